@@ -1,0 +1,116 @@
+"""What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and weights; it returns the answers' step."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from dsl.models import Decoding
+from dsl.settings import EngineSettings
+from dsl.sources import Columns
+from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
+from dsl.steps import GenerateStep, PromptForm, Step
+from dsl.values import Language, Name, StepId, Value
+
+Shipped = Literal["urial"]
+"""Prompt texts that ship with xp."""
+
+AnyPrompt = Literal["chat"] | Shipped | PromptFile
+"""`chat` is the model's chat template, or the project's own where it has none; the others are plain text to continue."""
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """The coordinates of one cell, as a method sees them."""
+
+    dataset: Name
+    language: Language
+    model: Name
+    train_languages: tuple[Language, ...]
+    seed: int
+    """Zero where the cell has no chance in it."""
+
+
+class Builder(Protocol):
+    """What a method may ask for while it makes its steps."""
+
+    languages: tuple[Language, ...]
+    decoding: Decoding
+
+    def add(self, step: Step) -> StepId:
+        """Put a step into the plan, or find the equal one that is there."""
+        ...
+
+    def model(self, name: Name) -> Model: ...
+    def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
+        """One model's weights with their digests filled in."""
+        ...
+
+    def examples(self, dataset: Name, language: Language) -> StepId: ...
+    def prompt(
+        self,
+        request: CellRequest,
+        prompt: AnyPrompt,
+        num_fewshot: int = 0,
+        *,
+        language: Language | None = None,
+        preamble: bool = True,
+        demonstrations_language: Language | None = None,
+        demonstrations: DemonstrationsFrom | None = None,
+        system: bool = False,
+    ) -> PromptForm:
+        """How the cell's questions are put; `language` where it is not the asked one, as for training rows."""
+        ...
+
+    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
+        """The settings that read someone else's answers for one cell."""
+        ...
+
+    def trained(self, request: CellRequest, method: Name) -> "Made":
+        """The steps of another method of the study, for the same cell. Where it tunes `each` language by itself, it takes the request's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """A cell's answers, and the training behind them."""
+
+    generate: GenerateStep
+    train: tuple[StepId, ...] = ()
+
+
+class MethodBase(Value):
+    """What all methods share."""
+
+    method: str
+
+    def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
+        """The sets of languages that the models answering in `asked` were tuned on; one empty set where nothing is tuned."""
+        return ((),)
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance enters apart from sampling tokens, so that seeds differ."""
+        return False
+
+    def lacks(self, model: Model) -> str | None:
+        """Why this method cannot be tried on a model, or None."""
+        return "it has no `base`" if model.base is None else None
+
+    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+        """Data sets the method reads: (setting, data set, columns it needs)."""
+        return ()
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        raise NotImplementedError  # every method of the union has its own
+
+
+TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
+"""`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model on these, asked in every language."""
+
+
+def train_variants(wanted: TrainLanguages, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
+    """`TrainLanguages` as sets of languages, for models asked in one language."""
+    if wanted == "each":
+        return ((asked,),)
+    return (tuple(languages) if wanted == "all" else tuple(wanted),)

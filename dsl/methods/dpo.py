@@ -1,0 +1,91 @@
+"""Direct Preference Optimisation (arXiv 2305.18290), over base weights, over an sft method's result, or over the instruct version."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants
+from dsl.models import Adapter, Training, Weights
+from dsl.spec_parts import Model
+from dsl.steps import DpoStep, GenerateStep, LossType
+from dsl.values import Language, Name, StepId
+
+
+class Dpo(MethodBase):
+    """`method: dpo`."""
+
+    method: Literal["dpo"] = "dpo"
+    policy: Name = "base"
+    """What training starts from: `base`, `instruct`, or the name of an sft method of the study."""
+    reference: Literal["policy", "base"] = "policy"
+    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    pairs: Name
+    """The data set of preferences: `instruction`, `chosen` and `rejected`."""
+    train_languages: TrainLanguages = "each"
+    rows: int | None = Field(None, ge=1)
+    """How many pairs, over all languages; drawn by seed and nested. Without it, all."""
+    beta: float = Field(0.1, gt=0)
+    """How strongly the policy is held to the reference; larger stays closer."""
+    loss_type: tuple[LossType, ...] = Field(("sigmoid",), min_length=1)
+    """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from degenerating."""
+    prompt: AnyPrompt = "chat"
+    """The prompt that is trained on and asked with."""
+    num_fewshot: int = Field(0, ge=0, le=3)
+    """Worked examples in a text prompt."""
+    adapter: Adapter | Literal["none"] = Adapter()
+    """LoRA settings; `none` trains all weights."""
+    training: Training = Training(learning_rate=5e-6)
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    @property
+    def _on(self) -> Literal["base", "instruct"]:
+        return "instruct" if self.policy == "instruct" else "base"
+
+    def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
+        return train_variants(self.train_languages, languages, asked)
+
+    def lacks(self, model: Model) -> str | None:
+        weights = getattr(model, self._on)
+        if weights is None:
+            return f"it has no `{self._on}`"
+        return None if isinstance(weights, Weights) else f"its `{self._on}` is not loaded here, so it cannot be trained"
+
+    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+        return (("pairs", self.pairs, ("instruction", "chosen", "rejected")),)
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        if self.policy in ("base", "instruct"):
+            before: tuple[StepId, ...] = ()
+            weights = build.weights(request.model, self._on)
+        else:
+            below = build.trained(request, self.policy)
+            before, weights = below.train, below.generate.model
+        assert isinstance(weights, Weights)
+        step = DpoStep(
+            weights=weights,
+            policy=before[-1] if before else None,
+            reference=self.reference,
+            pairs=tuple(build.examples(self.pairs, language) for language in request.train_languages),
+            rows=self.rows,
+            prompts=tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages),
+            beta=self.beta,
+            loss_type=self.loss_type,
+            adapter=None if self.adapter == "none" else self.adapter,
+            training=self.training,
+            seed=request.seed,
+        )
+        tuned = build.add(step)
+        return Made(
+            GenerateStep(
+                model=weights,
+                tuned=tuned,
+                examples=build.examples(request.dataset, request.language),
+                prompt=build.prompt(request, self.prompt, self.num_fewshot),
+                decoding=build.decoding,
+                seed=request.seed if build.decoding.is_sampled else None,
+            ),
+            train=(*before, tuned),
+        )

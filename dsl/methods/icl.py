@@ -1,0 +1,67 @@
+"""In-context learning: an untrained model is shown worked examples in its prompt (URIAL, arXiv 2312.01552)."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from dsl.methods.base import Builder, CellRequest, Made, MethodBase, Shipped
+from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile
+from dsl.steps import GenerateStep
+from dsl.values import Language, Name
+
+NUM_SHIPPED = 3
+"""Worked examples in a prompt text that ships with xp."""
+
+
+class Icl(MethodBase):
+    """`method: icl`."""
+
+    method: Literal["icl"] = "icl"
+    on: Literal["base", "instruct"] = "base"
+    """Which of the model's weights are prompted."""
+    prompt: Shipped | PromptFile = "urial"
+    num_fewshot: int = Field(3, ge=0)
+    """Worked examples shown. 0 is zero-shot: preamble and question only."""
+    preamble: bool = True
+    """Whether the instruction above the examples is shown."""
+    demonstrations_language: Language | None = None
+    """The language of the worked examples, where it is not the asked one."""
+    demonstrations: DemonstrationsFrom | None = None
+    """Worked examples from a data set instead of the prompt text's own."""
+
+    @model_validator(mode="after")
+    def _enough_examples(self) -> Self:
+        if self.demonstrations is None and self.prompt == "urial" and self.num_fewshot > NUM_SHIPPED:
+            raise ValueError(f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot} take `demonstrations: {{from: …}}`")
+        if self.num_fewshot == 0 and (self.demonstrations is not None or self.demonstrations_language is not None):
+            raise ValueError("num_fewshot: 0 shows no worked examples, so `demonstrations` and `demonstrations_language` say nothing")
+        return self
+
+    @property
+    def draws(self) -> bool:
+        return self.demonstrations is not None and self.demonstrations.select == "random"
+
+    def lacks(self, model: Model) -> str | None:
+        return f"it has no `{self.on}`" if getattr(model, self.on) is None else None
+
+    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+        return (("demonstrations", self.demonstrations.source, ("instruction", "response")),) if self.demonstrations else ()
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        prompt = build.prompt(
+            request,
+            self.prompt,
+            self.num_fewshot,
+            preamble=self.preamble,
+            demonstrations_language=self.demonstrations_language,
+            demonstrations=self.demonstrations,
+        )
+        return Made(
+            GenerateStep(
+                model=build.weights(request.model, self.on),
+                examples=build.examples(request.dataset, request.language),
+                prompt=prompt,
+                decoding=build.decoding,
+                seed=request.seed if self.draws or build.decoding.is_sampled else None,
+            )
+        )

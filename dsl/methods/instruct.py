@@ -1,0 +1,29 @@
+"""The model's own instruct version, asked through its chat template."""
+
+from typing import Literal
+
+from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.spec_parts import Model
+from dsl.steps import GenerateStep
+
+
+class Instruct(MethodBase):
+    """`method: instruct`."""
+
+    method: Literal["instruct"] = "instruct"
+    system: bool = False
+    """Whether the prompt text's system message goes first."""
+
+    def lacks(self, model: Model) -> str | None:
+        return "it has no `instruct`" if model.instruct is None else None
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        return Made(
+            GenerateStep(
+                model=build.weights(request.model, "instruct"),
+                examples=build.examples(request.dataset, request.language),
+                prompt=build.prompt(request, "chat", system=self.system),
+                decoding=build.decoding,
+                seed=request.seed if build.decoding.is_sampled else None,
+            )
+        )

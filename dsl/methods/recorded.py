@@ -1,0 +1,30 @@
+"""Answers that exist already: someone else's outputs, or a run of a hosted model."""
+
+from typing import Literal
+
+from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.sources import Columns
+from dsl.spec_parts import Model, Rows
+from dsl.steps import GenerateStep
+
+
+class Recorded(MethodBase):
+    """`method: recorded`. Rows are matched by `item`, or by `instruction` where the file has no ids; an example without a row is unscored."""
+
+    method: Literal["recorded"] = "recorded"
+    answers: Rows
+    columns: Columns
+    """`response` is the answer; `item` or `instruction` says which example it answers."""
+
+    def lacks(self, model: Model) -> str | None:
+        return None
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        return Made(
+            GenerateStep(
+                model=build.recorded(request, self.answers, self.columns),
+                examples=build.examples(request.dataset, request.language),
+                prompt=None,
+                decoding=build.decoding,
+            )
+        )

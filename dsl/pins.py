@@ -1,0 +1,80 @@
+"""What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of installed packages.
+
+Everything else in a plan comes from the spec. A file's hash is remembered beside its size and modification time, so that a plan over
+gigabytes of local weights reads them once.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+from dsl.errors import DataError
+
+RUNNERS = Path(__file__).resolve().parents[1] / "runners"
+
+
+class Pins:
+    """Digests of files and versions of packages, remembered in `memory` (a JSON file) if one is given."""
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self._memory = memory
+        self._known: dict[str, list[str | int]] = {}
+        self._fresh = False
+        if memory is not None and memory.exists():
+            try:
+                self._known = json.loads(memory.read_text("utf-8"))
+            except ValueError:  # a file cut short by a full disk is only a lost memory
+                self._known = {}
+
+    def file(self, path: Path) -> str:
+        """SHA-256 of a file's bytes, in hex.
+
+        Raises:
+            DataError: the file is missing or cannot be read.
+        """
+        try:
+            stat = path.stat()
+            key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+            known = self._known.get(key)
+            if known is not None and known[:2] == mark:
+                return str(known[2])
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or error}") from error
+        self._known[key] = [*mark, digest]
+        self._fresh = True
+        return digest
+
+    def folder(self, path: Path) -> str:
+        """SHA-256 over the names and contents of a model folder's files (weights, configuration, tokenizer)."""
+        files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt", ".gguf"})
+        if not files:
+            raise DataError(f"{path}: no model files (*.safetensors, *.json, *.gguf) in this folder")
+        listing = "\n".join(f"{p.name} {self.file(p)}" for p in files)
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+    def package(self, name: str) -> str:
+        """The installed version of a distribution.
+
+        Raises:
+            DataError: it is not installed; the message says how to install it.
+        """
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise DataError(f"the package {name} is not installed. Install it: pip install --no-deps {name}") from error
+
+    def text(self, folder: str, name: str) -> str:
+        """SHA-256 of a text that ships with xp: `runners/<folder>/<name>.yaml`."""
+        return self.file(RUNNERS / folder / f"{name}.yaml")
+
+    def save(self) -> None:
+        """Write the memory down, aside and then moved."""
+        if self._memory is not None and self._fresh:
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            aside = self._memory.with_suffix(".tmp")
+            aside.write_text(json.dumps(self._known), "utf-8")
+            aside.replace(self._memory)
+            self._fresh = False

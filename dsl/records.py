@@ -1,0 +1,158 @@
+"""What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads them.
+
+    data      examples.jsonl      Example
+    sft, dpo  metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
+    generate  completions.jsonl   Completion
+    judge     verdicts.jsonl      Verdict
+    any       outcome.json        Outcome (written last: a directory without it is not a result)
+
+A row is a value: it carries the hash of everything that made it (`row_key`), so that a changed step can take it over.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dsl.values import Language, Sha256, StepId, Value
+
+
+class Example(Value):
+    """An item in one language."""
+
+    item: str
+    """The source example's id, the same in every language."""
+    language: Language
+    instruction: str
+    """What is asked, `input` included."""
+    response: str | None = None
+    """The answer to learn from, in training data."""
+    chosen: str | None = None
+    rejected: str | None = None
+    answers: tuple[str, ...] = ()
+    """Accepted answers, for judges that check them."""
+    reference: str | None = None
+    """A reference answer that a judge may read."""
+    category: str | None = None
+    extra: dict[str, str] = {}
+    """Further columns the spec named, as text."""
+
+
+class Prompt(Value):
+    """What a model is asked. Either plain text to continue, or chat messages to be put through a chat template."""
+
+    text: str | None = None
+    messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
+    stop_strings: tuple[str, ...] = ()
+
+
+FinishReason = Literal["eos", "stop", "length", "recorded", "missing", "error"]
+
+
+class Completion(Value):
+    """One answer of one model to one example."""
+
+    row_key: Sha256
+    """Hash of the weights, the prompt as the engine was handed it, the decoding without its length limit, and the row's seed."""
+    item: str
+    language: Language
+    prompt: str
+    """The text as sent, chat template applied."""
+    text: str | None
+    """The answer after cutting at the stop string and stripping the ends; null when there is none (see `error`)."""
+    raw_text: str | None
+    """Everything the model wrote."""
+    finish_reason: FinishReason
+    stop_string: str | None = None
+    """The stop string that cut the answer."""
+    error: str | None = None
+    """Why there is no answer."""
+    max_new_tokens: int
+    n_prompt_tokens: int | None = None
+    n_new_tokens: int | None = None
+    seconds: float | None = None
+    """This row's share of its batch's wall time."""
+    batch_size: int | None = None
+    seed: int | None = None
+    """Null when no chance entered."""
+    engine: str
+    model_served: str | None = None
+    """The model name a server answered with."""
+
+
+class Verdict(Value):
+    """One judge's finding on one aspect of one answer: a score, or the reason there is none."""
+
+    row_key: Sha256
+    """Hash of the judge's settings for this aspect and of what it read."""
+    item: str
+    language: Language
+    aspect: str
+    score: float | None
+    unscored_reason: str | None = None
+    reason: str | None = None
+    """What the judge says for its score."""
+    distribution: dict[str, float] | None = None
+    """Probability of each level, where the judge gives one."""
+    raw: str | None = None
+    """The judge's own words."""
+    n_prompt_tokens: int | None = None
+    n_new_tokens: int | None = None
+    seconds: float | None = None
+    usd: float | None = None
+    model_served: str | None = None
+
+
+class TrainMetric(Value):
+    """One number at one optimiser step, under the name TRL logs it (`loss`, `rewards/margins`, …)."""
+
+    global_step: int
+    name: str
+    value: float
+
+
+class TrainingFacts(Value):
+    """What was counted around a training run."""
+
+    n_rows: int
+    """Rows trained on, after sampling."""
+    n_truncated: int
+    """Rows longer than `max_length`."""
+    n_border_merges: int
+    """Rows where tokens of prompt and completion merge when tokenised together."""
+    n_tokens: int
+    n_trainable_parameters: int
+    n_parameters: int
+    reference_model: str | None = None
+    """DPO: which model the policy was held to, in words."""
+
+
+class Outcome(Value):
+    """How a finished step ended: recorded beside its files, never part of its identity."""
+
+    step_id: StepId
+    seconds: float
+    n_rows: int = 0
+    n_reused: int = 0
+    """Rows taken over from other steps or from an earlier attempt."""
+    peak_memory_bytes: int | None = None
+    load_seconds: float = 0.0
+    """Seconds of the total that went into loading the model."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
+
+
+class Run(Value):
+    """One attempt at a step: `.xp/runs/<run_id>.json`, written when the attempt ends, however it ends."""
+
+    run_id: str
+    step_id: StepId
+    experiment: str
+    started_at: str
+    """ISO 8601, UTC."""
+    seconds: float
+    status: Literal["done", "failed", "interrupted"]
+    error: str | None = None
+    host: str
+    pid: int | None = None
+    """The worker's process."""

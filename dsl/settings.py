@@ -1,0 +1,36 @@
+"""What every judge and every engine can be told: the bases of the `Settings` that their files declare."""
+
+from dsl.pins import Pins
+from dsl.values import Language, Value
+
+
+class JudgeSettings(Value):
+    """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge` to its name."""
+
+    judge: str
+
+    def pinned(self, languages: tuple[Language, ...], pins: Pins) -> "JudgeSettings":
+        """The settings with everything filled in that the verdicts depend on: the study's languages, digests of texts."""
+        return self
+
+    def affinity(self) -> str:
+        """As for engines: judges that load a model say which; the empty word loads none."""
+        return ""
+
+
+class EngineSettings(Value):
+    """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""
+
+    engine: str
+
+    def pinned(self, pins: Pins) -> "EngineSettings":
+        """The settings with digests of local files and versions of packages filled in."""
+        return self
+
+    def affinity(self) -> str:
+        """Steps with equal affinity share a loaded model, so a worker takes them one after another; the empty word loads none."""
+        return ""
+
+    def unpinned(self) -> str | None:
+        """Why the same settings may later mean another model, or None."""
+        return None

@@ -1,0 +1,68 @@
+"""A study as a person writes it: one YAML file, validated once at the door (`dsl.load`). Behind it nothing is a dict."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dsl.methods import Method
+from dsl.models import Decoding
+from dsl.plugins import AnyJudge
+from dsl.spec_parts import Dataset, Model
+from dsl.values import Language, Name, Value
+
+OneOrMore = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Filter(Value):
+    """Cells that agree with every setting named here; a list agrees with any of its values."""
+
+    dataset: OneOrMore | Name | None = None
+    language: OneOrMore | Name | None = None
+    model: OneOrMore | Name | None = None
+    method: OneOrMore | Name | None = None
+
+    def agrees(self, **cell: str) -> bool:
+        """Whether a cell with these coordinates is meant."""
+
+        def fits(wanted: tuple[str, ...] | str | None, found: str) -> bool:
+            return wanted is None or found == wanted or (isinstance(wanted, tuple) and found in wanted)
+
+        return all(fits(getattr(self, name), value) for name, value in cell.items())
+
+
+class Contrast(Value):
+    """A difference the study asks for: `of` minus `against`, on the items both have."""
+
+    of: Name
+    against: Name
+    judge: Name | None = None
+    """Only this judge's scores."""
+
+
+class Experiment(Value):
+    """A study: which methods, on which models, in which languages, asked what, judged how."""
+
+    experiment: Name
+    """Its name: of its report and of its cells in the warehouse."""
+    question: str = ""
+    """What it is to answer, in a sentence; it heads the report."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Each seed is a repetition, where chance enters."""
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    data: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    evaluate: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """The data sets whose examples are asked."""
+    methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    decoding: Decoding = Decoding()
+    judges: dict[Name, AnyJudge] = {}
+    contrasts: dict[Name, Contrast] = {}
+    only: tuple[Filter, ...] = ()
+    """Keep only the cells that one of these agrees with."""
+    exclude: tuple[Filter, ...] = ()
+    """Leave out the cells that one of these agrees with."""
+
+    def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
+        """Whether a cell is part of the study, after `only` and `exclude`."""
+        cell = {"dataset": dataset, "language": language, "model": model, "method": method}
+        return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(f.agrees(**cell) for f in self.exclude)

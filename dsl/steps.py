@@ -1,0 +1,218 @@
+"""Every kind of step on one page. A step is a value: its id is the hash of its content (`dsl.identity`), and its inputs are step ids.
+
+    data      a file or hub data set, one language        → examples.jsonl
+    sft, dpo  weights + data                               → adapter/ or model/, metrics.jsonl
+    generate  a model + examples + a prompt form           → completions.jsonl
+    judge     completions + examples                       → verdicts.jsonl
+
+Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that cannot change a result are named
+in `identity.NOT_COUNTED`. Bump a class's `VERSION` when the same settings would now give other results.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.plugins import AnyEngine, AnyJudge
+from dsl.sources import Columns, Source
+from dsl.values import Language, Sha256, StepId, Value
+
+# ---------------------------------------------------------------- how a model is asked
+
+
+class PromptText(Value):
+    """A language's prompt text: one that ships with xp (`name`) or someone's own file."""
+
+    language: Language
+    path: str | None = None
+    """Someone's own file; None is the text that ships with xp."""
+    sha256: Sha256
+
+
+class Demonstrations(Value):
+    """Worked examples taken from a data set instead of the prompt text."""
+
+    pool: StepId
+    """A data step in the demonstrations' language, whose rows have a response."""
+    select: Literal["fixed", "random", "bm25"] = "fixed"
+    keep_out: tuple[StepId, ...] = ()
+    """The evaluated examples in every language: a pool row with an instruction of the asked item, in any language, is never shown."""
+
+
+class TextPrompt(Value):
+    """Plain text to continue, in URIAL's form."""
+
+    form: Literal["text"] = "text"
+    text: PromptText
+    """Preamble, tags and stop strings, in the language that is asked."""
+    num_fewshot: int = Field(3, ge=0)
+    preamble: bool = True
+    demonstrations_text: PromptText | None = None
+    """Whose worked examples are shown, where it is another language's text."""
+    demonstrations: Demonstrations | None = None
+
+
+class ChatPrompt(Value):
+    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer has none."""
+
+    form: Literal["chat"] = "chat"
+    system: PromptText | None = None
+    """A prompt text whose system message goes first."""
+    template: Sha256
+    """Digest of the project's own template."""
+
+
+PromptForm = Annotated[TextPrompt | ChatPrompt, Field(discriminator="form")]
+
+
+# ---------------------------------------------------------------- the steps
+
+
+LossType = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
+]
+"""The losses of `trl.DPOConfig`."""
+
+
+class Step(Value):
+    """A node of the plan."""
+
+    VERSION: ClassVar[int] = 1
+    kind: str
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        """The steps whose files this one reads."""
+        return ()
+
+    @property
+    def affinity(self) -> str:
+        """Steps with equal affinity share a loaded model; the empty word needs none."""
+        return ""
+
+
+class DataStep(Step):
+    """The examples of one data set in one language."""
+
+    kind: Literal["data"] = "data"
+    source: Source
+    columns: Columns
+    language: Language
+    limit: int | None = None
+    """The first so many rows."""
+
+
+class SftStep(Step):
+    """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
+
+    kind: Literal["sft"] = "sft"
+    weights: Weights
+    train: tuple[StepId, ...]
+    rows: int | None = None
+    """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `train` are put, in the same order; answers are asked for with the same form."""
+    adapter: Adapter | None
+    """None trains all weights."""
+    training: Training
+    seed: int
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return self.train
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
+class DpoStep(Step):
+    """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
+
+    kind: Literal["dpo"] = "dpo"
+    weights: Weights
+    policy: StepId | None = None
+    """The sft step whose result is the policy; None starts from the weights themselves."""
+    reference: Literal["policy", "base"] = "policy"
+    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    pairs: tuple[StepId, ...]
+    rows: int | None = None
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `pairs` are put, in the same order."""
+    beta: float = Field(0.1, gt=0)
+    """How strongly the policy is held to the reference; larger stays closer."""
+    loss_type: tuple[LossType, ...] = ("sigmoid",)
+    adapter: Adapter | None
+    training: Training
+    seed: int
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (*((self.policy,) if self.policy else ()), *self.pairs)
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
+class GenerateStep(Step):
+    """One model's answers to one set of examples."""
+
+    kind: Literal["generate"] = "generate"
+    model: AnyEngine
+    tuned: StepId | None = None
+    """The sft or dpo step whose adapter or weights are used on top."""
+    examples: StepId
+    prompt: PromptForm | None
+    """None for recorded answers."""
+    decoding: Decoding
+    seed: int | None = None
+    """None where no chance enters."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        found: list[StepId] = [self.examples]
+        if self.tuned:
+            found.append(self.tuned)
+        if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:
+            found += [self.prompt.demonstrations.pool, *self.prompt.demonstrations.keep_out]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def affinity(self) -> str:
+        return self.model.affinity()
+
+
+class JudgeStep(Step):
+    """One judge's verdicts on one generate step's completions."""
+
+    kind: Literal["judge"] = "judge"
+    judge: AnyJudge
+    answers: StepId
+    examples: StepId
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (self.answers, self.examples)
+
+    @property
+    def affinity(self) -> str:
+        return self.judge.affinity()
+
+
+AnyStep = Annotated[DataStep | SftStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]

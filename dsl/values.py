@@ -1,0 +1,23 @@
+"""The building blocks of every value: a frozen model that refuses unknown keys, and the small types that specs are made of."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+
+class Value(BaseModel):
+    """An immutable record. Unknown keys are refused; equal content is equal value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=80)]
+"""A name a person gives: letters, digits, `_`, `.` and `-`. Safe in a file name and in a column."""
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+"""A language code (BCP 47, as in `en`, `pt-BR`). Quote it in YAML: a bare `no` is false."""
+
+StepId = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
+"""`<kind>-` and the first 12 hex digits of the step's SHA-256."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

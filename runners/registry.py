@@ -1,0 +1,30 @@
+"""Kinds, engines and judges are found by their file's name. There is nothing to register."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from dsl.errors import XpError
+
+
+def kind(name: str) -> ModuleType:
+    """The runner of a kind of step: a module with `run(step, inputs, out) -> Made`."""
+    return _find("kinds", name)
+
+
+def engine(name: str) -> ModuleType:
+    """An engine's module, with `Settings` and `Engine`."""
+    return _find("engines", name)
+
+
+def judge(name: str) -> ModuleType:
+    """A judge's module, with `Settings` and `judge(answers, settings, tools)`."""
+    return _find("judges", name)
+
+
+def _find(family: str, name: str) -> ModuleType:
+    package = importlib.import_module(f"runners.{family}")
+    known = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    if name not in known:
+        raise XpError(f"there is no runners/{family}/{name}.py. There are: {', '.join(known)}")
+    return importlib.import_module(f"runners.{family}.{name}")

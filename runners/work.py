@@ -1,0 +1,102 @@
+"""What a runner is handed and what it gives back. `runners/kinds/<kind>.py` has one function:
+
+    def run(step, inputs: Inputs, out: Path) -> Made
+
+It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no database, no other runner.
+Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight; what an earlier
+attempt, or another step, has already made is found through `inputs.donors` by its `row_key`.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import ValidationError
+
+from dsl.values import StepId, Value
+
+Row = TypeVar("Row", bound=Value)
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a step finds what it needs."""
+
+    folders: Mapping[StepId, Path]
+    """Each input step's finished folder."""
+    cache: Path
+    """For what can be made again, such as converted weights; shared by all steps of the store."""
+    donors: tuple[Path, ...] = ()
+    """Folders of the same kind, finished or not, whose rows may be taken over: an earlier attempt at this step first."""
+    report: Callable[[int, int], None] = field(default=_silent)
+    """Called with (rows done, rows in all) as work goes on."""
+
+    def __getitem__(self, step_id: StepId) -> Path:
+        return self.folders[step_id]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a runner counted."""
+
+    n_rows: int = 0
+    n_reused: int = 0
+    load_seconds: float = 0.0
+    facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+class RowWriter:
+    """Appends values to a JSON lines file, each line whole and handed to the system at once.
+
+    A file left by a killed attempt may end in half a line: that half is cut off before anything is added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.truncate(path, whole)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, row: Value) -> None:
+        self._file.write(row.model_dump_json() + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+
+def read_rows(path: Path, row: type[Row]) -> Iterator[Row]:
+    """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A missing file has none.
+
+    Raises:
+        ValueError: a line that is not the last one cannot be read.
+    """
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield row.model_validate_json(line)
+            except ValidationError as error:
+                raise ValueError(f"{path}:{number}: not a {row.__name__}: {error}") from error
+
+
+def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
+    """Write a small file aside, then move it, so that it is there whole or not at all."""
+    text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text, "utf-8")
+    aside.replace(path)
