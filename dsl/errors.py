@@ -1,0 +1,83 @@
+"""What can go wrong and is not a bug.
+
+    XpError
+    ├── SpecError       a spec cannot be read or is not right; holds every problem found
+    ├── DataError       a data set does not hold what the spec says of it
+    ├── StepFailed      a step ran and did not finish
+    ├── StoreError      the store cannot be read or written
+    ├── StoreLocked     someone else is writing to the store
+    ├── ServerError     a model server stays down or talks nonsense
+    └── WarehouseError  the warehouse cannot be read or written
+
+The command line catches `XpError` in one place and prints it; anything else keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from dsl.words import one_line, scrub
+
+
+class XpError(Exception):
+    """An error whose text is written for the person at the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a spec, and where. Text that looks like a secret is taken out of `path` and `message`."""
+
+    file: str
+    line: int
+    """Counted from 1; 0 when the file as a whole is meant."""
+    column: int
+    """Counted from 1 in characters."""
+    path: str
+    """Which setting, as in `methods.dpo_base.beta`; empty for the whole document."""
+    message: str
+    level: Literal["error", "warning"] = "error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", one_line(scrub(self.path)))
+        object.__setattr__(self, "message", one_line(scrub(self.message)))
+
+    def __str__(self) -> str:
+        where = one_line(self.file) + (f":{self.line}:{self.column}" if self.line else "")
+        return ": ".join(part for part in (where, "warning" if self.level == "warning" else "", self.path, self.message) if part)
+
+
+class SpecError(XpError):
+    """Everything that is wrong with a spec; its text is one line a problem."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class DataError(XpError):
+    """A data set does not hold what the spec says of it."""
+
+
+class StepFailed(XpError):
+    """A step ran and did not finish."""
+
+
+class StoreError(XpError):
+    """The store cannot be read or written."""
+
+
+class StoreLocked(XpError):
+    """Someone else is writing to the store."""
+
+
+class ServerError(XpError):
+    """A model server stays down or talks nonsense."""
+
+
+class WarehouseError(XpError):
+    """The warehouse cannot be read or written."""

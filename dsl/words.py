@@ -1,0 +1,140 @@
+"""How error messages speak of what a person wrote: values shown short, on one line and without secrets; near misses named.
+
+Whoever puts a value from a spec into a message shows it with `shown`: messages end up in logs, reports and bug reports.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias, cast
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and list indices from the top of a document down to a value."""
+
+REDACTED = "«redacted»"
+_LONGEST = 60
+_MOST_LISTED = 24
+
+_SECRET_KEY = re.compile(
+    r"(?:^|_)(?:api_?key|access_?key|private_?key|token|password|passwd|passphrase|secret|credentials?|authorization|bearer)(?:_|$)"
+)
+_SECRET_PREFIX = r"(?:sk-|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|gsk_|xai-|AKIA|AIza|eyJ)"
+# `sk-SK` and `sk-Latn` are Slovak. `${` would be filled from the environment elsewhere; `://name:password@` is a URL with a login.
+_SECRET_VALUE = re.compile(rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@")
+# Inside a sentence only a long run counts, so that a model may be called `hf_tiny`.
+_SECRET_RUN = re.compile(rf"(?<![A-Za-z0-9_\-]){_SECRET_PREFIX}[A-Za-z0-9_\-.]{{14,}}")
+_ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+
+
+def shown(value: object, path: Path = ()) -> str:
+    """Name a value as it may stand in a message: of lists and mappings only the outline, of text at most 60 characters.
+
+    `path` says where the value stands: under a key such as `api_key`, nothing of it is shown.
+    """
+    if is_secret(value, path):
+        return REDACTED
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case str():
+            return f"the text {shorten(json.dumps(value, ensure_ascii=False))}"
+        case list() | tuple():
+            n = len(cast("list[object]", value))
+            return f"a list of {n}" if n else "an empty list"
+        case dict():
+            keys = [str(key) for key in cast("dict[object, object]", value)]
+            return f"a mapping with {listed(keys, most=6)}" if keys else "an empty mapping"
+        case _:
+            return f"`{shorten(str(value))}`"
+
+
+def suggest(word: str, allowed: Iterable[str]) -> str:
+    """Finish an error about an unknown name: ``Did you mean `beta`?`` when one is close, else what is allowed; empty if nothing is."""
+    names = list(dict.fromkeys(allowed))
+    by_spelling = {_spelling(name): name for name in names}
+    close = difflib.get_close_matches(_spelling(word), by_spelling, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {ticked(by_spelling[close[0]])}?"
+    return f"Allowed: {listed(names)}." if names else ""
+
+
+def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:
+    """Names in backticks with commas between, at most `most` of them."""
+    every = list(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(ticked(name) for name in every[:most]) + rest
+
+
+def ticked(name: str, path: Path = ()) -> str:
+    """A name or a piece of the spec as it was written, in backticks, unless it looks like a secret."""
+    return REDACTED if is_secret(name, path) else f"`{shorten(one_line(name))}`"
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: `methods.dpo_base.beta`, `languages[2]`; keys with odd characters in quotes."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif is_secret(part):
+            text += f".{REDACTED}"
+        elif re.search(r"[\s\[\]]|^$", part) or not part.isprintable():
+            text += f"[{shorten(json.dumps(part, ensure_ascii=False))}]"
+        else:
+            text += f".{shorten(part)}"
+    return text.removeprefix(".")
+
+
+def is_secret(value: object, path: Path = ()) -> bool:
+    """May this not be shown: because of a key it stands under, or because it looks like a credential or like `${VAR}`?"""
+    if isinstance(value, str) and _SECRET_VALUE.search(value):
+        return True
+    return any(_is_secret_key(key) and not _names_a_variable(key, value) for key in path if isinstance(key, str))
+
+
+def secrets_in(value: object, path: Path = ()) -> Iterator[str]:
+    """Every text in a document that `is_secret`."""
+    if isinstance(value, dict):
+        for key, inner in cast("dict[str, object]", value).items():
+            yield from secrets_in(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(cast("list[object]", value)):
+            yield from secrets_in(inner, (*path, index))
+    elif value is not None and not isinstance(value, bool) and is_secret(value, path):
+        yield str(value)
+
+
+def scrub(text: str) -> str:
+    """Take out of a sentence whatever looks like a credential."""
+    return _SECRET_RUN.sub(REDACTED, text)
+
+
+def one_line(text: str) -> str:
+    """Text that prints as one line: line ends become spaces, unprintable characters their escapes."""
+    text = re.sub(r"\s*[\r\n]+\s*", " ", text).strip()
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def shorten(text: str) -> str:
+    """At most 60 characters, the cut marked."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _spelling(name: str) -> str:
+    # difflib compares every pair of characters: a key of a megabyte must not reach it whole.
+    return name[:_LONGEST].lower().replace("-", "_")
+
+
+def _is_secret_key(key: str) -> bool:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key[: 2 * _LONGEST]).lower().replace("-", "_")
+    return _SECRET_KEY.search(snake) is not None
+
+
+def _names_a_variable(key: str, value: object) -> bool:
+    """`api_key_env: JUDGE_KEY` names the variable that holds the key; anything else there may be the key itself."""
+    return key.endswith("_env") and isinstance(value, str) and _ENVIRONMENT_NAME.fullmatch(value) is not None
