@@ -1,0 +1,189 @@
+"""Prompts: the only place that builds them, for training and for generation alike.
+
+A text prompt has URIAL's form (arXiv 2312.01552): a preamble, worked examples, and the open end that the model continues. Its tags and
+preamble are those of the language that is asked; worked examples in another language stand under the asked language's tags, so that only
+the examples change. A chat prompt is a list of messages for the tokenizer's chat template, or the project's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import Field, ValidationError
+
+from dsl.errors import DataError
+from dsl.records import Example, Prompt
+from dsl.steps import ChatPrompt, PromptForm, PromptText
+from dsl.values import Language, Value
+from runners.demonstrations import Demonstration, Pool
+from runners.work import Inputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+HERE = Path(__file__).resolve().parent
+CHAT_TEMPLATE = HERE / "chat_template.jinja"
+
+Messages = Sequence[tuple[str, str]]
+"""(role, content), first to last."""
+
+_TEMPLATE_DATE = "26 Jul 2024"
+"""What templates that print today's date print instead, so that a prompt is the same tomorrow."""
+
+
+class PromptFile(Value):
+    """A language's prompt text, as its YAML file holds it."""
+
+    language: Language
+    query_tag: str = Field(min_length=1)
+    answer_tag: str = Field(min_length=1)
+    stop_strings: tuple[str, ...]
+    preamble: str = ""
+    demonstrations: tuple[Demonstration, ...] = ()
+    system: str | None = None
+
+
+def read_text(text: PromptText) -> PromptFile:
+    """The prompt text a step names.
+
+    Raises DataError when the file is missing, is not the one that was planned (its hash differs), or is not a prompt text.
+    """
+    path = Path(text.path) if text.path is not None else HERE / "prompts" / f"{text.language}.yaml"
+    content = _read_planned(path, text.sha256)
+    try:
+        return PromptFile.model_validate(yaml.safe_load(content))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise DataError(f"{path}: not a prompt text: {error}") from error
+
+
+class Prompter:
+    """Builds a step's prompts. `seed` draws random demonstrations; `inputs` has their pool."""
+
+    def __init__(self, form: PromptForm, inputs: Inputs, seed: int | None = None) -> None:
+        self._form = form
+        if isinstance(form, ChatPrompt):
+            _read_planned(CHAT_TEMPLATE, form.template)
+            self._system = read_text(form.system).system if form.system is not None else None
+            if form.system is not None and self._system is None:
+                raise DataError(f"the {form.system.language} prompt text has no `system` message")
+            return
+        self._text = read_text(form.text)
+        shown = read_text(form.demonstrations_text) if form.demonstrations_text is not None else self._text
+        self._stop_strings = tuple(dict.fromkeys([*self._text.stop_strings, *shown.stop_strings]))
+        self._pool = None if form.demonstrations is None else Pool(form.demonstrations, inputs, seed)
+        self._fixed = shown.demonstrations[: form.num_fewshot]
+        if self._pool is None and len(self._fixed) < form.num_fewshot:
+            raise DataError(
+                f"the {shown.language} prompt text has {len(self._fixed)} demonstrations; `num_fewshot` asks for {form.num_fewshot}"
+            )
+
+    def prompt(self, example: Example) -> Prompt:
+        """What the model is asked for one example.
+
+        Raises DataError when the demonstrations' pool is too small once the asked item is kept out.
+        """
+        if isinstance(self._form, ChatPrompt):
+            system = [("system", self._system)] if self._system is not None else []
+            return Prompt(messages=(*system, ("user", example.instruction)))
+        shown = self._fixed if self._pool is None else self._pool.choose(example, self._form.num_fewshot)
+        text = self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""
+        for one in shown:
+            text += open_end(self._text, one.query.strip()) + one.answer.strip() + "\n```\n"
+        return Prompt(text=text + open_end(self._text, example.instruction), stop_strings=self._stop_strings)
+
+
+def open_end(text: PromptFile, query: str) -> str:
+    """The end of a text prompt, which an answer continues."""
+    return f"\n{text.query_tag}\n```\n{query}\n```\n\n{text.answer_tag}\n```\n"
+
+
+def _read_planned(path: Path, sha256: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path} has changed since the study was planned. Plan it again")
+    return content.decode("utf-8")
+
+
+# ---------------------------------------------------------------- from prompts to tokens
+
+
+def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
+    """The text a model is handed for a prompt."""
+    return prompt.text if prompt.text is not None else render_chat(tokenizer, prompt.messages or (), add_generation_prompt=True)
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """The tokens a model is handed for a prompt."""
+    return encode(tokenizer, render(tokenizer, prompt), is_chat=prompt.text is None)
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
+    """Messages through the tokenizer's own chat template, or through the project's where it has none.
+
+    Where a template refuses a system message, it is put above the first question.
+    """
+    from jinja2 import TemplateError
+
+    template = tokenizer.chat_template or _own_template()
+    try:
+        return _apply(tokenizer, template, messages, add_generation_prompt)
+    except TemplateError:
+        if len(messages) < 2 or messages[0][0] != "system":
+            raise
+        first = (messages[1][0], f"{messages[0][1]}\n\n{messages[1][1]}")
+        return _apply(tokenizer, template, [first, *messages[2:]], add_generation_prompt)
+
+
+def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], messages: Messages, add_generation_prompt: bool) -> str:
+    conversation = [{"role": role, "content": content} for role, content in messages]
+    return tokenizer.apply_chat_template(
+        conversation,
+        chat_template=template["default"] if isinstance(template, dict) else template,
+        add_generation_prompt=add_generation_prompt,
+        tokenize=False,
+        date_string=_TEMPLATE_DATE,
+    )
+
+
+@cache
+def _own_template() -> str:
+    return CHAT_TEMPLATE.read_text("utf-8")
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str, is_chat: bool) -> list[int]:
+    """Token ids of a whole prompt: with one BOS at its beginning where the tokenizer uses one, else with none; never with an EOS behind it.
+
+    In a text prompt, words that look like special tokens (`</s>` in a question about HTML) are words. A rendered chat holds special tokens,
+    a BOS perhaps among them: it is not given a second one. Raises ValueError where a chat template writes two.
+    """
+    ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not is_chat)
+    if uses_bos(tokenizer) and ids[:1] != [tokenizer.bos_token_id]:
+        ids = [tokenizer.bos_token_id, *ids]
+    if uses_bos(tokenizer) and ids[1:2] == [tokenizer.bos_token_id]:
+        raise ValueError("the chat template writes the beginning-of-sequence token twice")
+    return ids
+
+
+def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Does this tokenizer begin every text with a BOS token? Many name one and do not use it."""
+    return tokenizer.bos_token_id is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [tokenizer.bos_token_id]
+
+
+def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> int:
+    """The token that a trained answer ends with: EOS, or in a chat the token its template puts there, where generation stops at it."""
+    if is_chat and tokenizer.chat_template:
+        rendered = render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False)
+        ids = tokenizer.encode(rendered.rpartition("\x00")[2].strip(), add_special_tokens=False)
+        if ids and ids[0] in eos_ids:
+            return ids[0]
+    if tokenizer.eos_token_id is None:
+        raise DataError("the tokenizer names no end-of-sequence token: a model cannot be taught to stop")
+    return tokenizer.eos_token_id
