@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dsl.judges import AnyJudge
 from dsl.methods import Method
 from dsl.models import Decoding
-from dsl.plugins import AnyJudge
 from dsl.spec_parts import Dataset, Model
 from dsl.values import Language, Name, Value
 

@@ -1,23 +1,12 @@
 """Parts of a spec that methods and the experiment share: models, data sets, prompts."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from dsl.plugins import AnyEngine
+from dsl.engines import EngineOrWeights
 from dsl.sources import Columns
 from dsl.values import Language, Name, Value
-
-
-def _with_engine(value: Any) -> Any:
-    """Weights need not say `engine: transformers`."""
-    return {"engine": "transformers", **value} if isinstance(value, dict) and "engine" not in value else value
-
-
-if TYPE_CHECKING:
-    EngineOrWeights = AnyEngine
-else:
-    EngineOrWeights = Annotated[AnyEngine, BeforeValidator(_with_engine)]
 
 
 class Model(Value):

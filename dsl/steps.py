@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from dsl.engines import AnyEngine
+from dsl.judges import AnyJudge
 from dsl.models import Adapter, Decoding, Training, Weights
-from dsl.plugins import AnyEngine, AnyJudge
 from dsl.sources import Columns, Source
 from dsl.values import Language, Sha256, StepId, Value
 
