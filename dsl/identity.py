@@ -1,7 +1,7 @@
 """Ids: `<kind>-` and the first 12 hex digits of the SHA-256 of a step's canonical JSON.
 
-Canonical JSON holds the kind, the class's `VERSION` and every field, defaults too, with sorted keys: order, text and comments of a spec do not
-count. Forgetting to leave a field out costs a re-run; forgetting one in costs a wrong table, so everything counts but the short list below.
+Canonical JSON holds the kind, the class's `VERSION` and every field, defaults too, with sorted keys: order, text and comments of a spec
+do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything counts but the short list below.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ from dsl.steps import Step
 from dsl.values import StepId, Value
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {
-    # where a file lies; its content is counted through `sha256`
+    # where something lies; its content is counted through `sha256`
     "FileSource": frozenset({"path"}),
     "PromptText": frozenset({"path"}),
+    "RubricFile": frozenset({"file"}),
     # how fast, never what
-    "Weights": frozenset({"batch_size", "accept_license"}),
+    "Weights": frozenset({"path", "batch_size", "accept_license"}),
     "openai.Settings": frozenset(
-        {"base_url", "base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries", "usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}
+        {"api_key_env", "max_concurrency", "timeout", "max_retries", "usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}
     ),
     "Training": frozenset({"save_steps"}),
 }

@@ -37,16 +37,17 @@ class Weights(EngineSettings):
     """Rows generated together; without it the engine picks. Recorded, not part of the identity."""
     sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: digest of a local folder."""
-    version: str | None = Field(None, json_schema_extra={"readOnly": True})
-    """Filled in by the plan: version of the package."""
+    version: str | None = None
+    """The package's version. Without it, the installed one; with it, a plan needs no installed package."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [name for name in ("hub", "path", "package") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"name exactly one of `hub`, `path` and `package`; found {' and '.join(given) or 'none'}")
-        if self.revision is not None and self.hub is None:
-            raise ValueError("`revision` goes with `hub`")
+        for name, source in (("revision", "hub"), ("version", "package")):
+            if getattr(self, name) is not None and getattr(self, source) is None:
+                raise ValueError(f"`{name}` goes with `{source}`")
         for word, license_name in LICENSES.items():
             if word in self.source.lower() and self.accept_license != license_name:
                 raise ValueError(
@@ -59,13 +60,13 @@ class Weights(EngineSettings):
         """The weights in one word, for people."""
         return self.hub or self.package or str(self.path)
 
-    def pinned(self, pins: Pins) -> "Weights":
+    def pinned(self, pins: Pins, folder: Path) -> "Weights":
         if self.path is not None:
-            folder = Path(self.path)
-            if not folder.is_dir():
-                raise DataError(f"{folder}: no such folder")
-            return self.model_copy(update={"sha256": pins.folder(folder)})
-        if self.package is not None:
+            path = folder / self.path
+            if not path.is_dir():
+                raise DataError(f"{path}: no such folder")
+            return self.model_copy(update={"path": str(path), "sha256": pins.folder(path)})
+        if self.package is not None and self.version is None:
             return self.model_copy(update={"version": pins.package(self.package)})
         return self
 

@@ -49,7 +49,9 @@ class Pins:
 
     def folder(self, path: Path) -> str:
         """SHA-256 over the names and contents of a model folder's files (weights, configuration, tokenizer)."""
-        files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt", ".gguf"})
+        files = sorted(
+            p for p in path.iterdir() if p.is_file() and p.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt", ".gguf"}
+        )
         if not files:
             raise DataError(f"{path}: no model files (*.safetensors, *.json, *.gguf) in this folder")
         listing = "\n".join(f"{p.name} {self.file(p)}" for p in files)

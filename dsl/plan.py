@@ -1,9 +1,10 @@
 """What would be done: cells and the steps behind them, and the difference to what a store holds already. Pure values."""
 
-from collections.abc import Callable
-from typing import Literal, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from dsl.steps import AnyStep, Step
+from dsl.steps import Step
 from dsl.values import Language, Name, StepId, Value
 
 
@@ -60,8 +61,47 @@ class Study(Value):
     """Warnings and what was left out, in sentences."""
 
 
-class Plan(Value):
+@dataclass(frozen=True)
+class Plan:
     """A study and its steps, each after its inputs."""
 
     study: Study
-    steps: dict[StepId, AnyStep]
+    steps: Mapping[StepId, Step]
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A plan beside what a store holds: what you read is what runs."""
+
+    plan: Plan
+    done: frozenset[StepId]
+    """Steps of the plan that have their result."""
+    todo: tuple[StepId, ...]
+    """Steps to run, each after its inputs."""
+
+
+def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = ()) -> Diff:
+    """What is left to do: every step without a result, and every step whose input has none.
+
+    Args:
+        done: ids of steps whose result a store holds.
+        targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs is done too.
+    """
+    finished: set[StepId] = set()
+    held = set(done)
+    for step_id, step in plan.steps.items():  # a result whose input is gone is made again, since nothing shows what it was made from
+        if step_id in held and all(i in finished for i in step.inputs):
+            finished.add(step_id)
+    wanted = _with_inputs(plan, targets)
+    return Diff(plan, frozenset(finished), tuple(s for s in plan.steps if s not in finished and (wanted is None or s in wanted)))
+
+
+def _with_inputs(plan: Plan, targets: Iterable[str]) -> set[StepId] | None:
+    patterns = tuple(targets)
+    if not patterns:
+        return None
+    wanted = {s for s in plan.steps if any(fnmatchcase(s, p) or plan.steps[s].kind == p for p in patterns)}
+    for step_id in reversed(tuple(plan.steps)):
+        if step_id in wanted:
+            wanted.update(plan.steps[step_id].inputs)
+    return wanted

@@ -1,5 +1,7 @@
 """What every judge and every engine can be told: the bases of the `Settings` that their files declare."""
 
+from pathlib import Path
+
 from dsl.pins import Pins
 from dsl.values import Language, Value
 
@@ -9,8 +11,8 @@ class JudgeSettings(Value):
 
     judge: str
 
-    def pinned(self, languages: tuple[Language, ...], pins: Pins) -> "JudgeSettings":
-        """The settings with everything filled in that the verdicts depend on: the study's languages, digests of texts."""
+    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "JudgeSettings":
+        """The settings with everything filled in that the verdicts depend on: the study's languages, digests of files (relative to `folder`)."""
         return self
 
     def affinity(self) -> str:
@@ -23,8 +25,8 @@ class EngineSettings(Value):
 
     engine: str
 
-    def pinned(self, pins: Pins) -> "EngineSettings":
-        """The settings with digests of local files and versions of packages filled in."""
+    def pinned(self, pins: Pins, folder: Path) -> "EngineSettings":
+        """The settings with digests of local files (relative to `folder`) and versions of packages filled in."""
         return self
 
     def affinity(self) -> str:

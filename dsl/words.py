@@ -21,7 +21,9 @@ _SECRET_KEY = re.compile(
 )
 _SECRET_PREFIX = r"(?:sk-|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|gsk_|xai-|AKIA|AIza|eyJ)"
 # `sk-SK` and `sk-Latn` are Slovak. `${` would be filled from the environment elsewhere; `://name:password@` is a URL with a login.
-_SECRET_VALUE = re.compile(rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@")
+_SECRET_VALUE = re.compile(
+    rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@"
+)
 # Inside a sentence only a long run counts, so that a model may be called `hf_tiny`.
 _SECRET_RUN = re.compile(rf"(?<![A-Za-z0-9_\-]){_SECRET_PREFIX}[A-Za-z0-9_\-.]{{14,}}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
@@ -43,7 +45,7 @@ def shown(value: object, path: Path = ()) -> str:
             return f"the text {shorten(json.dumps(value, ensure_ascii=False))}"
         case list() | tuple():
             n = len(cast("list[object]", value))
-            return f"a list of {n}" if n else "an empty list"
+            return f"a list of {n} value{'s' if n > 1 else ''}" if n else "an empty list"
         case dict():
             keys = [str(key) for key in cast("dict[object, object]", value)]
             return f"a mapping with {listed(keys, most=6)}" if keys else "an empty mapping"
@@ -54,11 +56,16 @@ def shown(value: object, path: Path = ()) -> str:
 def suggest(word: str, allowed: Iterable[str]) -> str:
     """Finish an error about an unknown name: ``Did you mean `beta`?`` when one is close, else what is allowed; empty if nothing is."""
     names = list(dict.fromkeys(allowed))
-    by_spelling = {_spelling(name): name for name in names}
-    close = difflib.get_close_matches(_spelling(word), by_spelling, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {ticked(by_spelling[close[0]])}?"
+    if near := nearest(word, names):
+        return f"Did you mean {ticked(near)}?"
     return f"Allowed: {listed(names)}." if names else ""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name that `word` is probably a misspelling of; case, `-` and `_` do not matter."""
+    by_spelling = {_spelling(name): name for name in allowed}
+    close = difflib.get_close_matches(_spelling(word), by_spelling, n=1, cutoff=0.6)
+    return by_spelling[close[0]] if close else None
 
 
 def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:

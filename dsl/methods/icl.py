@@ -32,7 +32,9 @@ class Icl(MethodBase):
     @model_validator(mode="after")
     def _enough_examples(self) -> Self:
         if self.demonstrations is None and self.prompt == "urial" and self.num_fewshot > NUM_SHIPPED:
-            raise ValueError(f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot} take `demonstrations: {{from: …}}`")
+            raise ValueError(
+                f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot} take `demonstrations: {{from: …}}`"
+            )
         if self.num_fewshot == 0 and (self.demonstrations is not None or self.demonstrations_language is not None):
             raise ValueError("num_fewshot: 0 shows no worked examples, so `demonstrations` and `demonstrations_language` say nothing")
         return self

@@ -1,5 +1,91 @@
-"""`transformers`: weights loaded on this machine. Its settings are `dsl.models.Weights`."""
+"""`transformers`: weights loaded on this machine, answering in batches. Its settings are `dsl.models.Weights`."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dsl.models import Decoding
 from dsl.models import Weights as Settings
+from runners.engine import EngineAnswer, EngineRequest
 
-__all__ = ["Settings"]
+__all__ = ["Engine", "Settings"]
+
+ROWS_ON_CPU, ROWS_ON_GPU = 24, 64
+"""Rows generated together where the spec does not say."""
+
+
+class Engine:
+    """Holds the model; tokenises whole prompts, so that no seam is cut in text."""
+
+    def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
+        """Load the weights, with a training step's result on top if `tuned` names its folder. Raises DataError where they cannot be."""
+        from runners import models  # here, because the spec's own classes are made from this file's settings
+
+        self._loaded = models.load(settings, tuned, cache)
+        self._batch_size = settings.batch_size or (ROWS_ON_GPU if self._loaded.device == "cuda" else ROWS_ON_CPU)
+        self.load_seconds = self._loaded.load_seconds
+        self.facts: dict[str, str | int | float | bool | None] = {
+            "n_parameters": self._loaded.n_parameters,
+            "device": self._loaded.device,
+            "dtype": self._loaded.dtype,
+            "batch_size": self._batch_size,
+        }
+
+    def identify(self, request: EngineRequest) -> str:
+        """The token ids and the stop strings."""
+        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)}"
+
+    def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
+        """Answers as they are finished. A prompt that leaves no room for the answer is an error of its row."""
+        from runners import prompting
+        from runners.engines import _decode
+        from runners.engines._next_token import Sampling
+        from runners.engines._prefix import prefix_support
+
+        texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
+        room = self._context_length()
+        ready: list[_decode.Request] = []
+        for request in requests:
+            ids = tuple(self._token_ids(request))
+            if room is not None and len(ids) + decoding.max_new_tokens > room:
+                too_long = f"the prompt has {len(ids)} tokens; with max_new_tokens {decoding.max_new_tokens} the model's {room} do not hold it"
+                yield EngineAnswer(
+                    key=request.key,
+                    prompt_text=texts[request.key],
+                    text=None,
+                    raw_text=None,
+                    finish_reason="error",
+                    error=too_long,
+                    n_prompt_tokens=len(ids),
+                )
+            else:
+                ready.append(_decode.Request(request.key, ids, request.prompt.stop_strings, request.seed))
+        sampling = Sampling(
+            max_new_tokens=decoding.max_new_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            top_k=decoding.top_k,
+            repetition_penalty=decoding.repetition_penalty,
+        )
+        self.facts["prefix_not_shared_because"] = prefix_support(self._loaded.model)
+        for row in _decode.generate(self._loaded.model, self._loaded.tokenizer, ready, sampling, self._batch_size):
+            self.facts["n_shared_tokens"] = row.n_shared_tokens
+            yield EngineAnswer(
+                key=row.key,
+                prompt_text=texts[row.key],
+                text=row.text,
+                raw_text=row.raw_text,
+                finish_reason=row.finish_reason,
+                stop_string=row.stop_string,
+                n_prompt_tokens=row.n_prompt_tokens,
+                n_new_tokens=row.n_new_tokens,
+                seconds=row.seconds,
+                batch_size=row.batch_size,
+            )
+
+    def _token_ids(self, request: EngineRequest) -> list[int]:
+        from runners import prompting
+
+        return prompting.token_ids(self._loaded.tokenizer, request.prompt)
+
+    def _context_length(self) -> int | None:
+        return getattr(self._loaded.model.config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -1,0 +1,235 @@
+"""What a spec's types cannot say: names that must exist, languages that must have data, items that must pair.
+
+Every function yields problems and stops at none, so that a person sees them all at once. Paths of a problem are paths in the spec.
+"""
+
+from collections import Counter
+from pathlib import Path as FilePath
+from typing import Literal
+
+from dsl.compile import languages_of, requests, source_of
+from dsl.errors import DataError, Problem
+from dsl.methods import Dpo, Icl, Recorded, Sft
+from dsl.methods.base import MethodBase
+from dsl.pins import RUNNERS, Pins
+from dsl.records import Example
+from dsl.rows import examples, read_file
+from dsl.settings import EngineSettings
+from dsl.sources import FileSource
+from dsl.spec import Experiment
+from dsl.spec_parts import PromptFile
+from dsl.text import Document
+from dsl.values import Language, Name
+from dsl.words import Path, suggest
+
+
+class Checker:
+    """Collects what is wrong with one experiment."""
+
+    def __init__(self, experiment: Experiment, document: Document, pins: Pins, folder: FilePath) -> None:
+        self.experiment = experiment
+        self.problems: list[Problem] = []
+        self._document = document
+        self._pins = pins
+        self._folder = folder
+
+    def check(self) -> tuple[Problem, ...]:
+        """Every problem, errors and warnings."""
+        self._names()
+        self._languages()
+        self._models()
+        self._methods()
+        self._prompts()
+        if not any(p.level == "error" for p in self.problems):  # data is read once the spec makes sense
+            self._data()
+            self._recorded()
+        if not any(p.level == "error" for p in self.problems) and next(requests(self.experiment), None) is None:
+            self._add((), "no cell is left: `only` and `exclude` take everything away, or no method fits a model")
+        return tuple(self.problems)
+
+    def _add(self, path: Path, message: str, level: Literal["error", "warning"] = "error", on: Literal["value", "key"] = "value") -> None:
+        self.problems.append(self._document.problem(path, message, on=on, level=level))
+
+    def _known(self, path: Path, name: str, allowed: tuple[str, ...], what: str) -> bool:
+        if name in allowed:
+            return True
+        self._add(path, f"there is no {what} `{name}`. {suggest(name, allowed)}")
+        return False
+
+    def _names(self) -> None:
+        e = self.experiment
+        for field, values in (("languages", e.languages), ("seeds", e.seeds), ("evaluate", e.evaluate)):
+            for i, value in enumerate(values):
+                if value in values[:i]:
+                    self._add((field, i), f"`{value}` is listed twice")
+        for i, dataset in enumerate(e.evaluate):
+            self._known(("evaluate", i), dataset, tuple(e.data), "data set")
+        for name, contrast in e.contrasts.items():
+            for side in ("of", "against"):
+                self._known(("contrasts", name, side), getattr(contrast, side), tuple(e.methods), "method")
+            if contrast.judge is not None:
+                self._known(("contrasts", name, "judge"), contrast.judge, tuple(e.judges), "judge")
+            if contrast.of == contrast.against:
+                self._add(("contrasts", name), f"`{contrast.of}` is compared with itself")
+        coordinates = {"dataset": e.evaluate, "language": e.languages, "model": tuple(e.models), "method": tuple(e.methods)}
+        for which in ("only", "exclude"):
+            for i, f in enumerate(getattr(e, which)):
+                for coordinate, allowed in coordinates.items():
+                    wanted = getattr(f, coordinate)
+                    for name in (wanted,) if isinstance(wanted, str) else wanted or ():
+                        self._known((which, i, coordinate), name, allowed, coordinate)
+
+    def _languages(self) -> None:
+        for name, data in self.experiment.data.items():
+            for i, language in enumerate(data.languages or ()):
+                self._known(("data", name, "languages", i), language, self.experiment.languages, "language of the study")
+            if isinstance(data.rows.path, dict):
+                for language in self._wanted(name):
+                    if language not in data.rows.path:
+                        self._add(("data", name, "rows", "path"), f"no path for `{language}`. Add it, or name the data set's `languages`")
+
+    def _wanted(self, dataset: Name) -> tuple[Language, ...]:
+        return languages_of(self.experiment, dataset)
+
+    def _models(self) -> None:
+        for name, model in self.experiment.models.items():
+            loaded = False
+            for which in ("base", "instruct"):
+                settings: EngineSettings | None = getattr(model, which)
+                if settings is None:
+                    continue
+                loaded = loaded or settings.engine in ("transformers", "echo")
+                if (why := settings.unpinned()) is not None:
+                    self._add(("models", name, which), why, level="warning")
+                try:
+                    settings.pinned(self._pins, self._folder)
+                except DataError as error:
+                    self._add(("models", name, which), str(error))
+            if not loaded and model.parameters is None:
+                self._add(
+                    ("models", name),
+                    "this model is not loaded here, so its size is not known. State it: `parameters: 494000000`",
+                )
+
+    def _methods(self) -> None:
+        e = self.experiment
+        for name, method in e.methods.items():
+            path = ("methods", name)
+            for setting, dataset, needed in method.uses():
+                at = (*path, setting, "from") if setting == "demonstrations" else (*path, setting)
+                if not self._known(at, dataset, tuple(e.data), "data set"):
+                    continue
+                for column in needed:
+                    if getattr(e.data[dataset].columns, column) is None:
+                        self._add(("data", dataset, "columns"), f"`methods.{name}` needs the column `{column}`", on="key")
+                for language in self._trained_in(method):
+                    if language in e.languages and language not in self._wanted(dataset):
+                        self._add(at, f"`{dataset}` has no `{language}`, which this method is trained on")
+            if isinstance(method, Sft | Dpo) and isinstance(method.train_languages, tuple):
+                for i, language in enumerate(method.train_languages):
+                    self._known((*path, "train_languages", i), language, e.languages, "language of the study")
+            if isinstance(method, Dpo) and method.policy not in ("base", "instruct"):
+                trained = tuple(n for n, m in e.methods.items() if isinstance(m, Sft))
+                if self._known((*path, "policy"), method.policy, ("base", "instruct", *trained), "policy"):
+                    below = e.methods[method.policy]
+                    if isinstance(below, Sft) and (below.prompt, below.num_fewshot) != (method.prompt, method.num_fewshot):
+                        self._add(
+                            path,
+                            f"its prompt differs from that of `{method.policy}`, which it starts from: a policy is asked as it was trained",
+                        )
+            if isinstance(method, Icl) and method.demonstrations_language is not None:
+                self._known((*path, "demonstrations_language"), method.demonstrations_language, e.languages, "language of the study")
+
+    def _trained_in(self, method: MethodBase) -> tuple[Language, ...]:
+        if isinstance(method, Sft | Dpo):
+            return method.train_languages if isinstance(method.train_languages, tuple) else self.experiment.languages
+        if isinstance(method, Icl) and method.demonstrations_language is not None:
+            return (method.demonstrations_language,)
+        return self.experiment.languages
+
+    def _prompts(self) -> None:
+        shipped = tuple(sorted(p.stem for p in (RUNNERS / "prompts").glob("*.yaml")))
+        asks_shipped = False
+        for name, method in self.experiment.methods.items():
+            prompt: object = getattr(method, "prompt", None)
+            asks_shipped = asks_shipped or prompt == "urial" or getattr(method, "system", False)
+            if isinstance(prompt, PromptFile):
+                for language in self.experiment.languages:
+                    file = self._folder / prompt.file.replace("{language}", language)
+                    if not file.is_file():
+                        self._add(("methods", name, "prompt", "file"), f"{file}: no such file")
+        for i, language in enumerate(self.experiment.languages):
+            if asks_shipped and language not in shipped:
+                self._add(
+                    ("languages", i),
+                    f"no prompt text for `{language}` ships with xp; there are: {', '.join(shipped)}. "
+                    f"Add runners/prompts/{language}.yaml or use `prompt: {{file: …}}`",
+                )
+
+    def _data(self) -> None:
+        e = self.experiment
+        used = {dataset for method in e.methods.values() for _, dataset, _ in method.uses()}
+        for name in dict.fromkeys([*e.evaluate, *(d for d in e.data if d in used)]):
+            columns = e.data[name].columns
+            if name in e.evaluate and columns.instruction is None:
+                self._add(("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key")
+            by_language = {language: rows for language in self._wanted(name) if (rows := self._examples(name, language)) is not None}
+            for language, rows in by_language.items():
+                self._rows(name, language, rows)
+            if name in e.evaluate and e.data[name].parallel:
+                self._pairs(name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()})
+
+    def _examples(self, name: Name, language: Language) -> tuple[Example, ...] | None:
+        data = self.experiment.data[name]
+        try:
+            source = source_of(data.rows, self._pins, self._folder, language)
+            if not isinstance(source, FileSource):
+                return None  # a hub data set is read when its step runs
+            return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
+        except DataError as error:
+            self._add(("data", name, "rows", "path"), str(error))
+            return None
+
+    def _rows(self, name: Name, language: Language, rows: tuple[Example, ...]) -> None:
+        if not rows:
+            self._add(("data", name), f"no rows in `{language}`")
+        doubles = [item for item, n in Counter(row.item for row in rows).items() if n > 1]
+        if doubles:
+            self._add(("data", name, "columns", "item"), f"in `{language}` these items occur more than once: {_listed(doubles)}")
+        if empty := [row.item for row in rows if not row.instruction.strip()]:
+            self._add(("data", name, "columns", "instruction"), f"in `{language}` these items have an empty instruction: {_listed(empty)}")
+
+    def _pairs(self, name: Name, items: dict[Language, tuple[str, ...]]) -> None:
+        everywhere = dict.fromkeys(item for found in items.values() for item in found)
+        for language, found in items.items():
+            has = set(found)
+            if lacking := [item for item in everywhere if item not in has]:
+                self._add(
+                    ("data", name, "columns", "item"),
+                    f"`{language}` lacks items that other languages have: {_listed(lacking)}. Items pair across languages by this column; "
+                    "for sets that differ from language to language write `parallel: false`",
+                )
+
+    def _recorded(self) -> None:
+        e = self.experiment
+        seen: set[tuple[Name, Name, Language]] = set()
+        for request, name in requests(e):
+            method = e.methods[name]
+            if not isinstance(method, Recorded) or (key := (name, request.model, request.language)) in seen:
+                continue
+            seen.add(key)
+            if method.columns.response is None or (method.columns.item is None and method.columns.instruction is None):
+                self._add(
+                    ("methods", name, "columns"),
+                    "recorded answers need the columns `response` and one of `item` and `instruction`",
+                    on="key",
+                )
+                return
+            try:
+                source_of(method.answers, self._pins, self._folder, request.language, e.models[request.model].recorded or request.model)
+            except DataError as error:
+                self._add(("methods", name, "answers", "path"), str(error))
+
+
+def _listed(items: list[str]) -> str:
+    return ", ".join(items[:10]) + (f" and {len(items) - 10} more" if len(items) > 10 else "")

@@ -1,0 +1,260 @@
+"""Experiment → Plan: every cell of the matrix becomes its steps; equal steps are one.
+
+    dataset × language × model × method × tuned-on × seed  →  Cell(generate step, judge steps)
+
+A seed makes cells of its own only where chance enters. What a model cannot do (an instruct method on a model without instruct weights)
+is left out and said in the notes.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from dsl.errors import DataError
+from dsl.identity import Canonical
+from dsl.methods import Dpo, Sft
+from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
+from dsl.models import Decoding
+from dsl.pins import RUNNERS, Pins
+from dsl.plan import Cell, ContrastPlan, Plan, Study
+from dsl.plugins import settings_of
+from dsl.rows import format_of
+from dsl.settings import EngineSettings, JudgeSettings
+from dsl.sources import Columns, FileSource, HubSource
+from dsl.spec import Experiment
+from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
+from dsl.steps import ChatPrompt, DataStep, Demonstrations, JudgeStep, PromptForm, PromptText, Step, TextPrompt
+from dsl.values import Language, Name, StepId
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an experiment was read from."""
+
+    file: str = "<text>"
+    text: str = ""
+    folder: Path = field(default_factory=Path)
+    """Relative paths of the spec start here."""
+    overrides: tuple[str, ...] = ()
+
+
+def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) -> Plan:
+    """All cells and steps of a study, each step after its inputs.
+
+    Raises:
+        DataError: a file or package that the study names is not there (`dsl.check` reports these with their places in the spec).
+    """
+    origin = origin or Origin()
+    build = _Build(experiment, pins, origin.folder)
+    cells = tuple(_cell(build, request, method) for request, method in requests(experiment))
+    study = Study(
+        experiment=experiment.experiment,
+        question=experiment.question,
+        languages=experiment.languages,
+        spec_file=origin.file,
+        spec_text=origin.text,
+        overrides=origin.overrides,
+        parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
+        cells=cells,
+        step_ids=tuple(build.steps),
+        contrasts=tuple(ContrastPlan(name=name, of=c.of, against=c.against, judge=c.judge) for name, c in experiment.contrasts.items()),
+        notes=tuple(notes(experiment)),
+    )
+    return Plan(study, build.steps)
+
+
+def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
+    """The coordinates of every cell, with the method's name, in the spec's order."""
+    for dataset in experiment.evaluate:
+        languages = languages_of(experiment, dataset)
+        for model_name, model in experiment.models.items():
+            for method_name, method in experiment.methods.items():
+                if method.lacks(model) is not None:
+                    continue
+                seeds: tuple[int | None, ...] = experiment.seeds if method.draws or _samples(experiment, method) else (None,)
+                for language in languages:
+                    if not experiment.keeps(dataset=dataset, language=language, model=model_name, method=method_name):
+                        continue
+                    for tuned_on in method.variants(experiment.languages, language):
+                        for seed in seeds:
+                            yield CellRequest(dataset, language, model_name, tuned_on, seed), method_name
+
+
+def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
+    """The study's languages that a data set has, in the study's order."""
+    has = experiment.data[dataset].languages
+    return tuple(language for language in experiment.languages if has is None or language in has)
+
+
+def notes(experiment: Experiment) -> Iterator[str]:
+    """What the plan leaves out, in sentences."""
+    for method_name, method in experiment.methods.items():
+        for model_name, model in experiment.models.items():
+            if (why := method.lacks(model)) is not None:
+                yield f"{method_name} is not tried on {model_name}: {why}."
+    for dataset in experiment.evaluate:
+        if missing := [language for language in experiment.languages if language not in languages_of(experiment, dataset)]:
+            yield f"{dataset} is not asked in {', '.join(missing)}: it has no such language."
+
+
+def _samples(experiment: Experiment, method: MethodBase) -> bool:
+    return experiment.decoding.is_sampled and method.method != "recorded"
+
+
+def _cell(build: "_Build", request: CellRequest, method: Name) -> Cell:
+    made = build.made(request, method)
+    answers = build.add(made.generate)
+    key = (build.experiment.experiment, request.dataset, request.language, request.model, method, request.train_languages, request.seed)
+    return Cell.model_construct(
+        cell_id=f"cell-{hashlib.sha256(build.canonical.text(key).encode()).hexdigest()[:12]}",
+        dataset=request.dataset,
+        language=request.language,
+        model=request.model,
+        num_parameters=build.experiment.models[request.model].parameters,
+        method=method,
+        method_kind=build.experiment.methods[method].method,
+        train_languages=request.train_languages,
+        seed=request.seed,
+        train=made.train,
+        generate=answers,
+        judges={
+            name: build.add(JudgeStep.model_construct(kind="judge", judge=judge, answers=answers, examples=made.generate.examples))
+            for name, judge in build.judges.items()
+        },
+    )
+
+
+class _Build:
+    """Makes steps and remembers the parts they share (`dsl.methods.base.Builder`)."""
+
+    def __init__(self, experiment: Experiment, pins: Pins, folder: Path) -> None:
+        self.experiment = experiment
+        self.languages = experiment.languages
+        self.decoding: Decoding = experiment.decoding
+        self.steps: dict[StepId, Step] = {}
+        self.canonical = Canonical()
+        self.judges: dict[Name, JudgeSettings] = {
+            name: judge.pinned(experiment.languages, pins, folder) for name, judge in experiment.judges.items()
+        }
+        self._pins = pins
+        self._folder = folder
+        self._weights: dict[tuple[Name, str], EngineSettings] = {}
+        self._examples: dict[tuple[Name, Language], StepId] = {}
+        self._texts: dict[tuple[str, Language], PromptText] = {}
+        self._prompts: dict[object, PromptForm] = {}
+        self._made: dict[tuple[CellRequest, Name], Made] = {}
+
+    def add(self, step: Step) -> StepId:
+        step_id = self.canonical.step_id(step)
+        self.steps.setdefault(step_id, step)
+        return step_id
+
+    def made(self, request: CellRequest, method: Name) -> Made:
+        key = (request, method)
+        if key not in self._made:
+            self._made[key] = self.experiment.methods[method].make(request, self)
+        return self._made[key]
+
+    def trained(self, request: CellRequest, method: Name) -> Made:
+        below = self.experiment.methods[method]
+        if not isinstance(below, Sft | Dpo):
+            raise DataError(f"`{method}` is not a method that trains")
+        if below.train_languages != "each":
+            (tuned_on,) = below.variants(self.languages, request.language)
+            request = CellRequest(request.dataset, request.language, request.model, tuned_on, request.seed)
+        return self.made(request, method)
+
+    def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
+        key = (name, which)
+        if key not in self._weights:
+            settings = getattr(self.experiment.models[name], which)
+            self._weights[key] = cast(EngineSettings, settings).pinned(self._pins, self._folder)
+        return self._weights[key]
+
+    def examples(self, dataset: Name, language: Language) -> StepId:
+        key = (dataset, language)
+        if key not in self._examples:
+            data = self.experiment.data[dataset]
+            source = source_of(data.rows, self._pins, self._folder, language)
+            self._examples[key] = self.add(DataStep(source=source, columns=data.columns, language=language, limit=data.limit))
+        return self._examples[key]
+
+    def prompt(
+        self,
+        request: CellRequest,
+        prompt: AnyPrompt,
+        num_fewshot: int = 0,
+        *,
+        language: Language | None = None,
+        preamble: bool = True,
+        demonstrations_language: Language | None = None,
+        demonstrations: DemonstrationsFrom | None = None,
+        system: bool = False,
+    ) -> PromptForm:
+        language = language or request.language
+        key = (
+            prompt,
+            num_fewshot,
+            language,
+            preamble,
+            demonstrations_language,
+            demonstrations,
+            system,
+            request.dataset if demonstrations else "",
+        )
+        if key not in self._prompts:
+            if prompt == "chat":
+                text = self._text("urial", language) if system else None
+                made: PromptForm = ChatPrompt(system=text, template=self._pins.file(RUNNERS / "chat_template.jinja"))
+            else:
+                shown_in = demonstrations_language or language
+                made = TextPrompt(
+                    text=self._text(prompt, language),
+                    num_fewshot=num_fewshot,
+                    preamble=preamble,
+                    demonstrations_text=self._text(prompt, shown_in) if shown_in != language else None,
+                    demonstrations=None if demonstrations is None else self._demonstrations(request.dataset, demonstrations, shown_in),
+                )
+            self._prompts[key] = made
+        return self._prompts[key]
+
+    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
+        model: Model = self.experiment.models[request.model]
+        source = source_of(rows, self._pins, self._folder, request.language, model.recorded or request.model)
+        return settings_of("engines", "recorded")(answers=source, columns=columns)
+
+    def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
+        keep_out = tuple(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
+        return Demonstrations(pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out)
+
+    def _text(self, prompt: str | PromptFile, language: Language) -> PromptText:
+        key = (prompt if isinstance(prompt, str) else prompt.file, language)
+        if key not in self._texts:
+            if isinstance(prompt, str):
+                self._texts[key] = PromptText(language=language, sha256=self._pins.text("prompts", language))
+            else:
+                path = self._folder / prompt.file.replace("{language}", language)
+                self._texts[key] = PromptText(language=language, path=str(path), sha256=self._pins.file(path))
+        return self._texts[key]
+
+
+def source_of(rows: Rows, pins: Pins, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
+    """One language's rows.
+
+    Raises:
+        DataError: no path for the language, a file that is not there, or one whose ending does not tell its format.
+    """
+    if rows.hub is not None:
+        assert rows.split is not None
+        name = rows.name.replace("{language}", language) if rows.name else None
+        return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
+    template = rows.path.get(language) if isinstance(rows.path, dict) else rows.path
+    if template is None:
+        raise DataError(f"no path for `{language}`")
+    path = folder / template.replace("{language}", language).replace("{model}", model)
+    kind = rows.format or format_of(path.name)
+    if kind is None:
+        raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
+    return FileSource.model_validate({"path": str(path), "sha256": pins.file(path), "format": kind, "header": rows.header})

@@ -1,0 +1,120 @@
+"""A spec file → Experiment, or every problem in it at once.
+
+read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data (`dsl.check`)
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dsl.check import Checker
+from dsl.compile import Origin
+from dsl.errors import Problem, SpecError
+from dsl.pins import Pins
+from dsl.problems import explain
+from dsl.spec import Experiment
+from dsl.text import Document, Mark, Plain, parse_yaml, read_yaml
+from dsl.words import Path as SpecPath
+
+MAX_EXTENDS = 8
+"""How many files one spec may stand on."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A spec that is right, and the warnings about it."""
+
+    experiment: Experiment
+    origin: Origin
+    warnings: tuple[Problem, ...]
+
+
+def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) -> Loaded:
+    """Read and check a spec.
+
+    Args:
+        overrides: `key=value` pairs that replace settings, as `decoding.temperature=0.7`; the value is YAML.
+
+    Raises:
+        SpecError: with every problem found. Nothing has been changed.
+    """
+    document = _read(path, ())
+    for override in overrides:
+        document = _set(document, override)
+    try:
+        experiment = Experiment.model_validate(document.data)
+    except ValidationError as error:
+        raise SpecError(explain(error, document, model=Experiment)) from None
+    problems = Checker(experiment, document, pins or Pins(), path.parent).check()
+    if errors := [p for p in problems if p.level == "error"]:
+        raise SpecError(errors)
+    origin = Origin(file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides)
+    return Loaded(experiment, origin, problems)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> Document:
+    document = read_yaml(path)
+    if "extends" not in document.data:
+        return document
+    extends = document.data["extends"]
+    if not isinstance(extends, str):
+        raise SpecError([document.problem(("extends",), "`extends` names one other spec file, as text")])
+    below = path.parent / extends
+    if below.resolve() in {p.resolve() for p in (path, *above)}:
+        raise SpecError([document.problem(("extends",), f"{below} stands on this file already: specs extend each other in a circle")])
+    if len(above) + 1 >= MAX_EXTENDS:
+        raise SpecError([document.problem(("extends",), f"more than {MAX_EXTENDS} files on top of each other")])
+    if below.parent.resolve() != path.parent.resolve():
+        raise SpecError(
+            [document.problem(("extends",), "the other spec must lie in the same folder, since both name files relative to it")]
+        )
+    base = _read(below, (*above, path))
+    data = {key: value for key, value in document.data.items() if key != "extends"}
+    marks = {p: m for p, m in document.marks.items() if p[:1] != ("extends",)}
+    key_marks = {p: m for p, m in document.key_marks.items() if p[:1] != ("extends",)}
+    return _over(base, replace(document, data=data, marks=marks, key_marks=key_marks))
+
+
+def _over(base: Document, top: Document) -> Document:
+    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null takes a key away."""
+    replaced: list[SpecPath] = []
+    data = _merge(base.data, top.data, (), replaced)
+    assert isinstance(data, dict)
+
+    def kept(marks: dict[SpecPath, Mark]) -> dict[SpecPath, Mark]:
+        return {path: mark for path, mark in marks.items() if not any(path[: len(r)] == r for r in replaced)}
+
+    return Document(top.file, data, {**kept(base.marks), **top.marks}, {**kept(base.key_marks), **top.key_marks})
+
+
+def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) -> Plain:
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        replaced.append(path)
+        return top
+    merged: dict[str, Plain] = dict(base)
+    for key, value in top.items():
+        if value is None and key in merged:
+            replaced.append((*path, key))
+            del merged[key]
+        else:
+            merged[key] = _merge(merged[key], value, (*path, key), replaced) if key in merged else value
+    return merged
+
+
+def _set(document: Document, override: str) -> Document:
+    """One `--set key=value` laid over a document."""
+    file = f"--set {override.split('=', 1)[0]}"
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")  # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`
+    if not equals or not all(parts):
+        raise SpecError([Problem(file, 0, 0, "", "write `--set key=value`, as `--set decoding.temperature=0.7`")])
+    wrapped = parse_yaml(f"value: {text}" if text.strip() else "value: null", file)
+    value: Plain = wrapped.data["value"]
+    data: Plain = value
+    for part in reversed(parts):
+        data = {part: data}
+    assert isinstance(data, dict)
+    mark = Mark(1, 1, file)
+    path: SpecPath = tuple(parts)
+    return _over(document, Document(document.file, data, {path: mark}, {path: mark}))

@@ -1,0 +1,188 @@
+"""Data files as examples: JSON, JSONL, CSV, TSV and Parquet, gzipped or not, with the columns a spec names.
+
+The same reading serves the check of a spec (do items pair across languages?) and the `data` step.
+"""
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dsl.errors import DataError
+from dsl.records import Example
+from dsl.sources import Columns, FileSource, Part, RowNumber, Selector
+from dsl.values import Language
+
+FORMATS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+
+Row = Mapping[str, Any] | Sequence[Any]
+
+
+def format_of(path: str) -> str | None:
+    """The format a file's ending stands for, or None; `.gz` may follow."""
+    return FORMATS.get(Path(path.removesuffix(".gz")).suffix.lower())
+
+
+def read_file(source: FileSource) -> Iterator[Row]:
+    """The rows of one file, in order: mappings, or sequences where the file has no header.
+
+    Raises:
+        DataError: the file is missing, cut off, or not in its format; the message names the line.
+    """
+    path = Path(source.path)
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if source.format == "parquet":
+            yield from _parquet(content)
+            return
+        text = content.decode("utf-8-sig")
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
+    if source.format == "json":
+        yield from _json(path, text)
+    elif source.format == "jsonl":
+        yield from _jsonl(path, text)
+    else:
+        yield from _separated(path, text, "," if source.format == "csv" else "\t", source.header)
+
+
+def examples(rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str) -> Iterator[Example]:
+    """Rows as examples. An item without a column of its own is the row's number, from 1.
+
+    Raises:
+        DataError: a row lacks a named column, or holds something else than text there.
+    """
+    made = 0
+    for number, row in enumerate(rows, 1):
+        if limit is not None and made >= limit:
+            return
+        at = f"{where}: row {number}"
+        if columns.language is not None and _text(row, columns.language, number, at) != language:
+            continue
+        made += 1
+        yield _example(row, columns, language, number, at)
+
+
+def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
+    def text(selector: Selector | None) -> str | None:
+        return None if selector is None else _text(row, selector, number, at)
+
+    instruction = text(columns.instruction) or ""
+    below = text(columns.input)
+    return Example(
+        item=str(number) if columns.item is None else _text(row, columns.item, number, at),
+        language=language,
+        instruction=f"{instruction}\n\n{below}" if below and below.strip() else instruction,
+        response=text(columns.response),
+        chosen=text(columns.chosen),
+        rejected=text(columns.rejected),
+        answers=() if columns.answers is None else _texts(_pick(row, columns.answers, number, at)),
+        reference=text(columns.reference),
+        category=text(columns.category),
+        extra={name: _text(row, selector, number, at) for name, selector in columns.extra.items()},
+    )
+
+
+def _pick(row: Row, selector: Selector, number: int, at: str) -> Any:
+    if isinstance(selector, RowNumber):
+        return number
+    if isinstance(selector, Part):
+        whole = _text(row, selector.column, number, at)
+        found = re.search(selector.pattern, whole)
+        if found is None:
+            raise DataError(f"{at}: `{selector.pattern}` does not match {whole!r}")
+        return found.group(1) if found.groups() else found.group(0)
+    if isinstance(selector, int):
+        return _step(row, str(selector), str(selector), at)
+    if isinstance(row, Mapping) and selector in row:  # a key may itself hold a dot
+        return row[selector]
+    value: Any = row
+    for part in selector.split("."):
+        value = _step(value, part, selector, at)
+    return value
+
+
+def _step(value: Any, part: str, selector: str, at: str) -> Any:
+    if isinstance(value, Mapping):
+        if part in value:
+            return value[part]  # pyright: ignore[reportUnknownVariableType]
+        keys = ", ".join(str(k) for k in list(value)[:20])  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+        raise DataError(f"{at}: no column `{selector}`; there are: {keys}")
+    if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
+        if -len(value) <= int(part) < len(value):  # pyright: ignore[reportUnknownArgumentType]
+            return value[int(part)]  # pyright: ignore[reportUnknownVariableType]
+        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(value)}")  # pyright: ignore[reportUnknownArgumentType]
+    raise DataError(f"{at}: `{selector}` does not lead to a value: there is no `{part}` in {str(value)[:60]!r}")
+
+
+def _text(row: Row, selector: Selector, number: int, at: str) -> str:
+    value = _pick(row, selector, number, at)
+    if value is None:
+        return ""
+    if isinstance(value, bool | Mapping | list | tuple):
+        raise DataError(f"{at}: `{selector}` holds {str(value)[:60]}, not text")  # pyright: ignore[reportUnknownArgumentType]
+    return str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(str(v) for v in value)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+    return (str(value),)
+
+
+def _json(path: Path, text: str) -> Iterator[Row]:
+    try:
+        whole = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(whole, list):
+        raise DataError(f"{path}: a JSON data file is a list of rows; this one holds {type(whole).__name__}")
+    yield from whole
+
+
+def _jsonl(path: Path, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: not JSON: {error}") from error
+
+
+def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[Row]:
+    csv.field_size_limit(2**31 - 1)
+    # tab-separated files of this field quote nothing: a lone " is a character
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        names = next(rows, []) if header else None
+        for row in rows:
+            if not row:
+                continue
+            if names is None:
+                yield row
+            elif len(row) != len(names):
+                raise DataError(f"{path}:{rows.line_num}: {len(row)} values under {len(names)} column names")
+            else:
+                yield dict(zip(names, row, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}:{rows.line_num}: {error}") from error
+
+
+def _parquet(content: bytes) -> Iterator[Row]:
+    import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
+    from pyarrow import ArrowInvalid  # pyright: ignore
+
+    try:
+        table: Any = parquet.read_table(io.BytesIO(content))  # pyright: ignore
+    except ArrowInvalid as error:  # pyright: ignore
+        raise DataError(f"not a Parquet file: {error}") from error
+    yield from table.to_pylist()

@@ -1,0 +1,126 @@
+"""`generate`: one model's answers to one set of examples.
+
+Rows that exist already are taken over: from an earlier attempt at this step, and from other steps, where the same weights were handed the same
+prompt with the same decoding and seed. A larger `max_new_tokens` asks again only for the answers that were cut by length.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dsl.identity import Canonical
+from dsl.records import Completion, Example, Prompt
+from dsl.steps import GenerateStep, TextPrompt
+from runners import registry
+from runners.engine import EngineAnswer, EngineRequest
+from runners.prompting import Prompter
+from runners.work import Inputs, Made, RowWriter, read_rows
+
+FILE = "completions.jsonl"
+FENCE = "```"
+
+
+def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
+    """Write `completions.jsonl`, one `Completion` a line, as they are finished."""
+    examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
+    engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
+    prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
+    wanted: dict[str, tuple[Example, EngineRequest, str]] = {}
+    canonical = Canonical()
+    same_for_all = canonical.text((step.model, step.tuned or "", step.decoding.model_copy(update={"max_new_tokens": 1})))
+    for example in examples:
+        prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
+        request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
+        row_key = hashlib.sha256(canonical.text((same_for_all, engine.identify(request), request.seed)).encode()).hexdigest()
+        wanted[example.item] = (example, request, row_key)
+
+    held = dict(_take_over(step, wanted, (out, *inputs.donors)))
+    _rewrite(out / FILE, held.values())
+    inputs.report(len(held), len(wanted))
+    with RowWriter(out / FILE) as writer:
+        missing = [request for item, (_, request, _) in wanted.items() if item not in held]
+        for done, answer in enumerate(engine.generate(missing, step.decoding) if missing else (), len(held) + 1):
+            example, request, row_key = wanted[answer.key]
+            writer.write(_completion(step, example, request, row_key, answer))
+            inputs.report(done, len(wanted))
+    return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
+
+
+def _row_seed(step: GenerateStep, example: Example) -> int | None:
+    """A seed of the row's own, so that its draw depends on no other row of the batch."""
+    if not step.decoding.is_sampled:
+        return None
+    text = f"{step.seed} {example.language} {example.item}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _take_over(
+    step: GenerateStep, wanted: dict[str, tuple[Example, EngineRequest, str]], folders: tuple[Path, ...]
+) -> Iterator[tuple[str, Completion]]:
+    items: dict[str, list[str]] = {}
+    for item, (_, _, row_key) in wanted.items():
+        items.setdefault(row_key, []).append(item)
+    for folder in folders:
+        if not items:
+            return
+        for row in read_rows(folder / FILE, Completion):
+            if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
+                for item in items.pop(row.row_key):
+                    update = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}
+                    yield item, row.model_copy(update=update)
+
+
+def _still_valid(row: Completion, max_new_tokens: int) -> bool:
+    if row.finish_reason == "length":
+        return row.max_new_tokens == max_new_tokens
+    if row.finish_reason in ("eos", "stop"):
+        return row.n_new_tokens is not None and row.n_new_tokens <= max_new_tokens
+    return row.finish_reason == "recorded"
+
+
+def _rewrite(path: Path, rows: Iterable[Completion]) -> None:
+    aside = path.with_suffix(".aside")
+    aside.unlink(missing_ok=True)
+    with RowWriter(aside) as writer:
+        for row in rows:
+            writer.write(row)
+    aside.replace(path)
+
+
+def _completion(step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer) -> Completion:
+    opened = isinstance(step.prompt, TextPrompt)
+    return Completion(
+        row_key=row_key,
+        item=example.item,
+        language=example.language,
+        prompt=answer.prompt_text,
+        text=None if answer.text is None else clean(answer.text, fence_is_open=opened),
+        raw_text=answer.raw_text,
+        finish_reason=answer.finish_reason,
+        stop_string=answer.stop_string,
+        error=answer.error,
+        max_new_tokens=step.decoding.max_new_tokens,
+        n_prompt_tokens=answer.n_prompt_tokens,
+        n_new_tokens=answer.n_new_tokens,
+        seconds=answer.seconds,
+        batch_size=answer.batch_size,
+        seed=request.seed,
+        engine=step.model.engine,
+        model_served=answer.model_served,
+    )
+
+
+def clean(text: str, *, fence_is_open: bool) -> str:
+    """The answer without white space at its ends and, where the prompt left a fence open, without the fence that closes it.
+
+    Only a last line that is a bare fence is dropped, and only if the fences in the answer do not pair up without it: a code block of the
+    answer's own keeps both of its.
+    """
+    text = text.strip()
+    if not fence_is_open:
+        return text
+    lines = text.split("\n")
+    fences = sum(line.lstrip().startswith(FENCE) for line in lines)
+    if lines[-1].strip() == FENCE and fences % 2 == 1:
+        return "\n".join(lines[:-1]).rstrip()
+    return text
