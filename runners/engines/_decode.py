@@ -1,8 +1,9 @@
 """Batched decoding with a causal language model: tokenised prompts in, finished rows out, as they finish.
 
-Rows of similar length form a batch, padded on the left. Padding is masked everywhere: in attention, positions, repetition penalty and counts.
-The longest token prefix that all prompts of a call share is read once and attended to by every batch (`_prefix`), where the model allows it.
-In float32, greedy tokens are the same for any batch size, with the shared prefix or without.
+Rows of similar length form a batch, padded on the left. Padding takes no part in attention, positions, repetition penalty or token counts.
+The longest token prefix that all prompts of a call share is read once and attended to by every batch (`_prefix`), where the model can.
+In float32, greedy tokens are the same for any batch size, with the shared prefix or without: sums are then added in another order, which
+moves a logit in its sixth digit or so, and only a tie that close could fall otherwise. In bfloat16 such ties are common.
 """
 
 from __future__ import annotations
@@ -74,11 +75,11 @@ def generate(
 ) -> Iterator[Generated]:
     """Continue every request, longest prompts first (so that a batch too large for memory fails at once), in any order of finishing.
 
-    The model is in eval mode. Between rows it is as it was before: the caller may use it. `prefix_support` says whether it can share prefixes;
-    where it cannot, rows read their whole prompts.
+    The model is in eval mode. Between rows it is as it was before: the caller may use it. `prefix_support` says whether it can share
+    prefixes; where it cannot, rows read their whole prompts. Prompts longer than the model's positions are the caller's to refuse.
 
-    Raises ValueError for a request without tokens, with an empty stop string, or without a seed where tokens are drawn; TypeError for a model
-    that keeps no key-value cache; FloatingPointError when logits are NaN.
+    Raises ValueError for a request without tokens, with an empty stop string, or without a seed where tokens are drawn; TypeError for a
+    model that keeps no key-value cache; FloatingPointError when logits are NaN.
     """
     if not requests:
         return

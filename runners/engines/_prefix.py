@@ -1,9 +1,13 @@
 """Attention to a token prefix that many rows share: its keys and values are kept once and never copied to the rows.
 
-For a query, the softmax over [prefix keys, own keys] is made of two partial softmaxes, each with its maximum m and its sum of exponentials s:
-    o = (o_prefix * exp(m_prefix - m) + o_own * exp(m_own - m)) / (s_prefix * exp(m_prefix - m) + s_own * exp(m_own - m)),  m = max(m_prefix, m_own)
-with o_* the value sums before division by s (Hydragen, arXiv 2402.05099). The queries of all rows meet the prefix in one matrix product for
-each key-value head. The own keys live in an ordinary DynamicCache that begins after the prefix.
+For a query, the softmax over [prefix keys, own keys] is made of two partial softmaxes. With m the maximum of a part's scores, s the sum of
+its exp(score - m) and o its values summed with those weights:
+
+    m   = max(m_prefix, m_own)
+    out = (o_prefix * exp(m_prefix - m) + o_own * exp(m_own - m)) / (s_prefix * exp(m_prefix - m) + s_own * exp(m_own - m))
+
+(Hydragen, arXiv 2402.05099). The queries of all rows meet the prefix in one matrix product for each key-value head. The own keys live in an
+ordinary DynamicCache that begins after the prefix.
 """
 
 from __future__ import annotations

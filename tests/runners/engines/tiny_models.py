@@ -1,0 +1,110 @@
+"""Small real models and tokenizers, made in the test: random ones of several architectures, and one that speaks a given text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+VOCABULARY = 300
+UNK, BOS, EOS = 0, 1, 2
+
+_SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": False,
+    "initializer_range": 0.2,  # wide: the logits are far apart and what is written depends on what was read
+    "bos_token_id": BOS,
+    "eos_token_id": EOS,
+}
+_WINDOWS: dict[str, Any] = {"head_dim": 16, "sliding_window": 24, "layer_types": ["sliding_attention", "full_attention"]}
+_LONGROPE: dict[str, Any] = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 8,
+    "long_factor": [2.0] * 8,
+    "original_max_position_embeddings": 64,
+    "factor": 8.0,
+}
+
+
+def config(architecture: str) -> transformers.PreTrainedConfig:
+    """Two layers; grouped queries everywhere but in `gpt2`, a sliding window of 24 tokens in the first layer of the gemmas."""
+    match architecture:
+        case "llama":
+            return transformers.LlamaConfig(**_SIZES)
+        case "qwen2":
+            return transformers.Qwen2Config(**_SIZES)
+        case "gpt2":
+            return transformers.GPT2Config(**{**_SIZES, "intermediate_size": None}, n_inner=128)
+        case "gemma2":  # soft-capped attention scores
+            return transformers.Gemma2Config(**_SIZES, **_WINDOWS)
+        case "gemma3":
+            return transformers.Gemma3TextConfig(**_SIZES, **_WINDOWS)
+        case "phi3":
+            return transformers.Phi3Config(**_SIZES, pad_token_id=UNK, rope_parameters=_LONGROPE)
+        case "lfm2":
+            return transformers.Lfm2Config(**_SIZES, layer_types=["conv", "full_attention"])
+        case "gpt_oss":  # attention sinks
+            return transformers.GptOssConfig(
+                **_SIZES,
+                head_dim=16,
+                num_local_experts=2,
+                num_experts_per_tok=1,
+                rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+            )
+        case "bloom":  # positions by ALiBi, attention of its own
+            return transformers.BloomConfig(
+                vocab_size=VOCABULARY, hidden_size=64, n_layer=2, n_head=4, initializer_range=0.2, eos_token_id=EOS
+            )
+        case "mamba":
+            return transformers.MambaConfig(vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, eos_token_id=EOS)
+        case _:
+            raise ValueError(architecture)
+
+
+def random_model(architecture: str) -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    return transformers.AutoModelForCausalLM.from_config(config(architecture), dtype=torch.float32).eval()
+
+
+def tokenizer(pieces: Sequence[str] = (), **special: str) -> transformers.PreTrainedTokenizerFast:
+    """One token for each byte-level piece, from id 3 on; the rest of the vocabulary are pairs of letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    filling = (first + second for first in letters for second in letters if first + second not in pieces)
+    words = ["<unk>", "<s>", "</s>", *pieces]
+    vocabulary = {word: at for at, word in enumerate([*words, *(next(filling) for _ in range(VOCABULARY - len(words)))])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Split(r"[a-z]{2}", "isolated")
+    made.decoder = decoders.ByteLevel()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, **{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", **special}
+    )
+
+
+def speaking_model(follows: dict[int, int], instead: dict[int, int] | None = None) -> transformers.PreTrainedModel:
+    """A Llama whose next token depends on the last one alone: `follows`, and second to it `instead`; EOS after any other token.
+
+    Its logits are 8 for the first and 6 for the second, within rounding.
+    """
+    made = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            **{**_SIZES, "hidden_size": VOCABULARY, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1}
+        )
+    ).eval()
+    with torch.no_grad():
+        for weight in made.model.layers[0].parameters():
+            weight.zero_()  # neither attention nor MLP adds anything
+        made.model.embed_tokens.weight.copy_(torch.eye(VOCABULARY))
+        made.lm_head.weight.zero_()
+        for token in range(VOCABULARY):
+            made.lm_head.weight[follows.get(token, EOS), token] = 8 / VOCABULARY**0.5  # the final norm scales the state by sqrt(hidden)
+            if instead and token in instead:
+                made.lm_head.weight[instead[token], token] = 6 / VOCABULARY**0.5
+    return made
