@@ -1,0 +1,158 @@
+"""Opens the warehouse file, and sees to it that its tables and views are those of this version.
+
+Only one process can have the file open for writing, and while it has, no other can even read it. So a writer opens it for a moment and
+closes it, and whoever finds it taken waits a little before giving up with the name of the process in the way.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from dsl.errors import WarehouseError
+from dsl.words import one_line
+
+HERE = Path(__file__).parent
+
+WAREHOUSE = "warehouse.duckdb"
+"""The file's name in a store."""
+
+PATIENCE_SECONDS = 10.0
+"""How long to wait for another process to let go of the file: loading a step takes much less."""
+
+
+class _Held(WarehouseError):
+    """Another process has the file open."""
+
+
+def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse. A new file gets tables and views; views of another version of xp are replaced.
+
+    Args:
+        path: The file; with `read_only` it has to be there.
+        read_only: The connection can change nothing and can read no other file either, whatever the SQL says.
+        patience: Seconds to wait while another process has the file open.
+
+    Raises:
+        WarehouseError: there is none to read; another process holds it; it is no warehouse, or has the tables of another version.
+    """
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _open(path, read_only, patience)
+        _settle(connection, path)
+        return connection
+    if not path.exists():
+        raise WarehouseError(f"{path}: there is no warehouse yet. `xp apply` makes one; `xp rebuild` makes it again from a store.")
+    connection = _open(path, read_only, patience)
+    if _made_from(connection) == _digests():
+        return connection
+    connection.close()
+    connect(path, patience=patience).close()  # a writer puts the views right, or says what is wrong
+    return _open(path, read_only, patience)
+
+
+def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
+    """Return when no other process has the file open, whatever state the file is in.
+
+    Raises:
+        WarehouseError: a process still has it open when patience runs out.
+    """
+    try:
+        _open(path, read_only=False, patience=patience).close()
+    except _Held:
+        raise
+    except WarehouseError:
+        return
+
+
+@contextmanager
+def told(about: object) -> Generator[None]:
+    """Turn what DuckDB complains of into a WarehouseError that begins with what it is about."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise WarehouseError(f"{about}: {one_line(str(error))}") from error
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """All of it or, whatever goes wrong, nothing."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def run_file(connection: duckdb.DuckDBPyConnection, file: Path, **parameters: object) -> None:
+    """Run the statements of an SQL file, each with those of the parameters that it names."""
+    for statement in connection.extract_statements(file.read_text("utf-8")):
+        connection.execute(statement, {name: parameters[name] for name in statement.named_parameters})
+
+
+def view_files() -> tuple[Path, ...]:
+    """The views, one file each, in an order in which they can be made."""
+    return tuple(file for folder in ("base", "marts") for file in sorted((HERE / "views" / folder).glob("*.sql")))
+
+
+def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "enable_external_access": not read_only,
+    }
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            holder = re.search(r"Conflicting lock is held in (.*?) ?\(PID (\d+)\)", str(error))
+            if holder is None:
+                raise WarehouseError(f"{path}: {one_line(str(error))}") from error
+            if time.monotonic() >= until:
+                program, pid = holder.groups()
+                raise _Held(
+                    f"{path}: process {pid} ({one_line(program)}) has the warehouse open and did not close it within {patience:g} s. "
+                    "Close it there, or wait until it is done, and try again."
+                ) from error
+        time.sleep(0.05)
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make tables and views where they are missing, and views again where they are old."""
+    found, wanted = _made_from(connection), _digests()
+    if found == wanted:
+        return
+    if found and found["schema"] != wanted["schema"]:
+        connection.close()
+        raise WarehouseError(f"{path}: its tables are not those of this version of xp. `xp rebuild` makes it again from the store.")
+    with transaction(connection):
+        if not found:
+            run_file(connection, HERE / "schema.sql")
+        for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall():
+            connection.execute(f'drop view "{name}"')
+        run_file(connection, HERE / "statistics.sql")
+        for file in view_files():
+            connection.execute(f'create view "{file.stem}" as {file.read_text("utf-8")}')
+        connection.executemany("insert or replace into made_from values (?, ?)", list(wanted.items()))
+
+
+def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Digests of what tables and views were made from: none for an empty file, of nothing for someone else's database."""
+    tables = {name for (name,) in connection.execute("select table_name from duckdb_tables() where not internal").fetchall()}
+    if "made_from" in tables:
+        return dict(connection.execute("from made_from").fetchall())
+    return {"schema": ""} if tables else {}
+
+
+def _digests() -> dict[str, str]:
+    texts = {
+        "schema": (HERE / "schema.sql").read_text("utf-8"),
+        "views": "\0".join(f"{file.stem}\0{file.read_text('utf-8')}" for file in (HERE / "statistics.sql", *view_files())),
+    }
+    return {part: hashlib.sha256(text.encode()).hexdigest() for part, text in texts.items()}

@@ -1,0 +1,151 @@
+"""Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once, and all of it can be made again.
+
+    experiments/<experiment>.json   → experiments, experiment_steps, cells, cell_judges, cell_training, contrasts
+    steps/<step_id>/                → steps, and by its kind examples, prompts and completions, verdicts, train_metrics
+    runs/<run_id>.json              → runs
+
+Rows go from JSON lines to the table inside DuckDB and never through Python. What a model wrote is never part of a statement.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+from pydantic import ValidationError
+
+from dsl.errors import WarehouseError
+from dsl.plan import Study
+from dsl.records import Outcome
+from dsl.values import StepId
+from dsl.words import one_line
+from warehouse.connect import HERE, WAREHOUSE, connect, run_file, told, transaction, wait_until_free
+
+_ROWS = {
+    "data": ("data.sql", "examples.jsonl"),
+    "sft": ("training.sql", "metrics.jsonl"),
+    "dpo": ("training.sql", "metrics.jsonl"),
+    "generate": ("generate.sql", "completions.jsonl"),
+    "judge": ("judge.sql", "verdicts.jsonl"),
+}
+"""A step's kind -> what loads its rows, and from which file."""
+
+_LONGEST_ROW = 64 * 2**20
+"""Bytes of the longest JSON line that can be loaded; DuckDB sets aside a few times as much for each thread."""
+
+
+def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None) -> None:
+    """Load a study, steps and every new run into the store's warehouse, which is open only for as long as that takes.
+
+    Steps that are not finished are passed over, and so are those loaded before, unless they were made again since.
+
+    Raises:
+        WarehouseError: the warehouse cannot be opened, or a file of the store cannot be read.
+    """
+    with connect(store / WAREHOUSE) as connection:
+        _load(connection, store, step_ids, () if study is None else (study,))
+
+
+def rebuild(store: Path) -> None:
+    """Make the warehouse again from everything in the store: aside at first, then in the old one's place.
+
+    Raises:
+        WarehouseError: another process has the old one open, or a file of the store cannot be read. The old one stays as it is then.
+    """
+    old, new = store / WAREHOUSE, store / f"{WAREHOUSE}.new"
+    wait_until_free(old)
+    for left_over in (new, _log(new)):
+        left_over.unlink(missing_ok=True)
+    studies = [_read_study(file) for file in sorted((store / "experiments").glob("*.json"))]
+    step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
+    with connect(new) as connection:
+        _load(connection, store, step_ids, studies)
+    _log(old).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
+    new.replace(old)
+
+
+def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
+    """Put a study, its cells and its contrasts in the place of what was known of it."""
+    with told(f"study {study.experiment}"), transaction(connection):
+        run_file(connection, HERE / "loads" / "study.sql", experiment=study.experiment, study=study.model_dump_json())
+
+
+def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Put a finished step and its rows in the place of what was loaded of it before. A folder without `outcome.json` loads nothing.
+
+    Raises:
+        WarehouseError: a file is missing or cannot be read, or an item is there twice. Nothing of the step is changed then.
+    """
+    if not (folder / "outcome.json").exists():
+        return
+    step_id = folder.name
+    outcome, settings = _read(folder / "outcome.json"), _read(folder / "step.json")
+    _check_outcome(outcome, folder)
+    load, name = _ROWS[step_id.partition("-")[0]]
+    rows = folder / name
+    with told(rows), transaction(connection):
+        run_file(connection, HERE / "loads" / "forget.sql", step_id=step_id)
+        run_file(connection, HERE / "loads" / "step.sql", outcome=outcome, settings=settings, outcome_sha256=_sha256(outcome))
+        run_file(connection, HERE / "loads" / load, step_id=step_id, path=_as_pattern(rows), longest=_longest(rows))
+
+
+def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
+    """Load every attempt in the folder that is not there yet. A run's file is written once and never changes."""
+    known = {run_id for (run_id,) in connection.execute("select run_id from runs").fetchall()}
+    new = [_read(file) for file in sorted(runs.glob("*.json")) if file.stem not in known]
+    if new:
+        with told(runs), transaction(connection):
+            run_file(connection, HERE / "loads" / "runs.sql", runs=f"[{','.join(new)}]")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Iterable[Study]) -> None:
+    for study in studies:
+        load_study(connection, study)
+    loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
+    for step_id in step_ids:
+        outcome = store / "steps" / step_id / "outcome.json"
+        if outcome.exists() and _sha256(_read(outcome)) != loaded.get(step_id):
+            load_step(connection, outcome.parent)
+    load_runs(connection, store / "runs")
+
+
+def _read_study(file: Path) -> Study:
+    try:
+        return Study.model_validate_json(_read(file))
+    except ValidationError as error:
+        raise WarehouseError(f"{file}: not a study: {one_line(str(error))}") from error
+
+
+def _check_outcome(text: str, folder: Path) -> None:
+    try:
+        outcome = Outcome.model_validate_json(text)
+    except ValidationError as error:
+        raise WarehouseError(f"{folder / 'outcome.json'}: not an outcome: {one_line(str(error))}") from error
+    if outcome.step_id != folder.name:
+        raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {outcome.step_id}.")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WarehouseError(f"{file}: cannot be read: {error}") from error
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_pattern(path: Path) -> str:
+    """A path in which DuckDB, which reads paths as glob patterns, finds no wildcard."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))
+
+
+def _longest(rows: Path) -> int:
+    return min(max(rows.stat().st_size if rows.exists() else 0, 2**20), _LONGEST_ROW)
+
+
+def _log(database: Path) -> Path:
+    """Where DuckDB keeps changes that are not in the file yet."""
+    return database.with_name(database.name + ".wal")

@@ -1,0 +1,32 @@
+-- A judge step's `verdicts.jsonl`.
+create or replace temp table rows as
+select *
+from read_json(
+    $path,
+    format = 'newline_delimited',
+    compression = 'none',
+    hive_partitioning = false,
+    maximum_object_size = $longest,
+    columns = {
+        row_key: 'varchar',
+        item: 'varchar',
+        language: 'varchar',
+        aspect: 'varchar',
+        score: 'double',
+        unscored_reason: 'varchar',
+        reason: 'varchar',
+        distribution: 'json',
+        raw: 'varchar',
+        n_prompt_tokens: 'bigint',
+        n_new_tokens: 'bigint',
+        seconds: 'double',
+        usd: 'double',
+        model_served: 'varchar'
+    }
+);
+
+select error(format('item {}, aspect {} is there {} times', item, aspect, count(*))) from rows group by item, aspect having count(*) > 1;
+
+insert into verdicts by name
+select $step_id as step_id, *
+from rows;

@@ -1,0 +1,79 @@
+-- One study: what it asks, its cells and its contrasts. `$study` is its JSON.
+delete from cell_judges where cell_id in (select cell_id from cells where experiment = $experiment);
+delete from cell_training where cell_id in (select cell_id from cells where experiment = $experiment);
+delete from cells where experiment = $experiment;
+delete from contrasts where experiment = $experiment;
+delete from experiment_steps where experiment = $experiment;
+delete from experiments where experiment = $experiment;
+
+create or replace temp table study as
+select unnest(
+    from_json(
+        $study,
+        '{
+            "experiment": "varchar",
+            "question": "varchar",
+            "languages": ["varchar"],
+            "spec_file": "varchar",
+            "spec_text": "varchar",
+            "overrides": ["varchar"],
+            "notes": ["varchar"],
+            "parallel": "map(varchar, boolean)",
+            "step_ids": ["varchar"],
+            "cells": [{
+                "cell_id": "varchar",
+                "dataset": "varchar",
+                "language": "varchar",
+                "model": "varchar",
+                "num_parameters": "bigint",
+                "method": "varchar",
+                "method_kind": "varchar",
+                "train_languages": ["varchar"],
+                "seed": "bigint",
+                "train": ["varchar"],
+                "generate": "varchar",
+                "judges": "map(varchar, varchar)"
+            }],
+            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "judge": "varchar"}]
+        }'
+    )
+);
+
+insert into experiments by name
+select experiment, question, languages, spec_file, spec_text, overrides, notes, parallel
+from study;
+
+insert into experiment_steps by name
+select experiment, unnest(step_ids) as step_id, generate_subscripts(step_ids, 1) - 1 as position
+from study;
+
+create or replace temp table study_cells as
+select experiment, unnest(cells, max_depth := 2)
+from study;
+
+insert into cells by name
+select
+    cell_id,
+    experiment,
+    dataset,
+    language,
+    model,
+    num_parameters,
+    method,
+    method_kind,
+    array_to_string(train_languages, '+') as train_languages,
+    seed,
+    generate as generate_step_id
+from study_cells;
+
+insert into cell_judges by name
+select cell_id, unnest(map_keys(judges)) as judge, unnest(map_values(judges)) as judge_step_id
+from study_cells;
+
+insert into cell_training by name
+select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as step_id
+from study_cells;
+
+insert into contrasts by name
+select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast.judge
+from (select experiment, unnest(contrasts) as contrast from study);

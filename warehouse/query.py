@@ -1,0 +1,127 @@
+"""Answers a question put in SQL, read-only and with no way to another file: a table for the eye; CSV, JSON or Parquet for a program."""
+
+import csv
+import datetime
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
+
+import duckdb
+
+from dsl.errors import WarehouseError
+from dsl.words import one_line
+from warehouse.connect import connect
+
+Format = Literal["table", "csv", "json", "parquet"]
+
+Rows: TypeAlias = Sequence[Sequence[object]]
+
+_WIDEST = 80
+"""Characters of a cell that a table shows."""
+
+
+def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
+    """Write what a query finds to a stream of bytes, text as UTF-8.
+
+    A table shows every row, long text cut and unprintable characters escaped; the other formats hold the values as they are. Columns of
+    equal names are numbered.
+
+    Raises:
+        WarehouseError: the warehouse cannot be opened, or DuckDB refuses the query; its own words are kept.
+    """
+    with connect(path, read_only=True) as connection:
+        try:
+            found = connection.execute(sql)
+            names = _numbered([column[0] for column in found.description])
+            if format == "parquet":
+                _write_parquet(found, names, out)
+                return
+            rows = found.fetchall()
+        except duckdb.Error as error:
+            raise WarehouseError(str(error).strip()) from error
+    form = {"table": _as_table, "csv": _as_csv, "json": _as_json}[format]
+    out.write(form(names, rows).encode())
+
+
+def _write_parquet(found: duckdb.DuckDBPyConnection, names: Sequence[str], out: BinaryIO) -> None:
+    import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
+
+    table = cast(Any, found).to_arrow_table().rename_columns(list(names))
+    cast(Any, parquet).write_table(table, out, compression="zstd")
+
+
+def _as_table(names: Sequence[str], rows: Rows) -> str:
+    cells = [[_shown(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    is_number = [any(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(names))]
+    lines = [[name.ljust(width) for name, width in zip(names, widths, strict=True)], ["─" * width for width in widths]]
+    for row in cells:
+        lines.append([c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)])
+    counted = f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    return "".join("  ".join(line).rstrip() + "\n" for line in lines) + counted + "\n"
+
+
+def _as_csv(names: Sequence[str], rows: Rows) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_flat(value) for value in row])
+    return text.getvalue()
+
+
+def _as_json(names: Sequence[str], rows: Rows) -> str:
+    """A list of objects, one a line."""
+    lines = [json.dumps({name: _plain(v) for name, v in zip(names, row, strict=True)}, ensure_ascii=False) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(_flat(value))
+    short = one_line(text[: 2 * _WIDEST])
+    return short if len(short) <= _WIDEST and len(text) <= 2 * _WIDEST else short[: _WIDEST - 1] + "…"
+
+
+def _flat(value: object) -> object:
+    """Lists and mappings as JSON text, everything else as it is."""
+    plain = _plain(value)
+    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, list | dict) else value
+
+
+def _plain(value: object) -> object:
+    """The value as JSON knows it: what is not finite becomes null, dates and the like their text."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return _plain(float(value))
+        case list() | tuple():
+            return [_plain(inner) for inner in cast("Sequence[object]", value)]
+        case dict():
+            return {str(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, a second `n` as `n_2`."""
+    found: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found

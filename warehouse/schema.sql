@@ -1,0 +1,180 @@
+-- The tables. They are made from the files of a store and can be made from them again: a change here is an edit and `xp rebuild`.
+
+-- One row per study.
+create table experiments (
+    experiment varchar primary key,
+    question varchar not null,
+    languages varchar[] not null,
+    spec_file varchar not null,
+    spec_text varchar not null,
+    overrides varchar[] not null,
+    notes varchar[] not null,
+    -- Evaluated data set -> whether its items are the same in every language.
+    parallel map(varchar, boolean) not null
+);
+
+-- One row per study and step it asks for, done or not.
+create table experiment_steps (
+    experiment varchar not null,
+    step_id varchar not null,
+    -- From 0, each step after its inputs.
+    position integer not null,
+    primary key (experiment, step_id)
+);
+
+-- One row per dataset × language × model × method × seed of a study.
+create table cells (
+    cell_id varchar primary key,
+    experiment varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    model varchar not null,
+    -- As the study states it; the base views fill it in from the weights.
+    num_parameters bigint,
+    method varchar not null,
+    method_kind varchar not null,
+    -- What the model was tuned on, as `en+es+fr`; empty where it was not tuned.
+    train_languages varchar not null,
+    -- Null where no chance enters.
+    seed bigint,
+    generate_step_id varchar not null
+);
+
+-- One row per cell and judge.
+create table cell_judges (
+    cell_id varchar not null,
+    judge varchar not null,
+    judge_step_id varchar not null,
+    primary key (cell_id, judge)
+);
+
+-- One row per cell and training step behind it.
+create table cell_training (
+    cell_id varchar not null,
+    -- From 0, first to last.
+    position integer not null,
+    step_id varchar not null,
+    primary key (cell_id, position)
+);
+
+-- One row per difference a study asks for: `of` minus `against`.
+create table contrasts (
+    experiment varchar not null,
+    contrast varchar not null,
+    of varchar not null,
+    against varchar not null,
+    -- Null is every judge.
+    judge varchar,
+    primary key (experiment, contrast)
+);
+
+-- One row per finished step.
+create table steps (
+    step_id varchar primary key,
+    kind varchar not null,
+    settings json not null,
+    seconds double not null,
+    load_seconds double not null,
+    n_rows bigint not null,
+    n_reused bigint not null,
+    peak_memory_bytes bigint,
+    versions json not null,
+    facts json not null,
+    -- Counted when the weights were loaded.
+    n_parameters bigint,
+    -- Which finish of the step the rows here are from.
+    outcome_sha256 varchar not null
+);
+
+-- One row per attempt at a step.
+create table runs (
+    run_id varchar primary key,
+    step_id varchar not null,
+    experiment varchar not null,
+    -- UTC.
+    started_at timestamp not null,
+    seconds double not null,
+    status varchar not null,
+    error varchar,
+    host varchar not null,
+    pid bigint
+);
+
+-- One row per data step and item.
+create table examples (
+    step_id varchar not null,
+    item varchar not null,
+    language varchar not null,
+    instruction varchar not null,
+    response varchar,
+    chosen varchar,
+    rejected varchar,
+    answers varchar[] not null,
+    reference varchar,
+    category varchar,
+    extra json not null
+);
+
+-- One row per prompt that was ever sent; `prompt_id` is its SHA-256.
+create table prompts (
+    prompt_id varchar not null,
+    text varchar not null
+);
+
+-- One row per generate step and item.
+create table completions (
+    step_id varchar not null,
+    item varchar not null,
+    language varchar not null,
+    prompt_id varchar not null,
+    text varchar,
+    raw_text varchar,
+    finish_reason varchar not null,
+    stop_string varchar,
+    error varchar,
+    max_new_tokens bigint not null,
+    n_prompt_tokens bigint,
+    n_new_tokens bigint,
+    seconds double,
+    batch_size bigint,
+    -- The row's own seed.
+    seed hugeint,
+    engine varchar not null,
+    model_served varchar,
+    row_key varchar not null
+);
+
+-- One row per judge step, item and aspect.
+create table verdicts (
+    step_id varchar not null,
+    item varchar not null,
+    language varchar not null,
+    aspect varchar not null,
+    -- Null is unscored.
+    score double,
+    unscored_reason varchar,
+    reason varchar,
+    distribution json,
+    raw varchar,
+    n_prompt_tokens bigint,
+    n_new_tokens bigint,
+    seconds double,
+    usd double,
+    model_served varchar,
+    row_key varchar not null
+);
+
+-- One row per training step, optimiser step and metric.
+create table train_metrics (
+    step_id varchar not null,
+    global_step bigint not null,
+    name varchar not null,
+    -- Null where the number was not finite.
+    value double
+);
+
+-- One row per part of the warehouse whose text must be that of the files: `schema`, `views`.
+create table made_from (
+    part varchar primary key,
+    sha256 varchar not null
+);

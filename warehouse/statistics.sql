@@ -1,0 +1,32 @@
+-- What the views compute with, as macros, so that they work in every DuckDB client that opens the file.
+
+-- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten degrees of freedom tabulated,
+-- then the expansion in 1/df of Abramowitz & Stegun 26.7.5, whose error is below 1e-5 there.
+create or replace macro t_quantile(df) as
+    case
+        when df < 1 then null
+        when df <= 10 then
+            [12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041, 2.2621572, 2.2281389][df::integer]
+        else
+            1.9599640
+            + (1.9599640 ^ 3 + 1.9599640) / (4 * df)
+            + (5 * 1.9599640 ^ 5 + 16 * 1.9599640 ^ 3 + 3 * 1.9599640) / (96 * df ^ 2)
+            + (3 * 1.9599640 ^ 7 + 19 * 1.9599640 ^ 5 + 17 * 1.9599640 ^ 3 - 15 * 1.9599640) / (384 * df ^ 3)
+            + (79 * 1.9599640 ^ 9 + 776 * 1.9599640 ^ 7 + 1482 * 1.9599640 ^ 5 - 1920 * 1.9599640 ^ 3 - 945 * 1.9599640)
+            / (92160 * df ^ 4)
+    end;
+
+-- Wilson's 95% interval for a share of n (Wilson 1927): inside [0, 1] and of positive width even at 0 and 1. Null for n = 0.
+create or replace macro wilson_low(share, n) as
+    greatest(
+        0,
+        (share + 3.8414588 / (2 * n) - 1.9599640 * sqrt(share * (1 - share) / n + 3.8414588 / (4 * n ^ 2)))
+        / (1 + 3.8414588 / n)
+    );
+
+create or replace macro wilson_high(share, n) as
+    least(
+        1,
+        (share + 3.8414588 / (2 * n) + 1.9599640 * sqrt(share * (1 - share) / n + 3.8414588 / (4 * n ^ 2)))
+        / (1 + 3.8414588 / n)
+    );

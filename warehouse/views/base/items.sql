@@ -1,0 +1,13 @@
+-- One row per study, dataset, language and item that is asked: the question, and what may be known of its answer.
+select distinct
+    cells.experiment,
+    cells.dataset,
+    cells.language,
+    examples.item,
+    examples.category,
+    examples.instruction,
+    examples.answers,
+    examples.reference
+from cells
+join steps on steps.step_id = cells.generate_step_id
+join examples on examples.step_id = steps.settings ->> '$.examples'

@@ -1,0 +1,58 @@
+-- One row per cell, item and measure: a score (1 is good, or the judge's own scale) or the reason there is none.
+with
+
+-- The least of a model's counts: adapters add to it.
+sizes as (
+    select
+        cells.experiment,
+        cells.model,
+        min(steps.n_parameters) as num_parameters
+    from cells
+    join steps on steps.step_id = cells.generate_step_id
+    group by all
+),
+
+judge_kinds as (
+    select
+        step_id,
+        settings ->> '$.judge.judge' as judge_kind
+    from steps
+    where kind = 'judge'
+)
+
+select
+    cells.experiment,
+    cells.cell_id,
+    cells.dataset,
+    cells.language,
+    cells.model,
+    coalesce(cells.num_parameters, sizes.num_parameters) as num_parameters,
+    cells.method,
+    cells.method_kind,
+    cells.train_languages,
+    cells.seed,
+    verdicts.item,
+    cell_judges.judge,
+    judge_kinds.judge_kind,
+    verdicts.aspect,
+    -- A judge of one aspect names it as itself.
+    case when verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge else cell_judges.judge || '.' || verdicts.aspect end as measure,
+    -- Translations of one item are one draw: errors are clustered by this.
+    case when experiments.parallel[cells.dataset] then verdicts.item else cells.language || '/' || verdicts.item end as item_cluster,
+    cell_judges.judge_step_id,
+    verdicts.score,
+    verdicts.unscored_reason,
+    verdicts.reason,
+    verdicts.distribution,
+    verdicts.raw,
+    verdicts.n_prompt_tokens,
+    verdicts.n_new_tokens,
+    verdicts.seconds,
+    verdicts.usd,
+    verdicts.model_served
+from cells
+join experiments on experiments.experiment = cells.experiment
+join cell_judges on cell_judges.cell_id = cells.cell_id
+join judge_kinds on judge_kinds.step_id = cell_judges.judge_step_id
+join verdicts on verdicts.step_id = cell_judges.judge_step_id
+left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model

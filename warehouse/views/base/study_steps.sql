@@ -1,0 +1,89 @@
+-- One row per study and step it asks for, done or not: what it took, and whom it serves.
+with
+
+uses as (
+    select experiment, generate_step_id as step_id, dataset, language, model, method
+    from cells
+    union
+    select cells.experiment, cell_judges.judge_step_id, cells.dataset, cells.language, cells.model, cells.method
+    from cells
+    join cell_judges on cell_judges.cell_id = cells.cell_id
+    union
+    select cells.experiment, cell_training.step_id, cells.dataset, cells.language, cells.model, cells.method
+    from cells
+    join cell_training on cell_training.cell_id = cells.cell_id
+),
+
+served as (
+    select
+        experiment,
+        step_id,
+        list_sort(list(distinct dataset)) as datasets,
+        list_sort(list(distinct language)) as languages,
+        list_sort(list(distinct model)) as models,
+        list_sort(list(distinct method)) as methods
+    from uses
+    group by all
+),
+
+spent as (
+    select
+        step_id,
+        sum(n_prompt_tokens) as n_prompt_tokens,
+        sum(n_new_tokens) as n_new_tokens,
+        null::double as usd
+    from completions
+    group by all
+    union all
+    select
+        step_id,
+        sum(n_prompt_tokens) as n_prompt_tokens,
+        sum(n_new_tokens) as n_new_tokens,
+        sum(usd) as usd
+    from verdicts
+    group by all
+),
+
+attempts as (
+    select
+        step_id,
+        count(*) as n_attempts,
+        count(*) filter (where status = 'failed') as n_failed,
+        sum(seconds) as attempt_seconds,
+        arg_max(experiment, (started_at, run_id)) filter (where status = 'done') as made_by,
+        arg_max(error, (started_at, run_id)) filter (where status <> 'done') as last_error
+    from runs
+    group by all
+)
+
+select
+    experiment_steps.experiment,
+    experiment_steps.position,
+    experiment_steps.step_id,
+    split_part(experiment_steps.step_id, '-', 1) as kind,
+    steps.step_id is not null as is_done,
+    served.datasets,
+    served.languages,
+    served.models,
+    served.methods,
+    steps.n_rows,
+    steps.n_reused,
+    steps.seconds,
+    steps.load_seconds,
+    spent.n_prompt_tokens,
+    spent.n_new_tokens,
+    spent.usd,
+    steps.peak_memory_bytes,
+    steps.settings,
+    steps.versions,
+    steps.facts,
+    coalesce(attempts.n_attempts, 0) as n_attempts,
+    coalesce(attempts.n_failed, 0) as n_failed,
+    attempts.attempt_seconds,
+    attempts.made_by,
+    attempts.last_error
+from experiment_steps
+left join steps on steps.step_id = experiment_steps.step_id
+left join served on served.experiment = experiment_steps.experiment and served.step_id = experiment_steps.step_id
+left join spent on spent.step_id = experiment_steps.step_id
+left join attempts on attempts.step_id = experiment_steps.step_id

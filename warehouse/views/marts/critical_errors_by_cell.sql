@@ -1,0 +1,72 @@
+-- One row per dataset, language, model, method, languages tuned on and error: the share of answers that have it, seeds averaged within
+-- an item, with Wilson's 95% interval over items. `cut` (ended by the length limit) needs no judge; the others are judges' verdicts.
+with
+
+found as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        train_languages,
+        judge_kind as error,
+        measure,
+        item,
+        -- The judges score 1 where the answer is free of the error.
+        1 - score as has_error
+    from scores
+    where judge_kind in ('loop', 'language', 'code', 'empty')
+    union all
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        train_languages,
+        'cut' as error,
+        'cut' as measure,
+        item,
+        case when text is not null then (finish_reason = 'length')::integer end as has_error
+    from answers
+),
+
+by_item as (
+    select
+        * exclude (has_error),
+        avg(has_error) as has_error,
+        count(*) - count(has_error) as n_unscored
+    from found
+    group by all
+),
+
+shares as (
+    select
+        * exclude (item, has_error, n_unscored),
+        avg(has_error) as share,
+        count(has_error) as n,
+        sum(n_unscored)::bigint as n_unscored
+    from by_item
+    group by all
+)
+
+select
+    experiment,
+    dataset,
+    language,
+    model,
+    num_parameters,
+    method,
+    train_languages,
+    error,
+    measure,
+    share,
+    case when n > 0 then wilson_low(share, n) end as ci_low,
+    case when n > 0 then wilson_high(share, n) end as ci_high,
+    n,
+    n_unscored
+from shares
+order by all

@@ -1,0 +1,80 @@
+-- One row per dataset, language, model, method, languages tuned on and measure: seeds averaged within an item, then the mean over
+-- items, with its 95% interval. `n` counts items with a score, `n_unscored` verdicts without one.
+with
+
+item_scores as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        method_kind,
+        train_languages,
+        judge,
+        measure,
+        item,
+        avg(score) as score,
+        count(*) - count(score) as n_unscored,
+        count(*) as n_seeds
+    from scores
+    group by all
+),
+
+measured as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        method_kind,
+        train_languages,
+        judge,
+        measure,
+        avg(score) as mean_score,
+        stddev_samp(score) / sqrt(count(score)) as standard_error,
+        count(score) as n,
+        sum(n_unscored)::bigint as n_unscored,
+        max(n_seeds) as n_seeds
+    from item_scores
+    group by all
+),
+
+answered as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        method,
+        train_languages,
+        avg(n_characters) as mean_characters
+    from answers
+    group by all
+)
+
+select
+    measured.experiment,
+    measured.dataset,
+    measured.language,
+    measured.model,
+    measured.num_parameters,
+    measured.method,
+    measured.method_kind,
+    measured.train_languages,
+    measured.judge,
+    measured.measure,
+    measured.mean_score,
+    measured.standard_error,
+    measured.mean_score - t_quantile(measured.n - 1) * measured.standard_error as ci_low,
+    measured.mean_score + t_quantile(measured.n - 1) * measured.standard_error as ci_high,
+    measured.n,
+    measured.n_unscored,
+    measured.n_seeds,
+    answered.mean_characters
+from measured
+left join answered using (experiment, dataset, language, model, method, train_languages)
+order by all
