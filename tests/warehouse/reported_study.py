@@ -1,0 +1,184 @@
+"""A small study on disk, as a finished run leaves it, whose models and judges wrote what an attacker would have written."""
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from dsl.plan import Cell, ContrastPlan, Study
+from dsl.records import Completion, Example, Outcome, Run, TrainMetric, Verdict
+from dsl.values import Value
+from warehouse.connect import WAREHOUSE
+from warehouse.load import load_store
+
+HOSTILE = (
+    "<script>window.hacked = 'script'</script>",
+    "<img src=x onerror=\"window.hacked = 'img'\">",
+    "[x](javascript:window.hacked='link') <a href=\"javascript:window.hacked='href'\">click</a>",
+    "</script><script>window.hacked = 'close'</script><!-- <script>",
+    "</text></svg><svg onload=\"window.hacked='svg'\"><foreignObject><body onload=\"window.hacked='body'\"></svg>",
+    "]]>&lt;b&gt; \u2028\u2029 ${window.hacked='template'} `{{ 7 * 7 }}` {% raw %} \u202e أهلا \x7f",
+)
+"""Answers, instructions, reasons, errors and specs that must be seen as text and do nothing."""
+
+QUALITY = ("helpfulness", "depth")
+METHODS = {"zero_shot": "icl", "urial": "icl", "sft": "sft", "dpo": "dpo"}
+SKILL = {"zero_shot": 0.15, "urial": 0.75, "sft": 0.45, "dpo": 0.5, "urial_en": 0.5, "dpo_sft": 0.55, "instruct": 0.4}
+"""How often a method answers right."""
+
+
+def write_study(
+    store: Path,
+    experiment: str = "hostile",
+    methods: dict[str, str] = METHODS,
+    models: dict[str, int] = {"tiny": 135_000_000, "small": 1_700_000_000},
+    languages: Sequence[str] = ("en", "fr", "es"),
+    n_items: int = 6,
+    contrasts: Sequence[tuple[str, str]] = (("urial", "zero_shot"), ("dpo", "sft")),
+    texts: Sequence[str] = HOSTILE,
+    instructions: Sequence[str] = HOSTILE,
+) -> Path:
+    """Write the study's files, load them, and return the warehouse. One step failed, and some verdicts have no score."""
+    cells: list[Cell] = []
+    steps: list[str] = []
+    for language in languages:
+        data = _step_id("data", experiment, language)
+        steps.append(data)
+        _write_step(store, data, {"kind": "data"}, "examples.jsonl", [_example(i, language, instructions) for i in range(n_items)])
+        for model, num_parameters in models.items():
+            for method, kind in methods.items():
+                cell = _cell(store, experiment, language, model, num_parameters, method, kind, data, n_items, texts)
+                cells.append(cell)
+                steps += [*cell.train, cell.generate, *cell.judges.values()]
+    failed = _step_id("judge", experiment, "failed")
+    run = Run(run_id="run-1", step_id=failed, experiment=experiment, started_at="2026-01-02T03:04:05Z", seconds=2, status="failed", error=f"judge went down: {HOSTILE[0]}", host="lab<b>1</b>")
+    _write(store / "runs" / "run-1.json", run.model_dump_json())
+    study = Study(
+        experiment=experiment,
+        question="Prompt it, tune it, or align it? </title><script>window.hacked = 'question'</script>",
+        languages=tuple(languages),
+        spec_file="specs/hostile.yaml",
+        spec_text="experiment: hostile  # " + "\n# ".join(HOSTILE),
+        overrides=("decoding.max_new_tokens=64",),
+        parallel={"facts": True},
+        cells=tuple(cells),
+        step_ids=(*dict.fromkeys(steps), failed),
+        contrasts=tuple(ContrastPlan(name=f"{of}_gain", of=of, against=against) for of, against in contrasts),
+        notes=("The model speaks English only. " + HOSTILE[1],),
+    )
+    _write(store / "experiments" / f"{experiment}.json", study.model_dump_json())
+    load_store(store, study.step_ids, study)
+    return store / WAREHOUSE
+
+
+def _cell(store: Path, experiment: str, language: str, model: str, num_parameters: int, method: str, kind: str, data: str, n_items: int, texts: Sequence[str]) -> Cell:
+    chance = random.Random(f"{language} {model} {method}")
+    name = f"{language} {model} {method}"
+    train: tuple[str, ...] = ()
+    if kind in ("sft", "dpo"):
+        train = (_step_id(kind, experiment, name),)
+        names = ("loss",) if kind == "sft" else ("loss", "rewards/margins")
+        metrics = [
+            TrainMetric(global_step=step, name=metric, value=(0.7 / (1 + step / 20) if metric == "loss" else step / 30) + chance.random() / 20)
+            for step in range(1, 41)
+            for metric in names
+        ]
+        _write_step(store, train[0], {"kind": kind}, "metrics.jsonl", metrics, seconds=80)
+    generate = _step_id("generate", experiment, name)
+    completions = [_completion(item, language, method, texts, chance) for item in range(n_items)]
+    settings = {"kind": "generate", "examples": data}
+    facts = {"device": "cpu", "dtype": "float32", "n_parameters": num_parameters}
+    _write_step(store, generate, settings, "completions.jsonl", completions, seconds=20 + 10 * chance.random(), facts=facts)
+    judges: dict[str, str] = {}
+    skill = SKILL[method] * (1 if language == "en" else 0.7) * (0.6 if num_parameters < 1e9 else 1)
+    for judge, judge_kind in {"contains": "contains", "quality": "rubric", "loop": "loop", "language": "language"}.items():
+        judges[judge] = _step_id("judge", experiment, f"{name} {judge}")
+        verdicts = [v for item in range(n_items) for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])]
+        _write_step(store, judges[judge], {"kind": "judge", "judge": {"judge": judge_kind}}, "verdicts.jsonl", verdicts, seconds=3)
+    return Cell(
+        cell_id=_step_id("cell", experiment, name),
+        dataset="facts",
+        language=language,
+        model=model,
+        num_parameters=num_parameters,
+        method=method,
+        method_kind=kind,
+        train_languages=tuple(languages_of(method, language)) if train else (),
+        seed=0 if train else None,
+        train=train,
+        generate=generate,
+        judges=judges,
+    )
+
+
+def languages_of(method: str, language: str) -> Sequence[str]:
+    """DPO is trained on English alone, SFT on each language by itself."""
+    return ("en",) if method == "dpo" else (language,)
+
+
+def _example(item: int, language: str, instructions: Sequence[str]) -> Example:
+    return Example(item=f"q{item}", language=language, instruction=f"{instructions[item % len(instructions)]} ({language})", answers=("Paris",), category="facts")
+
+
+def _completion(item: int, language: str, method: str, texts: Sequence[str], chance: random.Random) -> Completion:
+    missing = method == "zero_shot" and item == 1
+    text = None if missing else f"{method} says: {texts[item % len(texts)]}" + " again" * chance.randrange(20)
+    return Completion(
+        row_key=_sha256(f"{item} {language} {method}"),
+        item=f"q{item}",
+        language=language,
+        prompt=f"# Instruction\nHelp.\n\n# Query:\n```\nquestion {item}\n```\n\n# Answer:\n```\n",
+        text=text,
+        raw_text=None if text is None else text + "\n```\n# Query: <script>window.hacked = 'raw'</script>",
+        finish_reason="error" if missing else chance.choice(["eos", "stop", "length"]),
+        error=f"the engine gave up {HOSTILE[1]}" if missing else None,
+        max_new_tokens=64,
+        n_prompt_tokens=30,
+        n_new_tokens=None if missing else 20 + item,
+        seconds=0.5,
+        engine="transformers",
+    )
+
+
+def _verdicts(item: int, language: str, kind: str, skill: float, chance: random.Random, completion: Completion) -> list[Verdict]:
+    reason = HOSTILE[item % len(HOSTILE)]
+    found: list[Verdict] = []
+    for aspect in QUALITY if kind == "rubric" else (kind,):
+        unscored = completion.text is None or (kind == "rubric" and item == 2)
+        score = 1 + 4 * min(1.0, chance.random() * 0.4 + skill * 0.7) if kind == "rubric" else float(chance.random() < (skill if kind == "contains" else 0.8))
+        found.append(
+            Verdict(
+                row_key=_sha256(f"{item} {language} {aspect}"),
+                item=f"q{item}",
+                language=language,
+                aspect=aspect,
+                score=None if unscored else score,
+                unscored_reason=f"unreadable: {HOSTILE[4]}" if unscored else None,
+                reason=None if unscored else reason,
+            )
+        )
+    return found
+
+
+def _write_step(store: Path, step_id: str, settings: dict[str, object], name: str, rows: Sequence[Value], seconds: float = 1, facts: dict[str, object] | None = None) -> None:
+    folder = store / "steps" / step_id
+    _write(folder / "step.json", json.dumps(settings))
+    _write(folder / name, "".join(row.model_dump_json() + "\n" for row in rows))
+    outcome = Outcome.model_validate(
+        {"step_id": step_id, "seconds": seconds, "n_rows": len(rows), "peak_memory_bytes": 900_000_000, "versions": {"torch": "2.13.0", "xp": "0.1.0"}, "facts": facts or {}}
+    )
+    _write(folder / "outcome.json", outcome.model_dump_json())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def _step_id(kind: str, *parts: str) -> str:
+    return f"{kind}-{_sha256(' '.join(parts))[:12]}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,151 @@
+"""What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through the whole report.
+
+A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small enough for a phone; on a wider
+screen the page sets panels side by side. Text is drawn in `currentColor`, so that the page's own colours hold, in the dark too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Any
+
+Row = Mapping[str, Any]
+"""A row of a view: column -> value."""
+
+Rows = Sequence[Row]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; their grey stands in."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
+"""One more than there are colours, so that 56 methods differ in colour or shape."""
+
+PANEL_WIDTH = 350
+"""Pixels from the first letter of a row's name to the last of its number: the width of a phone."""
+
+CHARACTER_WIDTH = 6.2
+"""Pixels of an average character at the size of a row's name."""
+
+LONGEST_LABEL = 140
+"""Pixels; longer names are cut in the picture and whole in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order in which the study names things. Rows follow it in every figure, and a method's place decides its colour and shape."""
+
+    methods: tuple[str, ...]
+    models: tuple[str, ...]
+    languages: tuple[str, ...]
+
+    def colour(self, method: str) -> str:
+        return COLOURS[self._place(method) % len(COLOURS)]
+
+    def shape(self, method: str) -> str:
+        return SHAPES[self._place(method) % len(SHAPES)]
+
+    def sort(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows by method, model and training languages."""
+        return sorted(rows, key=lambda row: (self._place(row["method"]), _index(self.models, row["model"]), row.get("train_languages") or ""))
+
+    def _place(self, method: str) -> int:
+        return _index(self.methods, method)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One small picture."""
+
+    title: str
+    spec: dict[str, Any]
+    """Vega-Lite."""
+
+
+def label(row: Row, order: Order) -> str:
+    """How a row is called: its method, `← en` where it was tuned on another language than it is asked in, its model where there are several."""
+    tuned = row.get("train_languages") or ""
+    parts = [row["method"]]
+    if tuned and tuned != row.get("language"):
+        parts.append(f"← {tuned}")
+    if len(order.models) > 1:
+        parts.append(f"· {row['model']}")
+    return " ".join(parts)
+
+
+def by_language(rows: Rows, order: Order) -> list[tuple[str, list[Row]]]:
+    """(language, its rows in the study's order), languages in the study's order too."""
+    present = sorted({row["language"] for row in rows}, key=lambda language: (_index(order.languages, language), language))
+    return [(language, order.sort(row for row in rows if row["language"] == language)) for language in present]
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """A number for a picture or a table, with a true minus sign; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:.{decimals}f}"
+    return ("−" + text[1:] if text.startswith("-") and float(text) != 0 else text.lstrip("-")) if value < 0 else text
+
+
+def decimals_for(values: Iterable[float | None]) -> int:
+    """Digits after the point, two to four: enough that no number other than zero is written as zero; none above a hundred."""
+    sizes = [abs(value) for value in values if value]
+    if not sizes:
+        return 2
+    if max(sizes) >= 100:
+        return 0
+    return min(4, max(2, -floor(log10(min(sizes)))))
+
+
+def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float]) -> tuple[float, float]:
+    """The axis that holds every number in `columns` and at least `least`, ending on a tenth of its length."""
+    found = [float(row[column]) for row in rows for column in columns if row.get(column) is not None]
+    low, high = min([least[0], *found]), max([least[1], *found])
+    if low == high:
+        return low, high + 1
+    tenth = 10 ** floor(log10(high - low)) / 10
+    return (low if low == least[0] else floor(low / tenth) * tenth), (high if high == least[1] else ceil(high / tenth) * tenth)
+
+
+def scale_of(rows: Rows) -> tuple[float, float]:
+    """The scale these means are on: shares lie between 0 and 1, levels of a rubric between 1 and 5; other numbers have no scale but their own."""
+    means = [float(row["mean_score"]) for row in rows if row["mean_score"] is not None]
+    for low, high in ((0.0, 1.0), (1.0, 5.0)):
+        if all(low <= mean <= high for mean in means):
+            return low, high
+    return min(means), max(means)
+
+
+def label_width(labels: Iterable[str]) -> float:
+    """Pixels that the longest of these names takes in a picture."""
+    return min(LONGEST_LABEL, 8 + CHARACTER_WIDTH * max((len(text) for text in labels), default=0))
+
+
+def themed(chart: Any) -> dict[str, Any]:
+    """The chart as Vega-Lite, in the report's fonts and colours."""
+    text = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"}
+    config = {
+        "background": "transparent",
+        "font": "sans-serif",
+        "aria": False,  # the page describes the picture once and sets a table beside it
+        "padding": 2,
+        "view": {"stroke": None},
+        "axis": {
+            **text,
+            "gridColor": "#8888884d",
+            "domainColor": "#888888",
+            "tickColor": "#888888",
+            "labelLimit": LONGEST_LABEL,
+            "tickCount": 5,
+        },
+        "axisY": {"labelPadding": 6},
+        "header": text,
+        "legend": {**text, "title": None, "orient": "bottom", "columns": 2, "labelLimit": LONGEST_LABEL},
+        "text": {"color": "currentColor", "fontSize": 11},
+        "rule": {"color": "currentColor"},
+    }
+    return {**chart.to_dict(), "config": config}
+
+
+def _index(names: tuple[str, ...], name: str) -> int:
+    """Where a name stands; names the study does not list come last."""
+    return names.index(name) if name in names else len(names)

@@ -1,0 +1,127 @@
+"""Everything the report reads of one study, in one go, so that the warehouse is open for a moment only. From here on it is values."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dsl.errors import WarehouseError
+from warehouse.charts.theme import Order, Row, Rows
+from warehouse.connect import connect, told
+from warehouse.report.browser import pick_items
+
+VIEWS = (
+    "score_by_method_language",
+    "score_by_model_size",
+    "contrast_by_language_and_size",
+    "critical_errors_by_cell",
+    "training_curve",
+    "length_by_method_language",
+    "unscored_by_judge",
+    "cost_by_step",
+)
+"""The views that are drawn; each has a chart of the same name."""
+
+DETECTORS = ("language", "loop", "code", "empty")
+"""Kinds of judge whose verdict says that an answer is free of a critical error; they have a figure of their own."""
+
+NOT_A_MERIT = ("length",)
+"""Kinds of judge whose score is neither good nor bad."""
+
+
+@dataclass(frozen=True)
+class StudyRows:
+    """The rows of a study."""
+
+    experiment: Row
+    cells: Rows
+    """In the order of the plan."""
+    cell_judges: Rows
+    cell_training: Rows
+    judge_kinds: dict[str, str]
+    """A judge's name in the spec -> its kind."""
+    views: dict[str, Rows]
+    steps: Rows
+    """`study_steps`, JSON columns unpacked."""
+    runs: Rows
+    completions: Rows
+    """`completion_browser` for the items that were picked."""
+    n_completions: int
+    """How many there are in all."""
+
+    @cached_property
+    def order(self) -> Order:
+        return Order(
+            methods=tuple(dict.fromkeys(cell["method"] for cell in self.cells)),
+            models=tuple(dict.fromkeys(cell["model"] for cell in self.cells)),
+            languages=tuple(self.experiment["languages"]),
+        )
+
+    def kind_of(self, row: Row) -> str:
+        return self.judge_kinds.get(row["judge"], row["judge"])
+
+    def of_interest(self, rows: Rows) -> list[Row]:
+        """Rows of judges of quality; where a study has none, of its detectors."""
+        merits = [row for row in rows if self.kind_of(row) not in NOT_A_MERIT]
+        return [row for row in merits if self.kind_of(row) not in DETECTORS] or merits
+
+    def steps_of(self, dataset: str | None = None, judge: str | None = None, trained: bool = False) -> list[str]:
+        """The steps behind a figure: those that trained, answered and judged its cells, each once."""
+        found: dict[str, None] = {}
+        cells = {cell["cell_id"]: cell for cell in self.cells if dataset in (None, cell["dataset"])}
+        if not trained:
+            found |= dict.fromkeys(cell["generate_step_id"] for cell in cells.values())
+            found |= dict.fromkeys(row["judge_step_id"] for row in self.cell_judges if row["cell_id"] in cells and judge in (None, row["judge"]))
+        return list(dict.fromkeys(row["step_id"] for row in self.cell_training if row["cell_id"] in cells)) + list(found)
+
+
+def read_study(warehouse: Path, experiment: str) -> StudyRows:
+    """Read a study from a warehouse file.
+
+    Raises:
+        WarehouseError: there is no such file, it cannot be read or is of another version, or it does not hold the study.
+    """
+    with connect(warehouse, read_only=True) as connection, told(warehouse):
+        return _read(connection, experiment)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
+    def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
+        cursor = connection.execute(sql, values or (experiment,))
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    studies = rows("from experiments where experiment = ?")
+    if not studies:
+        known = ", ".join(row["experiment"] for row in rows("from experiments where experiment <> ? order by experiment")) or "none"
+        raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
+    counts = rows("select dataset, item, count(*) as n from answers where experiment = ? group by all")
+    completions: list[dict[str, Any]] = []
+    for dataset, items in pick_items(counts).items():
+        completions += rows("from completion_browser where experiment = ? and dataset = ? and list_contains(?, item)", experiment, dataset, items)
+    return StudyRows(
+        experiment=studies[0],
+        cells=rows("from cells where experiment = ? order by rowid"),
+        cell_judges=rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid"),
+        cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
+        judge_kinds={row["judge"]: row["judge_kind"] for row in rows("select distinct judge, judge_kind from scores where experiment = ?")},
+        views={view: rows(f"from {view} where experiment = ?") for view in VIEWS},
+        steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
+        runs=rows("from runs where experiment = ? order by started_at, run_id"),
+        completions=completions,
+        n_completions=sum(row["n"] for row in counts),
+    )
+
+
+def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {key: json.loads(row[key]) if row[key] else {} for key in ("versions", "facts")}
+    return {**row, **parsed}
+
+
+def datasets(rows: Sequence[Row]) -> list[str]:
+    """The data sets in these rows, sorted."""
+    return sorted({row["dataset"] for row in rows})

@@ -1,0 +1,78 @@
+"""Tables that stand beside pictures: every number with its n, its unscored and its interval."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from warehouse.charts.theme import Row, Rows, decimals_for, number
+
+MOST_ROWS = 400
+"""A longer table is cut, and says how to see the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading and how a row is written under it."""
+
+    heading: str
+    write: Callable[[Row], str]
+    is_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings and cells, all text."""
+
+    columns: tuple[Column, ...]
+    cells: tuple[tuple[str, ...], ...]
+    n_left_out: int = 0
+
+
+def table(columns: Sequence[Column], rows: Rows) -> Table:
+    """The rows under those columns that say something: a column that is empty in every row is left out."""
+    written = [[column.write(row) for column in columns] for row in rows[:MOST_ROWS]]
+    kept = [place for place, _ in enumerate(columns) if any(cells[place] not in ("", "–") for cells in written)]
+    return Table(
+        tuple(columns[place] for place in kept), tuple(tuple(cells[place] for place in kept) for cells in written), max(0, len(rows) - MOST_ROWS)
+    )
+
+
+def text(key: str, heading: str) -> Column:
+    return Column(heading, lambda row: _plain(row.get(key)))
+
+
+def count(key: str, heading: str) -> Column:
+    return Column(heading, lambda row: "–" if row.get(key) is None else f"{row[key]:,}", is_number=True)
+
+
+def share(key: str, heading: str) -> Column:
+    return Column(heading, lambda row: "–" if row.get(key) is None else f"{number(100 * row[key], 1)}%", is_number=True)
+
+
+def decimal(key: str, heading: str, decimals: int | None = None) -> Column:
+    """A number; without `decimals` written with as many as it needs."""
+    return Column(heading, lambda row: number(row.get(key), decimals_for([row.get(key)]) if decimals is None else decimals), is_number=True)
+
+
+def estimate(key: str, heading: str) -> Column:
+    """A number and the 95% interval beside it."""
+
+    def write(row: Row) -> str:
+        value, low, high = row[key], row["ci_low"], row["ci_high"]
+        if value is None:
+            return "–"
+        decimals = decimals_for((value, low, high))
+        return number(value, decimals) + ("" if low is None else f" [{number(low, decimals)}, {number(high, decimals)}]")
+
+    return Column(heading, write, is_number=True)
+
+
+def size(key: str, heading: str) -> Column:
+    """Bytes, as gigabytes."""
+    return Column(heading, lambda row: "–" if row.get(key) is None else f"{row[key] / 1e9:.2f}", is_number=True)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return "" if value is None else str(value)
