@@ -170,7 +170,7 @@ class _Composer:
         if target is None:
             why = "stands inside the value it names" if name in self.anchors else "names nothing: no `&` with this name stands above it"
             self.faults.append(Fault(index, f"{written} {why}. Write the value out, or quote it if text is meant.", path))
-            return Word(index, "", plain=True)
+            return Mapping(index)
         if level + target.depth - 1 > MAX_DEPTH:
             raise _Stop(Fault(index, f"with {written} written out, this nests more than {MAX_DEPTH} levels deep. Flatten it.", path))
         return Alias(index, target)

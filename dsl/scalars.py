@@ -63,7 +63,7 @@ def _read_bool(text: str, path: Path) -> bool:
 
 def _read_int(text: str, path: Path) -> int:
     # Python refuses to read integers of thousands of digits, and no column of ours holds more than 64 bits.
-    if len(text) > 20 or abs(int(text)) >= 2**63:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
         _refuse("{} is too large for a whole number (64 bits)", text, path)
     return int(text)
 

@@ -18,6 +18,7 @@ _AT_PROBLEM = (
     (r"unknown escape character ['\"](.)['\"]", r"`\{}` means nothing between double quotes. Write `\\{}`, or use single quotes."),
     (r"expected escape sequence", r"an escape without its hexadecimal digits. Write `\\` for a backslash, or use single quotes."),
     (r"block end>, but found '<(?:scalar|alias|anchor|tag)", "something stands after the value's end. Quote the value as a whole."),
+    (r"block end>, but found ':'", "a `:` without a key before it."),
     (r"expected <block end>", "this line's indentation fits none of the lines above it."),
     (r"scanning a block scalar", "after `|` or `>` the line ends; the text starts in the next line, indented."),
     (r"directive|YAML document \(version", "a `%` at the start of a line is a directive to YAML. Remove it, or quote the value."),
