@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path as FilePath
 from typing import Literal
 
-from dsl.compile import languages_of, requests, source_of
+from dsl.compile import languages_of, requests, rows_in, source_of
 from dsl.errors import DataError, Problem
 from dsl.methods import Dpo, Icl, Recorded, Sft
 from dsl.methods.base import MethodBase
@@ -17,7 +17,7 @@ from dsl.rows import examples, read_file
 from dsl.settings import EngineSettings
 from dsl.sources import FileSource
 from dsl.spec import Experiment
-from dsl.spec_parts import PromptFile
+from dsl.spec_parts import PromptFile, Rows
 from dsl.text import Document
 from dsl.values import Language, Name
 from dsl.words import Path, suggest
@@ -83,10 +83,6 @@ class Checker:
         for name, data in self.experiment.data.items():
             for i, language in enumerate(data.languages or ()):
                 self._known(("data", name, "languages", i), language, self.experiment.languages, "language of the study")
-            if isinstance(data.rows.path, dict):
-                for language in self._wanted(name):
-                    if language not in data.rows.path:
-                        self._add(("data", name, "rows", "path"), f"no path for `{language}`. Add it, or name the data set's `languages`")
 
     def _wanted(self, dataset: Name) -> tuple[Language, ...]:
         return languages_of(self.experiment, dataset)
@@ -182,12 +178,12 @@ class Checker:
     def _examples(self, name: Name, language: Language) -> tuple[Example, ...] | None:
         data = self.experiment.data[name]
         try:
-            source = source_of(data.rows, self._pins, self._folder, language)
+            source = source_of(rows_in(data.rows, language), self._pins, self._folder, language)
             if not isinstance(source, FileSource):
                 return None  # a hub data set is read when its step runs
             return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
         except DataError as error:
-            self._add(("data", name, "rows", "path"), str(error))
+            self._add(("data", name, "rows") if isinstance(data.rows, Rows) else ("data", name, "rows", language), str(error))
             return None
 
     def _rows(self, name: Name, language: Language, rows: tuple[Example, ...]) -> None:

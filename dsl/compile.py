@@ -177,7 +177,7 @@ class _Build:
         key = (dataset, language)
         if key not in self._examples:
             data = self.experiment.data[dataset]
-            source = source_of(data.rows, self._pins, self._folder, language)
+            source = source_of(rows_in(data.rows, language), self._pins, self._folder, language)
             self._examples[key] = self.add(DataStep(source=source, columns=data.columns, language=language, limit=data.limit))
         return self._examples[key]
 
@@ -240,20 +240,27 @@ class _Build:
         return self._texts[key]
 
 
+def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
+    """One language's rows. Raises DataError where it has none."""
+    if isinstance(rows, Rows):
+        return rows
+    if language not in rows:
+        raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
+    return rows[language]
+
+
 def source_of(rows: Rows, pins: Pins, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
     """One language's rows.
 
     Raises:
-        DataError: no path for the language, a file that is not there, or one whose ending does not tell its format.
+        DataError: a file that is not there, or one whose ending does not tell its format.
     """
     if rows.hub is not None:
         assert rows.split is not None
         name = rows.name.replace("{language}", language) if rows.name else None
         return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
-    template = rows.path.get(language) if isinstance(rows.path, dict) else rows.path
-    if template is None:
-        raise DataError(f"no path for `{language}`")
-    path = folder / template.replace("{language}", language).replace("{model}", model)
+    assert rows.path is not None
+    path = folder / rows.path.replace("{language}", language).replace("{model}", model)
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")

@@ -7,9 +7,12 @@ do not count. To count a field too many costs a re-run; one too few costs a wron
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from dsl.steps import Step
 from dsl.values import StepId, Value
+
+if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
+    from dsl.steps import Step
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {
     # where something lies; its content is counted through `sha256`
@@ -45,7 +48,7 @@ class Canonical:
             return "{" + ",".join(f"{json.dumps(str(k))}:{self.text(v)}" for k, v in sorted(value.items())) + "}"  # pyright: ignore
         return json.dumps(value, ensure_ascii=False)
 
-    def step_id(self, step: Step) -> StepId:
+    def step_id(self, step: "Step") -> StepId:
         """The step's id."""
         return f"{step.kind}-{hashlib.sha256(self._object(step).encode()).hexdigest()[:12]}"
 
@@ -53,9 +56,7 @@ class Canonical:
         cls = type(value)
         left_out = NOT_COUNTED.get(class_name(cls), frozenset())
         pairs = [f'"{name}":{self.text(getattr(value, name))}' for name in _sorted_fields(cls) if name not in left_out]
-        if isinstance(value, Step):
-            pairs.append(f'"VERSION":{value.VERSION}')
-        elif isinstance(version := getattr(cls, "VERSION", None), int):
+        if isinstance(version := getattr(cls, "VERSION", None), int):
             pairs.append(f'"VERSION":{version}')
         return "{" + ",".join(pairs) + "}"
 
@@ -74,7 +75,7 @@ def _sorted_fields(cls: type[Value]) -> tuple[str, ...]:
     return _FIELDS[cls]
 
 
-def step_id(step: Step) -> StepId:
+def step_id(step: "Step") -> StepId:
     """The id of one step."""
     return Canonical().step_id(step)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 import yaml
 
 from dsl.syntax import in_plain_words
-from dsl.words import Path, ticked
+from dsl.words import Path, written
 
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
@@ -165,22 +165,22 @@ class _Composer:
         return node
 
     def alias(self, name: str, index: int, path: Path, level: int) -> Node:
-        written = ticked(f"*{name}", path)
+        said = written(f"*{name}", path)
         target = self.anchors.get(name)
         if target is None:
             why = "stands inside the value it names" if name in self.anchors else "names nothing: no `&` with this name stands above it"
-            self.faults.append(Fault(index, f"{written} {why}. Write the value out, or quote it if text is meant.", path))
+            self.faults.append(Fault(index, f"{said} {why}. Write the value out, or quote it if text is meant.", path))
             return Mapping(index)
         if level + target.depth - 1 > MAX_DEPTH:
-            raise _Stop(Fault(index, f"with {written} written out, this nests more than {MAX_DEPTH} levels deep. Flatten it.", path))
+            raise _Stop(Fault(index, f"with {said} written out, this nests more than {MAX_DEPTH} levels deep. Flatten it.", path))
         return Alias(index, target)
 
     def check_tag(self, event: Any, index: int, path: Path) -> None:
         plain = {yaml.ScalarEvent: "str", yaml.SequenceStartEvent: "seq", yaml.MappingStartEvent: "map"}[type(event)]
         if event.tag is None or event.tag == f"tag:yaml.org,2002:{plain}":
             return
-        written = ticked(str(event.tag).replace("tag:yaml.org,2002:", "!!"), path)
-        self.faults.append(Fault(index, f"the tag {written} is not read here. Remove it, or quote the value if text is meant.", path))
+        said = written(str(event.tag).replace("tag:yaml.org,2002:", "!!"), path)
+        self.faults.append(Fault(index, f"the tag {said} is not read here. Remove it, or quote the value if text is meant.", path))
 
 
 def _count(parent: Sequence | Mapping, child: Node, path: Path) -> None:

@@ -78,9 +78,21 @@ class Diff:
     """Steps of the plan that have their result."""
     todo: tuple[StepId, ...]
     """Steps to run, each after its inputs."""
+    missing: frozenset[StepId] = frozenset()
+    """Those of them that have no result; the others have one whose input has none."""
+    wanted: frozenset[StepId] | None = None
+    """The steps that targets name, and what they need; None is the whole plan."""
+    warnings: tuple[str, ...] = ()
+
+    def why(self, step_id: StepId) -> str:
+        """Why a step is to run."""
+        if step_id in self.missing:
+            return "no result"
+        again = [i for i in self.plan.steps[step_id].inputs if i not in self.done]
+        return f"its input {again[0]} is made again" if again else "its inputs are made again"
 
 
-def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = ()) -> Diff:
+def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = (), warnings: tuple[str, ...] = ()) -> Diff:
     """What is left to do: every step without a result, and every step whose input has none.
 
     Args:
@@ -93,7 +105,15 @@ def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = ()) -> Dif
         if step_id in held and all(i in finished for i in step.inputs):
             finished.add(step_id)
     wanted = _with_inputs(plan, targets)
-    return Diff(plan, frozenset(finished), tuple(s for s in plan.steps if s not in finished and (wanted is None or s in wanted)))
+    todo = tuple(s for s in plan.steps if s not in finished and (wanted is None or s in wanted))
+    return Diff(
+        plan,
+        done=frozenset(finished),
+        todo=todo,
+        missing=frozenset(s for s in todo if s not in held),
+        wanted=None if wanted is None else frozenset(wanted),
+        warnings=warnings,
+    )
 
 
 def _with_inputs(plan: Plan, targets: Iterable[str]) -> set[StepId] | None:

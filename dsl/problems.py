@@ -77,7 +77,7 @@ def _best(findings: Iterable[_Finding], level: int = 0) -> list[_Finding]:
 
 def _either(members: list[list[_Finding]]) -> _Finding:
     """Several ways to put one place right, as one problem."""
-    ways = [" and ".join(dict.fromkeys(finding.must for finding in member)) for member in members]
+    ways = [" and ".join(dict.fromkeys(finding.must for finding in member)).replace(" and needs ", " and ") for member in members]
     hints = dict.fromkeys(finding.hint for member in members for finding in member if finding.hint)
     meant = [hint for hint in hints if hint.startswith("Did you mean")]
     must = " or ".join([ways[0], *(way.removeprefix("must be ").removeprefix("needs ") for way in ways[1:])])

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeAlias, cast
 
 import yaml
 
-from dsl.words import Path, is_secret, shorten, ticked
+from dsl.words import Path, is_secret, shorten, written
 
 Scalar: TypeAlias = bool | int | float | str | None
 
@@ -85,7 +85,7 @@ def _read_text(text: str, path: Path) -> str:
 
 def _refuse(saying: str, text: str, path: Path, instead: str = "") -> NoReturn:
     """`saying` names the word by `{}`; `instead` is what to write where the number is meant."""
-    said = saying.format(ticked(text, path))
+    said = saying.format(written(text, path))
     if is_secret(text, path):
         raise Ambiguous(f"{said}. Quote it.")
     quoted = shorten(json.dumps(text, ensure_ascii=False))

@@ -23,8 +23,8 @@ class Model(Value):
 class Rows(Value):
     """Where rows come from: files, or a split of a data set on the hub."""
 
-    path: str | dict[Language, str] | None = None
-    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the cell's. Or one path for each language."""
+    path: str | None = None
+    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the cell's."""
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True
@@ -48,7 +48,8 @@ class Rows(Value):
 class Dataset(Value):
     """Examples: to be asked, to be trained on, or pairs to prefer from."""
 
-    rows: Rows
+    rows: Rows | dict[Language, Rows]
+    """Its rows, or each language's."""
     columns: Columns
     parallel: bool = True
     """Whether `item` names the same question in every language. Without it nothing is paired across languages."""

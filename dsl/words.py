@@ -24,7 +24,7 @@ _SECRET_PREFIX = r"(?:sk-|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|gsk_|xai-|A
 _SECRET_VALUE = re.compile(
     rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@"
 )
-# Inside a sentence only a long run counts, so that a model may be called `hf_tiny`.
+# In a name or a sentence only a long run counts, so that a model may be called `hf_tiny` and a key `hf_token`.
 _SECRET_RUN = re.compile(rf"(?<![A-Za-z0-9_\-]){_SECRET_PREFIX}[A-Za-z0-9_\-.]{{14,}}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
@@ -75,9 +75,14 @@ def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:
     return ", ".join(ticked(name) for name in every[:most]) + rest
 
 
-def ticked(name: str, path: Path = ()) -> str:
-    """A name or a piece of the spec as it was written, in backticks, unless it looks like a secret."""
-    return REDACTED if is_secret(name, path) else f"`{shorten(one_line(name))}`"
+def ticked(name: str) -> str:
+    """A name in backticks."""
+    return f"`{shorten(one_line(scrub(name)))}`"
+
+
+def written(text: str, path: Path) -> str:
+    """A value as it was written, in backticks, unless it is a secret."""
+    return REDACTED if is_secret(text, path) else ticked(text)
 
 
 def dotted(path: Path) -> str:
@@ -86,8 +91,6 @@ def dotted(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif is_secret(part):
-            text += f".{REDACTED}"
         elif re.search(r"[\s\[\]]|^$", part) or not part.isprintable():
             text += f"[{shorten(json.dumps(part, ensure_ascii=False))}]"
         else:

@@ -1,0 +1,19 @@
+"""`python -m xp` and the command `xp`."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; a pipe that is closed early (`xp query … | head`) ends it quietly."""
+    from xp.cli import app
+
+    try:
+        app(prog_name="xp")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush finds somewhere to go
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The command line: every command parses, calls one function and prints what it returns.
+
+Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is wrong), 130 (interrupted).
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsl.errors import SpecError, WarehouseError, XpError
+
+app = typer.Typer(
+    help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML file.")]
+StoreFolder = Annotated[Path, typer.Option("--store", envvar="XP_STORE", help="Where steps and the warehouse lie.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For a program instead of a person.")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", metavar="PATTERN", help="Only these steps, by id pattern or kind, and what they need. Repeatable.")
+]
+DEFAULT_STORE = Path(".xp")
+
+
+class Format(StrEnum):
+    """How `xp query` writes what it finds."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is the user's to mend is printed; anything else is our bug and keeps its traceback."""
+    try:
+        yield
+    except SpecError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except XpError as error:
+        typer.echo(f"xp: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; `xp apply` goes on from here", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("study.yaml")) -> None:
+    """Write a commented starter study."""
+    from xp.starter import write_starter
+
+    with _told():
+        typer.echo(f"wrote {', '.join(str(p) for p in write_starter(path))}\nnext: xp plan {path}")
+
+
+@app.command()
+def validate(spec: SpecFile, overrides: Overrides = None) -> None:
+    """Check a spec and report every problem in it."""
+    from xp.studies import load_spec
+
+    with _told():
+        loaded = load_spec(spec, overrides, DEFAULT_STORE)
+        for warning in loaded.warnings:
+            typer.echo(str(warning), err=True)
+        typer.echo(f"{spec} is right")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from xp.studies import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+@app.command()
+def plan(
+    spec: SpecFile, overrides: Overrides = None, targets: Targets = None, as_json: AsJson = False, store: StoreFolder = DEFAULT_STORE
+) -> None:
+    """Show which steps would run, which are done already, and why."""
+    from xp.render import plan_as_json, plan_as_text
+    from xp.studies import diff_for
+
+    with _told():
+        found = diff_for(spec, overrides, targets, store)
+        typer.echo(plan_as_json(found) if as_json else plan_as_text(found))
+
+
+@app.command()
+def apply(
+    spec: SpecFile,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once.")] = 1,
+    targets: Targets = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")] = False,
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Run what is left to do, and load every finished step into the warehouse."""
+    from xp.apply import apply as run_steps
+    from xp.progress import watcher
+    from xp.render import applied_as_text, plan_as_text
+    from xp.studies import diff_for
+
+    with _told():
+        found = diff_for(spec, overrides, targets, store)
+        if found.todo:
+            typer.echo(plan_as_text(found))
+            if not yes and not sys.stdin.isatty():
+                typer.echo("xp: nobody to ask; say --yes to run this", err=True)
+                raise typer.Exit(2)
+            if not yes and not typer.confirm("Run this?"):
+                raise typer.Exit(0)
+        applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watcher(found))
+        typer.echo(applied_as_text(found, applied))
+        if applied.failures:
+            raise typer.Exit(1)
+
+
+@app.command()
+def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """Show the store's studies: what is done, what failed last, who is at work."""
+    from xp.render import status_as_json, status_as_text
+    from xp.studies import status_of
+
+    with _told():
+        found = status_of(store)
+        typer.echo(status_as_json(found) if as_json else status_as_text(found))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help='As "select * from score_by_cell".')],
+    format: Annotated[Format, typer.Option("--format", help="How to write what is found.")] = Format.table,  # noqa: A002
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Ask the warehouse in SQL, read-only."""
+    from warehouse.query import run
+    from xp.studies import warehouse_of
+
+    with _told():
+        try:
+            run(warehouse_of(store), sql, format.value, sys.stdout.buffer)
+        except WarehouseError as error:
+            typer.echo(f"xp: {error}", err=True)
+            raise typer.Exit(2) from None
+        sys.stdout.buffer.flush()
+
+
+@app.command()
+def show(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell id, or words that name cells, as urial/fr.")],
+    item: Annotated[str | None, typer.Option("--item", help="One item, beside the other methods' answers.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many answers.")] = 10,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Show prompts, answers and verdicts of a cell."""
+    from xp.show import show as render
+    from xp.studies import warehouse_of
+
+    with _told():
+        typer.echo(render(warehouse_of(store), cell, item, limit))
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file; reports/<experiment>.html without it.")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Write the study's report, one HTML file that needs no network, and print its path."""
+    from warehouse.report import write_report
+    from xp.studies import experiment_of, warehouse_of
+
+    with _told():
+        experiment = experiment_of(study)
+        path = write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html")
+        typer.echo(str(path))
+
+
+@app.command()
+def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
+    """Make the warehouse again from the files under the store."""
+    from warehouse.load import rebuild as make_again
+
+    with _told():
+        make_again(store)
+        typer.echo(f"{store / 'warehouse.duckdb'} is made again")

@@ -1,0 +1,130 @@
+"""Plans, differences and states as text for a person or JSON for a program. Nothing is computed here that is not shown."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from dsl.plan import Diff
+from dsl.steps import GenerateStep, JudgeStep, Step
+from dsl.values import StepId
+from xp.apply import Applied
+from xp.studies import Status
+
+MOST_LINES = 60
+"""Steps to run that a text plan lists; the rest is counted."""
+
+KINDS = ("data", "sft", "dpo", "generate", "judge")
+
+
+def plan_as_text(diff: Diff) -> str:
+    """The plan in a screenful: the matrix, the steps by kind, each step to run and why."""
+    study = diff.plan.study
+    methods = tuple(dict.fromkeys(c.method for c in study.cells))
+    models = tuple(dict.fromkeys(c.model for c in study.cells))
+    lines = [
+        f"{study.experiment}" + (f": {study.question}" if study.question else ""),
+        f"  {_n(len(methods), 'method')}: {', '.join(methods)}",
+        f"  {_n(len(models), 'model')}: {', '.join(models)}; {_n(len(study.languages), 'language')}: {', '.join(study.languages)}",
+        f"  {_n(len(study.cells), 'cell')}, {_n(len(diff.plan.steps), 'step')}: {len(diff.done)} done, {len(diff.todo)} to run",
+    ]
+    total = Counter(step.kind for step in diff.plan.steps.values())
+    todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
+    lines += [f"    {kind:<9} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
+    lines += [f"  note: {note}" for note in study.notes]
+    lines += [f"  {warning}" for warning in diff.warnings]
+    if not diff.todo:
+        return "\n".join([*lines, "Nothing to run: every step has its result."])
+    lines.append("To run:")
+    names = _names(diff)
+    lines += [f"  {s}  {names.get(s, '')}  ({diff.why(s)})" for s in diff.todo[:MOST_LINES]]
+    if len(diff.todo) > MOST_LINES:
+        lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
+    return "\n".join(lines)
+
+
+def plan_as_json(diff: Diff) -> str:
+    """The plan for a program: cells, every step with its settings, what is done and what is left and why."""
+    names = _names(diff)
+    steps: list[dict[str, Any]] = [
+        {
+            "step_id": step_id,
+            "kind": step.kind,
+            "name": names.get(step_id, ""),
+            "inputs": list(step.inputs),
+            "done": step_id in diff.done,
+            "why": diff.why(step_id) if step_id not in diff.done else None,
+        }
+        for step_id, step in diff.plan.steps.items()
+    ]
+    study = diff.plan.study
+    return json.dumps(
+        {
+            "experiment": study.experiment,
+            "question": study.question,
+            "notes": list(study.notes),
+            "warnings": list(diff.warnings),
+            "cells": [cell.model_dump() for cell in study.cells],
+            "steps": steps,
+            "todo": list(diff.todo),
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def applied_as_text(diff: Diff, applied: Applied) -> str:
+    """How it went, with every failure and where its log is."""
+    if not diff.todo and not applied.n_done:
+        return f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."
+    lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
+    lines += [f"  {step_id} {error}" for step_id, error in applied.failures.items()]
+    return "\n".join(lines)
+
+
+def status_as_text(status: Status) -> str:
+    """A store in a few lines."""
+    lines = [f"{status.store}: {_n(len(status.studies), 'study', 'studies')}" + (f"; {status.holder}" if status.holder else "")]
+    for one in status.studies:
+        lines.append(f"  {one.study.experiment}: {one.n_done} of {_n(len(one.study.step_ids), 'step')} done")
+        lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
+    return "\n".join(lines)
+
+
+def status_as_json(status: Status) -> str:
+    """The same for a program."""
+    studies: list[dict[str, Any]] = [
+        {
+            "experiment": one.study.experiment,
+            "n_steps": len(one.study.step_ids),
+            "n_done": one.n_done,
+            "failed": {run.step_id: run.error for run in one.failed},
+        }
+        for one in status.studies
+    ]
+    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, ensure_ascii=False, indent=1)
+
+
+def _names(diff: Diff) -> dict[StepId, str]:
+    """What each step is for, in words: from the first cell that wants it."""
+    names: dict[StepId, str] = {}
+    for cell in diff.plan.study.cells:
+        tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
+        seed = "" if cell.seed is None else f" seed {cell.seed}"
+        for step_id in cell.train:
+            names.setdefault(step_id, f"{cell.method} · {cell.model}{tuned}{seed}")
+        names.setdefault(cell.generate, f"{cell.method} · {cell.model} · {cell.language} · {cell.dataset}{tuned}{seed}")
+        for judge, step_id in cell.judges.items():
+            names.setdefault(step_id, f"{judge} of {cell.method} · {cell.model} · {cell.language} · {cell.dataset}{tuned}{seed}")
+    for step_id, step in diff.plan.steps.items():
+        names.setdefault(step_id, _plain_name(step))
+    return names
+
+
+def _plain_name(step: Step) -> str:
+    if isinstance(step, GenerateStep | JudgeStep):
+        return ""
+    return str(getattr(step, "language", ""))
+
+
+def _n(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"

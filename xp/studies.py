@@ -1,0 +1,102 @@
+"""From what a person names (a spec, a store) to values: plans, differences, a store's state."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsl.compile import compile
+from dsl.errors import WarehouseError, XpError
+from dsl.load import Loaded, load
+from dsl.pins import Pins
+from dsl.plan import Diff, Study, diff
+from dsl.records import Run
+from dsl.spec import Experiment
+from runners.store import Store
+
+
+def load_spec(spec: Path, overrides: list[str] | None, store: Path) -> Loaded:
+    """Read and check a spec. Raises SpecError."""
+    return load(spec, tuple(overrides or ()), _pins(store))
+
+
+def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
+    """What a spec asks for beside what a store holds.
+
+    Raises:
+        SpecError: the spec is not right.
+        XpError: a target names no step.
+    """
+    pins = _pins(store)
+    loaded = load(spec, tuple(overrides or ()), pins)
+    plan = compile(loaded.experiment, pins, loaded.origin)
+    if store.is_dir():
+        pins.save()
+    found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
+    if targets and not found.wanted:
+        raise XpError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
+    return found
+
+
+def schema_text() -> str:
+    """The JSON Schema of a spec (draft 2020-12)."""
+    schema = Experiment.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "xp study"
+    schema["properties"]["extends"] = {"type": "string", "description": "Another spec in the same folder, which this one is laid over."}
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def warehouse_of(store: Path) -> Path:
+    """The store's warehouse. Raises WarehouseError where there is none yet."""
+    path = store / "warehouse.duckdb"
+    if not path.exists():
+        raise WarehouseError(f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again from a store's files")
+    return path
+
+
+def experiment_of(study: str) -> str:
+    """The experiment's name: as given, or as the spec file says. Raises SpecError."""
+    if not study.endswith((".yaml", ".yml")):
+        return study
+    return load(Path(study)).experiment.experiment
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """One study of a store."""
+
+    study: Study
+    n_done: int
+    failed: tuple[Run, ...]
+    """The last attempt of each of its steps that failed last time and has no result."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A store."""
+
+    store: Path
+    holder: str | None
+    """Who is applying to it now."""
+    studies: tuple[StudyStatus, ...]
+
+
+def status_of(store: Path) -> Status:
+    """What a store holds. A store that is not there holds nothing."""
+    held = Store(store)
+    done = held.done()
+    last: dict[str, Run] = {}
+    for file in sorted((store / "runs").glob("*.json")):
+        run = Run.model_validate_json(file.read_bytes())
+        if run.step_id not in last or run.started_at >= last[run.step_id].started_at:
+            last[run.step_id] = run
+    found: list[StudyStatus] = []
+    for file in sorted((store / "experiments").glob("*.json")):
+        study = Study.model_validate_json(file.read_bytes())
+        failed = tuple(last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed")
+        found.append(StudyStatus(study, sum(s in done for s in study.step_ids), failed))
+    return Status(store, held.holder(), tuple(found))
+
+
+def _pins(store: Path) -> Pins:
+    return Pins(store / "cache" / "digests.json")
