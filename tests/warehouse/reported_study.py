@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dsl.plan import Cell, ContrastPlan, Study
@@ -24,6 +24,7 @@ HOSTILE = (
 
 QUALITY = ("helpfulness", "depth")
 METHODS = {"zero_shot": "icl", "urial": "icl", "sft": "sft", "dpo": "dpo"}
+MODELS = {"tiny": 135_000_000, "small": 1_700_000_000}
 SKILL = {"zero_shot": 0.15, "urial": 0.75, "sft": 0.45, "dpo": 0.5, "urial_en": 0.5, "dpo_sft": 0.55, "instruct": 0.4}
 """How often a method answers right."""
 
@@ -31,8 +32,8 @@ SKILL = {"zero_shot": 0.15, "urial": 0.75, "sft": 0.45, "dpo": 0.5, "urial_en": 
 def write_study(
     store: Path,
     experiment: str = "hostile",
-    methods: dict[str, str] = METHODS,
-    models: dict[str, int] = {"tiny": 135_000_000, "small": 1_700_000_000},
+    methods: Mapping[str, str] = METHODS,
+    models: Mapping[str, int] = MODELS,
     languages: Sequence[str] = ("en", "fr", "es"),
     n_items: int = 6,
     contrasts: Sequence[tuple[str, str]] = (("urial", "zero_shot"), ("dpo", "sft")),
@@ -52,7 +53,16 @@ def write_study(
                 cells.append(cell)
                 steps += [*cell.train, cell.generate, *cell.judges.values()]
     failed = _step_id("judge", experiment, "failed")
-    run = Run(run_id="run-1", step_id=failed, experiment=experiment, started_at="2026-01-02T03:04:05Z", seconds=2, status="failed", error=f"judge went down: {HOSTILE[0]}", host="lab<b>1</b>")
+    run = Run(
+        run_id="run-1",
+        step_id=failed,
+        experiment=experiment,
+        started_at="2026-01-02T03:04:05Z",
+        seconds=2,
+        status="failed",
+        error=f"judge went down: {HOSTILE[0]}",
+        host="lab<b>1</b>",
+    )
     _write(store / "runs" / "run-1.json", run.model_dump_json())
     study = Study(
         experiment=experiment,
@@ -64,7 +74,7 @@ def write_study(
         parallel={"facts": True},
         cells=tuple(cells),
         step_ids=(*dict.fromkeys(steps), failed),
-        contrasts=tuple(ContrastPlan(name=f"{of}_gain", of=of, against=against) for of, against in contrasts),
+        contrasts=tuple(ContrastPlan(name=f"{of}_over_{against}", of=of, against=against) for of, against in contrasts),
         notes=("The model speaks English only. " + HOSTILE[1],),
     )
     _write(store / "experiments" / f"{experiment}.json", study.model_dump_json())
@@ -72,7 +82,18 @@ def write_study(
     return store / WAREHOUSE
 
 
-def _cell(store: Path, experiment: str, language: str, model: str, num_parameters: int, method: str, kind: str, data: str, n_items: int, texts: Sequence[str]) -> Cell:
+def _cell(
+    store: Path,
+    experiment: str,
+    language: str,
+    model: str,
+    num_parameters: int,
+    method: str,
+    kind: str,
+    data: str,
+    n_items: int,
+    texts: Sequence[str],
+) -> Cell:
     chance = random.Random(f"{language} {model} {method}")
     name = f"{language} {model} {method}"
     train: tuple[str, ...] = ()
@@ -80,7 +101,9 @@ def _cell(store: Path, experiment: str, language: str, model: str, num_parameter
         train = (_step_id(kind, experiment, name),)
         names = ("loss",) if kind == "sft" else ("loss", "rewards/margins")
         metrics = [
-            TrainMetric(global_step=step, name=metric, value=(0.7 / (1 + step / 20) if metric == "loss" else step / 30) + chance.random() / 20)
+            TrainMetric(
+                global_step=step, name=metric, value=(0.7 / (1 + step / 20) if metric == "loss" else step / 30) + chance.random() / 20
+            )
             for step in range(1, 41)
             for metric in names
         ]
@@ -118,7 +141,13 @@ def languages_of(method: str, language: str) -> Sequence[str]:
 
 
 def _example(item: int, language: str, instructions: Sequence[str]) -> Example:
-    return Example(item=f"q{item}", language=language, instruction=f"{instructions[item % len(instructions)]} ({language})", answers=("Paris",), category="facts")
+    return Example(
+        item=f"q{item}",
+        language=language,
+        instruction=f"{instructions[item % len(instructions)]} ({language})",
+        answers=("Paris",),
+        category="facts",
+    )
 
 
 def _completion(item: int, language: str, method: str, texts: Sequence[str], chance: random.Random) -> Completion:
@@ -146,7 +175,11 @@ def _verdicts(item: int, language: str, kind: str, skill: float, chance: random.
     found: list[Verdict] = []
     for aspect in QUALITY if kind == "rubric" else (kind,):
         unscored = completion.text is None or (kind == "rubric" and item == 2)
-        score = 1 + 4 * min(1.0, chance.random() * 0.4 + skill * 0.7) if kind == "rubric" else float(chance.random() < (skill if kind == "contains" else 0.8))
+        score = (
+            1 + 4 * min(1.0, chance.random() * 0.4 + skill * 0.7)
+            if kind == "rubric"
+            else float(chance.random() < (skill if kind == "contains" else 0.8))
+        )
         found.append(
             Verdict(
                 row_key=_sha256(f"{item} {language} {aspect}"),
@@ -161,12 +194,27 @@ def _verdicts(item: int, language: str, kind: str, skill: float, chance: random.
     return found
 
 
-def _write_step(store: Path, step_id: str, settings: dict[str, object], name: str, rows: Sequence[Value], seconds: float = 1, facts: dict[str, object] | None = None) -> None:
+def _write_step(
+    store: Path,
+    step_id: str,
+    settings: dict[str, object],
+    name: str,
+    rows: Sequence[Value],
+    seconds: float = 1,
+    facts: dict[str, object] | None = None,
+) -> None:
     folder = store / "steps" / step_id
     _write(folder / "step.json", json.dumps(settings))
     _write(folder / name, "".join(row.model_dump_json() + "\n" for row in rows))
     outcome = Outcome.model_validate(
-        {"step_id": step_id, "seconds": seconds, "n_rows": len(rows), "peak_memory_bytes": 900_000_000, "versions": {"torch": "2.13.0", "xp": "0.1.0"}, "facts": facts or {}}
+        {
+            "step_id": step_id,
+            "seconds": seconds,
+            "n_rows": len(rows),
+            "peak_memory_bytes": 900_000_000,
+            "versions": {"torch": "2.13.0", "xp": "0.1.0"},
+            "facts": facts or {},
+        }
     )
     _write(folder / "outcome.json", outcome.model_dump_json())
 

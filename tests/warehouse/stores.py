@@ -1,0 +1,189 @@
+"""Small stores to load: studies whose scores one can add up in one's head."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dsl.identity import step_id
+from dsl.models import Decoding
+from dsl.plan import Cell, ContrastPlan, Study
+from dsl.plugins import settings_of
+from dsl.records import Completion, Example, FinishReason, Outcome, Run, TrainMetric, Verdict
+from dsl.sources import Columns, HubSource
+from dsl.steps import DataStep, GenerateStep, JudgeStep, Step
+from dsl.values import StepId, Value
+
+Scores = Mapping[str, float | str | None]
+"""Item -> score, or why there is none."""
+
+
+class StoreMaker:
+    """Writes the files of a store as the runners do. Every `cell` is of one study until `study` writes it down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells: list[Cell] = []
+        self._n = 0
+
+    def step(
+        self, step: Step, name: str, rows: list[Value], *, step_id_: StepId | None = None, facts: Mapping[str, int] | None = None
+    ) -> StepId:
+        """A finished step and its rows."""
+        found = step_id_ or step_id(step)
+        folder = self.folder / "steps" / found
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "step.json").write_text(step.model_dump_json(), "utf-8")
+        (folder / name).write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
+        outcome = Outcome(step_id=found, seconds=2.0, n_rows=len(rows), peak_memory_bytes=1024, facts=dict(facts or {}))
+        (folder / "outcome.json").write_text(outcome.model_dump_json(), "utf-8")
+        return found
+
+    def data(self, examples: list[Example], language: str = "en", dataset: str = "quiz") -> StepId:
+        step = DataStep(source=HubSource(hub=dataset, split="test"), columns=Columns(), language=language)
+        return self.step(step, "examples.jsonl", list(examples))
+
+    def generate(
+        self,
+        texts: Mapping[str, str | None],
+        examples: StepId = "data-000000000000",
+        language: str = "en",
+        finish_reason: Mapping[str, FinishReason] | None = None,
+        facts: Mapping[str, int] | None = None,
+    ) -> StepId:
+        self._n += 1
+        step = GenerateStep(
+            model=settings_of("engines", "echo")(), examples=examples, prompt=None, decoding=Decoding(max_new_tokens=self._n), seed=None
+        )
+        rows = [
+            completion(
+                item, text, language=language, finish_reason=(finish_reason or {}).get(item, "eos" if text is not None else "missing")
+            )
+            for item, text in texts.items()
+        ]
+        return self.step(step, "completions.jsonl", list(rows), facts=facts)
+
+    def judge(self, answers: StepId, kind: str, scores: Scores | Mapping[str, Scores], language: str = "en") -> StepId:
+        """Scores of a judge of one aspect, or of several: aspect -> scores."""
+        settings = {"judge": kind} | ({"model": {"engine": "openai", "name": "a judge"}} if kind == "rubric" else {})
+        step = JudgeStep.model_validate({"judge": settings, "answers": answers, "examples": "data-000000000000"})
+        aspects = {aspect: found for aspect, found in scores.items() if isinstance(found, Mapping)} or {kind: scores}
+        rows = [verdict(item, score, aspect, language) for aspect, found in aspects.items() for item, score in found.items()]
+        self._n += 1
+        return self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:012x}")
+
+    def train(self, kind: str, losses: list[float]) -> StepId:
+        self._n += 1
+        rows = [TrainMetric(global_step=i, name="loss", value=loss) for i, loss in enumerate(losses, 1)]
+        return self.step(Step(kind=kind), "metrics.jsonl", list(rows), step_id_=f"{kind}-{self._n:012x}")
+
+    def cell(
+        self,
+        method: str = "icl",
+        *,
+        scores: Mapping[str, Scores | Mapping[str, Scores]] | None = None,
+        texts: Mapping[str, str | None] | None = None,
+        finish_reason: Mapping[str, FinishReason] | None = None,
+        dataset: str = "quiz",
+        language: str = "en",
+        model: str = "tiny",
+        num_parameters: int | None = 1000,
+        train_languages: tuple[str, ...] = (),
+        train: tuple[StepId, ...] = (),
+        seed: int | None = None,
+        generate: StepId | None = None,
+        examples: StepId = "data-000000000000",
+        facts: Mapping[str, int] | None = None,
+    ) -> Cell:
+        """A cell with its finished steps. `scores` names each judge by its kind (`contains`), or as `name=kind`."""
+        scores = scores or {}
+        if generate is None:
+            items = [item for found in scores.values() for item in found]
+            generate = self.generate(texts or dict.fromkeys(items, "four"), examples, language, finish_reason, facts)
+        judges = {name.split("=")[0]: self.judge(generate, name.split("=")[-1], found, language) for name, found in scores.items()}
+        self._n += 1
+        cell = Cell(
+            cell_id=f"cell-{self._n:012x}",
+            dataset=dataset,
+            language=language,
+            model=model,
+            num_parameters=num_parameters,
+            method=method,
+            method_kind="icl",
+            train_languages=train_languages,
+            seed=seed,
+            train=train,
+            generate=generate,
+            judges=judges,
+        )
+        self.cells.append(cell)
+        return cell
+
+    def study(self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True) -> Study:
+        """Write down the study of all cells made since the last one."""
+        steps = [s for cell in self.cells for s in (*cell.train, cell.generate, *cell.judges.values())]
+        study = Study(
+            experiment=experiment,
+            question="Which is better?",
+            languages=tuple(dict.fromkeys(cell.language for cell in self.cells)) or ("en",),
+            spec_file="specs/trial.yaml",
+            spec_text="experiment: trial\n",
+            parallel={cell.dataset: parallel for cell in self.cells},
+            cells=tuple(self.cells),
+            step_ids=tuple(dict.fromkeys(steps)),
+            contrasts=contrasts,
+            notes=("One model only.",),
+        )
+        folder = self.folder / "experiments"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{experiment}.json").write_text(study.model_dump_json(), "utf-8")
+        self.cells = []
+        return study
+
+    def run(self, run_id: str, step: StepId, status: str = "done", experiment: str = "trial", error: str | None = None) -> None:
+        folder = self.folder / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run.model_validate(
+            {
+                "run_id": run_id,
+                "step_id": step,
+                "experiment": experiment,
+                "started_at": f"2026-01-02T03:04:{len(list(folder.iterdir())):02}Z",
+                "seconds": 3.0,
+                "status": status,
+                "error": error,
+                "host": "here",
+            }
+        )
+        (folder / f"{run_id}.json").write_text(run.model_dump_json(), "utf-8")
+
+
+def completion(item: str, text: str | None, language: str = "en", finish_reason: FinishReason = "eos", prompt: str = "") -> Completion:
+    return Completion(
+        row_key="0" * 64,
+        item=item,
+        language=language,
+        prompt=prompt or f"question {item}",
+        text=text,
+        raw_text=text,
+        finish_reason=finish_reason,
+        error=None if text is not None else "no recorded answer",
+        max_new_tokens=9,
+        n_prompt_tokens=10,
+        n_new_tokens=5,
+        seconds=0.5,
+        engine="echo",
+    )
+
+
+def verdict(item: str, score: float | str | None, aspect: str = "contains", language: str = "en") -> Verdict:
+    scored = not isinstance(score, str)
+    return Verdict(
+        row_key="0" * 64,
+        item=item,
+        language=language,
+        aspect=aspect,
+        score=score if scored else None,
+        unscored_reason=None if scored else score,
+        n_prompt_tokens=20,
+        n_new_tokens=1,
+        usd=0.25,
+    )

@@ -1,0 +1,103 @@
+"""`contrast_by_language_and_size`: paired differences that can be added up."""
+
+import random
+
+import pytest
+from scipy import stats
+
+from dsl.plan import ContrastPlan
+from tests.warehouse.conftest import Ask
+from tests.warehouse.stores import StoreMaker
+
+GAIN = ContrastPlan(name="gain", of="tuned", against="prompted")
+
+
+def test_a_contrast_is_the_mean_of_paired_differences(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("tuned", scores={"contains": {"1": 5.0, "2": 4.0, "3": 3.0}}, texts={"1": "aaaa", "2": "aa", "3": "aaa"})
+    maker.cell("prompted", scores={"contains": {"1": 2.0, "2": 2.0, "3": 2.0}}, texts={"1": "b", "2": "b", "3": "b"})
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["contrast"], row["of"], row["against"], row["measure"]) == ("gain", "tuned", "prompted", "contains")
+    # differences 3, 2, 1: mean 2, deviation 1
+    assert (row["estimate"], row["mean_of"], row["mean_against"]) == (2.0, 4.0, 2.0)
+    assert row["standard_error"] == pytest.approx(1 / 3**0.5)
+    assert row["ci_high"] == pytest.approx(2 + 4.302653 / 3**0.5)
+    assert row["ci_low"] == pytest.approx(2 - 4.302653 / 3**0.5)
+    assert (row["n"], row["n_lost"], row["n_unscored"]) == (3, 0, 0)
+    assert (row["mean_characters_of"], row["mean_characters_against"]) == (3.0, 1.0)
+
+
+def test_the_interval_is_scipys_paired_t_interval(maker: StoreMaker, ask: Ask) -> None:
+    chance = random.Random(3)
+    ours = {str(i): chance.gauss(0.4, 1) for i in range(17)}
+    theirs = {item: score - chance.gauss(0.3, 0.5) for item, score in ours.items()}
+    maker.cell("tuned", scores={"contains": ours})
+    maker.cell("prompted", scores={"contains": theirs})
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    interval = stats.ttest_rel([ours[i] for i in ours], [theirs[i] for i in ours]).confidence_interval(0.95)
+    assert row["ci_low"] == pytest.approx(interval.low, abs=1e-5)
+    assert row["ci_high"] == pytest.approx(interval.high, abs=1e-5)
+
+
+def test_items_that_one_side_lacks_or_has_unscored_are_lost_and_counted(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("tuned", scores={"contains": {"both": 1.0, "unscored here": "?", "unscored twice": "?", "only here": 1.0}})
+    maker.cell("prompted", scores={"contains": {"both": 0.0, "unscored here": 1.0, "unscored twice": "?", "only there": 0.0}})
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["n"], row["n_lost"], row["n_unscored"]) == (1, 4, 3)
+    assert (row["estimate"], row["mean_of"], row["mean_against"]) == (1.0, 1.0, 0.0)
+    assert (row["standard_error"], row["ci_low"], row["ci_high"]) == (None, None, None)
+
+
+def test_seeds_are_averaged_within_an_item_and_need_not_be_as_many_on_both_sides(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("tuned", seed=0, scores={"contains": {"1": 1.0, "2": 1.0}})
+    maker.cell("tuned", seed=1, scores={"contains": {"1": 0.0, "2": 1.0}})
+    maker.cell("prompted", scores={"contains": {"1": 0.0, "2": 0.0}})
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["estimate"], row["n"]) == (0.75, 2)
+    assert row["standard_error"] == pytest.approx(0.25)
+
+
+def test_languages_models_datasets_and_what_was_tuned_on_are_rows_of_their_own(maker: StoreMaker, ask: Ask) -> None:
+    values = iter(range(100))
+    expected = {}
+    for dataset in ("quiz", "vicuna"):
+        for language in ("en", "fr"):
+            for model in ("small", "large"):
+                base = float(next(values))
+                maker.cell("prompted", dataset=dataset, language=language, model=model, scores={"contains": {"1": base, "2": base}})
+                for tuned_on in ("en", "es"):
+                    gain = float(next(values))
+                    scores = {"1": base + gain, "2": base + gain}
+                    maker.cell(
+                        "tuned", dataset=dataset, language=language, model=model, train_languages=(tuned_on,), scores={"contains": scores}
+                    )
+                    expected[dataset, language, model, tuned_on, ""] = gain
+    maker.study(contrasts=(GAIN,))
+    rows = ask("from contrast_by_language_and_size")
+    found = {(r["dataset"], r["language"], r["model"], r["of_train_languages"], r["against_train_languages"]): r["estimate"] for r in rows}
+    assert found == expected
+    assert len(rows) == len(expected)
+
+
+def test_a_contrast_for_one_judge_leaves_the_others_out(maker: StoreMaker, ask: Ask) -> None:
+    for method, score in (("tuned", 1.0), ("prompted", 0.0)):
+        maker.cell(method, scores={"contains": {"1": score}, "loop": {"1": 1.0}, "aspects=rubric": {"depth": {"1": 3.0}}})
+    maker.study(contrasts=(GAIN, ContrastPlan(name="depth", of="tuned", against="prompted", judge="aspects")))
+    rows = ask("from contrast_by_language_and_size")
+    assert {(row["contrast"], row["measure"]): row["estimate"] for row in rows} == {
+        ("gain", "contains"): 1.0,
+        ("gain", "loop"): 0.0,
+        ("gain", "aspects.depth"): 0.0,
+        ("depth", "aspects.depth"): 0.0,
+    }
+
+
+def test_two_models_of_one_name_with_two_sizes_still_make_one_row(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("tuned", scores={"contains": {"1": 1.0}}, num_parameters=120)
+    maker.cell("prompted", scores={"contains": {"1": 0.0}}, num_parameters=100)
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["num_parameters"], row["estimate"]) == (100, 1.0)

@@ -1,0 +1,144 @@
+"""`score_by_cell`, `score_by_method_language`, `score_by_model_size`: means that can be added up, errors against statsmodels."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.warehouse.conftest import Ask
+from tests.warehouse.stores import StoreMaker
+
+
+def test_a_cells_mean_stands_beside_its_counts_error_and_interval(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell(
+        scores={"contains": {"1": 1.0, "2": 0.0, "3": 1.0, "4": "no accepted answer", "5": "no answer"}},
+        texts={"1": "a", "2": "bb", "3": "ccc", "4": "dd", "5": None},
+        finish_reason={"3": "length"},
+    )
+    maker.study()
+    (row,) = ask("from score_by_cell")
+    assert row["mean_score"] == pytest.approx(2 / 3)
+    assert (row["n"], row["n_unscored"], row["n_missing"]) == (3, 2, 1)
+    # 1, 0, 1: sample variance 1/3, so the standard error is 1/3; t(0.975, 2) = 4.3027
+    assert row["standard_error"] == pytest.approx(1 / 3)
+    assert row["ci_high"] - row["mean_score"] == pytest.approx(4.302653 / 3)
+    assert row["mean_score"] - row["ci_low"] == pytest.approx(4.302653 / 3)
+    assert row["mean_characters"] == 2
+    assert row["share_cut"] == 1 / 4
+
+
+def test_one_score_has_no_error_and_no_interval(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell(scores={"contains": {"1": 1.0}})
+    maker.study()
+    for view in ("score_by_cell", "score_by_method_language", "score_by_model_size"):
+        (row,) = ask(f"from {view}")
+        assert (row["mean_score"], row["standard_error"], row["ci_low"], row["ci_high"]) == (1.0, None, None, None), view
+
+
+def test_all_unscored_is_no_mean_and_not_a_zero(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell(scores={"contains": {"1": "unreadable", "2": "unreadable"}})
+    maker.study()
+    for view in ("score_by_cell", "score_by_method_language", "score_by_model_size"):
+        (row,) = ask(f"from {view}")
+        assert (row["mean_score"], row["n"], row["n_unscored"]) == (None, 0, 2), view
+
+
+def test_a_judge_of_one_aspect_is_named_as_itself_and_others_by_aspect(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell(scores={"right=contains": {"1": 1.0}, "aspects=rubric": {"depth": {"1": 2.0}, "clarity": {"1": 5.0}}})
+    maker.study()
+    rows = ask("from score_by_cell")
+    assert {row["measure"]: row["mean_score"] for row in rows} == {"right": 1.0, "aspects.depth": 2.0, "aspects.clarity": 5.0}
+
+
+def test_seeds_are_averaged_within_an_item_before_items_are(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell(seed=0, scores={"contains": {"1": 1.0, "2": 0.0}})
+    maker.cell(seed=1, scores={"contains": {"1": 1.0, "2": "unreadable"}})
+    maker.cell(seed=2, scores={"contains": {"1": 0.5, "2": 1.0}})
+    maker.study()
+    (row,) = ask("from score_by_method_language")
+    # item 1: 5/6 of three seeds; item 2: 1/2 of two seeds
+    assert row["mean_score"] == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert row["standard_error"] == pytest.approx((5 / 6 - 1 / 2) / 2)
+    assert (row["n"], row["n_unscored"], row["n_seeds"]) == (2, 1, 3)
+
+
+def test_what_a_model_was_tuned_on_keeps_rows_apart(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("sft", train_languages=("en",), scores={"contains": {"1": 1.0}}, language="fr")
+    maker.cell("sft", train_languages=("en", "fr"), scores={"contains": {"1": 0.0}}, language="fr")
+    maker.study()
+    rows = ask("from score_by_method_language")
+    assert {row["train_languages"]: row["mean_score"] for row in rows} == {"en": 1.0, "en+fr": 0.0}
+
+
+def test_a_models_size_is_the_stated_one_or_else_the_least_that_was_counted(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("icl", scores={"contains": {"1": 1.0}}, model="counted", num_parameters=None, facts={"n_parameters": 100})
+    maker.cell("sft", scores={"contains": {"1": 1.0}}, model="counted", num_parameters=None, facts={"n_parameters": 107})
+    maker.cell("icl", scores={"contains": {"1": 1.0}}, model="stated", num_parameters=50, facts={"n_parameters": 51})
+    maker.cell("icl", scores={"contains": {"1": 1.0}}, model="unknown", num_parameters=None)
+    maker.study()
+    for view in ("score_by_cell", "score_by_method_language", "score_by_model_size", "length_by_method_language"):
+        rows = ask(f"select distinct model, num_parameters from {view}")
+        assert {row["model"]: row["num_parameters"] for row in rows} == {"counted": 100, "stated": 50, "unknown": None}, view
+
+
+def test_translations_of_an_item_are_one_cluster_where_the_dataset_is_parallel(maker: StoreMaker, ask: Ask) -> None:
+    for parallel in (True, False):
+        for language in ("en", "fr"):
+            maker.cell(scores={"contains": {"1": 1.0, "2": 0.0}}, language=language)
+        maker.study(f"parallel-{parallel}", parallel=parallel)
+    rows = {row["experiment"]: row for row in ask("from score_by_model_size")}
+    # residuals ±1/2, sums within a cluster ±1: sqrt(1 + 1) / 4 * sqrt(2 / 1) = 1/2
+    assert rows["parallel-True"]["standard_error"] == pytest.approx(1 / 2)
+    assert rows["parallel-True"]["ci_high"] == pytest.approx(1 / 2 + 12.7062 / 2, abs=1e-4)
+    # four clusters of one row each: sqrt(4 * 1/4) / 4 * sqrt(4 / 3) = sd / sqrt(n)
+    assert rows["parallel-False"]["standard_error"] == pytest.approx(math.sqrt(1 / 3) / 2)
+    assert {(row["n"], row["n_items"], row["n_languages"]) for row in rows.values()} == {(4, 2, 2), (4, 4, 2)}
+
+
+def test_the_error_over_languages_is_statsmodels_cluster_robust_one(maker: StoreMaker, ask: Ask) -> None:
+    import statsmodels.api as sm
+
+    chance = random.Random(7)
+    items = {str(i): chance.gauss(0, 1) for i in range(23)}
+    scores: dict[str, dict[str, float | str]] = {}
+    for language in ("en", "es", "fr"):
+        scores[language] = {i: chance.gauss(level, 0.7) for i, level in items.items() if chance.random() > 0.2}
+        scores[language] |= {i: "unreadable" for i in items if i not in scores[language]}
+        maker.cell(scores={"contains": scores[language]}, language=language)
+    maker.study()
+    (row,) = ask("from score_by_model_size")
+
+    kept = [(item, score) for found in scores.values() for item, score in found.items() if isinstance(score, float)]
+    values = np.array([score for _, score in kept])
+    groups = np.array([int(item) for item, _ in kept])
+    # use_correction: G / (G - 1) * (N - 1) / (N - K), which for the mean alone (K = 1) is G / (G - 1); t with G - 1 degrees of freedom
+    expected = sm.OLS(values, np.ones(len(values))).fit(
+        cov_type="cluster", cov_kwds={"groups": groups, "use_correction": True, "df_correction": True}, use_t=True
+    )
+    low, high = expected.conf_int()[0]
+    assert row["n"] == len(values)
+    assert row["n_items"] == len(set(groups))
+    assert row["n_unscored"] == 3 * 23 - len(values)
+    assert row["mean_score"] == pytest.approx(expected.params[0])
+    assert row["standard_error"] == pytest.approx(expected.bse[0])
+    assert row["ci_low"] == pytest.approx(low, abs=1e-5)
+    assert row["ci_high"] == pytest.approx(high, abs=1e-5)
+
+
+def test_the_tuned_languages_of_a_method_over_languages_are_named_once_or_each(maker: StoreMaker, ask: Ask) -> None:
+    for language in ("en", "fr"):
+        maker.cell("own", train_languages=(language,), scores={"contains": {"1": 1.0}}, language=language)
+        maker.cell("english", train_languages=("en",), scores={"contains": {"1": 1.0}}, language=language)
+        maker.cell("none", scores={"contains": {"1": 1.0}}, language=language)
+    maker.study()
+    rows = ask("from score_by_model_size")
+    assert {row["method"]: row["train_languages"] for row in rows} == {"own": "each", "english": "en", "none": ""}
+
+
+def test_the_t_quantile_is_scipys_to_four_decimals_for_every_number_of_clusters(ask: Ask) -> None:
+    rows = ask("select df, t_quantile(df) as t from (select unnest(range(1, 2000)) as df)")
+    expected = stats.t.ppf(0.975, np.array([row["df"] for row in rows]))
+    assert max(abs(expected - np.array([row["t"] for row in rows]))) < 1e-5
+    assert ask("select t_quantile(0) as t") == [{"t": None}]
