@@ -80,7 +80,8 @@ def _either(members: list[list[_Finding]]) -> _Finding:
     ways = [" and ".join(dict.fromkeys(finding.must for finding in member)).replace(" and needs ", " and ") for member in members]
     hints = dict.fromkeys(finding.hint for member in members for finding in member if finding.hint)
     meant = [hint for hint in hints if hint.startswith("Did you mean")]
-    must = " or ".join([ways[0], *(way.removeprefix("must be ").removeprefix("needs ") for way in ways[1:])])
+    others = dict.fromkeys(way.removeprefix("must be ").removeprefix("needs ") for way in ways if way != ways[0])
+    must = " or ".join([ways[0], *others])
     return replace(members[0][0], must=must, hint=" ".join(meant[:1] or hints))
 
 
@@ -121,8 +122,9 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
             hint = f"Did you mean {ticked(discriminator)} by {ticked(near)}?" if near else ""
             return _Finding(place.path, f"needs {ticked(discriminator)}" + (f", one of {one_of}" if one_of else ""), hint=hint)
         case "union_tag_invalid":
-            path = (*place.path, ctx["discriminator"].strip("'"))
-            return _one_of(path, ctx["tag"], ctx["expected_tags"])
+            discriminator = ctx["discriminator"].strip("'")
+            tag = follow(details["input"], (discriminator,))
+            return _one_of((*place.path, discriminator), tag, ctx["expected_tags"])
         case "literal_error" | "enum":
             return _one_of(place.path, details["input"], ctx["expected"])
         case _:

@@ -114,7 +114,7 @@ def test_every_problem_of_a_file_is_reported_at_once_in_its_order() -> None:
         ("no: 1", 'f:1:1: YAML reads `no` as false. Quote it: "no".'),
         ("a: {3: x}", "f:1:5: a: the key `3` is not text to YAML. Put it in double quotes."),
         (": x", "f:1:1: a `:` without a key before it."),
-        ("{: x}", "f:1:2: the key `(empty)` is not text to YAML. Put it in double quotes."),
+        ("?\n: x", "f:1:2: the key `(empty)` is not text to YAML. Put it in double quotes."),
         ("a: {{ x }}", "f:1:5: a: a mapping stands where a key is needed. Quote it if text is meant."),
         ("? [b]\n: 1", "f:1:3: a list stands where a key is needed. Quote it if text is meant."),
         (

@@ -83,5 +83,5 @@ def test_nearest_takes_no_time_for_a_megabyte() -> None:
 def test_a_path_is_written_as_people_write_it() -> None:
     assert dotted(("methods", "dpo_base", "beta")) == "methods.dpo_base.beta"
     assert dotted(("languages", 2)) == "languages[2]"
-    assert dotted(("a b", "", 0, "sk-12345")) == '["a b"][""][0].«redacted»'
+    assert dotted(("a b", "", 0, "hf_token")) == '["a b"][""][0].hf_token'
     assert dotted(()) == ""
