@@ -73,12 +73,10 @@ def _example(row: Row, columns: Columns, language: Language, number: int, at: st
     def text(selector: Selector | None) -> str | None:
         return None if selector is None else _text(row, selector, number, at)
 
-    instruction = text(columns.instruction) or ""
-    below = text(columns.input)
     return Example(
         item=str(number) if columns.item is None else _text(row, columns.item, number, at),
         language=language,
-        instruction=f"{instruction}\n\n{below}" if below and below.strip() else instruction,
+        instruction=instruction_of(row, columns, number, at),
         response=text(columns.response),
         chosen=text(columns.chosen),
         rejected=text(columns.rejected),
@@ -87,6 +85,31 @@ def _example(row: Row, columns: Columns, language: Language, number: int, at: st
         category=text(columns.category),
         extra={name: _text(row, selector, number, at) for name, selector in columns.extra.items()},
     )
+
+
+def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:
+    """What a row asks, `input` included. `number` is the row's, from 1; `at` says in errors which row it is.
+
+    Raises:
+        DataError: as `examples`.
+    """
+    instruction = "" if columns.instruction is None else _text(row, columns.instruction, number, at)
+    below = "" if columns.input is None else _text(row, columns.input, number, at)
+    return f"{instruction}\n\n{below}" if below.strip() else instruction
+
+
+def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
+    """One column of a row as text; None where the row holds null.
+
+    Raises:
+        DataError: as `examples`.
+    """
+    value = _pick(row, selector, number, at)
+    if value is None:
+        return None
+    if isinstance(value, bool | Mapping | list | tuple):
+        raise DataError(f"{at}: `{selector}` holds {str(value)[:60]}, not text")  # pyright: ignore[reportUnknownArgumentType]
+    return str(value)
 
 
 def _pick(row: Row, selector: Selector, number: int, at: str) -> Any:
@@ -122,12 +145,7 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
 
 
 def _text(row: Row, selector: Selector, number: int, at: str) -> str:
-    value = _pick(row, selector, number, at)
-    if value is None:
-        return ""
-    if isinstance(value, bool | Mapping | list | tuple):
-        raise DataError(f"{at}: `{selector}` holds {str(value)[:60]}, not text")  # pyright: ignore[reportUnknownArgumentType]
-    return str(value)
+    return text_at(row, selector, number, at) or ""
 
 
 def _texts(value: Any) -> tuple[str, ...]:
