@@ -47,6 +47,13 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
     out.write(form(names, rows).encode())
 
 
+def fetch(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    """What a query of ours finds, a mapping a row."""
+    found = connection.execute(sql, parameters)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 def _write_parquet(found: duckdb.DuckDBPyConnection, names: Sequence[str], out: BinaryIO) -> None:
     import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
 

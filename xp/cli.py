@@ -109,8 +109,10 @@ def apply(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Run what is left to do, and load every finished step into the warehouse."""
+    from rich.console import Console
+
     from xp.apply import apply as run_steps
-    from xp.progress import watcher
+    from xp.progress import shown
     from xp.render import applied_as_text, plan_as_text
     from xp.studies import diff_for
 
@@ -123,7 +125,8 @@ def apply(
                 raise typer.Exit(2)
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
-        applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watcher(found))
+        with shown(found, Console()) as watch:
+            applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watch)
         typer.echo(applied_as_text(found, applied))
         if applied.failures:
             raise typer.Exit(1)

@@ -77,7 +77,7 @@ def applied_as_text(diff: Diff, applied: Applied) -> str:
     if not diff.todo and not applied.n_done:
         return f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."
     lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
-    lines += [f"  {step_id} {error}" for step_id, error in applied.failures.items()]
+    lines += [f"  {failure}" for failure in applied.failures]
     return "\n".join(lines)
 
 

@@ -1,0 +1,186 @@
+"""Walks a diff: runs its steps, loads each into the warehouse when it is finished, writes down every attempt.
+
+The store's files are the truth. Whatever moment a kill comes at, what is on the disk is a whole step or an attempt to go on from, and what
+is missing in the warehouse is loaded by the next `apply`, also by one that finds nothing to run.
+"""
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from dsl.errors import WarehouseError
+from dsl.plan import Diff, Study
+from dsl.records import Run
+from dsl.values import StepId
+from runners.events import Ended, Event, Skipped, Started
+from runners.executors import local
+from runners.store import Store
+from warehouse.load import load_store
+
+Watch = Callable[[Event], None]
+"""Is told each thing that happens, when it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that did not finish."""
+
+    step_id: StepId
+    error: str
+    seconds: float
+    log: Path
+
+    def __str__(self) -> str:
+        return f"{self.step_id} failed after {self.seconds:.0f} s: {self.error}. Log: {self.log}"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did."""
+
+    n_done: int
+    n_skipped: int
+    """Steps that hang on one that failed."""
+    failures: tuple[Failure, ...]
+
+    @property
+    def n_failed(self) -> int:
+        return len(self.failures)
+
+
+def _nobody(event: Event) -> None:
+    """Watches nothing."""
+
+
+def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _nobody) -> Applied:
+    """Run what a diff says is to be done, at most `jobs` steps at once, and leave study, steps and attempts in the warehouse.
+
+    The store may have changed since the diff was made: what was done meanwhile is not done again, what is gone is done again.
+
+    Raises:
+        StoreLocked: another apply is at work on this store.
+        StoreError: nothing more can be written, as on a full disk.
+        WarehouseError: steps are finished but cannot be loaded; the next apply tries again.
+        KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
+    """
+    store, study, steps = Store(store_root), diff.plan.study, diff.plan.steps
+    with store.lock(), _ended_by_signals():
+        store.record_killed_runs()
+        store.record_study(study)
+        todo, done = _as_it_is_now(diff, store.done())
+        load_store(store.root, sorted(done), study)
+        if not todo:
+            return Applied(0, 0, ())
+        for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
+            store.reopen(step_id)
+        ledger = _Ledger(store, study, watch)
+        try:
+            local.run({step_id: steps[step_id] for step_id in todo}, done, store, jobs, ledger.enter, in_process=in_process)
+        except BaseException:
+            with contextlib.suppress(WarehouseError):  # what is not loaded now is loaded by the next apply
+                ledger.load()
+            raise
+        ledger.load()
+        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures))
+
+
+def _as_it_is_now(diff: Diff, held: frozenset[StepId]) -> tuple[tuple[StepId, ...], frozenset[StepId]]:
+    """What to run and what is done, from what was planned and what lies in the store. A step whose input is made again is made again."""
+    planned = {*diff.todo, *diff.done}
+    todo: dict[StepId, None] = {}
+    for step_id, step in diff.plan.steps.items():
+        if step_id in planned and (step_id not in held or any(needed in todo for needed in step.inputs)):
+            todo[step_id] = None
+    return tuple(todo), frozenset(step_id for step_id in diff.plan.steps if step_id in held and step_id not in todo)
+
+
+@dataclass
+class _Ledger:
+    """Takes down what happens: a file for each attempt, rows in the warehouse for each finished step."""
+
+    store: Store
+    study: Study
+    watch: Watch
+    n_done: int = 0
+    n_skipped: int = 0
+    failures: list[Failure] = field(default_factory=list[Failure])
+    pending: list[StepId] = field(default_factory=list[StepId])
+    """Finished, not loaded yet."""
+    _load_again_at: float = 0.0
+
+    def enter(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.store.record_begun(self._run(event, 0.0, "interrupted", "the process was killed"))
+            case Ended():
+                self.store.record_run(self._run(event, event.seconds, event.status, event.error))
+                self._count(event)
+            case Skipped():
+                self.n_skipped += 1
+            case _:
+                pass
+        self.watch(event)
+        if self.pending and time.monotonic() >= self._load_again_at:
+            with contextlib.suppress(WarehouseError):  # someone reads it just now; the end of the apply insists
+                self.load()
+
+    def load(self) -> None:
+        """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
+        begun = time.monotonic()
+        try:
+            load_store(self.store.root, self.pending)
+            self.pending.clear()
+        finally:
+            now = time.monotonic()
+            self._load_again_at = now + max(1.0, 10 * (now - begun))
+
+    def _count(self, event: Ended) -> None:
+        if event.status == "done":
+            self.n_done += 1
+            self.pending.append(event.step_id)
+        elif event.status == "failed":
+            log = self.store.unfinished_folder(event.step_id) / "log.txt"
+            self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))
+
+    def _run(self, event: Started | Ended, seconds: float, status: str, error: str | None) -> Run:
+        run_id = f"{event.started_at[:26].translate(_TIGHT)}-{event.step_id}"
+        return Run.model_validate(
+            {
+                "run_id": run_id,
+                "step_id": event.step_id,
+                "experiment": self.study.experiment,
+                "started_at": event.started_at,
+                "seconds": seconds,
+                "status": status,
+                "error": error,
+                "host": socket.gethostname(),
+                "pid": event.pid,
+            }
+        )
+
+
+_TIGHT = str.maketrans("", "", "-:.")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Have SIGTERM and SIGHUP end an apply as Ctrl-C does. Outside of the main thread Python hears no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+"""Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is none."""
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from dsl.plan import Cell, Diff
+from dsl.values import StepId
+from dsl.words import one_line
+from runners import events
+from xp.apply import Watch
+
+PLAIN_SECONDS = 10.0
+"""At most one line of progress in so long a time where lines cannot be overwritten."""
+
+
+@contextlib.contextmanager
+def shown(diff: Diff, console: Console) -> Generator[Watch]:
+    """Give what `apply` tells what happens; until the block ends it is shown on the console."""
+    labels = labels_of(diff)
+    if not console.is_terminal:
+        yield _Lines(console, labels, len(diff.todo)).show
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Rate(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True) as bars:
+        yield _Bars(bars, labels, bars.add_task("steps", total=len(diff.todo))).show
+
+
+def labels_of(diff: Diff) -> dict[StepId, str]:
+    """What each step is for, in the study's own words: its first cell, and how many more cells it serves."""
+    uses: dict[StepId, list[str]] = {}
+    for cell in diff.plan.study.cells:
+        for step_id, words in _uses(cell):
+            uses.setdefault(step_id, []).append(words)
+    return {
+        step_id: words[0] + (f" and {len(words) - 1} more" if len(words) > 1 else "")
+        for step_id, words in ((step_id, list(dict.fromkeys(words))) for step_id, words in uses.items())
+    }
+
+
+def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:
+    seed = "" if cell.seed is None else f" seed {cell.seed}"
+    tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
+    asked = f"{cell.method} {cell.model}{tuned}{seed}: {cell.dataset} {cell.language}"
+    for step_id in cell.train:
+        yield step_id, f"{cell.method} {cell.model}{tuned}{seed}"
+    yield cell.generate, asked
+    for judge, step_id in cell.judges.items():
+        yield step_id, f"{judge} of {asked}"
+
+
+@dataclass
+class _Rows:
+    """How far a step is, and since when: rows taken over at the start say nothing of its pace."""
+
+    first: int
+    since: float = field(default_factory=time.monotonic)
+
+    def pace(self, done: int) -> float:
+        """Rows a second; 0.0 before the first."""
+        return (done - self.first) / max(time.monotonic() - self.since, 1e-9)
+
+
+@dataclass
+class _Lines:
+    """One line for a step's start, one for its end, and now and then one between."""
+
+    console: Console
+    labels: dict[StepId, str]
+    n_steps: int
+    n_over: int = 0
+    rows: dict[StepId, _Rows] = field(default_factory=dict[StepId, _Rows])
+    quiet_until: float = 0.0
+
+    def show(self, event: events.Event) -> None:
+        label = f"{event.step_id} {self.labels.get(event.step_id, '')}".rstrip()
+        match event:
+            case events.Started():
+                self.rows.pop(event.step_id, None)
+                self.quiet_until = max(self.quiet_until, time.monotonic() + PLAIN_SECONDS)
+                self._say(f"{label}: begun")
+            case events.Progress():
+                self._progress(event, label)
+            case _:
+                self.n_over += 1
+                self._say(f"{label}: {in_words(event)}")
+
+    def _progress(self, event: events.Progress, label: str) -> None:
+        rows = self.rows.setdefault(event.step_id, _Rows(event.done))
+        now = time.monotonic()
+        if now < self.quiet_until or event.done >= event.total:
+            return
+        self.quiet_until = now + PLAIN_SECONDS
+        pace = rows.pace(event.done)
+        left = f", {_clock((event.total - event.done) / pace)} left" if pace else ""
+        self._say(f"{label}: {event.done} of {event.total}, {pace:.1f} a second{left}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(Text(f"[{self.n_over}/{self.n_steps}] {one_line(text)}"), soft_wrap=True)
+
+
+@dataclass
+class _Bars:
+    """One bar for all steps and one for each that is at work; what failed stays above them."""
+
+    bars: Progress
+    labels: dict[StepId, str]
+    steps: TaskID
+    rows: dict[StepId, TaskID] = field(default_factory=dict[StepId, TaskID])
+    has_pace: set[StepId] = field(default_factory=set[StepId])
+
+    def show(self, event: events.Event) -> None:
+        label = self.labels.get(event.step_id, event.step_id)
+        match event:
+            case events.Started():
+                self.rows[event.step_id] = self.bars.add_task(label, total=None)
+                self.has_pace.discard(event.step_id)
+            case events.Progress():
+                if event.step_id in self.has_pace:
+                    self.bars.update(self.rows[event.step_id], completed=event.done, total=event.total)
+                else:  # rows taken over at the start say nothing of the pace
+                    self.bars.reset(self.rows[event.step_id], completed=event.done, total=event.total)
+                    self.has_pace.add(event.step_id)
+            case _:
+                self.bars.advance(self.steps)
+                if event.step_id in self.rows:
+                    self.bars.remove_task(self.rows.pop(event.step_id))
+                if not (isinstance(event, events.Ended) and event.status == "done"):
+                    self.bars.console.print(Text(one_line(f"{event.step_id} {label}: {in_words(event)}")))
+
+
+class _Rate(ProgressColumn):
+    """Rows, or steps, a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def in_words(event: events.Ended | events.Skipped) -> str:
+    """How a step ended."""
+    if isinstance(event, events.Skipped):
+        return f"skipped, {event.reason}"
+    if event.outcome is None:
+        return f"{event.status} after {_clock(event.seconds)}" + (f": {event.error}" if event.status == "failed" else "")
+    taken = f", {event.outcome.n_reused} taken over" if event.outcome.n_reused else ""
+    return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
