@@ -3,8 +3,8 @@
     def run(step, inputs: Inputs, out: Path) -> Made
 
 It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no database, no other runner.
-Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight; what an earlier
-attempt, or another step, has already made is found through `inputs.donors` by its `row_key`.
+Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight. What an earlier
+attempt has left lies in `out` still, what other steps have made is found through `inputs.donors`; a row's `row_key` says if it is valid.
 """
 
 import json
@@ -35,7 +35,7 @@ class Inputs:
     cache: Path
     """For what can be made again, such as converted weights; shared by all steps of the store."""
     donors: tuple[Path, ...] = ()
-    """Folders of the same kind, finished or not, whose rows may be taken over: an earlier attempt at this step first."""
+    """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most promising first."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
 
@@ -63,11 +63,12 @@ class RowWriter:
         if path.exists():
             whole = path.read_bytes().rfind(b"\n") + 1
             os.truncate(path, whole)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def write(self, row: Value) -> None:
-        self._file.write(row.model_dump_json() + "\n")
-        self._file.flush()
+        line = row.model_dump_json().encode() + b"\n"
+        while line:  # a system that is short of room takes a part, and says so when it is asked to take the rest
+            line = line[self._file.write(line) :]
 
     def __enter__(self) -> Self:
         return self
@@ -82,11 +83,13 @@ def read_rows(path: Path, row: type[Row]) -> Iterator[Row]:
     Raises:
         ValueError: a line that is not the last one cannot be read.
     """
-    if not path.exists():
+    try:
+        lines = path.open("rb")  # bytes, because half a line may end in half a character
+    except FileNotFoundError:
         return
-    with path.open(encoding="utf-8") as lines:
+    with lines:
         for number, line in enumerate(lines, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
                 yield row.model_validate_json(line)

@@ -1,0 +1,140 @@
+"""One attempt at one step: a folder, the step's own runner, and what is to be known of it afterwards.
+
+Everything a library prints or warns of goes to the folder's `log.txt`; the error that reaches a person is one line.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dsl.errors import StepFailed, XpError
+from dsl.records import Outcome
+from dsl.steps import Step
+from dsl.values import StepId
+from dsl.words import one_line, scrub
+from runners import registry
+from runners.store import Store, is_disk_full, unwritten
+from runners.work import Inputs, Made
+
+RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb")
+"""Distributions whose versions may change a result."""
+
+_LONGEST_ERROR = 600
+
+
+def attempt(
+    step_id: StepId, step: Step, store: Store, donors: tuple[Path, ...], report: Callable[[int, int], None], *, to_log: bool
+) -> Outcome:
+    """Run one step to its end. `to_log` sends this process's output to the step's log meanwhile.
+
+    Raises:
+        StepFailed: the step raised; the message is one line, the traceback is in the step's log.
+        StoreError: there is no room left on the disk, so that no other step would fare better.
+    """
+    try:
+        with store.begin(step_id, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
+            inputs = Inputs({i: store.step_folder(i) for i in step.inputs}, store.cache, donors, report)
+            outcome = _run(step_id, step, inputs, folder)
+            store.finish(step_id, outcome)
+            return outcome
+    except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
+        folder = store.unfinished_folder(step_id)
+        _log(error, folder / "log.txt")
+        if is_disk_full(error):
+            raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error
+        raise StepFailed(in_one_line(error)) from error
+
+
+def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
+    started = time.monotonic()
+    _forget_peak_memory()
+    made: Made = registry.kind(step.kind).run(step, inputs, folder)
+    return Outcome(
+        step_id=step_id,
+        seconds=time.monotonic() - started,
+        n_rows=made.n_rows,
+        n_reused=made.n_reused,
+        peak_memory_bytes=_peak_memory(),
+        load_seconds=made.load_seconds,
+        versions=_versions(),
+        facts={"device": _device(), **made.facts},
+    )
+
+
+def in_one_line(error: BaseException) -> str:
+    """What to tell a person of an error: its class and message, for our own errors the message alone."""
+    message = one_line(scrub(str(error)))
+    if isinstance(error, XpError) and message:
+        return _shorten(message)
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in message:
+        name = "out of memory"
+    return _shorten(f"{name}: {message}" if message else name)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = os.dup(1), os.dup(2)
+    with log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a full disk: what is lost is output
+            sys.stdout.flush()
+            sys.stderr.flush()
+        for number, copy in zip((1, 2), before, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _log(error: Exception, log: Path) -> None:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+
+
+def _forget_peak_memory() -> None:
+    """Start counting anew: a worker runs many steps, and `ru_maxrss` only ever grows, even over `exec`."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> int:
+    """Bytes resident at most: of this step on Linux, of this process elsewhere."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in RECORDED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _device() -> str:
+    """The accelerator, where torch was loaded and sees one."""
+    torch: Any = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,53 @@
+"""What happens while steps run, in the order it happens: an executor tells, `xp apply` records and shows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dsl.records import Outcome
+from dsl.values import StepId
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt began."""
+
+    step_id: StepId
+    started_at: str
+    """ISO 8601, UTC."""
+    pid: int
+    """The process at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Rows done, of rows in all."""
+
+    step_id: StepId
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt is over, however it went."""
+
+    step_id: StepId
+    started_at: str
+    pid: int
+    seconds: float
+    status: Literal["done", "failed", "interrupted"]
+    outcome: Outcome | None = None
+    """Of a step that is done."""
+    error: str | None = None
+    """Of one that is not, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that cannot run."""
+
+    step_id: StepId
+    reason: str
+
+
+Event = Started | Progress | Ended | Skipped
