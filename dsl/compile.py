@@ -223,7 +223,8 @@ class _Build:
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
         model: Model = self.experiment.models[request.model]
         source = source_of(rows, self._pins, self._folder, request.language, model.recorded or request.model)
-        return settings_of("engines", "recorded")(answers=source, columns=columns)
+        language = request.language if columns.language is not None else None
+        return settings_of("engines", "recorded")(answers=source, columns=columns, language=language)
 
     def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
         keep_out = tuple(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
