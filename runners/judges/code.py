@@ -1,10 +1,16 @@
 """`code`: did the model write program code where none was asked for?"""
 
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
+from runners.judges._code import asks_for_code, code_in
+from runners.judging import Answer, Reads, Tools
+
+READS: tuple[Reads, ...] = ("text", "instruction", "category")
 
 
 class Settings(JudgeSettings):
@@ -18,3 +24,16 @@ class Settings(JudgeSettings):
     """Or: the share of the text's characters in lines that look like code. A block fenced as a programming language counts by itself."""
     coding_categories: tuple[str, ...] = ("coding", "code", "programming")
     """Categories of items in which code is what was asked for."""
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    for answer in answers:
+        example, found = answer.example, code_in(answer.text)
+        if (example.category or "").casefold() in settings.coding_categories or asks_for_code(example.instruction):
+            yield answer.unscored("code", "code was asked for")
+        elif found.fenced_as is not None:
+            yield answer.scored("code", 0, reason=f"a block of {found.fenced_as[:40]}")
+        elif found.lines >= settings.min_lines or (found.lines and found.share >= settings.min_share):
+            yield answer.scored("code", 0, reason=f"{found.lines} lines look like code, as {found.first[:80]!r}")
+        else:
+            yield answer.scored("code", 1)

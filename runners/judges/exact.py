@@ -1,8 +1,14 @@
 """`exact`: is the answer one of the item's accepted answers, and nothing else? Whatever their case, accents and punctuation."""
 
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
+from runners.judges._words import words
+from runners.judging import Answer, Reads, Tools
+
+READS: tuple[Reads, ...] = ("text", "answers")
 
 
 class Settings(JudgeSettings):
@@ -10,3 +16,15 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     judge: Literal["exact"] = "exact"
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    for answer in answers:
+        accepted = {words(given): given for given in answer.example.answers if words(given)}
+        found = accepted.get(words(answer.text))
+        if not accepted:
+            yield answer.unscored("exact", "the item has no accepted answer")
+        elif found is not None:
+            yield answer.scored("exact", 1, reason=f"is {found!r}")
+        else:
+            yield answer.scored("exact", 0, reason="is no accepted answer")

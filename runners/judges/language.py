@@ -1,13 +1,41 @@
 """`language`: is the answer in the language it was asked in? Told by lingua, among the study's languages and their usual confusions."""
 
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from dsl.pins import Pins
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
 from dsl.values import Language
+from runners.judging import Answer, Reads, Tools
+
+if TYPE_CHECKING:
+    from lingua import LanguageDetector
+
+READS: tuple[Reads, ...] = ("text", "language")
+
+CONFUSIONS = {
+    "ca": ("es", "fr", "pt"),
+    "da": ("nb", "sv"),
+    "de": ("nl",),
+    "en": ("de", "nl"),
+    "es": ("ca", "it", "pt"),
+    "eu": ("es", "fr"),
+    "fr": ("ca", "it"),
+    "it": ("es", "fr", "pt"),
+    "nb": ("da", "sv"),
+    "nl": ("de",),
+    "pt": ("es", "it"),
+    "sv": ("da", "nb"),
+}
+"""What a language is mistaken for, or slid into by models trained on little of it. Others compete with English only."""
+
+_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A-Za-z][^<>]{0,200}>", re.DOTALL)
 
 
 class Settings(JudgeSettings):
@@ -24,3 +52,65 @@ class Settings(JudgeSettings):
 
     def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "Settings":
         return self.model_copy(update={"languages": tuple(sorted(set(languages)))})
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    for answer in answers:
+        score, why = _assess(answer.text, answer.example.language, settings)
+        yield answer.unscored("language", why) if score is None else answer.scored("language", score, reason=why)
+
+
+def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | None, str]:
+    """A score and the reason for it, or None and the reason why there is none."""
+    if _base(asked) not in known_languages():
+        return None, f"lingua does not know {asked}"
+    prose = prose_of(text)
+    letters = sum(character.isalpha() for character in prose)
+    if letters < settings.min_characters:
+        return None, f"{letters} letters are too few to tell the language"
+    confidences = _detector(candidates((asked, *settings.languages))).compute_language_confidence_values(prose)
+    best = max(confidences, key=lambda one: one.value)
+    if best.value == 0:  # lingua rules languages out by their letters before it counts anything
+        return 0, f"written in letters that {asked} does not use"
+    found = _codes()[best.language]
+    if best.value < settings.min_confidence:
+        return None, f"no language is likely enough: {found} comes first with {best.value:.2f}"
+    return float(found == _base(asked)), f"looks like {found} ({best.value:.2f})"
+
+
+def prose_of(text: str) -> str:
+    """The text without code, markup and addresses, which are English in any language."""
+    return re.sub(r"\s+", " ", _NOT_PROSE.sub(" ", text)).strip()
+
+
+def candidates(languages: Iterable[Language]) -> tuple[str, ...]:
+    """The languages and those they are confused with, as far as lingua knows them; English always, because models fall back to it."""
+    codes = {_base(code) for code in languages}
+    near = {other for code in codes for other in CONFUSIONS.get(code, ())}
+    return tuple(sorted((codes | near | {"en"}) & known_languages()))
+
+
+def _base(code: Language) -> str:
+    """The language without its region; Norwegian is taken as Bokmål, as lingua calls it."""
+    base = code.split("-")[0]
+    return "nb" if base == "no" else base
+
+
+@cache
+def _codes() -> dict[object, str]:
+    """lingua's languages and their ISO 639-1 codes."""
+    from lingua import Language as Lingua
+
+    return {language: language.iso_code_639_1.name.lower() for language in Lingua.all()}
+
+
+@cache
+def known_languages() -> frozenset[str]:
+    return frozenset(_codes().values())
+
+
+@cache
+def _detector(codes: tuple[str, ...]) -> "LanguageDetector":
+    from lingua import LanguageDetectorBuilder
+
+    return LanguageDetectorBuilder.from_languages(*(language for language, code in _codes().items() if code in codes)).build()

@@ -1,8 +1,14 @@
 """`length`: how long is the answer? A measure, not a mark: it stands beside every score, because longer answers tend to win."""
 
+import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
+from runners.judging import Answer, Reads, Tools
+
+READS: tuple[Reads, ...] = ("text",)
 
 
 class Settings(JudgeSettings):
@@ -10,3 +16,8 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     judge: Literal["length"] = "length"
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    for answer in answers:
+        yield answer.scored("length", len(unicodedata.normalize("NFC", answer.text)))

@@ -1,9 +1,16 @@
 """`numeric`: is the last number of the answer the item's number (MGSM, arXiv 2210.03057)? Numbers are read as the language writes them."""
 
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import ClassVar, Literal
 
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
 from dsl.values import Language
+from runners.judges._numbers import FORMATS, last_number
+from runners.judging import Answer, Reads, Tools
+
+READS: tuple[Reads, ...] = ("text", "answers", "language")
 
 
 class Settings(JudgeSettings):
@@ -13,3 +20,25 @@ class Settings(JudgeSettings):
     judge: Literal["numeric"] = "numeric"
     answers_language: Language | None = "en"
     """Whose number format the accepted answers are written in: MGSM writes `2,125` in every language. null is the item's own language."""
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    for answer in answers:
+        language = answer.example.language
+        written_in = settings.answers_language or language
+        if unknown := [code for code in (language, written_in) if code not in FORMATS]:
+            yield answer.unscored("numeric", f"the number format of {unknown[0]} is not known")
+            continue
+        accepted: set[Decimal | None] = {last_number(given, written_in) for given in answer.example.answers} - {None}
+        found = last_number(answer.text, language)
+        if not accepted:
+            yield answer.unscored("numeric", "no accepted answer of the item is a number")
+        elif found is None:
+            yield answer.scored("numeric", 0, reason="there is no number in the answer")
+        else:
+            yield answer.scored("numeric", found in accepted, reason=f"the last number is {_shown(found)}")
+
+
+def _shown(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text if len(text) <= 40 else f"{text[:40]}…"

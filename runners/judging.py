@@ -1,0 +1,118 @@
+"""What a judge is handed and what it gives. A judge is a file in `runners/judges/` with
+
+    class Settings(JudgeSettings): ...           what a spec may say about it
+    READS: tuple[Reads, ...]                     what it reads of an answer: verdicts on equal readings are equal
+    def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]: ...
+
+and, where it judges anything but the one aspect that bears its own name,
+
+    def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> which settings count for it
+
+It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. It is never handed an answer without text.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Literal, TypedDict, Unpack
+
+from dsl.identity import Canonical, digest
+from dsl.models import Decoding
+from dsl.records import Completion, Example, Prompt, Verdict
+from dsl.settings import EngineSettings, JudgeSettings
+from dsl.values import Sha256
+from runners.engine import EngineAnswer
+
+Reads = Literal["text", "instruction", "answers", "reference", "language", "category"]
+
+NO_REPLY = "the judge did not reply: "
+"""How the reason begins where the judge itself failed. Such a verdict says nothing about the answer, so nobody takes it over."""
+
+
+class Told(TypedDict, total=False):
+    """What a verdict may say beside its score; fields of `dsl.records.Verdict`."""
+
+    reason: str | None
+    distribution: dict[str, float] | None
+    raw: str | None
+    n_prompt_tokens: int | None
+    n_new_tokens: int | None
+    seconds: float | None
+    usd: float | None
+    model_served: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A completion beside the example it answers."""
+
+    example: Example
+    completion: Completion
+    keys: Mapping[str, Sha256]
+    """The aspects to judge, and the row key of each one's verdict."""
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        assert self.completion.text is not None, "answers without text are not handed to judges"
+        return self.completion.text
+
+    def scored(self, aspect: str, score: float, **told: Unpack[Told]) -> Verdict:
+        """A verdict with a score."""
+        return self._verdict(aspect, score=float(score), **told)
+
+    def unscored(self, aspect: str, why: str, **told: Unpack[Told]) -> Verdict:
+        """A verdict that says why there is no score."""
+        return self._verdict(aspect, score=None, unscored_reason=why, **told)
+
+    def _verdict(self, aspect: str, score: float | None, unscored_reason: str | None = None, **told: Unpack[Told]) -> Verdict:
+        completion = self.completion
+        return Verdict(
+            row_key=self.keys[aspect],
+            item=completion.item,
+            language=completion.language,
+            aspect=aspect,
+            score=score,
+            unscored_reason=unscored_reason,
+            **told,
+        )
+
+
+Generate = Callable[[EngineSettings, Sequence[Prompt], Decoding], Iterator[tuple[int, EngineAnswer]]]
+"""Asks a model: yields the prompt's place in the sequence and its answer, as answers come."""
+
+
+@dataclass
+class Tools:
+    """What a judge may use, and what it wants known of its work."""
+
+    generate: Generate
+    cache: Path
+    """For what can be made again, such as converted weights."""
+    load_seconds: float = 0.0
+    """Written by judges that load a model."""
+    facts: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    """Written by judges; kept with the step's outcome."""
+
+
+class Keys:
+    """Makes row keys: hashes of a judge's settings for an aspect and of what it reads."""
+
+    def __init__(self, module: ModuleType, settings: JudgeSettings) -> None:
+        """`module` is the judge's."""
+        self._reads: tuple[Reads, ...] = module.READS
+        self._canonical = Canonical()
+        own: dict[str, object] = module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
+        self._settings = {aspect: self._canonical.text(counted) for aspect, counted in own.items()}
+
+    def of(self, example: Example, completion: Completion) -> dict[str, Sha256]:
+        """aspect -> row key, for every aspect."""
+        read = {name: _read(name, example, completion) for name in self._reads}
+        return {aspect: digest((aspect, counted, read)) for aspect, counted in self._settings.items()}
+
+
+def _read(name: Reads, example: Example, completion: Completion) -> object:
+    if name == "text":
+        return (completion.text, completion.error or completion.finish_reason) if completion.text is None else completion.text
+    return getattr(example, name)
