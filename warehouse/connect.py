@@ -43,7 +43,8 @@ def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECO
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = _open(path, read_only, patience)
-        _settle(connection, path)
+        with told(path):
+            _settle(connection, path)
         return connection
     if not path.exists():
         raise WarehouseError(f"{path}: there is no warehouse yet. `xp apply` makes one; `xp rebuild` makes it again from a store.")

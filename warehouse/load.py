@@ -11,16 +11,19 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 from pydantic import ValidationError
 
 from dsl.errors import WarehouseError
 from dsl.plan import Study
-from dsl.records import Outcome
-from dsl.values import StepId
+from dsl.records import Outcome, Run
+from dsl.values import StepId, Value
 from dsl.words import one_line
 from warehouse.connect import HERE, WAREHOUSE, connect, run_file, told, transaction, wait_until_free
+
+_Record = TypeVar("_Record", bound=Value)
 
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
@@ -57,7 +60,7 @@ def rebuild(store: Path) -> None:
     wait_until_free(old)
     for left_over in (new, _log(new)):
         left_over.unlink(missing_ok=True)
-    studies = [_read_study(file) for file in sorted((store / "experiments").glob("*.json"))]
+    studies = [_parse(_read(file), Study, file) for file in sorted((store / "experiments").glob("*.json"))]
     step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
     with connect(new) as connection:
         _load(connection, store, step_ids, studies)
@@ -80,20 +83,23 @@ def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     if not (folder / "outcome.json").exists():
         return
     step_id = folder.name
-    outcome, settings = _read(folder / "outcome.json"), _read(folder / "step.json")
-    _check_outcome(outcome, folder)
+    settings, found = _read(folder / "step.json"), _read(folder / "outcome.json")
+    outcome = _parse(found, Outcome, folder / "outcome.json")
+    if outcome.step_id != step_id:
+        raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {outcome.step_id}.")
     load, name = _ROWS[step_id.partition("-")[0]]
     rows = folder / name
     with told(rows), transaction(connection):
         run_file(connection, HERE / "loads" / "forget.sql", step_id=step_id)
-        run_file(connection, HERE / "loads" / "step.sql", outcome=outcome, settings=settings, outcome_sha256=_sha256(outcome))
+        made = {"outcome": outcome.model_dump_json(), "outcome_sha256": _sha256(found)}
+        run_file(connection, HERE / "loads" / "step.sql", settings=settings, **made)
         run_file(connection, HERE / "loads" / load, step_id=step_id, path=_as_pattern(rows), longest=_longest(rows))
 
 
 def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
     """Load every attempt in the folder that is not there yet. A run's file is written once and never changes."""
     known = {run_id for (run_id,) in connection.execute("select run_id from runs").fetchall()}
-    new = [_read(file) for file in sorted(runs.glob("*.json")) if file.stem not in known]
+    new = [_parse(_read(file), Run, file).model_dump_json() for file in sorted(runs.glob("*.json")) if file.stem not in known]
     if new:
         with told(runs), transaction(connection):
             run_file(connection, HERE / "loads" / "runs.sql", runs=f"[{','.join(new)}]")
@@ -110,20 +116,11 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable
     load_runs(connection, store / "runs")
 
 
-def _read_study(file: Path) -> Study:
+def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
     try:
-        return Study.model_validate_json(_read(file))
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        raise WarehouseError(f"{file}: not a study: {one_line(str(error))}") from error
-
-
-def _check_outcome(text: str, folder: Path) -> None:
-    try:
-        outcome = Outcome.model_validate_json(text)
-    except ValidationError as error:
-        raise WarehouseError(f"{folder / 'outcome.json'}: not an outcome: {one_line(str(error))}") from error
-    if outcome.step_id != folder.name:
-        raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {outcome.step_id}.")
+        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}") from error
 
 
 def _read(file: Path) -> str:

@@ -35,8 +35,10 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
     """
     with connect(path, read_only=True) as connection:
         try:
-            found = connection.execute(sql)
-            names = _numbered([column[0] for column in found.description])
+            found = connection.sql(sql)
+            if found is None:  # pyright: ignore[reportUnnecessaryComparison]  (what DuckDB says to nothing but spaces)
+                raise WarehouseError("There is no query. Try: select * from score_by_method_language")
+            names = _numbered(found.columns)
             if format == "parquet":
                 _write_parquet(found, names, out)
                 return
@@ -54,7 +56,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _write_parquet(found: duckdb.DuckDBPyConnection, names: Sequence[str], out: BinaryIO) -> None:
+def _write_parquet(found: duckdb.DuckDBPyRelation, names: Sequence[str], out: BinaryIO) -> None:
     import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
 
     table = cast(Any, found).to_arrow_table().rename_columns(list(names))
@@ -62,12 +64,11 @@ def _write_parquet(found: duckdb.DuckDBPyConnection, names: Sequence[str], out: 
 
 
 def _as_table(names: Sequence[str], rows: Rows) -> str:
-    cells = [[_shown(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    cells = [list(names), *([_shown(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     is_number = [any(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(names))]
-    lines = [[name.ljust(width) for name, width in zip(names, widths, strict=True)], ["─" * width for width in widths]]
-    for row in cells:
-        lines.append([c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)])
+    lines = [[c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)] for row in cells]
+    lines.insert(1, ["─" * width for width in widths])
     counted = f"{len(rows)} row{'s' * (len(rows) != 1)}"
     return "".join("  ".join(line).rstrip() + "\n" for line in lines) + counted + "\n"
 

@@ -36,9 +36,15 @@ select
     judge_kinds.judge_kind,
     verdicts.aspect,
     -- A judge of one aspect names it as itself.
-    case when verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge else cell_judges.judge || '.' || verdicts.aspect end as measure,
+    case
+        when verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge
+        else cell_judges.judge || '.' || verdicts.aspect
+    end as measure,
     -- Translations of one item are one draw: errors are clustered by this.
-    case when experiments.parallel[cells.dataset] then verdicts.item else cells.language || '/' || verdicts.item end as item_cluster,
+    case
+        when experiments.parallel[cells.dataset] then verdicts.item
+        else cells.language || '/' || verdicts.item
+    end as item_cluster,
     cell_judges.judge_step_id,
     verdicts.score,
     verdicts.unscored_reason,

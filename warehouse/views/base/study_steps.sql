@@ -29,16 +29,16 @@ served as (
 spent as (
     select
         step_id,
-        sum(n_prompt_tokens) as n_prompt_tokens,
-        sum(n_new_tokens) as n_new_tokens,
+        sum(n_prompt_tokens)::bigint as n_prompt_tokens,
+        sum(n_new_tokens)::bigint as n_new_tokens,
         null::double as usd
     from completions
     group by all
     union all
     select
         step_id,
-        sum(n_prompt_tokens) as n_prompt_tokens,
-        sum(n_new_tokens) as n_new_tokens,
+        sum(n_prompt_tokens)::bigint as n_prompt_tokens,
+        sum(n_new_tokens)::bigint as n_new_tokens,
         sum(usd) as usd
     from verdicts
     group by all

@@ -1,0 +1,138 @@
+"""One writer at a time, and a file that always has this version's tables and views."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dsl.errors import WarehouseError
+from tests.warehouse.stores import StoreMaker
+from warehouse.connect import WAREHOUSE, connect, view_files
+from warehouse.load import rebuild
+
+
+@contextmanager
+def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
+    program = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        if process.poll() is None:
+            process.communicate("\n")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_warehouse_in_use_names_the_process(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / WAREHOUSE
+    connect(path).close()
+    with held_by_another_process(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid} "):
+        connect(path, read_only=read_only, patience=0.1)
+
+
+def test_a_warehouse_that_is_let_go_soon_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / WAREHOUSE
+    connect(path).close()
+    program = f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); time.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        connect(path, read_only=True, patience=60).close()
+
+
+def test_a_rebuild_waits_for_no_warehouse_in_use(maker: StoreMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    rebuild(maker.folder)
+    path = maker.folder / WAREHOUSE
+    before = path.stat().st_ino
+    monkeypatch.setattr("warehouse.load.wait_until_free", lambda path: connect(path, patience=0.1))
+    with held_by_another_process(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid} "):
+        rebuild(maker.folder)
+    assert path.stat().st_ino == before
+
+
+def test_there_is_nothing_to_read_before_something_was_loaded(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match=r"there is no warehouse yet. `xp apply` makes one"):
+        connect(tmp_path / WAREHOUSE, read_only=True)
+
+
+def test_a_new_file_has_every_table_and_view(tmp_path: Path) -> None:
+    with connect(tmp_path / "new" / WAREHOUSE) as connection:
+        found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
+        assert found == {file.stem for file in view_files()}
+        for name in found:
+            assert connection.execute(f'from "{name}"').fetchall() == []
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_views_of_another_version_are_made_again_and_rows_stay(maker: StoreMaker, read_only: bool) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    rebuild(maker.folder)
+    path = maker.folder / WAREHOUSE
+    with duckdb.connect(str(path)) as old:
+        old.execute("drop view score_by_cell; drop view answers; create view dropped_since as select 1; create view answers as select 2")
+        old.execute("update made_from set sha256 = 'older' where part = 'views'")
+    with connect(path, read_only=read_only) as connection:
+        found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
+        assert found == {file.stem for file in view_files()}
+        assert connection.execute("select text from answers").fetchall() == [("a",)]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_tables_of_another_version_ask_for_a_rebuild_which_helps(maker: StoreMaker, read_only: bool) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    path = maker.folder / WAREHOUSE
+    with duckdb.connect(str(path)) as other:
+        other.execute("create table completions (text varchar)")
+    with pytest.raises(WarehouseError, match="`xp rebuild` makes it again"):
+        connect(path, read_only=read_only)
+    rebuild(maker.folder)
+    with connect(path, read_only=read_only) as connection:
+        assert connection.execute("select text from completions").fetchall() == [("a",)]
+
+
+def test_a_file_that_is_no_database_is_named_and_a_rebuild_replaces_it(maker: StoreMaker) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    path = maker.folder / WAREHOUSE
+    path.write_text("not a database" * 1000)
+    with pytest.raises(WarehouseError, match="not a valid DuckDB database") as found:
+        connect(path)
+    assert str(found.value).startswith(str(path))
+    rebuild(maker.folder)
+    connect(path).close()
+
+
+def test_changes_left_in_the_old_files_log_do_not_reach_the_rebuilt_one(maker: StoreMaker) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    rebuild(maker.folder)
+    path = maker.folder / WAREHOUSE
+    program = f"""
+import duckdb, os
+c = duckdb.connect({str(path)!r}, config={{"wal_autocheckpoint": "1TB"}})
+c.execute("delete from completions")
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert path.with_name(path.name + ".wal").exists()
+    rebuild(maker.folder)
+    with connect(path, read_only=True) as connection:
+        assert connection.execute("select text from completions").fetchall() == [("a",)]
+
+
+def test_the_file_answers_in_a_client_that_knows_nothing_of_xp(maker: StoreMaker) -> None:
+    maker.cell(scores={"contains": {"1": 1.0, "2": 0.0}})
+    maker.study()
+    rebuild(maker.folder)
+    with duckdb.connect() as client:
+        client.execute(f"attach '{maker.folder / WAREHOUSE}' as results (read_only)")
+        ((mean, low),) = client.execute("select mean_score, ci_low from results.score_by_cell").fetchall()
+        assert (mean, round(low, 3)) == (0.5, round(0.5 - 12.7062 / 2, 3))

@@ -1,0 +1,224 @@
+"""The loader: what the store holds is in the tables, once, byte for byte, whatever was loaded before."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl.errors import WarehouseError
+from dsl.plan import ContrastPlan
+from dsl.records import Example
+from tests.warehouse.stores import StoreMaker, completion, verdict
+from warehouse.connect import WAREHOUSE, connect
+from warehouse.load import load_step, load_store, rebuild
+
+HOSTILE = {
+    "script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "sql": "'; drop table completions; -- $step_id ? {text}",
+    "NUL": "before\0after",
+    "lines": "a\nb\r\nc\u2028d\u2029e\x85f\x0bg\x1bh",
+    "JSON": '{"text": "\\u0000", "NaN": NaN}',
+    "null": "null",
+    "empty": "",
+    "spaces": "  \t ",
+    "emoji and accents": "👩‍👩‍👧 e\u0301 é \ufeff \u202e ر",
+    "date": "2026-01-01",
+    "long": "ab\u00e9" * 1_000_000,
+}
+
+
+def tables(store: Path) -> dict[str, list[Any]]:
+    """Every row of every table, sorted."""
+    with connect(store / WAREHOUSE) as connection:
+        names = [name for (name,) in connection.execute("select table_name from duckdb_tables() where not temporary").fetchall()]
+        return {name: sorted(map(repr, connection.execute(f"from {name}").fetchall())) for name in names}
+
+
+@pytest.fixture
+def full(maker: StoreMaker) -> StoreMaker:
+    """A store with a row for every table."""
+    asked = maker.data([Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), extra={"level": "easy"})])
+    trained = maker.train("sft", [2.0, 1.0])
+    shared = maker.cell("icl", examples=asked, scores={"contains": {"1": 1.0, "2": "no answer"}}, facts={"n_parameters": 7})
+    maker.cell("sft", train=(trained,), train_languages=("en", "fr"), seed=1, scores={"loop": {"1": 1.0}})
+    maker.study("one", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
+    maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffff"}))
+    maker.study("two", parallel=False)
+    maker.run("run-1", asked, "failed", error="disk full")
+    maker.run("run-2", asked)
+    return maker
+
+
+def step_ids(store: Path) -> list[str]:
+    return [folder.name for folder in (store / "steps").iterdir()]
+
+
+def test_a_rebuild_gives_the_tables_that_loading_step_by_step_gives(full: StoreMaker) -> None:
+    store = full.folder
+    studies = [full.study("three")]
+    load_store(store, [], studies[0])
+    for step_id in reversed(step_ids(store)):
+        load_store(store, [step_id])
+    for experiment in ("two", "one"):
+        load_store(store, step_ids(store), studies[0].model_validate_json((store / "experiments" / f"{experiment}.json").read_text()))
+    before = tables(store)
+    assert all(before.values()), "a table without rows compares nothing"
+    rebuild(store)
+    assert tables(store) == before
+    rebuild(store)
+    assert tables(store) == before
+    assert sorted(path.name for path in store.glob("*.duckdb*")) == [WAREHOUSE]
+
+
+def test_loading_twice_is_loading_once(full: StoreMaker) -> None:
+    rebuild(full.folder)
+    before = tables(full.folder)
+    with connect(full.folder / WAREHOUSE) as connection:
+        for step_id in step_ids(full.folder):
+            load_step(connection, full.folder / "steps" / step_id)
+    assert tables(full.folder) == before
+
+
+def test_what_a_step_was_is_replaced_when_it_was_made_again(maker: StoreMaker) -> None:
+    cell = maker.cell(texts={"1": "old", "2": "old"})
+    load_store(maker.folder, [cell.generate], maker.study())
+    folder = maker.folder / "steps" / cell.generate
+    (folder / "completions.jsonl").write_text(completion("1", "new", prompt="a new prompt").model_dump_json() + "\n")
+    (folder / "outcome.json").write_text(json.dumps({"step_id": cell.generate, "seconds": 9.0, "n_rows": 1}))
+    load_store(maker.folder, [cell.generate])
+    with connect(maker.folder / WAREHOUSE) as connection:
+        assert connection.execute("select item, text from completions").fetchall() == [("1", "new")]
+        assert connection.execute("select text from prompts").fetchall() == [("a new prompt",)]
+        assert connection.execute("select seconds from steps").fetchall() == [(9.0,)]
+
+
+def test_a_step_that_did_not_change_is_not_read_again(maker: StoreMaker) -> None:
+    cell = maker.cell(texts={"1": "a"})
+    load_store(maker.folder, [cell.generate], maker.study())
+    (maker.folder / "steps" / cell.generate / "completions.jsonl").unlink()
+    load_store(maker.folder, [cell.generate])
+
+
+def test_a_prompt_stays_as_long_as_another_step_was_asked_with_it(maker: StoreMaker) -> None:
+    one, other = maker.cell(texts={"1": "a"}), maker.cell("other", texts={"1": "b"})
+    load_store(maker.folder, [one.generate, other.generate], maker.study())
+    folder = maker.folder / "steps" / one.generate
+    (folder / "completions.jsonl").write_text("")
+    with connect(maker.folder / WAREHOUSE) as connection:
+        load_step(connection, folder)
+        assert connection.execute("select text from prompts").fetchall() == [("question 1",)]
+
+
+def test_a_study_that_lost_cells_loses_them_in_the_warehouse_and_other_studies_keep_theirs(full: StoreMaker) -> None:
+    rebuild(full.folder)
+    full.cell("only", texts={"1": "a"})
+    load_store(full.folder, [], full.study("one"))
+    with connect(full.folder / WAREHOUSE) as connection:
+        cells = connection.execute("select experiment, method from cells order by all").fetchall()
+        assert cells == [("one", "only"), ("two", "icl")]
+        assert connection.execute("select distinct cell_id from cell_judges").fetchall() == [("cell-ffffffffffff",)]
+        for table in ("cell_training", "contrasts"):
+            assert connection.execute(f"from {table}").fetchall() == []
+
+
+def test_a_step_that_is_not_finished_is_not_loaded(maker: StoreMaker) -> None:
+    cell = maker.cell(texts={"1": "a"})
+    study = maker.study()
+    folder = maker.folder / "steps" / cell.generate
+    shutil.copytree(folder, folder.with_name(folder.name + ".tmp"))
+    (folder / "outcome.json").unlink()
+    load_store(maker.folder, [cell.generate, "judge-eeeeeeeeeeee"], study)
+    rebuild(maker.folder)
+    with connect(maker.folder / WAREHOUSE) as connection:
+        load_step(connection, folder)
+        assert connection.execute("from steps").fetchall() == []
+        assert connection.execute("from completions").fetchall() == []
+
+
+def test_hostile_text_survives_byte_for_byte(maker: StoreMaker) -> None:
+    cell = maker.cell(texts=HOSTILE)
+    rows = [
+        verdict(item, "unreadable").model_copy(update={"raw": text, "distribution": {text[:50]: 1.0}}) for item, text in HOSTILE.items()
+    ]
+    folder = maker.folder / "steps" / maker.judge(cell.generate, "contains", {})
+    (folder / "verdicts.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
+    examples = maker.data([Example(item=item, language="en", instruction=text, answers=(text,)) for item, text in HOSTILE.items()])
+    load_store(maker.folder, [cell.generate, folder.name, examples], maker.study())
+    with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
+        assert dict(connection.execute("select item, text from answers").fetchall()) == HOSTILE
+        assert dict(connection.execute("select item, raw from verdicts").fetchall()) == HOSTILE
+        assert dict(connection.execute("select item, instruction from examples").fetchall()) == HOSTILE
+        assert dict(connection.execute("select item, answers[1] from examples").fetchall()) == HOSTILE
+        keys = {json.loads(found).popitem()[0] for (found,) in connection.execute("select distribution from verdicts").fetchall()}
+        assert keys == {text[:50] for text in HOSTILE.values()}
+
+
+def test_hostile_text_in_the_study_itself_survives(maker: StoreMaker) -> None:
+    maker.cell(texts={"1": "a"})
+    text = "".join(HOSTILE[name] for name in ("script", "sql", "lines", "JSON"))
+    study = maker.study().model_copy(update={"spec_text": text, "question": text, "notes": (text, "")})
+    load_store(maker.folder, [], study)
+    with connect(maker.folder / WAREHOUSE) as connection:
+        assert connection.execute("select spec_text, question, notes from experiments").fetchall() == [(text, text, [text, ""])]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"item": "1", "text": "half', "completions.jsonl"),
+        (b'{"item": "1", "text": "\xff"}', "UTF-8"),
+        (rb'{"item": "1", "text": "\ud800"}', "surrogate"),
+        (completion("1", "again").model_dump_json().encode(), "item 1 is there 2 times"),
+    ],
+)
+def test_a_damaged_file_is_named_and_changes_nothing(maker: StoreMaker, line: bytes, complaint: str) -> None:
+    cell = maker.cell(texts={"1": "whole"})
+    load_store(maker.folder, [cell.generate], maker.study())
+    before = tables(maker.folder)
+    folder = maker.folder / "steps" / cell.generate
+    with (folder / "completions.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with connect(maker.folder / WAREHOUSE) as connection, pytest.raises(WarehouseError, match=complaint) as found:
+        load_step(connection, folder)
+    assert str(folder / "completions.jsonl") in str(found.value)
+    assert tables(maker.folder) == before
+
+
+def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker) -> None:
+    cell = maker.cell(texts={"1": "a"})
+    maker.study()
+    rebuild(maker.folder)
+    before = tables(maker.folder)
+    (maker.folder / "steps" / cell.generate / "completions.jsonl").unlink()
+    with pytest.raises(WarehouseError, match=r"completions\.jsonl"):
+        rebuild(maker.folder)
+    assert tables(maker.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "complaint"),
+    [("{}", "cannot be read as Outcome"), ('{"step_id": "data-bbbbbbbbbbbb", "seconds": 1}', "outcome of data-bbbbbbbbbbbb")],
+)
+def test_an_outcome_that_is_none_or_another_steps_is_refused(maker: StoreMaker, outcome: str, complaint: str) -> None:
+    cell = maker.cell(texts={"1": "a"})
+    (maker.folder / "steps" / cell.generate / "outcome.json").write_text(outcome)
+    with pytest.raises(WarehouseError, match=complaint):
+        load_store(maker.folder, [cell.generate])
+
+
+def test_a_store_may_lie_in_a_folder_whose_name_has_wildcards(tmp_path: Path) -> None:
+    for name in ("[ab]*", "a"):
+        maker = StoreMaker(tmp_path / name)
+        cell = maker.cell(texts={"1": name})
+        load_store(maker.folder, [cell.generate], maker.study())
+        with connect(maker.folder / WAREHOUSE) as connection:
+            assert connection.execute("select text from completions").fetchall() == [(name,)]
+
+
+def test_a_metric_that_is_not_finite_is_null(maker: StoreMaker) -> None:
+    trained = maker.train("dpo", [0.5, float("nan"), float("inf")])
+    load_store(maker.folder, [trained])
+    with connect(maker.folder / WAREHOUSE) as connection:
+        assert connection.execute("select value from train_metrics order by global_step").fetchall() == [(0.5,), (None,), (None,)]
