@@ -4,6 +4,7 @@ A model that is served gives its reasons and scores as JSON, and what it wrote i
 transformers' decision pipeline: the probability of every level from one forward pass, so there is nothing to parse and nothing to misread.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,10 +12,17 @@ from pydantic import Field, model_validator
 
 from dsl.engines import EngineOrWeights
 from dsl.errors import DataError
+from dsl.models import Weights
 from dsl.pins import Pins
+from dsl.records import Verdict
 from dsl.settings import JudgeSettings
 from dsl.values import Language, Name, Sha256, Value
-from runners.judges._rubric import SHIPPED, Rubric, load_rubric, shipped
+from runners.judges._local import judge_locally
+from runners.judges._rubric import SHIPPED, Aspect, load_rubric, shipped
+from runners.judges._served import judge_served
+from runners.judging import Answer, Reads, Tools
+
+READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 
 
 class RubricFile(Value):
@@ -72,6 +80,23 @@ class Settings(JudgeSettings):
     def affinity(self) -> str:
         return self.model.affinity()
 
-    def read_rubric(self) -> Rubric:
-        """The rubric's text."""
-        return load_rubric(Path(self.rubric.file) if isinstance(self.rubric, RubricFile) else SHIPPED / f"{self.rubric}.yaml")
+    def chosen(self) -> dict[str, Aspect]:
+        """The aspects to judge, with their texts."""
+        path = Path(self.rubric.file) if isinstance(self.rubric, RubricFile) else SHIPPED / f"{self.rubric}.yaml"
+        return load_rubric(path).chosen(self.aspects)
+
+
+def aspects(settings: Settings) -> dict[str, object]:
+    """What counts for an aspect's verdicts: the model and the aspect's own text, not what else is in the rubric."""
+    chosen = settings.chosen()
+    shared = ("rubric", Settings.VERSION, settings.model)
+    if isinstance(settings.model, Weights):
+        return {name: (*shared, name, aspect) for name, aspect in chosen.items()}
+    beside = chosen if settings.together else {}
+    return {name: (*shared, settings.max_new_tokens, name, aspect, beside) for name, aspect in chosen.items()}
+
+
+def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
+    if isinstance(settings.model, Weights):
+        return judge_locally(list(answers), settings.model, settings.chosen(), tools)
+    return judge_served(list(answers), settings.model, settings.chosen(), settings.together, settings.max_new_tokens, tools)
