@@ -1,5 +1,6 @@
 """Rows of numbers with intervals, drawn as in a forest plot: name, picture, number. Several charts are made of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,7 @@ def _rows_axis(lines: Sequence[Line]) -> Any:
 def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:
     import altair as alt
 
-    chart = alt.layer(*parts).properties(width=_plot_width(lines), height=alt.Step(ROW_HEIGHT))
+    chart: Any = alt.layer(*parts).properties(width=_plot_width(lines), height=alt.Step(ROW_HEIGHT))
     if any(line.group for line in lines):
         groups = list(dict.fromkeys(line.group for line in lines))
         row = alt.Row("group:N", title=None, sort=groups, header=alt.Header(labelOrient="top", labelAnchor="start", labelFontWeight="bold"))
@@ -102,6 +103,4 @@ def _plot_width(lines: Sequence[Line]) -> float:
 
 def _quoted(text: str) -> str:
     """A text as a literal of Vega's expression language, which is that of JSON."""
-    import json
-
     return json.dumps(text)

@@ -1,14 +1,18 @@
 """One measure on one data set: the differences a study asks for, as a forest plot with a panel a contrast."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, reach
+from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, place, reach
 
 TOLD_APART = "#0072B2"
 NOT_TOLD_APART = "#999999"
+FEWEST_EQUAL_PAIRS = 6
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods on the items both have, with its 95% interval. Filled: the interval excludes zero. Hollow: it does not."""
+    """Paired difference between two methods on the items both have, with its 95% interval.
+
+    Filled: told apart, the interval excludes zero. Hollow: not told apart.
+    """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
     names = list(dict.fromkeys((row["contrast"], row["of"], row["against"]) for row in rows))
@@ -26,20 +30,29 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     ]
 
 
+def is_told_apart(row: Row) -> bool:
+    """Whether the interval excludes zero.
+
+    An interval without width, where all pairs differ by the same, says nothing by itself: there a sign test has to (2 · ½ⁿ < 0.05).
+    """
+    if row["ci_low"] is None or row["ci_low"] <= 0 <= row["ci_high"]:
+        return False
+    return row["ci_low"] < row["ci_high"] or row["n"] >= FEWEST_EQUAL_PAIRS
+
+
 def _line(row: Row, order: Order, decimals: int) -> Line:
-    excludes_zero = row["ci_low"] is not None and (row["ci_low"] > 0 or row["ci_high"] < 0)
     text = "no pairs" if row["estimate"] is None else number(row["estimate"], decimals)
     if row["ci_low"] is not None:
         text += f" [{number(row['ci_low'], decimals)}, {number(row['ci_high'], decimals)}]"
     return Line(
-        _place(row, order),
+        _measured(row, order),
         row["estimate"],
         row["ci_low"],
         row["ci_high"],
         text,
-        TOLD_APART if excludes_zero else NOT_TOLD_APART,
+        TOLD_APART if is_told_apart(row) else NOT_TOLD_APART,
         "diamond",
-        is_filled=excludes_zero,
+        is_filled=is_told_apart(row),
     )
 
 
@@ -47,16 +60,16 @@ def _in_order(rows: Rows, order: Order) -> list[Row]:
     return sorted(
         rows,
         key=lambda row: (
-            order.languages.index(row["language"]) if row["language"] in order.languages else len(order.languages),
-            order.models.index(row["model"]) if row["model"] in order.models else len(order.models),
+            place(order.languages, row["language"]),
+            place(order.models, row["model"]),
             row["of_train_languages"] or "",
             row["against_train_languages"] or "",
         ),
     )
 
 
-def _place(row: Row, order: Order) -> str:
-    """Where the difference was measured: language, model where there are several, training languages where they are not the language asked in."""
+def _measured(row: Row, order: Order) -> str:
+    """Where the difference was measured: language, training languages where they are others, model where there are several."""
     parts: list[str] = [row["language"]]
     for tuned in dict.fromkeys((row["of_train_languages"], row["against_train_languages"])):
         if tuned and tuned != row["language"]:

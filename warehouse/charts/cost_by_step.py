@@ -9,7 +9,10 @@ KINDS = {"data": "reading data", "sft": "SFT", "dpo": "DPO", "generate": "answer
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Seconds spent on the steps of each kind, loading of models included. A step that several methods share is counted once, under all their names."""
+    """Seconds that the steps of each kind took, loading of models included.
+
+    A step that several methods share is counted once, under all their names.
+    """
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for row in rows:
         seconds[row["kind"], _owner(row["methods"] or (), order)] += row["seconds"] or 0.0

@@ -5,7 +5,10 @@ from warehouse.charts.theme import Order, Panel, Rows, by_language, label, numbe
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean length of the answers in characters, by method and language. Judges tend to prefer longer answers: compare it with the score."""
+    """Mean length of the answers in characters, by method and language.
+
+    Judges tend to prefer longer answers: read it beside the scores above.
+    """
     domain = reach(rows, ("mean_characters",), least=(0.0, 1.0))
     return [
         Panel(

@@ -5,7 +5,10 @@ from warehouse.charts.theme import Order, Panel, Rows, by_language, decimals_for
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score of each method, by language, with its 95% interval (errors clustered by item)."""
+    """Mean score of each method, by language, with its 95% interval (errors clustered by item).
+
+    A point without a line has no interval: all its scores are the same, or there is only one.
+    """
     domain = reach(rows, ("ci_low", "ci_high", "mean_score"), least=scale_of(rows))
     decimals = decimals_for(row["mean_score"] for row in rows)
     return [

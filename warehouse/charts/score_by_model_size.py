@@ -6,7 +6,10 @@ from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, reach, scale
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score over the languages against the model's number of parameters (logarithmic), with 95% intervals (errors clustered by item)."""
+    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval (errors clustered by item).
+
+    Each panel shows one method in colour and the others in grey behind it.
+    """
     return [Panel(method, _lines(rows, method, order)) for method in order.methods if any(row["method"] == method for row in rows)]
 
 
@@ -32,7 +35,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         "parameters:Q",
         title="parameters",
         scale=alt.Scale(type="log", domain=[sizes[0] / 1.25, sizes[-1] * 1.25], nice=False),
-        axis=alt.Axis(values=sizes, format="~s", grid=False, labelOverlap=True),
+        axis=alt.Axis(values=sizes, grid=False, labelExpr="replace(format(datum.value, '.3~s'), 'G', 'B')"),
     )
     y = alt.Y("score:Q", title="mean score", scale=alt.Scale(domain=list(domain), nice=False, zero=False))
     base = alt.Chart(alt.Data(values=values)).encode(x=x, y=y, detail="method:N")

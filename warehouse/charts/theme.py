@@ -1,7 +1,7 @@
 """What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through the whole report.
 
-A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small enough for a phone; on a wider
-screen the page sets panels side by side. Text is drawn in `currentColor`, so that the page's own colours hold, in the dark too.
+A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small enough for a phone; on
+a wider screen the page sets panels side by side. Text is drawn in `currentColor`: the page's own colours hold, in the dark too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,17 +39,21 @@ class Order:
     languages: tuple[str, ...]
 
     def colour(self, method: str) -> str:
-        return COLOURS[self._place(method) % len(COLOURS)]
+        return COLOURS[place(self.methods, method) % len(COLOURS)]
 
     def shape(self, method: str) -> str:
-        return SHAPES[self._place(method) % len(SHAPES)]
+        return SHAPES[place(self.methods, method) % len(SHAPES)]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """Rows by method, model and training languages."""
-        return sorted(rows, key=lambda row: (self._place(row["method"]), _index(self.models, row["model"]), row.get("train_languages") or ""))
+        return sorted(
+            rows, key=lambda row: (place(self.methods, row["method"]), place(self.models, row["model"]), row.get("train_languages") or "")
+        )
 
-    def _place(self, method: str) -> int:
-        return _index(self.methods, method)
+
+def place(names: Sequence[str], name: str) -> int:
+    """Where a name stands among those of the study; a name it does not list comes after them."""
+    return names.index(name) if name in names else len(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Panel:
 
 
 def label(row: Row, order: Order) -> str:
-    """How a row is called: its method, `← en` where it was tuned on another language than it is asked in, its model where there are several."""
+    """How a row is called: its method, `← en` where it was tuned on another language than asked in, its model where there are several."""
     tuned = row.get("train_languages") or ""
     parts = [row["method"]]
     if tuned and tuned != row.get("language"):
@@ -74,7 +78,7 @@ def label(row: Row, order: Order) -> str:
 
 def by_language(rows: Rows, order: Order) -> list[tuple[str, list[Row]]]:
     """(language, its rows in the study's order), languages in the study's order too."""
-    present = sorted({row["language"] for row in rows}, key=lambda language: (_index(order.languages, language), language))
+    present = sorted({row["language"] for row in rows}, key=lambda language: (place(order.languages, language), language))
     return [(language, order.sort(row for row in rows if row["language"] == language)) for language in present]
 
 
@@ -107,7 +111,7 @@ def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float]) -> tup
 
 
 def scale_of(rows: Rows) -> tuple[float, float]:
-    """The scale these means are on: shares lie between 0 and 1, levels of a rubric between 1 and 5; other numbers have no scale but their own."""
+    """The scale these means are on: shares lie in [0, 1], levels of a rubric in [1, 5]; other numbers have no scale but their own."""
     means = [float(row["mean_score"]) for row in rows if row["mean_score"] is not None]
     for low, high in ((0.0, 1.0), (1.0, 5.0)):
         if all(low <= mean <= high for mean in means):
@@ -122,7 +126,13 @@ def label_width(labels: Iterable[str]) -> float:
 
 def themed(chart: Any) -> dict[str, Any]:
     """The chart as Vega-Lite, in the report's fonts and colours."""
-    text = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"}
+    text = {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+    }
     config = {
         "background": "transparent",
         "font": "sans-serif",
@@ -135,7 +145,10 @@ def themed(chart: Any) -> dict[str, Any]:
             "domainColor": "#888888",
             "tickColor": "#888888",
             "labelLimit": LONGEST_LABEL,
-            "tickCount": 5,
+            "labelFlush": False,
+            "labelOverlap": "greedy",
+            "labelSeparation": 4,
+            "tickCount": 4,
         },
         "axisY": {"labelPadding": 6},
         "header": text,
@@ -143,9 +156,4 @@ def themed(chart: Any) -> dict[str, Any]:
         "text": {"color": "currentColor", "fontSize": 11},
         "rule": {"color": "currentColor"},
     }
-    return {**chart.to_dict(), "config": config}
-
-
-def _index(names: tuple[str, ...], name: str) -> int:
-    """Where a name stands; names the study does not list come last."""
-    return names.index(name) if name in names else len(names)
+    return {**chart.to_dict(validate=False), "config": config}  # a test validates every chart; here it would double the time

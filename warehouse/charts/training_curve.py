@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from warehouse.charts.theme import COLOURS, PANEL_WIDTH, Order, Panel, Row, Rows, themed
+from warehouse.charts.theme import COLOURS, PANEL_WIDTH, Order, Panel, Row, Rows, place, themed
 
 SHOWN = (
     "loss",
@@ -25,8 +25,11 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """What TRL logged while training, by optimiser step. Colours tell training languages apart, dashes models; a method with seeds has a line for each."""
-    methods = sorted({row["method"] for row in rows}, key=lambda method: order.methods.index(method) if method in order.methods else len(order.methods))
+    """What was logged while training, by optimiser step.
+
+    Colours tell training languages apart, dashes models; a method with several seeds has a line for each.
+    """
+    methods = sorted({row["method"] for row in rows}, key=lambda method: place(order.methods, method))
     found = [
         (method, name, [row for row in rows if row["method"] == method and row["name"] == name]) for method in methods for name in SHOWN
     ]

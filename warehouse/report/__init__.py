@@ -1,7 +1,7 @@
-"""The report: one HTML file that answers the study's question, shows the numbers behind it and the answers behind the numbers, with no network.
+"""The report: one HTML file that answers the study's question and shows the numbers and the models' words behind it, with no network.
 
-Pictures are drawn when the page is made, so the page's only script is the small one that leafs through the answers. It is named by its hash in
-the page's security policy, and so is the style sheet: whatever a model wrote, nothing else runs, loads or styles.
+Pictures are drawn when the page is made, so the page's only script is the small one that leafs through the answers. It is named by its
+hash in the page's security policy, and so is the style sheet: whatever a model wrote, nothing else runs, loads or styles.
 """
 
 import base64
@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 from dsl.errors import WarehouseError
 from warehouse.report import answer
 from warehouse.report.browser import as_script, pack
-from warehouse.report.figures import sections
 from warehouse.report.reproduction import reproduction
+from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows, read_study
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def render(study: StudyRows) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["prose"] = _prose
+    environment.filters["prose"] = _prose  # pyright: ignore[reportUnknownMemberType]
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
     scores = study.of_interest(study.views["score_by_method_language"])
     contrasts = study.of_interest(study.views["contrast_by_language_and_size"])
@@ -58,7 +58,8 @@ def render(study: StudyRows) -> str:
         script=Markup(script),
         differences=answer.differences(contrasts, study.order),
         leaders=answer.leaders(best, len(study.order.methods)),
-        best=best,
+        best=_matrix(best),
+        several_datasets=len({b.dataset for b in best}) > 1,
         caveats=answer.caveats(contrasts, scores, study.views["unscored_by_judge"]),
         methods=_methods(study),
         sections=sections(study),
@@ -66,6 +67,14 @@ def render(study: StudyRows) -> str:
         n_shown=packed["n_answers"],
         reproduction=reproduction(study),
     )
+
+
+def _matrix(best: list[answer.Best]) -> list[tuple[tuple[str, str], dict[str, answer.Best]]]:
+    """((data set, measure), language -> who is best), as the rows of a table."""
+    rows: dict[tuple[str, str], dict[str, answer.Best]] = {}
+    for b in best:
+        rows.setdefault((b.dataset, b.measure), {})[b.language] = b
+    return list(rows.items())
 
 
 def _methods(study: StudyRows) -> list[dict[str, Any]]:

@@ -1,13 +1,12 @@
 """The answers that the page lets a reader look through, packed as JSON.
 
-Model output is hostile text. It enters the page as a JSON text in which no character can end the element that holds it, and leaves it through
+Model output is hostile text. It enters the page as JSON in which no character can end the element that holds it, and leaves it through
 `textContent` only: nothing a model wrote is ever read as HTML.
 """
 
 import hashlib
 import json
 import re
-from os.path import commonprefix
 from typing import Any
 
 from markupsafe import Markup
@@ -23,9 +22,9 @@ _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in
 
 
 def pick_items(counts: Rows) -> dict[str, list[str]]:
-    """Data set -> whole items to show, at most `MOST_ANSWERS` answers in all but always one item: a sample by hash, not the head of the file.
+    """Data set -> the items to show: whole ones, drawn by hash and not from the head of the file, with `MOST_ANSWERS` answers at most.
 
-    `counts` has a row per data set and item, with `n` answers over languages and methods.
+    One item is always there. `counts` has a row per data set and item, with `n` answers over languages and methods.
     """
     drawn = sorted(counts, key=lambda row: hashlib.sha256(f"{row['dataset']}/{row['item']}".encode()).digest())
     picked: dict[str, list[str]] = {}
@@ -39,7 +38,7 @@ def pick_items(counts: Rows) -> dict[str, list[str]]:
 
 
 def pack(completions: Rows, order: Order) -> dict[str, Any]:
-    """The answers by data set, item and language, as the page's script reads them. Items are dropped from the end where they are too many bytes."""
+    """The answers by data set, item and language, as the page's script reads them; the last items are left out where bytes run out."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in completions:
         groups.setdefault((row["dataset"], row["item"]), []).append(row)
@@ -58,7 +57,7 @@ def pack(completions: Rows, order: Order) -> dict[str, Any]:
 
 
 def as_script(packed: dict[str, Any]) -> Markup:
-    """JSON that may stand inside a `<script>` element: it holds no `<`, `>` or `&`, and no line separator that JavaScript might trip over."""
+    """JSON that may stand inside a `<script>` element: without `<`, `>`, `&` and the line separators U+2028 and U+2029."""
     return Markup(json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES))
 
 
@@ -103,7 +102,13 @@ def _heads(completions: Rows) -> dict[str, str]:
     prompts: dict[str, list[str]] = {}
     for row in completions:
         prompts.setdefault(row["cell_id"], []).append(row["prompt"] or "")
-    return {cell: commonprefix(texts)[:LONGEST_TEXT] for cell, texts in prompts.items()}
+    return {cell: _shared(min(texts), max(texts))[:LONGEST_TEXT] for cell, texts in prompts.items()}
+
+
+def _shared(first: str, last: str) -> str:
+    """What the first and last in sorted order begin with, and with them all between."""
+    end = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:end]
 
 
 def _cut(text: str | None) -> str | None:

@@ -32,7 +32,7 @@
   };
 
   const score = ([measure, value, unscored, reason]) => {
-    const made = element("li", value === null ? `${measure}: unscored` : `${measure} ${Number(value.toFixed(3))}`, value === null ? "unscored" : "");
+    const made = element("li", value === null ? `${measure}: unscored` : `${measure} ${Number(value.toFixed(2))}`, value === null ? "unscored" : "");
     const why = value === null ? unscored : reason;
     if (why) made.title = why;
     return made;
@@ -53,7 +53,9 @@
   };
   const card = (answer) => {
     const made = element("article", undefined, "card");
-    made.append(element("h4", answer.label), element("p", `${finish(answer)} · ${answer.cell}`, "aside"));
+    const about = element("p", `${finish(answer)} · `, "aside");
+    about.append(element("code", answer.cell));
+    made.append(element("h4", answer.label), about);
     if (prompt.checked) made.append(element("div", data.heads[answer.head] + answer.prompt, "text prompt"));
     if (answer.text === null) made.append(element("p", `No answer: ${answer.error ?? "no reason given"}`, "none"));
     else if (answer.text === "") made.append(element("p", "The answer is empty.", "none"));

@@ -50,7 +50,9 @@ def _versions(study: StudyRows) -> Table:
         for package, version in step["versions"].items():
             steps[package, version] += 1
     rows = [{"package": package, "version": version, "n": n} for (package, version), n in sorted(steps.items())]
-    return tables.table((tables.text("package", "package"), tables.text("version", "version"), tables.count("n", "steps made with it")), rows)
+    return tables.table(
+        (tables.text("package", "package"), tables.text("version", "version"), tables.count("n", "steps made with it")), rows
+    )
 
 
 def _cells(study: StudyRows) -> Table:
@@ -74,10 +76,12 @@ def _cells(study: StudyRows) -> Table:
 
 
 def _facts(study: StudyRows) -> Table:
-    """Device, dtype, tokens trained on and whatever else a runner wanted known; judges and data sets have little to say and are left out."""
+    """Device, dtype, tokens trained on and whatever else training and answering wanted known."""
     rows = [step for step in study.steps if step["facts"] and step["kind"] in ("sft", "dpo", "generate")]
     told = Column("facts", lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None))
-    return tables.table((tables.text("step_id", "step"), tables.text("methods", "methods"), tables.text("languages", "languages"), told), rows)
+    return tables.table(
+        (tables.text("step_id", "step"), tables.text("methods", "methods"), tables.text("languages", "languages"), told), rows
+    )
 
 
 def _unfinished(study: StudyRows) -> Table:

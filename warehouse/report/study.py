@@ -42,6 +42,7 @@ class StudyRows:
     """In the order of the plan."""
     cell_judges: Rows
     cell_training: Rows
+    contrasts: Rows
     judge_kinds: dict[str, str]
     """A judge's name in the spec -> its kind."""
     views: dict[str, Rows]
@@ -62,11 +63,19 @@ class StudyRows:
         )
 
     def kind_of(self, row: Row) -> str:
-        return self.judge_kinds.get(row["judge"], row["judge"])
+        return str(self.judge_kinds.get(row["judge"], row["judge"]))
+
+    def in_order(self, rows: Rows) -> list[Row]:
+        """Rows of measures and contrasts in the order in which the study names them."""
+        judges = {judge: place for place, judge in enumerate(dict.fromkeys(row["judge"] for row in self.cell_judges))}
+        contrasts = {row["contrast"]: place for place, row in enumerate(self.contrasts)}
+        return sorted(
+            rows, key=lambda row: (row["dataset"], judges[row["judge"]], row["measure"], contrasts.get(row.get("contrast", ""), -1))
+        )
 
     def of_interest(self, rows: Rows) -> list[Row]:
         """Rows of judges of quality; where a study has none, of its detectors."""
-        merits = [row for row in rows if self.kind_of(row) not in NOT_A_MERIT]
+        merits = [row for row in self.in_order(rows) if self.kind_of(row) not in NOT_A_MERIT]
         return [row for row in merits if self.kind_of(row) not in DETECTORS] or merits
 
     def steps_of(self, dataset: str | None = None, judge: str | None = None, trained: bool = False) -> list[str]:
@@ -75,7 +84,9 @@ class StudyRows:
         cells = {cell["cell_id"]: cell for cell in self.cells if dataset in (None, cell["dataset"])}
         if not trained:
             found |= dict.fromkeys(cell["generate_step_id"] for cell in cells.values())
-            found |= dict.fromkeys(row["judge_step_id"] for row in self.cell_judges if row["cell_id"] in cells and judge in (None, row["judge"]))
+            found |= dict.fromkeys(
+                row["judge_step_id"] for row in self.cell_judges if row["cell_id"] in cells and judge in (None, row["judge"])
+            )
         return list(dict.fromkeys(row["step_id"] for row in self.cell_training if row["cell_id"] in cells)) + list(found)
 
 
@@ -102,12 +113,17 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     counts = rows("select dataset, item, count(*) as n from answers where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
     for dataset, items in pick_items(counts).items():
-        completions += rows("from completion_browser where experiment = ? and dataset = ? and list_contains(?, item)", experiment, dataset, items)
+        completions += rows(
+            "from completion_browser where experiment = ? and dataset = ? and list_contains(?, item)", experiment, dataset, items
+        )
     return StudyRows(
         experiment=studies[0],
         cells=rows("from cells where experiment = ? order by rowid"),
-        cell_judges=rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid"),
+        cell_judges=rows(
+            "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid"
+        ),
         cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
+        contrasts=rows("from contrasts where experiment = ? order by rowid"),
         judge_kinds={row["judge"]: row["judge_kind"] for row in rows("select distinct judge, judge_kind from scores where experiment = ?")},
         views={view: rows(f"from {view} where experiment = ?") for view in VIEWS},
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],

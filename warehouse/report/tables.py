@@ -33,7 +33,9 @@ def table(columns: Sequence[Column], rows: Rows) -> Table:
     written = [[column.write(row) for column in columns] for row in rows[:MOST_ROWS]]
     kept = [place for place, _ in enumerate(columns) if any(cells[place] not in ("", "–") for cells in written)]
     return Table(
-        tuple(columns[place] for place in kept), tuple(tuple(cells[place] for place in kept) for cells in written), max(0, len(rows) - MOST_ROWS)
+        tuple(columns[place] for place in kept),
+        tuple(tuple(cells[place] for place in kept) for cells in written),
+        max(0, len(rows) - MOST_ROWS),
     )
 
 
