@@ -1,0 +1,193 @@
+"""The matrix becomes cells, cells become steps, and equal steps are one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dsl.compile import compile
+from dsl.load import load
+from dsl.pins import Pins
+from dsl.plan import Plan, diff
+from dsl.steps import DpoStep, GenerateStep, SftStep, TextPrompt
+
+COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    return {
+        "experiment": "small",
+        "languages": ["en", "fr"],
+        "seeds": [0, 1],
+        "models": {"m": {"base": {"hub": "a/base", "revision": "1"}, "instruct": {"hub": "a/instruct", "revision": "1"}}},
+        "data": {"rows": {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS}},
+        "evaluate": ["rows"],
+        "methods": {"urial": {"method": "icl"}, "sft": {"method": "sft", "train": "rows"}},
+        "judges": {"empty": {"judge": "empty"}},
+        **changes,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for language in ("en", "fr", "es"):
+        row = {name: f"{name} {language}" for name in COLUMNS} | {"item": "1"}
+        (tmp_path / f"rows_{language}.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    return tmp_path
+
+
+def planned(folder: Path, **changes: Any) -> Plan:
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study(**changes), sort_keys=False), "utf-8")
+    loaded = load(path)
+    return compile(loaded.experiment, Pins(), loaded.origin)
+
+
+def kinds(plan: Plan) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for step in plan.steps.values():
+        found[step.kind] = found.get(step.kind, 0) + 1
+    return found
+
+
+def test_a_seed_makes_cells_only_where_chance_enters(folder: Path) -> None:
+    cells = planned(folder).study.cells
+    assert [(c.method, c.language, c.seed) for c in cells] == [
+        ("urial", "en", None),
+        ("urial", "fr", None),
+        ("sft", "en", 0),
+        ("sft", "en", 1),
+        ("sft", "fr", 0),
+        ("sft", "fr", 1),
+    ]
+    sampled = planned(folder, decoding={"temperature": 0.7}).study.cells
+    assert [c.seed for c in sampled if c.method == "urial"] == [0, 1, 0, 1]
+
+
+def test_more_seeds_change_no_step_of_a_method_without_chance(folder: Path) -> None:
+    def urial(plan: Plan) -> list[str]:
+        return [c.generate for c in plan.study.cells if c.method == "urial"]
+
+    assert urial(planned(folder)) == urial(planned(folder, seeds=[5, 6, 7]))
+
+
+def test_equal_steps_of_two_methods_are_one(folder: Path) -> None:
+    methods = {"a": {"method": "icl"}, "b": {"method": "icl", "num_fewshot": 3, "preamble": True}}
+    plan = planned(folder, methods=methods)
+    assert len(plan.study.cells) == 4
+    assert kinds(plan) == {"data": 2, "generate": 2, "judge": 2}
+
+
+def test_what_a_model_is_tuned_on_is_a_factor_apart_from_what_it_is_asked_in(folder: Path) -> None:
+    methods = {name: {"method": "sft", "train": "rows", "train_languages": on} for name, on in (("each", "each"), ("all", "all"), ("en", ["en"]))}
+    plan = planned(folder, methods=methods, seeds=[0])
+    assert {(c.method, c.language): c.train_languages for c in plan.study.cells} == {
+        ("each", "en"): ("en",),
+        ("each", "fr"): ("fr",),
+        ("all", "en"): ("en", "fr"),
+        ("all", "fr"): ("en", "fr"),
+        ("en", "en"): ("en",),
+        ("en", "fr"): ("en",),
+    }
+    assert kinds(plan)["sft"] == 3, "en, fr and both: the model tuned on English is shared"
+
+
+def test_dpo_over_sft_starts_from_that_sft_step_and_its_weights(folder: Path) -> None:
+    methods = {"sft": {"method": "sft", "train": "rows", "on": "instruct"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"}}
+    plan = planned(folder, methods=methods, seeds=[0])
+    (cell,) = [c for c in plan.study.cells if c.method == "dpo" and c.language == "fr"]
+    (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
+    dpo = plan.steps[cell.train[-1]]
+    assert isinstance(dpo, DpoStep)
+    assert cell.train == (sft, cell.train[-1])
+    assert (dpo.policy, dpo.weights.hub) == (sft, "a/instruct")
+
+
+def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> None:
+    def with_beta(beta: float) -> Plan:
+        methods = {"sft": {"method": "sft", "train": "rows"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "beta": beta}}
+        return planned(folder, methods=methods, seeds=[0])
+
+    before, after = with_beta(0.1), with_beta(0.2)
+    new = set(after.steps) - set(before.steps)
+    assert {after.steps[s].kind for s in new} == {"dpo", "generate", "judge"}
+    assert len(new) == 6
+
+
+def test_the_prompt_that_is_trained_on_is_the_prompt_that_is_asked_with(folder: Path) -> None:
+    methods = {"sft": {"method": "sft", "train": "rows", "prompt": "urial", "num_fewshot": 2, "train_languages": "all"}}
+    plan = planned(folder, methods=methods, seeds=[0])
+    (sft,) = [s for s in plan.steps.values() if isinstance(s, SftStep)]
+    asked = {s.prompt.text.language: s.prompt for s in plan.steps.values() if isinstance(s, GenerateStep) and isinstance(s.prompt, TextPrompt)}
+    assert sft.prompts == (asked["en"], asked["fr"])
+
+
+def test_a_changed_data_file_makes_new_steps_only_for_its_language(folder: Path) -> None:
+    before = planned(folder)
+    (folder / "rows_fr.jsonl").write_text((folder / "rows_fr.jsonl").read_text("utf-8").replace("response fr", "réponse"), "utf-8")
+    after = planned(folder)
+    changed = {c.language for c in after.study.cells if c.generate not in before.steps}
+    assert changed == {"fr"}
+
+
+def test_a_cosmetic_edit_changes_no_id(folder: Path) -> None:
+    before = planned(folder)
+    path = folder / "study.yaml"
+    path.write_text("# a comment\n" + yaml.safe_dump(study(), sort_keys=True).replace("seeds:", "\nseeds:"), "utf-8")
+    (folder / "sub").mkdir()
+    loaded = load(path)
+    assert set(compile(loaded.experiment, Pins(), loaded.origin).steps) == set(before.steps)
+
+
+def test_moving_the_study_to_another_folder_changes_no_id(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before = planned(folder)
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "study"
+    folder.rename(elsewhere)
+    assert set(planned(elsewhere).steps) == set(before.steps)
+    elsewhere.rename(folder)
+
+
+def test_a_model_without_instruct_weights_is_left_out_of_instruct_and_the_plan_says_so(folder: Path) -> None:
+    models = {"m": {"base": {"hub": "a/base", "revision": "1"}}}
+    plan = planned(folder, models=models, methods={"urial": {"method": "icl"}, "instruct": {"method": "instruct"}})
+    assert {c.method for c in plan.study.cells} == {"urial"}
+    assert plan.study.notes == ("instruct is not tried on m: it has no `instruct`.",)
+
+
+def test_only_and_exclude_thin_the_matrix(folder: Path) -> None:
+    assert {c.method for c in planned(folder, only=[{"method": "urial"}]).study.cells} == {"urial"}
+    left = planned(folder, exclude=[{"method": ["sft"], "language": "fr"}], seeds=[0]).study.cells
+    assert [(c.method, c.language) for c in left] == [("urial", "en"), ("urial", "fr"), ("sft", "en")]
+
+
+def test_every_step_comes_after_its_inputs(folder: Path) -> None:
+    methods = {
+        "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "train_languages": "all"},
+        "sft": {"method": "sft", "train": "rows"},
+        "retrieved": {"method": "icl", "demonstrations": {"from": "rows", "select": "bm25"}, "num_fewshot": 1},
+    }
+    plan = planned(folder, methods=methods)
+    seen: set[str] = set()
+    for step_id, step in plan.steps.items():
+        assert set(step.inputs) <= seen
+        seen.add(step_id)
+
+
+def test_a_missing_result_is_named_with_exactly_what_hangs_on_it(folder: Path) -> None:
+    plan = planned(folder, seeds=[0])
+    everything = set(plan.steps)
+    assert diff(plan, everything).todo == ()
+    (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
+    found = diff(plan, everything - {sft})
+    cell = next(c for c in plan.study.cells if sft in c.train)
+    assert set(found.todo) == {sft, cell.generate, *cell.judges.values()}
+    assert found.why(sft) == "no result"
+    assert found.why(cell.generate) == f"its input {sft} is made again"
+
+
+def test_a_target_brings_what_it_needs_and_nothing_else(folder: Path) -> None:
+    plan = planned(folder, seeds=[0])
+    found = diff(plan, (), targets=("sft",))
+    assert {plan.steps[s].kind for s in found.todo} == {"data", "sft"}

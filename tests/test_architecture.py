@@ -1,0 +1,120 @@
+"""The house: who may import what, what stays unloaded, and that every file found by its name is what its folder promises."""
+
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import jsonschema
+import pytest
+import yaml
+
+from dsl.plugins import names, settings_of
+from dsl.steps import AnyStep
+from runners import registry
+from xp.studies import schema_text
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "transformers", "trl", "peft")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["plan", "specs/smoke.yaml"],
+        ["plan", "specs/quickstart.yaml"],
+        ["plan", "specs/paper.yaml"],
+        ["query", "select 1"],
+        ["status"],
+        ["validate", "specs/smoke.yaml"],
+    ],
+)
+def test_reading_commands_load_no_deep_learning_library(arguments: list[str], tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.argv = ["xp", *{arguments!r}]
+from xp.__main__ import main
+try:
+    main()
+except SystemExit as ended:
+    code = ended.code
+print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", code)
+"""
+    if arguments[0] == "query":
+        from warehouse.connect import connect
+
+        connect(tmp_path / "warehouse.duckdb").close()
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PATH": "", "XP_STORE": str(tmp_path)}, capture_output=True, text=True)
+    assert done.stdout.rstrip().endswith("LOADED [] CODE 0"), done.stdout[-500:] + done.stderr
+
+
+def test_imports_follow_the_arrows() -> None:
+    done = subprocess.run([Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
+    kinds = {cls.model_fields["kind"].default for cls in get_args(get_args(AnyStep)[0])}
+    files = {p.stem for p in (ROOT / "runners" / "kinds").glob("*.py") if not p.stem.startswith("_")}
+    assert kinds == files
+    for kind in kinds:
+        assert list(inspect.signature(registry.kind(kind).run).parameters) == ["step", "inputs", "out"]
+
+
+@pytest.mark.parametrize("family", ["judges", "engines"])
+def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str) -> None:
+    for name in names(family):  # type: ignore[arg-type]
+        settings = settings_of(family, name)  # type: ignore[arg-type]
+        assert settings.model_fields[family[:-1]].default == name
+        assert settings.__doc__
+    for name in names("judges"):
+        assert list(inspect.signature(registry.judge(name).judge).parameters) == ["answers", "settings", "tools"]
+    for name in names("engines"):
+        engine = registry.engine(name).Engine
+        assert list(inspect.signature(engine).parameters) == ["settings", "tuned", "cache"]
+        assert callable(engine.generate)
+        assert callable(engine.identify)
+
+
+def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None:
+    views = {p.stem for p in (ROOT / "warehouse" / "views").rglob("*.sql")}
+    charts = {p.stem for p in (ROOT / "warehouse" / "charts").glob("*.py") if not p.stem.startswith("_")} - {"theme"}
+    assert charts
+    assert charts <= views
+    for chart in charts:
+        module = importlib.import_module(f"warehouse.charts.{chart}")
+        assert module.chart.__doc__
+    for path in (ROOT / "warehouse" / "views").rglob("*.sql"):
+        assert path.read_text("utf-8").startswith("-- One row per "), path
+
+
+def test_every_prompt_language_is_found_by_its_code() -> None:
+    for path in (ROOT / "runners" / "prompts").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text("utf-8"))["language"] == path.stem
+
+
+def test_the_schema_beside_the_specs_is_the_one_that_xp_prints() -> None:
+    assert (ROOT / "specs" / "experiment.schema.json").read_text("utf-8") == schema_text(), "xp schema > specs/experiment.schema.json"
+
+
+@pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_spec_fits_the_schema_it_names_in_its_first_line(spec: Path) -> None:
+    text = spec.read_text("utf-8")
+    assert text.startswith("# yaml-language-server: $schema=experiment.schema.json\n")
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    found = yaml.safe_load(text)
+    if "extends" in found:
+        schema["required"] = ["experiment"]
+    jsonschema.Draft202012Validator(schema).validate(found)
+
+
+def test_a_setting_that_no_schema_knows_does_not_fit_it() -> None:
+    found = yaml.safe_load((ROOT / "specs" / "smoke.yaml").read_text("utf-8"))
+    found["methods"]["urial"]["num_fewshots"] = 3
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, json.loads(schema_text()))
