@@ -88,9 +88,9 @@ def test_what_types_cannot_say_is_checked_too(folder: Path, old: str, new: str, 
 def test_items_that_do_not_pair_across_languages_are_listed(folder: Path) -> None:
     (folder / "asked_fr.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "3", "text": "b"}\n{"id": "3", "text": "c"}\n', "utf-8")
     found = problems(folder, GOOD)
-    advice = "Items pair across languages by this column; for sets that differ from language to language write `parallel: false`."
+    advice = "Items pair across languages by this column; for sets that differ from language to language write `parallel: false`"
     assert [p.split(": ", 2)[2] for p in found] == [
-        "in `fr` these items occur more than once: 3.",
+        "in `fr` these items occur more than once: 3",
         f"`en` lacks items that other languages have: 3. {advice}",
         f"`fr` lacks items that other languages have: 2. {advice}",
     ]
