@@ -4,6 +4,7 @@ Everything else in a plan comes from the spec. A file's hash is remembered besid
 gigabytes of local weights reads them once.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -73,10 +74,11 @@ class Pins:
         return self.file(RUNNERS / folder / f"{name}.yaml")
 
     def save(self) -> None:
-        """Write the memory down, aside and then moved."""
+        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""
         if self._memory is not None and self._fresh:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._memory.with_suffix(".tmp")
-            aside.write_text(json.dumps(self._known), "utf-8")
-            aside.replace(self._memory)
-            self._fresh = False
+            with contextlib.suppress(OSError):
+                self._memory.parent.mkdir(parents=True, exist_ok=True)
+                aside = self._memory.with_suffix(".tmp")
+                aside.write_text(json.dumps(self._known), "utf-8")
+                aside.replace(self._memory)
+                self._fresh = False
