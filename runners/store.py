@@ -174,7 +174,10 @@ class Store:
             os.close(handle)
             raise StoreError(f"{path}: this file system gives no locks ({error.strerror})") from error
         try:
-            _write_holder(handle)
+            try:
+                _write_holder(handle)
+            except OSError as error:
+                raise unwritten(error, path) from error
             yield
             os.ftruncate(handle, 0)
         finally:

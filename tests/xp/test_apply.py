@@ -1,0 +1,166 @@
+import json
+import shutil
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dsl.errors import StoreLocked
+from dsl.plan import diff
+from runners.events import Ended, Event, Skipped, Started
+from runners.store import Store
+from tests.xp.small_study import all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
+from xp.apply import apply
+
+
+def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    applied = apply(diff_of(spec, store), store)
+    assert (applied.n_done, applied.n_failed, applied.n_skipped) == (6, 0, 0)
+    held = in_warehouse(store)
+    assert {name: len(rows) for name, rows in held.items()} == {"examples": 40, "completions": 40, "verdicts": 40}
+    assert sorted(all_rows(store)) == sorted(plan_of(spec).steps)
+
+
+def test_a_second_apply_runs_nothing_and_starts_no_worker(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    apply(diff_of(spec, store), store)
+    runs = sorted((store / "runs").iterdir())
+    events: list[Event] = []
+    begun = time.monotonic()
+    applied = apply(diff_of(spec, store), store, watch=events.append)
+    assert (applied.n_done, events) == (0, [])
+    assert sorted((store / "runs").iterdir()) == runs
+    assert time.monotonic() - begun < 1.0
+
+
+def test_steps_run_in_this_process_give_the_same_rows_as_in_workers(tmp_path: Path) -> None:
+    spec = write_study(tmp_path / "study")
+    apply(diff_of(spec, tmp_path / "workers"), tmp_path / "workers", jobs=2)
+    apply(diff_of(spec, tmp_path / "here"), tmp_path / "here", in_process=True)
+    assert all_rows(tmp_path / "workers") == all_rows(tmp_path / "here")
+    assert in_warehouse(tmp_path / "workers") == in_warehouse(tmp_path / "here")
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+def test_a_failed_step_stops_what_hangs_on_it_and_nothing_else(tmp_path: Path, in_process: bool) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en", "fr", "es")), tmp_path / "store"
+    planned = diff_of(spec, store)
+    (tmp_path / "study" / "fr.jsonl").write_text("not what was planned\n", "utf-8")
+    events: list[Event] = []
+    applied = apply(planned, store, in_process=in_process, watch=events.append)
+    assert (applied.n_done, applied.n_failed, applied.n_skipped) == (6, 1, 2)
+    (failure,) = applied.failures
+    assert failure.step_id.startswith("data-")
+    assert failure.log.exists()
+    assert "Traceback" in failure.log.read_text("utf-8")
+    assert str(failure).startswith(f"{failure.step_id} failed after 0 s: ")
+    assert "\n" not in failure.error
+    assert {event.reason for event in events if isinstance(event, Skipped)} == {f"{failure.step_id} failed"}
+    status = {run["step_id"]: (run["status"], run["error"]) for run in map(_read, (store / "runs").glob("*.json"))}
+    assert status.pop(failure.step_id) == ("failed", failure.error)
+    assert set(status.values()) == {("done", None)}
+
+
+def test_a_failed_apply_is_finished_by_the_next_one(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    planned = diff_of(spec, store)
+    moved = (tmp_path / "study" / "fr.jsonl").rename(tmp_path / "elsewhere")
+    assert apply(planned, store).n_failed == 1
+    moved.rename(tmp_path / "study" / "fr.jsonl")
+    applied = apply(diff_of(spec, store), store)
+    assert (applied.n_done, applied.n_failed) == (3, 0)
+    with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute("select status, count(*) from runs group by all order by all").fetchall() == [("done", 6), ("failed", 1)]
+
+
+@pytest.mark.parametrize("kind", ["data", "generate", "judge"])
+def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(tmp_path: Path, kind: str) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    apply(diff_of(spec, store), store)
+    before, loaded = all_rows(store), in_warehouse(store)
+    plan = plan_of(spec)
+    deleted = step_ids(plan, kind)[0]
+    hanging = {step_id for step_id, step in plan.steps.items() if deleted in step.inputs}
+    hanging |= {step_id for step_id, step in plan.steps.items() if hanging & set(step.inputs)}
+    shutil.rmtree(store / "steps" / deleted)
+
+    events: list[Event] = []
+    applied = apply(diff_of(spec, store), store, watch=events.append)
+    assert {event.step_id for event in events if isinstance(event, Started)} == {deleted, *hanging}
+    assert applied.n_done == 1 + len(hanging)
+    assert all_rows(store) == before
+    assert in_warehouse(store) == loaded
+
+
+def test_a_kill_between_a_step_and_what_is_made_again_after_it_leaves_no_stale_result(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",)), tmp_path / "store"
+    apply(diff_of(spec, store), store)
+    data, generate, judge = plan_of(spec).steps
+    shutil.rmtree(store / "steps" / data)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Ended) and event.step_id == data:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(diff_of(spec, store), store, watch=stop)
+    assert Store(store).done() == {data}
+    assert diff_of(spec, store).todo == (generate, judge)
+
+
+def test_a_finished_step_that_was_not_loaded_is_loaded_by_an_apply_that_runs_nothing(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    apply(diff_of(spec, store), store)
+    loaded = in_warehouse(store)
+    (store / "warehouse.duckdb").unlink()
+    assert apply(diff_of(spec, store), store).n_done == 0
+    assert in_warehouse(store) == loaded
+
+
+def test_what_was_finished_since_the_plan_was_made_is_not_run_again(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    planned = diff_of(spec, store)
+    apply(planned, store)
+    assert apply(planned, store).n_done == 0
+
+
+def test_what_was_deleted_since_the_plan_was_made_is_run_again(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    apply(diff_of(spec, store), store)
+    planned = diff_of(spec, store)
+    shutil.rmtree(store / "steps" / step_ids(planned.plan, "generate")[0])
+    assert apply(planned, store).n_done == 2
+
+
+def test_a_target_leaves_the_other_steps_alone(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    plan = plan_of(spec)
+    assert apply(diff(plan, (), ["generate"]), store).n_done == 4
+    assert Store(store).done() == {*step_ids(plan, "data"), *step_ids(plan, "generate")}
+
+
+def test_more_items_make_only_the_new_rows(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store)
+    larger = write_study(tmp_path / "many", n_items=8)
+    apply(diff_of(larger, store), store)
+    for kind in ("generate", "judge"):
+        outcomes = [_read(store / "steps" / step_id / "outcome.json") for step_id in step_ids(plan_of(larger), kind)]
+        assert [(outcome["n_rows"], outcome["n_reused"]) for outcome in outcomes] == [(8, 5), (8, 5)]
+
+
+def test_an_apply_inside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    planned = diff_of(spec, store)
+
+    def again(event: Event) -> None:
+        with pytest.raises(StoreLocked, match="is in use: process"):
+            apply(planned, store)
+
+    assert apply(planned, store, in_process=True, watch=again).n_done == 6
+
+
+def _read(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text("utf-8"))
