@@ -91,13 +91,13 @@ def number(value: float | None, decimals: int = 2) -> str:
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Digits after the point, two to four: enough that no number other than zero is written as zero; none above a hundred."""
+    """Digits after the point, two to four: enough that no number but zero is rounded to zero; none above a hundred."""
     sizes = [abs(value) for value in values if value]
     if not sizes:
         return 2
     if max(sizes) >= 100:
         return 0
-    return min(4, max(2, -floor(log10(min(sizes)))))
+    return min(4, max(2, -floor(log10(2 * min(sizes)))))
 
 
 def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float]) -> tuple[float, float]:

@@ -97,7 +97,8 @@ def _methods(study: StudyRows) -> list[dict[str, Any]]:
 
 def _prose(text: str) -> Markup:
     """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything else."""
-    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
+    whole = re.sub(r"(?<=\d) (?=\[)|(?<=\d,) (?=[−\d])|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole))))
 
 
 def _hashed(text: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from dsl.words import one_line
 from warehouse.charts.contrast_by_language_and_size import is_told_apart
-from warehouse.charts.theme import Order, Row, Rows, decimals_for, label, number, place
+from warehouse.charts.theme import Order, Row, Rows, label, number, place
+from warehouse.report.tables import with_interval
 
 NAMED = 3
 """Differences spelled out in the answer; the rest is counted and stands in the forest plot."""
@@ -36,11 +38,8 @@ class Best:
     @property
     def shown(self) -> str:
         """The mean; with its interval where one method has it alone."""
-        decimals = decimals_for((self.mean_score, self.ci_low, self.ci_high))
-        interval = (
-            "" if self.ci_low is None or len(self.methods) > 1 else f" [{number(self.ci_low, decimals)}, {number(self.ci_high, decimals)}]"
-        )
-        return number(self.mean_score, decimals) + interval
+        one = len(self.methods) == 1
+        return with_interval(self.mean_score, self.ci_low if one else None, self.ci_high)
 
 
 def differences(contrasts: Rows, order: Order) -> list[str]:
@@ -150,7 +149,7 @@ def _left_out(unscored: Rows) -> str | None:
         return None
     verdicts = missing + sum(row["n"] for row in unscored)
     worst = max(unscored, key=lambda row: row["n_unscored"])
-    reason = " ".join(str(worst["most_common_reason"]).split())[:120]
+    reason = one_line(str(worst["most_common_reason"]))[:120]
     return (
         f"{number(100 * missing / verdicts, 1)}% of {verdicts:,} verdicts are unscored (most of them by `{worst['measure']}`, most often: "
         f"“{reason}”). They are left out of every mean and are not zeros."
@@ -176,8 +175,7 @@ def _estimate(row: Row) -> str:
     value, low, high = row["estimate"], row["ci_low"], row["ci_high"]
     if is_told_apart(row) and value < 0:
         value, low, high = -value, -high, -low
-    decimals = decimals_for((value, low, high))
-    return f"{number(value, decimals)} [{number(low, decimals)}, {number(high, decimals)}]"
+    return with_interval(value, low, high)
 
 
 def _where(row: Row) -> str:

@@ -94,10 +94,10 @@ def figure(
     caption = " ".join((chart.__doc__ or "").split())
     described = f"{caption} The numbers are in the table below."
     pictures = tuple(picture(panel, f"{anchor}-{number}", described) for number, panel in enumerate(chart(rows, study.order)))
-    written = _by_language(rows if table_rows is None else table_rows, study.order)
+    written = _in_order(rows if table_rows is None else table_rows, study.order)
     return Figure(anchor, heading, caption, pictures, tables.table(columns, written), view, tuple(steps))
 
 
-def _by_language(rows: Rows, order: Order) -> Rows:
-    """The rows in the study's order of languages, where they have one."""
-    return sorted(rows, key=lambda row: place(order.languages, row.get("language", "")))
+def _in_order(rows: Rows, order: Order) -> Rows:
+    """The rows in the study's order of languages and methods, where they have these."""
+    return sorted(rows, key=lambda row: (place(order.languages, row.get("language", "")), place(order.methods, row.get("method", ""))))

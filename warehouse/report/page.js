@@ -10,6 +10,7 @@
     const made = document.createElement(name);
     if (text !== undefined) made.textContent = text;
     if (className) made.className = className;
+    if (className?.startsWith("text")) made.dir = "auto"; // answers come in every script
     return made;
   };
   const fill = (select, options, keep) => {
@@ -60,7 +61,7 @@
     if (answer.text === null) made.append(element("p", `No answer: ${answer.error ?? "no reason given"}`, "none"));
     else if (answer.text === "") made.append(element("p", "The answer is empty.", "none"));
     else if (!raw.checked) made.append(element("div", answer.text, "text"));
-    if (raw.checked) made.append(element("div", answer.raw ?? answer.text ?? "", "text raw"));
+    if (raw.checked && (answer.raw ?? answer.text)) made.append(element("div", answer.raw ?? answer.text, "text raw"));
     const scores = element("ul", undefined, "scores");
     scores.append(...answer.scores.map(score));
     made.append(scores, ...reasons(answer));

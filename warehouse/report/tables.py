@@ -63,10 +63,17 @@ def estimate(key: str, heading: str) -> Column:
         value, low, high = row[key], row["ci_low"], row["ci_high"]
         if value is None:
             return "–"
-        decimals = decimals_for((value, low, high))
-        return number(value, decimals) + ("" if low is None else f" [{number(low, decimals)}, {number(high, decimals)}]")
+        return with_interval(value, low, high)
 
     return Column(heading, write, is_number=True)
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """A number and its interval; without one where all scores are the same, which says nothing of how far they could differ."""
+    decimals = decimals_for((value, low, high))
+    if low is None or low == high:
+        return number(value, decimals) + ("" if low is None else " [no spread]")
+    return f"{number(value, decimals)} [{number(low, decimals)}, {number(high, decimals)}]"
 
 
 def size(key: str, heading: str) -> Column:

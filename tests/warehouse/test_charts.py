@@ -1,0 +1,204 @@
+"""Each chart by itself: rows in, Vega-Lite out that is valid, starts bars at zero and shows every row."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pytest
+
+from warehouse import charts
+from warehouse.charts._intervals import Line, bars, dots
+from warehouse.charts.contrast_by_language_and_size import is_told_apart
+from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of
+from warehouse.connect import view_files
+
+ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
+NAMES = [module.name for module in pkgutil.iter_modules(charts.__path__) if not module.name.startswith("_") and module.name != "theme"]
+KEYS = [
+    {"dataset": "facts", "language": language, "model": model, "method": method, "train_languages": "en" if method == "sft" else ""}
+    for language in ("en", "fr")
+    for model in ORDER.models
+    for method in ("sft", "urial")
+]
+MEANS = {"measure": "contains", "judge": "contains", "mean_score": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6, "n_unscored": 0}
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "score_by_method_language": [{**key, **MEANS} for key in KEYS] + [{**KEYS[0], **MEANS, "mean_score": None, "ci_low": None, "n": 0}],
+    "score_by_model_size": [
+        {**key, **MEANS, "num_parameters": 135_000_000 if key["model"] == "tiny" else 1_700_000_000} for key in KEYS[:4]
+    ],
+    "contrast_by_language_and_size": [
+        {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "model": "tiny", "of_train_languages": "en",
+         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high, "n": 6}
+        for language, estimate, low, high in (("en", 0.3, 0.1, 0.5), ("fr", 0.0, -0.2, 0.2), ("en", None, None, None))
+    ],
+    "critical_errors_by_cell": [
+        {**key, "error": error, "share": share, "ci_low": 0.0, "ci_high": 0.4, "n": 6, "n_unscored": 0}
+        for key in KEYS
+        for error, share in (("loop", 0.0), ("cut", 0.2), ("a new one", 0.1))
+    ] + [{**KEYS[0], "error": "code", "share": None, "ci_low": None, "ci_high": None, "n": 0, "n_unscored": 6}],
+    "length_by_method_language": [{**key, "mean_characters": 120.0, "n": 6} for key in KEYS]
+    + [{**KEYS[0], "mean_characters": None, "n": 0}],
+    "unscored_by_judge": [
+        {"measure": "quality.depth", "language": "en", "method": "sft", "n": 4, "n_unscored": 2, "share_unscored": 1 / 3},
+        {"measure": "loop", "language": "en", "method": "sft", "n": 6, "n_unscored": 0, "share_unscored": 0.0},
+    ],
+    "cost_by_step": [
+        {"kind": "sft", "methods": ["sft"], "seconds": 60.0},
+        {"kind": "generate", "methods": ["sft", "urial"], "seconds": 20.0},
+        {"kind": "data", "methods": None, "seconds": 0.1},
+    ],
+    "training_curve": [
+        {"method": "sft", "model": "tiny", "train_languages": "en", "step_id": "sft-1", "global_step": step, "name": name, "value": value}
+        for step in range(1, 1001)
+        for name, value in (("loss", 1 / step), ("learning_rate", 0.1))
+    ],
+}  # fmt: skip
+
+
+def chart_of(name: str) -> Callable[..., list[Panel]]:
+    return importlib.import_module(f"warehouse.charts.{name}").chart
+
+
+def test_every_chart_reads_a_view_of_its_name_and_has_a_caption() -> None:
+    assert set(NAMES) <= {file.stem for file in view_files() if file.parent.name == "marts"}
+    assert set(NAMES) == set(ROWS)
+    for name in NAMES:
+        assert (chart_of(name).__doc__ or "").partition("\n")[0].endswith("."), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chart_is_valid_vega_lite(name: str) -> None:
+    panels = chart_of(name)(ROWS[name], ORDER)
+    assert panels
+    for panel in panels:
+        alt.Chart.from_dict({key: value for key, value in panel.spec.items() if key != "config"}, validate=True)
+        alt.Config.from_dict(panel.spec["config"], validate=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chart_of_nothing_is_no_panel(name: str) -> None:
+    assert chart_of(name)([], ORDER) == []
+
+
+def test_panels_and_rows_follow_the_study_and_name_what_tells_them_apart() -> None:
+    panels = chart_of("score_by_method_language")(ROWS["score_by_method_language"], ORDER)
+    assert [panel.title for panel in panels] == ["fr", "en"]
+    assert [value["label"] for value in values(panels[0])] == ["urial · tiny", "urial · small", "sft ← en · tiny", "sft ← en · small"]
+    assert [value["text"] for value in values(panels[1])][-1] == "0.40 · n 6"
+    assert "unscored" in [value["text"] for value in values(panels[1])]
+
+
+def test_bars_start_at_zero_whatever_the_smallest_value() -> None:
+    spec = bars([Line("a", 5.0, None, None, "5", COLOURS[0]), Line("b", 6.0, None, None, "6", COLOURS[1])], "seconds", (0.0, 6.0))
+    [bar] = [layer for layer in spec["layer"] if layer["mark"]["type"] == "bar"]
+    assert bar["encoding"]["x2"] == {"datum": 0}
+    assert bar["encoding"]["x"]["scale"]["domain"] == [0.0, 6.0]
+    for name in ("length_by_method_language", "critical_errors_by_cell", "unscored_by_judge", "cost_by_step"):
+        for panel in chart_of(name)(ROWS[name], ORDER):
+            assert all(domain[0] == 0 for domain in domains(panel.spec)), name
+
+
+def test_a_name_cannot_end_the_expression_it_stands_in() -> None:
+    spec = dots([Line('"] + (window.hacked = 1) + ["', 0.5, None, None, "", COLOURS[0])], "score", (0.0, 1.0))
+    [expression] = set(found_under(spec, "labelExpr"))
+    assert expression == r'["\"] + (window.hacked = 1) + [\""][datum.value]'
+
+
+def test_only_what_is_told_apart_is_filled() -> None:
+    [panel] = chart_of("contrast_by_language_and_size")(ROWS["contrast_by_language_and_size"], ORDER)
+    assert panel.title == "sft − urial"
+    assert [(value["label"], value["fill"] != "transparent", value["text"]) for value in values(panel)] == [
+        ("fr ← en · tiny", False, "0.00 [−0.20, 0.20]"),
+        ("en · tiny", True, "0.30 [0.10, 0.50]"),
+        ("en · tiny", False, "no pairs"),
+    ]
+    assert not is_told_apart({"ci_low": 1.0, "ci_high": 1.0, "n": 5})
+
+
+def test_what_was_not_scored_is_not_drawn_as_zero() -> None:
+    panels = chart_of("critical_errors_by_cell")(ROWS["critical_errors_by_cell"], ORDER)
+    [unscored] = [value for panel in panels for value in values(panel) if value["group"].startswith("code")]
+    assert unscored["value"] is None
+    assert unscored["text"] == "unscored"
+
+
+def test_a_long_curve_is_thinned_but_keeps_its_ends_and_bookkeeping_is_not_drawn() -> None:
+    [panel] = chart_of("training_curve")(ROWS["training_curve"], ORDER)
+    steps = [value["step"] for value in values(panel)]
+    assert panel.title == "sft: loss"
+    assert len(steps) <= 201
+    assert (steps[0], steps[-1]) == (1, 1000)
+
+
+def test_a_step_that_two_methods_share_is_counted_once_under_both_names() -> None:
+    panels = {panel.title: values(panel) for panel in chart_of("cost_by_step")(ROWS["cost_by_step"], ORDER)}
+    assert [(value["label"], value["value"]) for value in panels["answering"]] == [("urial + sft", 20.0)]
+    assert list(panels) == ["reading data", "SFT", "answering"]
+
+
+def test_methods_differ_in_colour_or_shape_and_keep_theirs() -> None:
+    methods = tuple(f"m{i}" for i in range(len(COLOURS) * len(SHAPES)))
+    order = Order(methods, ("tiny",), ("en",))
+    looks = [(order.colour(method), order.shape(method)) for method in methods]
+    assert len(set(looks)) == len(methods)
+    assert len({colour for colour, _ in looks[:7]}) == 7
+    assert len({shape for _, shape in looks[:8]}) == 8
+
+
+@pytest.mark.parametrize(
+    ("numbers", "decimals"),
+    [([0.5, None], 2), ([0.004, 0.5], 3), ([0.0], 2), ([], 2), ([0.006], 2), ([0.0000001], 4), ([250.0, 0.1], 0)],
+)
+def test_numbers_have_as_many_digits_as_they_need(numbers: list[float | None], decimals: int) -> None:
+    assert decimals_for(numbers) == decimals
+
+
+def test_a_minus_is_a_minus_and_no_number_is_negative_zero() -> None:
+    assert [number(-0.25), number(-0.001), number(0.0), number(None)] == ["−0.25", "0.00", "0.00", "–"]
+
+
+def test_axes_hold_every_interval_and_the_scale_of_the_judge() -> None:
+    assert scale_of([{"mean_score": 0.2}, {"mean_score": None}]) == (0.0, 1.0)
+    assert scale_of([{"mean_score": 0.9}, {"mean_score": 3.5}]) == (0.9, 3.5)
+    assert scale_of([{"mean_score": 1.5}]) == (1.0, 5.0)
+    low, high = reach([{"ci_low": -0.13, "ci_high": 0.4}], ("ci_low", "ci_high"), least=(0.0, 1.0))
+    assert low == pytest.approx(-0.2)
+    assert high == 1.0
+
+
+def test_a_method_tuned_on_the_language_it_is_asked_in_needs_no_arrow() -> None:
+    one = Order(("sft",), ("tiny",), ("en",))
+    assert label({"method": "sft", "language": "en", "train_languages": "en"}, one) == "sft"
+    assert label({"method": "sft", "language": "fr", "train_languages": "en+es"}, one) == "sft ← en+es"
+
+
+def test_no_chart_queries_anything() -> None:
+    for file in Path(charts.__path__[0]).glob("*.py"):
+        assert "duckdb" not in file.read_text("utf-8"), file
+
+
+def values(panel: Panel) -> list[dict[str, Any]]:
+    """The rows a picture is drawn from."""
+    return max((data["values"] for data in found_under(panel.spec, "data")), key=len)
+
+
+def domains(spec: Any) -> list[list[float]]:
+    """Every quantitative axis in a specification."""
+    if isinstance(spec, list):
+        return [found for part in spec for found in domains(part)]
+    if not isinstance(spec, dict):
+        return []
+    here = [spec["scale"]["domain"]] if spec.get("type") == "quantitative" and "scale" in spec else []
+    return here + [found for part in spec.values() for found in domains(part)]
+
+
+def found_under(spec: Any, key: str) -> list[Any]:
+    """Everything that stands under a key, wherever in a specification."""
+    if isinstance(spec, list):
+        return [found for part in spec for found in found_under(part, key)]
+    if not isinstance(spec, dict):
+        return []
+    return ([spec[key]] if key in spec else []) + [found for part in spec.values() for found in found_under(part, key)]

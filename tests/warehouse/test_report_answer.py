@@ -1,0 +1,168 @@
+"""Values in, sentences out: the answer says what the numbers say and no more."""
+
+from typing import Any
+
+import pytest
+
+from warehouse.charts.theme import Order
+from warehouse.report.answer import best_methods, caveats, differences, leaders
+
+ORDER = Order(methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es"))
+
+
+def contrast(of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any) -> dict[str, Any]:
+    interval = (None, None) if estimate is None or half is None else (estimate - half, estimate + half)
+    return {
+        "contrast": f"{of}_{against}",
+        "of": of,
+        "against": against,
+        "dataset": "facts",
+        "language": language,
+        "model": "tiny",
+        "of_train_languages": "",
+        "against_train_languages": "",
+        "measure": "contains",
+        "estimate": estimate,
+        "ci_low": interval[0],
+        "ci_high": interval[1],
+        "n": 12,
+        **more,
+    }
+
+
+def score(method: str, language: str, mean: float | None, **more: Any) -> dict[str, Any]:
+    return {
+        "dataset": "facts",
+        "language": language,
+        "model": "tiny",
+        "method": method,
+        "train_languages": "",
+        "measure": "contains",
+        "mean_score": mean,
+        "ci_low": None if mean is None else mean - 0.1,
+        "ci_high": None if mean is None else mean + 0.1,
+        "n": 0 if mean is None else 12,
+        "n_unscored": 12 if mean is None else 0,
+        **more,
+    }
+
+
+def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_the_rest_is_counted() -> None:
+    rows = [contrast("urial", "instruct", "en", 0.02, 0.2), contrast("urial", "instruct", "fr", 0.12, 0.09)]
+    assert differences(rows, ORDER) == [
+        "urial beats instruct on `contains` by 0.12 [0.03, 0.21] in fr (n = 12 items).",
+        "In 1 other of 2 the difference can't be told from zero.",
+    ]
+
+
+def test_a_negative_difference_is_told_from_the_winners_side() -> None:
+    rows = [contrast("urial", "instruct", "en", -0.3, 0.1)]
+    assert differences(rows, ORDER) == ["instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items)."]
+
+
+def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_order() -> None:
+    rows = [contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10), contrast("urial", "zero_shot", "en", 0.4, 0.1)]
+    assert differences(rows, ORDER) == [
+        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10 to 12 items)."
+    ]
+
+
+def test_each_pair_of_methods_is_named_before_one_is_named_twice() -> None:
+    rows = [
+        contrast("urial", "zero_shot", "en", 0.9, 0.1),
+        contrast("urial", "zero_shot", "en", 0.8, 0.1, measure="exact"),
+        contrast("urial", "zero_shot", "en", 0.7, 0.1, measure="numeric"),
+        contrast("sft", "urial", "en", 0.2, 0.1),
+    ]
+    said = differences(rows, ORDER)
+    assert [sentence.split(" on ")[0] for sentence in said[:3]] == ["urial beats zero_shot", "sft beats urial", "urial beats zero_shot"]
+    assert said[3] == "1 more paired comparison is told apart below."
+
+
+def test_when_nothing_is_told_apart_the_answer_says_so_and_counts_exact_ties() -> None:
+    rows = [contrast("urial", "instruct", "en", 0.0, 0.2), contrast("urial", "instruct", "fr", 0.1, 0.2)]
+    assert differences(rows, ORDER) == [
+        "Nothing is told apart: in all 2 paired comparisons the 95% interval contains zero (1 is an exact tie)."
+    ]
+
+
+def test_a_single_contrast_that_contains_zero_is_told_with_its_numbers() -> None:
+    said = differences([contrast("urial", "instruct", "en", -0.05, 0.2)], ORDER)
+    assert said == [
+        "Nothing is told apart: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25, 0.15], "
+        "which can't be told from zero."
+    ]
+
+
+@pytest.mark.parametrize(("n", "told"), [(5, False), (6, True)])
+def test_pairs_that_all_differ_by_the_same_are_told_apart_from_six_on_as_a_sign_test_would(n: int, told: bool) -> None:
+    said = differences([contrast("urial", "instruct", "en", 1.0, 0.0, n=n)], ORDER)
+    assert said[0].startswith("urial beats instruct") == told
+
+
+def test_an_interval_that_touches_zero_is_not_told_apart() -> None:
+    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith("Nothing is told apart")
+
+
+def test_a_small_bound_is_not_rounded_to_zero() -> None:
+    assert "0.100 [0.004, 0.196]" in differences([contrast("urial", "instruct", "en", 0.1, 0.096)], ORDER)[0]
+
+
+def test_the_model_is_named_where_there_are_several_and_the_training_language_where_it_is_another_one() -> None:
+    several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages)
+    said = differences([contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")], several)
+    assert said == ["sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items)."]
+
+
+def test_no_contrast_no_pairs_and_too_few_pairs_are_said() -> None:
+    assert differences([], ORDER)[0].startswith("The study names no contrast")
+    assert differences([contrast("urial", "instruct", "en", None, None, n=0)], ORDER) == [
+        "No difference can be tested: of 1 comparison, none has two items that were answered and scored on both sides."
+    ]
+    half = [contrast("urial", "instruct", "en", 0.5, 0.1), contrast("urial", "instruct", "fr", 0.5, None, n=1)]
+    assert differences(half, ORDER)[-1] == "1 comparison had too few items for an interval."
+
+
+def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
+    rows = [
+        score("zero_shot", "fr", 0.25),
+        score("urial", "en", 0.58),
+        score("zero_shot", "en", 0.1),
+        score("sft", "fr", 0.25),
+        score("instruct", "fr", None),
+    ]
+    best = best_methods(rows, ORDER)
+    assert leaders(best, 4) == (
+        "The highest mean on `contains` has urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot and sft in fr (0.25, n = 12)."
+    )
+
+
+def test_with_one_method_there_is_nothing_to_compare() -> None:
+    said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
+    assert said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40, 0.60], n = 12)."
+
+
+def test_what_was_not_scored_has_no_best() -> None:
+    assert leaders(best_methods([score("urial", "en", None)], ORDER), 2) == "Nothing has been scored."
+
+
+def test_equal_scores_have_no_interval_that_pretends_to_certainty() -> None:
+    best = best_methods([score("urial", "en", 0.0, ci_low=0.0, ci_high=0.0)], ORDER)
+    assert best[0].shown == "0.00 [no spread]"
+
+
+def test_caveats_tell_small_samples_many_intervals_and_the_unscored() -> None:
+    contrasts = [contrast("urial", "instruct", language, 0.1, half) for language, half in (("en", 0.2), ("fr", 0.3), ("es", 0.4))]
+    unscored = [
+        {"measure": "contains", "n": 30, "n_unscored": 6, "most_common_reason": "no accepted\nanswer"},
+        {"measure": "loop", "n": 36, "n_unscored": 0, "most_common_reason": None},
+    ]
+    small, many, left_out = caveats(contrasts, [], unscored)
+    assert small.startswith("Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median")
+    assert many.startswith("3 intervals at 95% were looked at, uncorrected")
+    assert "about 0.1 would" in many
+    assert left_out.startswith("8.3% of 72 verdicts are unscored (most of them by `contains`, most often: “no accepted answer”)")
+
+
+def test_large_samples_with_everything_scored_need_no_caveat() -> None:
+    assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800)], [], []) == []
