@@ -9,7 +9,7 @@ Rows go from JSON lines to the table inside DuckDB and never through Python. Wha
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +41,8 @@ _LONGEST_ROW = 64 * 2**20
 def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None) -> None:
     """Load a study, steps and every new run into the store's warehouse, which is open only for as long as that takes.
 
-    Steps that are not finished are passed over, and so are those loaded before, unless they were made again since.
+    Steps that are not finished are passed over, and so are those loaded before, unless they were made again since. With a study, steps
+    that the store holds no more are taken out.
 
     Raises:
         WarehouseError: the warehouse cannot be opened, or a file of the store cannot be read.
@@ -105,14 +106,20 @@ def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
             run_file(connection, HERE / "loads" / "runs.sql", runs=f"[{','.join(new)}]")
 
 
-def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Iterable[Study]) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> None:
+    def outcome(step_id: StepId) -> Path:
+        return store / "steps" / step_id / "outcome.json"
+
+    loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
+    if studies:
+        for gone in [step_id for step_id in loaded if not outcome(step_id).exists()]:
+            with told(gone), transaction(connection):
+                run_file(connection, HERE / "loads" / "forget.sql", step_id=gone)
     for study in studies:
         load_study(connection, study)
-    loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
     for step_id in step_ids:
-        outcome = store / "steps" / step_id / "outcome.json"
-        if outcome.exists() and _sha256(_read(outcome)) != loaded.get(step_id):
-            load_step(connection, outcome.parent)
+        if outcome(step_id).exists() and _sha256(_read(outcome(step_id))) != loaded.get(step_id):
+            load_step(connection, outcome(step_id).parent)
     load_runs(connection, store / "runs")
 
 

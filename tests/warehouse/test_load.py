@@ -101,6 +101,19 @@ def test_a_step_that_did_not_change_is_not_read_again(maker: StoreMaker) -> None
     load_store(maker.folder, [cell.generate])
 
 
+def test_a_step_that_the_store_holds_no_more_is_taken_out_with_the_next_study(full: StoreMaker) -> None:
+    rebuild(full.folder)
+    for step_id in step_ids(full.folder):
+        if step_id.startswith(("judge", "sft")):
+            shutil.rmtree(full.folder / "steps" / step_id)
+    full.cell(texts={"1": "a"})
+    load_store(full.folder, step_ids(full.folder), full.study("three"))
+    found = tables(full.folder)
+    assert (found["verdicts"], found["train_metrics"]) == ([], [])
+    rebuild(full.folder)
+    assert tables(full.folder) == found
+
+
 def test_a_prompt_stays_as_long_as_another_step_was_asked_with_it(maker: StoreMaker) -> None:
     one, other = maker.cell(texts={"1": "a"}), maker.cell("other", texts={"1": "b"})
     load_store(maker.folder, [one.generate, other.generate], maker.study())
