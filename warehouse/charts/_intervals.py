@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dsl.words import one_line
 from warehouse.charts.theme import CHARACTER_WIDTH, PANEL_WIDTH, label_width, themed
 
 ROW_HEIGHT = 21
@@ -57,15 +58,15 @@ def _base(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> tupl
         {
             # A name may occur in two lines (two groups), but a row of the axis is known by its place.
             "row": place,
-            "label": line.label,
+            "label": one_line(line.label),
             "value": line.value,
             "low": line.low,
             "high": line.high,
-            "text": line.text,
+            "text": one_line(line.text),
             "colour": line.colour,
             "fill": line.colour if line.is_filled else "transparent",
             "shape": line.shape,
-            "group": line.group,
+            "group": one_line(line.group),  # Vega pastes it into code, where a line separator would be an error
         }
         for place, line in enumerate(lines)
     ]
@@ -80,7 +81,7 @@ def _base(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> tupl
 def _rows_axis(lines: Sequence[Line]) -> Any:
     import altair as alt
 
-    names = "[" + ",".join(_quoted(line.label) for line in lines) + "]"
+    names = "[" + ",".join(_quoted(one_line(line.label)) for line in lines) + "]"
     axis = alt.Axis(labelExpr=f"{names}[datum.value]", domain=False, ticks=False, grid=False, labelPadding=8)
     return alt.Y("row:O", title=None, axis=axis, sort=None)
 
@@ -90,7 +91,7 @@ def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:
 
     chart: Any = alt.layer(*parts).properties(width=_plot_width(lines), height=alt.Step(ROW_HEIGHT))
     if any(line.group for line in lines):
-        groups = list(dict.fromkeys(line.group for line in lines))
+        groups = list(dict.fromkeys(one_line(line.group) for line in lines))
         row = alt.Row("group:N", title=None, sort=groups, header=alt.Header(labelOrient="top", labelAnchor="start", labelFontWeight="bold"))
         return themed(chart.facet(row=row, spacing=8).resolve_scale(y="independent"))
     return themed(chart)

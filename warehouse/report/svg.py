@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from dsl.words import one_line
 from warehouse.charts.theme import Panel
 
 SVG = "http://www.w3.org/2000/svg"
@@ -31,7 +32,7 @@ def picture(panel: Panel, name: str, description: str) -> Picture:
     _keep_drawing(root, name)
     for tag, text in (("desc", description), ("title", panel.title)):
         element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text = text
+        element.text = one_line(text)
         root.insert(0, element)
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-desc")

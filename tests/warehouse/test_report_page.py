@@ -1,0 +1,179 @@
+"""The page in a real browser: everything is drawn, nothing is fetched, and nothing that a model wrote runs."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
+from warehouse.report import write_report
+from warehouse.report.browser import MOST_BYTES
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (path := shutil.which(name))), None)
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium")]
+
+
+class Visit:
+    """A page that is open, and all that it said and asked for since."""
+
+    def __init__(self, page: "playwright.Page", report: Path) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(report.as_uri())
+
+    def hacked(self) -> str | None:
+        return self.page.evaluate("window.hacked ?? null")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(write_study(folder), "hostile", folder / "hostile.html")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: "playwright.Browser", report: Path) -> Iterator[Visit]:
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    yield Visit(page, report)
+    page.close()
+
+
+def test_every_figure_is_drawn(visit: Visit) -> None:
+    figures = visit.page.locator("figure")
+    assert figures.count() >= 12
+    for section in ("languages", "sizes", "contrasts", "errors", "training", "lengths", "unscored", "cost"):
+        assert visit.page.locator(f"#{section} figure").count() >= 1, section
+    visit.page.locator("details.more > summary").click()
+    pictures = visit.page.locator("figure svg")
+    assert pictures.count() >= 40
+    for number in range(pictures.count()):
+        box = pictures.nth(number).bounding_box()
+        marks = pictures.nth(number).locator("path[fill^='#'], path[stroke^='#'], rect, line").count()
+        assert box is not None
+        assert min(box["width"], box["height"], 40 * marks) >= 40, pictures.nth(number).inner_html()[:300]
+    for number in range(figures.count()):
+        assert figures.nth(number).locator("figcaption").inner_text().endswith(".")
+        assert figures.nth(number).locator("table tbody tr").count() >= 1
+        assert "hostile.yaml" in figures.nth(number).locator(".source > summary").inner_text()
+
+
+def test_the_page_asks_for_nothing_and_complains_of_nothing(visit: Visit, report: Path) -> None:
+    visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    for summary in visit.page.locator("summary").all():
+        summary.evaluate("element => element.click()")
+    visit.page.wait_for_timeout(300)
+    assert visit.requests == [report.as_uri()]
+    assert visit.complaints == []
+
+
+def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> None:
+    page = visit.page
+    page.check("#show-raw")
+    page.check("#show-prompt")
+    for item in range(len(HOSTILE)):
+        page.select_option("#pick-item", str(item))
+        for language in ("en", "fr", "es"):
+            page.select_option("#pick-language", language)
+            for summary in page.locator("#given summary").all():
+                summary.click()
+            assert HOSTILE[item][:40] in page.locator("#asked").inner_text()
+            assert page.locator("#given").locator("script, img, a, svg, iframe, object").count() == 0
+    assert page.locator("body script").count() == 2, "the answers and what leafs through them"
+    assert page.locator("img, iframe, object, embed, link, foreignObject, [onerror], [onload]").count() == 0
+    assert [a for a in page.locator("a").all() if not (a.get_attribute("href") or "").startswith("#")] == []
+    body = page.locator("body").inner_text()
+    for place in ("</title><script>", f"# {HOSTILE[3]}", f"judge went down: {HOSTILE[0]}", f"The model speaks English only. {HOSTILE[1]}"):
+        assert place in body, "the question, the spec, an error and a note are shown as they were written"
+    assert visit.hacked() is None
+    assert visit.complaints == []
+
+
+def test_planted_markup_would_not_run_even_if_it_reached_the_page(visit: Visit) -> None:
+    visit.page.evaluate("""() => {
+        document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="window.hacked = 1">`);
+        document.body.append(Object.assign(document.createElement("script"), { textContent: "window.hacked = 2" }));
+    }""")
+    visit.page.wait_for_timeout(300)
+    assert visit.hacked() is None
+    assert any("Content Security Policy" in complaint for complaint in visit.complaints)
+
+
+def test_the_browser_of_answers_leafs_through_items_languages_and_forms(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#pick-item", "3")
+    page.select_option("#pick-language", "fr")
+    titles = page.locator(".card h4").all_inner_texts()
+    assert [title.split(" ")[0] for title in titles] == [method for method in METHODS for _ in range(2)]
+    assert page.locator(".card .text").first.inner_text().startswith(f"zero_shot says: {HOSTILE[3]}")
+    assert "contains" in page.locator(".card .scores").first.inner_text()
+    assert page.locator(".card .prompt").count() == 0
+    page.check("#show-prompt")
+    assert "question 3" in page.locator(".card .prompt").first.inner_text()
+    page.check("#show-raw")
+    assert "# Query: <script>window.hacked = 'raw'</script>" in page.locator(".card .raw").first.inner_text()
+    page.click("#next")
+    assert page.locator("#pick-item").input_value() == "4"
+    assert page.locator("#pick-language").input_value() == "fr", "the language is kept"
+    page.select_option("#pick-item", "1")
+    assert "No answer: the engine gave up <img" in page.locator(".card").first.inner_text()
+    assert page.locator(".card").first.locator(".unscored").count() == 5
+    page.select_option("#pick-item", "5")
+    assert page.locator("#next").is_disabled()
+
+
+def test_a_phone_scrolls_down_and_never_sideways(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    visit.page.evaluate("document.querySelectorAll('details').forEach(element => (element.open = true))")
+    visit.page.check("#show-raw")
+    visit.page.check("#show-prompt")
+    for item in range(len(HOSTILE)):
+        visit.page.select_option("#pick-item", str(item))
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390, item
+    widest = visit.page.evaluate("Math.max(...[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().right))")
+    assert widest <= 390
+
+
+def test_it_prints_with_its_tables_and_without_the_browser(visit: Visit) -> None:
+    assert visit.page.pdf(format="A4").startswith(b"%PDF-")
+    visit.page.emulate_media(media="print")
+    assert not visit.page.locator("#answers").is_visible()
+    assert not visit.page.locator("nav").is_visible()
+    box = visit.page.locator("figure .data table").first.bounding_box()
+    assert box is not None
+    assert box["height"] > 40, "a folded table is printed"
+
+
+def test_it_can_be_read_without_a_script(chromium: "playwright.Browser", report: Path) -> None:
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(report.as_uri())
+    assert page.locator("figure svg").first.is_visible()
+    assert page.locator("noscript").is_visible()
+    page.close()
+
+
+def test_the_page_is_small(report: Path) -> None:
+    assert report.stat().st_size < 2 * MOST_BYTES

@@ -1,0 +1,169 @@
+"""The report's parts by themselves: drawing, packing of answers, tables, and what is said of studies that are not as they should be."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from dsl.errors import WarehouseError
+from dsl.plan import Study
+from dsl.words import one_line
+from tests.warehouse.reported_study import HOSTILE, write_study
+from tests.warehouse.stores import StoreMaker
+from warehouse.charts._intervals import Line, bars
+from warehouse.charts.theme import COLOURS, Order, Panel
+from warehouse.connect import WAREHOUSE
+from warehouse.load import load_store
+from warehouse.report import browser, tables, write_report
+from warehouse.report.svg import SVG, picture
+
+ORDER = Order(("urial", "sft"), ("tiny",), ("en", "fr"))
+
+
+def completion(item: str, method: str = "urial", language: str = "en", **more: Any) -> dict[str, Any]:
+    return {
+        "dataset": "facts",
+        "item": item,
+        "language": language,
+        "model": "tiny",
+        "method": method,
+        "train_languages": "",
+        "seed": None,
+        "cell_id": f"cell-{method}-{language}",
+        "category": None,
+        "instruction": f"Question {item}?",
+        "accepted_answers": ["four"],
+        "reference": None,
+        "prompt": f"# Instruction\nHelp.\n# Query:\n{item}",
+        "text": "four",
+        "raw_text": "four",
+        "finish_reason": "eos",
+        "stop_string": None,
+        "error": None,
+        "n_new_tokens": 1,
+        "scores": [{"measure": "contains", "score": 1.0, "unscored_reason": None, "reason": None}],
+        **more,
+    }
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "\0\x1b[31m\ufffe\n"])
+def test_text_in_a_picture_stays_text(text: str) -> None:
+    spec = bars([Line(text, 0.5, None, None, text, COLOURS[0], group=text)], "share", (0.0, 1.0))
+    drawn = picture(Panel(text, spec), "p", text)
+    root = ElementTree.fromstring(drawn.svg)
+    tags = {element.tag for element in root.iter()}
+    assert tags <= {f"{{{SVG}}}{name}" for name in ("svg", "g", "path", "line", "rect", "text", "defs", "clipPath", "title", "desc")}
+    attributes = {name for element in root.iter() for name in element.attrib}
+    assert not [name for name in attributes if name.startswith("on") or "href" in name or name == "style"]
+    assert root.findtext(f"{{{SVG}}}title") == one_line(text)
+    assert [element.text for element in root.iter(f"{{{SVG}}}text")].count(one_line(text)) >= 2
+
+
+def test_ids_of_two_pictures_in_a_page_do_not_meet() -> None:
+    spec = bars([Line("a", 0.5, None, None, "a", COLOURS[0])], "share", (0.0, 1.0))
+    ids = [
+        {element.get("id") for element in ElementTree.fromstring(picture(Panel("a", spec), name, "a").svg).iter()}
+        for name in ("p-1", "p-2")
+    ]
+    assert ids[0] & ids[1] == {None}
+
+
+def test_answers_leave_the_page_as_they_entered_it_and_hold_no_markup() -> None:
+    rows = [completion(str(number), text=text, raw_text=text + "\0", instruction=text) for number, text in enumerate(HOSTILE)]
+    script = str(browser.as_script(browser.pack(rows, ORDER)))
+    assert not set(script) & set("<>&\u2028\u2029")
+    answers = [entry["languages"][0]["answers"][0] for entry in json.loads(script)["items"]]
+    assert [answer["text"] for answer in answers] == list(HOSTILE)
+    assert [answer["raw"] for answer in answers] == [text + "\0" for text in HOSTILE]
+
+
+def test_what_prompts_begin_with_is_stored_once_and_each_prompt_can_be_put_together() -> None:
+    rows = [completion(item, method) for item in ("1", "2", "30") for method in ("urial", "sft")]
+    packed = browser.pack(rows, ORDER)
+    assert len(packed["heads"]) == 1
+    for entry in packed["items"]:
+        for answer in entry["languages"][0]["answers"]:
+            assert packed["heads"][answer["head"]] + answer["prompt"] == rows[0]["prompt"][:-1] + entry["item"]
+
+
+def test_items_languages_and_methods_stand_in_the_order_of_a_reader() -> None:
+    rows = [completion(item, method, language) for language in ("fr", "en") for item in ("10", "9", "q2") for method in ("sft", "urial")]
+    packed = browser.pack(rows, ORDER)
+    assert [entry["item"] for entry in packed["items"]] == ["9", "10", "q2"]
+    assert [entry["language"] for entry in packed["items"][0]["languages"]] == ["en", "fr"]
+    assert [answer["label"] for answer in packed["items"][0]["languages"][0]["answers"]] == ["urial", "sft"]
+
+
+def test_an_item_whose_number_has_thousands_of_digits_is_sorted_too() -> None:
+    rows = [completion("9" * 6000), completion("10")]
+    assert [entry["item"][:2] for entry in browser.pack(rows, ORDER)["items"]] == ["10", "99"]
+
+
+def test_a_page_takes_whole_items_up_to_its_limit_and_always_one() -> None:
+    counts = [{"dataset": "facts", "item": str(item), "n": 30} for item in range(500)]
+    picked = browser.pick_items(counts)["facts"]
+    assert len(picked) == browser.MOST_ANSWERS // 30
+    assert set(picked) != {str(item) for item in range(len(picked))}, "a sample, not the head of the file"
+    assert browser.pick_items([{"dataset": "facts", "item": "1", "n": 10 * browser.MOST_ANSWERS}]) == {"facts": ["1"]}
+
+
+def test_answers_that_are_too_many_bytes_are_left_out_and_a_long_one_is_cut() -> None:
+    long = "x" * (browser.LONGEST_TEXT + 5)
+    packed = browser.pack([completion(str(item), text=long, raw_text=None) for item in range(1000)], ORDER)
+    assert 0 < packed["n_answers"] < 1000
+    assert len(browser.as_script(packed)) < 1.1 * browser.MOST_BYTES
+    assert packed["items"][0]["languages"][0]["answers"][0]["text"].endswith("x\n[5 more characters are in the warehouse]")
+
+
+def test_a_table_leaves_out_what_is_empty_and_says_what_it_cut() -> None:
+    columns = (tables.text("method", "method"), tables.text("tuned", "tuned on"), tables.count("n", "n"))
+    rows = [{"method": "urial", "tuned": "", "n": n} for n in range(tables.MOST_ROWS + 3)]
+    made = tables.table(columns, rows)
+    assert [column.heading for column in made.columns] == ["method", "n"]
+    assert made.cells[1] == ("urial", "1")
+    assert made.n_left_out == 3
+
+
+def test_a_missing_warehouse_and_an_unknown_experiment_are_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="no warehouse yet"):
+        write_report(tmp_path / WAREHOUSE, "quiz", tmp_path / "out.html")
+    warehouse = write_study(tmp_path, models={"tiny": 1000}, languages=("en",), n_items=1)
+    with pytest.raises(WarehouseError, match="holds no experiment quiz; it holds: hostile"):
+        write_report(warehouse, "quiz", tmp_path / "out.html")
+    with pytest.raises(WarehouseError, match=r"out\.html"):
+        write_report(warehouse, "hostile", warehouse / "out.html")
+
+
+def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> None:
+    maker = StoreMaker(tmp_path)
+    cell = maker.cell(scores={"contains": {"1": 1.0}})
+    study = Study(
+        experiment="planned",
+        question="Would it work?",
+        languages=("en",),
+        spec_file="specs/planned.yaml",
+        spec_text="experiment: planned",
+        parallel={"quiz": True},
+        cells=(cell,),
+        step_ids=(cell.generate, *cell.judges.values()),
+        contrasts=(),
+    )
+    load_store(tmp_path, (), study)
+    page = write_report(tmp_path / WAREHOUSE, "planned", tmp_path / "reports" / "planned.html").read_text("utf-8")
+    assert "This study is not finished: 2 of 2 steps are not done" in page
+    for said in (
+        "Nothing has been scored.",
+        "The study names no contrast",
+        "No step has finished yet.",
+        "Nothing was trained",
+        "All 0 answers.",
+    ):
+        assert said in page, said
+
+
+def test_the_same_warehouse_gives_the_same_page(tmp_path: Path) -> None:
+    warehouse = write_study(tmp_path, models={"tiny": 1000}, languages=("en",), n_items=2)
+    pages = [write_report(warehouse, "hostile", tmp_path / name).read_bytes() for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
