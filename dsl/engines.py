@@ -10,7 +10,7 @@ from dsl.settings import EngineSettings
 
 def _with_engine(value: Any) -> Any:
     """Weights need not say `engine: transformers`."""
-    return {"engine": "transformers", **value} if isinstance(value, dict) and "engine" not in value else value
+    return {"engine": "transformers", **value} if isinstance(value, dict) and "engine" not in value else value  # pyright: ignore[reportUnknownVariableType]
 
 
 if TYPE_CHECKING:

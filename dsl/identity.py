@@ -6,8 +6,8 @@ do not count. To count a field too many costs a re-run; one too few costs a wron
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from dsl.values import StepId, Value
 
@@ -43,9 +43,10 @@ class Canonical:
                 known = self._known[id(value)] = (value, self._object(value))  # the value is kept, so its id stays its own
             return known[1]
         if isinstance(value, tuple | list):
-            return "[" + ",".join(self.text(v) for v in value) + "]"  # pyright: ignore[reportUnknownVariableType]
+            return "[" + ",".join(self.text(one) for one in cast("Sequence[object]", value)) + "]"
         if isinstance(value, dict):
-            return "{" + ",".join(f"{json.dumps(str(k))}:{self.text(v)}" for k, v in sorted(value.items())) + "}"  # pyright: ignore
+            pairs = sorted(cast("dict[str, object]", value).items())
+            return "{" + ",".join(f"{json.dumps(key)}:{self.text(one)}" for key, one in pairs) + "}"
         return json.dumps(value, ensure_ascii=False)
 
     def step_id(self, step: "Step") -> StepId:

@@ -18,7 +18,7 @@ class Weights(EngineSettings):
     """Weights that this machine loads: from the Hugging Face hub, a local folder, or inside an installed Python package."""
 
     engine: Literal["transformers"] = "transformers"
-    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
     """A repository on the hub, as `HuggingFaceTB/SmolLM2-135M`."""
     revision: str | None = None
     """The commit or tag on the hub. Without it the study is not pinned."""
@@ -33,9 +33,9 @@ class Weights(EngineSettings):
     trust_remote_code: bool = False
     accept_license: str | None = None
     """The licence accepted by name, for weights whose licence is not an open-source one (`gemma`)."""
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     """Rows generated together; without it the engine picks. Recorded, not part of the identity."""
-    sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
+    sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: digest of a local folder."""
     version: str | None = None
     """The package's version. Without it, the installed one; with it, a plan needs no installed package."""
@@ -51,7 +51,8 @@ class Weights(EngineSettings):
         for word, license_name in LICENSES.items():
             if word in self.source.lower() and self.accept_license != license_name:
                 raise ValueError(
-                    f"{self.source} comes under the {license_name} licence, which is not an open-source one. Read it, and if you accept it write `accept_license: {license_name}`"
+                    f"{self.source} comes under the {license_name} licence, which is not an open-source one. "
+                    f"Read it, and if you accept it write `accept_license: {license_name}`"
                 )
         return self
 
@@ -82,31 +83,31 @@ class Weights(EngineSettings):
 class Adapter(Value):
     """LoRA, as `peft.LoraConfig` names it."""
 
-    r: int = Field(16, ge=1)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    r: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
 class Training(Value):
     """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
 
-    learning_rate: float = Field(2e-4, gt=0)
-    max_steps: int = Field(-1, ge=-1)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    max_steps: int = Field(default=-1, ge=-1)
     """Optimiser steps; -1 counts `num_train_epochs` instead."""
-    num_train_epochs: float = Field(1.0, gt=0)
-    per_device_train_batch_size: int = Field(4, ge=1)
-    gradient_accumulation_steps: int = Field(1, ge=1)
+    num_train_epochs: float = Field(default=1.0, gt=0)
+    per_device_train_batch_size: int = Field(default=4, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    max_length: int = Field(1024, ge=8)
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_length: int = Field(default=1024, ge=8)
     """Tokens of prompt and answer together; longer rows are cut and counted."""
     bf16: bool = False
     gradient_checkpointing: bool = False
-    logging_steps: int = Field(1, ge=1)
-    save_steps: int = Field(50, ge=1)
+    logging_steps: int = Field(default=1, ge=1)
+    save_steps: int = Field(default=50, ge=1)
     """Optimiser steps between checkpoints, from which a killed run goes on."""
 
     def as_trl(self) -> dict[str, object]:
@@ -117,12 +118,12 @@ class Training(Value):
 class Decoding(Value):
     """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
 
-    max_new_tokens: int = Field(256, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
+    max_new_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
     """0 is no limit."""
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: float = Field(default=1.0, gt=0)
 
     @property
     def is_sampled(self) -> bool:

@@ -5,12 +5,13 @@ The same reading serves the check of a spec (do items pair across languages?) an
 
 import csv
 import gzip
+import importlib
 import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dsl.errors import DataError
 from dsl.records import Example
@@ -133,15 +134,17 @@ def _pick(row: Row, selector: Selector, number: int, at: str) -> Any:
 
 def _step(value: Any, part: str, selector: str, at: str) -> Any:
     if isinstance(value, Mapping):
-        if part in value:
-            return value[part]  # pyright: ignore[reportUnknownVariableType]
-        keys = ", ".join(str(k) for k in list(value)[:20])  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+        mapping = cast("Mapping[str, Any]", value)
+        if part in mapping:
+            return mapping[part]
+        keys = ", ".join(str(key) for key in list(mapping)[:20])
         raise DataError(f"{at}: no column `{selector}`; there are: {keys}")
     if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
-        if -len(value) <= int(part) < len(value):  # pyright: ignore[reportUnknownArgumentType]
-            return value[int(part)]  # pyright: ignore[reportUnknownVariableType]
-        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(value)}")  # pyright: ignore[reportUnknownArgumentType]
-    raise DataError(f"{at}: `{selector}` does not lead to a value: there is no `{part}` in {str(value)[:60]!r}")
+        listed = cast("Sequence[Any]", value)
+        if -len(listed) <= int(part) < len(listed):
+            return listed[int(part)]
+        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(listed)}")
+    raise DataError(f"{at}: `{selector}` does not lead to a value: there is no `{part}` in {str(cast(object, value))[:60]!r}")
 
 
 def _text(row: Row, selector: Selector, number: int, at: str) -> str:
@@ -152,7 +155,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(str(v) for v in value)  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+        return tuple(str(one) for one in cast("Sequence[object]", value))
     return (str(value),)
 
 
@@ -181,7 +184,7 @@ def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
-        names = next(rows, []) if header else None
+        names = next(rows, list[str]()) if header else None
         for row in rows:
             if not row:
                 continue
@@ -196,11 +199,9 @@ def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[
 
 
 def _parquet(content: bytes) -> Iterator[Row]:
-    import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
-    from pyarrow import ArrowInvalid  # pyright: ignore
-
+    parquet: Any = importlib.import_module("pyarrow.parquet")  # Any: it has no types
     try:
-        table: Any = parquet.read_table(io.BytesIO(content))  # pyright: ignore
-    except ArrowInvalid as error:  # pyright: ignore
+        table = parquet.read_table(io.BytesIO(content))
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
         raise DataError(f"not a Parquet file: {error}") from error
-    yield from table.to_pylist()
+    yield from cast("list[Row]", table.to_pylist())

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from dsl.values import Name, Sha256, Value
 
@@ -36,7 +36,7 @@ Source = Annotated[FileSource | HubSource, Field(discriminator="source")]
 class Part(Value):
     """A part of a column's text: what the pattern's first group matches (`81` of `81_FR`)."""
 
-    column: str | int
+    column: str | StrictInt
     pattern: str
 
 
@@ -46,7 +46,7 @@ class RowNumber(Value):
     row_number: Literal[True]
 
 
-Selector = str | int | Part | RowNumber
+Selector = str | StrictInt | Part | RowNumber
 """A key, a dotted path with list indices (`instances.0.output`), a column's number (from 0) in a file without a header, or a part of one."""
 
 

@@ -14,7 +14,7 @@ class Model(Value):
 
     base: EngineOrWeights | None = None
     instruct: EngineOrWeights | None = None
-    parameters: int | None = Field(None, ge=1)
+    parameters: int | None = Field(default=None, ge=1)
     """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded or hosted."""
     recorded: Name | None = None
     """What `{model}` stands for in the path of recorded answers; without it, the model's own name."""
@@ -55,7 +55,7 @@ class Dataset(Value):
     """Whether `item` names the same question in every language. Without it nothing is paired across languages."""
     languages: tuple[Language, ...] | None = None
     """The languages it has; without it, all of the study's."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows of each language."""
 
 

@@ -47,7 +47,7 @@ class TextPrompt(Value):
     form: Literal["text"] = "text"
     text: PromptText
     """Preamble, tags and stop strings, in the language that is asked."""
-    num_fewshot: int = Field(3, ge=0)
+    num_fewshot: int = Field(default=3, ge=0)
     preamble: bool = True
     demonstrations_text: PromptText | None = None
     """Whose worked examples are shown, where it is another language's text."""
@@ -155,7 +155,7 @@ class DpoStep(Step):
     rows: int | None = None
     prompts: tuple[PromptForm, ...]
     """How the rows of each step in `pairs` are put, in the same order."""
-    beta: float = Field(0.1, gt=0)
+    beta: float = Field(default=0.1, gt=0)
     """How strongly the policy is held to the reference; larger stays closer."""
     loss_type: tuple[LossType, ...] = ("sigmoid",)
     adapter: Adapter | None

@@ -12,8 +12,8 @@ model or server that is gone altogether is raised.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from dsl.records import FinishReason, Prompt
 from dsl.models import Decoding
+from dsl.records import FinishReason, Prompt
 from dsl.values import Value
 
 

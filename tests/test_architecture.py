@@ -48,7 +48,9 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", cod
         from warehouse.connect import connect
 
         connect(tmp_path / "warehouse.duckdb").close()
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PATH": "", "XP_STORE": str(tmp_path)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={"PATH": "", "XP_STORE": str(tmp_path)}, capture_output=True, text=True
+    )
     assert done.stdout.rstrip().endswith("LOADED [] CODE 0"), done.stdout[-500:] + done.stderr
 
 

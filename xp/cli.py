@@ -4,7 +4,7 @@ Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,10 +23,13 @@ app = typer.Typer(
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML file.")]
 StoreFolder = Annotated[Path, typer.Option("--store", envvar="XP_STORE", help="Where steps and the warehouse lie.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For a program instead of a person.")]
 Targets = Annotated[
-    list[str] | None, typer.Option("--target", metavar="PATTERN", help="Only these steps, by id pattern or kind, and what they need. Repeatable.")
+    list[str] | None,
+    typer.Option("--target", metavar="PATTERN", help="Only these steps, by id pattern or kind, and what they need. Repeatable."),
 ]
 DEFAULT_STORE = Path(".xp")
 
@@ -41,7 +44,7 @@ class Format(StrEnum):
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told() -> Generator[None]:
     """What is the user's to mend is printed; anything else is our bug and keeps its traceback."""
     try:
         yield
@@ -146,7 +149,7 @@ def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
 @app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help='As "select * from score_by_cell".')],
-    format: Annotated[Format, typer.Option("--format", help="How to write what is found.")] = Format.table,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="How to write what is found.")] = Format.table,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Ask the warehouse in SQL, read-only."""

@@ -50,7 +50,9 @@ def warehouse_of(store: Path) -> Path:
     """The store's warehouse. Raises WarehouseError where there is none yet."""
     path = store / "warehouse.duckdb"
     if not path.exists():
-        raise WarehouseError(f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again from a store's files")
+        raise WarehouseError(
+            f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again from a store's files"
+        )
     return path
 
 

@@ -27,8 +27,8 @@ class CellRequest:
     language: Language
     model: Name
     train_languages: tuple[Language, ...]
-    seed: int
-    """Zero where the cell has no chance in it."""
+    seed: int | None
+    """None where the cell has no chance in it."""
 
 
 class Builder(Protocol):
@@ -41,7 +41,6 @@ class Builder(Protocol):
         """Put a step into the plan, or find the equal one that is there."""
         ...
 
-    def model(self, name: Name) -> Model: ...
     def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
         """One model's weights with their digests filled in."""
         ...

@@ -22,15 +22,15 @@ class Dpo(MethodBase):
     pairs: Name
     """The data set of preferences: `instruction`, `chosen` and `rejected`."""
     train_languages: TrainLanguages = "each"
-    rows: int | None = Field(None, ge=1)
+    rows: int | None = Field(default=None, ge=1)
     """How many pairs, over all languages; drawn by seed and nested. Without it, all."""
-    beta: float = Field(0.1, gt=0)
+    beta: float = Field(default=0.1, gt=0)
     """How strongly the policy is held to the reference; larger stays closer."""
-    loss_type: tuple[LossType, ...] = Field(("sigmoid",), min_length=1)
+    loss_type: tuple[LossType, ...] = Field(default=("sigmoid",), min_length=1)
     """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from degenerating."""
     prompt: AnyPrompt = "chat"
     """The prompt that is trained on and asked with."""
-    num_fewshot: int = Field(0, ge=0, le=3)
+    num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
@@ -64,6 +64,7 @@ class Dpo(MethodBase):
             below = build.trained(request, self.policy)
             before, weights = below.train, below.generate.model
         assert isinstance(weights, Weights)
+        assert request.seed is not None
         step = DpoStep(
             weights=weights,
             policy=before[-1] if before else None,

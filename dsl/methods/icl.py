@@ -20,7 +20,7 @@ class Icl(MethodBase):
     on: Literal["base", "instruct"] = "base"
     """Which of the model's weights are prompted."""
     prompt: Shipped | PromptFile = "urial"
-    num_fewshot: int = Field(3, ge=0)
+    num_fewshot: int = Field(default=3, ge=0)
     """Worked examples shown. 0 is zero-shot: preamble and question only."""
     preamble: bool = True
     """Whether the instruction above the examples is shown."""

@@ -20,11 +20,11 @@ class Sft(MethodBase):
     train: Name
     """The data set to learn from: `instruction` and `response`."""
     train_languages: TrainLanguages = "each"
-    rows: int | None = Field(None, ge=1)
+    rows: int | None = Field(default=None, ge=1)
     """How many rows, over all languages; drawn by seed and nested. Without it, all."""
     prompt: AnyPrompt = "chat"
     """The prompt that is trained on and asked with."""
-    num_fewshot: int = Field(0, ge=0, le=3)
+    num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
@@ -49,6 +49,7 @@ class Sft(MethodBase):
     def make(self, request: CellRequest, build: Builder) -> Made:
         weights = build.weights(request.model, self.on)
         assert isinstance(weights, Weights)
+        assert request.seed is not None
         step = SftStep(
             weights=weights,
             train=tuple(build.examples(self.train, language) for language in request.train_languages),

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from dsl.settings import EngineSettings
 from dsl.models import Decoding
+from dsl.settings import EngineSettings
 from runners.engine import EngineAnswer, EngineRequest
 
 

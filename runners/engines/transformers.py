@@ -47,7 +47,9 @@ class Engine:
         for request in requests:
             ids = tuple(self._token_ids(request))
             if room is not None and len(ids) + decoding.max_new_tokens > room:
-                too_long = f"the prompt has {len(ids)} tokens; with max_new_tokens {decoding.max_new_tokens} the model's {room} do not hold it"
+                too_long = (
+                    f"the prompt has {len(ids)} tokens; with max_new_tokens {decoding.max_new_tokens} the model's {room} do not hold it"
+                )
                 yield EngineAnswer(
                     key=request.key,
                     prompt_text=texts[request.key],

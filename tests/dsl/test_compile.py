@@ -81,7 +81,9 @@ def test_equal_steps_of_two_methods_are_one(folder: Path) -> None:
 
 
 def test_what_a_model_is_tuned_on_is_a_factor_apart_from_what_it_is_asked_in(folder: Path) -> None:
-    methods = {name: {"method": "sft", "train": "rows", "train_languages": on} for name, on in (("each", "each"), ("all", "all"), ("en", ["en"]))}
+    methods = {
+        name: {"method": "sft", "train": "rows", "train_languages": on} for name, on in (("each", "each"), ("all", "all"), ("en", ["en"]))
+    }
     plan = planned(folder, methods=methods, seeds=[0])
     assert {(c.method, c.language): c.train_languages for c in plan.study.cells} == {
         ("each", "en"): ("en",),
@@ -120,7 +122,9 @@ def test_the_prompt_that_is_trained_on_is_the_prompt_that_is_asked_with(folder: 
     methods = {"sft": {"method": "sft", "train": "rows", "prompt": "urial", "num_fewshot": 2, "train_languages": "all"}}
     plan = planned(folder, methods=methods, seeds=[0])
     (sft,) = [s for s in plan.steps.values() if isinstance(s, SftStep)]
-    asked = {s.prompt.text.language: s.prompt for s in plan.steps.values() if isinstance(s, GenerateStep) and isinstance(s.prompt, TextPrompt)}
+    asked = {
+        s.prompt.text.language: s.prompt for s in plan.steps.values() if isinstance(s, GenerateStep) and isinstance(s.prompt, TextPrompt)
+    }
     assert sft.prompts == (asked["en"], asked["fr"])
 
 

@@ -49,7 +49,9 @@ STEPS: list[Step] = [
         for name in names("judges")
     ),
     JudgeStep(
-        judge=settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)), answers=ANSWERS, examples=DATA
+        judge=settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
+        answers=ANSWERS,
+        examples=DATA,
     ),
 ]
 
@@ -86,7 +88,9 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, Value]]:
             yield f"{at}.{name}", f"{class_name(type(value))}.{name}", value.model_copy(update={name: other(found)})
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.kind}-{step.affinity or getattr(getattr(step, 'judge', None), 'judge', '')}")
+@pytest.mark.parametrize(
+    "step", STEPS, ids=lambda step: f"{step.kind}-{step.affinity or getattr(getattr(step, 'judge', None), 'judge', '')}"
+)
 def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step) -> None:
     before = step_id(step)
     for place, field, changed in mutations(step):
@@ -124,7 +128,9 @@ def test_a_step_read_back_from_json_has_the_same_id() -> None:
         assert step_id(type(step).model_validate_json(step.model_dump_json())) == step_id(step)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 
 
 @given(st.dictionaries(st.text(), JSON))

@@ -48,7 +48,11 @@ def test_a_right_spec_loads(folder: Path) -> None:
 
 
 def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(folder: Path) -> None:
-    text = GOOD.replace("num_fewshot: 0", "num_fewshots: 0").replace("judge: empty", "judge: empti").replace("experiment: small", "experiment: 7")
+    text = (
+        GOOD.replace("num_fewshot: 0", "num_fewshots: 0")
+        .replace("judge: empty", "judge: empti")
+        .replace("experiment: small", "experiment: 7")
+    )
     found = problems(folder, text)
     assert [p.split(": ")[0] for p in found] == ["study.yaml:1:13", "study.yaml:12:23", "study.yaml:14:18"]
     assert "Did you mean `num_fewshot`?" in found[1]
@@ -74,7 +78,12 @@ def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(fo
         ("item: id", "item: nr", "study.yaml:8:11: data.asked.rows", "no column `nr`; there are: id, text"),
         ("languages: [", "only: [{method: urial}]\nlanguages: [", "study.yaml:2:17: only[0].method", "no method `urial`"),
         ("languages: [", "exclude: [{language: [en, fr]}]\nlanguages: [", "study.yaml:1:1", "no cell is left"),
-        ("evaluate:", "contrasts: {gap: {of: zero, against: sft}}\nevaluate:", "study.yaml:10:38: contrasts.gap.against", "no method `sft`"),
+        (
+            "evaluate:",
+            "contrasts: {gap: {of: zero, against: sft}}\nevaluate:",
+            "study.yaml:10:38: contrasts.gap.against",
+            "no method `sft`",
+        ),
         ("judges:", "  tuned: {method: sft, train: asked}\njudges:", "study.yaml:9:5: data.asked.columns", "needs the column `response`"),
         ("judges:", "  tuned: {method: dpo, pairs: asked, policy: zero}\njudges:", "study.yaml:13:46", "no policy `zero`"),
     ],

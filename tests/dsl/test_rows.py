@@ -72,7 +72,10 @@ def test_a_tsv_file_without_header_is_read_by_column_number_and_row_number(tmp_p
 def test_dotted_paths_lead_through_mappings_and_lists_and_a_key_with_a_dot_is_found_first() -> None:
     row = {"input": {"messages": [{"content": "system"}, {"content": "ask"}]}, "a.b": "whole key", "id": "81_FR"}
     columns = Columns(
-        item=Part(column="id", pattern=r"^(\d+)"), instruction="input.messages.-1.content", response="input.messages.0.content", category="a.b"
+        item=Part(column="id", pattern=r"^(\d+)"),
+        instruction="input.messages.-1.content",
+        response="input.messages.0.content",
+        category="a.b",
     )
     (found,) = examples([row], columns, "fr", None, "here")
     assert (found.item, found.instruction, found.response, found.category) == ("81", "ask", "system", "whole key")
