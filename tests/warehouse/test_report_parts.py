@@ -13,7 +13,7 @@ from dsl.words import one_line
 from tests.warehouse.reported_study import HOSTILE, write_study
 from tests.warehouse.stores import StoreMaker
 from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import COLOURS, Order, Panel
+from warehouse.charts.theme import COLOURS, Order, Panel, themed
 from warehouse.connect import WAREHOUSE
 from warehouse.load import load_store
 from warehouse.report import browser, tables, write_report
@@ -61,13 +61,17 @@ def test_text_in_a_picture_stays_text(text: str) -> None:
     assert [element.text for element in root.iter(f"{{{SVG}}}text")].count(one_line(text)) >= 2
 
 
-def test_ids_of_two_pictures_in_a_page_do_not_meet() -> None:
-    spec = bars([Line("a", 0.5, None, None, "a", COLOURS[0])], "share", (0.0, 1.0))
-    ids = [
-        {element.get("id") for element in ElementTree.fromstring(picture(Panel("a", spec), name, "a").svg).iter()}
-        for name in ("p-1", "p-2")
-    ]
-    assert ids[0] & ids[1] == {None}
+def test_ids_inside_a_picture_bear_its_name_and_are_found_by_what_refers_to_them() -> None:
+    import altair as alt
+
+    clipped = alt.Chart(alt.Data(values=[{"x": 1}])).mark_point(clip=True).encode(x="x:Q")
+    elements = list(ElementTree.fromstring(picture(Panel("a", themed(clipped)), "p-7", "a").svg).iter())
+    ids = {found for element in elements if (found := element.get("id"))}
+    used = {found for element in elements if (found := element.get("clip-path"))}
+    assert len(ids) == 3, "a title, a description and a clip path"
+    assert all(found.startswith("p-7-") for found in ids)
+    assert used <= {f"url(#{found})" for found in ids}
+    assert used
 
 
 def test_answers_leave_the_page_as_they_entered_it_and_hold_no_markup() -> None:
