@@ -9,28 +9,31 @@ Answer = TypeVar("Answer")
 
 
 def concurrently(
-    items: Iterable[Item], opened: Callable[[], AbstractAsyncContextManager[Callable[[Item], Awaitable[Answer]]]], limit: int
+    items: Iterable[Item], opened: Callable[[], AbstractAsyncContextManager[Callable[[Item], Awaitable[Answer | Exception]]]], limit: int
 ) -> Generator[Answer]:
     """The answer to every item, as they are finished, with at most `limit` asked and `limit` more waiting to be taken.
 
-    `opened` gives the function that answers one item; it is entered and left in the thread. Closing the iterator cancels what is under way,
-    pauses between tries included, and waits until it has ended. What the function raises comes out as an ExceptionGroup.
+    `opened` gives the function that answers one item; it is entered and left in the thread. An exception that the function returns is the last
+    answer: no further item is asked, and it is raised here, after the answers before it. One that the function raises is a bug and comes out
+    as an ExceptionGroup. Closing the iterator cancels what is under way, pauses between tries included, and waits until it has ended.
     """
     from anyio import EndOfStream, create_memory_object_stream, create_task_group
     from anyio.from_thread import start_blocking_portal
-    from anyio.streams.memory import MemoryObjectSendStream
 
-    waiting = iter(items)
-    send, receive = create_memory_object_stream[Answer](limit)
+    waiting = (item for item in items)
+    send, receive = create_memory_object_stream[Answer | Exception](limit)
 
-    async def work(ask: Callable[[Item], Awaitable[Answer]], send: MemoryObjectSendStream[Answer]) -> None:
+    async def work(ask: Callable[[Item], Awaitable[Answer | Exception]]) -> None:
         for item in waiting:
-            await send.send(await ask(item))
+            answer = await ask(item)
+            if isinstance(answer, Exception):
+                waiting.close()
+            await send.send(answer)
 
     async def answer_all() -> None:
         async with send, opened() as ask, create_task_group() as group:
             for _ in range(limit):
-                group.start_soon(work, ask, send)
+                group.start_soon(work, ask)
 
     with start_blocking_portal() as portal, receive:
         answering = portal.start_task_soon(answer_all)
@@ -40,6 +43,8 @@ def concurrently(
                     answer = portal.call(receive.receive)
                 except EndOfStream:
                     break
+                if isinstance(answer, Exception):
+                    raise answer
                 yield answer
             answering.result()
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ class Server:
         self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
     @asynccontextmanager
-    async def opened(self, timeout: float, max_retries: int) -> AsyncIterator[Session]:
+    async def opened(self, timeout: float, max_retries: int) -> AsyncGenerator[Session]:
         """A session: one pool of connections."""
         from openai import AsyncOpenAI, Timeout
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -70,7 +70,7 @@ class Engine:
     def identify(self, request: EngineRequest) -> str:
         return request.prompt.model_dump_json()
 
-    def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
+    def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Generator[EngineAnswer]:
         """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`.
 
         Closing the iterator drops what is under way and sends no more.
@@ -81,15 +81,11 @@ class Engine:
         """
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
+        async def opened() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
             async with self._server.opened(self._settings.timeout, self._settings.max_retries) as session:
                 yield _Call(self._settings.name, session, decoding).ask
 
-        with closing(concurrently(requests, opened, self._settings.max_concurrency)) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, ServerError):
-                    raise outcome
-                yield outcome
+        return concurrently(requests, opened, self._settings.max_concurrency)
 
 
 class _Call:

@@ -75,6 +75,7 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -103,8 +104,10 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
             try:
                 for _ in range(said.trickle):
                     self.wfile.write(b" ")
+                    self.wfile.flush()
                     time.sleep(0.05)
                 self.wfile.write(content)
+                self.wfile.flush()
             except (BrokenPipeError, ConnectionResetError):  # whoever asked has gone
                 self.close_connection = True
 

@@ -1,0 +1,396 @@
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
+
+import pytest
+
+from dsl.errors import ServerError, XpError
+from dsl.models import Decoding
+from dsl.records import Prompt
+from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.openai import Engine, Settings
+from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
+
+KEY = "sk-9fK2mQ7xW4tB8nR1"
+WHY = Prompt(text="Why?")
+
+
+def engine(server: Running | str, **settings: Any) -> Engine:
+    url = server if isinstance(server, str) else server.url
+    return Engine(Settings.model_validate({"name": "tiny", "base_url": url, "max_retries": 2, **settings}), None, Path("unused"))
+
+
+def requests(*texts: str) -> list[EngineRequest]:
+    return [EngineRequest(key=text, prompt=Prompt(text=text)) for text in texts]
+
+
+def answers(to: Engine, asked: list[EngineRequest], **decoding: Any) -> dict[str, EngineAnswer]:
+    return {answer.key: answer for answer in to.generate(asked, Decoding.model_validate(decoding))}
+
+
+def one(said: Said, prompt: Prompt = WHY) -> EngineAnswer:
+    """The answer where the server always says the same."""
+    with serving(lambda _: said) as server:
+        return answers(engine(server), [EngineRequest(key="a", prompt=prompt)])["a"]
+
+
+def failing(server: Running | str, n_rows: int = 1, **settings: Any) -> str:
+    with pytest.raises(ServerError) as caught:
+        answers(engine(server, **settings), requests(*map(str, range(n_rows))))
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- what is sent, what comes back
+
+
+def test_a_text_goes_to_completions_with_the_decoding_and_the_first_four_stop_strings():
+    with serving(lambda _: completion("fine")) as server:
+        prompt = Prompt(text="Why?", stop_strings=("# Query", "# User", "a", "b", "c"))
+        answers(engine(server), [EngineRequest(key="a", prompt=prompt)], max_new_tokens=5)
+    (asked,) = server.asked
+    assert asked.path == "/v1/completions"
+    assert asked.body == {
+        "model": "tiny",
+        "prompt": "Why?",
+        "max_tokens": 5,
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "stop": ["# Query", "# User", "a", "b"],
+    }
+
+
+def test_messages_go_to_chat_completions():
+    prompt = Prompt(messages=(("system", "Be brief."), ("user", "Why?")))
+    with serving(lambda _: chat("Because.")) as server:
+        answer = answers(engine(server), [EngineRequest(key="a", prompt=prompt)])["a"]
+    (asked,) = server.asked
+    assert asked.path == "/v1/chat/completions"
+    assert asked.body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    assert (answer.text, json.loads(answer.prompt_text)) == ("Because.", asked.body["messages"])
+
+
+def test_a_rows_seed_and_what_openai_does_not_know_are_sent_where_they_count():
+    with serving(lambda _: completion("fine")) as server:
+        request = EngineRequest(key="a", prompt=Prompt(text="Why?"), seed=2**62 + 1)
+        answers(engine(server), [request], temperature=0.7, top_p=0.9, top_k=40, repetition_penalty=1.1)
+    body = server.asked[0].body
+    assert [body[name] for name in ("seed", "temperature", "top_p", "top_k", "repetition_penalty")] == [2**62 + 1, 0.7, 0.9, 40, 1.1]
+
+
+def test_an_answer_keeps_its_counts_its_time_and_the_model_that_the_server_names():
+    answer = one(Said(completion("fine").body, seconds=0.2))
+    assert (answer.text, answer.raw_text, answer.error) == ("fine", "fine", None)
+    assert (answer.n_prompt_tokens, answer.n_new_tokens, answer.model_served) == (7, 3, "served-42")
+    assert answer.seconds is not None
+    assert 0.2 <= answer.seconds < 5
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (completion(" done"), (" done", "eos", None)),
+        (completion(" cut", "length"), (" cut", "length", None)),
+        (completion(" one # Query two"), (" one ", "stop", "# Query")),
+        (completion(" one # Query two", "length"), (" one ", "stop", "# Query")),
+        (completion(" the fifth of them # Query"), (" the fifth", "stop", " of")),
+        (completion(" vllm", stop_reason="# Query"), (" vllm", "stop", "# Query")),
+        (completion(" sglang", matched_stop="# Query"), (" sglang", "stop", "# Query")),
+        (completion(" token", stop_reason=128009), (" token", "eos", None)),
+        (completion(" null", stop_reason=None), (" null", "eos", None)),
+    ],
+)
+def test_the_answer_is_cut_at_its_first_stop_string_whoever_finds_it(said: Said, expected: tuple[str, str, str | None]):
+    answer = one(said, Prompt(text="Why?", stop_strings=("# Query", "# 2", "# 3", "# 4", " of", "")))
+    assert (answer.text, answer.finish_reason, answer.stop_string) == expected
+    assert expected[0] in (answer.raw_text or "")
+
+
+@pytest.mark.parametrize("said", [completion(""), completion(None)])
+def test_an_empty_answer_is_an_empty_text(said: Said):
+    answer = one(said)
+    assert (answer.text, answer.finish_reason, answer.error) == ("", "eos", None)
+
+
+def test_a_chat_models_refusal_is_what_it_says():
+    reply: Any = chat(None).body
+    reply["choices"][0]["message"]["refusal"] = "I cannot."
+    assert one(Said(reply), Prompt(messages=(("user", "Why?"),))).text == "I cannot."
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (completion("half of", "content_filter"), "content filter"),
+        (Said({**dict(completion("").body), "choices": []}), "no choice"),  # pyright: ignore
+        (Said({"error": {"message": "upstream is gone", "code": 502}}), "upstream is gone"),
+        (completion(["a", "list"]), "choices.0.text"),  # pyright: ignore
+    ],
+)
+def test_a_reply_without_an_answer_is_an_error_of_its_row(said: Said, words: str):
+    answer = one(said)
+    assert (answer.text, answer.raw_text, answer.finish_reason) == (None, None, "error")
+    assert words in (answer.error or "")
+
+
+# ---------------------------------------------------------------- a server that misbehaves for a while
+
+
+def test_after_429_it_waits_as_long_as_the_server_says():
+    with serving(lambda asked: completion("fine") if asked.n_before else Said("slow down", 429, {"retry-after-ms": "700"})) as server:
+        began = perf_counter()
+        assert answers(engine(server), requests("a"))["a"].text == "fine"
+    assert 0.7 <= perf_counter() - began < 5  # its own first pause is at most half a second
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said({"error": {"message": "overloaded"}}, 500, SOON),
+        Said("<html>Bad gateway</html>", 502, SOON),
+        Said('{"choices": [{"text": "fi', 200, SOON),
+        Said(b"\xff\xfe", 200, SOON),
+        Said("[]", 200, SOON),
+        Said(completion("fine").body, headers={"content-length": "2000", "connection": "close", **SOON}),
+        Said(completion("late").body, seconds=1.5),
+        Said(completion("trickling").body, trickle=30),
+    ],
+    ids=["500", "502", "half JSON", "not text", "not an object", "cut off", "late", "trickling"],
+)
+def test_it_asks_again_after(said: Said):
+    with serving(lambda asked: completion("fine") if asked.n_before == 2 else said) as server:
+        assert answers(engine(server, timeout=0.4), requests("a"))["a"].text == "fine"
+    assert len(server.asked) == 3
+
+
+def test_many_rows_are_each_asked_once_and_never_more_at_once_than_allowed():
+    texts = [str(n) for n in range(150)]
+    with serving(lambda asked: Said(completion(f"to {asked.prompt}").body, seconds=0.01)) as server:
+        found = answers(engine(server, max_concurrency=3), requests(*texts))
+    assert {key: answer.text for key, answer in found.items()} == {text: f"to {text}" for text in texts}
+    assert sorted(asked.prompt for asked in server.asked) == sorted(texts)
+    assert server.most_at_once == 3
+
+
+def test_answers_come_as_they_are_finished():
+    with serving(lambda asked: Said(completion("fine").body, seconds=0.6 if asked.prompt == "slow" else 0.0)) as server:
+        assert [answer.key for answer in engine(server).generate(requests("slow", "b", "c"), Decoding())][-1] == "slow"
+
+
+def test_a_closed_iterator_sends_no_more_and_does_not_wait_for_a_pause():
+    def answer(asked: Asked) -> Said:
+        return Said("later", 429, {"retry-after": "60"}) if asked.prompt == "1" else completion("fine")
+
+    with serving(answer) as server:
+        began = perf_counter()
+        running = engine(server, max_concurrency=2).generate(requests(*map(str, range(200))), Decoding())
+        next(running)
+        running.close()
+        n_asked = len(server.asked)
+        sleep(0.3)
+        assert len(server.asked) == n_asked <= 10
+    assert perf_counter() - began < 10
+
+
+def test_a_consumer_that_takes_no_answers_is_not_sent_them_all():
+    with serving(lambda _: completion("fine")) as server:
+        running = engine(server, max_concurrency=2).generate(requests(*map(str, range(60))), Decoding())
+        next(running)
+        sleep(0.5)
+        assert len(server.asked) <= 8
+        assert sum(1 for _ in running) == 59
+
+
+# ---------------------------------------------------------------- a row at fault
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_prompt_that_the_server_refuses_is_an_error_of_its_row(status: int, concurrency: int):
+    def answer(asked: Asked) -> Said:
+        return Said({"detail": "5000 tokens do not fit"}, status) if asked.prompt == "a" else completion("fine")
+
+    with serving(answer) as server:
+        found = answers(engine(server, max_concurrency=concurrency), requests("a", "b", "c"))
+    assert (found["a"].text, found["a"].finish_reason) == (None, "error")
+    assert found["a"].error == f"the server refused this prompt ({status}): 5000 tokens do not fit"
+    assert [found[key].text for key in "bc"] == ["fine", "fine"]
+
+
+def test_a_prompt_on_which_the_server_always_fails_is_an_error_of_its_row():
+    with serving(lambda asked: Said({"error": "boom"}, 500, SOON) if asked.prompt == "a" else completion("fine")) as server:
+        found = answers(engine(server), requests("a", "b"))
+    assert found["a"].error == "the server failed on this prompt in 3 tries, and answers others (500): boom"
+    assert found["b"].text == "fine"
+
+
+def test_a_setting_that_the_server_refuses_is_told_at_once_and_spoils_no_row():
+    with serving(lambda asked: Said({"detail": "Unexpected fields: {'top_k'}"}, 422)) as server:
+        words = failing(server, n_rows=50, max_concurrency=1)
+    assert "Unexpected fields: {'top_k'}" in words
+    assert server.url in words
+    assert len(server.asked) == 2
+
+
+# ---------------------------------------------------------------- a server that stays down, or lets nobody in
+
+
+def test_a_refused_connection_names_the_server_the_tries_and_the_reason():
+    words = failing("http://127.0.0.1:9/v1", max_retries=1)
+    assert "http://127.0.0.1:9/v1 did not answer for tiny in 2 tries" in words
+    assert "Connect call failed" in words
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (Said({"error": {"message": "no workers"}}, 503, SOON), "503: no workers"),
+        (Said({"error": {"message": "boom"}}, 500, SOON), "500: boom"),
+        (Said({"error": {"message": "quota"}}, 429, SOON), "429: quota. A smaller `max_concurrency`"),
+        (Said("<html>welcome</html>", 200, {"content-type": "text/html", **SOON}), "text/html"),
+    ],
+)
+def test_a_server_that_stays_down_is_told_with_its_last_words(said: Said, words: str):
+    with serving(lambda _: said) as server:
+        told = failing(server, n_rows=3)
+    assert words in told
+    assert f"{server.url} did not answer for tiny in 3 tries" in told
+
+
+def test_a_time_out_names_the_setting():
+    with serving(lambda _: Said(completion("late").body, seconds=0.6)) as server:
+        assert "no answer within 0.2 s. A larger `timeout`" in failing(server, timeout=0.2, max_retries=0)
+
+
+def test_rows_finished_before_the_server_went_down_are_given_out_first():
+    with serving(lambda asked: completion("fine") if asked.prompt in "0123" else Said("gone", 503, SOON)) as server:
+        running = engine(server, max_concurrency=2).generate(requests(*map(str, range(9))), Decoding())
+        assert sorted(next(running).key for _ in range(4)) == ["0", "1", "2", "3"]
+        with pytest.raises(ServerError, match="503: gone"):
+            next(running)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "the environment variable XP_TEST_KEY"), (403, "the environment variable XP_TEST_KEY"), (404, "`name` is the model")],
+)
+def test_who_is_not_let_in_is_told_at_once_what_to_do(status: int, words: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XP_TEST_KEY", KEY)
+    with serving(lambda _: Said({"error": {"message": "no"}}, status)) as server:
+        told = failing(server, n_rows=30, api_key_env="XP_TEST_KEY", max_concurrency=1)
+    assert len(server.asked) == 1
+    assert words in told
+    assert server.url in told
+    assert "tiny" in told
+
+
+# ---------------------------------------------------------------- the key
+
+
+def echo(asked: Asked) -> object:
+    return {"error": {"message": f"you sent {asked.headers['authorization']}", "code": asked.headers["authorization"]}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda asked: Said(echo(asked), 400),
+        lambda asked: Said(echo(asked), 400) if asked.prompt == "0" else completion("fine"),
+        lambda asked: Said(str(echo(asked)), 401, {"x-request-id": asked.headers["authorization"]}),
+        lambda asked: Said(echo(asked), 403),
+        lambda asked: Said(json.dumps(echo(asked)), 500, SOON),
+        lambda asked: Said(echo(asked), 200),
+        lambda asked: Said(asked.headers["authorization"], 200, {"content-type": asked.headers["authorization"], **SOON}),
+        lambda asked: completion(f"you sent {asked.headers['authorization']}", stop_reason=asked.headers["authorization"]),
+        lambda asked: Said({**dict(completion("fine").body), "model": asked.headers["authorization"]}),
+    ],
+    ids=["400 for all", "400 for one", "401", "403", "500", "error with 200", "nonsense with 200", "in the answer", "as the model"],
+)
+def test_a_server_that_repeats_the_key_puts_it_nowhere(
+    answer: Callable[[Asked], Said], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("XP_TEST_KEY", f"{KEY}\n")
+    for name in ("", "openai", "httpx2", "httpcore2"):
+        caplog.set_level(logging.DEBUG, name)
+    seen: list[str] = []
+    with serving(answer) as server:
+        asking = engine(server, api_key_env="XP_TEST_KEY", max_retries=1)
+        told: ServerError | None = None
+        try:
+            seen += [each.model_dump_json() for each in asking.generate(requests("0", "1"), Decoding())]
+        except ServerError as error:
+            told = error
+        if told is not None:
+            assert (told.__cause__, told.__context__) == (None, None)
+            assert told.__traceback__ is not None
+            told.__traceback__ = told.__traceback__.tb_next  # without this frame, whose server knows the key
+            seen += traceback.TracebackException.from_exception(told, capture_locals=True).format()
+        seen += [repr(asking), repr(vars(asking)), repr(asking.facts), caplog.text, *capfd.readouterr()]
+    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
+    assert seen
+    assert KEY not in "\n".join(seen)
+
+
+@pytest.mark.parametrize("value", [f"{KEY}\n{KEY}", f"Bearer {KEY}", f"{KEY}é"])
+def test_a_key_that_cannot_be_sent_is_told_by_its_name_alone(value: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XP_TEST_KEY", value)
+    with pytest.raises(ServerError, match="XP_TEST_KEY does not hold a key") as caught:
+        engine("http://127.0.0.1:9/v1", api_key_env="XP_TEST_KEY")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["api_key_env", "base_url_env"])
+def test_a_variable_that_is_not_set_is_named(setting: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XP_TEST_UNSET", raising=False)
+    with pytest.raises(ServerError, match="XP_TEST_UNSET is not set"):
+        Engine(Settings.model_validate({"name": "tiny", setting: "XP_TEST_UNSET"}), None, Path("unused"))
+
+
+def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda _: completion("fine")) as server:
+        monkeypatch.setenv("XP_TEST_URL", server.url)
+        asking = Engine(Settings(name="tiny", base_url_env="XP_TEST_URL"), None, Path("unused"))
+        assert answers(asking, requests("a"))["a"].text == "fine"
+
+
+def test_no_key_of_another_server_is_sent_where_the_spec_names_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    with serving(lambda _: completion("fine")) as server:
+        answers(engine(server), requests("a"))
+    assert KEY not in str(server.asked[0].headers)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1/v1"])
+def test_an_address_that_is_none_is_told_before_anything_is_sent(url: str):
+    with pytest.raises(ServerError, match="`base_url` is not an address such as"):
+        engine(url)
+
+
+def test_a_password_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda _: Said({"error": {"message": "no for sesame-open"}}, 401)) as server:
+        monkeypatch.setenv("XP_TEST_URL", server.url.replace("//", "//ali:sesame-open@"))
+        asking = Engine(Settings(name="tiny", base_url_env="XP_TEST_URL"), None, Path("unused"))
+        with pytest.raises(ServerError) as caught:
+            answers(asking, requests("a"))
+    assert "sesame" not in f"{caught.value} {asking.facts} {vars(asking)}"
+    assert server.url in str(caught.value)
+
+
+# ---------------------------------------------------------------- what it is
+
+
+def test_what_was_tuned_here_cannot_be_served():
+    with pytest.raises(XpError, match="tiny is served"):
+        Engine(Settings(name="tiny"), Path("tuned"), Path("unused"))
+
+
+def test_a_request_is_known_by_all_of_its_prompt():
+    asking = engine("http://127.0.0.1:9/v1")
+    prompts = [Prompt(text="a"), Prompt(text="b"), Prompt(text="a", stop_strings=("#",)), Prompt(messages=(("user", "a"),))]
+    assert len({asking.identify(EngineRequest(key="k", prompt=prompt)) for prompt in prompts}) == 4
+    assert asking.identify(EngineRequest(key="k", prompt=prompts[0])) == asking.identify(EngineRequest(key="l", prompt=prompts[0]))
+    assert asking.facts == {"server": "127.0.0.1:9", "name": "tiny"}
