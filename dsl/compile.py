@@ -89,7 +89,8 @@ def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
 
 
 def notes(experiment: Experiment) -> Iterator[str]:
-    """What the plan leaves out, in sentences."""
+    """The study's own caveats and what the plan leaves out, in sentences."""
+    yield from experiment.caveats
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():
             if (why := method.lacks(model)) is not None:

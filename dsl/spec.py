@@ -46,6 +46,8 @@ class Experiment(Value):
     """Its name: of its report and of its cells in the warehouse."""
     question: str = ""
     """What it is to answer, in a sentence; it heads the report."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know before believing the numbers; the report shows it at its top."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Each seed is a repetition, where chance enters."""
