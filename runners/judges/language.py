@@ -68,14 +68,12 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
     letters = sum(character.isalpha() for character in prose)
     if letters < settings.min_characters:
         return None, f"{letters} letters are too few to tell the language"
-    confidences = _detector(candidates((asked, *settings.languages))).compute_language_confidence_values(prose)
-    best = max(confidences, key=lambda one: one.value)
-    if best.value == 0:  # lingua rules languages out by their letters before it counts anything
-        return 0, f"written in letters that {asked} does not use"
-    found = _codes()[best.language]
-    if best.value < settings.min_confidence:
-        return None, f"no language is likely enough: {found} comes first with {best.value:.2f}"
-    return float(found == _base(asked)), f"looks like {found} ({best.value:.2f})"
+    found, confidence = _likeliest(prose, candidates((asked, *settings.languages)))
+    if confidence == 0:  # lingua rules languages out by their letters before it counts anything: is it another script?
+        found, confidence = _likeliest(prose, tuple(sorted(known_languages())))
+    if confidence < settings.min_confidence:
+        return None, f"no language is likely enough: {found} comes first with {confidence:.2f}"
+    return float(found == _base(asked)), f"looks like {found} ({confidence:.2f})"
 
 
 def prose_of(text: str) -> str:
@@ -94,6 +92,11 @@ def _base(code: Language) -> str:
     """The language without its region; Norwegian is taken as Bokmål, as lingua calls it."""
     base = code.split("-")[0]
     return "nb" if base == "no" else base
+
+
+def _likeliest(prose: str, among: tuple[str, ...]) -> tuple[str, float]:
+    best = max(_detector(among).compute_language_confidence_values(prose), key=lambda one: one.value)
+    return _codes()[best.language], best.value
 
 
 @cache
