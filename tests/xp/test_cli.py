@@ -1,0 +1,185 @@
+"""The commands as a person types them: real processes, exit codes, and what is printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xp.starter import QUESTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SPEC = """\
+experiment: typed
+languages: ["en", "fr"]
+models: {echo: {base: {engine: echo}}}
+data:
+  asked: {rows: {path: "asked_{language}.jsonl"}, columns: {item: item, instruction: instruction, answers: answers}}
+evaluate: [asked]
+methods:
+  zero: {method: icl, num_fewshot: 0}
+  three: {method: icl, num_fewshot: 3}
+judges: {correct: {judge: contains}, empty: {judge: empty}}
+contrasts: {gain: {of: three, against: zero}}
+"""
+
+
+def xp(*arguments: str, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "xp", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, input=stdin or "", timeout=120)
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study that was applied once."""
+    folder = tmp_path_factory.mktemp("typed")
+    for language in ("en", "fr"):
+        rows = [
+            {"item": f"q{n}", "instruction": f"What about {n}, <b>bold</b> \x1b[31mred\x1b[0m in {language}?", "answers": [str(n)]} for n in range(4)
+        ]
+        (folder / f"asked_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    (folder / "study.yaml").write_text(SPEC, "utf-8")
+    done = xp("apply", "study.yaml", "--yes", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_a_plan_before_and_after_says_what_is_to_run_and_that_nothing_is(applied: Path, tmp_path: Path) -> None:
+    before = xp("plan", "study.yaml", "--store", str(tmp_path / "empty"), cwd=applied)
+    assert "4 cells, 14 steps: 0 done, 14 to run" in before.stdout
+    assert not (tmp_path / "empty").exists(), "a plan makes nothing"
+    after = xp("plan", "study.yaml", cwd=applied)
+    assert "14 done, 0 to run" in after.stdout
+    assert "Nothing to run" in after.stdout
+
+
+def test_a_plan_as_json_lists_every_step(applied: Path) -> None:
+    found = json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)
+    assert len(found["steps"]) == 14
+    assert found["todo"] == []
+    assert {cell["method"] for cell in found["cells"]} == {"zero", "three"}
+
+
+def test_a_second_apply_runs_nothing_and_says_so(applied: Path) -> None:
+    again = xp("apply", "study.yaml", cwd=applied)
+    assert again.returncode == 0
+    assert again.stdout == "Nothing to run: all 14 steps of typed have their results.\n"
+
+
+def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(applied: Path, tmp_path: Path) -> None:
+    done = xp("apply", "study.yaml", "--store", str(tmp_path / "store"), cwd=applied)
+    assert done.returncode == 2
+    assert "say --yes" in done.stderr
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("plan", "nothing.yaml"), 2, "nothing.yaml: no such file"),
+        (("validate", "study.yaml", "--set", "judges.empty.judge=empti"), 2, "Did you mean `empty`?"),
+        (("plan", "study.yaml", "--target", "dpo-*"), 1, "no step is named by --target dpo-*"),
+        (("query", "select nothing"), 2, "nothing"),
+        (("query", "select 1; drop table cells"), 2, ""),
+        (("query", "select 1", "--store", "elsewhere"), 2, "there is no warehouse in elsewhere yet"),
+        (("show", "thre/en"), 1, "Did you mean `three`?"),
+        (("report", "other"), 1, "other"),
+        (("plan",), 2, "Missing argument"),
+        (("apply", "study.yaml", "--jobs", "0"), 2, "--jobs"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line_with_its_exit_code(applied: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = xp(*arguments, cwd=applied)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_query_shows_every_method_in_every_language(applied: Path) -> None:
+    sql = "select method, language, count(*) as n from completions group by all order by all"
+    assert xp("query", sql, "--format", "csv", cwd=applied).stdout.splitlines() == ["method,language,n", "three,en,4", "three,fr,4", "zero,en,4", "zero,fr,4"]
+    assert json.loads(xp("query", sql, "--format", "json", cwd=applied).stdout)[0] == {"method": "three", "language": "en", "n": 4}
+
+
+def test_a_query_cannot_read_or_write_files(applied: Path) -> None:
+    for sql in ("select * from read_csv('asked_en.jsonl')", "copy (select 1) to 'out.csv'", "attach 'x.db'", "install httpfs"):
+        assert xp("query", sql, cwd=applied).returncode == 2
+    assert not (applied / "out.csv").exists()
+
+
+def test_show_puts_all_methods_answers_to_an_item_side_by_side_and_no_control_character_reaches_the_terminal(applied: Path) -> None:
+    shown = xp("show", "en", "--item", "q2", cwd=applied).stdout
+    assert shown.count("━━ q2 · en · echo") == 2
+    assert "correct: 1" in shown
+    assert "<b>bold</b>" in shown
+    assert "\x1b" not in shown
+    assert "\\x1b[31m" in shown
+    assert xp("show", "three/fr", "--limit", "1", cwd=applied).stdout.rstrip().endswith("1 of 4 answers; --limit shows more")
+
+
+def test_status_names_the_studies_of_a_store(applied: Path) -> None:
+    assert "typed: 14 of 14 steps done" in xp("status", cwd=applied).stdout
+    assert json.loads(xp("status", "--json", cwd=applied).stdout)["studies"][0]["n_done"] == 14
+
+
+def test_report_prints_its_path_and_is_one_file(applied: Path) -> None:
+    done = xp("report", "study.yaml", cwd=applied)
+    assert done.stdout == "reports/typed.html\n"
+    assert [p.name for p in (applied / "reports").iterdir()] == ["typed.html"]
+
+
+def test_rebuild_gives_the_same_answers(applied: Path) -> None:
+    sql = "select * from score_by_cell order by all"
+    before = xp("query", sql, "--format", "csv", cwd=applied).stdout
+    (applied / ".xp" / "warehouse.duckdb").unlink()
+    assert xp("rebuild", cwd=applied).returncode == 0
+    assert xp("query", sql, "--format", "csv", cwd=applied).stdout == before
+
+
+def test_deleting_one_step_s_folder_makes_plan_name_exactly_it_and_what_hangs_on_it(applied: Path) -> None:
+    cell = next(c for c in json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)["cells"] if c["method"] == "three")
+    folder = applied / ".xp" / "steps" / cell["generate"]
+    aside = folder.rename(applied / "aside")
+    todo = json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)["todo"]
+    aside.rename(folder)
+    assert sorted(todo) == sorted([cell["generate"], *cell["judges"].values()])
+
+
+def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -> None:
+    assert xp("init", cwd=tmp_path).returncode == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"study.yaml", *(f"questions_{language}.jsonl" for language in QUESTIONS)}
+    assert "9 cells" in xp("plan", "study.yaml", cwd=tmp_path).stdout
+    before = (tmp_path / "study.yaml").read_text("utf-8")
+    again = xp("init", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "already there" in again.stderr
+    assert (tmp_path / "study.yaml").read_text("utf-8") == before
+
+
+def test_the_readme_shows_every_command_and_its_ten_line_study_is_right(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    listed = set(re.findall(r"^│ (\w+) ", xp("--help", cwd=tmp_path).stdout, re.MULTILINE))
+    assert listed >= {"plan", "apply"}
+    assert {command for command in listed if f"xp {command}" not in readme} == set()
+    study = re.search(r"## A study in ten lines\n\n((?:    .*\n)+)", readme)
+    assert study is not None
+    text = re.sub(r"^    ", "", study[1], flags=re.MULTILINE)
+    assert len(text.splitlines()) == 10
+    (tmp_path / "mine.yaml").write_text(text, "utf-8")
+    for language, questions in QUESTIONS.items():
+        rows = [{"item": i, "instruction": q, "answers": a} for i, q, a in questions]
+        (tmp_path / f"questions_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    done = xp("validate", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pipe_that_is_closed_early_ends_a_query_quietly(applied: Path) -> None:
+    command = f"{sys.executable} -m xp query 'select * from range(100000)' --format csv | head -1"
+    done = subprocess.run(command, shell=True, cwd=applied, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.stdout == "range\n"
+    assert "Traceback" not in done.stderr
