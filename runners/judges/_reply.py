@@ -56,14 +56,14 @@ def _of_aspect(value: dict[str, object], aspect: str) -> object:
 
 
 def _read(given: object) -> Found:
-    reason = given.get("reason") if isinstance(given, dict) else None
-    score = given.get("score") if isinstance(given, dict) else given
-    text = str(score).strip()
-    number = re.fullmatch(r"(\d+)(?:\.0+)?(?:\s*/\s*5)?", text)
-    if number and not isinstance(score, bool):
-        level = int(number[1][-9:])
-        if 1 <= level <= 5:
-            return Found(level, reason=str(reason) if reason is not None else None)
-    if score is None or text.casefold() in _NOT_APPLICABLE:
+    if isinstance(given, dict) and "score" not in given:
+        return Found(None, "the reply gives a reason and no score")
+    reason, score = (given.get("reason"), given["score"]) if isinstance(given, dict) else (None, given)
+    if score is None or (isinstance(score, str) and score.strip().casefold() in _NOT_APPLICABLE):
         return Found(None, "the judge holds the aspect not applicable")
-    return Found(None, f"{text[:40]!r} is not a score from 1 to 5")
+    if isinstance(score, bool) or not isinstance(score, str | int | float):
+        return Found(None, f"a {type(score).__name__} is not a score from 1 to 5")
+    level = re.fullmatch(r"\s*([1-5])(?:\.0+)?(?:\s*/\s*5)?\s*", str(score))
+    if level is None:
+        return Found(None, f"{str(score)[:40]!r} is not a score from 1 to 5")
+    return Found(int(level[1]), reason=reason if isinstance(reason, str) else None)

@@ -23,6 +23,11 @@ from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
 SERVED = {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v1"}
+RECORDED = {
+    "engine": "recorded",
+    "answers": {"source": "file", "path": "a.jsonl", "sha256": "0" * 64, "format": "jsonl"},
+    "columns": {"item": "id", "response": "answer"},
+}
 GENERAL = ("helpfulness", "clarity", "factuality", "depth", "engagement")
 OWN = """
 aspects:
@@ -90,7 +95,7 @@ def test_every_shipped_rubric_is_whole() -> None:
         ({"rubric": "just_evil"}, "There are: just_eval"),
         ({"aspects": ["clarty"]}, "It has helpfulness, clarity"),
         ({"aspects": []}, "at least 1"),
-        ({"model": {"engine": "recorded"}}, "cannot judge"),
+        ({"model": RECORDED}, "cannot judge"),
         ({"model": {}}, "exactly one of"),
     ],
 )
