@@ -84,9 +84,13 @@ class Store:
         Raises:
             StoreLocked: another process is at work on this step.
         """
-        self.reopen(step_id)
         folder = self.unfinished_folder(step_id)
+        self.reopen(step_id)
         lock = _hold_step(folder)
+        while self.step_folder(step_id).exists():  # finished by a worker that outlived its parent, while this one waited
+            os.close(lock)
+            self.reopen(step_id)
+            lock = _hold_step(folder)
         try:
             write_json(folder / "step.json", step)
             yield folder

@@ -275,6 +275,7 @@ def _environment(jobs: int) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     if jobs > 1:
-        environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // jobs))
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
     # the same modules as here, wherever this process found them
     return {**environment, **os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
