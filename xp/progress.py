@@ -1,9 +1,9 @@
 """Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is none."""
 
 import contextlib
-import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import (
@@ -77,11 +77,11 @@ class _Rows:
     """How far a step is, and since when: rows taken over at the start say nothing of its pace."""
 
     first: int
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=lambda: monotonic())
 
     def pace(self, done: int) -> float:
         """Rows a second; 0.0 before the first."""
-        return (done - self.first) / max(time.monotonic() - self.since, 1e-9)
+        return (done - self.first) / max(monotonic() - self.since, 1e-9)
 
 
 @dataclass
@@ -100,7 +100,7 @@ class _Lines:
         match event:
             case events.Started():
                 self.rows.pop(event.step_id, None)
-                self.quiet_until = max(self.quiet_until, time.monotonic() + PLAIN_SECONDS)
+                self.quiet_until = max(self.quiet_until, monotonic() + PLAIN_SECONDS)
                 self._say(f"{label}: begun")
             case events.Progress():
                 self._progress(event, label)
@@ -110,7 +110,7 @@ class _Lines:
 
     def _progress(self, event: events.Progress, label: str) -> None:
         rows = self.rows.setdefault(event.step_id, _Rows(event.done))
-        now = time.monotonic()
+        now = monotonic()
         if now < self.quiet_until or event.done >= event.total:
             return
         self.quiet_until = now + PLAIN_SECONDS

@@ -31,23 +31,24 @@ def a_run(planned: Diff) -> list[Event]:
 
 
 def test_a_step_is_called_by_what_it_is_for(planned: Diff) -> None:
-    data, generate, judge = planned.todo
+    _, generate, judge = planned.todo
     assert labels_of(planned) == {generate: "zero_shot echo: sums en", judge: "correct of zero_shot echo: sums en"}
 
 
 def test_without_a_terminal_there_is_a_line_for_each_start_and_end(planned: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    now = 0.0
+    monkeypatch.setattr(progress, "monotonic", lambda: now)
     out = io.StringIO()
     data, generate, judge = planned.todo
     with shown(planned, Console(file=out, width=60)) as watch:
         for event in a_run(planned):
+            now += 5.0
             watch(event)
     assert out.getvalue().splitlines() == [
         f"[0/3] {data}: begun",
         f"[1/3] {data}: done, 20 rows in 0.2 s",
         f"[1/3] {generate} zero_shot echo: sums en: begun",
-        f"[1/3] {generate} zero_shot echo: sums en: 9 of 20, 0.3 a second, 33.0 s left",
+        f"[1/3] {generate} zero_shot echo: sums en: 9 of 20, 1.0 a second, 11.0 s left",
         f"[2/3] {generate} zero_shot echo: sums en: failed after 2:05: out of memory \\x1b[31m[bold]",
         f"[3/3] {judge} correct of zero_shot echo: sums en: skipped, {generate} failed",
     ]
