@@ -1,7 +1,7 @@
 """Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once, and all of it can be made again.
 
     experiments/<experiment>.json   → experiments, experiment_steps, cells, cell_judges, cell_training, contrasts
-    steps/<step_id>/                → steps, and by its kind examples, prompts and completions, verdicts, train_metrics
+    steps/<step_id>/                → steps, and by its kind examples, prompts and step_completions, step_verdicts, train_metrics
     runs/<run_id>.json              → runs
 
 Rows go from JSON lines to the table inside DuckDB and never through Python. What a model wrote is never part of a statement.

@@ -122,7 +122,7 @@ create table prompts (
 );
 
 -- One row per generate step and item.
-create table completions (
+create table step_completions (
     step_id varchar not null,
     item varchar not null,
     language varchar not null,
@@ -145,7 +145,7 @@ create table completions (
 );
 
 -- One row per judge step, item and aspect.
-create table verdicts (
+create table step_verdicts (
     step_id varchar not null,
     item varchar not null,
     language varchar not null,
@@ -169,8 +169,7 @@ create table train_metrics (
     step_id varchar not null,
     global_step bigint not null,
     name varchar not null,
-    -- Null where the number was not finite.
-    value double
+    value double not null
 );
 
 -- One row per part of the warehouse whose text must be that of the files: `schema`, `views`.

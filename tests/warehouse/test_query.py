@@ -94,8 +94,8 @@ def test_nothing_found_is_no_rows_in_every_format(path: Path, format: Format) ->
         "load httpfs",
         "set enable_external_access = true",
         "from 'https://example.org/x.parquet'",
-        "delete from completions",
-        "drop view answers",
+        "delete from step_completions",
+        "drop view completions",
         "create table t as select 1",
     ],
 )
@@ -111,7 +111,7 @@ def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path,
 
 def test_a_mistake_in_the_query_is_told_in_duckdbs_words(path: Path) -> None:
     with pytest.raises(WarehouseError, match='Referenced column "metod" not found'):
-        ask(path, "select metod from answers", "table")
+        ask(path, "select metod from completions", "table")
     with pytest.raises(WarehouseError, match="syntax error"):
         ask(path, "selec 1", "json")
     for format in ("csv", "parquet"):

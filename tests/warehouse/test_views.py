@@ -39,8 +39,8 @@ def test_base_views_read_tables_and_marts_read_base_views(connection: duckdb.Duc
     tables = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     found = {file.stem: reads(connection, file) for file in view_files()}
     assert {name: read for name, read in found.items() if not read <= (tables if name in BASE else BASE)} == {}
-    assert found["answers"] == {"cells", "steps", "completions"}
-    assert found["completion_browser"] == {"answers", "items", "sent_prompts", "scores"}
+    assert found["completions"] == {"cells", "steps", "step_completions"}
+    assert found["completion_browser"] == {"completions", "items", "sent_prompts", "verdicts"}
     assert not tables & (BASE | MARTS)
 
 

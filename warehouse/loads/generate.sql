@@ -30,7 +30,7 @@ from read_json(
 
 select error(format('item {} is there {} times', item, count(*))) from rows group by item having count(*) > 1;
 
-insert into completions by name
+insert into step_completions by name
 select $step_id as step_id, sha256(prompt) as prompt_id, * exclude (prompt)
 from rows;
 

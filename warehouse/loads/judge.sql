@@ -27,6 +27,6 @@ from read_json(
 
 select error(format('item {}, aspect {} is there {} times', item, aspect, count(*))) from rows group by item, aspect having count(*) > 1;
 
-insert into verdicts by name
+insert into step_verdicts by name
 select $step_id as step_id, *
 from rows;

@@ -43,8 +43,6 @@ class StudyRows:
     cell_judges: Rows
     cell_training: Rows
     contrasts: Rows
-    judge_kinds: dict[str, str]
-    """A judge's name in the spec -> its kind."""
     views: dict[str, Rows]
     steps: Rows
     """`study_steps`, JSON columns unpacked."""
@@ -62,8 +60,14 @@ class StudyRows:
             languages=tuple(self.experiment["languages"]),
         )
 
+    @cached_property
+    def judges(self) -> dict[str, dict[str, Any]]:
+        """A judge's name in the spec -> its settings, as its finished steps have them."""
+        settings = {step["step_id"]: step["settings"] for step in self.steps if step["is_done"]}
+        return {row["judge"]: settings[row["judge_step_id"]]["judge"] for row in self.cell_judges if row["judge_step_id"] in settings}
+
     def kind_of(self, row: Row) -> str:
-        return str(self.judge_kinds.get(row["judge"], row["judge"]))
+        return str(self.judges[row["judge"]]["judge"])
 
     def in_order(self, rows: Rows) -> list[Row]:
         """Rows of measures and contrasts in the order in which the study names them."""
@@ -77,6 +81,10 @@ class StudyRows:
         """Rows of judges of quality; where a study has none, of its detectors."""
         merits = [row for row in self.in_order(rows) if self.kind_of(row) not in NOT_A_MERIT]
         return [row for row in merits if self.kind_of(row) not in DETECTORS] or merits
+
+    def judge_models(self) -> dict[str, str]:
+        """A judge that is a model -> that model, in a word."""
+        return {judge: _in_a_word(settings["model"]) for judge, settings in self.judges.items() if settings.get("model")}
 
     def steps_of(self, dataset: str | None = None, judge: str | None = None, trained: bool = False) -> list[str]:
         """The steps behind a figure: those that trained, answered and judged its cells, each once."""
@@ -110,7 +118,7 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     if not studies:
         known = ", ".join(row["experiment"] for row in rows("from experiments where experiment <> ? order by experiment")) or "none"
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
-    counts = rows("select dataset, item, count(*) as n from answers where experiment = ? group by all")
+    counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
     for dataset, items in pick_items(counts).items():
         completions += rows(
@@ -124,7 +132,9 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         ),
         cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
         contrasts=rows("from contrasts where experiment = ? order by rowid"),
-        judge_kinds={row["judge"]: row["judge_kind"] for row in rows("select distinct judge, judge_kind from scores where experiment = ?")},
+        judge_kinds={
+            row["judge"]: row["judge_kind"] for row in rows("select distinct judge, judge_kind from verdicts where experiment = ?")
+        },
         views={view: rows(f"from {view} where experiment = ?") for view in VIEWS},
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
@@ -133,8 +143,13 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     )
 
 
+def _in_a_word(model: dict[str, Any]) -> str:
+    named = next((str(model[key]) for key in ("name", "hub", "package", "path") if model.get(key)), "")
+    return named or str(model.get("engine", "a model"))
+
+
 def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
-    parsed: dict[str, Any] = {key: json.loads(row[key]) if row[key] else {} for key in ("versions", "facts")}
+    parsed: dict[str, Any] = {key: json.loads(row[key]) if row[key] else {} for key in ("settings", "versions", "facts")}
     return {**row, **parsed}
 
 

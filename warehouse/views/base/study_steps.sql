@@ -32,7 +32,7 @@ spent as (
         sum(n_prompt_tokens)::bigint as n_prompt_tokens,
         sum(n_new_tokens)::bigint as n_new_tokens,
         null::double as usd
-    from completions
+    from step_completions
     group by all
     union all
     select
@@ -40,7 +40,7 @@ spent as (
         sum(n_prompt_tokens)::bigint as n_prompt_tokens,
         sum(n_new_tokens)::bigint as n_new_tokens,
         sum(usd) as usd
-    from verdicts
+    from step_verdicts
     group by all
 ),
 

@@ -14,43 +14,43 @@ verdicts_of_answer as (
             }
             order by measure
         ) as scores
-    from scores
+    from verdicts
     group by all
 )
 
 select
-    answers.experiment,
-    answers.dataset,
-    answers.item,
-    answers.language,
-    answers.model,
-    answers.num_parameters,
-    answers.method,
-    answers.train_languages,
-    answers.seed,
-    answers.cell_id,
+    completions.experiment,
+    completions.dataset,
+    completions.item,
+    completions.language,
+    completions.model,
+    completions.num_parameters,
+    completions.method,
+    completions.train_languages,
+    completions.seed,
+    completions.cell_id,
     items.category,
     items.instruction,
     items.answers as accepted_answers,
     items.reference,
     sent_prompts.prompt,
-    answers.text,
-    answers.raw_text,
-    answers.finish_reason,
-    answers.stop_string,
-    answers.error,
-    answers.n_new_tokens,
+    completions.text,
+    completions.raw_text,
+    completions.finish_reason,
+    completions.stop_string,
+    completions.error,
+    completions.n_new_tokens,
     verdicts_of_answer.scores
-from answers
+from completions
 left join items using (experiment, dataset, language, item)
-left join sent_prompts on sent_prompts.prompt_id = answers.prompt_id
-left join verdicts_of_answer on verdicts_of_answer.cell_id = answers.cell_id and verdicts_of_answer.item = answers.item
+left join sent_prompts on sent_prompts.prompt_id = completions.prompt_id
+left join verdicts_of_answer on verdicts_of_answer.cell_id = completions.cell_id and verdicts_of_answer.item = completions.item
 order by
-    answers.experiment,
-    answers.dataset,
-    answers.item,
-    answers.language,
-    answers.model,
-    answers.method,
-    answers.train_languages,
-    answers.seed
+    completions.experiment,
+    completions.dataset,
+    completions.item,
+    completions.language,
+    completions.model,
+    completions.method,
+    completions.train_languages,
+    completions.seed

@@ -17,7 +17,7 @@ item_scores as (
         item,
         avg(score) as score,
         count(*) - count(score) as n_unscored
-    from scores
+    from verdicts
     group by all
 ),
 
@@ -31,7 +31,7 @@ item_lengths as (
         train_languages,
         item,
         avg(n_characters) as n_characters
-    from answers
+    from completions
     group by all
 ),
 

@@ -16,7 +16,7 @@ found as (
         item,
         -- The judges score 1 where the answer is free of the error.
         1 - score as has_error
-    from scores
+    from verdicts
     where judge_kind in ('loop', 'language', 'code', 'empty')
     union all
     select
@@ -31,7 +31,7 @@ found as (
         'cut' as measure,
         item,
         case when text is not null then (finish_reason = 'length')::integer end as has_error
-    from answers
+    from completions
 ),
 
 by_item as (

@@ -12,6 +12,6 @@ select
     avg(n_new_tokens) filter (where text is not null) as mean_new_tokens,
     count(text) as n,
     count(*) - count(text) as n_missing
-from answers
+from completions
 group by all
 order by all

@@ -20,7 +20,7 @@ measured as (
         stddev_samp(score) / sqrt(count(score)) as standard_error,
         count(score) as n,
         count(*) - count(score) as n_unscored
-    from scores
+    from verdicts
     group by all
 ),
 
@@ -30,7 +30,7 @@ answered as (
         avg(n_characters) as mean_characters,
         avg((finish_reason = 'length')::integer) filter (where text is not null) as share_cut,
         count(*) - count(text) as n_missing
-    from answers
+    from completions
     group by all
 )
 

@@ -18,7 +18,7 @@ item_scores as (
         avg(score) as score,
         count(*) - count(score) as n_unscored,
         count(*) as n_seeds
-    from scores
+    from verdicts
     group by all
 ),
 
@@ -52,7 +52,7 @@ answered as (
         method,
         train_languages,
         avg(n_characters) as mean_characters
-    from answers
+    from completions
     group by all
 )
 

@@ -19,7 +19,7 @@ item_scores as (
         avg(score) as score,
         count(*) - count(score) as n_unscored,
         list(distinct train_languages) as train_languages
-    from scores
+    from verdicts
     group by all
 ),
 

@@ -10,7 +10,7 @@ counts as (
         method,
         count(score) as n,
         count(*) - count(score) as n_unscored
-    from scores
+    from verdicts
     group by all
 ),
 
@@ -23,7 +23,7 @@ reasons as (
         method,
         coalesce(unscored_reason, 'no reason given') as reason,
         count(*) as n_reason
-    from scores
+    from verdicts
     where score is null
     group by all
 ),

@@ -31,34 +31,34 @@ select
     cells.method_kind,
     cells.train_languages,
     cells.seed,
-    verdicts.item,
+    step_verdicts.item,
     cell_judges.judge,
     judge_kinds.judge_kind,
-    verdicts.aspect,
+    step_verdicts.aspect,
     -- A judge of one aspect names it as itself.
     case
-        when verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge
-        else cell_judges.judge || '.' || verdicts.aspect
+        when step_verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge
+        else cell_judges.judge || '.' || step_verdicts.aspect
     end as measure,
     -- Translations of one item are one draw: errors are clustered by this.
     case
-        when experiments.parallel[cells.dataset] then verdicts.item
-        else cells.language || '/' || verdicts.item
+        when experiments.parallel[cells.dataset] then step_verdicts.item
+        else cells.language || '/' || step_verdicts.item
     end as item_cluster,
-    cell_judges.judge_step_id,
-    verdicts.score,
-    verdicts.unscored_reason,
-    verdicts.reason,
-    verdicts.distribution,
-    verdicts.raw,
-    verdicts.n_prompt_tokens,
-    verdicts.n_new_tokens,
-    verdicts.seconds,
-    verdicts.usd,
-    verdicts.model_served
+    cell_judges.judge_step_id as step_id,
+    step_verdicts.score,
+    step_verdicts.unscored_reason,
+    step_verdicts.reason,
+    step_verdicts.distribution,
+    step_verdicts.raw,
+    step_verdicts.n_prompt_tokens,
+    step_verdicts.n_new_tokens,
+    step_verdicts.seconds,
+    step_verdicts.usd,
+    step_verdicts.model_served
 from cells
 join experiments on experiments.experiment = cells.experiment
 join cell_judges on cell_judges.cell_id = cells.cell_id
 join judge_kinds on judge_kinds.step_id = cell_judges.judge_step_id
-join verdicts on verdicts.step_id = cell_judges.judge_step_id
+join step_verdicts on step_verdicts.step_id = cell_judges.judge_step_id
 left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
