@@ -40,6 +40,7 @@ class Checker:
         self._models()
         self._methods()
         self._prompts()
+        self._judges()
         if not any(p.level == "error" for p in self.problems):  # data is read once the spec makes sense
             self._data()
             self._recorded()
@@ -106,6 +107,15 @@ class Checker:
                     ("models", name),
                     "this model is not loaded here, so its size is not known. State it: `parameters: 494000000`",
                 )
+
+    def _judges(self) -> None:
+        for name, judge in self.experiment.judges.items():
+            if (why := judge.unpinned()) is not None:
+                self._add(("judges", name), why, level="warning")
+            try:
+                judge.pinned(self.experiment.languages, self._pins, self._folder)
+            except DataError as error:
+                self._add(("judges", name), str(error))
 
     def _methods(self) -> None:
         e = self.experiment

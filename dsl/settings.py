@@ -19,6 +19,10 @@ class JudgeSettings(Value):
         """As for engines: judges that load a model say which; the empty word loads none."""
         return ""
 
+    def unpinned(self) -> str | None:
+        """Why the same settings may later mean another judge, or None."""
+        return None
+
 
 class EngineSettings(Value):
     """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""

@@ -80,6 +80,9 @@ class Settings(JudgeSettings):
     def affinity(self) -> str:
         return self.model.affinity()
 
+    def unpinned(self) -> str | None:
+        return self.model.unpinned()
+
     def chosen(self) -> dict[str, Aspect]:
         """The aspects to judge, with their texts."""
         path = Path(self.rubric.file) if isinstance(self.rubric, RubricFile) else SHIPPED / f"{self.rubric}.yaml"

