@@ -118,7 +118,7 @@ def _cell(
     for judge, judge_kind in {"contains": "contains", "quality": "rubric", "loop": "loop", "language": "language"}.items():
         judges[judge] = _step_id("judge", experiment, f"{name} {judge}")
         verdicts = [v for item in range(n_items) for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])]
-        _write_step(store, judges[judge], {"kind": "judge", "judge": {"judge": judge_kind}}, "verdicts.jsonl", verdicts, seconds=3)
+        _write_step(store, judges[judge], {"kind": "judge", "judge": _judge(judge_kind)}, "verdicts.jsonl", verdicts, seconds=3)
     return Cell(
         cell_id=_step_id("cell", experiment, name),
         dataset="facts",
@@ -133,6 +133,10 @@ def _cell(
         generate=generate,
         judges=judges,
     )
+
+
+def _judge(kind: str) -> dict[str, object]:
+    return {"judge": kind, "model": {"engine": "openai", "name": f"judge {HOSTILE[0]}"}} if kind == "rubric" else {"judge": kind}
 
 
 def languages_of(method: str, language: str) -> Sequence[str]:

@@ -12,7 +12,7 @@ import pytest
 from warehouse import charts
 from warehouse.charts._intervals import Line, bars, dots
 from warehouse.charts.contrast_by_language_and_size import is_told_apart
-from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of
+from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of, score_axis
 from warehouse.connect import view_files
 
 ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
@@ -164,6 +164,8 @@ def test_axes_hold_every_interval_and_the_scale_of_the_judge() -> None:
     assert scale_of([{"mean_score": 0.2}, {"mean_score": None}]) == (0.0, 1.0)
     assert scale_of([{"mean_score": 0.9}, {"mean_score": 3.5}]) == (0.9, 3.5)
     assert scale_of([{"mean_score": 1.5}]) == (1.0, 5.0)
+    assert score_axis([{"mean_score": 3.0, "ci_low": 2.9, "ci_high": 3.1}])[1] == "mean score (a part of 1 to 5)"
+    assert score_axis([{"mean_score": 0.5, "ci_low": 0.2, "ci_high": 1.1}])[1] == "mean score"
     low, high = reach([{"ci_low": -0.13, "ci_high": 0.4}], ("ci_low", "ci_high"), least=(0.0, 1.0))
     assert low == pytest.approx(-0.2)
     assert high == 1.0

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from warehouse.charts.theme import Order
-from warehouse.report.answer import best_methods, caveats, differences, leaders
+from warehouse.report.answer import best_methods, differences, leaders
+from warehouse.report.caveats import caveats
 
 ORDER = Order(methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es"))
 
@@ -21,6 +22,7 @@ def contrast(of: str, against: str, language: str, estimate: float | None, half:
         "model": "tiny",
         "of_train_languages": "",
         "against_train_languages": "",
+        "judge": more.get("measure", "contains"),
         "measure": "contains",
         "estimate": estimate,
         "ci_low": interval[0],
@@ -51,7 +53,7 @@ def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_
     rows = [contrast("urial", "instruct", "en", 0.02, 0.2), contrast("urial", "instruct", "fr", 0.12, 0.09)]
     assert differences(rows, ORDER) == [
         "urial beats instruct on `contains` by 0.12 [0.03, 0.21] in fr (n = 12 items).",
-        "In 1 other of 2 the difference can't be told from zero.",
+        "In the other 1 of 2 comparisons on `contains` the difference can't be told from zero.",
     ]
 
 
@@ -82,7 +84,7 @@ def test_each_pair_of_methods_is_named_before_one_is_named_twice() -> None:
 def test_when_nothing_is_told_apart_the_answer_says_so_and_counts_exact_ties() -> None:
     rows = [contrast("urial", "instruct", "en", 0.0, 0.2), contrast("urial", "instruct", "fr", 0.1, 0.2)]
     assert differences(rows, ORDER) == [
-        "Nothing is told apart: in all 2 paired comparisons the 95% interval contains zero (1 is an exact tie)."
+        "Nothing is told apart on `contains`: in none of 2 paired comparisons can the difference be told from zero (1 is an exact tie)."
     ]
 
 
@@ -112,6 +114,18 @@ def test_the_model_is_named_where_there_are_several_and_the_training_language_wh
     several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages)
     said = differences([contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")], several)
     assert said == ["sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items)."]
+
+
+def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clearer() -> None:
+    rows = [
+        contrast("urial", "sft", "en", 0.9, 0.1, judge="quality", measure="quality.depth"),
+        contrast("urial", "sft", "en", 0.0, 0.3),
+        contrast("urial", "sft", "fr", 0.1, 0.3),
+    ]
+    assert differences(rows, ORDER, opinions=["quality"]) == [
+        "Nothing is told apart on `contains`: in none of 2 paired comparisons can the difference be told from zero (1 is an exact tie).",
+        "urial beats sft on `quality.depth` by 0.90 [0.80, 1.00] in en (n = 12 items).",
+    ]
 
 
 def test_no_contrast_no_pairs_and_too_few_pairs_are_said() -> None:
@@ -151,18 +165,25 @@ def test_equal_scores_have_no_interval_that_pretends_to_certainty() -> None:
     assert best[0].shown == "0.00 [no spread]"
 
 
-def test_caveats_tell_small_samples_many_intervals_and_the_unscored() -> None:
+def test_caveats_tell_small_samples_many_intervals_model_judges_and_the_unscored() -> None:
     contrasts = [contrast("urial", "instruct", language, 0.1, half) for language, half in (("en", 0.2), ("fr", 0.3), ("es", 0.4))]
     unscored = [
         {"measure": "contains", "n": 30, "n_unscored": 6, "most_common_reason": "no accepted\nanswer"},
         {"measure": "loop", "n": 36, "n_unscored": 0, "most_common_reason": None},
     ]
-    small, many, left_out = caveats(contrasts, [], unscored)
+    small, many, opinion, left_out = caveats(contrasts, [], unscored, {"quality": "SmolLM2-135M"})
+    assert opinion == "`quality` is the opinion of a model, SmolLM2-135M; how well it judges was not measured here."
     assert small.startswith("Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median")
     assert many.startswith("3 intervals at 95% were looked at, uncorrected")
     assert "about 0.1 would" in many
     assert left_out.startswith("8.3% of 72 verdicts are unscored (most of them by `contains`, most often: “no accepted answer”)")
 
 
+def test_intervals_without_width_do_not_make_small_samples_look_precise() -> None:
+    rows = [contrast("urial", "sft", "en", 0.0, half) for half in (0.0, 0.0, 0.4)]
+    assert "reach ±0.40 in the median" in caveats(rows, [], [], {})[0]
+    assert caveats(rows[:1], [], [], {}) == ["Small samples: comparisons rest on 12 items."]
+
+
 def test_large_samples_with_everything_scored_need_no_caveat() -> None:
-    assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800)], [], []) == []
+    assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800)], [], [], {}) == []

@@ -81,6 +81,16 @@ def test_every_figure_is_drawn(visit: Visit) -> None:
         assert "hostile.yaml" in figures.nth(number).locator(".source > summary").inner_text()
 
 
+def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: Visit) -> None:
+    page = visit.page
+    page.locator("details.more > summary").click()
+    measures = ["contains", "quality.depth", "quality.helpfulness", "loop", "language"]
+    assert page.locator("#contrasts h3").all_inner_texts() == measures
+    assert page.locator("#contrasts figure").first.locator(".panel-title").all_inner_texts() == ["urial − zero_shot", "dpo − sft"]
+    assert page.locator("#sizes figure").first.locator(".panel-title").all_inner_texts() == list(METHODS)
+    assert page.locator("#languages figure").first.locator(".panel-title").all_inner_texts() == ["en", "fr", "es"]
+
+
 def test_the_page_asks_for_nothing_and_complains_of_nothing(visit: Visit, report: Path) -> None:
     visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     for summary in visit.page.locator("summary").all():
@@ -106,7 +116,13 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
     assert page.locator("img, iframe, object, embed, link, foreignObject, [onerror], [onload]").count() == 0
     assert [a for a in page.locator("a").all() if not (a.get_attribute("href") or "").startswith("#")] == []
     body = page.locator("body").inner_text()
-    for place in ("</title><script>", f"# {HOSTILE[3]}", f"judge went down: {HOSTILE[0]}", f"The model speaks English only. {HOSTILE[1]}"):
+    for place in (
+        "</title><script>",
+        f"# {HOSTILE[3]}",
+        f"opinion of a model, judge {HOSTILE[0]}",
+        f"judge went down: {HOSTILE[0]}",
+        f"The model speaks English only. {HOSTILE[1]}",
+    ):
         assert place in body, "the question, the spec, an error and a note are shown as they were written"
     assert visit.hacked() is None
     assert visit.complaints == []

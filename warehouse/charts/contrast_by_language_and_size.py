@@ -42,7 +42,9 @@ def is_told_apart(row: Row) -> bool:
 
 def _line(row: Row, order: Order, decimals: int) -> Line:
     text = "no pairs" if row["estimate"] is None else number(row["estimate"], decimals)
-    if row["ci_low"] is not None:
+    if row["ci_low"] is not None and row["ci_low"] == row["ci_high"]:
+        text += " [no spread]"
+    elif row["ci_low"] is not None:
         text += f" [{number(row['ci_low'], decimals)}, {number(row['ci_high'], decimals)}]"
     return Line(
         _measured(row, order),

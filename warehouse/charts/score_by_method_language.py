@@ -1,7 +1,7 @@
 """One measure on one data set: methods as rows, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Rows, by_language, decimals_for, label, number, reach, scale_of
+from warehouse.charts.theme import Order, Panel, Rows, by_language, decimals_for, label, number, score_axis
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -9,7 +9,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 
     A point without a line has no interval: all its scores are the same, or there is only one.
     """
-    domain = reach(rows, ("ci_low", "ci_high", "mean_score"), least=scale_of(rows))
+    domain, axis = score_axis(rows)
     decimals = decimals_for(row["mean_score"] for row in rows)
     return [
         Panel(
@@ -27,7 +27,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                     )
                     for row in found
                 ],
-                axis="mean score",
+                axis=axis,
                 domain=domain,
             ),
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, reach, scale_of, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, themed
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -29,7 +29,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         for row in rows
         if row["num_parameters"] and row["mean_score"] is not None
     ]
-    domain = reach(rows, ("ci_low", "ci_high", "mean_score"), least=scale_of(rows))
+    domain, axis = score_axis(rows)
     sizes = sorted({value["parameters"] for value in values})
     x = alt.X(
         "parameters:Q",
@@ -37,7 +37,7 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         scale=alt.Scale(type="log", domain=[sizes[0] / 1.25, sizes[-1] * 1.25], nice=False),
         axis=alt.Axis(values=sizes, grid=False, labelExpr="replace(format(datum.value, '.3~s'), 'G', 'B')"),
     )
-    y = alt.Y("score:Q", title="mean score", scale=alt.Scale(domain=list(domain), nice=False, zero=False))
+    y = alt.Y("score:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
     base = alt.Chart(alt.Data(values=values)).encode(x=x, y=y, detail="method:N")
     others = base.transform_filter("!datum.is_shown").mark_line(color="#888888", opacity=0.35)
     shown = base.transform_filter("datum.is_shown")

@@ -100,14 +100,25 @@ def decimals_for(values: Iterable[float | None]) -> int:
     return min(4, max(2, -floor(log10(2 * min(sizes)))))
 
 
-def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float]) -> tuple[float, float]:
+def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float] | None = None) -> tuple[float, float]:
     """The axis that holds every number in `columns` and at least `least`, ending on a tenth of its length."""
     found = [float(row[column]) for row in rows for column in columns if row.get(column) is not None]
-    low, high = min([least[0], *found]), max([least[1], *found])
+    low, high = min([*(least or ())[:1], *found], default=0.0), max([*(least or ())[1:], *found], default=1.0)
     if low == high:
-        return low, high + 1
+        return low - 0.5, high + 0.5
     tenth = 10 ** floor(log10(high - low)) / 10
-    return (low if low == least[0] else floor(low / tenth) * tenth), (high if high == least[1] else ceil(high / tenth) * tenth)
+    rounded = floor(low / tenth) * tenth, ceil(high / tenth) * tenth
+    return (low, rounded[1]) if least and low == least[0] else rounded
+
+
+def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
+    """The axis for means with intervals and its title: the whole scale, or the part in use where that is less than a third of it."""
+    columns = ("mean_score", "ci_low", "ci_high")
+    scale = scale_of(rows)
+    used = reach(rows, columns)
+    if 3 * (used[1] - used[0]) < scale[1] - scale[0]:
+        return used, f"mean score (a part of {scale[0]:g} to {scale[1]:g})"
+    return reach(rows, columns, least=scale), "mean score"
 
 
 def scale_of(rows: Rows) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from dsl.errors import WarehouseError
 from warehouse.report import answer
 from warehouse.report.browser import as_script, pack
+from warehouse.report.caveats import caveats
 from warehouse.report.reproduction import reproduction
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows, read_study
@@ -56,11 +57,11 @@ def render(study: StudyRows) -> str:
         policy=f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
-        differences=answer.differences(contrasts, study.order),
+        differences=answer.differences(contrasts, study.order, study.judge_models()),
         leaders=answer.leaders(best, len(study.order.methods)),
         best=_matrix(best),
         several_datasets=len({b.dataset for b in best}) > 1,
-        caveats=answer.caveats(contrasts, scores, study.views["unscored_by_judge"]),
+        caveats=caveats(contrasts, scores, study.views["unscored_by_judge"], study.judge_models()),
         methods=_methods(study),
         sections=sections(study),
         data=as_script(packed),

@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Any
 
 from warehouse.charts.critical_errors_by_cell import HEADINGS
-from warehouse.charts.theme import Row, Rows, number
+from warehouse.charts.theme import Row, Rows, number, place
 from warehouse.report import tables
 from warehouse.report.figures import Section, by_dataset, by_measure, figure
 from warehouse.report.study import NOT_A_MERIT, StudyRows
@@ -75,7 +75,7 @@ def _sizes(study: StudyRows) -> Section:
     if any(row["n_languages"] > 1 for row in rows):
         says = ("These are means over all languages, and a judge need not be equally strict in each. Read them as a trend.",)
     ranked = sorted(study.order.sort(rows), key=lambda row: row["num_parameters"] or 0)
-    ranked = sorted(ranked, key=lambda row: study.order.methods.index(row["method"]))
+    ranked = sorted(ranked, key=lambda row: place(study.order.methods, row["method"]))
     return Section("sizes", heading, says, by_measure(study, "score_by_model_size", ranked, columns))
 
 

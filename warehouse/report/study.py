@@ -118,7 +118,7 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     if not studies:
         known = ", ".join(row["experiment"] for row in rows("from experiments where experiment <> ? order by experiment")) or "none"
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
-    counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
+    counts = rows("select dataset, item, count(*) as n from completion_browser where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
     for dataset, items in pick_items(counts).items():
         completions += rows(
@@ -132,9 +132,6 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         ),
         cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
         contrasts=rows("from contrasts where experiment = ? order by rowid"),
-        judge_kinds={
-            row["judge"]: row["judge_kind"] for row in rows("select distinct judge, judge_kind from verdicts where experiment = ?")
-        },
         views={view: rows(f"from {view} where experiment = ?") for view in VIEWS},
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
