@@ -77,6 +77,7 @@ def test_the_thresholds_decide() -> None:
     assert verdict(Settings(min_characters=len(text)), answer(text)).score == 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc de.", min_size=10, max_size=60), st.integers(6, 20), st.integers(0, 9))
 def test_any_unit_said_often_enough_is_a_loop_wherever_it_is_cut(unit: str, times: int, cut: int) -> None:
     if any(map(str.isalpha, unit)) and len(" ".join(unit.split())) * times > 140:

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.judges._numbers import FORMATS, last_number
@@ -15,6 +15,7 @@ def written(number: Decimal, group: str, decimal: str) -> str:
     return f"{number:,f}".replace(",", "G").replace(".", decimal).replace("G", group)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([(language, *style) for language, styles in STYLES.items() for style in styles]),
     st.decimals(min_value=-(10**9), max_value=10**9, places=2) | st.integers(-(10**12), 10**12).map(Decimal),
@@ -83,6 +84,7 @@ def test_no_digits_are_no_number() -> None:
     assert last_number("", "fr") is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,/ -−\u00a0\u202f½$€()a\n٣"), st.sampled_from(sorted(FORMATS)))
 def test_no_text_upsets_the_reader(text: str, language: str) -> None:
     found = last_number(text, language)

@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.judges._reply import read_reply
@@ -61,6 +61,7 @@ def test_the_reason_is_kept() -> None:
     assert read_reply('{"clarity": {"reason": "because", "score": 1}}', "clarity").reason == "because"
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet='{}[]":,clarityscore015 \n`'))
 def test_no_reply_upsets_the_reader(reply: str) -> None:
     found = read_reply(reply, "clarity")

@@ -19,7 +19,7 @@ from dsl.settings import EngineSettings
 from runners.engine import EngineAnswer
 from runners.judges import rubric
 from runners.judges._rubric import SHIPPED, load_rubric, shipped
-from runners.judging import NO_REPLY, Keys, Tools
+from runners.judging import NO_REPLY, Answer, Keys, Tools
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
@@ -185,6 +185,15 @@ def test_asked_together_there_is_one_request_and_its_cost_counts_once() -> None:
     assert [v.score for v in found] == [3] * 5
     assert sum(v.n_prompt_tokens or 0 for v in found) == 100
     assert sum(v.usd or 0 for v in found) == pytest.approx(0.002)
+
+
+def test_asked_together_a_missing_verdict_is_asked_beside_those_that_are_there() -> None:
+    server, given = Server(reply(clarity=4, depth=2)), settings(together=True, aspects=["clarity", "depth"])
+    one = answer("Paris.")
+    missing = Answer(one.example, one.completion, {"depth": keys(given)["depth"]})
+    (found,) = rubric.judge([missing], given, Tools(server.generate, Path()))
+    assert (found.aspect, found.score) == ("depth", 2)
+    assert "clarity:" in (server.prompts[0].messages or ())[1][1]
 
 
 def test_a_reply_without_a_score_is_unscored_and_kept() -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.judges._words import holds, words
@@ -49,6 +49,7 @@ def test_words_are_found_beside_marks_and_in_scripts_without_spaces(text: str, w
     assert holds(words(text), words(wanted))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_words_of_words_are_the_same_words(text: str) -> None:
     found = words(text)
@@ -56,6 +57,7 @@ def test_words_of_words_are_the_same_words(text: str) -> None:
     assert all(word and word == word.strip() for word in found)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(alphabet="abcdéñ 12", min_size=1), st.text())
 def test_what_stands_between_spaces_is_found(before: str, wanted: str, after: str) -> None:
     if words(wanted):
