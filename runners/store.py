@@ -60,7 +60,7 @@ class Store:
         return (self.steps / step_id / "outcome.json").exists()
 
     def done(self) -> frozenset[StepId]:
-        """Every finished step: one look at the folder, 0.1 s for 30,000 of them."""
+        """Every finished step: one look at the folder and one into each step's, about 10 µs a step."""
         if not self.steps.is_dir():
             return frozenset()
         names = [name for name in os.listdir(self.steps) if not name.endswith(".tmp")]

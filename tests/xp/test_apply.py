@@ -67,9 +67,9 @@ def test_a_failed_apply_is_finished_by_the_next_one(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
     planned = diff_of(spec, store)
     moved = (tmp_path / "study" / "fr.jsonl").rename(tmp_path / "elsewhere")
-    assert apply(planned, store).n_failed == 1
+    assert apply(planned, store, in_process=True).n_failed == 1
     moved.rename(tmp_path / "study" / "fr.jsonl")
-    applied = apply(diff_of(spec, store), store)
+    applied = apply(diff_of(spec, store), store, in_process=True)
     assert (applied.n_done, applied.n_failed) == (3, 0)
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
         assert connection.execute("select status, count(*) from runs group by all order by all").fetchall() == [("done", 6), ("failed", 1)]
@@ -78,7 +78,7 @@ def test_a_failed_apply_is_finished_by_the_next_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
 def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(tmp_path: Path, kind: str) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store)
+    apply(diff_of(spec, store), store, in_process=True)
     before, loaded = all_rows(store), in_warehouse(store)
     plan = plan_of(spec)
     deleted = step_ids(plan, kind)[0]
@@ -87,7 +87,7 @@ def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(tmp_path: Path, 
     shutil.rmtree(store / "steps" / deleted)
 
     events: list[Event] = []
-    applied = apply(diff_of(spec, store), store, watch=events.append)
+    applied = apply(diff_of(spec, store), store, watch=events.append, in_process=True)
     assert {event.step_id for event in events if isinstance(event, Started)} == {deleted, *hanging}
     assert applied.n_done == 1 + len(hanging)
     assert all_rows(store) == before
@@ -96,7 +96,7 @@ def test_deleting_a_step_reruns_exactly_it_and_what_hangs_on_it(tmp_path: Path, 
 
 def test_a_kill_between_a_step_and_what_is_made_again_after_it_leaves_no_stale_result(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study", languages=("en",)), tmp_path / "store"
-    apply(diff_of(spec, store), store)
+    apply(diff_of(spec, store), store, in_process=True)
     data, generate, judge = plan_of(spec).steps
     shutil.rmtree(store / "steps" / data)
 
@@ -105,47 +105,47 @@ def test_a_kill_between_a_step_and_what_is_made_again_after_it_leaves_no_stale_r
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        apply(diff_of(spec, store), store, watch=stop)
+        apply(diff_of(spec, store), store, watch=stop, in_process=True)
     assert Store(store).done() == {data}
     assert diff_of(spec, store).todo == (generate, judge)
 
 
 def test_a_finished_step_that_was_not_loaded_is_loaded_by_an_apply_that_runs_nothing(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store)
+    apply(diff_of(spec, store), store, in_process=True)
     loaded = in_warehouse(store)
     (store / "warehouse.duckdb").unlink()
-    assert apply(diff_of(spec, store), store).n_done == 0
+    assert apply(diff_of(spec, store), store, in_process=True).n_done == 0
     assert in_warehouse(store) == loaded
 
 
 def test_what_was_finished_since_the_plan_was_made_is_not_run_again(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
     planned = diff_of(spec, store)
-    apply(planned, store)
-    assert apply(planned, store).n_done == 0
+    apply(planned, store, in_process=True)
+    assert apply(planned, store, in_process=True).n_done == 0
 
 
 def test_what_was_deleted_since_the_plan_was_made_is_run_again(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    apply(diff_of(spec, store), store)
+    apply(diff_of(spec, store), store, in_process=True)
     planned = diff_of(spec, store)
     shutil.rmtree(store / "steps" / step_ids(planned.plan, "generate")[0])
-    assert apply(planned, store).n_done == 2
+    assert apply(planned, store, in_process=True).n_done == 2
 
 
 def test_a_target_leaves_the_other_steps_alone(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
     plan = plan_of(spec)
-    assert apply(diff(plan, (), ["generate"]), store).n_done == 4
+    assert apply(diff(plan, (), ["generate"]), store, in_process=True).n_done == 4
     assert Store(store).done() == {*step_ids(plan, "data"), *step_ids(plan, "generate")}
 
 
 def test_more_items_make_only_the_new_rows(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store)
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
     larger = write_study(tmp_path / "many", n_items=8)
-    apply(diff_of(larger, store), store)
+    apply(diff_of(larger, store), store, in_process=True)
     for kind in ("generate", "judge"):
         outcomes = [_read(store / "steps" / step_id / "outcome.json") for step_id in step_ids(plan_of(larger), kind)]
         assert [(outcome["n_rows"], outcome["n_reused"]) for outcome in outcomes] == [(8, 5), (8, 5)]
