@@ -1,0 +1,84 @@
+"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near a frozen reference model.
+
+The policy is the weights themselves, or an sft step's result merged into them. With an adapter, the policy as training begins is the same model
+with the adapter off, so that no second model is needed to refer to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsl.steps import DpoStep
+from runners import models, training, training_rows
+from runners.work import Inputs, Made
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ANSWERS = ("chosen", "rejected")
+
+
+def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+    """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
+    from datasets import Dataset
+    from trl import DPOConfig
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    policy = inputs[step.policy] if step.policy is not None else None
+    loaded = models.load_to_train(step.weights, policy, inputs.cache)
+    reference, reference_in_words = _reference(step, inputs)
+    counts = training_rows.Counts()
+    drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
+    rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    trainer = _trainer_class()(
+        loaded.model,
+        ref_model=reference,
+        args=DPOConfig(
+            **training.arguments(step.training, loaded, step.seed, out),
+            beta=step.beta,
+            loss_type=list(step.loss_type),
+        ),
+        train_dataset=Dataset.from_list(
+            [{"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]} for row in rows]
+        ),
+        data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
+        processing_class=loaded.tokenizer,
+        peft_config=training.lora(step.adapter),
+    )
+    resumed_from_step = training.train(trainer, inputs, out)
+    training.save(trainer, step.adapter, out, policy)
+    return training.made(trainer, loaded, counts, resumed_from_step, out, reference_in_words)
+
+
+def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
+    """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
+    is_policy = step.reference == "policy" or step.policy is None
+    name = (
+        "the untrained weights" if step.policy is None or not is_policy else f"the policy as training began, {step.policy} on the weights"
+    )
+    if is_policy and step.adapter is not None:
+        return None, f"{name} (the adapter switched off)"
+    below = inputs[step.policy] if is_policy and step.policy is not None else None
+    return models.load_to_train(step.weights, below, inputs.cache).model, f"{name} (a frozen model of its own)"
+
+
+def _trainer_class() -> type[Any]:
+    """TRL's trainer, fed with tokens, and with the answers' lengths and distances from the reference among its metrics."""
+    from trl import DPOTrainer
+
+    class PairTrainer(DPOTrainer):
+        def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+            return dataset  # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
+
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
+            metrics = self._metrics["train"]
+            lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
+            for name, length in zip(ANSWERS, lengths, strict=True):
+                metrics[f"lengths/{name}"].append(length.mean().item())
+                # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has gone (its KL is of its own answers)
+                metrics[f"log_ratios/{name}"].append(metrics[f"rewards/{name}"][-1] / self.beta)
+            return loss
+
+    return PairTrainer

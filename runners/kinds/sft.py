@@ -1,0 +1,39 @@
+"""`sft`: supervised fine-tuning on (instruction, response) pairs. The loss is on the response and its end; prompts and padding are masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsl.steps import SftStep
+from runners import models, training, training_rows
+from runners.work import Inputs, Made
+
+ANSWERS = ("response",)
+
+
+def run(step: SftStep, inputs: Inputs, out: Path) -> Made:
+    """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    loaded = models.load_to_train(step.weights, None, inputs.cache)
+    counts = training_rows.Counts()
+    drawn = training_rows.draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
+    rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    trainer = SFTTrainer(
+        loaded.model,
+        args=SFTConfig(
+            **training.arguments(step.training, loaded, step.seed, out),
+            dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
+        ),
+        train_dataset=Dataset.from_list(
+            [{"input_ids": row.prompt_ids + row.answers[0], "labels": [-100] * len(row.prompt_ids) + row.answers[0]} for row in rows]
+        ),
+        data_collator=DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
+        processing_class=loaded.tokenizer,
+        peft_config=training.lora(step.adapter),
+    )
+    resumed_from_step = training.train(trainer, inputs, out)
+    training.save(trainer, step.adapter, out)
+    return training.made(trainer, loaded, counts, resumed_from_step, out)
