@@ -145,7 +145,7 @@ class Session:
 
 def explain(failure: Failure, server: Server, model: str) -> ServerError:
     """What a failure means for all requests, and what to do about it."""
-    status, words = failure.status, failure.words
+    status, words = failure.status, failure.words.rstrip(".")
     if status in (401, 403):
         key = server.api_key_env
         todo = f"The key comes from the environment variable {key}" if key else "A key is named by its environment variable: `api_key_env`"
@@ -157,8 +157,8 @@ def explain(failure: Failure, server: Server, model: str) -> ServerError:
         )
     if status in (400, 413, 422):
         return ServerError(
-            f"{server.url} refuses every request for {model} ({status}): {words}. "
-            f"Not every server knows `top_k` and `repetition_penalty`, or allows a `max_new_tokens` this large"
+            f"{server.url} refuses every request for {model} ({status}): {words}. At fault is what all requests share: "
+            f"`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow (`max_new_tokens`)"
         )
     todo = "What was answered is kept: run it again when the server is back"
     if failure.is_timeout:
