@@ -116,7 +116,7 @@ class Store:
     def record_run(self, run: Run) -> None:
         """Write down how an attempt ended."""
         self._record(self.runs / f"{run.run_id}.json", run)
-        (self.runs / f"{run.run_id}.begun").unlink()
+        (self.runs / f"{run.run_id}.begun").unlink(missing_ok=True)
 
     def record_killed_runs(self) -> None:
         """Close the books on attempts whose recorder was killed. Only who holds the store's lock may do this."""

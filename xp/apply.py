@@ -170,7 +170,10 @@ _TIGHT = str.maketrans("", "", "-:.")
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Generator[None]:
-    """Have SIGTERM and SIGHUP end an apply as Ctrl-C does. Outside of the main thread Python hears no signals."""
+    """Have SIGTERM and SIGHUP end an apply as Ctrl-C does, unless they are ignored, as under `nohup`.
+
+    Outside of the main thread Python hears no signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -178,7 +181,8 @@ def _ended_by_signals() -> Generator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -4,38 +4,23 @@ A worker takes the steps that share its model one after another, and ends when n
 comes back. A step that fails, or takes its worker with it, costs itself and what hangs on it; the rest goes on.
 """
 
-import contextlib
-import datetime
 import os
 import selectors
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
 
 from dsl.errors import StepFailed, StoreError
 from dsl.steps import Step
 from dsl.values import StepId
-from dsl.words import one_line
 from runners.attempt import attempt
 from runners.donors import Donors
-from runners.events import Ended, Event, Progress, Skipped, Started
+from runners.events import Ended, Event, Progress, Skipped
+from runners.executors._process import Attempt, Worker
 from runners.schedule import Schedule
 from runners.store import Store
-from runners.worker import MESSAGE, Finished, Report, Task
+from runners.worker import Task
 
 OnEvent = Callable[[Event], None]
 
-_MALLOC = {
-    # glibc gives big tensors back to the system as soon as they are freed and asks for them anew at the next token; told to keep them,
-    # generation takes about half the time. It reads this before Python starts.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-}
 _LOOK_SECONDS = 0.5
 """How often a worker is looked after that says nothing: children it has forked may hold its pipe open after its death."""
 
@@ -54,33 +39,10 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, job
         on_event(Skipped(step_id, reason))
     if schedule.is_over():
         return
-    road = _run_here if in_process else _run_in_workers
-    road(todo, schedule, Donors(store), store, 1 if in_process else jobs, on_event)
-
-
-@dataclass
-class _Attempt:
-    """A step that is being run, and by whom."""
-
-    step_id: StepId
-    pid: int
-    clock: float = field(default_factory=time.monotonic)
-    started_at: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"))
-
-    def started(self) -> Started:
-        return Started(self.step_id, self.started_at, self.pid)
-
-    def done(self, message: Finished) -> Ended:
-        return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "done", outcome=message.outcome)
-
-    def failed(self, error: str) -> Ended:
-        return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "failed", error=error)
-
-    def interrupted(self) -> Ended:
-        return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "interrupted", error="interrupted")
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self.clock
+    if in_process:
+        _run_here(todo, schedule, store, on_event)
+    else:
+        _run_in_workers(todo, schedule, store, jobs, on_event)
 
 
 def _settle(ended: Ended, step: Step, schedule: Schedule, donors: Donors, on_event: OnEvent) -> None:
@@ -97,10 +59,10 @@ def _settle(ended: Ended, step: Step, schedule: Schedule, donors: Donors, on_eve
 # ---------------------------------------------------------------- in this process
 
 
-def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, donors: Donors, store: Store, jobs: int, on_event: OnEvent) -> None:
-    loaded = ""
+def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_event: OnEvent) -> None:
+    donors, loaded = Donors(store), ""
     while step_id := schedule.take(loaded=[loaded], busy=[]):
-        step, now = todo[step_id], _Attempt(step_id, os.getpid())
+        step, now = todo[step_id], Attempt(step_id, os.getpid())
         loaded = step.affinity or loaded
         on_event(now.started())
         try:
@@ -121,15 +83,16 @@ def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, donors: Donors, s
             on_event(now.interrupted())
             raise
         else:
-            ended = now.done(Finished(outcome=outcome))
+            ended = now.done(outcome)
         _settle(ended, step, schedule, donors, on_event)
 
 
 # ---------------------------------------------------------------- in workers
 
 
-def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, donors: Donors, store: Store, jobs: int, on_event: OnEvent) -> None:
-    workers: list[_Worker] = []
+def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, jobs: int, on_event: OnEvent) -> None:
+    donors = Donors(store)
+    workers: list[Worker] = []
     try:
         while not schedule.is_over():
             while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
@@ -158,14 +121,14 @@ def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, donors: Don
             on_event(now.interrupted())
 
 
-def _next(schedule: Schedule, workers: list["_Worker"]) -> StepId | None:
+def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:
     return schedule.take(
         loaded=[worker.affinity for worker in workers if not worker.is_busy],
         busy=[worker.affinity for worker in workers if worker.is_busy],
     )
 
 
-def _worker_for(affinity: str, workers: list["_Worker"], store: Store, jobs: int) -> "_Worker":
+def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int) -> Worker:
     """A waiting worker that has the model loaded, or a new one; then the waiting ones with other models make room."""
     waiting = [worker for worker in workers if not worker.is_busy]
     for worker in waiting:
@@ -175,107 +138,6 @@ def _worker_for(affinity: str, workers: list["_Worker"], store: Store, jobs: int
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    worker = _Worker(store, affinity, jobs)
+    worker = Worker(store, affinity, jobs)
     workers.append(worker)
     return worker
-
-
-class _Worker:
-    """A process, the pipe to it and the pipe from it."""
-
-    def __init__(self, store: Store, affinity: str, jobs: int) -> None:
-        self.affinity = affinity
-        self.now: _Attempt | None = None
-        self.is_over = False
-        self._half = b""
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `end`)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runners.worker", "--store", str(store.root), "--parent", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            env=_environment(jobs),
-            start_new_session=True,  # the terminal's Ctrl-C is for `apply` alone, which then ends its workers
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._tasks, self._answers = self._process.stdin, self._process.stdout
-        os.set_blocking(self._answers.fileno(), False)
-
-    @property
-    def is_busy(self) -> bool:
-        return self.now is not None
-
-    def fileno(self) -> int:
-        return self._answers.fileno()
-
-    def give(self, task: Task) -> _Attempt:
-        self.now = _Attempt(task.step_id, self._process.pid)
-        with contextlib.suppress(BrokenPipeError):  # it has died meanwhile; `news` will say so
-            self._tasks.write(task.model_dump_json().encode() + b"\n")
-            self._tasks.flush()
-        return self.now
-
-    def news(self) -> Iterator[Progress | Ended]:
-        """What happened since the last look."""
-        death = self._death()  # before reading, so that nothing said earlier is missed
-        *lines, self._half = (self._half + self._read()).split(b"\n")
-        for line in lines:
-            message = MESSAGE.validate_json(line)
-            now = self.now
-            assert now is not None
-            if isinstance(message, Report):
-                yield Progress(now.step_id, message.done, message.total)
-                continue
-            self.now = None
-            if isinstance(message, Finished):
-                yield now.done(message)
-                continue
-            self.is_over = True
-            yield now.failed(message.error)
-            if message.is_store_error:
-                raise StoreError(message.error)
-        if death is not None:
-            self.is_over = True
-            if self.now is not None:
-                now, self.now = self.now, None
-                yield now.failed(death)
-
-    def end(self) -> None:
-        """Whatever it is doing: rows that it finished are on the disk already."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        with contextlib.suppress(BrokenPipeError):  # a task it did not live to read
-            self._tasks.close()
-        self._answers.close()
-        self._complaints.close()
-
-    def _read(self) -> bytes:
-        read = b""
-        with contextlib.suppress(BlockingIOError):
-            while some := os.read(self.fileno(), 1 << 16):
-                read += some
-        return read
-
-    def _death(self) -> str | None:
-        """How the process died, if it did."""
-        code = self._process.poll()
-        if code is None:
-            return None
-        if code < 0:
-            why = "killed; out of memory?" if -code == signal.SIGKILL else signal.strsignal(-code)
-            return f"worker died: signal {-code} ({why})"
-        self._complaints.seek(0)
-        last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-        return f"worker ended with exit code {code}" + (f": {one_line(last)}" if last else "")
-
-
-def _environment(jobs: int) -> dict[str, str]:
-    """What a worker's libraries read before its first line runs. What a person has set stays set."""
-    environment = {**_MALLOC, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    if jobs > 1:
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
-    # the same modules as here, wherever this process found them
-    return {**environment, **os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

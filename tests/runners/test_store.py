@@ -191,6 +191,12 @@ def test_a_run_that_ended_is_not_taken_for_a_killed_one(tmp_path: Path) -> None:
     assert Run.model_validate_json(file.read_text()) == ended
 
 
+def test_a_run_that_was_never_written_down_as_begun_can_end(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.record_run(RUN)
+    assert [file.name for file in store.runs.iterdir()] == [f"{RUN.run_id}.json"]
+
+
 @pytest.mark.parametrize(
     ("error", "is_full"),
     [

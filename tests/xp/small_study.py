@@ -86,9 +86,9 @@ def in_warehouse(store: Path) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def begin_apply(spec: Path, store: Path, *options: str) -> subprocess.Popen[str]:
+def begin_apply(spec: Path, store: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """`xp apply` in a session of its own, as a terminal starts it."""
-    command = [sys.executable, "-m", "xp", "apply", str(spec), "--yes", "--store", str(store), *options]
+    command = [*before, sys.executable, "-m", "xp", "apply", str(spec), "--yes", "--store", str(store), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 

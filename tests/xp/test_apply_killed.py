@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
 
-SECONDS_PER_ROW = 0.03
+SECONDS_PER_ROW = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_kill_9_at_any_moment_loses_the_rows_in_flight_at_most(
         on_disk = dict(unfinished_rows(store))
         process = begin_apply(spec, store, "--jobs", str(1 + seed))
         wait_for(lambda: workers_of(store))
-        time.sleep(chance.uniform(0.0, 1.2))
+        time.sleep(chance.uniform(0.0, 1.5))
         workers = workers_of(store)
         if victims in ("apply", "both"):
             kill(process.pid)
@@ -173,6 +173,16 @@ def test_an_interrupted_apply_ends_with_130_and_goes_on_from_there(
     assert sum(on_disk.values()) > 3
     assert apply_to_end(spec, store).returncode == 0
     assert_no_row_is_made_again(store, on_disk)
+    assert_same(store, undisturbed)
+
+
+def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    process = begin_apply(spec, store, before=("nohup",))
+    wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
+    os.killpg(process.pid, signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
     assert_same(store, undisturbed)
 
 
