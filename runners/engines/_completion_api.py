@@ -92,9 +92,8 @@ def answer(request: EngineRequest, reply: Reply) -> EngineAnswer:
     if choice.message is not None:
         raw_text = choice.message.content or choice.message.refusal or ""
     text, stop = cut_at_stop(raw_text, _stop_strings(request.prompt))
-    is_cut_by_length = choice.finish_reason == "length"
     ended_by = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
-    if stop is None and not is_cut_by_length and isinstance(ended_by, str):
+    if stop is None and isinstance(ended_by, str):
         stop = ended_by
     return EngineAnswer(
         key=request.key,
@@ -102,7 +101,7 @@ def answer(request: EngineRequest, reply: Reply) -> EngineAnswer:
         text=text,
         raw_text=raw_text,
         # A server that takes the stop string off and does not name it says "stop" for the model's own end, too: both count as its end.
-        finish_reason="stop" if stop is not None else "length" if is_cut_by_length else "eos",
+        finish_reason="stop" if stop is not None else "length" if choice.finish_reason == "length" else "eos",
         stop_string=stop,
         n_prompt_tokens=reply.usage.prompt_tokens if reply.usage else None,
         n_new_tokens=reply.usage.completion_tokens if reply.usage else None,
