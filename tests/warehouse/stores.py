@@ -168,7 +168,7 @@ def completion(item: str, text: str | None, language: str = "en", finish_reason:
         error=None if text is not None else "no recorded answer",
         max_new_tokens=9,
         n_prompt_tokens=10,
-        n_new_tokens=5,
+        n_new_tokens=5 if text is not None else None,
         seconds=0.5,
         engine="echo",
     )

@@ -41,8 +41,8 @@ def test_the_interval_is_scipys_paired_t_interval(maker: StoreMaker, ask: Ask) -
 
 
 def test_items_that_one_side_lacks_or_has_unscored_are_lost_and_counted(maker: StoreMaker, ask: Ask) -> None:
-    maker.cell("tuned", scores={"contains": {"both": 1.0, "unscored here": "?", "unscored twice": "?", "only here": 1.0}})
-    maker.cell("prompted", scores={"contains": {"both": 0.0, "unscored here": 1.0, "unscored twice": "?", "only there": 0.0}})
+    maker.cell("tuned", scores={"contains": {"both": 1.0, "unscored here": "?", "unscored twice": "?", "only here": 0.25}})
+    maker.cell("prompted", scores={"contains": {"both": 0.0, "unscored here": 1.0, "unscored twice": "?", "only there": 0.5}})
     maker.study(contrasts=(GAIN,))
     (row,) = ask("from contrast_by_language_and_size")
     assert (row["n"], row["n_lost"], row["n_unscored"]) == (1, 4, 3)
@@ -67,7 +67,9 @@ def test_languages_models_datasets_and_what_was_tuned_on_are_rows_of_their_own(m
         for language in ("en", "fr"):
             for model in ("small", "large"):
                 base = float(next(values))
-                maker.cell("prompted", dataset=dataset, language=language, model=model, scores={"contains": {"1": base, "2": base}})
+                maker.cell(
+                    "prompted", dataset=dataset, language=language, model=model, scores={"contains": {"1": base, "2": base, "3": "?"}}
+                )
                 for tuned_on in ("en", "es"):
                     gain = float(next(values))
                     scores = {"1": base + gain, "2": base + gain}
@@ -80,11 +82,12 @@ def test_languages_models_datasets_and_what_was_tuned_on_are_rows_of_their_own(m
     found = {(r["dataset"], r["language"], r["model"], r["of_train_languages"], r["against_train_languages"]): r["estimate"] for r in rows}
     assert found == expected
     assert len(rows) == len(expected)
+    assert {(r["n"], r["n_lost"], r["n_unscored"]) for r in rows} == {(2, 1, 1)}
 
 
 def test_a_contrast_for_one_judge_leaves_the_others_out(maker: StoreMaker, ask: Ask) -> None:
     for method, score in (("tuned", 1.0), ("prompted", 0.0)):
-        maker.cell(method, scores={"contains": {"1": score}, "loop": {"1": 1.0}, "aspects=rubric": {"depth": {"1": 3.0}}})
+        maker.cell(method, scores={"contains": {"1": score, "2": "?"}, "loop": {"1": 1.0}, "aspects=rubric": {"depth": {"1": 3.0}}})
     maker.study(contrasts=(GAIN, ContrastPlan(name="depth", of="tuned", against="prompted", judge="aspects")))
     rows = ask("from contrast_by_language_and_size")
     assert {(row["contrast"], row["measure"]): row["estimate"] for row in rows} == {
@@ -93,6 +96,7 @@ def test_a_contrast_for_one_judge_leaves_the_others_out(maker: StoreMaker, ask: 
         ("gain", "aspects.depth"): 0.0,
         ("depth", "aspects.depth"): 0.0,
     }
+    assert {row["measure"]: row["n_unscored"] for row in rows} == {"contains": 2, "loop": 0, "aspects.depth": 0}
 
 
 def test_two_models_of_one_name_with_two_sizes_still_make_one_row(maker: StoreMaker, ask: Ask) -> None:

@@ -111,7 +111,10 @@ def test_lengths_are_of_the_answers_that_exist(maker: StoreMaker, ask: Ask) -> N
 def test_the_browser_holds_question_answer_and_every_verdict(maker: StoreMaker, ask: Ask) -> None:
     asked = maker.data([Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), category="sums")])
     cell = maker.cell(
-        texts={"1": "4"}, examples=asked, seed=3, scores={"contains": {"1": 1.0}, "aspects=rubric": {"depth": {"1": "unreadable"}}}
+        texts={"1": "4"},
+        examples=asked,
+        seed=3,
+        scores={"contains": {"1": 1.0, "2": 0.0}, "aspects=rubric": {"depth": {"1": "unreadable"}}},
     )
     maker.cell("silent", texts={"1": None}, examples=asked)
     maker.study()

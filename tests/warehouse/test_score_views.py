@@ -53,15 +53,15 @@ def test_a_judge_of_one_aspect_is_named_as_itself_and_others_by_aspect(maker: St
 
 
 def test_seeds_are_averaged_within_an_item_before_items_are(maker: StoreMaker, ask: Ask) -> None:
-    maker.cell(seed=0, scores={"contains": {"1": 1.0, "2": 0.0}})
+    maker.cell(seed=0, scores={"contains": {"1": 1.0, "2": 0.0, "3": 2 / 3}})
     maker.cell(seed=1, scores={"contains": {"1": 1.0, "2": "unreadable"}})
     maker.cell(seed=2, scores={"contains": {"1": 0.5, "2": 1.0}})
     maker.study()
     (row,) = ask("from score_by_method_language")
-    # item 1: 5/6 of three seeds; item 2: 1/2 of two seeds
-    assert row["mean_score"] == pytest.approx((5 / 6 + 1 / 2) / 2)
-    assert row["standard_error"] == pytest.approx((5 / 6 - 1 / 2) / 2)
-    assert (row["n"], row["n_unscored"], row["n_seeds"]) == (2, 1, 3)
+    # item 1: 5/6 of three seeds; item 2: 1/2 of two seeds; item 3: 2/3 of one seed
+    assert row["mean_score"] == pytest.approx(2 / 3)
+    assert row["standard_error"] == pytest.approx(1 / 6 / math.sqrt(3))
+    assert (row["n"], row["n_unscored"], row["n_seeds"]) == (3, 1, 3)
 
 
 def test_what_a_model_was_tuned_on_keeps_rows_apart(maker: StoreMaker, ask: Ask) -> None:
@@ -76,8 +76,9 @@ def test_a_models_size_is_the_stated_one_or_else_the_least_that_was_counted(make
     maker.cell("icl", scores={"contains": {"1": 1.0}}, model="counted", num_parameters=None, facts={"n_parameters": 100})
     maker.cell("sft", scores={"contains": {"1": 1.0}}, model="counted", num_parameters=None, facts={"n_parameters": 107})
     maker.cell("icl", scores={"contains": {"1": 1.0}}, model="stated", num_parameters=50, facts={"n_parameters": 51})
-    maker.cell("icl", scores={"contains": {"1": 1.0}}, model="unknown", num_parameters=None)
+    maker.cell("icl", scores={"contains": {"1": 1.0, "2": 0.0}}, model="unknown", num_parameters=None)
     maker.study()
+    assert ask("select standard_error from score_by_model_size where model = 'unknown'") == [{"standard_error": pytest.approx(0.5)}]
     for view in ("score_by_cell", "score_by_method_language", "score_by_model_size", "length_by_method_language"):
         rows = ask(f"select distinct model, num_parameters from {view}")
         assert {row["model"]: row["num_parameters"] for row in rows} == {"counted": 100, "stated": 50, "unknown": None}, view
@@ -104,7 +105,7 @@ def test_the_error_over_languages_is_statsmodels_cluster_robust_one(maker: Store
     items = {str(i): chance.gauss(0, 1) for i in range(23)}
     scores: dict[str, dict[str, float | str]] = {}
     for language in ("en", "es", "fr"):
-        scores[language] = {i: chance.gauss(level, 0.7) for i, level in items.items() if chance.random() > 0.2}
+        scores[language] = {i: chance.gauss(level, 0.7) for i, level in items.items() if chance.random() > 0.5}
         scores[language] |= {i: "unreadable" for i in items if i not in scores[language]}
         maker.cell(scores={"contains": scores[language]}, language=language)
     maker.study()
@@ -119,7 +120,7 @@ def test_the_error_over_languages_is_statsmodels_cluster_robust_one(maker: Store
     )
     low, high = expected.conf_int()[0]
     assert row["n"] == len(values)
-    assert row["n_items"] == len(set(groups))
+    assert row["n_items"] == len(set(groups)) < len(items)
     assert row["n_unscored"] == 3 * 23 - len(values)
     assert row["mean_score"] == pytest.approx(expected.params[0])
     assert row["standard_error"] == pytest.approx(expected.bse[0])

@@ -51,7 +51,8 @@ attempts as (
         count(*) filter (where status = 'failed') as n_failed,
         sum(seconds) as attempt_seconds,
         arg_max(experiment, (started_at, run_id)) filter (where status = 'done') as made_by,
-        arg_max(error, (started_at, run_id)) filter (where status <> 'done') as last_error
+        -- Of the attempts that have one.
+        arg_max(error, (started_at, run_id)) as last_error
     from runs
     group by all
 )

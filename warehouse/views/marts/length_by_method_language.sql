@@ -9,7 +9,7 @@ select
     train_languages,
     avg(n_characters) as mean_characters,
     median(n_characters) as median_characters,
-    avg(n_new_tokens) filter (where text is not null) as mean_new_tokens,
+    avg(n_new_tokens) as mean_new_tokens,
     count(text) as n,
     count(*) - count(text) as n_missing
 from completions
