@@ -1,4 +1,7 @@
-"""A real HTTP server on this machine that answers, or misbehaves, as a test says. It keeps what it was asked and how much of it at once."""
+"""A real HTTP server on this machine that answers, or misbehaves, as a test says, and the `openai` engine in front of it.
+
+The server keeps what it was asked, and how much of it at once.
+"""
 
 import json
 import threading
@@ -7,7 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from dsl.models import Decoding
+from dsl.records import Prompt
+from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.openai import Engine, Settings
 
 
 @dataclass(frozen=True)
@@ -124,3 +133,16 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def engine(server: Running | str, **settings: Any) -> Engine:
+    url = server if isinstance(server, str) else server.url
+    return Engine(Settings.model_validate({"name": "tiny", "base_url": url, "max_retries": 2, **settings}), None, Path("unused"))
+
+
+def requests(*texts: str) -> list[EngineRequest]:
+    return [EngineRequest(key=text, prompt=Prompt(text=text)) for text in texts]
+
+
+def answers(to: Engine, asked: list[EngineRequest], **decoding: Any) -> dict[str, EngineAnswer]:
+    return {answer.key: answer for answer in to.generate(asked, Decoding.model_validate(decoding))}
