@@ -90,11 +90,13 @@ def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {outcome.step_id}.")
     load, name = _ROWS[step_id.partition("-")[0]]
     rows = folder / name
+    if not rows.exists():  # DuckDB would take the path for a pattern
+        raise WarehouseError(f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again.")
     with told(rows), transaction(connection):
         run_file(connection, HERE / "loads" / "forget.sql", step_id=step_id)
         made = {"outcome": outcome.model_dump_json(), "outcome_sha256": _sha256(found)}
         run_file(connection, HERE / "loads" / "step.sql", settings=settings, **made)
-        run_file(connection, HERE / "loads" / load, step_id=step_id, path=_as_pattern(rows), longest=_longest(rows))
+        run_file(connection, HERE / "loads" / load, step_id=step_id, path=str(rows.absolute()), longest=_longest(rows))
 
 
 def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
@@ -141,13 +143,8 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _as_pattern(path: Path) -> str:
-    """A path in which DuckDB, which reads paths as glob patterns, finds no wildcard."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))
-
-
 def _longest(rows: Path) -> int:
-    return min(max(rows.stat().st_size if rows.exists() else 0, 2**20), _LONGEST_ROW)
+    return min(max(rows.stat().st_size, 2**20), _LONGEST_ROW)
 
 
 def _log(database: Path) -> Path:

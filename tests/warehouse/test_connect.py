@@ -125,6 +125,7 @@ os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
     assert path.with_name(path.name + ".wal").exists()
+    path.write_text("no longer a database")  # or opening it would settle the log
     rebuild(maker.folder)
     with connect(path, read_only=True) as connection:
         assert connection.execute("select text from completions").fetchall() == [("a",)]

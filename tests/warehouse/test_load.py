@@ -85,11 +85,12 @@ def test_what_a_step_was_is_replaced_when_it_was_made_again(maker: StoreMaker) -
     cell = maker.cell(texts={"1": "old", "2": "old"})
     load_store(maker.folder, [cell.generate], maker.study())
     folder = maker.folder / "steps" / cell.generate
-    (folder / "completions.jsonl").write_text(completion("1", "new", prompt="a new prompt").model_dump_json() + "\n")
-    (folder / "outcome.json").write_text(json.dumps({"step_id": cell.generate, "seconds": 9.0, "n_rows": 1}))
+    rows = [completion(item, "new", prompt="a new prompt") for item in ("1", "3")]
+    (folder / "completions.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    (folder / "outcome.json").write_text(json.dumps({"step_id": cell.generate, "seconds": 9.0, "n_rows": 2}))
     load_store(maker.folder, [cell.generate])
     with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select item, text from step_completions").fetchall() == [("1", "new")]
+        assert connection.execute("select item, text from step_completions").fetchall() == [("1", "new"), ("3", "new")]
         assert connection.execute("select text from prompts").fetchall() == [("a new prompt",)]
         assert connection.execute("select seconds from steps").fetchall() == [(9.0,)]
 
@@ -205,7 +206,7 @@ def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker) -> Non
     rebuild(maker.folder)
     before = tables(maker.folder)
     (maker.folder / "steps" / cell.generate / "completions.jsonl").unlink()
-    with pytest.raises(WarehouseError, match=r"completions\.jsonl"):
+    with pytest.raises(WarehouseError, match=r"completions\.jsonl: is missing"):
         rebuild(maker.folder)
     assert tables(maker.folder) == before
 

@@ -33,7 +33,10 @@ def ask(path: Path, sql: str, format: Format) -> bytes:
 
 def test_json_and_parquet_hold_the_values_as_they_are(path: Path) -> None:
     sql = "select item, text, n_new_tokens, null as nothing, [1, 2] as list, {a: 1.5} as pair from completions order by item"
-    expected = [{"item": i, "text": t, "n_new_tokens": 5, "nothing": None, "list": [1, 2], "pair": {"a": 1.5}} for i, t in TEXTS.items()]
+    expected = [
+        {"item": i, "text": t, "n_new_tokens": None if t is None else 5, "nothing": None, "list": [1, 2], "pair": {"a": 1.5}}
+        for i, t in TEXTS.items()
+    ]
     assert json.loads(ask(path, sql, "json")) == expected
     rows = parquet.read_table(io.BytesIO(ask(path, sql, "parquet"))).to_pylist()
     assert [row | {"pair": {"a": float(row["pair"]["a"])}} for row in rows] == expected
@@ -67,9 +70,9 @@ def test_a_table_cuts_long_text_and_says_so(path: Path) -> None:
 
 
 def test_columns_of_equal_names_are_numbered(path: Path) -> None:
-    sql = "select 1 as n, 2 as n, 3 as n_2"
-    assert json.loads(ask(path, sql, "json")) == [{"n": 1, "n_2": 2, "n_2_2": 3}]
-    assert parquet.read_table(io.BytesIO(ask(path, sql, "parquet"))).column_names == ["n", "n_2", "n_2_2"]
+    sql = "select 1 as n, 2 as n, 3 as n_2, 4 as n"
+    assert json.loads(ask(path, sql, "json")) == [{"n": 1, "n_2": 2, "n_2_2": 3, "n_3": 4}]
+    assert parquet.read_table(io.BytesIO(ask(path, sql, "parquet"))).column_names == ["n", "n_2", "n_2_2", "n_3"]
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "json", "parquet"])
