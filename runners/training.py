@@ -45,8 +45,15 @@ def lora(adapter: Adapter | None) -> LoraConfig | None:
 
 def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[str, Any]:
     """What `SFTConfig` and `DPOConfig` are both told. Rows arrive cut, so TRL is given no `max_length`."""
+    from transformers import TrainingArguments
+
+    settings = training.as_trl()
+    if (
+        "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+    ):  # its name from transformers 5.23 on, TRL's docs have the old one
+        settings["activation_checkpointing"] = settings.pop("gradient_checkpointing")
     return {
-        **training.as_trl(),
+        **settings,
         "max_length": None,
         "output_dir": str(out / CHECKPOINTS),
         "seed": seed,

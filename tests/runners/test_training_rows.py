@@ -1,0 +1,145 @@
+"""Which rows are trained on, and as which tokens."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl.errors import DataError
+from dsl.records import Example
+from runners import models
+from runners.models import Loaded
+from runners.prompting import Prompter, token_ids
+from runners.training_rows import Counts, Row, draw, tokenise
+from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
+
+LANGUAGES = ("en", "fr", "es")
+PARALLEL = {language: rows("instructions", language) for language in LANGUAGES}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return models.load_to_train(WEIGHTS, None, tmp_path_factory.mktemp("cache"))
+
+
+def drawn(folder: Path, n: int | None, seed: int = 0, **examples: list[Example]) -> list[tuple[str, str]]:
+    found, steps = inputs(folder, **examples)
+    return [(row.item, row.language) for row, _ in draw(steps, [chat_form()] * len(steps), ["response"], found, n, seed, Counts())]
+
+
+def test_without_a_number_all_rows_are_drawn(tmp_path: Path) -> None:
+    assert len(drawn(tmp_path, None, **PARALLEL)) == 72
+
+
+def test_fewer_rows_are_a_part_of_more_and_every_seed_draws_others(tmp_path: Path) -> None:
+    assert drawn(tmp_path, 30, **PARALLEL)[:12] == drawn(tmp_path, 12, **PARALLEL)
+    assert len({tuple(drawn(tmp_path, 12, seed=seed, **PARALLEL)) for seed in range(6)}) == 6
+
+
+def test_the_same_items_are_drawn_in_every_language(tmp_path: Path) -> None:
+    found = drawn(tmp_path, 12, **PARALLEL)
+    by_item = Counter(item for item, _ in found)
+    assert len(by_item) == 4
+    assert set(by_item.values()) == {3}
+
+
+def test_languages_whose_items_differ_are_balanced_too(tmp_path: Path) -> None:
+    french = [row.model_copy(update={"item": f"fr-{row.item}"}) for row in PARALLEL["fr"]]
+    assert Counter(language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=french)) == {"en": 10, "fr": 10}
+
+
+def test_a_language_that_runs_out_leaves_the_rest_to_the_others(tmp_path: Path) -> None:
+    assert Counter(language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=PARALLEL["fr"][:3])) == {"en": 17, "fr": 3}
+
+
+def test_rows_added_to_a_data_set_leave_the_order_of_the_others(tmp_path: Path) -> None:
+    before, after = drawn(tmp_path, None, en=PARALLEL["en"][:10]), drawn(tmp_path, None, en=PARALLEL["en"])
+    assert [row for row in after if row in before] == before
+
+
+def test_more_rows_than_there_are_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="asks for 100, and the training data has 72"):
+        drawn(tmp_path, 100, **PARALLEL)
+
+
+def test_rows_without_an_answer_are_passed_over_and_counted(tmp_path: Path) -> None:
+    examples = [*PARALLEL["en"][:4], PARALLEL["en"][4].model_copy(update={"response": " \n"})]
+    found, steps = inputs(tmp_path, en=[*examples, PARALLEL["en"][5].model_copy(update={"response": None})])
+    counts = Counts()
+    assert len(draw(steps, [chat_form()], ["response"], found, None, 0, counts)) == 4
+    assert counts.n_without_answer == 2
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def made(loaded: Loaded, folder: Path, examples: list[Example], form: Any = None, max_length: int = 1024) -> tuple[list[Row], Counts]:
+    found, _ = inputs(folder, data=examples)
+    counts = Counts()
+    pairs = [(example, form or chat_form()) for example in examples]
+    return list(tokenise(pairs, ["response"], loaded, found, 0, max_length, counts)), counts
+
+
+def example(response: str, instruction: str = "Where?") -> Example:
+    return Example(item="a", language="en", instruction=instruction, response=response)
+
+
+@pytest.mark.parametrize("form", [chat_form(), text_form("en", 0), text_form("en", 3)])
+def test_a_trained_prompt_is_token_for_token_the_one_generation_hands_the_model(loaded: Loaded, tmp_path: Path, form: Any) -> None:
+    examples = PARALLEL["en"]
+    found, counts = made(loaded, tmp_path, examples, form)
+    prompter = Prompter(form, inputs(tmp_path)[0])
+    assert [row.prompt_ids for row in found] == [token_ids(loaded.tokenizer, prompter.prompt(one)) for one in examples]
+    assert counts.n_rows == len(examples)
+
+
+def test_an_answer_ends_with_one_eos_and_holds_no_other_special_token(loaded: Loaded, tmp_path: Path) -> None:
+    tokenizer = loaded.tokenizer
+    for answer in ["It is red.", "Write <s>this</s>.", "</s>"]:
+        ((row,), _) = made(loaded, tmp_path, [example(answer)])
+        (ids,) = row.answers
+        assert ids[-1] == tokenizer.eos_token_id
+        assert set(ids[:-1]).isdisjoint(tokenizer.all_special_ids)
+        assert tokenizer.decode(ids[:-1]) == answer
+
+
+def test_prompt_and_answer_are_tokenised_together_where_their_border_allows_it(loaded: Loaded, tmp_path: Path) -> None:
+    ((row,), counts) = made(loaded, tmp_path, [example("It lives in Cuba.")])
+    text = loaded.tokenizer.decode(row.prompt_ids + row.answers[0][:-1])
+    assert text.startswith("<s>### user\nWhere?\n\n### assistant\nIt lives in Cuba.")
+    assert loaded.tokenizer.encode(text.removeprefix("<s>")) == row.prompt_ids + row.answers[0][:-1]
+    assert counts.n_border_merges == 0
+
+
+def test_a_border_where_tokens_merge_is_counted_and_the_prompt_kept(loaded: Loaded, tmp_path: Path) -> None:
+    """This template ends in a space, which belongs to the next word's token in a byte-level BPE."""
+    import copy
+
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }} {% endfor %}"
+    spaced = replace(loaded, tokenizer=tokenizer)
+    prompt = Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("The"))
+    found, counts = made(spaced, tmp_path, [example("lives"), example("\nlives")])
+    assert counts.n_border_merges == 2
+    assert [row.prompt_ids for row in found] == [token_ids(tokenizer, prompt)] * 2
+
+
+def test_rows_that_are_too_long_are_cut_at_their_end_and_counted(loaded: Loaded, tmp_path: Path) -> None:
+    ((whole,), _) = made(loaded, tmp_path, [example("It lives in Cuba.")])
+    length = len(whole.prompt_ids) + len(whole.answers[0])
+    (_, exact) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length)
+    ((cut,), counts) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length - 1)
+    assert exact.n_truncated == 0
+    assert cut == Row(whole.prompt_ids, [whole.answers[0][:-1]])
+    assert (counts.n_rows, counts.n_truncated, counts.n_dropped, counts.n_tokens) == (1, 1, 0, length - 1)
+
+
+def test_a_row_whose_prompt_leaves_no_room_is_dropped_and_counted(loaded: Loaded, tmp_path: Path) -> None:
+    long = example("It lives in Cuba.", instruction="Where? " * 40)
+    found, counts = made(loaded, tmp_path, [long, example("It lives in Cuba.")], max_length=60)
+    assert len(found) == 1
+    assert (counts.n_rows, counts.n_truncated, counts.n_dropped) == (1, 1, 1)
+    with pytest.raises(DataError, match=r"no row to train on: of 1, 1 have prompts of 60 tokens"):
+        made(loaded, tmp_path, [long], max_length=60)
