@@ -199,15 +199,14 @@ def _begin(
     token_ids, mask, position_ids = pad_left(own, padding_id(tokenizer, eos_ids), n_shared, model.device)
     seen = None
     if sampling.repetition_penalty != 1:
-        seen = torch.zeros(len(requests), model.get_output_embeddings().weight.shape[0], dtype=torch.bool, device=model.device)
+        seen = torch.zeros(len(requests), model.config.get_text_config(decoder=True).vocab_size, dtype=torch.bool, device=model.device)
         for row, request in zip(seen, requests, strict=True):
             row[list(request.token_ids)] = True
     rows = [
         _Row(request, torch.Generator().manual_seed(request.seed) if sampling.temperature > 0 else None, prefix_seconds)
         for request in requests
     ]
-    # Behind a shared prefix the cache keeps every own token: the mask, not the cache, then applies a sliding window.
-    cache = DynamicCache(config=None if prefix else model.config)
+    cache = DynamicCache(config=model.config)
     return _Batch(rows, len(rows), prefix, eos_ids, cache, token_ids, mask, position_ids, seen)
 
 

@@ -243,7 +243,7 @@ def _probe(model: PreTrainedModel, shared: list[int], rows: list[list[int]]) -> 
     from transformers import DynamicCache
 
     prefix = read_prefix(model, shared) if shared else None
-    cache = DynamicCache(config=None if shared else model.config)
+    cache = DynamicCache(config=model.config)
     ids, mask, positions = pad_left(rows, 0, len(shared), model.device)
     with sharing(model, prefix):
         next_logits(model, prefix, ids[:, :-1], mask[:, :-1], positions[:, :-1], cache)

@@ -153,6 +153,13 @@ def test_a_stop_string_across_tokens_ends_the_row_and_leaves_what_is_before_it(s
     assert row.n_new_tokens == len(row.token_ids) < len(SPOKEN)
 
 
+def test_a_long_stop_string_of_many_small_tokens_ends_the_row_at_once():
+    letters = "abcdefghijklmnopqrst"
+    model = speaking_model({BOS: 3, **{token: token + 1 for token in range(3, 3 + len(letters) - 1)}})
+    [row] = generate(model, tokenizer(letters), [Request("one", (BOS,), (letters[1:17],))], Sampling(50), 1)
+    assert (row.text, row.raw_text, row.finish_reason) == ("a", letters[:17], "stop")
+
+
 def test_a_stop_string_in_the_last_allowed_token_is_a_stop():
     row = spoken(("# Query",), max_new_tokens=10)
     assert (row.finish_reason, row.n_new_tokens) == ("stop", 10)

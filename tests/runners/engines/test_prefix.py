@@ -15,7 +15,7 @@ def logits(architecture: str, prefix_ids: list[int], rows: list[list[int]]) -> t
     with torch.inference_mode():
         prefix = read_prefix(model, prefix_ids) if prefix_ids else None
         with sharing(model, prefix):
-            return next_logits(model, prefix, *pad_left(rows, 0, len(prefix_ids), "cpu"), DynamicCache())
+            return next_logits(model, prefix, *pad_left(rows, 0, len(prefix_ids), "cpu"), DynamicCache(config=model.config))
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2", "gemma3"])
