@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dsl.identity import Canonical
+from dsl.pins import Pins
 from dsl.records import Completion, Example, Prompt
 from dsl.steps import GenerateStep, TextPrompt
 from runners import registry
@@ -27,7 +28,8 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
     wanted: dict[str, tuple[Example, EngineRequest, str]] = {}
     canonical = Canonical()
-    same_for_all = canonical.text((step.model, step.tuned or "", step.decoding.model_copy(update={"max_new_tokens": 1})))
+    tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
+    same_for_all = canonical.text((step.model, tuned, step.decoding.model_copy(update={"max_new_tokens": 1})))
     for example in examples:
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
@@ -44,6 +46,12 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
             writer.write(_completion(step, example, request, row_key, answer))
             inputs.report(done, len(wanted))
     return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
+
+
+def _weights_of(tuned: Path) -> str:
+    """What training made, by content: trained again, on a GPU say, a step with the same id need not give the same weights."""
+    pins = Pins()
+    return " ".join(f"{file.relative_to(tuned)} {pins.file(file)}" for file in sorted(tuned.rglob("*.safetensors")))
 
 
 def _row_seed(step: GenerateStep, example: Example) -> int | None:
