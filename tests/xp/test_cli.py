@@ -40,7 +40,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("typed")
     for language in ("en", "fr"):
         rows = [
-            {"item": f"q{n}", "instruction": f"What about {n}, <b>bold</b> \x1b[31mred\x1b[0m in {language}?", "answers": [str(n)]} for n in range(4)
+            {"item": f"q{n}", "instruction": f"What about {n}, <b>bold</b> \x1b[31mred\x1b[0m in {language}?", "answers": [str(n)]}
+            for n in range(4)
         ]
         (folder / f"asked_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     (folder / "study.yaml").write_text(SPEC, "utf-8")
@@ -102,7 +103,13 @@ def test_what_is_wrong_is_told_in_a_line_with_its_exit_code(applied: Path, argum
 
 def test_query_shows_every_method_in_every_language(applied: Path) -> None:
     sql = "select method, language, count(*) as n from completions group by all order by all"
-    assert xp("query", sql, "--format", "csv", cwd=applied).stdout.splitlines() == ["method,language,n", "three,en,4", "three,fr,4", "zero,en,4", "zero,fr,4"]
+    assert xp("query", sql, "--format", "csv", cwd=applied).stdout.splitlines() == [
+        "method,language,n",
+        "three,en,4",
+        "three,fr,4",
+        "zero,en,4",
+        "zero,fr,4",
+    ]
     assert json.loads(xp("query", sql, "--format", "json", cwd=applied).stdout)[0] == {"method": "three", "language": "en", "n": 4}
 
 
