@@ -170,7 +170,8 @@ def _layers(tuned: Path) -> Iterator[Path]:
 def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload()
+    merged = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload()
+    return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
 
 
 def _check_license(weights: Weights, folder: Path) -> None:

@@ -1,0 +1,243 @@
+"""Fine-tuning for real, on the tests' own model."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl.errors import StepFailed
+from dsl.models import Adapter, Training
+from dsl.records import Example, TrainingFacts, TrainMetric
+from dsl.steps import SftStep
+from runners import models
+from runners.kinds import sft
+from runners.models import Loaded
+from runners.prompting import Prompter, token_ids
+from runners.work import Inputs, Made, read_rows
+from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
+
+# PEFT reads a property that transformers renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+LORA = Adapter(r=8, lora_alpha=16)
+LANGUAGES = ("en", "fr", "es")
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the project catches it."""
+
+
+def study(folder: Path, **changes: Any) -> tuple[SftStep, Inputs]:
+    """A step over the three languages' instructions; `training` changes some of its settings."""
+    found, steps = inputs(folder / "data", **{language: rows("instructions", language) for language in LANGUAGES})
+    settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 5e-3, **changes.pop("training", {})}
+    step = SftStep(
+        **{
+            "weights": WEIGHTS,
+            "train": tuple(steps),
+            "prompts": (chat_form(),) * 3,
+            "adapter": LORA,
+            "training": Training(**settings),
+            "seed": 0,
+            **changes,
+        }
+    )
+    return step, found
+
+
+def run(step: SftStep, found: Inputs, out: Path) -> Made:
+    out.mkdir(exist_ok=True)
+    return sft.run(step, found, out)
+
+
+def metric(out: Path, name: str) -> list[tuple[int, float]]:
+    return [(row.global_step, row.value) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == name]
+
+
+def killed_at(step: int) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if done == step:
+            raise Killed
+
+    return report
+
+
+def greedy(loaded: Loaded, ids: list[int], max_new_tokens: int = 20) -> list[int]:
+    import torch
+
+    given = torch.tensor([ids])
+    out = loaded.model.generate(
+        input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=loaded.pad_id
+    )
+    return out[0, len(ids) :].tolist()
+
+
+def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Path) -> None:
+    """The first logged loss against one made by hand, one row at a time, so that neither padding nor prompts can enter it."""
+    import torch
+
+    step, found = study(tmp_path, rows=3, training={"max_steps": 1, "per_device_train_batch_size": 3})
+    found = Inputs({step.train[0]: found[step.train[0]]}, found.cache)
+    step = step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]})
+    (tmp_path / "data" / "en" / "examples.jsonl").write_text(
+        "".join(
+            Example(item=str(n), language="en", instruction=asked, response=answer).model_dump_json() + "\n"
+            for n, (asked, answer) in enumerate(
+                [("Where?", "In Cuba."), ("What does the zorbo eat, then?", "It eats."), ("Who?", "Anna and Bruno and all")]
+            )
+        )
+    )
+    run(step, found, tmp_path / "out")
+
+    loaded = models.load(WEIGHTS, None, tmp_path / "cache")
+    total, n = 0.0, 0
+    for example in read_rows(tmp_path / "data" / "en" / "examples.jsonl", Example):
+        prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(example))
+        answer = [*loaded.tokenizer.encode(example.response, add_special_tokens=False), loaded.tokenizer.eos_token_id]
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+        total -= sum(logits[len(prompt) + at - 1, token].item() for at, token in enumerate(answer))
+        n += len(answer)
+    assert metric(tmp_path / "out", "loss") == [(1, pytest.approx(total / n, rel=1e-4))]
+
+
+@pytest.mark.slow
+def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None:
+    step, found = study(tmp_path, training={"max_steps": 60, "per_device_train_batch_size": 8})
+    run(step, found, tmp_path / "out")
+    prompter = Prompter(chat_form(), found)
+    asked = [row for language in LANGUAGES for row in rows("instructions", language)[:8]]
+
+    def stops(loaded: Loaded) -> tuple[float, float]:
+        """Shares of answers that end by themselves, and that are right."""
+        answers = [greedy(loaded, token_ids(loaded.tokenizer, prompter.prompt(example))) for example in asked]
+        ended = [bool(loaded.eos_ids.intersection(ids)) for ids in answers]
+        right = [
+            loaded.tokenizer.decode(ids, skip_special_tokens=True) == example.response for ids, example in zip(answers, asked, strict=True)
+        ]
+        return sum(ended) / len(ended), sum(right) / len(right)
+
+    assert stops(models.load(WEIGHTS, None, tmp_path / "cache")) == (0.0, 0.0)
+    ended, right = stops(models.load(WEIGHTS, tmp_path / "out", tmp_path / "cache"))
+    assert ended > 0.9
+    assert right > 0.5
+
+
+@pytest.mark.parametrize(("adapter", "left"), [(LORA, "adapter"), (None, "model")])
+def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(tmp_path: Path, adapter: Adapter | None, left: str) -> None:
+    step, found = study(tmp_path, adapter=adapter, training={"save_steps": 2})
+    made = run(step, found, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {left, "metrics.jsonl", "facts.json"}
+    assert list((tmp_path / "out" / left).glob("*.safetensors"))
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
+    before, after = (models.load(WEIGHTS, tuned, tmp_path / "cache").model for tuned in (None, tmp_path / "out"))
+    assert any((one != other).any() for one, other in zip(before.parameters(), after.parameters(), strict=True))
+    facts = TrainingFacts.model_validate_json((tmp_path / "out" / "facts.json").read_text())
+    assert facts.model_dump() == {name: made.facts[name] for name in TrainingFacts.model_fields}
+    assert (facts.n_trainable_parameters == facts.n_parameters) is (adapter is None)
+
+
+def test_metrics_are_one_row_a_step_and_name(tmp_path: Path) -> None:
+    step, found = study(tmp_path)
+    reports: list[tuple[int, int]] = []
+    made = run(step, replace(found, report=lambda done, total: reports.append((done, total))), tmp_path / "out")
+    for name in ("loss", "learning_rate", "grad_norm", "num_tokens", "seconds"):
+        assert [at for at, _ in metric(tmp_path / "out", name)] == [1, 2, 3, 4]
+    assert [value for _, value in metric(tmp_path / "out", "num_tokens")] == sorted(
+        value for _, value in metric(tmp_path / "out", "num_tokens")
+    )
+    assert reports == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert made.n_rows == 72
+    assert made.facts["global_step"] == 4
+
+
+def test_cut_rows_are_counted(tmp_path: Path) -> None:
+    step, found = study(tmp_path, training={"max_steps": 1, "max_length": 22})
+    made = run(step, found, tmp_path / "out")
+    assert 0 < made.facts["n_truncated"] < 72  # type: ignore[operator]
+    assert made.n_rows == 72 - made.facts["n_dropped"]  # type: ignore[operator]
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path: Path) -> None:
+    losses = []
+    for at, seed in enumerate([0, 0, 1]):
+        step, found = study(tmp_path, seed=seed, rows=24)
+        run(step, found, tmp_path / str(at))
+        losses.append(metric(tmp_path / str(at), "loss"))
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+@pytest.mark.parametrize(("killed", "resumed"), [(2, 0), (5, 3), (7, 6)])
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_as_if_nothing_had_happened(
+    tmp_path: Path, killed: int, resumed: int
+) -> None:
+    """Killed before the first checkpoint, after it, and at the very end; a half-written checkpoint lies about each time."""
+    step, found = study(tmp_path, training={"max_steps": 7, "save_steps": 3, "lr_scheduler_type": "cosine"})
+    run(step, found, tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        run(step, replace(found, report=killed_at(killed)), tmp_path / "killed")
+    half = tmp_path / "killed" / "trainer" / "checkpoint-4"
+    half.mkdir(parents=True)
+    (half / "trainer_state.json").write_text('{"global_step": 4')
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"global_step": 99, "na')
+
+    made = run(step, found, tmp_path / "killed")
+    assert made.facts["resumed_from_step"] == resumed
+    for name in ("loss", "learning_rate", "grad_norm", "num_tokens", "epoch"):
+        assert metric(tmp_path / "killed", name) == metric(tmp_path / "undisturbed", name), name
+    seconds = [value for _, value in metric(tmp_path / "killed", "seconds")]
+    assert len(seconds) == 7
+    assert seconds == sorted(seconds)
+    one, other = (
+        models.load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict() for name in ("killed", "undisturbed")
+    )
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_loss_that_is_no_number_fails_the_step(tmp_path: Path) -> None:
+    step, found = study(tmp_path, adapter=None, training={"max_steps": 30, "learning_rate": 1e30, "max_grad_norm": 1e30})
+    with pytest.raises(StepFailed, match="the loss is nan at step"):
+        run(step, found, tmp_path / "out")
+    assert all(math.isfinite(value) for _, value in metric(tmp_path / "out", "loss"))
+
+
+def test_training_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    asked: list[object] = []  # what a library's own thread raises would be lost
+
+    def refuse(*what: object) -> None:
+        asked.append(what)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    step, found = study(tmp_path, training={"max_steps": 2, "save_steps": 1})
+    run(step, found, tmp_path / "out")
+    time.sleep(0.2)
+    assert asked == []
+
+
+def test_training_leaves_the_model_in_memory_as_it_was(tmp_path: Path) -> None:
+    """Full training changes weights in place; a later step of the same worker must not see them."""
+    step, found = study(tmp_path, adapter=None)
+    before = {name: weight.clone() for name, weight in models.load(WEIGHTS, None, found.cache).model.state_dict().items()}
+    run(step, found, tmp_path / "out")
+    after = models.load(WEIGHTS, None, found.cache).model.state_dict()
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_a_text_prompt_is_trained_on_too_and_in_bf16(tmp_path: Path) -> None:
+    prompts = tuple(text_form(language, num_fewshot=1) for language in LANGUAGES)
+    step, found = study(tmp_path, prompts=prompts, training={"bf16": True, "gradient_checkpointing": True, "max_steps": 3})
+    run(step, found, tmp_path / "out")
+    assert len(metric(tmp_path / "out", "loss")) == 3
+    shutil.rmtree(tmp_path / "data")
+    models.load(WEIGHTS, tmp_path / "out", tmp_path / "cache")
