@@ -1,7 +1,7 @@
 """Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is none."""
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -20,11 +20,12 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from dsl.plan import Cell, Diff
+from dsl.plan import Diff
 from dsl.values import StepId
 from dsl.words import one_line
 from runners import events
 from xp.apply import Watch
+from xp.labels import labels_of
 
 PLAIN_SECONDS = 10.0
 """At most one line of progress in so long a time where lines cannot be overwritten."""
@@ -47,29 +48,6 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
     )
     with Progress(*columns, console=console, transient=True, expand=True) as bars:
         yield _Bars(bars, labels, bars.add_task("steps", total=len(diff.todo))).show
-
-
-def labels_of(diff: Diff) -> dict[StepId, str]:
-    """What each step is for, in the study's own words: its first cell, and how many more cells it serves."""
-    uses: dict[StepId, list[str]] = {}
-    for cell in diff.plan.study.cells:
-        for step_id, words in _uses(cell):
-            uses.setdefault(step_id, []).append(words)
-    return {
-        step_id: words[0] + (f" and {len(words) - 1} more" if len(words) > 1 else "")
-        for step_id, words in ((step_id, list(dict.fromkeys(words))) for step_id, words in uses.items())
-    }
-
-
-def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:
-    seed = "" if cell.seed is None else f" seed {cell.seed}"
-    tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
-    asked = f"{cell.method} {cell.model}{tuned}{seed}: {cell.dataset} {cell.language}"
-    for step_id in cell.train:
-        yield step_id, f"{cell.method} {cell.model}{tuned}{seed}"
-    yield cell.generate, asked
-    for judge, step_id in cell.judges.items():
-        yield step_id, f"{judge} of {asked}"
 
 
 @dataclass

@@ -5,9 +5,8 @@ from collections import Counter
 from typing import Any
 
 from dsl.plan import Diff
-from dsl.steps import GenerateStep, JudgeStep, Step
-from dsl.values import StepId
 from xp.apply import Applied
+from xp.labels import labels_of
 from xp.studies import Status
 
 MOST_LINES = 60
@@ -35,7 +34,7 @@ def plan_as_text(diff: Diff) -> str:
     if not diff.todo:
         return "\n".join([*lines, "Nothing to run: every step has its result."])
     lines.append("To run:")
-    names = _names(diff)
+    names = labels_of(diff)
     lines += [f"  {s}  {names.get(s, '')}  ({diff.why(s)})" for s in diff.todo[:MOST_LINES]]
     if len(diff.todo) > MOST_LINES:
         lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
@@ -44,7 +43,7 @@ def plan_as_text(diff: Diff) -> str:
 
 def plan_as_json(diff: Diff) -> str:
     """The plan for a program: cells, every step with its settings, what is done and what is left and why."""
-    names = _names(diff)
+    names = labels_of(diff)
     steps: list[dict[str, Any]] = [
         {
             "step_id": step_id,
@@ -102,28 +101,6 @@ def status_as_json(status: Status) -> str:
         for one in status.studies
     ]
     return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, ensure_ascii=False, indent=1)
-
-
-def _names(diff: Diff) -> dict[StepId, str]:
-    """What each step is for, in words: from the first cell that wants it."""
-    names: dict[StepId, str] = {}
-    for cell in diff.plan.study.cells:
-        tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
-        seed = "" if cell.seed is None else f" seed {cell.seed}"
-        for step_id in cell.train:
-            names.setdefault(step_id, f"{cell.method} · {cell.model}{tuned}{seed}")
-        names.setdefault(cell.generate, f"{cell.method} · {cell.model} · {cell.language} · {cell.dataset}{tuned}{seed}")
-        for judge, step_id in cell.judges.items():
-            names.setdefault(step_id, f"{judge} of {cell.method} · {cell.model} · {cell.language} · {cell.dataset}{tuned}{seed}")
-    for step_id, step in diff.plan.steps.items():
-        names.setdefault(step_id, _plain_name(step))
-    return names
-
-
-def _plain_name(step: Step) -> str:
-    if isinstance(step, GenerateStep | JudgeStep):
-        return ""
-    return str(getattr(step, "language", ""))
 
 
 def _n(count: int, one: str, many: str | None = None) -> str:

@@ -9,7 +9,8 @@ from dsl.records import Outcome
 from runners.events import Ended, Event, Progress, Skipped, Started
 from tests.xp.small_study import diff_of, write_study
 from xp import progress
-from xp.progress import in_words, labels_of, shown
+from xp.labels import labels_of
+from xp.progress import in_words, shown
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def a_run(planned: Diff) -> list[Event]:
 
 
 def test_a_step_is_called_by_what_it_is_for(planned: Diff) -> None:
-    _, generate, judge = planned.todo
-    assert labels_of(planned) == {generate: "zero_shot echo: sums en", judge: "correct of zero_shot echo: sums en"}
+    data, generate, judge = planned.todo
+    assert labels_of(planned) == {data: "en.jsonl en", generate: "zero_shot echo: sums en", judge: "correct of zero_shot echo: sums en"}
 
 
 def test_without_a_terminal_there_is_a_line_for_each_start_and_end(planned: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +46,8 @@ def test_without_a_terminal_there_is_a_line_for_each_start_and_end(planned: Diff
             now += 5.0
             watch(event)
     assert out.getvalue().splitlines() == [
-        f"[0/3] {data}: begun",
-        f"[1/3] {data}: done, 20 rows in 0.2 s",
+        f"[0/3] {data} en.jsonl en: begun",
+        f"[1/3] {data} en.jsonl en: done, 20 rows in 0.2 s",
         f"[1/3] {generate} zero_shot echo: sums en: begun",
         f"[1/3] {generate} zero_shot echo: sums en: 9 of 20, 1.0 a second, 11.0 s left",
         f"[2/3] {generate} zero_shot echo: sums en: failed after 2:05: out of memory \\x1b[31m[bold]",
