@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import altair as alt
 import pytest
@@ -14,6 +15,7 @@ from warehouse.charts._intervals import Line, bars, dots
 from warehouse.charts.contrast_by_language_and_size import is_told_apart
 from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of, score_axis
 from warehouse.connect import view_files
+from warehouse.report.svg import SVG, picture
 
 ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
 NAMES = [module.name for module in pkgutil.iter_modules(charts.__path__) if not module.name.startswith("_") and module.name != "theme"]
@@ -44,6 +46,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "unscored_by_judge": [
         {"measure": "quality.depth", "language": "en", "method": "sft", "n": 4, "n_unscored": 2, "share_unscored": 1 / 3},
         {"measure": "loop", "language": "en", "method": "sft", "n": 6, "n_unscored": 0, "share_unscored": 0.0},
+    ],
+    "judge_against_checks": [
+        {"measure": "quality.depth", "checked_measure": "correct", "language": language, "auc": auc, "ci_low": low, "ci_high": high,
+         "n": 9, "n_right": 9 if language == "es" else 3, "n_wrong": 0 if language == "es" else 6}
+        for language, auc, low, high in (("en", 0.8, 0.6, 0.9), ("es", None, None, None), ("fr", 0.5, None, None))
+    ] + [
+        {"measure": "quality.depth", "checked_measure": "exact", "language": language, "auc": 0.3, "ci_low": 0.1, "ci_high": high, "n": 9}
+        for language, high in (("en", 0.6), ("fr", 0.4))
     ],
     "cost_by_step": [
         {"kind": "sft", "methods": ["sft"], "seconds": 60.0},
@@ -116,6 +126,26 @@ def test_only_what_is_told_apart_is_filled() -> None:
         ("en · tiny", False, "no pairs"),
     ]
     assert not is_told_apart({"ci_low": 1.0, "ci_high": 1.0, "n": 5})
+
+
+def test_a_judge_is_drawn_against_a_coins_toss_and_filled_where_told_from_it() -> None:
+    panels = chart_of("judge_against_checks")(ROWS["judge_against_checks"], ORDER)
+    assert [panel.title for panel in panels] == ["quality.depth against correct", "quality.depth against exact"]
+    assert [(value["label"], value["fill"] != "transparent", value["text"]) for value in values(panels[0])] == [
+        ("fr", False, "0.50 [no interval]"),
+        ("en", True, "0.80 [0.60, 0.90]"),
+        ("es", False, "all right"),
+    ]
+    assert [(value["label"], value["fill"] != "transparent") for value in values(panels[1])] == [("fr", True), ("en", False)]
+    for panel in panels:
+        assert [{"at": 0.5}] in [data["values"] for data in found_under(panel.spec, "data")]
+
+
+def test_lines_are_drawn_in_their_order_though_some_have_no_interval() -> None:
+    lines = [Line(name, 0.5, low, low and 0.7, "", COLOURS[0]) for name, low in (("a", None), ("b", 0.3), ("c", None), ("d", 0.4))]
+    svg = picture(Panel("order", dots(lines, "score", (0.0, 1.0))), "p", "order").svg
+    written = [element.text for element in ElementTree.fromstring(svg).iter(f"{{{SVG}}}text")]
+    assert [text for text in written if text in list("abcd")] == list("abcd")
 
 
 def test_what_was_not_scored_is_not_drawn_as_zero() -> None:

@@ -7,6 +7,7 @@ import pytest
 from warehouse.charts.theme import Order
 from warehouse.report.answer import best_methods, differences, leaders
 from warehouse.report.caveats import caveats
+from warehouse.report.judging import judging
 
 ORDER = Order(methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es"))
 
@@ -171,8 +172,8 @@ def test_caveats_tell_small_samples_many_intervals_model_judges_and_the_unscored
         {"measure": "contains", "n": 30, "n_unscored": 6, "most_common_reason": "no accepted\nanswer"},
         {"measure": "loop", "n": 36, "n_unscored": 0, "most_common_reason": None},
     ]
-    small, many, opinion, left_out = caveats(contrasts, [], unscored, {"quality": "SmolLM2-135M"})
-    assert opinion == "`quality` is the opinion of a model, SmolLM2-135M; how well it judges was not measured here."
+    small, many, opinion, left_out = caveats(contrasts, [], unscored, ["`quality` is an opinion."])
+    assert opinion == "`quality` is an opinion."
     assert small.startswith("Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median")
     assert many.startswith("3 intervals at 95% were looked at, uncorrected")
     assert "about 0.1 would" in many
@@ -181,9 +182,66 @@ def test_caveats_tell_small_samples_many_intervals_model_judges_and_the_unscored
 
 def test_intervals_without_width_do_not_make_small_samples_look_precise() -> None:
     rows = [contrast("urial", "sft", "en", 0.0, half) for half in (0.0, 0.0, 0.4)]
-    assert "reach ±0.40 in the median" in caveats(rows, [], [], {})[0]
-    assert caveats(rows[:1], [], [], {}) == ["Small samples: comparisons rest on 12 items."]
+    assert "reach ±0.40 in the median" in caveats(rows, [], [])[0]
+    assert caveats(rows[:1], [], []) == ["Small samples: comparisons rest on 12 items."]
 
 
 def test_large_samples_with_everything_scored_need_no_caveat() -> None:
-    assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800)], [], [], {}) == []
+    assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800)], [], []) == []
+
+
+def held(language: str, auc: float | None, interval: tuple[float, float] | None, right: int, wrong: int, **more: Any) -> dict[str, Any]:
+    low, high = interval or (None, None)
+    names = {"dataset": "facts", "language": language, "judge": "quality", "measure": "quality.depth", "checked_measure": "correct"}
+    return {**names, "auc": auc, "ci_low": low, "ci_high": high, "n_right": right, "n_wrong": wrong, "n": right + wrong, **more}
+
+
+def test_a_model_whose_answers_nobody_checked_is_said_to_be_unmeasured() -> None:
+    unmeasured = ["`quality` is the opinion of a model, SmolLM2-135M; how well it judges was not measured here."]
+    assert judging({"quality": "SmolLM2-135M"}, [], ORDER) == unmeasured
+    assert judging({"quality": "SmolLM2-135M"}, [held("en", None, None, 0, 0)], ORDER) == unmeasured
+    assert judging({"quality": "SmolLM2-135M"}, [held("en", 0.9, (0.8, 0.95), 9, 9, judge="another")], ORDER) == unmeasured
+
+
+def test_how_well_a_model_judges_is_told_by_language_with_its_numbers() -> None:
+    rows = [held("fr", 0.48, (0.2, 0.77), 2, 25), held("en", 0.55, (0.43, 0.66), 18, 30), held("es", None, None, 0, 27)]
+    assert judging({"quality": "SmolLM2-135M"}, rows, ORDER) == [
+        "`quality.depth` is the opinion of a model, SmolLM2-135M. On the answers that `correct` checked, it puts a right one above a wrong "
+        "one in 55% [43%, 66%] of pairs in en (n = 18 right, 30 wrong) and 48% [20%, 77%] in fr (n = 2 right, 25 wrong), which can't be "
+        "told from tossing a coin. How well it judges can't be measured in es (all 27 such answers are wrong)."
+    ]
+
+
+def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> None:
+    rows = [held("en", 0.8, (0.502, 0.93), 40, 40), held("fr", 0.3, (0.2, 0.42), 40, 40), held("es", 1.0, None, 1, 5)]
+    (said,) = judging({"quality": "a judge"}, rows, ORDER)
+    assert said.endswith(
+        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than tossing a coin; "
+        "30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than tossing a coin; "
+        "100% in es (n = 1 right, 5 wrong), too little for an interval."
+    )
+
+
+def test_a_model_that_can_be_measured_in_no_language_is_said_to_be_so() -> None:
+    rows = [held("en", None, None, 5, 0), held("fr", None, None, 0, 0)]
+    assert judging({"quality": "a judge"}, rows, ORDER) == [
+        "`quality.depth` is the opinion of a model, a judge. How well it judges can't be measured "
+        "in en (all 5 such answers are right) and in fr (no answer was scored by both)."
+    ]
+
+
+def test_of_many_aspects_the_range_and_the_count_are_told() -> None:
+    rows = [
+        held("en", 0.41, (0.2, 0.7), 9, 9),
+        held("en", 0.9, (0.8, 0.95), 9, 9, measure="quality.clarity"),
+        held("fr", 0.2, (0.1, 0.4), 9, 9),
+        held("fr", 0.6, (0.4, 0.8), 9, 9, measure="quality.clarity"),
+        held("es", None, None, 0, 9),
+    ]
+    assert judging({"quality": "a judge"}, rows, ORDER) == [
+        "`quality` is the opinion of a model, a judge. Where answers were checked by rule too, it puts a right one above a wrong one in 20% "
+        "to 90% of pairs. Of 4 such shares, by measure and language, 1 is better than tossing a coin, 1 is worse than tossing a coin and "
+        "2 are not told from tossing a coin."
+    ]
+    nothing = [held("en", None, None, 0, 9), held("en", None, None, 0, 9, measure="quality.clarity")]
+    assert "can't be measured here" in judging({"quality": "a judge"}, nothing, ORDER)[0]

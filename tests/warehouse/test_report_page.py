@@ -65,7 +65,7 @@ def visit(chromium: "playwright.Browser", report: Path) -> Iterator[Visit]:
 def test_every_figure_is_drawn(visit: Visit) -> None:
     figures = visit.page.locator("figure")
     assert figures.count() >= 12
-    for section in ("languages", "sizes", "contrasts", "errors", "training", "lengths", "unscored", "cost"):
+    for section in ("languages", "sizes", "contrasts", "errors", "training", "lengths", "unscored", "trust", "cost"):
         assert visit.page.locator(f"#{section} figure").count() >= 1, section
     visit.page.locator("details.more > summary").click()
     pictures = visit.page.locator("figure svg")
@@ -89,6 +89,15 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
     assert page.locator("#contrasts figure").first.locator(".panel-title").all_inner_texts() == ["urial − zero_shot", "dpo − sft"]
     assert page.locator("#sizes figure").first.locator(".panel-title").all_inner_texts() == list(METHODS)
     assert page.locator("#languages figure").first.locator(".panel-title").all_inner_texts() == ["en", "fr", "es"]
+
+
+def test_a_judge_that_is_a_model_is_held_against_what_was_checked(visit: Visit) -> None:
+    section = visit.page.locator("#trust")
+    assert section.locator(".panel-title").all_inner_texts() == ["quality.depth against contains", "quality.helpfulness against contains"]
+    section.locator(".source > summary").click()
+    judged = {step for step in section.locator(".steps code").all_inner_texts() if step.startswith("judge-")}
+    assert len(judged) == 2 * 3 * len(METHODS) * 2, "the opinion's and the check's, for each language, method and model"
+    assert "it puts a right one above a wrong one in" in visit.page.locator(".caveats").inner_text()
 
 
 def test_the_page_asks_for_nothing_and_complains_of_nothing(visit: Visit, report: Path) -> None:

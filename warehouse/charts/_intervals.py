@@ -28,13 +28,13 @@ class Line:
     """Lines of one group stand together under its name."""
 
 
-def dots(lines: Sequence[Line], axis: str, domain: tuple[float, float], zero: bool = False) -> dict[str, Any]:
-    """Points with intervals. `zero` draws the line of no difference."""
+def dots(lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None) -> dict[str, Any]:
+    """Points with intervals. `reference` is where the line of no difference is drawn."""
     import altair as alt
 
     base, x, parts = _base(lines, axis, domain)
-    if zero:
-        parts.insert(0, alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 3]).encode(x=alt.X("zero:Q")))
+    if reference is not None:
+        parts.insert(0, alt.Chart(alt.Data(values=[{"at": reference}])).mark_rule(strokeDash=[4, 3]).encode(x=alt.X("at:Q")))
     point = base.mark_point(size=70, opacity=1, strokeWidth=1.8).encode(
         x=x, shape=alt.Shape("shape:N", scale=None), stroke=alt.Stroke("colour:N", scale=None), fill=alt.Fill("fill:N", scale=None)
     )
@@ -83,7 +83,7 @@ def _rows_axis(lines: Sequence[Line]) -> Any:
 
     names = "[" + ",".join(_quoted(one_line(line.label)) for line in lines) + "]"
     axis = alt.Axis(labelExpr=f"{names}[datum.value]", domain=False, ticks=False, grid=False, labelPadding=8)
-    return alt.Y("row:O", title=None, axis=axis, sort=None)
+    return alt.Y("row:O", title=None, axis=axis, sort="ascending")  # by place: the rule's data alone would put lines without interval last
 
 
 def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                 [_line(row, order, decimals) for row in _in_order(rows, order) if row["contrast"] == name],
                 axis=f"← {against} better · {of} better →",
                 domain=domain,
-                zero=True,
+                reference=0.0,
             ),
         )
         for name, of, against in names

@@ -17,6 +17,7 @@ from dsl.errors import WarehouseError
 from warehouse.report import answer
 from warehouse.report.browser import as_script, pack
 from warehouse.report.caveats import caveats
+from warehouse.report.judging import judging
 from warehouse.report.reproduction import reproduction
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows, read_study
@@ -51,6 +52,7 @@ def render(study: StudyRows) -> str:
     scores = study.of_interest(study.views["score_by_method_language"])
     contrasts = study.of_interest(study.views["contrast_by_language_and_size"])
     best = answer.best_methods(scores, study.order)
+    checked = study.in_order(study.views["judge_against_checks"])
     packed = pack(study.completions, study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
@@ -61,7 +63,7 @@ def render(study: StudyRows) -> str:
         leaders=answer.leaders(best, len(study.order.methods)),
         best=_matrix(best),
         several_datasets=len({b.dataset for b in best}) > 1,
-        caveats=caveats(contrasts, scores, study.views["unscored_by_judge"], study.judge_models()),
+        caveats=caveats(contrasts, scores, study.views["unscored_by_judge"], judging(study.judge_models(), checked, study.order)),
         methods=_methods(study),
         sections=sections(study),
         data=as_script(packed),
@@ -98,7 +100,7 @@ def _methods(study: StudyRows) -> list[dict[str, Any]]:
 
 def _prose(text: str) -> Markup:
     """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything else."""
-    whole = re.sub(r"(?<=\d) (?=\[)|(?<=\d,) (?=[−\d])|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    whole = re.sub(r"(?<=[\d%]) (?=\[)|(?<=[\d%],) (?=[−\d])|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole))))
 
 

@@ -1,6 +1,6 @@
 """What a reader must know before believing an answer, made from the numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from statistics import median
 
 from dsl.words import one_line
@@ -11,16 +11,12 @@ FEW_ITEMS = 100
 """Below this many items the width of the intervals is spoken of."""
 
 
-def caveats(contrasts: Rows, scores: Rows, unscored: Rows, judge_models: Mapping[str, str]) -> list[str]:
+def caveats(contrasts: Rows, scores: Rows, unscored: Rows, opinions: Sequence[str] = ()) -> list[str]:
     """What a reader must know before believing the answer; the study's own notes come on top.
 
-    `judge_models` maps each judge that is a model to that model's name.
+    `opinions` says of each judge that is a model how well it judges.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
-    opinions = [
-        f"`{judge}` is the opinion of a model, {one_line(model)}; how well it judges was not measured here."
-        for judge, model in judge_models.items()
-    ]
     return [said for said in (_small(tested, scores), _many(tested), *opinions, _left_out(unscored)) if said]
 
 

@@ -22,6 +22,7 @@ VIEWS = (
     "training_curve",
     "length_by_method_language",
     "unscored_by_judge",
+    "judge_against_checks",
     "cost_by_step",
 )
 """The views that are drawn; each has a chart of the same name."""

@@ -1,0 +1,48 @@
+"""A judge that is a model, held against judges that decide by rule: a forest plot with a panel for each pair of measures."""
+
+from warehouse.charts._intervals import Line, dots
+from warehouse.charts.contrast_by_language_and_size import NOT_TOLD_APART, TOLD_APART
+from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
+
+CHANCE = 0.5
+
+
+def chart(rows: Rows, order: Order) -> list[Panel]:
+    """How often a model's opinion puts a right answer above a wrong one (a tie counts half), with its 95% interval (clustered by item).
+
+    The dashed line is a coin's toss. Filled: told from it, the interval excludes it. Hollow: not told from it.
+    """
+    ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
+    pairs = dict.fromkeys((row["measure"], row["checked_measure"]) for row in rows)
+    return [
+        Panel(
+            f"{measure} against {checked}",
+            dots(
+                [_line(row) for row in ranked if (row["measure"], row["checked_measure"]) == (measure, checked)],
+                axis="share of pairs with the right answer above",
+                domain=(0.0, 1.0),
+                reference=CHANCE,
+            ),
+        )
+        for measure, checked in pairs
+    ]
+
+
+def is_told_from_chance(row: Row) -> bool:
+    """Whether there is an interval and it excludes one half."""
+    return row["ci_low"] is not None and not row["ci_low"] <= CHANCE <= row["ci_high"]
+
+
+def written(row: Row) -> str:
+    """The share with its interval, or why there is none."""
+    if row["auc"] is None:
+        return "nothing checked" if not row["n"] else "all wrong" if row["n_wrong"] else "all right"
+    if row["ci_low"] is None:
+        return f"{number(row['auc'])} [no interval]"
+    return f"{number(row['auc'])} [{number(row['ci_low'])}, {number(row['ci_high'])}]"
+
+
+def _line(row: Row) -> Line:
+    told = is_told_from_chance(row)
+    colour = TOLD_APART if told else NOT_TOLD_APART
+    return Line(row["language"], row["auc"], row["ci_low"], row["ci_high"], written(row), colour, "diamond", is_filled=told)
