@@ -65,6 +65,9 @@ def test_pairs_in_the_right_order_are_counted_and_a_tie_counts_half(maker: Store
     assert row["auc"] == 3.5 / 4
     # placements of the right: 1 and 3/4; of the wrong: 1 and 3/4; each side's variance of the mean is 1/32 / 2
     assert row["standard_error"] == pytest.approx((1 / 32) ** 0.5)
+    # four items, but two on a side: t has one degree of freedom
+    half = 12.7062047 * (1 / 32) ** 0.5 / (0.875 * 0.125)
+    assert row["ci_low"] == pytest.approx(1 / (1 + np.exp(half) / 7))
     assert (row["n_right"], row["n_wrong"], row["n"], row["n_items"], row["n_unscored"]) == (2, 2, 4, 4, 0)
     assert (row["n_items_right"], row["n_items_wrong"]) == (2, 2)
     assert (row["mean_of_right"], row["mean_of_wrong"]) == (2.5, 1.5)
