@@ -217,6 +217,7 @@ def test_training_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytes
         asked.append(what)
         raise OSError("no network")
 
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as it is for whoever runs a study
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     step, found = study(tmp_path, training={"max_steps": 2, "save_steps": 1})
