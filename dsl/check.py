@@ -10,7 +10,7 @@ from typing import Literal
 from dsl.compile import languages_of, requests, rows_in, source_of
 from dsl.errors import DataError, Problem
 from dsl.methods import Dpo, Icl, Recorded, Sft
-from dsl.methods.base import MethodBase
+from dsl.methods.base import CellRequest, MethodBase
 from dsl.pins import RUNNERS, Pins
 from dsl.records import Example
 from dsl.rows import examples, read_file
@@ -44,12 +44,14 @@ class Checker:
         if not any(p.level == "error" for p in self.problems):  # data is read once the spec makes sense
             self._data()
             self._recorded()
-        if not any(p.level == "error" for p in self.problems) and next(requests(self.experiment), None) is None:
+        if not any(p.level == "error" for p in self.problems) and not self._requests():
             self._add((), "no cell is left: `only` and `exclude` take everything away, or no method fits a model")
         return tuple(self.problems)
 
     def _add(self, path: Path, message: str, level: Literal["error", "warning"] = "error", on: Literal["value", "key"] = "value") -> None:
-        self.problems.append(self._document.problem(path, message, on=on, level=level))
+        problem = self._document.problem(path, message, on=on, level=level)
+        if problem not in self.problems:  # languages that share a file share its faults
+            self.problems.append(problem)
 
     def _known(self, path: Path, name: str, allowed: tuple[str, ...], what: str) -> bool:
         if name in allowed:
@@ -70,6 +72,14 @@ class Checker:
                 self._known(("contrasts", name, side), getattr(contrast, side), tuple(e.methods), "method")
             if contrast.judge is not None:
                 self._known(("contrasts", name, "judge"), contrast.judge, tuple(e.judges), "judge")
+            asked = {method for _, method in self._requests()}
+            for side in ("of", "against"):
+                if getattr(contrast, side) in set(e.methods) - asked:
+                    self._add(
+                        ("contrasts", name, side),
+                        f"`{getattr(contrast, side)}` has no cell, so this contrast will be empty",
+                        level="warning",
+                    )
             if contrast.of == contrast.against:
                 self._add(("contrasts", name), f"`{contrast.of}` is compared with itself")
         coordinates = {"dataset": e.evaluate, "language": e.languages, "model": tuple(e.models), "method": tuple(e.methods)}
@@ -80,8 +90,26 @@ class Checker:
                     for name in (wanted,) if isinstance(wanted, str) else wanted or ():
                         self._known((which, i, coordinate), name, allowed, coordinate)
 
+    def _requests(self) -> tuple[tuple[CellRequest, Name], ...]:
+        """The study's cells; none while a data set or a policy is named that does not exist."""
+        e = self.experiment
+        policies = {"base", "instruct", *e.methods}
+        if any(name not in e.data for name in e.evaluate) or any(
+            isinstance(m, Dpo) and m.policy not in policies for m in e.methods.values()
+        ):
+            return ()
+        return tuple(requests(e))
+
     def _languages(self) -> None:
         for name, data in self.experiment.data.items():
+            rows = data.rows if isinstance(data.rows, dict) else {}
+            for language in rows:
+                if language not in self.experiment.languages:
+                    self._known(("data", name, "rows", language), language, self.experiment.languages, "language of the study")
+            for one in rows.values() if rows else (data.rows,):
+                if isinstance(one, Rows) and one.hub is not None and one.revision is None:
+                    why = f"{one.hub} has no `revision`: the hub may serve other rows tomorrow, so this study is not pinned"
+                    self._add(("data", name, "rows"), why, level="warning")
             for i, language in enumerate(data.languages or ()):
                 self._known(("data", name, "languages", i), language, self.experiment.languages, "language of the study")
 
@@ -138,6 +166,12 @@ class Checker:
                 trained = tuple(n for n, m in e.methods.items() if isinstance(m, Sft))
                 if self._known((*path, "policy"), method.policy, ("base", "instruct", *trained), "policy"):
                     below = e.methods[method.policy]
+                    if isinstance(below, Sft) and below.train_languages == "each" != method.train_languages:
+                        self._add(
+                            (*path, "train_languages"),
+                            f"`{method.policy}` tunes each language by itself, so there is no one model of it to start from. "
+                            f"Give both the same `train_languages`",
+                        )
                     if isinstance(below, Sft) and (below.prompt, below.num_fewshot) != (method.prompt, method.num_fewshot):
                         self._add(
                             path,
@@ -182,8 +216,20 @@ class Checker:
             by_language = {language: rows for language in self._wanted(name) if (rows := self._examples(name, language)) is not None}
             for language, rows in by_language.items():
                 self._rows(name, language, rows)
+            self._enough(name, {language: len(rows) for language, rows in by_language.items()})
             if name in e.evaluate and e.data[name].parallel:
                 self._pairs(name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()})
+
+    def _enough(self, dataset: Name, found: dict[Language, int]) -> None:
+        for name, method in self.experiment.methods.items():
+            if isinstance(method, Sft | Dpo) and method.rows is not None and dataset in (d for _, d, _ in method.uses()):
+                for language in self.experiment.languages:
+                    for tuned_on in method.variants(self.experiment.languages, language):
+                        there = sum(found.get(one, 0) for one in tuned_on)
+                        if found.keys() >= set(tuned_on) and there < method.rows:
+                            self._add(
+                                ("methods", name, "rows"), f"`{dataset}` has {there} rows in {', '.join(tuned_on)}, not {method.rows}"
+                            )
 
     def _examples(self, name: Name, language: Language) -> tuple[Example, ...] | None:
         data = self.experiment.data[name]

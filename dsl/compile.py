@@ -71,7 +71,7 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
         languages = languages_of(experiment, dataset)
         for model_name, model in experiment.models.items():
             for method_name, method in experiment.methods.items():
-                if method.lacks(model) is not None:
+                if method.lacks(model, experiment.methods) is not None:
                     continue
                 seeds: tuple[int | None, ...] = experiment.seeds if method.draws or _samples(experiment, method) else (None,)
                 for language in languages:
@@ -93,7 +93,7 @@ def notes(experiment: Experiment) -> Iterator[str]:
     yield from experiment.caveats
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():
-            if (why := method.lacks(model)) is not None:
+            if (why := method.lacks(model, experiment.methods)) is not None:
                 yield f"{method_name} is not tried on {model_name}: {why}."
     for dataset in experiment.evaluate:
         if missing := [language for language in experiment.languages if language not in languages_of(experiment, dataset)]:

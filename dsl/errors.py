@@ -2,6 +2,7 @@
 
     XpError
     ├── SpecError       a spec cannot be read or is not right; holds every problem found
+    ├── ArgumentError   what was asked for on the command line is not there
     ├── DataError       a data set does not hold what the spec says of it
     ├── StepFailed      a step ran and did not finish
     ├── StoreError      the store cannot be read or written
@@ -57,6 +58,10 @@ class SpecError(XpError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+class ArgumentError(XpError):
+    """What was asked for on the command line is not there."""
 
 
 class DataError(XpError):

@@ -53,6 +53,15 @@ def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) 
     return Loaded(experiment, origin, problems)
 
 
+def experiment_name(path: Path) -> str:
+    """The name of a spec's experiment, though the rest may be wrong or its data be gone. Raises SpecError."""
+    document = _read(path, ())
+    name = document.data.get("experiment")
+    if not isinstance(name, str):
+        raise SpecError([document.problem(("experiment",), "a study needs its name here, as text")])
+    return name
+
+
 def _read(path: Path, above: tuple[Path, ...]) -> Document:
     document = read_yaml(path)
     if "extends" not in document.data:

@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,7 @@ def read_file(source: FileSource) -> Iterator[Row]:
             yield from _parquet(content)
             return
         text = content.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
@@ -67,7 +68,12 @@ def examples(rows: Iterable[Row], columns: Columns, language: Language, limit: i
         if columns.language is not None and _text(row, columns.language, number, at) != language:
             continue
         made += 1
-        yield _example(row, columns, language, number, at)
+        example = _example(row, columns, language, number, at)
+        try:
+            example.model_dump_json()
+        except ValueError as error:  # half of a surrogate pair, as JSON's \\ud800 can write it
+            raise DataError(f"{at}: a character that is not text: {str(error).splitlines()[0]}") from error
+        yield example
 
 
 def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
@@ -162,7 +168,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _json(path: Path, text: str) -> Iterator[Row]:
     try:
         whole = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(whole, list):
         raise DataError(f"{path}: a JSON data file is a list of rows; this one holds {type(whole).__name__}")
@@ -174,7 +180,7 @@ def _jsonl(path: Path, text: str) -> Iterator[Row]:
         if line.strip():
             try:
                 yield json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: not JSON: {error}") from error
 
 
@@ -185,6 +191,8 @@ def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         names = next(rows, list[str]()) if header else None
+        if names is not None and (doubles := sorted({name for name in names if names.count(name) > 1})):
+            raise DataError(f"{path}:1: these column names occur more than once: {', '.join(doubles)}")
         for row in rows:
             if not row:
                 continue

@@ -1,8 +1,9 @@
 """Where rows come from and which column is what."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, field_validator
 
 from dsl.values import Name, Sha256, Value
 
@@ -38,6 +39,15 @@ class Part(Value):
 
     column: str | StrictInt
     pattern: str
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from error
+        return pattern
 
 
 class RowNumber(Value):

@@ -9,7 +9,7 @@ attempt has left lies in `out` still, what other steps have made is found throug
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +95,16 @@ def read_rows(path: Path, row: type[Row]) -> Iterator[Row]:
                 yield row.model_validate_json(line)
             except ValidationError as error:
                 raise ValueError(f"{path}:{number}: not a {row.__name__}: {error}") from error
+
+
+def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
+    """Write the rows aside, then move them, so that what an earlier attempt left is there until then."""
+    aside = path.with_suffix(".aside")
+    aside.unlink(missing_ok=True)
+    with RowWriter(aside) as writer:
+        for row in rows:
+            writer.write(row)
+    aside.replace(path)
 
 
 def write_json(path: Path, value: Value | Mapping[str, object]) -> None:

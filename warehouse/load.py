@@ -55,8 +55,10 @@ def rebuild(store: Path) -> None:
     """Make the warehouse again from everything in the store: aside at first, then in the old one's place.
 
     Raises:
-        WarehouseError: another process has the old one open, or a file of the store cannot be read. The old one stays as it is then.
+        WarehouseError: there is no store, another process has the old one open, or a file of the store cannot be read. The old one stays as it is then.
     """
+    if not (store / "steps").is_dir():
+        raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
     old, new = store / WAREHOUSE, store / f"{WAREHOUSE}.new"
     wait_until_free(old)
     for left_over in (new, _log(new)):

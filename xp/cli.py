@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dsl.errors import SpecError, WarehouseError, XpError
+from dsl.errors import ArgumentError, SpecError, WarehouseError, XpError
 
 app = typer.Typer(
     help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
@@ -53,7 +53,7 @@ def _told() -> Generator[None]:
         raise typer.Exit(2) from None
     except XpError as error:
         typer.echo(f"xp: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
     except KeyboardInterrupt:
         typer.echo("interrupted; `xp apply` goes on from here", err=True)
         raise typer.Exit(130) from None
@@ -69,12 +69,12 @@ def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to 
 
 
 @app.command()
-def validate(spec: SpecFile, overrides: Overrides = None) -> None:
+def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
     """Check a spec and report every problem in it."""
     from xp.studies import load_spec
 
     with _told():
-        loaded = load_spec(spec, overrides, DEFAULT_STORE)
+        loaded = load_spec(spec, overrides, store)
         for warning in loaded.warnings:
             typer.echo(str(warning), err=True)
         typer.echo(f"{spec} is right")

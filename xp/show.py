@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dsl.errors import XpError
+from dsl.errors import ArgumentError
 from dsl.words import suggest
 from warehouse.connect import connect
 from warehouse.query import fetch
@@ -18,13 +18,13 @@ def show(warehouse: Path, cell: str, item: str | None, limit: int) -> str:
         cell: a cell id (or its beginning), or words that must each be one of a cell's coordinates, as `urial/fr`; `experiment:` may lead.
 
     Raises:
-        XpError: no cell is named so.
+        ArgumentError: no cell is named so.
     """
     with connect(warehouse, read_only=True) as connection:
         cells = fetch(connection, "select * from cells order by experiment, dataset, language, model, method, train_languages, seed")
         named = [found for found in cells if _is_named(found, cell)]
         if not named:
-            raise XpError(f"no cell is named `{cell}`. {suggest(cell, _coordinates(cells))}")
+            raise ArgumentError(f"no cell is named `{cell}`. {suggest(cell, _coordinates(cells))}")
         if item is None:
             ids = [found["cell_id"] for found in named]
             rows = fetch(connection, "select * from completion_browser where list_contains($1, cell_id) limit $2", [ids, limit])
@@ -35,7 +35,7 @@ def show(warehouse: Path, cell: str, item: str | None, limit: int) -> str:
             rows = [row for key in keys for row in fetch(connection, sql, [*key, item])]
             total = len(rows)
             if not rows:
-                raise XpError(f"`{cell}` has no item `{item}`")
+                raise ArgumentError(f"`{cell}` has no item `{item}`")
     shown = [_as_text(row, with_prompt=item is None or at == 0) for at, row in enumerate(rows[: limit if item is None else None])]
     more = f"\n\n{len(rows)} of {total} answers; --limit shows more" if len(rows) < total else ""
     return "\n\n".join(shown) + more

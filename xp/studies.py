@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsl.compile import compile
-from dsl.errors import WarehouseError, XpError
-from dsl.load import Loaded, load
+from dsl.errors import ArgumentError, WarehouseError
+from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
 from dsl.records import Run
@@ -24,7 +24,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
 
     Raises:
         SpecError: the spec is not right.
-        XpError: a target names no step.
+        ArgumentError: a target names no step.
     """
     pins = _pins(store)
     loaded = load(spec, tuple(overrides or ()), pins)
@@ -33,7 +33,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
         pins.save()
     found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
     if targets and not found.wanted:
-        raise XpError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
+        raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
 
 
@@ -60,7 +60,7 @@ def experiment_of(study: str) -> str:
     """The experiment's name: as given, or as the spec file says. Raises SpecError."""
     if not study.endswith((".yaml", ".yml")):
         return study
-    return load(Path(study)).experiment.experiment
+    return experiment_name(Path(study))
 
 
 @dataclass(frozen=True)

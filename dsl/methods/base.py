@@ -1,11 +1,12 @@
 """What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and weights; it returns the answers' step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from dsl.models import Decoding
+from dsl.models import Decoding, Weights
 from dsl.settings import EngineSettings
 from dsl.sources import Columns
 from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
@@ -92,7 +93,7 @@ class MethodBase(Value):
         """Whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
 
-    def lacks(self, model: Model) -> str | None:
+    def lacks(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
         """Why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
 
@@ -102,6 +103,14 @@ class MethodBase(Value):
 
     def make(self, request: CellRequest, build: Builder) -> Made:
         raise NotImplementedError  # every method of the union has its own
+
+
+def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
+    """Why a model's weights cannot be trained here, or None."""
+    weights = getattr(model, which)
+    if weights is None:
+        return f"it has no `{which}`"
+    return None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
 
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]

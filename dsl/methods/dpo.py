@@ -1,10 +1,11 @@
 """Direct Preference Optimisation (arXiv 2305.18290), over base weights, over an sft method's result, or over the instruct version."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants
+from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
 from dsl.steps import DpoStep, GenerateStep, LossType
@@ -40,26 +41,21 @@ class Dpo(MethodBase):
     def draws(self) -> bool:
         return True
 
-    @property
-    def _on(self) -> Literal["base", "instruct"]:
-        return "instruct" if self.policy == "instruct" else "base"
-
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         return train_variants(self.train_languages, languages, asked)
 
-    def lacks(self, model: Model) -> str | None:
-        weights = getattr(model, self._on)
-        if weights is None:
-            return f"it has no `{self._on}`"
-        return None if isinstance(weights, Weights) else f"its `{self._on}` is not loaded here, so it cannot be trained"
+    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+        if self.policy == "base" or self.policy == "instruct":
+            return untrainable(model, self.policy)
+        return methods[self.policy].lacks(model, methods)
 
     def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("pairs", self.pairs, ("instruction", "chosen", "rejected")),)
 
     def make(self, request: CellRequest, build: Builder) -> Made:
-        if self.policy in ("base", "instruct"):
+        if self.policy == "base" or self.policy == "instruct":
             before: tuple[StepId, ...] = ()
-            weights = build.weights(request.model, self._on)
+            weights = build.weights(request.model, self.policy)
         else:
             below = build.trained(request, self.policy)
             before, weights = below.train, below.generate.model

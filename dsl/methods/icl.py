@@ -1,5 +1,6 @@
 """In-context learning: an untrained model is shown worked examples in its prompt (URIAL, arXiv 2312.01552)."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,7 +18,7 @@ class Icl(MethodBase):
     """`method: icl`."""
 
     method: Literal["icl"] = "icl"
-    on: Literal["base", "instruct"] = "base"
+    weights: Literal["base", "instruct"] = "base"
     """Which of the model's weights are prompted."""
     prompt: Shipped | PromptFile = "urial"
     num_fewshot: int = Field(default=3, ge=0)
@@ -43,8 +44,8 @@ class Icl(MethodBase):
     def draws(self) -> bool:
         return self.demonstrations is not None and self.demonstrations.select == "random"
 
-    def lacks(self, model: Model) -> str | None:
-        return f"it has no `{self.on}`" if getattr(model, self.on) is None else None
+    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+        return f"it has no `{self.weights}`" if getattr(model, self.weights) is None else None
 
     def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("demonstrations", self.demonstrations.source, ("instruction", "response")),) if self.demonstrations else ()
@@ -60,7 +61,7 @@ class Icl(MethodBase):
         )
         return Made(
             GenerateStep(
-                model=build.weights(request.model, self.on),
+                model=build.weights(request.model, self.weights),
                 examples=build.examples(request.dataset, request.language),
                 prompt=prompt,
                 decoding=build.decoding,

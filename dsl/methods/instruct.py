@@ -1,10 +1,12 @@
 """The model's own instruct version, asked through its chat template."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from dsl.methods.base import Builder, CellRequest, Made, MethodBase
 from dsl.spec_parts import Model
 from dsl.steps import GenerateStep
+from dsl.values import Name
 
 
 class Instruct(MethodBase):
@@ -14,7 +16,7 @@ class Instruct(MethodBase):
     system: bool = False
     """Whether the prompt text's system message goes first."""
 
-    def lacks(self, model: Model) -> str | None:
+    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return "it has no `instruct`" if model.instruct is None else None
 
     def make(self, request: CellRequest, build: Builder) -> Made:

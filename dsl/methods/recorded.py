@@ -1,11 +1,14 @@
 """Answers that exist already: someone else's outputs, or a run of a hosted model."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.models import Decoding
 from dsl.sources import Columns
 from dsl.spec_parts import Model, Rows
 from dsl.steps import GenerateStep
+from dsl.values import Name
 
 
 class Recorded(MethodBase):
@@ -16,7 +19,7 @@ class Recorded(MethodBase):
     columns: Columns
     """`response` is the answer; `item` or `instruction` says which example it answers."""
 
-    def lacks(self, model: Model) -> str | None:
+    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return None
 
     def make(self, request: CellRequest, build: Builder) -> Made:
@@ -25,6 +28,6 @@ class Recorded(MethodBase):
                 model=build.recorded(request, self.answers, self.columns),
                 examples=build.examples(request.dataset, request.language),
                 prompt=None,
-                decoding=build.decoding,
+                decoding=Decoding(),  # nothing is decoded, so the study's setting makes no new step
             )
         )

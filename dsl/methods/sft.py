@@ -1,10 +1,11 @@
 """Supervised fine-tuning on (instruction, response) pairs, then asked with the prompt it was trained on."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants
+from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
 from dsl.steps import GenerateStep, SftStep
@@ -15,7 +16,7 @@ class Sft(MethodBase):
     """`method: sft`."""
 
     method: Literal["sft"] = "sft"
-    on: Literal["base", "instruct"] = "base"
+    weights: Literal["base", "instruct"] = "base"
     """Which of the model's weights are tuned."""
     train: Name
     """The data set to learn from: `instruction` and `response`."""
@@ -37,17 +38,14 @@ class Sft(MethodBase):
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         return train_variants(self.train_languages, languages, asked)
 
-    def lacks(self, model: Model) -> str | None:
-        weights = getattr(model, self.on)
-        if weights is None:
-            return f"it has no `{self.on}`"
-        return None if isinstance(weights, Weights) else f"its `{self.on}` is not loaded here, so it cannot be trained"
+    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+        return untrainable(model, self.weights)
 
     def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("train", self.train, ("instruction", "response")),)
 
     def make(self, request: CellRequest, build: Builder) -> Made:
-        weights = build.weights(request.model, self.on)
+        weights = build.weights(request.model, self.weights)
         assert isinstance(weights, Weights)
         assert request.seed is not None
         step = SftStep(

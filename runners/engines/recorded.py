@@ -107,10 +107,8 @@ def _answers(settings: Settings, source: str) -> Iterator[tuple[str, str | None]
         at = f"{source}: row {number}"
         if columns.language is not None and text_at(row, columns.language, number, at) != settings.language:
             continue
-        if columns.item is not None:
-            key = text_at(row, columns.item, number, at) or ""
-        else:
-            key = _normalised(instruction_of(row, columns, number, at))
+        item = None if columns.item is None else text_at(row, columns.item, number, at) or ""
+        key = _normalised(instruction_of(row, columns, number, at)) if item is None else item
         yield key, text_at(row, columns.response, number, at)
 
 

@@ -5,7 +5,7 @@ prompt with the same decoding and seed. A larger `max_new_tokens` asks again onl
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from dsl.identity import Canonical
@@ -15,7 +15,7 @@ from dsl.steps import GenerateStep, TextPrompt
 from runners import registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.prompting import Prompter
-from runners.work import Inputs, Made, RowWriter, read_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -37,7 +37,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
         wanted[example.item] = (example, request, row_key)
 
     held = dict(_take_over(step, wanted, (out, *inputs.donors)))
-    _rewrite(out / FILE, held.values())
+    rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     with RowWriter(out / FILE) as writer:
         missing = [request for item, (_, request, _) in wanted.items() if item not in held]
@@ -79,20 +79,9 @@ def _take_over(
 
 
 def _still_valid(row: Completion, max_new_tokens: int) -> bool:
-    if row.finish_reason == "length":
-        return row.max_new_tokens == max_new_tokens
-    if row.finish_reason in ("eos", "stop"):
-        return row.n_new_tokens is not None and row.n_new_tokens <= max_new_tokens
-    return row.finish_reason == "recorded"
-
-
-def _rewrite(path: Path, rows: Iterable[Completion]) -> None:
-    aside = path.with_suffix(".aside")
-    aside.unlink(missing_ok=True)
-    with RowWriter(aside) as writer:
-        for row in rows:
-            writer.write(row)
-    aside.replace(path)
+    if row.finish_reason in ("eos", "stop") and row.n_new_tokens is not None and row.n_new_tokens < max_new_tokens:
+        return True
+    return row.finish_reason in ("eos", "stop", "length", "recorded") and row.max_new_tokens == max_new_tokens
 
 
 def _completion(step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer) -> Completion:

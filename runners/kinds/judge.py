@@ -15,7 +15,7 @@ from dsl.steps import JudgeStep
 from runners import registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
-from runners.work import Inputs, Made, RowWriter, read_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
 
 FILE = "verdicts.jsonl"
 
@@ -34,7 +34,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     missing = {(a.completion.item, aspect): a for a in answers for aspect in a.keys}
     n_rows = len(missing)
     held = list(_taken_over(missing, out, inputs.donors))
-    _rewrite(out / FILE, held)
+    rewrite_rows(out / FILE, held)
     inputs.report(len(held), n_rows)
 
     tools = Tools(_generate(inputs.cache), inputs.cache)
@@ -99,13 +99,3 @@ def _generate(cache: Path) -> Generate:
             yield int(answer.key), answer
 
     return generate
-
-
-def _rewrite(path: Path, rows: Iterable[Verdict]) -> None:
-    """Write the rows aside, then move them, so that what an earlier attempt left is there until then."""
-    aside = path.with_suffix(".aside")
-    aside.unlink(missing_ok=True)
-    with RowWriter(aside) as writer:
-        for row in rows:
-            writer.write(row)
-    aside.replace(path)

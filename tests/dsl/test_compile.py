@@ -97,7 +97,7 @@ def test_what_a_model_is_tuned_on_is_a_factor_apart_from_what_it_is_asked_in(fol
 
 
 def test_dpo_over_sft_starts_from_that_sft_step_and_its_weights(folder: Path) -> None:
-    methods = {"sft": {"method": "sft", "train": "rows", "on": "instruct"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"}}
+    methods = {"sft": {"method": "sft", "train": "rows", "weights": "instruct"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"}}
     plan = planned(folder, methods=methods, seeds=[0])
     (cell,) = [c for c in plan.study.cells if c.method == "dpo" and c.language == "fr"]
     (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
@@ -169,7 +169,7 @@ def test_only_and_exclude_thin_the_matrix(folder: Path) -> None:
 def test_every_step_comes_after_its_inputs(folder: Path) -> None:
     methods = {
         "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "train_languages": "all"},
-        "sft": {"method": "sft", "train": "rows"},
+        "sft": {"method": "sft", "train": "rows", "train_languages": "all"},
         "retrieved": {"method": "icl", "demonstrations": {"from": "rows", "select": "bm25"}, "num_fewshot": 1},
     }
     plan = planned(folder, methods=methods)
@@ -195,3 +195,22 @@ def test_a_target_brings_what_it_needs_and_nothing_else(folder: Path) -> None:
     plan = planned(folder, seeds=[0])
     found = diff(plan, (), targets=("sft",))
     assert {plan.steps[s].kind for s in found.todo} == {"data", "sft"}
+
+
+def test_dpo_over_an_sft_method_of_instruct_weights_is_left_out_where_there_are_none(folder: Path) -> None:
+    methods = {
+        "sft": {"method": "sft", "train": "rows", "weights": "instruct"},
+        "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"},
+        "urial": {"method": "icl"},
+    }
+    plan = planned(folder, models={"m": {"base": {"hub": "a/base", "revision": "1"}}}, methods=methods)
+    assert {c.method for c in plan.study.cells} == {"urial"}
+
+
+def test_recorded_answers_are_not_made_again_by_another_decoding(folder: Path) -> None:
+    def with_temperature(temperature: float) -> Plan:
+        recorded = {"method": "recorded", "answers": {"path": "rows_{language}.jsonl"}, "columns": {"item": "item", "response": "response"}}
+        models = {"m": {"parameters": 1}}
+        return planned(folder, models=models, methods={"theirs": recorded}, decoding={"temperature": temperature})
+
+    assert set(with_temperature(0.0).steps) == set(with_temperature(0.7).steps)

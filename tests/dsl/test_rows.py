@@ -105,6 +105,9 @@ def test_a_limit_takes_the_first_rows() -> None:
         (b"\xff\xfe", "json", "not UTF-8 at byte 0"),
         (b"id,text\n1\n", "csv", "rows.csv:2: 1 values under 2 column names"),
         (b"PAR1 nothing", "parquet", "not a Parquet file"),
+        (b"id,id,text\n1,2,3\n", "csv", "these column names occur more than once: id"),
+        (b"[" * 100_000, "json", "not JSON"),
+        (b"[" * 100_000 + b"\n", "jsonl", "not JSON"),
     ],
 )
 def test_a_broken_file_is_an_error_with_its_place(tmp_path: Path, content: bytes, format: str, says: str) -> None:
@@ -140,3 +143,22 @@ def test_jsonl_keeps_every_character(tmp_path_factory: pytest.TempPathFactory, t
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text("".join(json.dumps({"q": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8", newline="")
     assert [e.instruction for e in read(path, "jsonl", Columns(instruction="q"))] == texts
+
+
+def test_a_gzip_file_with_a_flipped_bit_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    content = bytearray(gzip.compress(b'{"id": 1}\n' * 100))
+    content[15] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        list(read_file(source(path, "jsonl")))
+
+
+def test_half_of_a_surrogate_pair_is_refused_with_its_row() -> None:
+    with pytest.raises(DataError, match="f.jsonl: row 1: a character that is not text"):
+        list(examples([json.loads('{"q": "a \\ud800 b"}')], Columns(instruction="q"), "en", None, "f.jsonl"))
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused_with_the_spec() -> None:
+    with pytest.raises(ValueError, match="this is no regular expression"):
+        Part(column="id", pattern="(")

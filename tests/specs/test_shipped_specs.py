@@ -1,0 +1,75 @@
+"""Every shipped study is right where its data is, and plans without a network."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from dsl.compile import compile
+from dsl.errors import SpecError
+from dsl.load import load
+from dsl.pins import Pins
+from dsl.plan import Plan
+
+SPECS = Path(__file__).resolve().parents[2] / "specs"
+SHARED = SPECS.parents[1] / "shared" / "data"
+
+
+def planned(name: str, *overrides: str) -> Plan:
+    loaded = load(SPECS / f"{name}.yaml", overrides)
+    return compile(loaded.experiment, Pins(), loaded.origin)
+
+
+def methods(plan: Plan) -> set[str]:
+    return {cell.method for cell in plan.study.cells}
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("a plan asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+def test_the_quickstart_has_every_method_in_every_language() -> None:
+    plan = planned("quickstart")
+    wanted = {"zero_shot", "urial", "urial_en", "sft", "dpo_base", "dpo_sft", "instruct"}
+    assert {(cell.method, cell.language) for cell in plan.study.cells} == {(m, la) for m in wanted for la in ("en", "fr", "es")}
+
+
+def test_the_paper_plans_offline_and_says_that_it_is_not_pinned() -> None:
+    loaded = load(SPECS / "paper.yaml")
+    assert all("not pinned" in str(warning) for warning in loaded.warnings)
+    assert len(loaded.warnings) >= 12
+    cells = planned("paper").study.cells
+    assert {cell.model for cell in cells if cell.method == "dpo_base"} == {"smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "qwen2.5-1.5b"}
+
+
+def test_every_value_of_the_paper_says_where_it_comes_from() -> None:
+    for number, line in enumerate((SPECS / "paper.yaml").read_text("utf-8").splitlines(), 1):
+        has_value = ":" in line and line.split(":", 1)[1].split("#")[0].strip() not in ("", ">", "|")
+        names_itself = line.startswith(("#", "experiment:"))
+        assert names_itself or not has_value or any(mark in line for mark in ("# paper", "# upstream", "# assumption")), number
+
+
+def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> None:
+    with pytest.raises(SpecError, match="write `accept_license: gemma`"):
+        planned("two_models")
+    plan = planned("two_models", "models.gemma-3-270m.base.accept_license=gemma")
+    assert {cell.model for cell in plan.study.cells} == {"smollm2-135m", "gemma-3-270m"}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the public data beside the project is not here")
+@pytest.mark.parametrize(
+    ("name", "expected", "n_cells"),
+    [
+        ("trial", {"zero_shot", "urial", "sft", "dpo_sft", "instruct"}, 15),
+        ("sizes", {"instruct"}, 9),
+        ("phi2", {"phi-2", "phi-2-sft", "phi-2-dpo"}, 3),
+    ],
+)
+def test_studies_on_public_data_are_right(name: str, expected: set[str], n_cells: int) -> None:
+    plan = planned(name)
+    assert methods(plan) == expected
+    assert len(plan.study.cells) == n_cells
