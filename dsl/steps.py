@@ -74,7 +74,6 @@ LossType = Literal[
     "sigmoid",
     "hinge",
     "ipo",
-    "exo_pair",
     "nca_pair",
     "robust",
     "bco_pair",

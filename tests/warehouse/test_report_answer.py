@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from warehouse.charts.theme import Order
-from warehouse.report.answer import best_methods, differences, leaders
+from warehouse.report.answer import best_methods, by_size, differences, leaders
 from warehouse.report.caveats import caveats
 from warehouse.report.judging import judging
 
@@ -155,6 +155,27 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
 def test_with_one_method_there_is_nothing_to_compare() -> None:
     said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
     assert said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40, 0.60], n = 12)."
+
+
+def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_overlap() -> None:
+    def at(model: str, size: int, language: str, mean: float, measure: str = "loop") -> dict[str, Any]:
+        return score("instruct", language, mean, model=model, num_parameters=size, measure=measure)
+
+    rows = [
+        at("small", 100, "en", 0.4),
+        at("middle", 200, "en", 0.5),
+        at("large", 300, "en", 0.9),
+        at("small", 100, "fr", 0.8),
+        at("large", 300, "fr", 0.9),
+        at("small", 100, "en", 0.5, "empty"),
+        at("large", 300, "en", 0.6, "empty"),
+    ]
+    assert by_size(rows, ORDER) == [
+        "`loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; not told apart in fr.",
+        "`empty` can't be told apart from small to large.",
+    ]
+    assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
+    assert by_size(rows[:1], ORDER) == []
 
 
 def test_what_was_not_scored_has_no_best() -> None:

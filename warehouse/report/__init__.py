@@ -52,6 +52,7 @@ def render(study: StudyRows) -> str:
     scores = study.of_interest(study.views["score_by_method_language"])
     contrasts = study.of_interest(study.views["contrast_by_language_and_size"])
     best = answer.best_methods(scores, study.order)
+    by_size = answer.by_size(scores, study.order)
     checked = study.in_order(study.views["judge_against_checks"])
     packed = pack(study.completions, study.order)
     return environment.get_template("page.html.j2").render(
@@ -59,8 +60,8 @@ def render(study: StudyRows) -> str:
         policy=f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
-        differences=answer.differences(contrasts, study.order, study.judge_models()),
-        leaders=answer.leaders(best, len(study.order.methods)),
+        differences=by_size or answer.differences(contrasts, study.order, study.judge_models()),
+        leaders=None if by_size else answer.leaders(best, len(study.order.methods)),
         best=_matrix(best),
         several_datasets=len({b.dataset for b in best}) > 1,
         caveats=caveats(contrasts, scores, study.views["unscored_by_judge"], judging(study.judge_models(), checked, study.order)),

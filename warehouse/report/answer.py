@@ -114,6 +114,48 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     return f"The highest mean on `{best[0].measure}` has {listed(told)}."
 
 
+def by_size(scores: Rows, order: Order) -> list[str]:
+    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest.
+
+    Means are unpaired here, so two are told apart only where their 95% intervals do not overlap, which asks for more than a test would.
+    """
+    scored = [row for row in scores if row["mean_score"] is not None and row["num_parameters"] is not None]
+    if len({row["method"] for row in scores}) != 1 or len({row["num_parameters"] for row in scored}) < 2:
+        return []
+    sizes = {row["num_parameters"] for row in scored}
+    ends = {(row["dataset"], row["measure"], row["language"], row["num_parameters"]): row for row in scored}
+    said: list[str] = []
+    for dataset, measure in dict.fromkeys((row["dataset"], row["measure"]) for row in scored):
+        apart: list[str] = []
+        level: list[str] = []
+        for language in order.languages:
+            small, large = (ends.get((dataset, measure, language, size)) for size in (min(sizes), max(sizes)))
+            if small is None or large is None:
+                continue
+            told = " to ".join(f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})" for r in (small, large))
+            (apart if _do_not_overlap(small, large) else level).append(
+                f"{told} in {language}" if _do_not_overlap(small, large) else language
+            )
+        names = f"from {_smallest(scored)} to {_largest(scored)}"
+        if apart:
+            said.append(f"`{measure}` goes {names} from {listed(apart)}" + (f"; not told apart in {listed(level)}." if level else "."))
+        elif level:
+            said.append(f"`{measure}` can't be told apart {names}.")
+    return sorted(said, key=lambda sentence: "can't" in sentence)
+
+
+def _do_not_overlap(a: Row, b: Row) -> bool:
+    return None not in (a["ci_low"], b["ci_low"]) and (a["ci_high"] < b["ci_low"] or b["ci_high"] < a["ci_low"])
+
+
+def _smallest(scored: Rows) -> str:
+    return str(min(scored, key=lambda row: row["num_parameters"])["model"])
+
+
+def _largest(scored: Rows) -> str:
+    return str(max(scored, key=lambda row: row["num_parameters"])["model"])
+
+
 def _beats(rows: Sequence[Row], order: Order) -> str:
     """One sentence for all languages in which one method beats another on a measure."""
     winner, loser = _sides(rows[0])
