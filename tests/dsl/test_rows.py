@@ -155,7 +155,7 @@ def test_a_gzip_file_with_a_flipped_bit_is_an_error(tmp_path: Path) -> None:
 
 
 def test_half_of_a_surrogate_pair_is_refused_with_its_row() -> None:
-    with pytest.raises(DataError, match="f.jsonl: row 1: a character that is not text"):
+    with pytest.raises(DataError, match=r"f\.jsonl: row 1: a character that is not text"):
         list(examples([json.loads('{"q": "a \\ud800 b"}')], Columns(instruction="q"), "en", None, "f.jsonl"))
 
 
