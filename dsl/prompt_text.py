@@ -1,0 +1,43 @@
+"""A language's prompt text: the form of `runners/prompts/<language>.yaml` and of someone's own file."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from dsl.errors import DataError
+from dsl.values import Language, Value
+
+
+class Demonstration(Value):
+    """A worked example."""
+
+    query: str
+    answer: str
+
+
+class PromptFile(Value):
+    """A language's prompt text, as its YAML file holds it."""
+
+    language: Language
+    query_tag: str = Field(min_length=1)
+    answer_tag: str = Field(min_length=1)
+    stop_strings: tuple[str, ...]
+    preamble: str = ""
+    demonstrations: tuple[Demonstration, ...] = ()
+    system: str | None = None
+
+
+def parse_prompt_text(content: str, path: Path) -> PromptFile:
+    """The prompt text in a file's content.
+
+    Raises:
+        DataError: it is not a prompt text; the message says which keys are wrong.
+    """
+    try:
+        return PromptFile.model_validate(yaml.safe_load(content))
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not a prompt text: it is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors())
+        raise DataError(f"{path}: not a prompt text: {wrong}") from error
