@@ -74,6 +74,7 @@ def test_more_items_make_only_the_new_rows_also_where_the_items_have_other_names
     made, rows = work.ask("b", ["zero", "one", "two"], donors=("a",))
     assert (made.n_rows, made.n_reused) == (3, 2)
     assert {item: row.text for item, row in rows.items()} == {"q0": "zero", "q1": "one", "q2": "two"}
+    assert {item: row.seconds for item, row in rows.items()} == {"q0": 0.0, "q1": None, "q2": None}, "time is spent once"
 
 
 def test_a_larger_length_limit_asks_again_only_for_what_was_cut(work: Work) -> None:
