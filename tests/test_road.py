@@ -121,7 +121,8 @@ def test_the_report_names_the_answer_and_every_method(study: Path) -> None:
 
 
 def test_rebuild_gives_the_same_tables(study: Path) -> None:
-    sql = "select * from contrast_by_language_and_size order by all"
-    before = asked(sql, study)
+    tables = ("cells", "examples", "step_completions", "step_verdicts", "train_metrics")  # sums over them may differ in the last digit
+    before = {table: asked(f"select * from {table} order by all", study) for table in tables}
+    assert all(before.values())
     xp("rebuild", cwd=study)
-    assert asked(sql, study) == before
+    assert {table: asked(f"select * from {table} order by all", study) for table in tables} == before

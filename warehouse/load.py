@@ -57,7 +57,7 @@ def rebuild(store: Path) -> None:
     Raises:
         WarehouseError: there is no store, another process has the old one open, or a file of the store cannot be read. The old one stays as it is then.
     """
-    if not (store / "steps").is_dir():
+    if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
     old, new = store / WAREHOUSE, store / f"{WAREHOUSE}.new"
     wait_until_free(old)

@@ -21,6 +21,7 @@ def ask(maker: StoreMaker) -> Ask:
     """Rebuild the warehouse from the store and ask it."""
 
     def ask(sql: str) -> list[dict[str, Any]]:
+        maker.folder.mkdir(parents=True, exist_ok=True)
         rebuild(maker.folder)
         with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
             found = connection.execute(sql)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,7 +90,15 @@ def in_warehouse(store: Path) -> dict[str, list[tuple[object, ...]]]:
 def begin_apply(spec: Path, store: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """`xp apply` in a session of its own, as a terminal starts it."""
     command = [*before, sys.executable, "-m", "xp", "apply", str(spec), "--yes", "--store", str(store), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_as_a_terminal_does
+    )
+
+
+def _as_a_terminal_does() -> None:
+    """Signals end a program started from a terminal, also where these tests themselves run behind `nohup` or `&`."""
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_DFL)
 
 
 def apply_to_end(spec: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -84,11 +84,11 @@ def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(applied
     [
         (("plan", "nothing.yaml"), 2, "nothing.yaml: no such file"),
         (("validate", "study.yaml", "--set", "judges.empty.judge=empti"), 2, "Did you mean `empty`?"),
-        (("plan", "study.yaml", "--target", "dpo-*"), 1, "no step is named by --target dpo-*"),
+        (("plan", "study.yaml", "--target", "dpo-*"), 2, "no step is named by --target dpo-*"),
         (("query", "select nothing"), 2, "nothing"),
         (("query", "select 1; drop table cells"), 2, ""),
         (("query", "select 1", "--store", "elsewhere"), 2, "there is no warehouse in elsewhere yet"),
-        (("show", "thre/en"), 1, "Did you mean `three`?"),
+        (("show", "thre/en"), 2, "Did you mean `three`?"),
         (("report", "other"), 1, "other"),
         (("plan",), 2, "Missing argument"),
         (("apply", "study.yaml", "--jobs", "0"), 2, "--jobs"),
