@@ -14,7 +14,7 @@ from dsl.errors import Problem, SpecError
 from dsl.pins import Pins
 from dsl.problems import explain
 from dsl.spec import Experiment
-from dsl.text import Document, Mark, Plain, parse_yaml, read_yaml
+from dsl.text import Document, FaultyYaml, Mark, Plain, parse_yaml, read_yaml
 from dsl.words import Path as SpecPath
 
 MAX_EXTENDS = 8
@@ -39,9 +39,13 @@ def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) 
     Raises:
         SpecError: with every problem found. Nothing has been changed.
     """
-    document = _read(path, ())
-    for override in overrides:
-        document = _set(document, override)
+    try:
+        document = _read(path, ())
+        for override in overrides:
+            document = _set(document, override)
+    except FaultyYaml as error:
+        found = [*error.problems, *_also_wrong(error)]
+        raise SpecError(sorted(found, key=lambda p: (p.file, p.line, p.column))) from None
     try:
         experiment = Experiment.model_validate(document.data)
     except ValidationError as error:
@@ -51,6 +55,20 @@ def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) 
         raise SpecError(errors)
     origin = Origin(file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides)
     return Loaded(experiment, origin, problems)
+
+
+def _also_wrong(error: FaultyYaml) -> list[Problem]:
+    """What the types find wrong elsewhere in a file whose YAML is faulty; of a part of a study, or of one laid over another, nothing."""
+    document = error.document
+    if "experiment" not in document.data or "extends" in document.data:
+        return []
+    faulty = tuple(problem.path for problem in error.problems)
+    try:
+        Experiment.model_validate(document.data)
+    except ValidationError as wrong:
+        found = explain(wrong, document, model=Experiment)
+        return [p for p in found if p.path and not any(p.path == f or p.path.startswith((f"{f}.", f"{f}[")) for f in faulty)]
+    return []
 
 
 def experiment_name(path: Path) -> str:

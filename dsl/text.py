@@ -64,6 +64,20 @@ class Document:
         return Problem(mark.file, mark.line, mark.column, dotted(path), message, level)
 
 
+class FaultyYaml(SpecError):
+    """Text that can be parsed, with values in it that YAML's versions read differently and the like."""
+
+    document: Document
+    """What could be read; null where a value could not."""
+
+    def __init__(self, problems: Iterable[Problem], document: Document) -> None:
+        super().__init__(problems)
+        self.document = document
+
+    def __reduce__(self) -> tuple[type["FaultyYaml"], tuple[tuple[Problem, ...], Document]]:
+        return FaultyYaml, (self.problems, self.document)
+
+
 def read_yaml(path: FilePath) -> Document:
     """Read a file of at most 1 MB. Raises: SpecError."""
     file = str(path)
@@ -93,9 +107,10 @@ def parse_yaml(text: str | bytes, file: str) -> Document:
     root, faults = compose(characters)
     builder = _Builder(places, faults)
     data = builder.document(root)
+    document = Document(file, data, builder.marks, builder.key_marks)
     if builder.faults:
-        raise SpecError(places.problems(builder.faults))
-    return Document(file, data, builder.marks, builder.key_marks)
+        raise FaultyYaml(places.problems(builder.faults), document)
+    return document
 
 
 class _Places:

@@ -170,3 +170,10 @@ def test_a_prompt_file_is_read_with_the_spec(folder: Path, content: str | None, 
     assert len(found) == 1, "languages that share a file share its faults"
     assert f": {place}: " in found[0]
     assert says in found[0]
+
+
+def test_what_yaml_misreads_and_what_the_types_refuse_are_told_together(folder: Path) -> None:
+    text = GOOD.replace('["en", "fr"]', '["en", no]').replace("num_fewshot: 0", "num_fewshots: 0").replace("judge: empty", "judge: empti")
+    found = problems(folder, text)
+    assert [p.split(": ")[0] for p in found] == ["study.yaml:2:19", "study.yaml:12:23", "study.yaml:14:18"]
+    assert "YAML reads `no` as false" in found[0]
