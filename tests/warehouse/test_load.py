@@ -100,6 +100,8 @@ def test_a_step_that_did_not_change_is_not_read_again(maker: StoreMaker) -> None
     load_store(maker.folder, [cell.generate], maker.study())
     (maker.folder / "steps" / cell.generate / "completions.jsonl").unlink()
     load_store(maker.folder, [cell.generate])
+    with connect(maker.folder / WAREHOUSE) as connection:
+        assert connection.execute("select item, text from step_completions").fetchall() == [("1", "a")]
 
 
 def test_a_step_that_the_store_holds_no_more_is_taken_out_with_the_next_study(full: StoreMaker) -> None:

@@ -126,6 +126,7 @@ def test_no_worker_outlives_a_killed_apply_by_two_seconds(spec: Path, tmp_path: 
     kill(process.pid)
     process.communicate(timeout=10)
     wait_for(lambda: not workers_of(store), seconds=2.0)
+    assert workers_of(store) == []
 
 
 def test_an_attempt_whose_apply_was_killed_is_in_the_books_afterwards(spec: Path, tmp_path: Path) -> None:
