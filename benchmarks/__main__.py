@@ -24,7 +24,7 @@ VERSIONS = ("torch", "transformers", "duckdb", "pydantic")
 
 def main(wanted: list[str]) -> None:
     """Run the benchmarks named, or all and write their results down."""
-    names = [m.name for m in pkgutil.iter_modules([str(HERE)]) if m.name not in ("__main__", "measured")]
+    names = [m.name for m in pkgutil.iter_modules([str(HERE)]) if not m.name.startswith("_") and m.name != "measured"]
     if unknown := [name for name in wanted if name not in names]:
         sys.exit(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
     found: list[Measured] = []

