@@ -7,6 +7,8 @@ do not count. To count a field too many costs a re-run; one too few costs a wron
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, cast
 
 from dsl.values import StepId, Value
@@ -42,16 +44,20 @@ class Canonical:
 
     def text(self, value: object) -> str:
         """Canonical JSON of a value, a step, or plain data."""
+        if isinstance(value, str):
+            return encode_basestring(value)
+        if value is None:
+            return "null"
         if isinstance(value, Value):
             known = self._known.get(id(value))
             if known is None:
                 known = self._known[id(value)] = (value, self._object(value))  # the value is kept, so its id stays its own
             return known[1]
         if isinstance(value, tuple | list):
-            return "[" + ",".join(self.text(one) for one in cast("Sequence[object]", value)) + "]"
+            return "[" + ",".join([self.text(one) for one in cast("Sequence[object]", value)]) + "]"
         if isinstance(value, dict):
             pairs = sorted(cast("dict[str, object]", value).items())
-            return "{" + ",".join(f"{json.dumps(key)}:{self.text(one)}" for key, one in pairs) + "}"
+            return "{" + ",".join([f"{json.dumps(key)}:{self.text(one)}" for key, one in pairs]) + "}"
         return _encode(value)
 
     def step_id(self, step: "Step") -> StepId:
@@ -59,9 +65,8 @@ class Canonical:
         return f"{step.kind}-{hashlib.sha256(self._object(step).encode()).hexdigest()[:12]}"
 
     def _object(self, value: Value) -> str:
-        cls = type(value)
-        left_out = NOT_COUNTED.get(class_name(cls), frozenset())
-        pairs = [f'"{name}":{self.text(getattr(value, name))}' for name in _sorted_fields(cls) if name not in left_out]
+        cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
+        pairs = [begin + self.text(fields[name]) for begin, name in _counted(cls)]
         if isinstance(version := getattr(cls, "VERSION", None), int):
             pairs.append(f'"VERSION":{version}')
         return "{" + ",".join(pairs) + "}"
@@ -72,13 +77,11 @@ def class_name(cls: type[Value]) -> str:
     return f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
 
 
-_FIELDS: dict[type[Value], tuple[str, ...]] = {}
-
-
-def _sorted_fields(cls: type[Value]) -> tuple[str, ...]:
-    if cls not in _FIELDS:
-        _FIELDS[cls] = tuple(sorted(cls.model_fields))
-    return _FIELDS[cls]
+@cache
+def _counted(cls: type[Value]) -> tuple[tuple[str, str], ...]:
+    """The fields that count, each as its object's text begins it and by its name."""
+    left_out = NOT_COUNTED.get(class_name(cls), frozenset())
+    return tuple((f'"{name}":', name) for name in sorted(cls.model_fields) if name not in left_out)
 
 
 def step_id(step: "Step") -> StepId:

@@ -1,11 +1,13 @@
 """`python -m xp` and the command `xp`."""
 
+import gc
 import os
 import sys
 
 
 def main() -> None:
     """Run the command line; a pipe that is closed early (`xp query … | head`) ends it quietly."""
+    gc.set_threshold(100_000, 20, 100)  # a plan is many values and no cycle among them: looking for one took a fifth of its time
     from xp.cli import app
 
     try:
