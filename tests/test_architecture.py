@@ -15,7 +15,7 @@ import yaml
 from dsl.plugins import names, settings_of
 from dsl.steps import AnyStep
 from runners import registry
-from xp.studies import schema_text
+from xp.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "transformers", "trl", "peft")

@@ -90,7 +90,7 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a spec, for editors."""
-    from xp.studies import schema_text
+    from xp.schema import schema_text
 
     typer.echo(schema_text(), nl=False)
 

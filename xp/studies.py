@@ -1,6 +1,5 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
 from dsl.records import Run
-from dsl.spec import Experiment
 from runners.store import Store
 
 
@@ -35,15 +33,6 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
-
-
-def schema_text() -> str:
-    """The JSON Schema of a spec (draft 2020-12)."""
-    schema = Experiment.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "xp study"
-    schema["properties"]["extends"] = {"type": "string", "description": "Another spec in the same folder, which this one is laid over."}
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def warehouse_of(store: Path) -> Path:
