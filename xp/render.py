@@ -4,14 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsl.plan import Diff
 from warehouse.statistics.power import minimum_detectable_effect
-from xp.apply import Applied
 from xp.labels import labels_of
 from xp.power import ASSUMED_DEVIATION, Detectable
 from xp.studies import Status
+
+if TYPE_CHECKING:  # a plan is shown without loading what would run it
+    from xp.apply import Applied
 
 MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
@@ -19,7 +21,7 @@ MOST_LINES = 60
 MOST_POWER_LINES = 12
 """Contrasts and measures whose power a text plan shows."""
 
-KINDS = ("data", "sft", "dpo", "generate", "judge")
+KINDS = ("data", "sft", "reference", "dpo", "generate", "judge")
 
 
 def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
@@ -142,7 +144,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     )
 
 
-def applied_as_text(diff: Diff, applied: Applied) -> str:
+def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """How it went, with every failure and where its log is."""
     if not diff.todo and not applied.n_done:
         return f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."

@@ -8,11 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dsl.errors import WarehouseError
-from warehouse.report.latex import as_latex
-from warehouse.report.markdown import as_markdown
-from warehouse.report.page import as_html
-from warehouse.report.pictures import write_pictures
-from warehouse.report.study import read_study
 
 
 def write_report(warehouse: Path, experiment: str, out: Path) -> Path:
@@ -21,6 +16,9 @@ def write_report(warehouse: Path, experiment: str, out: Path) -> Path:
     Raises:
         WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be written.
     """
+    from warehouse.report.page import as_html  # templates, which a plan that asks what a study's judges are does not need
+    from warehouse.report.study import read_study
+
     return _write(out, as_html(read_study(warehouse, experiment)))
 
 
@@ -33,6 +31,11 @@ def write_paper(warehouse: Path, experiment: str, out: Path) -> tuple[Path, Path
     Raises:
         WarehouseError: as for `write_report`.
     """
+    from warehouse.report.latex import as_latex
+    from warehouse.report.markdown import as_markdown
+    from warehouse.report.pictures import write_pictures
+    from warehouse.report.study import read_study
+
     study = read_study(warehouse, experiment)
     latex = _write(out, as_latex(study))
     markdown = _write(out.with_suffix(".md"), as_markdown(study))
