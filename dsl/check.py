@@ -11,9 +11,11 @@ from dsl.check_data import data_faults, recorded_faults
 from dsl.comparisons import plants
 from dsl.compile import languages_of, requests
 from dsl.errors import DataError, Problem
+from dsl.execution import KINDS
 from dsl.methods import Dpo, Icl, Sft
 from dsl.methods.base import CellRequest, MethodBase
 from dsl.pins import RUNNERS, Pins
+from dsl.plugins import names
 from dsl.prompt_text import parse_prompt_text
 from dsl.settings import EngineSettings, JudgeSettings
 from dsl.spec import Experiment
@@ -44,6 +46,7 @@ class Checker:
         self._judges()
         self._data()
         self._recorded()
+        self._execution()
         if not any(p.level == "error" for p in self.problems) and not self._requests():
             self._add((), "no cell is left: `only` and `exclude` take everything away, or no method fits a model")
         return tuple(self.problems)
@@ -317,3 +320,11 @@ class Checker:
     def _recorded(self) -> None:
         for path, message in recorded_faults(self.experiment, self._requests(), self._pins, self._folder):
             self._add(path, message, on="key" if path[-1] == "columns" else "value")
+
+    def _execution(self) -> None:
+        self._known(("executor",), self.experiment.executor, names("executors"), "executor")
+        for kind, asked in self.experiment.resources.items():
+            if self._known(("resources", kind), kind, KINDS, "kind of step") and asked.shard_rows is not None and kind != "generate":
+                self._add(("resources", kind, "shard_rows"), "only `generate` steps are split into shards", on="key")
+            if asked.num_gpus is not None and asked.num_gpus > 1 and asked.num_gpus % 1:
+                self._add(("resources", kind, "num_gpus"), f"found `{asked.num_gpus:g}`; more than one GPU are whole ones")

@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 from dsl.comparisons import Comparisons, planted_text
 from dsl.errors import DataError
+from dsl.execution import Execution
 from dsl.identity import Canonical
 from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
@@ -65,7 +66,7 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         contrasts=tuple(ContrastPlan(name=name, of=c.of, against=c.against, judge=c.judge) for name, c in experiment.contrasts.items()),
         notes=tuple(notes(experiment)),
     )
-    return Plan(study, build.steps)
+    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:

@@ -1,9 +1,10 @@
 """What would be done: cells and the steps behind them, and the difference to what a store holds already. Pure values."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from dsl.execution import Execution
 from dsl.steps import Step
 from dsl.values import Language, Name, StepId, Value
 
@@ -69,6 +70,8 @@ class Plan:
 
     study: Study
     steps: Mapping[StepId, Step]
+    execution: Execution = field(default_factory=Execution)
+    """How they are to be run."""
 
 
 @dataclass(frozen=True)

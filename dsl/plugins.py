@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field
 
 Family = Literal["judges", "engines"]
+"""Those that declare settings."""
 
 
 @cache
-def names(family: Family) -> tuple[str, ...]:
+def names(family: Family | Literal["executors"]) -> tuple[str, ...]:
     """The names found, sorted. Files that begin with `_` are private to their neighbours."""
     package = importlib.import_module(f"runners.{family}")
     return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))

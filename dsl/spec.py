@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dsl.execution import Executor, Kind, Resources
 from dsl.judges import AnyJudge
 from dsl.methods import Method
 from dsl.models import Decoding
@@ -75,6 +76,10 @@ class Experiment(Value):
     """Keep only the cells that one of these agrees with."""
     exclude: tuple[Filter, ...] = ()
     """Leave out the cells that one of these agrees with."""
+    executor: Executor = "local"
+    """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
+    resources: dict[Kind, Resources] = {}
+    """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
 
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Whether a cell is part of the study, after `only` and `exclude`."""

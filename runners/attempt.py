@@ -22,7 +22,7 @@ from dsl.records import Outcome
 from dsl.steps import Step
 from dsl.values import StepId
 from dsl.words import one_line, scrub
-from runners import registry
+from runners import registry, shards
 from runners.store import Store, is_disk_full, unwritten
 from runners.work import Inputs, Made
 
@@ -36,22 +36,32 @@ _LONGEST_ERROR = 600
 
 
 def attempt(
-    step_id: StepId, step: Step, store: Store, donors: tuple[Path, ...], report: Callable[[int, int], None], *, to_log: bool
+    step_id: StepId,
+    step: Step,
+    store: Store,
+    donors: tuple[Path, ...],
+    report: Callable[[int, int], None],
+    *,
+    to_log: bool,
+    part: range | None = None,
 ) -> Outcome:
-    """Run one step to its end. `to_log` sends this process's output to the step's log meanwhile.
+    """Run one step, or one shard of it (`part`), to its end. `to_log` sends this process's output to the step's log meanwhile.
 
     Raises:
         StepFailed: the step raised; the message is one line, the traceback is in the step's log.
         StoreError: there is no room left on the disk, so that no other step would fare better.
     """
+    place, name = (store, step_id) if part is None else (shards.place_of(store, step_id), shards.name_of(part))
     try:
-        with store.begin(step_id, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
-            inputs = Inputs({i: store.step_folder(i) for i in step.inputs}, store.cache, donors, report)
+        with place.begin(name, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
+            folders = {i: store.step_folder(i) for i in step.inputs}
+            inputs = Inputs(folders, store.cache, donors, report, shards.earlier(store, step_id, part), part)
             outcome = _run(step_id, step, inputs, folder)
-            store.finish(step_id, outcome)
+            shards.drop(folder)
+            place.finish(name, outcome)
             return outcome
     except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
-        folder = store.unfinished_folder(step_id)
+        folder = place.unfinished_folder(name)
         _log(error, folder / "log.txt")
         if is_disk_full(error):
             raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error

@@ -1,6 +1,7 @@
 """What happens while steps run, in the order it happens: an executor tells, `xp apply` records and shows."""
 
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dsl.records import Outcome
@@ -16,6 +17,8 @@ class Started:
     """ISO 8601, UTC."""
     pid: int
     """The process at work."""
+    host: str = field(default_factory=socket.gethostname)
+    """The machine it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Ended:
     """Of a step that is done."""
     error: str | None = None
     """Of one that is not, in one line."""
+    host: str = field(default_factory=socket.gethostname)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Kinds, engines and judges are found by their file's name. There is nothing to register."""
+"""Kinds, engines, judges and executors are found by their file's name. There is nothing to register."""
 
 import importlib
 import pkgutil
@@ -21,6 +21,11 @@ def engine(name: str) -> ModuleType:
 def judge(name: str) -> ModuleType:
     """A judge's module, with `Settings` and `judge(answers, settings, tools)`."""
     return _find("judges", name)
+
+
+def executor(name: str) -> ModuleType:
+    """An executor's module, with `run`; that of `local` is asked otherwise than those of clusters."""
+    return _find("executors", name)
 
 
 @cache

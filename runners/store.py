@@ -34,8 +34,9 @@ from dsl.steps import Step
 from dsl.values import StepId, Value
 from runners.work import rewrite_rows, write_json
 
-ORPHAN_SECONDS = 10.0
-"""How long an attempt waits for a process that still holds the same step: a worker whose parent was killed ends in a second or two."""
+ORPHAN_SECONDS = 120.0
+"""How long an attempt waits for a process that still holds the same step: a worker whose parent was killed ends in a second or two, and a file
+server lets go of a lost machine's locks after a minute and a half (NFSv4)."""
 
 
 class Store:

@@ -38,6 +38,10 @@ class Inputs:
     """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most promising first."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
+    earlier: tuple[Path, ...] = ()
+    """Folders, besides `out`, in which earlier attempts at this very step have left rows."""
+    part: range | None = None
+    """The slice of its examples that a generate step is to answer now; None is all of them."""
 
     def __getitem__(self, step_id: StepId) -> Path:
         return self.folders[step_id]

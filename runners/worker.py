@@ -37,6 +37,8 @@ class Task(Value):
     step_id: StepId
     step: AnyStep
     donors: tuple[Path, ...] = ()
+    part: tuple[int, int] | None = None
+    """The first of its examples and the one after the last, where a shard of the step is meant."""
 
 
 class Report(Value):
@@ -94,8 +96,9 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
             last = time.monotonic()
             _say(answers, Report(done=done, total=total))
 
+    part = range(*task.part) if task.part else None
     try:
-        return Finished(outcome=attempt(task.step_id, task.step, store, task.donors, report, to_log=True))
+        return Finished(outcome=attempt(task.step_id, task.step, store, task.donors, report, to_log=True, part=part))
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
 

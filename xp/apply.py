@@ -6,7 +6,6 @@ is missing in the warehouse is loaded by the next `apply`, also by one that find
 
 import contextlib
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from dsl.errors import WarehouseError
+from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan import Diff, Study
 from dsl.records import Run
 from dsl.values import StepId
+from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
 from runners.store import Store
@@ -59,17 +59,22 @@ def _nobody(event: Event) -> None:
 
 
 def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _nobody) -> Applied:
-    """Run what a diff says is to be done, at most `jobs` steps at once, and leave study, steps and attempts in the warehouse.
+    """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
+    Steps run where the spec says; on this machine at most `jobs` at once, or all of them in this process.
     The store may have changed since the diff was made: what was done meanwhile is not done again, what is gone is done again.
 
     Raises:
+        ArgumentError: `jobs` are named where a cluster runs the steps.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk.
         WarehouseError: steps are finished but cannot be loaded; the next apply tries again.
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
-    store, study, steps = Store(store_root), diff.plan.study, diff.plan.steps
+    store, study, steps, execution = Store(store_root), diff.plan.study, diff.plan.steps, diff.plan.execution
+    is_local = in_process or execution.executor == "local"
+    if jobs > 1 and not is_local:
+        raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
     with store.lock(), _ended_by_signals():
         store.record_killed_runs()
         store.record_study(study)
@@ -81,7 +86,11 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
             store.reopen(step_id)
         ledger = _Ledger(store, study, watch)
         try:
-            local.run({step_id: steps[step_id] for step_id in todo}, done, store, jobs, ledger.enter, in_process=in_process)
+            run = {step_id: steps[step_id] for step_id in todo}
+            if is_local:
+                local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
+            else:
+                registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
         except BaseException:
             with contextlib.suppress(WarehouseError):  # what is not loaded now is loaded by the next apply
                 ledger.load()
@@ -159,7 +168,7 @@ class _Ledger:
                 "seconds": seconds,
                 "status": status,
                 "error": error,
-                "host": socket.gethostname(),
+                "host": event.host,
                 "pid": event.pid,
             }
         )

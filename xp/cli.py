@@ -114,7 +114,7 @@ def plan(
 def apply(
     spec: SpecFile,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")] = 1,
     targets: Targets = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")] = False,
     overrides: Overrides = None,

@@ -61,7 +61,8 @@ class Attempt:
 class Worker:
     """A process, the pipe to it and the pipe from it."""
 
-    def __init__(self, store: Store, affinity: str, jobs: int) -> None:
+    def __init__(self, store: Store, affinity: str, threads: int | None = None) -> None:
+        """`threads`: with how many its libraries compute, where the system's or the person's setting is not meant."""
         self.affinity = affinity
         self.now: Attempt | None = None
         self.is_over = False
@@ -72,7 +73,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=_environment(jobs),
+            env=_environment(threads),
             start_new_session=True,  # the terminal's Ctrl-C is for `apply` alone, which then ends its workers
         )
         assert self._process.stdin is not None
@@ -149,11 +150,9 @@ class Worker:
         return f"worker ended with exit code {code}" + (f": {one_line(last)}" if last else "")
 
 
-def _environment(jobs: int) -> dict[str, str]:
+def _environment(threads: int | None) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    if jobs > 1:
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
+    asked = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     # the same modules as here, wherever this process found them
-    return {**environment, **os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return {**environment, **os.environ, **asked, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -6,6 +6,7 @@ comes back. A step that fails, or takes its worker with it, costs itself and wha
 
 import os
 import selectors
+import sys
 from collections.abc import Callable, Collection, Mapping
 
 from dsl.errors import StepFailed, StoreError
@@ -138,6 +139,14 @@ def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int) -
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    worker = Worker(store, affinity, jobs)
+    worker = Worker(store, affinity, _threads(jobs))
     workers.append(worker)
     return worker
+
+
+def _threads(jobs: int) -> int | None:
+    """A worker's share of the cores, unless it has them for itself or a person has said."""
+    if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores // jobs)

@@ -24,6 +24,8 @@ FENCE = "```"
 def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     """Write `completions.jsonl`, one `Completion` a line, as they are finished."""
     examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
+    if inputs.part is not None:
+        examples = examples[inputs.part.start : inputs.part.stop]
     engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
     prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
     wanted: dict[str, tuple[Example, EngineRequest, str]] = {}
@@ -36,7 +38,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
         row_key = hashlib.sha256(canonical.text((same_for_all, engine.identify(request), request.seed)).encode()).hexdigest()
         wanted[example.item] = (example, request, row_key)
 
-    held = dict(_take_over(step, wanted, out, inputs.donors))
+    held = dict(_take_over(step, wanted, (out, *inputs.earlier), inputs.donors))
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     with RowWriter(out / FILE) as writer:
@@ -63,20 +65,20 @@ def _row_seed(step: GenerateStep, example: Example) -> int | None:
 
 
 def _take_over(
-    step: GenerateStep, wanted: dict[str, tuple[Example, EngineRequest, str]], out: Path, donors: tuple[Path, ...]
+    step: GenerateStep, wanted: dict[str, tuple[Example, EngineRequest, str]], own: tuple[Path, ...], donors: tuple[Path, ...]
 ) -> Iterator[tuple[str, Completion]]:
-    """Rows of an earlier attempt as they are; rows of other steps without their time, which was spent once."""
+    """Rows of earlier attempts at this step (`own`) as they are; rows of other steps without their time, which was spent once."""
     items: dict[str, list[str]] = {}
     for item, (_, _, row_key) in wanted.items():
         items.setdefault(row_key, []).append(item)
-    for folder in (out, *donors):
+    for folder in (*own, *donors):
         if not items:
             return
         for row in read_rows(folder / FILE, Completion):
             if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}
-                    yield item, row.model_copy(update=here if folder == out else {**here, "seconds": None, "batch_size": None})
+                    yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None, "batch_size": None})
 
 
 def _still_valid(row: Completion, max_new_tokens: int) -> bool:

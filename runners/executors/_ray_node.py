@@ -1,0 +1,101 @@
+"""What one node of a Ray cluster does with a task: it hands the step to a worker process, the same as on a single machine.
+
+So the step gets the environment that a worker's libraries need before Python starts, a crash is one failed step, and a model stays loaded
+from one task to the next as long as they come without a pause. All of this is state of one of Ray's own processes, which loads no model.
+"""
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dsl.errors import StoreError
+from runners.events import Ended, Progress
+from runners.executors._process import Attempt, Worker
+from runners.store import Store
+from runners.worker import Task
+
+_IDLE_SECONDS = 2.0
+"""So long a worker is kept that has nothing to do: its memory, and its GPU, belong to whom Ray gives them next."""
+
+_LOOK_SECONDS = 0.5
+
+_Kept = tuple[tuple[str, ...], Worker]
+"""A worker, and what it was started for."""
+
+_kept: dict[bool, _Kept] = {}
+"""The last one that loaded a model, and the last one that loads none."""
+
+_lock = threading.Lock()
+
+
+def perform(asked: str, root: str, threads: int, news: Any) -> tuple[Ended, bool]:
+    """Make one attempt at a step or a shard of it: how it ended, and whether no other would fare better because of the store.
+
+    Args:
+        asked: a `Task` as JSON.
+        root: the store.
+        threads: with how many the libraries of the step compute.
+        news: a `ray.util.queue.Queue` that is told of the beginning and of the progress: ((step, part), event).
+    """
+    task, store = Task.model_validate_json(asked), Store(Path(root))
+    unit = (task.step_id, task.part)
+    if not (store.root / "lock").exists():
+        now = Attempt(task.step_id, os.getpid())
+        news.put((unit, now.started()))
+        return now.failed(f"{socket.gethostname()} does not see the store {root}: it must lie on a path that all nodes share"), False
+    with _worker(store, task.step.affinity, threads) as worker:
+        now = worker.give(task)
+        news.put((unit, now.started()))
+        ended, is_store_error = None, False
+        with selectors.DefaultSelector() as selector:
+            selector.register(worker, selectors.EVENT_READ)
+            while ended is None:
+                selector.select(_LOOK_SECONDS)
+                try:
+                    for event in worker.news():
+                        if isinstance(event, Progress):
+                            news.put((unit, event))
+                        else:
+                            ended = event
+                except StoreError:  # told after the event
+                    is_store_error = True
+        return ended, is_store_error
+
+
+@contextlib.contextmanager
+def _worker(store: Store, affinity: str, threads: int) -> Iterator[Worker]:
+    """The worker of a task before if it fits, else a new one."""
+    wanted = (str(store.root), affinity, str(threads), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    with _lock:
+        kept = _kept.pop(bool(affinity), None)
+    if kept is not None and (kept[0] != wanted or kept[1].is_over):
+        kept[1].end()
+        kept = None
+    worker = kept[1] if kept else Worker(store, affinity, threads)
+    try:
+        yield worker
+    except BaseException:
+        worker.end()
+        raise
+    if worker.is_over:
+        worker.end()
+        return
+    with _lock:
+        _kept[bool(affinity)] = idle = (wanted, worker)
+    timer = threading.Timer(_IDLE_SECONDS, _end_idle, (bool(affinity), idle))
+    timer.daemon = True
+    timer.start()
+
+
+def _end_idle(loads: bool, idle: _Kept) -> None:
+    """End a worker if it has not been taken since. Taken and kept again, it is another tuple."""
+    with _lock:
+        if _kept.get(loads) is not idle:
+            return
+        del _kept[loads]
+    idle[1].end()
