@@ -4,37 +4,68 @@ import os
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from dsl.errors import ServerError
+from dsl.settings import EngineSettings
 from dsl.words import REDACTED
 
 _SHORTEST_SECRET = 8
 """Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
 
 
+class ServerSettings(EngineSettings):
+    """A model on a server. The key is named by its environment variable and never held."""
+
+    name: str
+    """The model, as the server calls it."""
+    base_url: str | None = None
+    """The server's address, as `http://localhost:8000/v1`."""
+    base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the address."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the key."""
+    max_concurrency: int = Field(8, ge=1, le=1024)
+    """The most requests in flight at once; fewer after 429, 503 and time-outs, until the server keeps up again. Not part of the identity."""
+    timeout: float = Field(120.0, gt=0)
+    """Seconds one request may take. Not part of the identity."""
+    max_retries: int = Field(6, ge=0)
+    """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
+    usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
+
+
 class Server:
     """Where a server is and what opens it; `repr` and messages show neither key nor password."""
 
-    def __init__(self, base_url: str | None, base_url_env: str | None, api_key_env: str | None, default_url: str) -> None:
-        """Raises ServerError for an environment variable that is not set, an address that is none, or a key that cannot be sent."""
-        address = SecretStr(base_url or (_variable(base_url_env, "the server's address") if base_url_env else default_url))
+    def __init__(self, settings: ServerSettings, default_url: str) -> None:
+        """`default_url` is the address where the settings name none.
+
+        Raises:
+            ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or `base_url` is no address.
+        """
+        variable = settings.base_url_env
+        address = SecretStr(settings.base_url or (_variable(variable, "the server's address") if variable else default_url))
         try:
             parts = urlsplit(address.get_secret_value())
             _ = parts.port
         except ValueError:
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            named = "`base_url`" if base_url else f"what the environment variable {base_url_env} holds"
-            raise ServerError(f"{named} is not an address such as http://localhost:8000/v1")
-        self.address = address
+            where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
+            raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
+        self._address = address
         self.host = parts.netloc.rpartition("@")[2]
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
-        self.api_key_env = api_key_env
-        self.key = _key(api_key_env)
+        self.api_key_env = settings.api_key_env
+        self.key = _key(settings.api_key_env)
         secrets = [self.key.get_secret_value(), parts.password or "", unquote(parts.password or ""), parts.query]
         self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+    def at(self, path: str) -> str:
+        """The address with a path behind its own. It holds the password."""
+        parts = urlsplit(self._address.get_secret_value())
+        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
 
     def cleaned(self, value: Any) -> Any:
         """JSON from the server, every text in it without the key and the password."""

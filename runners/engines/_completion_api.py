@@ -1,4 +1,4 @@
-"""OpenAI's completions, of a text or of a chat: what is sent for a prompt, and what a reply says. Values in, values out."""
+"""OpenAI's completions, of a text or of a chat: what is sent for a prompt, and where, and what a reply says. Values in, values out."""
 
 import json
 from typing import Any
@@ -7,16 +7,20 @@ from pydantic import BaseModel
 
 from dsl.models import Decoding
 from dsl.records import Prompt
-from dsl.words import one_line, scrub
 from runners.engine import EngineAnswer, EngineRequest
 from runners.engines._decode import cut_at_stop
+from runners.failure import Api, in_words
 
+OPENAI = "https://api.openai.com/v1"
+"""The address where a spec names none."""
+API = Api(
+    address="`base_url` usually ends in /v1",
+    shared="`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow (`max_new_tokens`)",
+)
 MOST_STOP_STRINGS = 4
 """The API's limit. Those beyond it are found only here, in the finished text."""
 
 _HELLO = "Hello"
-_LONGEST_WORDS = 300
-"""Characters of a server's own words: some send a page of HTML."""
 
 
 class Message(BaseModel):
@@ -49,12 +53,15 @@ class Reply(BaseModel):
     usage: Usage | None = None
     error: Any = None
     """Some servers send their errors with status 200."""
-    seconds: float = 0.0
-    """How long the try took that was answered. Ours, not the server's."""
+
+
+def path(prompt: Prompt) -> str:
+    """Where a prompt is sent."""
+    return "completions" if prompt.text is not None else "chat/completions"
 
 
 def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding) -> dict[str, Any]:
-    """Arguments of the client's `create`: with a `prompt` for a text, with `messages` for a chat."""
+    """What is sent: a `prompt` for a text, `messages` for a chat."""
     asked = {"prompt": prompt.text} if prompt.text is not None else {"messages": _messages(prompt)}
     common = {"model": model, "max_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p}
     optional: dict[str, Any] = {}
@@ -65,13 +72,10 @@ def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding) -> di
     if prompt.json_schema is not None:
         schema = {"name": "answer", "strict": True, "schema": json.loads(prompt.json_schema)}
         optional["response_format"] = {"type": "json_schema", "json_schema": schema}
-    beyond: dict[str, float] = {}
     if decoding.top_k:
-        beyond["top_k"] = decoding.top_k
+        optional["top_k"] = decoding.top_k
     if decoding.repetition_penalty != 1:
-        beyond["repetition_penalty"] = decoding.repetition_penalty
-    if beyond:
-        optional["extra_body"] = beyond
+        optional["repetition_penalty"] = decoding.repetition_penalty
     return {**common, **asked, **optional}
 
 
@@ -82,8 +86,9 @@ def harmless(prompt: Prompt) -> Prompt:
     return prompt.model_copy(update={"messages": (("user", _HELLO),)})
 
 
-def answer(request: EngineRequest, reply: Reply) -> EngineAnswer:
-    """The row a reply makes. An empty text is an answer; a reply without a choice, or one that a content filter withheld, is none."""
+def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer:
+    """The row that a reply makes, which came after so many seconds. An empty text is an answer; a reply without a choice, or one that a
+    content filter withheld, is none."""
     if not reply.choices:
         return without_answer(
             request, f"the server gave no answer: {in_words(reply.error) if reply.error else 'its reply holds no choice'}"
@@ -108,7 +113,7 @@ def answer(request: EngineRequest, reply: Reply) -> EngineAnswer:
         stop_string=stop,
         n_prompt_tokens=reply.usage.prompt_tokens if reply.usage else None,
         n_new_tokens=reply.usage.completion_tokens if reply.usage else None,
-        seconds=reply.seconds,
+        seconds=seconds,
         model_served=reply.model,
     )
 
@@ -116,15 +121,6 @@ def answer(request: EngineRequest, reply: Reply) -> EngineAnswer:
 def without_answer(request: EngineRequest, error: str) -> EngineAnswer:
     """The row of a prompt that got no answer, and why."""
     return EngineAnswer(key=request.key, prompt_text=_sent(request.prompt), text=None, raw_text=None, finish_reason="error", error=error)
-
-
-def in_words(error: object) -> str:
-    """What an error's JSON says, on one line: OpenAI's `message`, FastAPI's `detail`, else all of it."""
-    if isinstance(error, dict):
-        named = (error.get(name) for name in ("message", "detail", "error"))
-        error = next((words for words in named if isinstance(words, str)), None) or json.dumps(error, ensure_ascii=False)
-    words = scrub(one_line(str(error))) or "no reason given"
-    return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:

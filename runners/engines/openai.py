@@ -1,7 +1,5 @@
 """`openai`: any server that speaks OpenAI's API (vLLM, llama.cpp, `transformers serve`, a hosted model)."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,35 +10,21 @@ from pydantic import Field
 from dsl.errors import ServerError, XpError
 from dsl.models import Decoding
 from dsl.records import Prompt
-from dsl.settings import EngineSettings
+from runners.client import Answered, Client, opened, read
 from runners.concurrent import concurrently
 from runners.engine import EngineAnswer, EngineRequest
-from runners.engines._completion_api import Reply, answer, body, harmless, without_answer
-from runners.engines._served import Failure, Server, Session, explain
+from runners.engines._completion_api import API, OPENAI, Reply, answer, body, harmless, path, without_answer
+from runners.failure import Failure
+from runners.server import Server, ServerSettings
 
-_REFUSED = frozenset({400, 413, 422})
-"""HTTP statuses for a request that is at fault: by its prompt, or by settings that all requests share."""
+_REFUSED = frozenset({400, 413, 422, 500})
+"""HTTP statuses of a request that may be answered without what this server does not know."""
 
 
-class Settings(EngineSettings):
+class Settings(ServerSettings):
     """A served model. The key is named by its environment variable and never held."""
 
     engine: Literal["openai"] = "openai"
-    name: str
-    """The model, as the server calls it."""
-    base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`."""
-    base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address."""
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key."""
-    max_concurrency: int = Field(8, ge=1, le=1024)
-    """Requests in flight at once. Not part of the identity."""
-    timeout: float = Field(120.0, gt=0)
-    """Seconds one request may take. Not part of the identity."""
-    max_retries: int = Field(6, ge=0)
-    """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
-    usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
     usd_per_million_new_tokens: float | None = Field(None, ge=0)
 
     def affinity(self) -> str:
@@ -48,7 +32,7 @@ class Settings(EngineSettings):
 
 
 class Engine:
-    """Asks the server, `max_concurrency` requests at a time.
+    """Asks the server, at most `max_concurrency` requests at a time, in an order in which its prefix cache serves it well.
 
     Temperature and top-p are always sent. Top-k and the repetition penalty, which OpenAI does not know, are sent only where they are not at
     their defaults: a server that has others (vLLM takes the model's, unless it runs with `--generation-config vllm`) then uses its own.
@@ -64,7 +48,7 @@ class Engine:
         if tuned is not None:
             raise XpError(f"{settings.name} is served, so what was tuned here cannot be put on top of it. Load its weights here instead")
         self._settings = settings
-        self._server = Server(settings.base_url, settings.base_url_env, settings.api_key_env)
+        self._server = Server(settings, OPENAI)
         self.load_seconds = 0.0
         self.facts: dict[str, str | int | float | bool | None] = {"server": self._server.host, "name": settings.name}
 
@@ -82,52 +66,51 @@ class Engine:
         """
 
         @asynccontextmanager
-        async def opened() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
-            async with self._server.opened(self._settings.timeout, self._settings.max_retries) as session:
-                yield _Call(self._settings.name, session, decoding).ask
+        async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
+            async with opened(self._server, self._settings, API) as client:
+                yield _Call(self._settings.name, client, decoding).ask
 
-        return concurrently(requests, opened, self._settings.max_concurrency)
+        return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
+
+
+def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
+    """What puts requests that begin alike next to each other. Of a chat, all before its last message: within one group, the caller's order
+    stays, which has the requests of one verdict side by side."""
+    prompt = request.prompt
+    return prompt.text if prompt.text is not None else (prompt.messages or ())[:-1]
 
 
 class _Call:
     """What the requests of one call share."""
 
-    def __init__(self, model: str, session: Session, decoding: Decoding) -> None:
-        self._model, self._session, self._decoding = model, session, decoding
-        self._has_answered = False
+    def __init__(self, model: str, client: Client, decoding: Decoding) -> None:
+        self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
         """Whether the server holds its model to a JSON Schema; None until it was asked to."""
 
     async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
         """The answer, or the reason why this row has none, or the reason why no row will have one."""
-        outcome = await self._post(request.prompt, request.seed)
-        if isinstance(outcome, Reply):
-            self._has_answered = True
-            return answer(request, outcome)
-        if outcome.status == 500 or (outcome.status in _REFUSED and not self._has_answered):
-            # Is it this prompt, or everything? Otherwise one setting that the server does not know would make an error of every row.
-            trial = await self._post(harmless(request.prompt), request.seed)
-            if isinstance(trial, Failure):
-                return explain(trial, self._session.server, self._model)
-            self._has_answered = True
-        if outcome.status == 200:
-            return without_answer(request, outcome.words)
+        prompt, seed = request.prompt, request.seed
+        outcome = await self._client.ask(lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed))
+        if isinstance(outcome, Answered):
+            reply = read(outcome, Reply)
+            return without_answer(request, reply.words) if isinstance(reply, Failure) else answer(request, reply, outcome.seconds)
+        if isinstance(outcome, ServerError):
+            return outcome
         if outcome.status == 500:
             return without_answer(request, f"the server failed on this prompt {outcome.tries()}, and answers others (500): {outcome.words}")
-        if outcome.status in _REFUSED:
-            return without_answer(request, f"the server refused this prompt ({outcome.status}): {outcome.words}")
-        return explain(outcome, self._session.server, self._model)
+        return without_answer(request, f"the server refused this prompt ({outcome.status}): {outcome.words}")
 
-    async def _post(self, prompt: Prompt, seed: int | None) -> Reply | Failure:
+    async def _post(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
         """A server that refuses a prompt with a JSON Schema and answers it without one is not sent another."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:
-            return await self._session.post(body(self._model, free, seed, self._decoding))
-        outcome = await self._session.post(body(self._model, prompt, seed, self._decoding))
-        if isinstance(outcome, Reply):
+            return await self._client.post(path(free), body(self._model, free, seed, self._decoding))
+        outcome = await self._client.post(path(prompt), body(self._model, prompt, seed, self._decoding))
+        if isinstance(outcome, Answered):
             self._takes_schemas = True
-        elif not self._takes_schemas and (outcome.status == 500 or outcome.status in _REFUSED):
-            outcome = await self._session.post(body(self._model, free, seed, self._decoding))
-            if isinstance(outcome, Reply):
+        elif not self._takes_schemas and outcome.status in _REFUSED:
+            outcome = await self._client.post(path(free), body(self._model, free, seed, self._decoding))
+            if isinstance(outcome, Answered):
                 self._takes_schemas = False
         return outcome

@@ -13,32 +13,19 @@ from pydantic import BeforeValidator, Field
 
 from dsl.engines import with_engine
 from dsl.models import Weights
-from dsl.settings import EngineSettings
 from runners.judging import Told
+from runners.server import ServerSettings
 
 _SUM_TOLERANCE = 0.02
 """Servers round probabilities."""
 
 
-class SystemOne(EngineSettings):
+class SystemOne(ServerSettings):
     """A served System One model: any server with `/v1/systemone`. The key is named by its environment variable and never held."""
 
     engine: Literal["systemone"] = "systemone"
-    name: str
-    """The model, as the server calls it."""
-    base_url: str | None = None
-    """The server's address, as `http://localhost:8000`."""
-    base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address."""
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key."""
-    max_concurrency: int = Field(8, ge=1, le=1024)
-    """Requests in flight at once. Not part of the identity."""
     timeout: float = Field(30.0, gt=0)
     """Seconds one request may take. Not part of the identity."""
-    max_retries: int = Field(6, ge=0)
-    """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
-    usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
 
 
 DecisionModel = Annotated[Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)]

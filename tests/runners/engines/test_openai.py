@@ -204,10 +204,10 @@ def test_a_prompt_that_the_server_refuses_is_an_error_of_its_row(status: int, co
 
 
 def test_a_refusal_after_an_answer_needs_no_trial_whose_fault_it_is():
-    with serving(lambda asked: Said("too long", 400) if asked.prompt in "ab" else completion("fine")) as server:
-        found = answers(engine(server, max_concurrency=1), requests("c", "a", "b"))
-    assert [asked.prompt for asked in server.asked] == ["c", "a", "b"]
-    assert [found[key].finish_reason for key in "abc"] == ["error", "error", "eos"]
+    with serving(lambda asked: Said("too long", 400) if asked.prompt in "bc" else completion("fine")) as server:
+        found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
+    assert [asked.prompt for asked in server.asked] == ["a", "b", "c"]
+    assert [found[key].finish_reason for key in "abc"] == ["eos", "error", "error"]
 
 
 def test_a_prompt_on_which_the_server_always_fails_is_an_error_of_its_row():

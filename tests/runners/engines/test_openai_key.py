@@ -39,7 +39,7 @@ def test_a_server_that_repeats_the_key_puts_it_nowhere(
     answer: Callable[[Asked], Said], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("XP_TEST_KEY", f"{KEY}\n")
-    for name in ("", "openai", "httpx2", "httpcore2"):
+    for name in ("", "httpx2", "httpcore2"):
         caplog.set_level(logging.DEBUG, name)
     seen: list[str] = []
     with serving(answer) as server:
