@@ -72,7 +72,7 @@ def timed(side: str, job: Job) -> Timing:
         [sys.executable, "-m", f"benchmarks._in_context.{side}", json.dumps(asdict(job))],
         check=True,
         stdout=subprocess.PIPE,
-        env=_environment(jobs=1) if side == "ours" else None,  # a worker's; the peers have the shell's
+        env=_environment(threads=None) if side == "ours" else None,  # a worker's; the peers have the shell's
         cwd=ROOT,
         text=True,
     )
