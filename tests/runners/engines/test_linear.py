@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from runners.engines._linear import lay_out
+from runners.models import twin
+from tests.runners.engines.tiny_models import random_model
+
+IDS = torch.tensor([[5, 9, 200, 17]])
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma3"])
+@pytest.mark.parametrize("free_bytes", [0, 2**40])
+def test_layers_laid_out_compute_the_same_and_the_model_below_stays(architecture: str, free_bytes: int):
+    model = random_model(architecture)
+    changed = twin(model)
+    lay_out(changed, free_bytes)
+    with torch.inference_mode():
+        expected = model(IDS).logits
+        torch.testing.assert_close(changed(IDS).logits, expected, rtol=1e-5, atol=1e-5)
+        assert torch.equal(model(IDS).logits, expected)
+    assert all("forward" not in vars(module) for module in model.modules())
+    assert "forward" in vars(changed.lm_head)
+
+
+def test_where_memory_is_short_weights_are_not_copied():
+    for free_bytes, is_copied in ((0, False), (2**40, True)):
+        model = random_model("llama")
+        lay_out(model, free_bytes)
+        assert (model.lm_head.forward.args[0].is_mkldnn) == is_copied
+
+
+def test_low_precision_is_laid_out_too():
+    model = random_model("llama").to(torch.bfloat16)
+    changed = twin(model)
+    lay_out(changed, 2**40)
+    with torch.inference_mode():
+        expected = model(IDS).logits.float()
+        assert (changed(IDS).logits.float() - expected).norm() < 0.02 * expected.norm()

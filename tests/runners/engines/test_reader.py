@@ -1,0 +1,75 @@
+import gc
+import weakref
+
+import pytest
+import torch
+
+from runners.engines._reader import Reader, reader_of
+from tests.runners.engines.tiny_models import loaded, random_model
+
+
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [
+        ("llama", None),
+        ("qwen2", None),
+        ("gpt2", None),
+        ("gemma3", None),
+        ("gemma2", "its attention uses softcap"),
+        ("gpt_oss", "its attention uses s_aux"),
+        ("bloom", "its attention cannot be exchanged"),
+        ("lfm2", "its cache has layers of kind LinearAttentionLayer"),
+        ("phi3", "its rotary positions depend on the length of the whole text (longrope)"),
+    ],
+)
+def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(architecture: str, reason: str | None):
+    model = random_model(architecture)
+    before, ids = model.config._attn_implementation, torch.tensor([[5, 9, 200]])
+    logits = model(ids).logits
+    reader = Reader(loaded(model))
+    assert reader.not_shared_because == reason
+    assert model.config._attn_implementation == before
+    assert torch.equal(model(ids).logits, logits)
+    if reason is not None:
+        assert reader.model.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_alone_does_not_stop_a_prefix_from_being_shared(dtype: torch.dtype):
+    assert Reader(loaded(random_model("llama").to(dtype))).not_shared_because is None
+
+
+def test_a_model_that_looks_at_how_many_tokens_it_is_handed_is_found_out():
+    model = random_model("llama")
+
+    def by_length(module: object, args: tuple[object, ...], kwargs: dict[str, torch.Tensor]):
+        kwargs["hidden_states"] = kwargs["hidden_states"] * (1 + kwargs["hidden_states"].shape[1] / 10)
+        return args, kwargs
+
+    # The norm before hides a scale, so it is the attention's own input that is scaled.
+    model.model.layers[1].self_attn.register_forward_pre_hook(by_length, with_kwargs=True)
+    assert "when a prefix is shared" in str(Reader(loaded(model)).not_shared_because)
+
+
+def test_a_model_that_must_be_given_a_cache_is_found_out():
+    model = random_model("llama")
+
+    def needs_cache(module: object, args: tuple[object, ...], kwargs: dict[str, torch.Tensor]) -> None:
+        kwargs["past_key_values"].get_seq_length()
+
+    model.model.layers[1].self_attn.register_forward_pre_hook(needs_cache, with_kwargs=True)
+    assert "cannot read packed rows" in str(Reader(loaded(model)).not_shared_because)
+
+
+def test_a_model_without_key_value_cache_is_refused():
+    with pytest.raises(TypeError, match="MambaForCausalLM keeps no key-value cache"):
+        Reader(loaded(random_model("mamba")))
+
+
+def test_a_reader_is_kept_as_long_as_its_model():
+    model = random_model("llama")
+    assert reader_of(loaded(model)) is reader_of(loaded(model))
+    kept = weakref.ref(reader_of(loaded(model)))
+    del model
+    gc.collect()
+    assert kept() is None
