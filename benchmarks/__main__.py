@@ -30,7 +30,7 @@ def main(wanted: list[str]) -> None:
     found: list[Measured] = []
     for name in wanted or names:
         for one in importlib.import_module(f"benchmarks.{name}").run():
-            print(_line(one))
+            print(_line(one), flush=True)
             found.append(one)
     if not wanted:
         (HERE / "results.json").write_text(json.dumps([one.row() for one in found], indent=2) + "\n", "utf-8")
@@ -40,9 +40,10 @@ def main(wanted: list[str]) -> None:
 
 
 def _line(one: Measured) -> str:
-    bound = "at least" if one.is_least else "at most"
-    state = "reached" if one.reached else "NOT reached"
-    return f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.peer:.3g}: ratio {one.ratio:.2f}, {bound} {one.mark:g}: {state}"
+    found = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.peer:.3g}: ratio {one.ratio:.2f}"
+    if one.mark is None:
+        return found
+    return f"{found}, {'at least' if one.is_least else 'at most'} {one.mark:g}: {'reached' if one.reached else 'NOT reached'}"
 
 
 def _table(found: Iterable[Measured]) -> str:
@@ -54,9 +55,10 @@ def _table(found: Iterable[Measured]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for one in found:
-        mark = f"{'≥' if one.is_least else '≤'} {one.mark:g}"
+        mark = "" if one.mark is None else f"{'≥' if one.is_least else '≤'} {one.mark:g}"
+        reached = {True: "yes", False: "no", None: ""}[one.reached]
         beside = f"{one.against}: {one.peer:.3g} {one.unit}"
-        lines.append(f"| {one.name} | {one.ours:.3g} {one.unit} | {beside} | {one.ratio:.2f} | {mark} | {'yes' if one.reached else 'no'} |")
+        lines.append(f"| {one.name} | {one.ours:.3g} {one.unit} | {beside} | {one.ratio:.2f} | {mark} | {reached} |")
     return "\n".join(lines)
 
 

@@ -13,8 +13,8 @@ class Measured:
     """What ours is held against, in the same unit; `against` says what it is."""
     against: str
     unit: str
-    mark: float
-    """The ratio promised."""
+    mark: float | None
+    """The ratio promised; None for a figure that is told beside the others and promises nothing."""
     is_least: bool = False
     """Whether the mark is the least the ratio may be (work done in a unit of time), or else the most (time taken)."""
 
@@ -24,7 +24,9 @@ class Measured:
         return self.ours / self.peer
 
     @property
-    def reached(self) -> bool:
+    def reached(self) -> bool | None:
+        if self.mark is None:
+            return None
         return self.ratio >= self.mark if self.is_least else self.ratio <= self.mark
 
     def row(self) -> dict[str, object]:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks._in_context.questions import instructions
+from benchmarks._in_context.rates import Rates
 from dsl.models import Weights
 from dsl.records import Example, Prompt
 from dsl.steps import PromptText, TextPrompt
@@ -36,13 +38,21 @@ class Job:
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     stop_strings: tuple[str, ...] = ()
+    sampled: int = 1
+    """Above 1, only every so-many-th batch, when the requests lie in batches in order of length."""
 
     def prompts(self) -> list[Prompt]:
         """One for each request, with the job's stop strings in place of the prompt text's own."""
         text = PromptText(language="en", sha256=hashlib.sha256((HERE / "prompts" / "en.yaml").read_bytes()).hexdigest())
         prompter = Prompter(TextPrompt(text=text, num_fewshot=3), Inputs({}, CACHE))
         asked = [Example(item=str(at), language="en", instruction=one) for at, one in enumerate(instructions(self.n_requests))]
-        return [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]
+        prompts = [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]
+        if self.sampled == 1:
+            return prompts
+        assert self.batch_size is not None
+        prompts.sort(key=lambda prompt: len(prompt.text or ""))
+        batches = [prompts[at : at + self.batch_size] for at in range(0, len(prompts), self.batch_size)]
+        return [prompt for batch in batches[self.sampled // 2 :: self.sampled] for prompt in batch]
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,8 @@ class Timing:
     n_prompt_tokens: list[int]
     n_new_tokens: list[int]
     """Without EOS."""
-    n_read: list[int]
-    """Forward passes: one for the prompt and one for each new token that was read in turn."""
+    n_steps: list[int]
+    """Decoding steps behind the prompt: one for each new token that was read in turn."""
     n_shared_tokens: int = 0
     """Prompt tokens that all requests have in common and that were read once."""
 
@@ -68,15 +78,19 @@ class Timing:
 
 def timed(side: str, job: Job) -> Timing:
     """The side's answer to the job, from a process of its own. Raises CalledProcessError where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks._in_context.{side}", json.dumps(asdict(job))],
-        check=True,
-        stdout=subprocess.PIPE,
-        env=_environment(threads=None) if side == "ours" else None,  # a worker's; the peers have the shell's
-        cwd=ROOT,
-        text=True,
-    )
-    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+    environment = _environment(threads=None) if side == "ours" else None  # a worker's; the peers have the shell's
+    return Timing(**_said(side, json.dumps(asdict(job)), environment=environment))
+
+
+def measured_rates() -> Rates:
+    """From a process of its own, as the sides have."""
+    return Rates(**_said("rates", environment=_environment(threads=None)))
+
+
+def _said(module: str, *arguments: str, environment: dict[str, str] | None) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"benchmarks._in_context.{module}", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def answer(side: Callable[[Job], Timing]) -> None:

@@ -37,7 +37,7 @@ def generate(job: Job) -> Timing:
         texts,
         n_prompt_tokens=[len(ids) for ids in asked],
         n_new_tokens=[len(tokens) for tokens in answers],
-        n_read=[],
+        n_steps=[],
     )
 
 

@@ -20,7 +20,7 @@ def generate(job: Job) -> Timing:
     requests = [instance(prompt.text or "", job.max_new_tokens) for prompt in job.prompts()]
     began = time.perf_counter()
     texts = harness.generate_until(requests, disable_tqdm=True)
-    return Timing(time.perf_counter() - began, texts, n_prompt_tokens=[], n_new_tokens=[], n_read=[])
+    return Timing(time.perf_counter() - began, texts, n_prompt_tokens=[], n_new_tokens=[], n_steps=[])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def generate(job: Job) -> Timing:
         texts=[one.raw_text or "" for one in answers],
         n_prompt_tokens=[one.n_prompt_tokens or 0 for one in answers],
         n_new_tokens=[one.n_new_tokens or 0 for one in answers],
-        n_read=[(one.n_new_tokens or 0) + (one.finish_reason == "eos") for one in answers],
+        n_steps=[(one.n_new_tokens or 0) - (one.finish_reason != "eos") for one in answers],
         n_shared_tokens=next(at for at, ids in enumerate(columns) if len(set(ids)) > 1),
     )
 

@@ -27,3 +27,8 @@ def test_a_row_holds_what_is_written_down() -> None:
         "mark": 1.0,
         "reached": True,
     }
+
+
+def test_a_figure_that_promises_nothing_is_neither_reached_nor_missed() -> None:
+    row = Measured("x", 3.0, 2.0, "ours in float32", "tokens/s", None, is_least=True).row()
+    assert (row["ratio"], row["mark"], row["reached"]) == (1.5, None, None)

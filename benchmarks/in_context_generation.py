@@ -1,0 +1,81 @@
+"""Generation in context: 24 and 240 questions under the shipped English preamble and its three worked examples, 64 new tokens, greedy.
+
+SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
+
+- lm-evaluation-harness (`hf`, float32, the same safetensors) at the best of three batch sizes;
+- llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in its context;
+- the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says how).
+
+What is timed is the call that generates, in a process of its own for each run, with the model in memory and one short request answered
+before; ours and llama.cpp twice, and the lesser time taken; lm-evaluation-harness once with each batch size. It keeps nothing from one batch
+to the next, so that its time for 240 requests is that of every fifth batch of them, times five. No stop strings, and every side ends at EOS:
+tokens are those really made, and of lm-evaluation-harness, whose texts must be ours letter for letter, as many as ours.
+
+What sampling, a repetition penalty and stop strings cost is told in tokens a second, against ours without; the stop strings are like the
+shipped ones, but ones that no answer holds, so that no row ends earlier.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import version
+
+from benchmarks._in_context.floor import Request, floor_seconds, read_shape
+from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, measured_rates, timed
+from benchmarks.measured import Measured
+from runners import models
+
+FEW, MANY = Job(24), Job(240)
+HARNESS_BATCHES = (8, 12, 24)
+SAMPLED = 5
+STOP_STRINGS = ("# Question:", "# Human:")
+
+
+def run() -> Iterator[Measured]:
+    harness_name = f"lm-evaluation-harness {version('lm_eval')}"
+    few = _least("ours", FEW)
+    harness = {size: timed("lm_eval", replace(FEW, batch_size=size)) for size in HARNESS_BATCHES}
+    size = min(harness, key=lambda size: harness[size].seconds)
+    n_same = _same_texts(FEW, few, FEW, harness[size])
+    n_tokens = sum(few.n_new_tokens)
+    against = f"{harness_name}, batch {size}"
+    yield Measured(f"same texts, {FEW.n_requests} requests", n_same, FEW.n_requests, harness_name, "texts", 1.0, is_least=True)
+    yield _rate("24 requests", few.tokens_per_second, n_tokens / harness[size].seconds, against, 6.0)
+
+    llama = _least("llama_cpp", FEW)
+    against = f"llama.cpp {version('llama_cpp_python')} Q4_1, one by one"
+    yield _rate("24 requests", few.tokens_per_second, llama.tokens_per_second, against, 3.0)
+    rows = [Request(n - few.n_shared_tokens, steps) for n, steps in zip(few.n_prompt_tokens, few.n_steps, strict=True)]
+    rates = measured_rates()
+    floor = floor_seconds(read_shape(models.source_folder(WEIGHTS, CACHE)), few.n_shared_tokens, rows, rates)
+    against = f"the floor at {rates.flops / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s"
+    yield Measured(f"in-context generation, 24 requests ({few.n_shared_tokens} tokens shared)", few.seconds, floor, against, "s", 2.0)
+
+    many = timed("ours", MANY)
+    part = replace(MANY, batch_size=size, sampled=SAMPLED)
+    sampled = timed("lm_eval", part)
+    n_same = _same_texts(MANY, many, part, sampled)
+    yield Measured("same texts, of 240 requests", n_same, len(sampled.texts), harness_name, "texts", 1.0, is_least=True)
+    against = f"{harness_name}, batch {size}"
+    yield _rate("240 requests", many.tokens_per_second, sum(many.n_new_tokens) / (sampled.seconds * SAMPLED), against, 8.0)
+
+    for name, job, mark in (
+        ("in bfloat16", replace(FEW, dtype="bfloat16"), None),
+        ("sampling (temperature 0.7, top_p 0.9)", replace(FEW, temperature=0.7, top_p=0.9), 0.85),
+        ("repetition penalty 1.1", replace(FEW, repetition_penalty=1.1), 0.85),
+        ("two stop strings", replace(FEW, stop_strings=STOP_STRINGS), 0.85),
+    ):
+        yield _rate(f"24 requests, {name}", _least("ours", job).tokens_per_second, few.tokens_per_second, "ours, greedy float32", mark)
+
+
+def _least(side: str, job: Job) -> Timing:
+    return min((timed(side, job) for _ in range(2)), key=lambda timing: timing.seconds)
+
+
+def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
+    """How many of their texts are ours."""
+    wrote = {prompt.text: text for prompt, text in zip(job.prompts(), ours.texts, strict=True)}
+    return sum(wrote[prompt.text] == text for prompt, text in zip(their_job.prompts(), theirs.texts, strict=True))
+
+
+def _rate(name: str, ours: float, theirs: float, against: str, mark: float | None) -> Measured:
+    return Measured(f"in-context generation, {name}", ours, theirs, against, "tokens/s", mark, is_least=True)
