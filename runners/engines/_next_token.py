@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+_BLOCK = 256
+"""Tokens whose probabilities are added up first when one is drawn."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -31,30 +34,64 @@ def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generat
     its generator, so that its draw depends on its seed and its own logits, never on the rows beside it. Order as in transformers: penalty,
     temperature, top-k, top-p. Raises FloatingPointError when logits are not numbers.
     """
-    import torch
-    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
     scores = logits.float()
-    if scores.isnan().any():
+    top, most_likely = scores.max(-1)
+    if top.isnan().any():  # the largest of numbers among which one is NaN is NaN
         raise FloatingPointError("the model's logits are not numbers (NaN); a precision with a wider range may help")
     if seen is not None:
         scores = penalise(scores, seen, sampling.repetition_penalty)
+        most_likely = scores.argmax(-1)
     if sampling.temperature == 0:
-        return scores.argmax(-1)
-
-    warpers = [TemperatureLogitsWarper(float(sampling.temperature))]
+        return most_likely
+    scores = scores / sampling.temperature
     if sampling.top_k > 0:
-        warpers.append(TopKLogitsWarper(sampling.top_k))
+        least = scores.topk(min(sampling.top_k, scores.shape[-1])).values[:, -1:]
+        scores = scores.masked_fill_(scores < least, -float("inf"))
+    probabilities = scores.softmax(-1)
     if sampling.top_p < 1:
-        warpers.append(TopPLogitsWarper(sampling.top_p))
-    for warp in warpers:
-        scores = warp(None, scores)
-    # Inverse of the cumulative distribution, in float64: 32-bit sums over a large vocabulary would move its borders.
-    cumulative = scores.double().softmax(-1).cumsum(-1)
-    draws = torch.stack([torch.rand(1, generator=generator) for generator in generators]).to(cumulative)
-    return torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True).squeeze(-1)
+        probabilities = probabilities.masked_fill_(probabilities < _least_likely(probabilities, sampling.top_p), 0)
+    return _drawn(probabilities, generators)
+
+
+def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
+    """(rows, 1): the smallest probability among the most likely tokens, as few as hold `top_p` together."""
+    import torch
+
+    # Sorting a large vocabulary takes longer than the model. Tokens below this floor hold less than 1 - top_p together, so none of them is kept.
+    floor = (1 - top_p) / 2 / probabilities.shape[-1]
+    row, token = (probabilities > floor).nonzero(as_tuple=True)
+    n_likely = torch.bincount(row, minlength=len(probabilities))
+    place = torch.arange(len(row), device=row.device) - (n_likely.cumsum(0) - n_likely)[row]
+    falling = probabilities.new_zeros(len(probabilities), int(n_likely.max()))
+    falling[row, place] = probabilities[row, token]
+    falling = falling.sort(-1, descending=True).values
+    n_kept = (falling.cumsum(-1) - falling < top_p).sum(-1, keepdim=True)
+    return falling.gather(-1, n_kept - 1)
+
+
+def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Tensor:
+    """A token (rows,) of each row: the first at which the cumulative distribution passes a number drawn by the row's generator.
+
+    Sums are in float64, as 32-bit ones over a large vocabulary would move their borders; first over blocks of tokens, then within one.
+    """
+    import torch
+
+    blocks = torch.nn.functional.pad(probabilities, (0, -probabilities.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
+    draws = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    cumulative = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
+    wanted = draws.to(cumulative) * cumulative[:, -1:]
+    block = torch.searchsorted(cumulative, wanted, right=True).clamp(max=cumulative.shape[-1] - 1)
+    rows = torch.arange(len(blocks), device=blocks.device)
+    inside = blocks[rows, block[:, 0]].double().cumsum(-1)
+    before = cumulative.gather(-1, block) - inside[:, -1:]
+    place = torch.searchsorted(inside, wanted - before, right=True)
+    # Rounding may put a number behind a block's last token that has any probability: it is that token's.
+    last = (inside < inside[:, -1:]).sum(-1, keepdim=True)
+    return (block * _BLOCK + torch.minimum(place, last)).squeeze(-1)
 
 
 def penalise(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Scores with those of seen tokens divided by the penalty where positive and multiplied where negative."""
-    return scores.where(~seen, (scores * penalty).where(scores < 0, scores / penalty))
+    where = seen.nonzero(as_tuple=True)  # few of a large vocabulary
+    met = scores[where]
+    return scores.index_put(where, (met * penalty).where(met < 0, met / penalty))

@@ -26,6 +26,22 @@ def test_tokens_are_drawn_as_often_as_transformers_would_draw_them(temperature: 
     assert ((often - expected).abs() <= 4 * (expected * (1 - expected) / n).sqrt() + 1e-9).all()
 
 
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 0.9), (0, 0.3), (40, 0.8), (7, 1.0), (0, 1.0)])
+def test_over_a_large_vocabulary_draws_fall_where_transformers_distribution_says(top_k: int, top_p: float):
+    logits = torch.randn(6, 20_000, generator=torch.Generator().manual_seed(1)) * 2.5
+    scores = TemperatureLogitsWarper(0.8)(None, logits)
+    scores = TopKLogitsWarper(top_k)(None, scores) if top_k else scores
+    cumulative = TopPLogitsWarper(top_p)(None, scores).double().softmax(-1).cumsum(-1)
+    for seed in range(30):
+        drawn = next_tokens(logits, None, Sampling(1, 0.8, top_p, top_k), [torch.Generator().manual_seed(seed)] * 6)
+        generator = torch.Generator().manual_seed(seed)
+        for row, token in enumerate(drawn.tolist()):
+            number = torch.rand(1, generator=generator).item()
+            before = cumulative[row, token - 1].item() if token else 0.0
+            assert before - 1e-5 <= number <= cumulative[row, token].item() + 1e-5
+            assert cumulative[row, token] > before
+
+
 def test_a_row_takes_one_number_from_its_generator_and_no_other_rows_number():
     generators = [torch.Generator().manual_seed(seed) for seed in (7, 8)]
     logits = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
