@@ -82,6 +82,14 @@ def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str
         assert callable(engine.identify)
 
 
+def test_every_executor_is_a_file_with_a_function_that_runs_steps() -> None:
+    assert names("executors") == ("local", "ray")
+    for name in names("executors"):
+        run = registry.executor(name).run
+        assert list(inspect.signature(run).parameters)[:3] == ["todo", "done", "store"]
+        assert run.__doc__
+
+
 def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None:
     views = {p.stem for p in (ROOT / "warehouse" / "views").rglob("*.sql")}
     charts = {p.stem for p in (ROOT / "warehouse" / "charts").glob("*.py") if not p.stem.startswith("_")} - {"theme"}

@@ -1,13 +1,16 @@
+import dataclasses
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from dsl.errors import StoreLocked
-from dsl.plan import diff
+from dsl.errors import ArgumentError, StoreLocked, XpError
+from dsl.execution import Execution
+from dsl.plan import Diff, diff
 from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
 from tests.xp.small_study import all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
@@ -164,3 +167,22 @@ def test_an_apply_inside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
 
 def _read(path: Path) -> dict[str, object]:
     return json.loads(path.read_text("utf-8"))
+
+
+def on_ray(planned: Diff) -> Diff:
+    return dataclasses.replace(planned, plan=dataclasses.replace(planned.plan, execution=Execution(executor="ray")))
+
+
+def test_a_cluster_without_its_package_names_the_extra_and_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    with pytest.raises(XpError, match=r"`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab\[ray\]'"):
+        apply(on_ray(diff_of(spec, store)), store)
+    assert not (store / "runs").exists()
+
+
+def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+    with pytest.raises(ArgumentError, match="with `executor: ray` the cluster decides what runs at once"):
+        apply(on_ray(diff_of(spec, store)), store, jobs=2)
+    assert apply(on_ray(diff_of(spec, store)), store, in_process=True).n_done == 6

@@ -157,7 +157,10 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 def test_an_answer_that_trickles_in_is_given_up() -> None:
     began = time.perf_counter()
-    with serving(lambda asked: Said(decided(asked).body, trickle=200)) as server, pytest.raises(ServerError, match=r"no answer within 0\.3 s"):
+    with (
+        serving(lambda asked: Said(decided(asked).body, trickle=200)) as server,
+        pytest.raises(ServerError, match=r"no answer within 0\.3 s"),
+    ):
         ask(server, *levels("a"), timeout=0.3, max_retries=0)
     assert time.perf_counter() - began < 5
 
