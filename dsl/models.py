@@ -104,7 +104,12 @@ class Training(Value):
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=1024, ge=8)
     """Tokens of prompt and answer together; longer rows are cut and counted."""
+    train_sampling_strategy: Literal["random", "group_by_length"] = "random"
+    """The order of the rows: as chance has it, or with rows of about the same length together, so that little is padded."""
+    padding_free: bool = False
+    """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft; best with `flash_attention_2`."""
     bf16: bool = False
+    """Compute in bfloat16 where that is safe, with weights as they are (autocast); an error where neither GPU nor processor has it."""
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)

@@ -2,6 +2,7 @@
 
     data      examples.jsonl      Example
     sft, dpo  metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
+    reference ref_logps.jsonl     RefLogps
     generate  completions.jsonl   Completion
     judge     verdicts.jsonl      Verdict
     any       outcome.json        Outcome (written last: a directory without it is not a result)
@@ -123,6 +124,20 @@ class Label(Value):
     """What they chose from, where that was said."""
 
 
+class RefLogps(Value):
+    """What a frozen model makes of one preference pair, named as TRL names it."""
+
+    row_key: Sha256
+    """Hash of the weights, of how they are computed with, and of the pair's tokens."""
+    item: str
+    language: Language
+    ref_chosen_logps: float
+    """Log-probability of the chosen answer and its end, given the prompt: a sum over tokens, in nats."""
+    ref_rejected_logps: float
+    n_tokens: int
+    """Tokens of both answers with the prompt before each."""
+
+
 class TrainMetric(Value):
     """One number at one optimiser step, under the name TRL logs it (`loss`, `rewards/margins`, …)."""
 
@@ -156,6 +171,8 @@ class Outcome(Value):
     n_reused: int = 0
     """Rows taken over from other steps or from an earlier attempt."""
     peak_memory_bytes: int | None = None
+    start_seconds: float = 0.0
+    """Seconds of the total that went into starting the process and importing libraries, which a worker does once."""
     load_seconds: float = 0.0
     """Seconds of the total that went into loading the model."""
     versions: dict[str, str] = Field(default_factory=dict)

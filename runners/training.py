@@ -6,17 +6,19 @@ metrics after it, so that its losses, and its rows, are those of a run that was 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsl.errors import StepFailed
 from dsl.models import Adapter, Training
 from dsl.records import TrainingFacts, TrainMetric
+from runners import memory
 from runners.models import ADAPTER, MODEL, POLICY, Loaded
 from runners.training_rows import Counts
 from runners.work import Inputs, Made, RowWriter, read_rows, write_json
@@ -29,6 +31,31 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "trainer"
 _WHOLE = "whole"
 """A file put into a checkpoint's folder when everything else is in it."""
+
+
+@contextlib.contextmanager
+def memory_given_back() -> Iterator[None]:
+    """Leave no trainer, optimiser or gradient behind for the worker's next step. What the block made must be out of reach when it ends."""
+    try:
+        yield
+    finally:
+        memory.give_back()
+
+
+def check_bf16(device: str, *, wanted: bool) -> None:
+    """Raises StepFailed where `bf16` is asked for and the device (`cuda` or `cpu`) would only imitate it, many times slower."""
+    if wanted and not has_bf16(device):
+        what = "this GPU" if device == "cuda" else "this machine has no GPU, and its processor"
+        raise StepFailed(f"`bf16` is asked for, and {what} does not compute in bfloat16. Leave it out, or write `bf16: false`")
+
+
+def has_bf16(device: str) -> bool:
+    """Whether a device has instructions for bfloat16."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def lora(adapter: Adapter | None) -> LoraConfig | None:
@@ -47,6 +74,7 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
     """What `SFTConfig` and `DPOConfig` are both told. Rows arrive cut, so TRL is given no `max_length`."""
     from transformers import TrainingArguments
 
+    check_bf16(loaded.device, wanted=training.bf16)
     settings = training.as_trl()
     if (
         "activation_checkpointing" in TrainingArguments.__dataclass_fields__

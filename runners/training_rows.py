@@ -8,14 +8,19 @@ counted.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 
 from dsl.errors import DataError
-from dsl.records import Example
+from dsl.identity import digest
+from dsl.pins import Pins
+from dsl.records import Example, Prompt
 from dsl.steps import PromptForm
-from dsl.values import StepId
+from dsl.values import Language, Sha256, StepId, Value
 from runners.models import Loaded
 from runners.prompting import Prompter, encode, end_of_answer, render, token_ids
 from runners.work import Inputs, read_rows
@@ -44,8 +49,20 @@ class Counts:
 class Row:
     """A prompt's tokens and those of the answers to it, in the order in which they were asked for."""
 
+    item: str
+    language: Language
     prompt_ids: list[int]
     answers: list[list[int]]
+
+    @property
+    def n_tokens(self) -> int:
+        """As they are read: the prompt once for each answer."""
+        return sum(len(self.prompt_ids) + len(ids) for ids in self.answers)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the longest answer."""
+        return len(self.prompt_ids) + max(map(len, self.answers))
 
 
 def draw(
@@ -93,26 +110,80 @@ def tokenise(
     Raises DataError when no row is left.
     """
     prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
-    for example, form in rows:
-        prompt = prompters[form].prompt(example)
-        text, is_chat = render(loaded.tokenizer, prompt), prompt.text is None
-        prompt_ids = token_ids(loaded.tokenizer, prompt)
-        encoded = [_answer_ids(text, prompt_ids, getattr(example, name), is_chat, loaded) for name in answers]
-        room = max_length - len(prompt_ids)
-        counts.n_border_merges += any(merges for _, merges in encoded)
-        counts.n_truncated += any(len(ids) > room for ids, _ in encoded)
+    asked = [
+        _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
+    ]
+    for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+        room = max_length - len(found.prompt_ids)
+        counts.n_border_merges += found.merges
+        counts.n_truncated += any(len(ids) > room for ids in found.answers)
         if room < 1:
             counts.n_dropped += 1
             continue
-        row = Row(prompt_ids, [ids[:room] for ids, _ in encoded])
+        row = Row(example.item, example.language, found.prompt_ids, [ids[:room] for ids in found.answers])
         counts.n_rows += 1
         counts.answer_lengths += [len(ids) for ids in row.answers]
-        counts.n_tokens += sum(len(prompt_ids) + len(ids) for ids in row.answers)
+        counts.n_tokens += row.n_tokens
         yield row
     if not counts.n_rows:
         raise DataError(
             f"no row to train on: of {len(rows)}, {counts.n_dropped} have prompts of {max_length} tokens (`max_length`) or more"
         )
+
+
+# ---------------------------------------------------------------- tokens, made once
+
+
+_TOKENISING = 1
+"""Part of the name of tokens that are kept: raise it when the same texts would give other tokens."""
+
+
+class _Asked(Value):
+    """What a row's tokens are made of."""
+
+    prompt: Prompt
+    answers: tuple[str, ...]
+
+
+class _Tokens(Value):
+    """One row's tokens, not cut."""
+
+    of: Sha256
+    """Hash of the prompt and the answers."""
+    prompt_ids: list[int]
+    answers: list[list[int]]
+    merges: bool
+    """Whether tokens would have merged at the border of prompt and answer."""
+
+
+def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
+    """Each row's tokens, kept in the cache by content: steps that train on the same rows, in whatever order, tokenise them once."""
+    keys = [hashlib.sha256(one.model_dump_json().encode()).hexdigest() for one in asked]
+    name = hashlib.sha256(" ".join([_tokenizer_key(loaded), *sorted(set(keys))]).encode()).hexdigest()[:16]
+    path = cache / "tokens" / f"{name}.jsonl"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
+        aside.write_text("".join(_tokenised(*one, loaded).model_dump_json() + "\n" for one in dict(zip(keys, asked, strict=True)).items()))
+        aside.replace(path)
+    known = {row.of: row for row in read_rows(path, _Tokens)}
+    return (known[key] for key in keys)
+
+
+def _tokenizer_key(loaded: Loaded) -> str:
+    """What decides on the tokens of a text: the tokenizer's files, its template, which tokens end an answer, and the libraries."""
+    pins = Pins()
+    files = [file for file in sorted(Path(loaded.tokenizer.name_or_path).iterdir()) if file.suffix in (".json", ".jinja", ".model", ".txt")]
+    libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
+    own = (str(loaded.tokenizer.chat_template), sorted(loaded.eos_ids))
+    return digest((_TOKENISING, *libraries, *own, [f"{file.name} {pins.file(file)}" for file in files]))
+
+
+def _tokenised(key: Sha256, asked: _Asked, loaded: Loaded) -> _Tokens:
+    text, is_chat = render(loaded.tokenizer, asked.prompt), asked.prompt.text is None
+    prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
+    encoded = [_answer_ids(text, prompt_ids, answer, is_chat, loaded) for answer in asked.answers]
+    return _Tokens(of=key, prompt_ids=prompt_ids, answers=[ids for ids, _ in encoded], merges=any(merges for _, merges in encoded))
 
 
 def _answer_ids(prompt_text: str, prompt_ids: list[int], answer: str, is_chat: bool, loaded: Loaded) -> tuple[list[int], bool]:

@@ -24,6 +24,7 @@ from dsl.errors import StepFailed, StoreError
 from dsl.records import Outcome
 from dsl.steps import AnyStep
 from dsl.values import StepId, Value
+from runners import start
 from runners.attempt import attempt
 from runners.store import Store
 
@@ -80,6 +81,7 @@ def main() -> None:
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(asked, tasks), daemon=True).start()
     store = Store(arguments.store)
+    start.count_process()
     while True:
         message = _perform(Task.model_validate_json(tasks.get()), store, answers)
         _say(answers, message)

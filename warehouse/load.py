@@ -29,6 +29,7 @@ _Record = TypeVar("_Record", bound=Value)
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
     "sft": ("training.sql", "metrics.jsonl"),
+    "reference": ("reference.sql", "ref_logps.jsonl"),
     "dpo": ("training.sql", "metrics.jsonl"),
     "generate": ("generate.sql", "completions.jsonl"),
     "judge": ("judge.sql", "verdicts.jsonl"),

@@ -79,7 +79,9 @@ create table steps (
     step_id varchar primary key,
     kind varchar not null,
     settings json not null,
+    -- All of them, those below included.
     seconds double not null,
+    start_seconds double not null,
     load_seconds double not null,
     n_rows bigint not null,
     n_reused bigint not null,
@@ -172,6 +174,17 @@ create table step_verdicts (
     usd double,
     model_served varchar,
     row_key varchar not null
+);
+
+-- One row per reference step and preference pair.
+create table ref_logps (
+    step_id varchar not null,
+    item varchar not null,
+    language varchar not null,
+    -- Log-probabilities of the two answers, in nats.
+    ref_chosen_logps double not null,
+    ref_rejected_logps double not null,
+    n_tokens bigint not null
 );
 
 -- One row per training step, optimiser step and metric.

@@ -1,14 +1,14 @@
 """Direct Preference Optimisation (arXiv 2305.18290), over base weights, over an sft method's result, or over the instruct version."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import DpoStep, GenerateStep, LossType
+from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceStep
 from dsl.values import Language, Name, StepId
 
 
@@ -20,6 +20,9 @@ class Dpo(MethodBase):
     """What training starts from: `base`, `instruct`, or the name of an sft method of the study."""
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    precompute_ref_log_probs: bool = True
+    """Whether the frozen model reads every pair once, in a step of its own that other methods and seeds share, or the pairs of each batch
+    as training goes on: less work for one run that sees a small part of the pairs."""
     pairs: Name
     """The data set of preferences: `instruction`, `chosen` and `rejected`."""
     train_languages: TrainLanguages = "each"
@@ -36,6 +39,12 @@ class Dpo(MethodBase):
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training(learning_rate=5e-6)
+
+    @model_validator(mode="after")
+    def _trl_has_it(self) -> Self:
+        if self.training.padding_free:
+            raise ValueError("`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy: group_by_length` pads less")
+        return self
 
     @property
     def draws(self) -> bool:
@@ -61,13 +70,28 @@ class Dpo(MethodBase):
             before, weights = below.train, below.generate.model
         assert isinstance(weights, Weights)
         assert request.seed is not None
+        policy = before[-1] if before else None
+        pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
+        prompts = tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages)
+        reference = ReferenceStep(
+            weights=weights,
+            policy=policy if self.reference == "policy" else None,
+            pairs=pairs,
+            rows=self.rows,
+            prompts=prompts,
+            max_length=self.training.max_length,
+            bf16=self.training.bf16,
+            seed=request.seed if self.rows is not None else None,
+        )
+        ref_logps = build.add(reference) if self.precompute_ref_log_probs else None
         step = DpoStep(
             weights=weights,
-            policy=before[-1] if before else None,
+            policy=policy,
             reference=self.reference,
-            pairs=tuple(build.examples(self.pairs, language) for language in request.train_languages),
+            ref_logps=ref_logps,
+            pairs=pairs,
             rows=self.rows,
-            prompts=tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages),
+            prompts=prompts,
             beta=self.beta,
             loss_type=self.loss_type,
             adapter=None if self.adapter == "none" else self.adapter,
@@ -84,5 +108,5 @@ class Dpo(MethodBase):
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             ),
-            train=(*before, tuned),
+            train=(*before, *((ref_logps,) if ref_logps else ()), tuned),
         )

@@ -1,16 +1,18 @@
 """`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near a frozen reference model.
 
-The policy is the weights themselves, or an sft step's result merged into them. With an adapter, the policy as training begins is the same model
-with the adapter off, so that no second model is needed to refer to it.
+The policy is the weights themselves, or an sft step's result merged into them. What the reference makes of the pairs is read from a reference
+step, or computed as training goes on: then, with an adapter, the policy as training begins is the same model with the adapter off.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dsl.steps import DpoStep
-from runners import models, training, training_rows
+from runners import models, ref_logps, start, training, training_rows
+from runners.training_rows import Row
 from runners.work import Inputs, Made
 
 if TYPE_CHECKING:
@@ -21,12 +23,18 @@ ANSWERS = ("chosen", "rejected")
 
 def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
     """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
-    from datasets import Dataset
-    from trl import DPOConfig
-    from trl.trainer.dpo_trainer import DataCollatorForPreference
+    with training.memory_given_back():
+        return _run(step, inputs, out)
+
+
+def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+    with start.importing():
+        from datasets import Dataset
+        from trl import DPOConfig
+        from trl.trainer.dpo_trainer import DataCollatorForPreference
 
     policy = inputs[step.policy] if step.policy is not None else None
-    loaded = models.load_to_train(step.weights, policy, inputs.cache)
+    loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=step.adapter is not None)
     reference, reference_in_words = _reference(step, inputs)
     counts = training_rows.Counts()
     drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
@@ -38,17 +46,30 @@ def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
             **training.arguments(step.training, loaded, step.seed, out),
             beta=step.beta,
             loss_type=list(step.loss_type),
+            # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which an adapter does not need
+            precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=Dataset.from_list(
-            [{"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]} for row in rows]
-        ),
+        train_dataset=Dataset.from_list(list(_pairs(step, rows, policy, inputs))),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=training.lora(step.adapter),
     )
+    trainer.precompute_ref_logps = step.ref_logps is not None
     resumed_from_step = training.train(trainer, inputs, out)
     training.save(trainer, step.adapter, out, policy)
     return training.made(trainer, loaded, counts, resumed_from_step, out, reference_in_words)
+
+
+def _pairs(step: DpoStep, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
+    found = ref_logps.read(inputs[step.ref_logps]) if step.ref_logps is not None else {}
+    model = ref_logps.model_key(step.weights, policy if step.reference == "policy" else None, bf16=step.training.bf16)
+    for row in rows:
+        pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
+        if step.ref_logps is not None:
+            known = ref_logps.of(row, model, found)
+            pair |= {"ref_chosen_logps": known.ref_chosen_logps, "ref_rejected_logps": known.ref_rejected_logps}
+        yield pair
 
 
 def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
@@ -57,6 +78,8 @@ def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, s
     name = (
         "the untrained weights" if step.policy is None or not is_policy else f"the policy as training began, {step.policy} on the weights"
     )
+    if step.ref_logps is not None:
+        return None, f"{name} (computed once, {step.ref_logps})"
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
     below = inputs[step.policy] if is_policy and step.policy is not None else None
@@ -70,6 +93,13 @@ def _trainer_class() -> type[Any]:
     class PairTrainer(DPOTrainer):
         def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
             return dataset  # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
+
+        def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
+            return dataset  # a reference step did
+
+        def _set_signature_columns_if_needed(self) -> None:
+            super()._set_signature_columns_if_needed()
+            self._signature_columns = [*self._signature_columns, "length"]  # else it is gone before rows are grouped by it
 
         def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(model, inputs, *args, **kwargs)

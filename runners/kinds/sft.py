@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsl.steps import SftStep
-from runners import models, training, training_rows
+from runners import models, start, training, training_rows
 from runners.work import Inputs, Made
 
 ANSWERS = ("response",)
@@ -13,11 +13,17 @@ ANSWERS = ("response",)
 
 def run(step: SftStep, inputs: Inputs, out: Path) -> Made:
     """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+    with training.memory_given_back():
+        return _run(step, inputs, out)
 
-    loaded = models.load_to_train(step.weights, None, inputs.cache)
+
+def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
+    with start.importing():
+        from datasets import Dataset
+        from trl import SFTConfig, SFTTrainer
+        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    loaded = models.load_to_train(step.weights, None, inputs.cache, is_frozen=step.adapter is not None)
     counts = training_rows.Counts()
     drawn = training_rows.draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
     rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
@@ -30,7 +36,8 @@ def run(step: SftStep, inputs: Inputs, out: Path) -> Made:
         train_dataset=Dataset.from_list(
             [{"input_ids": row.prompt_ids + row.answers[0], "labels": [-100] * len(row.prompt_ids) + row.answers[0]} for row in rows]
         ),
-        data_collator=DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
+        # TRL makes the one that pads nothing by itself, and takes no other
+        data_collator=None if step.training.padding_free else DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=training.lora(step.adapter),
     )

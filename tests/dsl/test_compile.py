@@ -104,7 +104,7 @@ def test_dpo_over_sft_starts_from_that_sft_step_and_its_weights(folder: Path) ->
     (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
     dpo = plan.steps[cell.train[-1]]
     assert isinstance(dpo, DpoStep)
-    assert cell.train == (sft, cell.train[-1])
+    assert cell.train == (sft, dpo.ref_logps, cell.train[-1])
     assert (dpo.policy, dpo.weights.hub) == (sft, "a/instruct")
 
 
@@ -117,6 +117,63 @@ def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> 
     new = set(after.steps) - set(before.steps)
     assert {after.steps[s].kind for s in new} == {"dpo", "generate", "judge"}
     assert len(new) == 6
+
+
+def test_what_differs_in_training_alone_shares_one_reference(folder: Path) -> None:
+    """Of the untrained weights and all pairs: beta, loss, learning rate, adapter and seed leave it as it is."""
+    shared: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
+    methods = {
+        "a": {**shared, "beta": 0.05, "training": {"learning_rate": 1e-6, "max_steps": 5}},
+        "b": {**shared, "beta": 0.5, "loss_type": ["ipo"], "adapter": {"r": 4}},
+        "c": {**shared, "adapter": "none", "training": {"train_sampling_strategy": "group_by_length"}},
+    }
+    plan = planned(folder, methods=methods, seeds=[0, 1])
+    assert kinds(plan)["dpo"] == 6
+    assert kinds(plan)["reference"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": "urial"},
+        {"training": {"max_length": 512}},
+        {"training": {"bf16": True}},
+        {"train_languages": ["en"]},
+        {"rows": 2},
+        {"policy": "sft"},
+        {"policy": "instruct"},
+    ],
+)
+def test_what_the_reference_reads_or_is_makes_another(folder: Path, change: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
+    sft = {"method": "sft", "train": "rows", "train_languages": "all"}
+    plan = planned(folder, methods={"sft": sft, "a": plain, "b": plain | change}, seeds=[0])
+    assert kinds(plan)["reference"] == 2
+
+
+def test_rows_that_a_seed_draws_are_a_reference_of_their_own(folder: Path) -> None:
+    methods = {"dpo": {"method": "dpo", "pairs": "rows", "train_languages": "all", "rows": 2}}
+    assert kinds(planned(folder, methods=methods, seeds=[0, 1]))["reference"] == 2
+
+
+def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path) -> None:
+    """The untrained weights below it are those that training from the weights themselves begins at."""
+    dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
+    sft = {"method": "sft", "train": "rows", "train_languages": "all"}
+    plan = planned(folder, methods={"sft": sft, "a": dpo, "b": {**dpo, "policy": "sft", "reference": "base"}}, seeds=[0])
+    assert kinds(plan)["reference"] == 1
+
+
+def test_a_reference_that_is_not_computed_beforehand_is_no_step(folder: Path) -> None:
+    dpo = {"method": "dpo", "pairs": "rows", "precompute_ref_log_probs": False}
+    plan = planned(folder, methods={"dpo": dpo}, seeds=[0])
+    assert "reference" not in kinds(plan)
+    assert all(step.ref_logps is None for step in plan.steps.values() if isinstance(step, DpoStep))
+
+
+def test_dpo_without_padding_is_refused_with_a_way_out(folder: Path) -> None:
+    with pytest.raises(SpecError, match="`padding_free` is for sft"):
+        planned(folder, methods={"dpo": {"method": "dpo", "pairs": "rows", "training": {"padding_free": True}}}, seeds=[0])
 
 
 def test_the_prompt_that_is_trained_on_is_the_prompt_that_is_asked_with(folder: Path) -> None:

@@ -132,7 +132,7 @@ def test_rows_that_are_too_long_are_cut_at_their_end_and_counted(loaded: Loaded,
     (_, exact) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length)
     ((cut,), counts) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length - 1)
     assert exact.n_truncated == 0
-    assert cut == Row(whole.prompt_ids, [whole.answers[0][:-1]])
+    assert cut == replace(whole, answers=[whole.answers[0][:-1]])
     assert (counts.n_rows, counts.n_truncated, counts.n_dropped, counts.n_tokens) == (1, 1, 0, length - 1)
 
 

@@ -7,7 +7,7 @@ from dsl.identity import step_id
 from dsl.models import Decoding
 from dsl.plan import Cell, ContrastPlan, Study
 from dsl.plugins import settings_of
-from dsl.records import Completion, Example, FinishReason, Label, Outcome, Run, TrainMetric, Verdict
+from dsl.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
 from dsl.sources import Columns, HubSource
 from dsl.steps import DataStep, GenerateStep, JudgeStep, Step
 from dsl.values import StepId, Value
@@ -85,6 +85,10 @@ class StoreMaker:
         ]
         self._n += 1
         return self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:012x}")
+
+    def reference(self) -> StepId:
+        pair = RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-3.5, ref_rejected_logps=-9.0, n_tokens=12)
+        return self.step(Step(kind="reference"), "ref_logps.jsonl", [pair], step_id_="reference-000000000001")
 
     def train(self, kind: str, losses: list[float]) -> StepId:
         self._n += 1

@@ -100,6 +100,10 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"kind": "generate", "methods": ["sft", "urial"], "seconds": 20.0},
         {"kind": "data", "methods": None, "seconds": 0.1},
     ],
+    "cost_by_model": [
+        {"model": "tiny", "kind": "sft", "start_seconds": 5.0, "load_seconds": 1.0, "work_seconds": 54.0},
+        {"model": "tiny", "kind": "generate", "start_seconds": 0.0, "load_seconds": 0.5, "work_seconds": 20.0},
+    ],
     "training_curve": [
         {"method": "sft", "model": "tiny", "train_languages": "en", "step_id": "sft-1", "global_step": step, "name": name, "value": value}
         for step in range(1, 1001)
@@ -147,7 +151,8 @@ def test_bars_start_at_zero_whatever_the_smallest_value() -> None:
     assert bar["encoding"]["x2"] == {"datum": 0}
     assert bar["encoding"]["x"]["scale"]["domain"] == [0.0, 6.0]
     for name in (
-        *("length_by_method_language", "critical_errors_by_cell", "unscored_by_judge", "cost_by_step", "loops_by_cause", "judge_probes"),
+        *("length_by_method_language", "critical_errors_by_cell", "unscored_by_judge", "cost_by_step", "cost_by_model", "loops_by_cause"),
+        "judge_probes",
     ):
         for panel in chart_of(name)(ROWS[name], ORDER):
             assert all(domain[0] == 0 for domain in domains(panel.spec)), name
@@ -260,6 +265,17 @@ def test_a_step_that_two_methods_share_is_counted_once_under_both_names() -> Non
     panels = {panel.title: values(panel) for panel in chart_of("cost_by_step")(ROWS["cost_by_step"], ORDER)}
     assert [(value["label"], value["value"]) for value in panels["answering"]] == [("urial + sft", 20.0)]
     assert list(panels) == ["reading data", "SFT", "answering"]
+
+
+def test_what_is_paid_once_stands_beside_the_work_of_each_kind() -> None:
+    [panel] = chart_of("cost_by_model")(ROWS["cost_by_model"], ORDER)
+    assert panel.title == "tiny"
+    assert [(value["label"], value["value"]) for value in values(panel)] == [
+        ("starting", 5.0),
+        ("loading", 1.5),
+        ("SFT", 54.0),
+        ("answering", 20.0),
+    ]
 
 
 def test_methods_differ_in_colour_or_shape_and_keep_theirs() -> None:

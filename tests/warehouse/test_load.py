@@ -42,7 +42,7 @@ def full(maker: StoreMaker) -> StoreMaker:
     asked = maker.data([Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), extra={"level": "easy"})])
     trained = maker.train("sft", [2.0, 1.0])
     shared = maker.cell("icl", examples=asked, scores={"contains": {"1": 1.0, "2": "no answer"}}, facts={"n_parameters": 7})
-    maker.cell("sft", train=(trained,), train_languages=("en", "fr"), seed=1, scores={"loop": {"1": 1.0}})
+    maker.cell("sft", train=(maker.reference(), trained), train_languages=("en", "fr"), seed=1, scores={"loop": {"1": 1.0}})
     maker.study("one", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
     maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffff"}))
     maker.study("two", parallel=False)

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from dsl.records import Example
+from dsl.records import Example, Outcome
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 
@@ -73,6 +73,36 @@ def test_a_steps_cost_is_there_once_whomever_it_serves(maker: StoreMaker, ask: A
     assert (made["n_attempts"], made["n_failed"], made["attempt_seconds"], made["seconds"]) == (2, 1, 6.0, 2.0)
     assert (made["made_by"], made["last_error"], made["is_done"]) == ("trial", "out of memory", True)
     assert (rows["judge"]["n_prompt_tokens"], rows["judge"]["usd"], rows["judge"]["n_attempts"]) == (40, 0.5, 0)
+
+
+def test_a_models_start_and_loading_are_told_apart_from_its_work(maker: StoreMaker, ask: Ask) -> None:
+    sft, dpo = maker.train("sft", [2.0]), maker.train("dpo", [0.7])
+    for step, start, load in ((sft, 1.0, 0.5), (dpo, 0.0, 0.25)):
+        path = maker.folder / "steps" / step / "outcome.json"
+        outcome = Outcome.model_validate_json(path.read_text("utf-8"))
+        path.write_text(outcome.model_copy(update={"start_seconds": start, "load_seconds": load}).model_dump_json(), "utf-8")
+    maker.cell("sft", scores={"contains": {"1": 1.0}}, train=(sft,))
+    maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=(sft, dpo))
+    maker.study()
+    rows = {row["kind"]: row for row in ask("from cost_by_model")}
+    names = ("n_steps", "seconds", "start_seconds", "load_seconds", "work_seconds")
+    assert {kind: tuple(row[name] for name in names) for kind, row in rows.items()} == {
+        "sft": (1, 2.0, 1.0, 0.5, 0.5),
+        "dpo": (1, 2.0, 0.0, 0.25, 1.75),
+        "generate": (2, 4.0, 0.0, 0.0, 4.0),
+    }
+    assert {row["model"] for row in rows.values()} == {"tiny"}
+
+
+def test_a_reference_steps_pairs_are_there_once_however_often_it_is_made(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=(maker.reference(), maker.train("dpo", [0.7])))
+    maker.study()
+    assert len(ask("from ref_logps")) == 1
+    outcome = maker.folder / "steps" / maker.reference() / "outcome.json"
+    outcome.write_text(outcome.read_text("utf-8").replace('"seconds":2.0', '"seconds":3.0'), "utf-8")  # made again
+    maker.study()
+    (row,) = ask("from ref_logps")
+    assert (row["item"], row["ref_chosen_logps"], row["ref_rejected_logps"], row["n_tokens"]) == ("1", -3.5, -9.0, 12)
 
 
 def test_a_failed_step_is_listed_with_its_error(maker: StoreMaker, ask: Ask) -> None:

@@ -75,4 +75,5 @@ def test_the_marts_people_were_promised_are_there() -> None:
         "critical_errors_by_cell",
         "unscored_by_judge",
         "cost_by_step",
+        "cost_by_model",
     } <= MARTS

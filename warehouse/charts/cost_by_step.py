@@ -5,11 +5,11 @@ from collections import defaultdict
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, reach
 
-KINDS = {"data": "reading data", "sft": "SFT", "dpo": "DPO", "generate": "answering", "judge": "judging"}
+KINDS = {"data": "reading data", "sft": "SFT", "reference": "DPO's reference", "dpo": "DPO", "generate": "answering", "judge": "judging"}
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Seconds that the steps of each kind took, loading of models included.
+    """Seconds that the steps of each kind took, starting and loading of models included.
 
     A step that several methods share is counted once, under all their names.
     """

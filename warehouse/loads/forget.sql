@@ -8,6 +8,7 @@ delete from examples where step_id = $step_id;
 delete from step_completions where step_id = $step_id;
 delete from step_verdicts where step_id = $step_id;
 delete from train_metrics where step_id = $step_id;
+delete from ref_logps where step_id = $step_id;
 delete from steps where step_id = $step_id;
 
 update experiments

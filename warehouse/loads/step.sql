@@ -5,6 +5,7 @@ select
     $settings ->> '$.kind' as kind,
     $settings::json as settings,
     ($outcome ->> '$.seconds')::double as seconds,
+    coalesce(($outcome ->> '$.start_seconds')::double, 0.0) as start_seconds,
     ($outcome ->> '$.load_seconds')::double as load_seconds,
     ($outcome ->> '$.n_rows')::bigint as n_rows,
     ($outcome ->> '$.n_reused')::bigint as n_reused,

@@ -34,6 +34,7 @@ VIEWS = (
     "judge_agreement",
     "judge_reliability",
     "judge_probes",
+    "cost_by_model",
     "cost_by_step",
 )
 """The views that are shown; the chart of one has its name."""

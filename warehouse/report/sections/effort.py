@@ -5,7 +5,7 @@ from typing import Any
 
 from warehouse.charts.theme import Row, Rows, number
 from warehouse.report import tables
-from warehouse.report.figures import Section, figure
+from warehouse.report.figures import Figure, Section, figure
 from warehouse.report.study import StudyRows
 
 
@@ -48,6 +48,7 @@ def cost(study: StudyRows) -> Section:
         tables.text("methods", "methods"),
         tables.text("languages", "languages"),
         tables.decimal("seconds", "seconds", 1),
+        tables.decimal("start_seconds", "of them starting", 1),
         tables.decimal("load_seconds", "of them loading", 1),
         tables.count("n_rows", "rows"),
         tables.count("n_reused", "taken over"),
@@ -60,7 +61,24 @@ def cost(study: StudyRows) -> Section:
         tables.text("step_id", "step"),
     )
     made = figure(study, "cost_by_step", rows, columns, [row["step_id"] for row in rows], anchor="spent")
-    return Section("cost", "Cost", (_spent(rows),), (made,), is_printed=False)
+    return Section("cost", "Cost", (_spent(rows),), (*_by_model(study), made), is_printed=False)
+
+
+def _by_model(study: StudyRows) -> tuple[Figure, ...]:
+    rows = study.views["cost_by_model"]
+    if not rows:
+        return ()
+    columns = (
+        tables.text("model", "model"),
+        tables.text("kind", "kind"),
+        tables.count("n_steps", "steps"),
+        tables.decimal("seconds", "seconds", 1),
+        tables.decimal("start_seconds", "of them starting", 1),
+        tables.decimal("load_seconds", "of them loading", 1),
+        tables.decimal("work_seconds", "of them working", 1),
+    )
+    steps = [step["step_id"] for step in study.views["cost_by_step"] if step["is_done"] and step["kind"] in {row["kind"] for row in rows}]
+    return (figure(study, "cost_by_model", rows, columns, steps, anchor="by-model"),)
 
 
 def _spent(rows: Rows) -> str:

@@ -70,6 +70,7 @@ select
     steps.n_rows,
     steps.n_reused,
     steps.seconds,
+    steps.start_seconds,
     steps.load_seconds,
     spent.n_prompt_tokens,
     spent.n_new_tokens,

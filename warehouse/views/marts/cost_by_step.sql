@@ -1,5 +1,6 @@
 -- One row per study and step it asks for, done or not. Seconds, tokens and dollars are what the step's rows took when they were made, rows
--- taken over (`n_reused`) included; `attempt_seconds` counts every attempt, failed ones too; `made_by` names the study that ran it.
+-- taken over (`n_reused`) included; `start_seconds` and `load_seconds` are among them; `attempt_seconds` counts every attempt, failed ones
+-- too; `made_by` names the study that ran it.
 select
     experiment,
     position,
@@ -13,6 +14,7 @@ select
     n_rows,
     n_reused,
     seconds,
+    start_seconds,
     load_seconds,
     n_prompt_tokens,
     n_new_tokens,

@@ -1,0 +1,45 @@
+"""Memory: how much is free, and how what is no longer used is given back."""
+
+import contextlib
+import ctypes
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_bytes(device: str) -> int:
+    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this process's container is given of it.
+    0 where the system does not tell.
+    """
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info()[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    with contextlib.suppress(OSError, ValueError):  # no such container, or `max`: no limit
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        return min(available, limit - used)
+    return available
+
+
+def give_back() -> None:
+    """Hand what nothing refers to any more back to the system.
+
+    A trainer, its optimiser and its model refer to each other in circles, which Python frees only when it looks for them; and a worker's
+    allocator is told to keep what is freed, since generation asks for the same again at each token.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None:  # then nothing large was ever here
+        return
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with contextlib.suppress(AttributeError, OSError):  # another C library than glibc has no such function
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,35 @@
+"""What a process pays once before it can work: its own start and the libraries it imports."""
+
+import contextlib
+import os
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+_seconds = 0.0
+
+
+@contextlib.contextmanager
+def importing() -> Generator[None]:
+    """Count the time of a block that imports heavy libraries; from the second time on it is next to nothing."""
+    global _seconds
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        _seconds += time.perf_counter() - began
+
+
+def count_process() -> None:
+    """Count the time from this process's beginning until now, where the system tells it."""
+    global _seconds
+    with contextlib.suppress(OSError):
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # proc(5): starttime, the 22nd field
+        _seconds += max(0.0, float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def taken() -> float:
+    """Seconds counted since this was last asked."""
+    global _seconds
+    counted, _seconds = _seconds, 0.0
+    return counted
