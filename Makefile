@@ -19,7 +19,7 @@ check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: .venv/.dev ## every claim about speed, measured; writes benchmarks/results.json and the table of benchmarks/README.md
+bench: .venv/.bench ## every claim about speed, measured; writes benchmarks/results.json and the table of benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 install: .venv/.demo
@@ -39,6 +39,18 @@ install: .venv/.demo
 
 .venv/.dev: .venv/.demo
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# The peers that the benchmarks are held against. llama.cpp is compiled, some minutes, for what this processor says it can do: left to find
+# that out for itself, it has been seen to crash.
+FEATURES := $(shell sed -n 's/^flags[^:]*: //p;T;q' /proc/cpuinfo 2>/dev/null)
+has = $(if $(filter $(1),$(FEATURES)),ON,OFF)
+LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(call has,avx2) -DGGML_FMA=$(call has,fma) \
+	-DGGML_F16C=$(call has,f16c) -DGGML_BMI2=$(call has,bmi2) -DGGML_AVX512=$(call has,avx512bw) \
+	-DGGML_AVX512_VNNI=$(call has,avx512_vnni) -DGGML_AVX512_BF16=$(call has,avx512_bf16))
+
+.venv/.bench: .venv/.dev
+	CMAKE_ARGS="$(LLAMA_CPP)" $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
