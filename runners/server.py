@@ -68,8 +68,10 @@ class Server:
         return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
 
     def cleaned(self, value: Any) -> Any:
-        """JSON from the server, every text in it without the key and the password."""
+        """JSON from the server, every text in it without the key and the password, and without half surrogate pairs, which JSON can name
+        and UTF-8 cannot."""
         if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()
             for secret in self._secrets:
                 value = value.replace(secret.get_secret_value(), REDACTED)
         elif isinstance(value, list):

@@ -1,7 +1,6 @@
-"""How many requests a server stands at once, found by asking it: additive increase, multiplicative decrease, as TCP does it.
+"""How many requests a server stands at once, found by asking it, as TCP finds what a network stands (Jacobson 1988; RFC 5681).
 
-(Chiu and Jain 1989; Jacobson 1988; RFC 5681.) Only refusals and time-outs shrink the window. How long an answer takes says nothing: that is
-how long the answer is.
+Only refusals and time-outs shrink the window. How long an answer takes says nothing: that is how long the answer is.
 """
 
 import time
@@ -10,15 +9,16 @@ from contextlib import asynccontextmanager
 
 _FIRST = 8
 """Requests that any server stands."""
-_ROUNDS_TO_RECOVER = 16
+_REGROWTH = 1 / 8
+"""Of the window, with each round of answers: what a server is then asked beyond what it stands is little."""
 
 
 class Window:
     """At most `most` requests in flight, and no more than the server has shown that it stands.
 
-    Every answer adds one, which doubles the window with each round of answers, until the server first refuses; from then on a round adds a
-    sixteenth of `most`. A refusal halves what is in flight, once for all that was sent before it was known. What was sent before it, and
-    answers while the window is not full, say nothing about the size.
+    Every answer adds one, which doubles the window with each round of answers, until the server first refuses; from then on a round adds an
+    eighth, or one. A refusal halves what is in flight, once for all that was sent before it was known. What was sent before it, and answers
+    while less than half of the window is used, say nothing about its size.
     """
 
     def __init__(self, most: int) -> None:
@@ -45,8 +45,8 @@ class Window:
 
     def answered(self, turn: int) -> None:
         """The server kept up with a request."""
-        if turn == self._n_cuts and self._limiter.borrowed_tokens >= self._limiter.total_tokens:
-            a_round = self._size if self._n_cuts == 0 else max(1.0, self._most / _ROUNDS_TO_RECOVER)
+        if turn == self._n_cuts and 2 * self._limiter.borrowed_tokens >= self._size:
+            a_round = self._size if self._n_cuts == 0 else max(1.0, self._size * _REGROWTH)
             self._resize(min(self._most, self._size + a_round / self._size))
 
     def refused(self, turn: int, seconds: float = 0.0) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ class Asked:
     body: dict[str, Any]
     n_before: int
     """How often the same prompt was asked before."""
+    at_once: int
+    """How many requests the server then had, this one included."""
+    seconds: float
+    """When it came, by the clock of `time.perf_counter`."""
 
     @property
     def prompt(self) -> str:
@@ -94,8 +98,9 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
             with running.lock:
                 running.at_once += 1
                 running.most_at_once = max(running.most_at_once, running.at_once)
-                asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, body, 0)
-                asked = Asked(asked.path, asked.headers, body, sum(one.prompt == asked.prompt for one in running.asked))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(self.path, headers, body, 0, running.at_once, time.perf_counter())
+                asked = replace(asked, n_before=sum(one.prompt == asked.prompt for one in running.asked))
                 running.asked.append(asked)
             try:
                 said = answer(asked)

@@ -64,6 +64,17 @@ def test_a_rows_seed_and_what_openai_does_not_know_are_sent_where_they_count():
     assert [body[name] for name in ("seed", "temperature", "top_p", "top_k", "repetition_penalty")] == [2**62 + 1, 0.7, 0.9, 40, 1.1]
 
 
+def test_a_prompt_with_half_of_a_surrogate_pair_can_be_sent():
+    with serving(lambda _: completion("fine")) as server:
+        assert answers(engine(server), requests("half \ud83d"))["half \ud83d"].text == "fine"
+    assert server.asked[0].prompt == "half \ud83d"
+
+
+def test_an_answer_with_half_of_a_surrogate_pair_can_be_written():
+    answer = one(completion("half \ud83d"))
+    assert (answer.text, answer.finish_reason) == ("half ?", "eos")
+
+
 def test_an_answer_keeps_its_counts_its_time_and_the_model_that_the_server_names():
     answer = one(Said(completion("fine").body, seconds=0.2))
     assert (answer.text, answer.raw_text, answer.error) == ("fine", "fine", None)
@@ -137,11 +148,13 @@ def test_after_429_it_waits_as_long_as_the_server_says():
         Said('{"choices": [{"text": "fi', 200, SOON),
         Said(b"\xff\xfe", 200, SOON),
         Said("[]", 200, SOON),
+        Said('{"choices": ' + "[" * 100_000, 200, SOON),
+        Said('{"error": ' + "[" * 600 + "]" * 600 + "}", 200, SOON),
         Said(completion("fine").body, headers={"content-length": "2000", "connection": "close", **SOON}),
         Said(completion("late").body, seconds=1.5),
         Said(completion("trickling").body, trickle=30),
     ],
-    ids=["500", "502", "half JSON", "not text", "not an object", "cut off", "late", "trickling"],
+    ids=["500", "502", "half JSON", "not text", "not an object", "nested and cut off", "nested", "cut off", "late", "trickling"],
 )
 def test_it_asks_again_after(said: Said):
     with serving(lambda asked: completion("fine") if asked.n_before == 2 else said) as server:

@@ -90,6 +90,16 @@ def test_no_key_of_another_server_is_sent_where_the_spec_names_none(monkeypatch:
     assert KEY not in str(server.asked[0].headers)
 
 
+def test_what_stands_behind_the_address_is_sent_behind_the_path_and_not_shown():
+    def answer(asked: Asked) -> Said:
+        return Said({"error": {"message": f"no for {asked.path}"}}, 401)
+
+    with serving(answer) as server, pytest.raises(ServerError) as caught:
+        answers(engine(f"{server.url}/?api-version=2026-secret"), requests("a"))
+    assert server.asked[0].path == "/v1/completions?api-version=2026-secret"
+    assert "2026-secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1/v1"])
 def test_an_address_that_is_none_is_told_before_anything_is_sent(url: str):
     with pytest.raises(ServerError, match="`base_url` is not an address such as"):
