@@ -22,7 +22,8 @@ class Resources(Value):
     num_cpus: float | None = Field(None, ge=0)
     """Processors; also the number of threads that its libraries compute with."""
     num_gpus: float | None = Field(None, ge=0)
-    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one are whole."""
+    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one are whole. On nodes with GPUs this
+    must be said for every kind of step that loads a model."""
     memory: int | None = Field(None, ge=1)
     """Bytes that must be free on the node."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}

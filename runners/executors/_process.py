@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dsl.errors import StoreError
@@ -61,8 +61,8 @@ class Attempt:
 class Worker:
     """A process, the pipe to it and the pipe from it."""
 
-    def __init__(self, store: Store, affinity: str, threads: int | None = None) -> None:
-        """`threads`: with how many its libraries compute, where the system's or the person's setting is not meant."""
+    def __init__(self, store: Store, affinity: str, settings: Mapping[str, str]) -> None:
+        """`settings`: environment variables that this worker gets instead of what this process has."""
         self.affinity = affinity
         self.now: Attempt | None = None
         self.is_over = False
@@ -73,7 +73,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=_environment(threads),
+            env=_environment(settings),
             start_new_session=True,  # the terminal's Ctrl-C is for `apply` alone, which then ends its workers
         )
         assert self._process.stdin is not None
@@ -150,9 +150,8 @@ class Worker:
         return f"worker ended with exit code {code}" + (f": {one_line(last)}" if last else "")
 
 
-def _environment(threads: int | None) -> dict[str, str]:
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    asked = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     # the same modules as here, wherever this process found them
-    return {**environment, **os.environ, **asked, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return {**environment, **os.environ, **settings, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

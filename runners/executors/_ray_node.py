@@ -48,7 +48,10 @@ def perform(asked: str, root: str, threads: int, news: Any) -> tuple[Ended, bool
         now = Attempt(task.step_id, os.getpid())
         news.put((unit, now.started()))
         return now.failed(f"{socket.gethostname()} does not see the store {root}: it must lie on a path that all nodes share"), False
-    with _worker(store, task.step.affinity, threads) as worker:
+    import ray
+
+    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+    with _worker(store, task.step.affinity, threads, tuple(gpus)) as worker:
         now = worker.give(task)
         news.put((unit, now.started()))
         ended, is_store_error = None, False
@@ -68,15 +71,18 @@ def perform(asked: str, root: str, threads: int, news: Any) -> tuple[Ended, bool
 
 
 @contextlib.contextmanager
-def _worker(store: Store, affinity: str, threads: int) -> Iterator[Worker]:
+def _worker(store: Store, affinity: str, threads: int, gpus: tuple[str, ...]) -> Iterator[Worker]:
     """The worker of a task before if it fits, else a new one."""
-    wanted = (str(store.root), affinity, str(threads), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    wanted = (str(store.root), affinity, str(threads), *gpus)
+    settings = {"OMP_NUM_THREADS": str(threads)}
+    if not gpus:  # Ray shows a task the GPUs that it is given; one that is given none it shows all of them
+        settings["CUDA_VISIBLE_DEVICES"] = ""
     with _lock:
         kept = _kept.pop(bool(affinity), None)
     if kept is not None and (kept[0] != wanted or kept[1].is_over):
         kept[1].end()
         kept = None
-    worker = kept[1] if kept else Worker(store, affinity, threads)
+    worker = kept[1] if kept else Worker(store, affinity, settings)
     try:
         yield worker
     except BaseException:

@@ -139,14 +139,14 @@ def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int) -
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    worker = Worker(store, affinity, _threads(jobs))
+    worker = Worker(store, affinity, _share_of_cores(jobs))
     workers.append(worker)
     return worker
 
 
-def _threads(jobs: int) -> int | None:
-    """A worker's share of the cores, unless it has them for itself or a person has said."""
+def _share_of_cores(jobs: int) -> dict[str, str]:
+    """With how many threads a worker computes, unless it has the machine for itself or a person has said."""
     if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
-        return None
+        return {}
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return {"OMP_NUM_THREADS": str(max(1, cores // jobs))}

@@ -60,7 +60,7 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, res
     options = {kind: _options(resources.get(kind)) for kind in {step.kind for step in todo.values()}}
     sizes = {kind: given.shard_rows for kind, given in resources.items()}
     with _cluster() as ray:
-        _check_nodes(ray, options)
+        _check_nodes(ray, options, {step.kind for step in todo.values() if step.affinity})
         drive = _Drive(ray, todo, schedule, store, options, sizes, on_event)
         try:
             drive.to_the_end()
@@ -74,7 +74,6 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, res
 @contextlib.contextmanager
 def _cluster() -> Iterator[Any]:
     """The module `ray`, with this process connected to a cluster."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns that this will be so
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -99,14 +98,20 @@ def _options(given: Resources | None) -> dict[str, Any]:
     return {"num_cpus": 1, **asked}
 
 
-def _check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]]) -> None:
-    """Ray waits without a word for a node that has what is asked for.
+def _check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]], loading: Collection[str]) -> None:
+    """Ray waits without a word for a node that has what is asked for, and a model that is given no GPU runs without one.
 
     Raises:
-        XpError: no node of the cluster has it.
+        XpError: no node of the cluster has what is asked for; or the nodes have GPUs, and for a kind of step that loads a model (`loading`)
+            the spec does not say how many it is to have.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for kind, asked in options.items():
+        if kind in loading and "num_gpus" not in asked and any(node.get("GPU") for node in nodes):
+            raise XpError(
+                f"the Ray cluster has GPUs, and the spec does not say how many a {kind} step gets. Write `resources: {{{kind}: {{num_gpus: 1}}}}`"
+                ", or 0"
+            )
         spelled = {"num_cpus": "CPU", "num_gpus": "GPU"}
         needed = {spelled.get(name, name): amount for name, amount in asked.items() if name != "resources"} | asked.get("resources", {})
         if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):

@@ -103,6 +103,12 @@ def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:
     return [event for event in events if isinstance(event, Ended) and step_id in (None, event.step_id)]
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """What a process was started with."""
+    lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
 def tiny_study(folder: Path, **study: object) -> Plan:
     """A study on the real model of 0.7M parameters."""
     columns = {"questions": ("item", "instruction"), "instructions": ("item", "instruction", "response")}
@@ -125,7 +131,10 @@ def tiny_study(folder: Path, **study: object) -> Plan:
 
 
 def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(nodes: TwoNodes, tmp_path: Path) -> None:
-    methods = {f"shots_{n}": {"method": "icl", "num_fewshot": n, "prompt": {"file": str(TINY / "prompts_{language}.yaml")}} for n in (0, 3)}
+    prompt = {"file": str(TINY / "prompts_{language}.yaml")}
+    methods: dict[str, object] = {f"shots_{n}": {"method": "icl", "num_fewshot": n, "prompt": prompt} for n in (0, 3)}
+    shown = {"from": "instructions", "select": "bm25"}  # which rows may be shown hangs on all of the examples, not on a shard's
+    methods["retrieved"] = {"method": "icl", "num_fewshot": 2, "demonstrations": shown, "prompt": prompt}
     plan = tiny_study(tmp_path / "study", methods=methods)
     events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=8)})
     assert {event.status for event in ends(events)} == {"done"}
@@ -146,16 +155,16 @@ def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(
 
 def test_a_worker_has_the_environment_that_its_libraries_need_and_as_many_threads_as_processors(nodes: TwoNodes, tmp_path: Path) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",), n_items=4, seconds_per_row=0.1))
-    seen: dict[str, bytes] = {}
+    seen: dict[str, str] = {}
 
     def look(event: Event) -> None:
         if isinstance(event, Started) and event.step_id.startswith("generate-"):
-            seen.update(line.split(b"=", 1) for line in Path(f"/proc/{event.pid}/environ").read_bytes().split(b"\0") if line)  # type: ignore[arg-type]
+            seen.update(environment_of(event.pid))
 
     run(plan.steps, tmp_path / "store", {"generate": Resources(num_cpus=1)}, look)
-    assert seen[b"OMP_NUM_THREADS"] == b"1"
-    assert seen[b"MALLOC_TRIM_THRESHOLD_"] == str(1 << 32).encode()
-    assert seen[b"FAKE_KEY"] == KEY.encode(), "the node's own, not this process's"
+    assert seen["OMP_NUM_THREADS"] == "1"
+    assert seen["MALLOC_TRIM_THRESHOLD_"] == str(1 << 32)
+    assert seen["FAKE_KEY"] == KEY, "the node's own, not this process's"
 
 
 def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes, tmp_path: Path) -> None:
@@ -270,6 +279,27 @@ def test_what_no_node_has_is_said_at_once(nodes: TwoNodes, tmp_path: Path) -> No
         XpError, match=r"no node of the Ray cluster has what `resources` asks for a generate step: 1 CPU, 1 GPU\. The nodes"
     ):
         run(plan.steps, tmp_path / "store", {"generate": Resources(num_gpus=1)})
+
+
+def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tmp_path: Path) -> None:
+    gpus = nodes.cluster.add_node(num_cpus=1, num_gpus=2)  # for Ray to count
+    seen: dict[str, str] = {}
+
+    def look(event: Event) -> None:
+        if isinstance(event, Started):
+            seen[event.step_id.partition("-")[0]] = environment_of(event.pid)["CUDA_VISIBLE_DEVICES"]
+
+    plan = plan_of(write_study(tmp_path / "study", languages=("en",), n_items=4, seconds_per_row=0.1))
+    run(plan.steps, tmp_path / "store", {"generate": Resources(num_gpus=2), "judge": Resources(num_gpus=1)}, look)
+    assert seen["data"] == ""
+    assert seen["generate"] == "0,1"
+    assert seen["judge"] in ("0", "1")
+    loads = tiny_study(tmp_path / "tiny", methods={"zero_shot": {"method": "icl", "num_fewshot": 0}})
+    with pytest.raises(
+        XpError, match=r"has GPUs, and the spec does not say how many a generate step gets. Write `resources: {generate: {num_"
+    ):
+        run(loads.steps, tmp_path / "store")
+    nodes.cluster.remove_node(gpus)
 
 
 def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
