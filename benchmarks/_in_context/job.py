@@ -78,13 +78,13 @@ class Timing:
 
 def timed(side: str, job: Job) -> Timing:
     """The side's answer to the job, from a process of its own. Raises CalledProcessError where it fails."""
-    environment = _environment(threads=None) if side == "ours" else None  # a worker's; the peers have the shell's
+    environment = _environment({}) if side == "ours" else None  # a worker's; the peers have the shell's
     return Timing(**_said(side, json.dumps(asdict(job)), environment=environment))
 
 
 def measured_rates() -> Rates:
     """From a process of its own, as the sides have."""
-    return Rates(**_said("rates", environment=_environment(threads=None)))
+    return Rates(**_said("rates", environment=_environment({})))
 
 
 def _said(module: str, *arguments: str, environment: dict[str, str] | None) -> dict[str, Any]:
