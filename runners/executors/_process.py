@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dsl.errors import StoreError
 from dsl.records import Outcome
@@ -61,8 +62,8 @@ class Attempt:
 class Worker:
     """A process, the pipe to it and the pipe from it."""
 
-    def __init__(self, store: Store, affinity: str, settings: Mapping[str, str]) -> None:
-        """`settings`: environment variables that this worker gets instead of what this process has."""
+    def __init__(self, store: Store, affinity: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
+        """`settings`: environment variables that this worker gets instead of what this process has. `folder`: where it works, if not here."""
         self.affinity = affinity
         self.now: Attempt | None = None
         self.is_over = False
@@ -74,6 +75,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             env=_environment(settings),
+            cwd=folder,
             start_new_session=True,  # the terminal's Ctrl-C is for `apply` alone, which then ends its workers
         )
         assert self._process.stdin is not None

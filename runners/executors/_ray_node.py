@@ -33,25 +33,27 @@ _kept: dict[bool, _Kept] = {}
 _lock = threading.Lock()
 
 
-def perform(asked: str, root: str, threads: int, news: Any) -> tuple[Ended, bool]:
+def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tuple[Ended, bool]:
     """Make one attempt at a step or a shard of it: how it ended, and whether no other would fare better because of the store.
 
     Args:
         asked: a `Task` as JSON.
         root: the store.
+        folder: where `xp` was started: a spec may name files relative to it.
         threads: with how many the libraries of the step compute.
         news: a `ray.util.queue.Queue` that is told of the beginning and of the progress: ((step, part), event).
     """
     task, store = Task.model_validate_json(asked), Store(Path(root))
     unit = (task.step_id, task.part)
-    if not (store.root / "lock").exists():
-        now = Attempt(task.step_id, os.getpid())
-        news.put((unit, now.started()))
-        return now.failed(f"{socket.gethostname()} does not see the store {root}: it must lie on a path that all nodes share"), False
+    for needed in (store.root / "lock", Path(folder)):  # the lock is held as long as steps run
+        if not needed.exists():
+            now = Attempt(task.step_id, os.getpid())
+            news.put((unit, now.started()))
+            return now.failed(f"{socket.gethostname()} does not see {needed}, which must lie on a path that all nodes share"), False
     import ray
 
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-    with _worker(store, task.step.affinity, threads, tuple(gpus)) as worker:
+    with _worker(store, Path(folder), task.step.affinity, threads, tuple(gpus)) as worker:
         now = worker.give(task)
         news.put((unit, now.started()))
         ended, is_store_error = None, False
@@ -71,9 +73,9 @@ def perform(asked: str, root: str, threads: int, news: Any) -> tuple[Ended, bool
 
 
 @contextlib.contextmanager
-def _worker(store: Store, affinity: str, threads: int, gpus: tuple[str, ...]) -> Iterator[Worker]:
+def _worker(store: Store, folder: Path, affinity: str, threads: int, gpus: tuple[str, ...]) -> Iterator[Worker]:
     """The worker of a task before if it fits, else a new one."""
-    wanted = (str(store.root), affinity, str(threads), *gpus)
+    wanted = (str(store.root), str(folder), affinity, str(threads), *gpus)
     settings = {"OMP_NUM_THREADS": str(threads)}
     if not gpus:  # Ray shows a task the GPUs that it is given; one that is given none it shows all of them
         settings["CUDA_VISIBLE_DEVICES"] = ""
@@ -82,7 +84,7 @@ def _worker(store: Store, affinity: str, threads: int, gpus: tuple[str, ...]) ->
     if kept is not None and (kept[0] != wanted or kept[1].is_over):
         kept[1].end()
         kept = None
-    worker = kept[1] if kept else Worker(store, affinity, settings)
+    worker = kept[1] if kept else Worker(store, affinity, settings, folder)
     try:
         yield worker
     except BaseException:

@@ -1,4 +1,4 @@
-"""Runs steps on the nodes of a Ray cluster. The store lies on a path that every node shares.
+"""Runs steps on the nodes of a Ray cluster. The store, and the files that the spec names, lie on paths that every node shares.
 
 Ray decides which node takes what, and gives what a lost node had to another, which takes over the rows that are on the disk. A step is one
 task of Ray's, a large generate step as many as it has shards: nodes ask for more as they get free, so a slow one ends up with few.
@@ -205,7 +205,8 @@ class _Drive:
             options = self._options[step.kind]
             name = step_id if part is None else f"{step_id} {shards.name_of(part)}"
             threads = max(1, int(options["num_cpus"]))
-            remote = self._perform.options(name=name, **options).remote(task.model_dump_json(), str(self._store.root), threads, self._news)
+            places = str(self._store.root), os.getcwd()
+            remote = self._perform.options(name=name, **options).remote(task.model_dump_json(), *places, threads, self._news)
             self._tasks[remote] = unit
 
     def _next(self) -> _Unit | None:
