@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dsl.errors import ServerError
-from runners.failure import Api, Failure, asked_to_wait, explain, in_words, in_words_of_transport, refused
+from runners.failure import Api, Failure, explain, failed, in_words, in_words_of_transport
 from runners.server import Server, ServerSettings
 from runners.window import Window
 
@@ -130,10 +130,10 @@ class Client:
             self._idle.append(http)
         value = self._read(response.content)
         if not response.is_success:
-            return refused(response, self._words(value or response.text))
+            return failed(response, self._words(value or response.text))
         if not isinstance(value, dict):
             kind = self._words(response.headers.get("content-type", "something"))
-            return Failure(None, f"it answers with {kind} that is not JSON; {self._api.address}", wait=asked_to_wait(response))
+            return failed(response, f"it answers with {kind} that is not JSON; {self._api.address}")
         return Answered(value, time.perf_counter() - began)
 
     async def _connected(self) -> AsyncClient:
@@ -141,9 +141,9 @@ class Client:
         from httpx2 import AsyncClient, Timeout
 
         seconds = self._settings.timeout
+        key = self._server.key.get_secret_value() or "none"  # some servers that need no key refuse a request without one
         http = AsyncClient(
-            # Some servers that need no key refuse a request without one.
-            headers={"authorization": f"Bearer {self._server.key.get_secret_value() or 'none'}", "content-type": "application/json"},
+            headers={"authorization": f"Bearer {key}", "content-type": "application/json", "accept": "application/json"},
             timeout=Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
             follow_redirects=True,
             verify=self._tls,

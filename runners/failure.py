@@ -57,11 +57,11 @@ class Api:
     """What all requests have in common."""
 
 
-def refused(response: Response, words: str) -> Failure:
-    """The failure that a status other than 2xx is."""
-    status, wait = response.status_code, asked_to_wait(response)
+def failed(response: Response, words: str) -> Failure:
+    """The failure that a response is, by its status or, where that is good, because it cannot be read."""
+    status, wait = None if response.is_success else response.status_code, asked_to_wait(response)
     said = response.headers.get("x-should-retry")  # OpenAI's: `false` comes with a 429 where the money is spent
-    is_passing = said == "true" or (said != "false" and (status in _PASSING or status >= 500))
+    is_passing = said == "true" or (said != "false" and (status is None or status in _PASSING or status >= 500))
     return Failure(status, words, is_passing=is_passing and (wait or 0.0) <= _LONGEST_WAIT, is_crowded=status in _CROWDED, wait=wait)
 
 

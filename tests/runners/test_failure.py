@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 from httpx2 import Response
 
-from runners.failure import asked_to_wait, in_words, refused
+from runners.failure import asked_to_wait, failed, in_words
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,18 @@ def test_a_date_is_a_time_from_now() -> None:
         (429, {"retry-after": "121"}, False),
         (429, {"retry-after": "inf"}, False),
         (429, {"x-should-retry": "false"}, False),
+        (200, {}, True),
+        (200, {"retry-after": "3600"}, False),
         (400, {"x-should-retry": "true"}, True),
         (400, {"x-should-retry": "true", "retry-after": "3600"}, False),
     ],
 )
 def test_another_try_may_help(status: int, headers: dict[str, str], is_passing: bool) -> None:
-    assert refused(Response(status, headers=headers), "no").is_passing == is_passing
+    assert failed(Response(status, headers=headers), "no").is_passing == is_passing
 
 
 def test_a_server_with_too_much_to_do_says_so_by_its_status() -> None:
-    assert [status for status in (400, 408, 409, 429, 500, 502, 503, 504) if refused(Response(status), "no").is_crowded] == [429, 503, 504]
+    assert [status for status in (400, 408, 409, 429, 500, 502, 503, 504) if failed(Response(status), "no").is_crowded] == [429, 503, 504]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ def test_requests_go_out_at_once_and_answers_find_their_questions() -> None:
     assert 1 < server.most_at_once <= 4
 
 
+def test_a_server_that_stands_four_at_once_is_soon_not_asked_for_more() -> None:
+    def answers(asked: Asked) -> Said:
+        return Said("too many", 429, SOON) if asked.at_once > 4 else Said(decided(asked).body, seconds=0.02)
+
+    with serving(answers) as server:
+        found = ask(server, *levels(*map(str, range(60))), max_concurrency=16, max_retries=6)
+    assert all(one.probabilities for one in found.values())
+    assert len(found) == 60
+    assert len(server.asked) < 90
+
+
 @pytest.mark.parametrize(
     "said",
     [Said("slow down", 429, SOON), Said("busy", 503, SOON), Said("oops", 500, SOON)],
