@@ -9,10 +9,11 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from dsl import identity
 from dsl.errors import StoreError
 from runners.events import Ended, Progress
 from runners.executors._process import Attempt, Worker
@@ -45,11 +46,10 @@ def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tupl
     """
     task, store = Task.model_validate_json(asked), Store(Path(root))
     unit = (task.step_id, task.part)
-    for needed in (store.root / "lock", Path(folder)):  # the lock is held as long as steps run
-        if not needed.exists():
-            now = Attempt(task.step_id, os.getpid())
-            news.put((unit, now.started()))
-            return now.failed(f"{socket.gethostname()} does not see {needed}, which must lie on a path that all nodes share"), False
+    if unfit := _unfit(task, (store.root / "lock", Path(folder))):  # the lock is held as long as steps run
+        now = Attempt(task.step_id, os.getpid())
+        news.put((unit, now.started()))
+        return now.failed(f"{socket.gethostname()} {unfit}"), False
     import ray
 
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
@@ -70,6 +70,14 @@ def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tupl
                 except StoreError:  # told after the event
                     is_store_error = True
         return ended, is_store_error
+
+
+def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
+    """Why this node cannot run the step, if it cannot."""
+    if identity.step_id(task.step) != task.step_id:
+        return "has another version of xp, to which this is another step: install the same one on all nodes"
+    missing = [path for path in needed if not path.exists()]
+    return f"does not see {missing[0]}, which must lie on a path that all nodes share" if missing else None
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, res
     `todo` comes in an order in which each step is after its inputs; `done` are the steps whose files are there.
 
     Raises:
-        XpError: ray is not installed, or no node has what the spec asks for.
+        XpError: ray is not installed, its cluster does not answer, or no node has what the spec asks for.
         StoreError: nothing can be written, as on a full disk; every attempt has been told of as ended.
         KeyboardInterrupt: so were attempts that it interrupted; no process is left behind.
     """
@@ -83,7 +83,10 @@ def _cluster() -> Iterator[Any]:
         yield ray
         return
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
+    try:
+        ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
+    except (ConnectionError, RuntimeError) as error:  # nobody answers there, or with another version of Ray or Python
+        raise XpError(f"no connection to the Ray cluster: {one_line(str(error))}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray puts its own in this place
     try:
