@@ -155,5 +155,5 @@ class Worker:
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    # the same modules as here, wherever this process found them
-    return {**environment, **os.environ, **settings, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}  # the same as here, wherever this process found them
+    return {**environment, **os.environ, **modules, **settings}

@@ -8,6 +8,7 @@ import contextlib
 import os
 import selectors
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -84,7 +85,11 @@ def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
 def _worker(store: Store, folder: Path, affinity: str, threads: int, gpus: tuple[str, ...]) -> Iterator[Worker]:
     """The worker of a task before if it fits, else a new one."""
     wanted = (str(store.root), str(folder), affinity, str(threads), *gpus)
-    settings = {"OMP_NUM_THREADS": str(threads)}
+    import ray
+
+    rays = Path(ray.__file__).parent  # Ray puts packages of its own before everyone's
+    modules = [path for path in sys.path if path and not Path(path).is_relative_to(rays)]
+    settings = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(modules)}
     if not gpus:  # Ray shows a task the GPUs that it is given; one that is given none it shows all of them
         settings["CUDA_VISIBLE_DEVICES"] = ""
     with _lock:

@@ -11,6 +11,7 @@ variable has to be set on the nodes.
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -40,6 +41,7 @@ _AHEAD = 16
 stay together."""
 
 _LOOK_SECONDS = 0.2
+_ANSWER_SECONDS = 10.0
 
 
 def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, resources: Mapping[str, Resources], on_event: OnEvent) -> None:
@@ -82,6 +84,7 @@ def _cluster() -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _check_address(os.environ.get("RAY_ADDRESS", ""))
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
@@ -93,6 +96,16 @@ def _cluster() -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Ray itself goes on asking for many minutes. Raises XpError where `host:port` does not answer."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+        except OSError as error:
+            raise XpError(f"nobody answers at RAY_ADDRESS {address}: {error.strerror or error}") from error
 
 
 def _options(given: Resources | None) -> dict[str, Any]:

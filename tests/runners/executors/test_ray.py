@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +104,12 @@ def run(
 
 def run_here(plan: Plan, store: Path) -> dict[str, list[dict[str, object]]]:
     """The rows of a run on this machine alone."""
-    local.run(plan.steps, (), Store(store), 1, lambda event: None, in_process=False)
+    _run_quietly(plan.steps, store)
     return all_rows(store)
+
+
+def _run_quietly(todo: Mapping[str, Step], store: Path) -> None:
+    local.run(todo, (), Store(store), 1, lambda event: None, in_process=False)
 
 
 def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:
@@ -177,6 +182,7 @@ def test_a_worker_has_the_environment_and_the_folder_that_it_needs(
     assert len({event.pid for event in events if isinstance(event, Started)}) <= 2, "a worker on each node, kept from step to step"
     assert seen["OMP_NUM_THREADS"] == "1"
     assert seen["MALLOC_TRIM_THRESHOLD_"] == str(1 << 32)
+    assert "thirdparty_files" not in seen["PYTHONPATH"], "Ray's own copies of packages"
     assert seen["FAKE_KEY"] == KEY, "the node's own, not this process's"
 
 
@@ -217,7 +223,10 @@ def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
             nodes.lose_second()
             nodes.add_second()
 
+    undisturbed = threading.Thread(target=_run_quietly, args=(todo, tmp_path / "here"))
+    undisturbed.start()
     events = run(todo, tmp_path / "store", {"sft": Resources(resources={"spot": 1})}, lose)
+    undisturbed.join()
     assert lost
     first, last = ends(events, sft)
     assert (first.status, last.status) == ("interrupted", "done")
@@ -226,7 +235,6 @@ def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
     assert [(e.pid, e.started_at) for e in begun] == [(e.pid, e.started_at) for e in (first, last)]
     assert last.outcome is not None
     assert int(str(last.outcome.facts["resumed_from_step"])) >= 4
-    local.run(todo, (), Store(tmp_path / "here"), 1, lambda event: None, in_process=False)
     assert losses(tmp_path / "store", sft) == losses(tmp_path / "here", sft)
     adapters = [(tmp_path / store / "steps" / sft / "adapter" / "adapter_model.safetensors").read_bytes() for store in ("store", "here")]
     assert adapters[0] == adapters[1]
@@ -290,6 +298,14 @@ def test_a_worker_that_dies_is_a_failed_step_and_not_a_lost_node(nodes: TwoNodes
     assert failed.error == "worker died: signal 9 (killed; out of memory?)"
 
 
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
+    with pytest.raises(XpError, match=r"nobody answers at RAY_ADDRESS 127\.0\.0\.1:9: Connection refused"):
+        run(plan.steps, tmp_path / "store")
+
+
 def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(nodes: TwoNodes, tmp_path: Path) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     events: list[Event] = []
@@ -335,7 +351,7 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
 
 
 def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
-    spec = write_study(tmp_path / "study", n_items=40, seconds_per_row=0.05)
+    spec = write_study(tmp_path / "study", n_items=25, seconds_per_row=0.05)
     store, options = tmp_path / "store", ("--set", "executor=ray", "--set", "resources.generate.shard_rows=10")
     process = begin_apply(spec, store, *options)
     wait_for(lambda: [line for file in store.glob("steps/*.tmp/shards/*/completions.jsonl") for line in file.read_bytes().splitlines()][5:])
