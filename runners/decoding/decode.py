@@ -1,7 +1,7 @@
 """Batched decoding with a causal language model: tokenised prompts in, finished rows out, as they finish.
 
 Rows are taken longest first, and the place of a row that finished goes to the next one. What prompts begin with alike is read once and
-attended to by all of them (`_packed`), where the model allows it.
+attended to by all of them (`packed`), where the model allows it.
 In float32, greedy tokens are the same for any batch size, with shared prefixes or without: sums are then added in another order, which
 moves a logit in its sixth digit or so, and only a tie that close could fall otherwise. In bfloat16 such ties are common.
 """
@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from runners import memory
-from runners.engines._next_token import Sampling, next_tokens
-from runners.engines._reader import Reader
+from runners.decoding.next_token import Sampling, next_tokens
+from runners.decoding.reader import Reader
+from runners.decoding.stop_strings import cut_at_stop
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from runners.engines._prefix_tree import Stretch
+    from runners.decoding.prefix_tree import Stretch
 
 _STOP_MARGIN = 4
 """Tokens decoded beyond the length of a stop string: the first ones of a slice may decode differently than within the text."""
@@ -64,8 +65,8 @@ class Generated:
     """Rows in the batch when it joined, itself included."""
 
 
-def generate(reader: Reader, requests: Sequence[Request], sampling: Sampling, batch_size: int) -> Iterator[Generated]:
-    """Continue every request, at most `batch_size` at a time, in any order of finishing.
+def generate(reader: Reader, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None) -> Iterator[Generated]:
+    """Continue every request, at most `batch_size` at a time (as many as fit into memory, if None), in any order of finishing.
 
     Longest prompts are first, so that rows of similar length stand side by side and a batch too large for memory fails at once; it then goes
     on with half the rows. Prompts longer than the model's positions are the caller's to refuse.
@@ -76,15 +77,6 @@ def generate(reader: Reader, requests: Sequence[Request], sampling: Sampling, ba
     if requests:
         _check(requests, sampling)
         yield from _Batch(reader, sampling, batch_size).run(requests)
-
-
-def cut_at_stop(text: str, stop_strings: Sequence[str]) -> tuple[str, str | None]:
-    """The text before the first stop string in it and that stop string; of several at one place, the longest."""
-    found = [(text.index(stop), -len(stop), stop) for stop in stop_strings if stop in text]
-    if not found:
-        return text, None
-    at, _, stop = min(found)
-    return text[:at], stop
 
 
 @dataclass(eq=False)
@@ -120,10 +112,10 @@ def _check(requests: Sequence[Request], sampling: Sampling) -> None:
 class _Batch:
     """The rows of one call: those that wait, and those being decoded."""
 
-    def __init__(self, reader: Reader, sampling: Sampling, most: int) -> None:
+    def __init__(self, reader: Reader, sampling: Sampling, batch_size: int | None) -> None:
         self._reader, self._sampling = reader, sampling
-        self._most = most
-        """Rows decoded together at most."""
+        self._most = batch_size or 0
+        """Rows decoded together at most; 0 until it is known."""
         self._waiting: deque[_Row] = deque()
         self._going: list[_Row] = []
         self._rows = reader.rows()
@@ -138,6 +130,9 @@ class _Batch:
         with torch.inference_mode():
             placed = self._reader.place([request.token_ids for request in requests])
         each = (time.perf_counter() - began) / len(requests)
+        if not self._most:
+            longest = max(len(request.token_ids) - below.end for request, below in zip(requests, placed, strict=True))
+            self._most = self._reader.rows_that_fit(longest + self._sampling.max_new_tokens)
         for at in _in_order(requests, placed):
             request = requests[at]
             drawn = self._sampling.temperature > 0 and request.seed is not None

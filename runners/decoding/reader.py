@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runners import memory, models
-from runners.engines._linear import lay_out
-from runners.engines._packed import PackedModel, PackedRows
-from runners.engines._padded import PaddedRows
-from runners.engines._prefix_tree import Stretch
-from runners.engines._shared_attention import NotShareable
+from runners.decoding.linear import lay_out
+from runners.decoding.packed import PackedModel, PackedRows
+from runners.decoding.padded import PaddedRows
+from runners.decoding.prefix_tree import Stretch
+from runners.decoding.shared_attention import NotShareable
 from runners.models import Loaded
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _PREFIX_SHARE = 8
 """Kept prefixes may take one part in so many of the memory that is free when a model is first asked."""
+
+_MOST_ROWS = {"cpu": 64, "cuda": 256}
+"""Rows decoded together at most, by device: more bring next to nothing."""
 
 _READERS: WeakKeyDictionary[PreTrainedModel, Reader] = WeakKeyDictionary()
 
@@ -58,6 +61,16 @@ class Reader:
     def place(self, prompts: Sequence[tuple[int, ...]]) -> list[Stretch]:
         """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared."""
         return self._packed.tree.place(prompts) if self._packed else [Stretch()] * len(prompts)
+
+    def rows_that_fit(self, n_tokens: int) -> int:
+        """How many rows of so many tokens of their own may be decoded together: their keys, values and logits take half of what is free."""
+        config = self.model.config.get_text_config(decoder=True)
+        heads_kv = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        a_token = 2 * config.num_hidden_layers * heads_kv * head_dim * self.model.dtype.itemsize
+        logits = 4 * config.vocab_size * 4  # in float32, and what is made of them on the way to a token
+        device = self.model.device.type
+        return max(1, min(_MOST_ROWS.get(device, 64), memory.free_bytes(device) // 2 // (a_token * n_tokens + logits)))
 
     def rows(self) -> PackedRows | PaddedRows:
         """A new batch."""

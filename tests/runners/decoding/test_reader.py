@@ -4,8 +4,8 @@ import weakref
 import pytest
 import torch
 
-from runners.engines._reader import Reader, reader_of
-from tests.runners.engines.tiny_models import loaded, random_model
+from runners.decoding.reader import Reader, reader_of
+from tests.runners.decoding.tiny_models import loaded, random_model
 
 
 @pytest.mark.parametrize(

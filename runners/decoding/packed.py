@@ -1,6 +1,6 @@
 """The rows of a batch, one after another in a single sequence: no token of padding is ever computed, and rows come and go at any step.
 
-Each row stands behind a kept stretch of prefix (`_prefix_tree`) and has a line of its own for the keys and values of its other tokens.
+Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line of its own for the keys and values of its other tokens.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runners.engines._prefix_tree import PrefixTree, Stretch
-from runners.engines._shared_attention import IMPLEMENTATION, IN_USE, Layout, Shared, attention
+from runners.decoding.prefix_tree import PrefixTree, Stretch
+from runners.decoding.shared_attention import IMPLEMENTATION, IN_USE, Layout, Shared, attention
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ _SPARE = 64
 
 
 class PackedModel:
-    """A model whose attention is exchanged for `_shared_attention`: it must be nobody else's."""
+    """A model whose attention is exchanged for `shared_attention`: it must be nobody else's."""
 
     def __init__(self, model: PreTrainedModel, max_prefix_bytes: int) -> None:
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -136,7 +136,7 @@ class Lines:
         self._at, self._used, self._flat = at, (rows, slice(n_columns)), {}
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """See `_shared_attention.Own`."""
+        """See `shared_attention.Own`."""
         rows, columns = self._used
         found: list[Tensor] = []
         for held, new in ((self.keys, keys), (self.values, values)):

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.engines import _prefix_tree
-from runners.engines._prefix_tree import PrefixTree, Stretch
+from runners.decoding import prefix_tree
+from runners.decoding.prefix_tree import PrefixTree, Stretch
 
 PREAMBLE, EXAMPLES, OTHERS = (tuple(range(start, start + n)) for start, n in ((100, 60), (200, 80), (300, 90)))
 BYTES_A_TOKEN = 16  # one layer: a key and a value of one head with two numbers each
@@ -93,8 +93,8 @@ def test_a_thousand_nested_prompts_are_placed():
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 3))
 def test_kept_prefixes_are_beginnings_of_their_prompts(prompts: list[list[int]], times: int):
-    minima = _prefix_tree.MIN_TOKENS, _prefix_tree.MIN_SAVED_TOKENS
-    _prefix_tree.MIN_TOKENS = _prefix_tree.MIN_SAVED_TOKENS = 1
+    minima = prefix_tree.MIN_TOKENS, prefix_tree.MIN_SAVED_TOKENS
+    prefix_tree.MIN_TOKENS = prefix_tree.MIN_SAVED_TOKENS = 1
     try:
         reading = Reading()
         for _ in range(times):
@@ -104,4 +104,4 @@ def test_kept_prefixes_are_beginnings_of_their_prompts(prompts: list[list[int]],
         beginnings = {tuple(prompt[:n]) for prompt in prompts for n in range(1, len(prompt))}
         assert n_read <= len(beginnings), "no token is read twice"
     finally:
-        _prefix_tree.MIN_TOKENS, _prefix_tree.MIN_SAVED_TOKENS = minima
+        prefix_tree.MIN_TOKENS, prefix_tree.MIN_SAVED_TOKENS = minima

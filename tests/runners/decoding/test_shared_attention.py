@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.engines._shared_attention import _merge, _partial
+from runners.decoding.shared_attention import _merge, _partial
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runners.engines._prefix_tree import Stretch
+from runners.decoding.prefix_tree import Stretch
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from runners.engines._linear import lay_out
+from runners.decoding.linear import lay_out
 from runners.models import twin
-from tests.runners.engines.tiny_models import random_model
+from tests.runners.decoding.tiny_models import random_model
 
 IDS = torch.tensor([[5, 9, 200, 17]])
 

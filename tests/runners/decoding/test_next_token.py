@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from runners.engines._next_token import Sampling, next_tokens, penalise
+from runners.decoding.next_token import Sampling, next_tokens, penalise
 
 LOGITS = torch.tensor([[2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0, -4.0]])
 
