@@ -2,8 +2,8 @@
 
 Ideal are 64 answers every 200 ms. Ours is one run of 20,000 requests from start to end: loading the HTTP client, opening connections, growing the
 window from 8 to 64, and the last answers, when there is nothing left to send, are part of it. The server has a process of its own, and so has
-the engine. Memory is the engine's: how far its peak rises between answer 2,000 and the last one. An engine that kept what it sent and got
-would need another 100 MB and more.
+the engine. Memory is the engine's: how far its peak rises between answer 2,000 and the last one. Answers that were kept would take another
+100 MB.
 """
 
 import json
