@@ -83,7 +83,7 @@ class _Lines:
             case events.Progress():
                 self._progress(event, label)
             case _:
-                self.n_over += 1
+                self.n_over += _is_over(event)
                 self._say(f"{label}: {in_words(event)}")
 
     def _progress(self, event: events.Progress, label: str) -> None:
@@ -123,7 +123,7 @@ class _Bars:
                     self.bars.reset(self.rows[event.step_id], completed=event.done, total=event.total)
                     self.has_pace.add(event.step_id)
             case _:
-                self.bars.advance(self.steps)
+                self.bars.advance(self.steps, _is_over(event))
                 if event.step_id in self.rows:
                     self.bars.remove_task(self.rows.pop(event.step_id))
                 if not (isinstance(event, events.Ended) and event.status == "done"):
@@ -137,12 +137,17 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
 
 
+def _is_over(event: events.Ended | events.Skipped) -> bool:
+    """Whether no further attempt at the step is to come: one that was lost with its node is made again on another."""
+    return isinstance(event, events.Skipped) or event.status != "interrupted"
+
+
 def in_words(event: events.Ended | events.Skipped) -> str:
     """How a step ended."""
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:
-        return f"{event.status} after {_clock(event.seconds)}" + (f": {event.error}" if event.status == "failed" else "")
+        return f"{event.status} after {_clock(event.seconds)}" + (f": {event.error}" if event.error != event.status else "")
     taken = f", {event.outcome.n_reused} taken over" if event.outcome.n_reused else ""
     return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
 

@@ -8,18 +8,14 @@ Nothing of this process's environment is sent to it, because Ray writes down wha
 variable has to be set on the nodes.
 """
 
-import contextlib
 import os
-import signal
-import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsl.errors import StoreError, XpError
+from dsl.errors import StoreError
 from dsl.execution import Resources
 from dsl.records import Outcome
 from dsl.steps import Step
@@ -30,6 +26,7 @@ from runners.donors import Donors
 from runners.events import Ended, Event, Progress, Skipped, Started
 from runners.executors import _ray_node
 from runners.executors._process import Attempt
+from runners.executors._ray_cluster import check_nodes, connected, options_of
 from runners.schedule import Schedule
 from runners.store import Store, unwritten
 from runners.worker import Task
@@ -41,7 +38,6 @@ _AHEAD = 16
 stay together."""
 
 _LOOK_SECONDS = 0.2
-_ANSWER_SECONDS = 10.0
 
 
 def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, resources: Mapping[str, Resources], on_event: OnEvent) -> None:
@@ -59,88 +55,15 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, res
         on_event(Skipped(step_id, reason))
     if schedule.is_over():
         return
-    options = {kind: _options(resources.get(kind)) for kind in {step.kind for step in todo.values()}}
+    options = {kind: options_of(resources.get(kind)) for kind in {step.kind for step in todo.values()}}
     sizes = {kind: given.shard_rows for kind, given in resources.items()}
-    with _cluster() as ray:
-        _check_nodes(ray, options, {step.kind for step in todo.values() if step.affinity})
+    with connected() as ray:
+        check_nodes(ray, options, {step.kind for step in todo.values() if step.affinity})
         drive = _Drive(ray, todo, schedule, store, options, sizes, on_event)
         try:
             drive.to_the_end()
         finally:
             drive.stop()
-
-
-# ---------------------------------------------------------------- the cluster
-
-
-@contextlib.contextmanager
-def _cluster() -> Iterator[Any]:
-    """The module `ray`, with this process connected to a cluster."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise XpError("`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab[ray]'") from error
-    if ray.is_initialized():
-        yield ray
-        return
-    _check_address(os.environ.get("RAY_ADDRESS", ""))
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
-    except (ConnectionError, RuntimeError) as error:  # nobody answers there, or with another version of Ray or Python
-        raise XpError(f"no connection to the Ray cluster: {one_line(str(error))}") from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray puts its own in this place
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Ray itself goes on asking for many minutes. Raises XpError where `host:port` does not answer."""
-    host, _, port = address.rpartition(":")
-    if host and "/" not in host and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
-        except OSError as error:
-            raise XpError(f"nobody answers at RAY_ADDRESS {address}: {error.strerror or error}") from error
-
-
-def _options(given: Resources | None) -> dict[str, Any]:
-    """The options of `ray.remote`."""
-    asked = given.model_dump(exclude={"shard_rows"}, exclude_none=True) if given else {}
-    return {"num_cpus": 1, **asked}
-
-
-def _check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]], loading: Collection[str]) -> None:
-    """Ray waits without a word for a node that has what is asked for, and a model that is given no GPU runs without one.
-
-    Raises:
-        XpError: no node of the cluster has what is asked for; or the nodes have GPUs, and for a kind of step that loads a model (`loading`)
-            the spec does not say how many it is to have.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for kind, asked in options.items():
-        if kind in loading and "num_gpus" not in asked and any(node.get("GPU") for node in nodes):
-            raise XpError(
-                f"the Ray cluster has GPUs, and the spec does not say how many a {kind} step gets. Write `resources: {{{kind}: {{num_gpus: 1}}}}`"
-                ", or 0"
-            )
-        spelled = {"num_cpus": "CPU", "num_gpus": "GPU"}
-        needed = {spelled.get(name, name): amount for name, amount in asked.items() if name != "resources"} | asked.get("resources", {})
-        if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):
-            wanted = ", ".join(f"{amount:g} {name}" for name, amount in needed.items())
-            has = "; ".join(_in_words(node) for node in nodes)
-            raise XpError(f"no node of the Ray cluster has what `resources` asks for a {kind} step: {wanted}. The nodes have: {has}")
-
-
-def _in_words(node: Mapping[str, float]) -> str:
-    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(node.items()) if not name.startswith(("node:", "object_store")))
-
-
-# ---------------------------------------------------------------- a run
 
 
 _Unit = tuple[StepId, range | None]
@@ -249,7 +172,10 @@ class _Drive:
                 if split is None:
                     if before is not None:
                         self._on_event(
-                            _interrupted(*before, error=f"the node was lost ({before[0].host}); Ray has given the step to another")
+                            _interrupted(
+                                *before,
+                                error=f"lost with the node {before[0].host}, or with Ray's process there; Ray has given the step to another",
+                            )
                         )
                     self._on_event(event)
                 elif split.now is None:

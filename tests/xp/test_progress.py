@@ -55,6 +55,22 @@ def test_without_a_terminal_there_is_a_line_for_each_start_and_end(planned: Diff
     ]
 
 
+def test_an_attempt_that_was_lost_with_its_node_is_told_and_the_step_counted_once(planned: Diff) -> None:
+    out = io.StringIO()
+    data, *_ = planned.todo
+    with shown(planned, Console(file=out, width=60)) as watch:
+        watch(Started(data, "2026-01-02T03:04:05+00:00", 7))
+        watch(Ended(data, "2026-01-02T03:04:05+00:00", 7, 4.0, "interrupted", error="lost with the node a7"))
+        watch(Started(data, "2026-01-02T03:04:09+00:00", 9))
+        watch(Ended(data, "2026-01-02T03:04:09+00:00", 9, 0.2, "done", outcome=Outcome(step_id=data, seconds=0.2, n_rows=20)))
+    assert [line.partition("en: ")[0][:5] + line.partition(" en: ")[2] for line in out.getvalue().splitlines()] == [
+        "[0/3]begun",
+        "[0/3]interrupted after 4.0 s: lost with the node a7",
+        "[0/3]begun",
+        "[1/3]done, 20 rows in 0.2 s",
+    ]
+
+
 def test_on_a_terminal_what_failed_stays_and_what_is_done_goes(planned: Diff) -> None:
     out = io.StringIO()
     with shown(planned, Console(file=out, width=150, force_terminal=True, color_system=None)) as watch:
