@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from dsl.identity import step_id
 from dsl.records import Outcome
 from dsl.sources import Columns, FileSource
 from dsl.steps import DataStep
-from runners import registry
+from runners import registry, start
 from runners.attempt import ROOT, attempt, in_one_line
 from runners.store import Store
 from runners.work import Inputs, Made
@@ -52,6 +53,21 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go
     assert outcome.peak_memory_bytes is not None
     assert outcome.peak_memory_bytes > 10 * 2**20
     assert Store(tmp_path).done() == {ID}
+
+
+def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
+    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+        with start.importing():
+            time.sleep(0.05)
+        return Made()
+
+    start.taken()
+    with start.importing():
+        time.sleep(0.1)  # before its first step: the process's own start
+    first = go(run)
+    assert 0.15 <= first.start_seconds <= first.seconds
+    assert 0.05 <= go(run).start_seconds < 0.1
+    assert go(lambda step, inputs, out: Made()).start_seconds == 0
 
 
 def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process_s_output(

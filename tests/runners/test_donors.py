@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from dsl.identity import step_id
-from dsl.models import Decoding
+from dsl.models import Decoding, Weights
 from dsl.records import Outcome
-from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, Step
+from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceStep, Step
 from runners import donors as module
 from runners.donors import Donors
 from runners.engines.echo import Settings as Echo
@@ -112,3 +112,15 @@ def test_of_a_great_many_alike_only_the_newest_are_named(tmp_path: Path, monkeyp
     store = Store(tmp_path)
     put(store, *(generate(number) for number in range(5)))
     assert named(store, generate(9)) == [step_id(generate(4)), step_id(generate(3))]
+
+
+def reference(*, rows: int | None = None, seed: int | None = None, prompt: ChatPrompt = CHAT, revision: str = "1") -> ReferenceStep:
+    weights = Weights(hub="a/base", revision=revision)
+    return ReferenceStep(weights=weights, pairs=("data-000000000001",), rows=rows, prompts=(prompt,), max_length=64, bf16=False, seed=seed)
+
+
+def test_reference_steps_of_the_same_model_are_donors_whichever_pairs_they_draw(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    alike = [reference(rows=5, seed=0), reference(rows=5, seed=1), reference(prompt=OTHER_CHAT)]
+    put(store, *alike, reference(revision="2"), generate(1))
+    assert set(named(store, reference())) == {step_id(step) for step in alike}

@@ -12,7 +12,7 @@ import pytest
 
 from dsl.errors import DataError
 from dsl.models import Weights
-from runners import models
+from runners import memory, models
 from runners.models import Loaded
 from runners.prompting import Prompter, token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
@@ -155,6 +155,77 @@ def test_full_weights_take_the_place_of_all_below_them(tmp_path: Path) -> None:
 def test_a_folder_without_a_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither model/ nor adapter/"):
         models.load(WEIGHTS, tmp_path, tmp_path)
+
+
+# ---------------------------------------------------------------- one base, many adapters
+
+
+def test_tuned_models_stand_on_the_weights_in_memory_and_leave_them_as_they_were(tmp_path: Path) -> None:
+    import torch
+
+    expected = {name: adapter(tmp_path / name, None, seed) for seed, name in enumerate(("first", "second"))}
+    base = models.load(WEIGHTS, None, tmp_path)
+    before = logits(base).clone()
+    places = {weight.data_ptr() for weight in base.model.parameters()}
+    for name, wanted in expected.items():
+        tuned = models.load(WEIGHTS, tmp_path / name, tmp_path)
+        assert same(logits(tuned), wanted)
+        assert models.load(WEIGHTS, tmp_path / name, tmp_path).model is tuned.model
+        own = [one for one, weight in tuned.model.named_parameters() if weight.data_ptr() not in places]
+        assert own
+        assert all("proj" in one for one in own), "what the adapter changes, and nothing else"
+    assert models.load(WEIGHTS, None, tmp_path).model is base.model
+    assert torch.equal(logits(base), before)
+
+
+def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_for_bit(tmp_path: Path) -> None:
+    """Wrapped, patched, put into training mode and stepped: the model in memory answers as before and is still the one in memory."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base = models.load(WEIGHTS, None, tmp_path)
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    expected = logits(base).clone()
+    trained = models.load_to_train(WEIGHTS, None, tmp_path, is_frozen=True)
+    assert trained.load_seconds < 1
+    assert {weight.data_ptr() for weight in trained.model.parameters()} == {weight.data_ptr() for weight in base.model.parameters()}
+    model = get_peft_model(trained.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
+    model.train()
+    trained.model.config.use_cache = False
+    optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=1.0)
+    model(input_ids=torch.tensor([[1, 30, 40]]), labels=torch.tensor([[1, 30, 40]])).loss.backward()
+    optimizer.step()
+    after = models.load(WEIGHTS, None, tmp_path)
+    assert after.model is base.model
+    assert (after.load_seconds, after.model.training, after.model.config.use_cache) == (0, False, True)
+    assert all(weight.requires_grad and weight.grad is None for weight in after.model.parameters())
+    assert torch.equal(logits(after), expected)
+    assert all(torch.equal(weight, before[name]) for name, weight in after.model.state_dict().items())
+
+
+def test_a_policy_is_merged_for_training_without_touching_the_weights_below(tmp_path: Path) -> None:
+    import torch
+
+    expected = adapter(tmp_path / "sft", None, seed=0)
+    base = models.load(WEIGHTS, None, tmp_path)
+    before = logits(base).clone()
+    policy = models.load_to_train(WEIGHTS, tmp_path / "sft", tmp_path, is_frozen=True)
+    assert same(logits(policy), expected)
+    assert all(weight.requires_grad for weight in policy.model.parameters())
+    assert models.load(WEIGHTS, None, tmp_path).model is base.model
+    assert torch.equal(logits(base), before)
+
+
+def test_where_memory_is_short_the_weights_are_loaded_anew_and_not_kept_beside_their_tuned_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = adapter(tmp_path / "sft", None, seed=0)
+    base = models.load(WEIGHTS, None, tmp_path)
+    footprint = base.model.get_memory_footprint()
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * footprint)
+    tuned = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    assert same(logits(tuned), expected)
+    assert models.load(WEIGHTS, None, tmp_path).model is not base.model
 
 
 # ---------------------------------------------------------------- padding

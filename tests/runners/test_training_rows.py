@@ -143,3 +143,50 @@ def test_a_row_whose_prompt_leaves_no_room_is_dropped_and_counted(loaded: Loaded
     assert (counts.n_rows, counts.n_truncated, counts.n_dropped) == (1, 1, 1)
     with pytest.raises(DataError, match=r"no row to train on: of 1, 1 have prompts of 60 tokens"):
         made(loaded, tmp_path, [long], max_length=60)
+
+
+# ---------------------------------------------------------------- tokens, made once
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "cache" / "tokens").glob("*"))
+
+
+def test_rows_are_tokenised_once_whatever_their_order_and_the_length_they_are_cut_to(loaded: Loaded, tmp_path: Path) -> None:
+    examples = PARALLEL["en"][:6]
+    first, _ = made(loaded, tmp_path, examples)
+    (file,) = kept(tmp_path)
+    written = file.stat().st_mtime_ns
+    turned, _ = made(loaded, tmp_path, examples[::-1])
+    cut, counts = made(loaded, tmp_path, examples, max_length=20)
+    assert turned == first[::-1]
+    assert [row.prompt_ids + row.answers[0] for row in cut] == [(row.prompt_ids + row.answers[0])[:20] for row in first]
+    assert counts.n_truncated == sum(len(row.prompt_ids + row.answers[0]) > 20 for row in first) > 0
+    assert kept(tmp_path) == [file]
+    assert file.stat().st_mtime_ns == written
+
+
+def test_other_rows_another_prompt_and_another_tokenizer_are_tokenised_anew(loaded: Loaded, tmp_path: Path) -> None:
+    import copy
+
+    examples = PARALLEL["en"][:4]
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    found = [
+        made(loaded, tmp_path, examples),
+        made(loaded, tmp_path, examples[:3]),
+        made(loaded, tmp_path, examples, text_form("en", 1)),
+        made(replace(loaded, tokenizer=tokenizer), tmp_path, examples),
+        made(replace(loaded, eos_ids=frozenset()), tmp_path, examples),
+    ]
+    assert len(kept(tmp_path)) == 5
+    assert found[0][0][0].prompt_ids != found[3][0][0].prompt_ids
+
+
+def test_kept_tokens_are_what_is_trained_on(loaded: Loaded, tmp_path: Path) -> None:
+    """So that a test of what is kept is a test of what is read."""
+    examples = [example("It lives in Cuba."), example("It lives in Cuba.", "Who?")]
+    first, _ = made(loaded, tmp_path, examples)
+    (file,) = kept(tmp_path)
+    file.write_text(file.read_text().replace(f"{first[0].prompt_ids[:3]}"[1:-1].replace(" ", ""), "7,7,7"))
+    assert [row.prompt_ids[:3] for row in made(loaded, tmp_path, examples)[0]] == [[7, 7, 7]] * 2

@@ -14,6 +14,7 @@ from dsl.steps import DpoStep, SftStep
 from runners import models
 from runners.kinds import dpo, sft
 from runners.prompting import Prompter, token_ids
+from runners.training import has_bf16
 from runners.work import Inputs, Made, read_rows
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 
@@ -170,6 +171,7 @@ def test_what_was_learnt_needs_nothing_but_its_own_folder(
     assert (tmp_path / "out" / "policy").exists() is (adapter is not None)
 
 
+@pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16")
 def test_pairs_in_a_text_prompt_are_trained_on(tmp_path: Path) -> None:
     prompts = (text_form("en", 3), text_form("fr", 3))
     step, found = study(tmp_path, prompts=prompts, training={"max_steps": 1, "bf16": True})

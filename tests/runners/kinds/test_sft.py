@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from dsl.errors import StepFailed
 from dsl.models import Adapter, Training
 from dsl.records import Example, TrainingFacts, TrainMetric
 from dsl.steps import SftStep
-from runners import models
+from runners import models, training_rows
 from runners.kinds import sft
 from runners.models import Loaded
 from runners.prompting import Prompter, token_ids
+from runners.training import has_bf16
 from runners.work import Inputs, Made, read_rows
-from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
+from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -235,6 +237,111 @@ def test_training_leaves_the_model_in_memory_as_it_was(tmp_path: Path) -> None:
     assert all((before[name] == after[name]).all() for name in before)
 
 
+def test_an_adapter_is_trained_on_the_weights_in_memory_which_stay_there_bit_for_bit(tmp_path: Path) -> None:
+    import torch
+
+    step, found = study(tmp_path, training={"gradient_checkpointing": True})
+    base = models.load(WEIGHTS, None, found.cache)
+    before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
+    made = run(step, found, tmp_path / "out")
+    assert made.load_seconds < 1
+    after = models.load(WEIGHTS, None, found.cache)
+    assert after.model is base.model
+    assert not after.model.training
+    assert not hasattr(after.model, "peft_config")
+    assert all(torch.equal(before[name], weight) for name, weight in after.model.state_dict().items())
+
+
+def test_no_trainer_is_left_in_memory(tmp_path: Path) -> None:
+    import gc
+
+    from trl import SFTTrainer
+
+    step, found = study(tmp_path, training={"max_steps": 1})
+    gc.disable()
+    try:
+        run(step, found, tmp_path / "out")
+        assert not [one for one in gc.get_objects() if type(one) is SFTTrainer]
+    finally:
+        gc.enable()
+
+
+def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> None:
+    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them itself."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    step, found = study(tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6})
+    run(step, found, tmp_path / "out")
+    drawn = training_rows.draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, training_rows.Counts())
+    prompters = {form: Prompter(form, found) for form in step.prompts}
+    texts = [{"prompt": prompters[form].prompt(example).text, "completion": example.response} for example, form in drawn]
+    settings = step.training.as_trl()
+    trainer = SFTTrainer(
+        model=str(TINY),
+        args=SFTConfig(
+            **{name: settings[name] for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")},
+            activation_checkpointing=False,
+            seed=step.seed,
+            bf16=False,
+            use_cpu=True,
+            output_dir=str(tmp_path / "script"),
+            model_init_kwargs={"dtype": "float32"},
+            dataloader_pin_memory=False,
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(texts),
+        peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    trainer.train()
+    expected = [(logged["step"], logged["loss"]) for logged in trainer.state.log_history if "loss" in logged]
+    assert metric(tmp_path / "out", "loss") == expected
+
+
+def short_and_long(folder: Path) -> None:
+    """Rows of two lengths, in turn."""
+    answers = ("It eats.", "It eats tofu and kiwi and pizza and sushi and pasta and mango and curry.")
+    lines = [Example(item=f"{n}", language="en", instruction="Where?", response=answers[n % 2]).model_dump_json() + "\n" for n in range(64)]
+    (folder / "data" / "en" / "examples.jsonl").write_text("".join(lines))
+
+
+def english(step: SftStep, found: Inputs) -> tuple[SftStep, Inputs]:
+    return step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]}), found
+
+
+def test_rows_of_one_length_can_be_put_together_and_a_killed_run_goes_on_with_the_same_batches(tmp_path: Path) -> None:
+    settings = {"max_steps": 16, "per_device_train_batch_size": 2, "save_steps": 4}
+    step, found = english(*study(tmp_path, training=settings))
+    short_and_long(tmp_path)
+    grouped = step.model_copy(update={"training": step.training.model_copy(update={"train_sampling_strategy": "group_by_length"})})
+
+    def n_mixed(out: Path) -> int:
+        """Batches of a short row and a long one: neither the smallest nor the largest."""
+        sizes = [after - before for before, after in pairwise([0.0, *(value for _, value in metric(out, "num_tokens"))])]
+        return sum(min(sizes) < size < max(sizes) for size in sizes)
+
+    run(step, found, tmp_path / "random")
+    run(grouped, found, tmp_path / "grouped")
+    assert n_mixed(tmp_path / "grouped") <= 2 < n_mixed(tmp_path / "random")
+    with pytest.raises(Killed):
+        run(grouped, replace(found, report=killed_at(5)), tmp_path / "killed")
+    assert run(grouped, found, tmp_path / "killed").facts["resumed_from_step"] == 4
+    assert metric(tmp_path / "killed", "loss") == metric(tmp_path / "grouped", "loss")
+
+
+def test_batches_without_padding_give_the_losses_of_padded_ones(tmp_path: Path) -> None:
+    step, found = english(*study(tmp_path, training={"per_device_train_batch_size": 4}))
+    short_and_long(tmp_path)
+    run(step, found, tmp_path / "padded")
+    bare = step.model_copy(update={"training": step.training.model_copy(update={"padding_free": True})})
+    run(bare, found, tmp_path / "bare")
+    losses = [value for _, value in metric(tmp_path / "padded", "loss")]
+    assert [value for _, value in metric(tmp_path / "bare", "loss")] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16")
 def test_a_text_prompt_is_trained_on_too_and_in_bf16(tmp_path: Path) -> None:
     prompts = tuple(text_form(language, num_fewshot=1) for language in LANGUAGES)
     step, found = study(tmp_path, prompts=prompts, training={"bf16": True, "gradient_checkpointing": True, "max_steps": 3})

@@ -1,0 +1,49 @@
+"""What surrounds a trainer: precision that the machine must have, and memory that comes back."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from dsl.errors import StepFailed
+from runners import memory, training
+
+
+def test_bf16_is_refused_where_nothing_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False})
+    training.check_bf16("cpu", wanted=False)
+    with pytest.raises(
+        StepFailed, match=r"`bf16` is asked for, and this machine has no GPU, and its processor does not compute in bfloat16"
+    ):
+        training.check_bf16("cpu", wanted=True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, "amx_bf16": False})
+    training.check_bf16("cpu", wanted=True)
+
+
+def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
+    import torch
+
+    class Trainer:
+        """As trainers do, it refers to itself."""
+
+        def __init__(self) -> None:
+            self.model, self.callbacks = torch.zeros(10), [self]
+
+    def train() -> weakref.ref[Trainer]:
+        return weakref.ref(Trainer())
+
+    gc.disable()
+    try:
+        with training.memory_given_back():
+            left = train()
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_free_memory_is_what_is_there_to_be_used() -> None:
+    total = next(int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+    assert 0 < memory.free_bytes("cpu") <= total
