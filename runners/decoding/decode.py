@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runners import memory
 from runners.decoding.next_token import Sampling, next_tokens
+from runners.decoding.order import longest_first
 from runners.decoding.reader import Reader
 from runners.decoding.stop_strings import cut_at_stop
 
@@ -128,12 +129,13 @@ class _Batch:
 
         began = time.perf_counter()
         with torch.inference_mode():
-            placed = self._reader.place([request.token_ids for request in requests])
+            prompts = [request.token_ids for request in requests]
+            placed = self._reader.place(prompts)
         each = (time.perf_counter() - began) / len(requests)
         if not self._most:
-            longest = max(len(request.token_ids) - below.end for request, below in zip(requests, placed, strict=True))
+            longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
             self._most = self._reader.rows_that_fit(longest + self._sampling.max_new_tokens)
-        for at in _in_order(requests, placed):
+        for at in longest_first(prompts, placed):
             request = requests[at]
             drawn = self._sampling.temperature > 0 and request.seed is not None
             generator = torch.Generator().manual_seed(request.seed) if drawn else None
@@ -234,14 +236,6 @@ class _Batch:
 
     def _decode(self, token_ids: Sequence[int]) -> str:
         return self._reader.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def _in_order(requests: Sequence[Request], placed: Sequence[Stretch]) -> list[int]:
-    """Indices of the requests, longest first; those behind one stretch of prefix stay together."""
-    longest: dict[int, int] = {}
-    for request, below in zip(requests, placed, strict=True):
-        longest[id(below)] = max(longest.get(id(below), 0), len(request.token_ids))
-    return sorted(range(len(requests)), key=lambda at: (-longest[id(placed[at])], id(placed[at]), -len(requests[at].token_ids)))
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

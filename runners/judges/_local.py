@@ -1,55 +1,103 @@
-"""Typed questions to weights loaded here, through transformers' decision pipeline."""
+"""Typed questions to weights loaded here, in the form that transformers' decision pipeline gives them.
+
+A model with a decision head is asked through the pipeline. Any other is read for the logits of the options' labels, one forward pass a
+question, and what questions begin with alike, as those about one answer do, is read once for all of them.
+"""
 
 import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dsl.errors import DataError
 from dsl.models import Weights
 from runners.judges._question import Decided, Question, probabilities_of
 from runners.judging import Told, Tools
 
+if TYPE_CHECKING:
+    from transformers import Pipeline
+
+    from runners.models import Loaded
+
 
 def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools) -> Iterator[Decided]:
-    """One forward pass a question.
+    """Exactly one for each question, in any order.
 
     Raises:
         DataError: the weights are missing, or the model reads no labels for the options.
     """
-    from transformers import pipeline
-    from transformers.decision.configuration_utils import DecisionConfig
     from transformers.decision.modeling_utils import DecisionMixin
-    from transformers.decision.template_utils import DECISION_PROMPT
 
     from runners.models import load
 
     loaded = load(weights, None, tools.cache, head="decision")
     tools.load_seconds += loaded.load_seconds
-    tools.facts |= {"n_parameters": loaded.n_parameters, "dtype": loaded.dtype, "decision_head": isinstance(loaded.model, DecisionMixin)}
+    has_head = isinstance(loaded.model, DecisionMixin)
+    tools.facts |= {"n_parameters": loaded.n_parameters, "dtype": loaded.dtype, "decision_head": has_head}
+    longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    pipeline = _pipeline(loaded, has_head)
+    prompts: dict[int, Any] = {}
+    """Place -> the one prompt of a question: its tensors, and the question in transformers' own form."""
+    for place, question in enumerate(questions):
+        asked = {"state": dict(question.state), "questions": {"asked": question.as_request()}}
+        [prompt] = pipeline.preprocess(asked)["prompts"]
+        if (n_tokens := _n_tokens(prompt)) > longest:
+            yield Decided(place, None, f"{n_tokens} tokens are more than the judge can read ({longest})", Told(n_prompt_tokens=n_tokens))
+        else:
+            prompts[place] = prompt
+    for place, scores, seconds in _by_head(pipeline, prompts) if has_head else _by_labels(pipeline, loaded, prompts, weights):
+        answer = pipeline.postprocess({"prompts": [prompts[place]], "scores": [scores]})["asked"]
+        told = Told(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
+        try:
+            yield Decided(place, probabilities_of(questions[place], answer), told=told)
+        except ValueError as error:
+            yield Decided(place, None, f"the judge's answer cannot be used: {error}", told)
+
+
+def _pipeline(loaded: "Loaded", has_head: bool) -> "Pipeline":
+    from transformers import pipeline
+    from transformers.decision.configuration_utils import DecisionConfig
+    from transformers.decision.template_utils import DECISION_PROMPT
+
     tokenizer = copy.deepcopy(loaded.tokenizer)  # the pipeline adds tokens that the model has no embeddings for
     config = None
-    if not isinstance(loaded.model, DecisionMixin):
+    if not has_head:
         config = DecisionConfig.from_pretrained(loaded.model.name_or_path, local_files_only=True)
         if config.chat_template is None and not tokenizer.chat_template:
             config.chat_template = DECISION_PROMPT  # a base model is asked in plain text
-    decide = pipeline("decision", model=loaded.model, tokenizer=tokenizer, decision_config=config)
-    longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    return pipeline("decision", model=loaded.model, tokenizer=tokenizer, decision_config=config)
 
-    for place, question in enumerate(questions):
+
+def _n_tokens(prompt: Any) -> int:
+    return prompt[0]["input_ids"].shape[-1]
+
+
+def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any, float]]:
+    """Place, scores of the options and seconds of each question."""
+    for place, prompt in prompts.items():
         began = time.perf_counter()
-        inputs = decide.preprocess({"state": dict(question.state), "questions": {"asked": question.as_request()}})
-        n_tokens = max(tokens["input_ids"].shape[-1] for tokens, _ in inputs["prompts"])
-        told = Told(n_prompt_tokens=n_tokens)
-        if n_tokens > longest:
-            yield Decided(place, None, f"{n_tokens} tokens are more than the judge can read ({longest})", told)
-            continue
+        [scores] = pipeline.forward({"prompts": [prompt]})["scores"]
+        yield place, scores, time.perf_counter() - began
+
+
+def _by_labels(pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights: Weights) -> Iterator[tuple[int, Any, float]]:
+    """Place, scores of the options and seconds of each question: the logits of the labels before the question's mark."""
+    from transformers.decision.modeling_utils import process_scores
+
+    from runners.decoding.next_logits import next_logits
+    from runners.decoding.reader import reader_of
+
+    places = list(prompts)
+    texts = [tuple(inputs["input_ids"][0, : inputs["marks"][0]].tolist()) for inputs, _ in prompts.values()]
+    for at, logits, seconds in next_logits(reader_of(loaded), texts, weights.batch_size):
+        inputs, questions = prompts[places[at]]
         try:
-            answer = decide.postprocess(decide.forward(inputs))["asked"]
+            labels = pipeline.label_token_ids(tuple(questions[0].labels))
         except ValueError as error:  # labels that are not single tokens of this model
             raise DataError(f"{weights.source} cannot answer such a question: {error}") from error
-        told["seconds"] = time.perf_counter() - began
-        try:
-            yield Decided(place, probabilities_of(question, answer), told=told)
-        except ValueError as error:
-            yield Decided(place, None, f"the judge's answer cannot be used: {error}", told)
+        yield (
+            places[at],
+            process_scores(pipeline.decision_config, inputs["input_ids"], inputs["marks"], questions, [logits[labels]]),
+            seconds,
+        )
