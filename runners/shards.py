@@ -51,8 +51,11 @@ def name_of(part: range) -> str:
 
 def earlier(store: Store, step_id: StepId, part: range | None) -> tuple[Path, ...]:
     """Where attempts at a step have left rows, other than in the folder of this attempt at the step or at a part of it."""
-    shards = sorted(place_of(store, step_id).steps.glob("*"))
-    return tuple(shards) if part is None else (store.unfinished_folder(step_id), *(s for s in shards if s.stem != name_of(part)))
+    found = {folder: range(*map(int, folder.stem.split("-"))) for folder in sorted(place_of(store, step_id).steps.glob("*-*"))}
+    if part is None:
+        return tuple(found)
+    others = (folder for folder, other in found.items() if other != part and other.start < part.stop and part.start < other.stop)
+    return (store.unfinished_folder(step_id), *others)
 
 
 def drop(folder: Path) -> None:

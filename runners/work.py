@@ -9,7 +9,7 @@ attempt has left lies in `out` still, what other steps have made is found throug
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -81,8 +81,14 @@ class RowWriter:
         self._file.close()
 
 
-def read_rows(path: Path, row: type[Row]) -> Iterator[Row]:
+_KEY = b'{"row_key":"'
+
+
+def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
     """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A missing file has none.
+
+    Args:
+        keys: only rows with one of these `row_key`s. A line begins with its key, so that the others are not parsed.
 
     Raises:
         ValueError: a line that is not the last one cannot be read.
@@ -95,6 +101,8 @@ def read_rows(path: Path, row: type[Row]) -> Iterator[Row]:
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
                 return
+            if keys is not None and line.startswith(_KEY) and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys:
+                continue
             try:
                 yield row.model_validate_json(line)
             except ValidationError as error:

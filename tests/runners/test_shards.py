@@ -97,3 +97,12 @@ def test_a_step_is_split_where_it_is_large_and_loads_its_model_or_a_size_is_aske
     examples.write_bytes(examples.read_bytes() * 30)
     assert shards.parts_of(step, store, None) == (), "a server has its own limit"
     assert [len(part) for part in shards.parts_of(loads, store, None)] == [256, 256, 88]
+
+
+def test_a_shard_looks_for_rows_only_where_they_can_be(plan: Plan, tmp_path: Path) -> None:
+    generate = prepared(plan, tmp_path)
+    for part in (range(5), range(5, 10), range(10, 20)):
+        make(plan, generate, tmp_path, part)
+    where = shards.earlier(Store(tmp_path), generate, range(4, 10))
+    assert [folder.name for folder in where] == [f"{generate}.tmp", "00000000-00000005", "00000005-00000010"]
+    assert len(shards.earlier(Store(tmp_path), generate, None)) == 3

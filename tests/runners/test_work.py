@@ -56,3 +56,18 @@ def test_json_is_written_whole_in_the_place_of_what_was_there(tmp_path: Path) ->
     write_json(tmp_path / "a.json", TrainMetric(global_step=1, name="loss", value=0.5))
     assert TrainMetric.model_validate_json((tmp_path / "a.json").read_text()).value == 0.5
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+class Keyed(Value):
+    row_key: str
+    n: int
+
+
+def test_rows_with_other_keys_are_passed_over_unread(tmp_path: Path) -> None:
+    keys = [str(n) * 64 for n in range(3)]
+    lines = [Keyed(row_key=key, n=n).model_dump_json() for n, key in enumerate(keys)]
+    lines[1] = lines[1].replace('"n":1', '"n":"one"')
+    (tmp_path / "rows.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")
+    assert [row.n for row in read_rows(tmp_path / "rows.jsonl", Keyed, keys={keys[0], keys[2]})] == [0, 2]
+    with pytest.raises(ValueError, match="2: not a Keyed"):
+        list(read_rows(tmp_path / "rows.jsonl", Keyed, keys={keys[1]}))
