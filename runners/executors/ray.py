@@ -178,15 +178,21 @@ class _Drive:
                             )
                         )
                     self._on_event(event)
-                elif split.now is None:
-                    split.now = Attempt(step_id, os.getpid())
-                    self._on_event(split.now.started())
+                else:
+                    self._begin_split(step_id, split)
             elif split is None:
                 self._on_event(event)
             else:
                 assert unit[1] is not None
                 split.rows[unit[1]] = event.done
                 self._on_event(Progress(step_id, sum(split.rows.values()), split.parts[-1].stop))
+
+    def _begin_split(self, step_id: StepId, split: _Split) -> Attempt:
+        """A step in shards begins with the first that does; the process at work on the whole of it is this one."""
+        if split.now is None:
+            split.now = Attempt(step_id, os.getpid())
+            self._on_event(split.now.started())
+        return split.now
 
     def _take_back(self, task: Any, unit: _Unit) -> None:
         """A task is over."""
@@ -197,9 +203,9 @@ class _Drive:
             ended, is_store_error = self._ray.get(task)
         except self._ray.exceptions.RayError as error:  # given up by Ray after several tries
             if begun is None:
-                now = Attempt(step_id, os.getpid())
-                self._on_event(now.started())
-                begun = now.started(), now.clock
+                begun = Attempt(step_id, os.getpid()).started(), time.monotonic()
+                if part is None:
+                    self._on_event(begun[0])
             ended = _ended(*begun, "failed", one_line(f"{type(error).__name__}: {error}")[:600])
         split = self._splits.get(step_id)
         if split is not None:
@@ -213,7 +219,7 @@ class _Drive:
 
     def _end_shard(self, step_id: StepId, split: _Split, part: range, ended: Ended) -> Ended | None:
         """What follows for the step, if anything does."""
-        now = split.now or Attempt(step_id, os.getpid())
+        now = self._begin_split(step_id, split)
         if ended.outcome is None:
             self._drop(step_id)
             shards.show_log(step_id, self._store, part)
