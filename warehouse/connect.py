@@ -25,6 +25,10 @@ PATIENCE_SECONDS = 10.0
 """How long to wait for another process to let go of the file: loading a step takes much less."""
 
 
+COMPUTED = ("paired_scores", "contrast_tests", "language_gaps", "size_trends", "method_strengths")
+"""Tables of what SQL alone does not compute."""
+
+
 class _Held(WarehouseError):
     """Another process has the file open."""
 
@@ -102,6 +106,16 @@ def view_files() -> tuple[Path, ...]:
     return tuple(file for folder in ("base", "marts") for file in sorted((HERE / "views" / folder).glob("*.sql")))
 
 
+def kept_files() -> tuple[Path, ...]:
+    """The questions whose answers are kept in a table of the file's name (`warehouse/statistics/refresh.py`), one file each."""
+    return tuple(sorted((HERE / "views" / "kept").glob("*.sql")))
+
+
+def kept_tables() -> tuple[str, ...]:
+    """All that is computed when something was loaded."""
+    return (*COMPUTED, *(file.stem for file in kept_files()))
+
+
 def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -139,8 +153,19 @@ def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.execute(f'drop view "{name}"')
         run_file(connection, HERE / "statistics" / "macros.sql")
         for file in view_files():
-            connection.execute(f'create view "{file.stem}" as {file.read_text("utf-8")}')
+            if file.parent.name == "base":
+                _make_view(connection, file)
+        if not found:
+            for file in kept_files():
+                connection.execute(f'create table "{file.stem}" as from ({file.read_text("utf-8")}) limit 0')
+        for file in view_files():
+            if file.parent.name == "marts":
+                _make_view(connection, file)
         connection.executemany("insert or replace into made_from values (?, ?)", list(wanted.items()))
+
+
+def _make_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    connection.execute(f'create view "{file.stem}" as {file.read_text("utf-8")}')
 
 
 def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -152,8 +177,9 @@ def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def _digests() -> dict[str, str]:
+    kept = "\0".join(f"{file.stem}\0{file.read_text('utf-8')}" for file in kept_files())
     texts = {
-        "schema": (HERE / "schema.sql").read_text("utf-8"),
+        "schema": (HERE / "schema.sql").read_text("utf-8") + kept,
         "views": "\0".join(f"{file.stem}\0{file.read_text('utf-8')}" for file in (HERE / "statistics" / "macros.sql", *view_files())),
     }
     return {part: hashlib.sha256(text.encode()).hexdigest() for part, text in texts.items()}

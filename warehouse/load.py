@@ -9,8 +9,10 @@ Rows go from JSON lines to the table inside DuckDB and never through Python. Wha
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +24,7 @@ from dsl.plan import Study
 from dsl.records import Outcome, Run
 from dsl.values import StepId, Value
 from dsl.words import one_line
-from warehouse.connect import HERE, WAREHOUSE, connect, run_file, told, transaction, wait_until_free
+from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, told, transaction, wait_until_free
 
 _Record = TypeVar("_Record", bound=Value)
 
@@ -38,6 +40,9 @@ _ROWS = {
 
 _LONGEST_ROW = 64 * 2**20
 """Bytes of the longest JSON line that can be loaded; DuckDB sets aside a few times as much for each thread."""
+
+_MOST_STEPS, _MOST_BYTES = 500, 256 * 2**20
+"""What is loaded in one transaction: small steps together, since each transaction has its price, and no more than memory holds with ease."""
 
 
 def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None) -> None:
@@ -78,6 +83,9 @@ def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
     with told(f"study {study.experiment}"), transaction(connection):
         text = study.model_dump_json()
         run_file(connection, HERE / "loads" / "study.sql", experiment=study.experiment, study=text, study_sha256=_sha256(text))
+        for table in kept_tables():
+            connection.execute(f"delete from {table} where experiment = ?", [study.experiment])
+        run_file(connection, HERE / "loads" / "all_stale.sql", experiment=study.experiment)
 
 
 def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -86,22 +94,77 @@ def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     Raises:
         WarehouseError: a file is missing or cannot be read, or an item is there twice. Nothing of the step is changed then.
     """
-    if not (folder / "outcome.json").exists():
-        return
-    step_id = folder.name
-    settings, found = _read(folder / "step.json"), _read(folder / "outcome.json")
-    outcome = _parse(found, Outcome, folder / "outcome.json")
-    if outcome.step_id != step_id:
-        raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {outcome.step_id}.")
-    load, name = _ROWS[step_id.partition("-")[0]]
-    rows = folder / name
-    if not rows.exists():  # DuckDB would take the path for a pattern
-        raise WarehouseError(f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again.")
-    with told(rows), transaction(connection):
-        run_file(connection, HERE / "loads" / "forget.sql", step_id=step_id)
-        made = {"outcome": outcome.model_dump_json(), "outcome_sha256": _sha256(found)}
-        run_file(connection, HERE / "loads" / "step.sql", settings=settings, **made)
-        run_file(connection, HERE / "loads" / load, step_id=step_id, path=str(rows.absolute()), longest=_longest(rows))
+    outcome = _outcome(folder)
+    if outcome is not None:
+        _load_steps(connection, [_finished(folder, outcome)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A step to load."""
+
+    step_id: StepId
+    settings: str
+    outcome: str
+    sha256: str
+    """Of `outcome.json` as it was read."""
+    rows: Path
+    size: int
+    """Bytes of its rows."""
+
+
+def _finished(folder: Path, outcome: bytes) -> _Finished:
+    """Read what is to be known of a step before its rows are. Raises WarehouseError."""
+    found = _parse(_text(outcome, folder / "outcome.json"), Outcome, folder / "outcome.json")
+    if found.step_id != folder.name:
+        raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {found.step_id}.")
+    rows = folder / _ROWS[folder.name.partition("-")[0]][1]
+    try:
+        size = rows.stat().st_size
+    except FileNotFoundError:  # DuckDB would take the path for a pattern
+        raise WarehouseError(f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again.") from None
+    sha256 = hashlib.sha256(outcome).hexdigest()
+    return _Finished(folder.name, _read(folder / "step.json"), found.model_dump_json(), sha256, rows.absolute(), size)
+
+
+def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finished]) -> None:
+    """Load many steps, as many at once as it is good for. Where one is at fault, those before it are loaded and it is named."""
+    batch: list[_Finished] = []
+    for step in steps:
+        if batch and (len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES):
+            _load_batch(connection, batch)
+            batch = []
+        batch.append(step)
+    if batch:
+        _load_batch(connection, batch)
+
+
+def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[_Finished]) -> None:
+    try:
+        _load_steps(connection, batch)
+    except WarehouseError:
+        if len(batch) == 1:
+            raise
+        for step in batch:
+            _load_steps(connection, [step])
+
+
+def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[_Finished]) -> None:
+    """All of these in one transaction."""
+    step_ids = [step.step_id for step in steps]
+    by_kind: dict[str, list[_Finished]] = {}
+    for step in steps:
+        by_kind.setdefault(_ROWS[step.step_id.partition("-")[0]][0], []).append(step)
+    with told(steps[0].rows), transaction(connection):
+        ((n_loaded,),) = connection.execute("select count(*) from steps where step_id in (select unnest($1))", [step_ids]).fetchall()
+        if n_loaded:
+            run_file(connection, HERE / "loads" / "forget.sql", step_ids=step_ids)
+        made = {"outcomes": [step.outcome for step in steps], "outcome_sha256s": [step.sha256 for step in steps]}
+        run_file(connection, HERE / "loads" / "step.sql", settings=[step.settings for step in steps], **made)
+        run_file(connection, HERE / "loads" / "stale.sql", step_ids=step_ids)
+        for load, alike in by_kind.items():
+            longest = min(max(2**20, *(step.size for step in alike)), _LONGEST_ROW)
+            run_file(connection, HERE / "loads" / load, paths=[str(step.rows) for step in alike], longest=longest)
 
 
 def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
@@ -123,7 +186,7 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for place in changed:
         with told(files.get(place, folder)), transaction(connection):
             experiment, judge = place
-            connection.execute("update experiments set is_computed = false where experiment = ?", [experiment])
+            run_file(connection, HERE / "loads" / "all_stale.sql", experiment=experiment)
             connection.execute("delete from labels where experiment = ? and judge = ?", [experiment, judge])
             if place in files:
                 made = {"path": str(files[place].absolute()), "file_sha256": found[place], "longest": _longest(files[place])}
@@ -131,36 +194,44 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> None:
-    def outcome(step_id: StepId) -> Path:
-        return store / "steps" / step_id / "outcome.json"
-
+    steps = store / "steps"
     loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
     known: dict[str, str] = dict(connection.execute("select experiment, study_sha256 from experiments").fetchall())
-    if studies:
-        for gone in [step_id for step_id in loaded if not outcome(step_id).exists()]:
-            with told(gone), transaction(connection):
-                run_file(connection, HERE / "loads" / "forget.sql", step_id=gone)
+    if studies and (gone := [step_id for step_id in loaded if not os.path.exists(f"{steps}/{step_id}/outcome.json")]):
+        with told(store), transaction(connection):
+            run_file(connection, HERE / "loads" / "stale.sql", step_ids=gone)
+            run_file(connection, HERE / "loads" / "forget.sql", step_ids=gone)
     for study in studies:
         if _sha256(study.model_dump_json()) != known.get(study.experiment):
             load_study(connection, study)
-    for step_id in step_ids:
-        if outcome(step_id).exists() and _sha256(_read(outcome(step_id))) != loaded.get(step_id):
-            load_step(connection, outcome(step_id).parent)
+    outcomes = ((step_id, _outcome(f"{steps}/{step_id}")) for step_id in step_ids)
+    new = (
+        _finished(steps / step_id, outcome)
+        for step_id, outcome in outcomes
+        if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id)
+    )
+    _load_batches(connection, new)
     load_runs(connection, store / "runs")
     load_labels(connection, store / "labels")
     _compute(connection)
 
 
 def _compute(connection: duckdb.DuckDBPyConnection) -> None:
-    """Statistics of every study of which something was loaded since they were computed last, also by a load that was killed."""
-    stale = [name for (name,) in connection.execute("select experiment from experiments where not is_computed order by all").fetchall()]
-    if stale:
-        from warehouse.statistics.refresh import refresh  # numpy and scipy, which loading nothing does not need
+    """What is kept of everything of which something was loaded since it was computed last, also by a load that was killed."""
+    stale = connection.execute("from stale_slices order by all").fetchall()
+    studies = connection.execute("select experiment from experiments where not is_computed order by all").fetchall()
+    if not stale and not studies:
+        return
+    from warehouse.statistics.refresh import refresh_slice, refresh_study  # numpy and scipy, which loading nothing does not need
 
-        for experiment in stale:
-            with told(f"statistics of {experiment}"), transaction(connection):
-                refresh(connection, experiment)
-                connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
+    for experiment, dataset, model in stale:
+        with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
+            refresh_slice(connection, experiment, dataset, model)
+            connection.execute("delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)", [experiment, dataset, model])
+    for (experiment,) in studies:
+        with told(f"statistics of {experiment}"), transaction(connection):
+            refresh_study(connection, experiment)
+            connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
 
 def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
@@ -170,10 +241,28 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
         raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}") from error
 
 
+def _outcome(folder: Path | str) -> bytes | None:
+    """What `outcome.json` holds, nothing where the step is not finished. A plain `open`: there are tens of thousands of them to read."""
+    try:
+        with open(f"{folder}/outcome.json", "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WarehouseError(f"{folder}/outcome.json: cannot be read: {error}") from error
+
+
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _text(file.read_bytes(), file)
+    except OSError as error:
+        raise WarehouseError(f"{file}: cannot be read: {error}") from error
+
+
+def _text(content: bytes, file: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
         raise WarehouseError(f"{file}: cannot be read: {error}") from error
 
 

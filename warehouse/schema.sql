@@ -13,8 +13,16 @@ create table experiments (
     parallel map(varchar, boolean) not null,
     -- Which writing of the study the rows here are from.
     study_sha256 varchar not null,
-    -- Whether its statistics are those of what is loaded.
+    -- Whether what goes over all of its models is that of what is loaded.
     is_computed boolean not null
+);
+
+-- One row per study, data set and model of which something was loaded since what is kept of it was computed.
+create table stale_slices (
+    experiment varchar not null,
+    dataset varchar not null,
+    model varchar not null,
+    primary key (experiment, dataset, model)
 );
 
 -- One row per study and step it asks for, done or not.
@@ -136,6 +144,7 @@ create table step_completions (
     language varchar not null,
     prompt_id varchar not null,
     text varchar,
+    n_characters bigint,
     raw_text varchar,
     finish_reason varchar not null,
     stop_string varchar,
@@ -148,8 +157,7 @@ create table step_completions (
     -- The row's own seed.
     seed hugeint,
     engine varchar not null,
-    model_served varchar,
-    row_key varchar not null
+    model_served varchar
 );
 
 -- One row per judge step, item, opponent and aspect.
@@ -172,8 +180,23 @@ create table step_verdicts (
     n_new_tokens bigint,
     seconds double,
     usd double,
-    model_served varchar,
-    row_key varchar not null
+    model_served varchar
+);
+
+-- One row per judge step and aspect that has distributions: the lowest and highest level that the judge chose from.
+create table step_levels (
+    step_id varchar not null,
+    aspect varchar not null,
+    lowest double,
+    highest double
+);
+
+-- One row per step that answers or judges: what its rows took, added up.
+create table step_usage (
+    step_id varchar not null,
+    n_prompt_tokens bigint,
+    n_new_tokens bigint,
+    usd double
 );
 
 -- One row per reference step and preference pair.
@@ -247,7 +270,7 @@ create table contrast_tests (
     p_value double,
     -- Corrected (Holm) for all `n_tests` tests of the study on this measure.
     p_holm double,
-    n_tests bigint not null,
+    n_tests bigint,
     -- Mean over standard deviation of the paired differences.
     standardised_effect double,
     -- Where the estimate lies whatever the unscored verdicts would have been; null where the judge has no scale.
@@ -285,7 +308,7 @@ create table language_gaps (
     ci_high double,
     p_value double,
     p_holm double,
-    n_tests bigint not null,
+    n_tests bigint,
     n bigint not null,
     -- Whether items were paired across the languages.
     is_paired boolean not null

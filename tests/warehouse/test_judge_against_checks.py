@@ -13,6 +13,7 @@ from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import Scores, StoreMaker
 from warehouse.connect import HERE, run_file
 
+KEPT = HERE / "views" / "kept" / "checked_opinions.sql"
 VIEW = HERE / "views" / "marts" / "judge_against_checks.sql"
 
 Answers = tuple[Sequence[str], Sequence[bool], Sequence[float]]
@@ -31,14 +32,14 @@ def held_against(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
     connection = duckdb.connect()
     run_file(connection, HERE / "statistics" / "macros.sql")
     connection.execute(
-        "create table verdicts (experiment varchar, cell_id varchar, dataset varchar, language varchar, item varchar, "
+        "create table verdicts (experiment varchar, cell_id varchar, dataset varchar, language varchar, model varchar, item varchar, "
         "item_cluster varchar, judge varchar, judge_kind varchar, measure varchar, score double)"
     )
     for judge, kind in (("correct", "contains"), ("opinion", "rubric")):
         for language, (items, is_right, opinions) in studies.items():
             scores = [float(right) for right in is_right] if judge == "correct" else [float(opinion) for opinion in opinions]
             connection.execute(
-                "insert into verdicts select 'drawn', unnest($cells), 'quiz', $language, unnest($items), unnest($items), "
+                "insert into verdicts select 'drawn', unnest($cells), 'quiz', $language, 'tiny', unnest($items), unnest($items), "
                 "$judge, $kind, $judge, unnest($scores)",
                 {
                     "cells": [f"{language}-{place}" for place in range(len(scores))],
@@ -49,6 +50,7 @@ def held_against(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
                     "scores": scores,
                 },
             )
+    connection.execute(f"create view checked_opinions as {KEPT.read_text('utf-8')}")
     found = connection.execute(VIEW.read_text("utf-8"))
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -29,6 +29,18 @@ HOSTILE = {
 }
 
 
+EMPTY = {
+    "ifeval_accuracies",
+    "judge_pairs",
+    "judge_questions",
+    "checked_opinions",
+    "scores_beside_errors",
+    "stale_slices",
+    "step_levels",
+}
+"""Tables without rows of the full store."""
+
+
 def tables(store: Path) -> dict[str, list[Any]]:
     """Every row of every table, sorted."""
     with connect(store / WAREHOUSE) as connection:
@@ -77,7 +89,8 @@ def test_a_rebuild_gives_the_tables_that_loading_step_by_step_gives(full: StoreM
     for experiment in ("many", "two", "one"):
         load_store(store, step_ids(store), studies[0].model_validate_json((store / "experiments" / f"{experiment}.json").read_text()))
     before = tables(store)
-    assert all(before.values()), "a table without rows compares nothing"
+    without = {name for name, rows in before.items() if not rows}  # such a table compares nothing
+    assert without == EMPTY
     rebuild(store)
     assert tables(store) == before
     rebuild(store)

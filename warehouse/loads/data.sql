@@ -1,8 +1,9 @@
--- A data step's `examples.jsonl`.
+-- Data steps' `examples.jsonl`, which lie in folders that are named as the steps.
 create or replace temp table rows as
-select *
+select split_part(filename, '/', -2) as step_id, * exclude (filename)
 from read_json(
-    $path,
+    $paths,
+    filename = true,
     format = 'newline_delimited',
     compression = 'none',
     hive_partitioning = false,
@@ -21,8 +22,10 @@ from read_json(
     }
 );
 
-select error(format('item {} is there {} times', item, count(*))) from rows group by item having count(*) > 1;
+select error(format('item {} is there {} times', item, count(*))) from rows group by step_id, item having count(*) > 1;
 
 insert into examples by name
-select $step_id as step_id, * replace (coalesce(answers, []) as answers, coalesce(extra, '{}') as extra)
+select * replace (coalesce(answers, []) as answers, coalesce(extra, '{}') as extra)
 from rows;
+
+drop table rows;

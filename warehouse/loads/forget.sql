@@ -1,16 +1,19 @@
--- One step: take out what was loaded of it before. A prompt goes with the last completion that was asked with it.
+-- Steps, `$step_ids`: take out what was loaded of them before. A prompt goes with the last completion that was asked with it.
+create or replace temp table forgotten as
+select unnest($step_ids) as step_id;
+
 delete from prompts
 where
-    prompt_id in (select prompt_id from step_completions where step_id = $step_id)
-    and prompt_id not in (select prompt_id from step_completions where step_id <> $step_id);
+    prompt_id in (select prompt_id from step_completions where step_id in (from forgotten))
+    and prompt_id not in (select prompt_id from step_completions where step_id not in (from forgotten));
 
-delete from examples where step_id = $step_id;
-delete from step_completions where step_id = $step_id;
-delete from step_verdicts where step_id = $step_id;
-delete from train_metrics where step_id = $step_id;
-delete from ref_logps where step_id = $step_id;
-delete from steps where step_id = $step_id;
+delete from examples where step_id in (from forgotten);
+delete from step_completions where step_id in (from forgotten);
+delete from step_verdicts where step_id in (from forgotten);
+delete from step_levels where step_id in (from forgotten);
+delete from step_usage where step_id in (from forgotten);
+delete from train_metrics where step_id in (from forgotten);
+delete from ref_logps where step_id in (from forgotten);
+delete from steps where step_id in (from forgotten);
 
-update experiments
-set is_computed = false
-where experiment in (select experiment from experiment_steps where step_id = $step_id);
+drop table forgotten;

@@ -1,14 +1,18 @@
--- A generate step's `completions.jsonl`.
+-- Generate steps' `completions.jsonl`, which lie in folders that are named as the steps. What a row is known by (`row_key`) stays in the files.
 create or replace temp table rows as
-select *
+select
+    split_part(filename, '/', -2) as step_id,
+    sha256(prompt) as prompt_id,
+    length(text) as n_characters,
+    * exclude (filename)
 from read_json(
-    $path,
+    $paths,
+    filename = true,
     format = 'newline_delimited',
     compression = 'none',
     hive_partitioning = false,
     maximum_object_size = $longest,
     columns = {
-        row_key: 'varchar',
         item: 'varchar',
         language: 'varchar',
         prompt: 'varchar',
@@ -28,13 +32,25 @@ from read_json(
     }
 );
 
-select error(format('item {} is there {} times', item, count(*))) from rows group by item having count(*) > 1;
+select error(format('item {} is there {} times', item, count(*))) from rows group by step_id, item having count(*) > 1;
 
 insert into step_completions by name
-select $step_id as step_id, sha256(prompt) as prompt_id, * exclude (prompt)
+select * exclude (prompt)
 from rows;
 
 insert into prompts by name
-select distinct sha256(prompt) as prompt_id, prompt as text
+select prompt_id, any_value(prompt) as text
 from rows
-where sha256(prompt) not in (select prompt_id from prompts);
+where prompt_id not in (select prompt_id from prompts)
+group by prompt_id;
+
+insert into step_usage by name
+select
+    step_id,
+    sum(n_prompt_tokens)::bigint as n_prompt_tokens,
+    sum(n_new_tokens)::bigint as n_new_tokens,
+    null::double as usd
+from rows
+group by all;
+
+drop table rows;

@@ -1,14 +1,14 @@
--- A judge step's `verdicts.jsonl`.
+-- Judge steps' `verdicts.jsonl`, which lie in folders that are named as the steps. What a row is known by (`row_key`) stays in the files.
 create or replace temp table rows as
-select *
+select split_part(filename, '/', -2) as step_id, * exclude (filename)
 from read_json(
-    $path,
+    $paths,
+    filename = true,
     format = 'newline_delimited',
     compression = 'none',
     hive_partitioning = false,
     maximum_object_size = $longest,
     columns = {
-        row_key: 'varchar',
         item: 'varchar',
         language: 'varchar',
         aspect: 'varchar',
@@ -29,9 +29,29 @@ from read_json(
 
 select error(format('item {}, aspect {}{} is there {} times', item, aspect, coalesce(' against ' || against, ''), count(*)))
 from rows
-group by item, against, aspect
+group by step_id, item, against, aspect
 having count(*) > 1;
 
 insert into step_verdicts by name
-select $step_id as step_id, *
 from rows;
+
+insert into step_usage by name
+select
+    step_id,
+    sum(n_prompt_tokens)::bigint as n_prompt_tokens,
+    sum(n_new_tokens)::bigint as n_new_tokens,
+    sum(usd) as usd
+from rows
+group by all;
+
+insert into step_levels by name
+select
+    step_id,
+    aspect,
+    min(list_min([try_cast(level as double) for level in json_keys(distribution)])) as lowest,
+    max(list_max([try_cast(level as double) for level in json_keys(distribution)])) as highest
+from rows
+where distribution is not null
+group by all;
+
+drop table rows;

@@ -1,14 +1,15 @@
--- A reference step's `ref_logps.jsonl`.
+-- Reference steps' `ref_logps.jsonl`, which lie in folders that are named as the steps.
 insert into ref_logps by name
 select
-    $step_id as step_id,
+    split_part(filename, '/', -2) as step_id,
     item,
     language,
     ref_chosen_logps,
     ref_rejected_logps,
     n_tokens
 from read_json(
-    $path,
+    $paths,
+    filename = true,
     format = 'newline_delimited',
     compression = 'none',
     hive_partitioning = false,

@@ -1,8 +1,9 @@
--- A training step's `metrics.jsonl`.
+-- Training steps' `metrics.jsonl`, which lie in folders that are named as the steps.
 insert into train_metrics by name
-select $step_id as step_id, *
+select split_part(filename, '/', -2) as step_id, * exclude (filename)
 from read_json(
-    $path,
+    $paths,
+    filename = true,
     format = 'newline_delimited',
     compression = 'none',
     hive_partitioning = false,

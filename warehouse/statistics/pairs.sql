@@ -5,25 +5,11 @@ with
 
 item_scores as (
     select
-        dataset,
-        language,
-        model,
-        num_parameters,
-        method,
-        train_languages,
-        judge,
-        measure,
-        item,
-        item_cluster,
-        avg(score) as score,
-        sum(score) as total,
-        count(score) as n_scored,
-        count(*) - count(score) as n_unscored,
-        -- Of a mean of independent draws; a judge that gives no distribution adds none.
-        coalesce(sum(score_variance), 0) / nullif(count(score) ^ 2, 0) as variance
-    from verdicts
+        * exclude (experiment, method_kind, judge_kind, variance),
+        -- A judge that gives no distribution is unsure of nothing.
+        case when n_scored > 0 then coalesce(variance, 0) end as variance
+    from verdicts_by_item
     where experiment = $experiment
-    group by all
 ),
 
 item_lengths as (
@@ -41,15 +27,14 @@ item_lengths as (
 ),
 
 sides as (
-    select *
+    select item_scores.* exclude (scale_low, scale_high), item_lengths.n_characters
     from item_scores
     left join item_lengths using (dataset, language, model, method, train_languages, item)
 ),
 
 scales as (
     select measure, min(scale_low) as scale_low, max(scale_high) as scale_high
-    from verdicts
-    where experiment = $experiment
+    from item_scores
     group by all
 ),
 

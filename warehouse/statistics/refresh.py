@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
-from warehouse.connect import HERE, run_file
+from warehouse.connect import HERE, kept_files, run_file
 from warehouse.query import fetch
-from warehouse.statistics.estimates import Estimate, Floats
+from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.gaps import Gap, language_gap
 from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, standardised_effect
 from warehouse.statistics.permutation import holm, sign_flip_p
@@ -18,53 +19,89 @@ from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.trends import Crossing, crossing, size_trend
 
 Row = Mapping[str, Any]
-_Row = TypeVar("_Row", bound=Row)
+Columns = dict[str, Any]
+"""Column -> array with an entry for each item; numbers are floats, null is NaN."""
 
-TABLES = ("paired_scores", "contrast_tests", "language_gaps", "size_trends", "method_strengths")
-"""What is computed here."""
+_Row = TypeVar("_Row", bound=Row)
 
 _CONTRAST = ("contrast", "of", "against", "dataset", "judge", "measure")
 _TUNED = ("of_train_languages", "against_train_languages")
 
+_TEST = ("contrast", "dataset", "language", "model", *_TUNED, "measure")
+_PLACE = (*_CONTRAST, "model", "num_parameters", "language", *_TUNED)
+"""What is paired is told apart by these."""
 
-def refresh(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Compute everything of one study again. To be called in a transaction, with the study loaded and whatever of its steps is done."""
-    for table in TABLES:
-        connection.execute(f"delete from {table} where experiment = ?", [experiment])
+_NUMBERS = (
+    *("difference", "variance", "characters_of", "characters_against", "scale_low", "scale_high"),
+    *("total_of", "total_against", "n_scored_of", "n_scored_against", "n_unscored_of", "n_unscored_against"),
+)
+
+_BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
+"""What is computed of one model on one data set, beside the questions whose answers are kept."""
+
+
+def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, model: str) -> None:
+    """Compute again what is kept of one model on one data set of a study. To be called in a transaction, whatever of its steps is done."""
+    slice_ = {"experiment": experiment, "dataset": dataset, "model": model}
+    for table in (*_BY_SLICE, *(file.stem for file in kept_files())):
+        connection.execute(f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model", slice_)
+    run_file(connection, HERE / "statistics" / "slice.sql", **slice_)
+    for view in ("verdicts_by_item", "verdicts_by_cell"):
+        text = (HERE / "views" / "base" / f"{view}.sql").read_text("utf-8")
+        connection.execute(f"create or replace temp table {view} as {text}")
     run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment)
-    pairs = fetch(connection, "from paired_scores where experiment = ? order by all", [experiment])
-    scored = [row for row in pairs if row["difference"] is not None]
-    _insert(connection, "contrast_tests", experiment, _tests(pairs))
-    _insert(connection, "language_gaps", experiment, _gaps(connection, experiment, scored))
-    _insert(connection, "size_trends", experiment, _trends(scored))
+    connection.execute(
+        "create or replace temp table paired_scores as from main.paired_scores "
+        "where experiment = $experiment and dataset = $dataset and model = $model order by all",
+        slice_,
+    )
+    for file in kept_files():
+        connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
+    pairs = _pairs(connection)
+    _insert(connection, "contrast_tests", experiment, [_test(rows) | {name: place[name] for name in _TEST} for place, rows in pairs])
+    _insert(connection, "language_gaps", experiment, _gaps(connection, experiment, pairs))
     compared = (HERE / "statistics" / "comparisons.sql").read_text("utf-8")
     _insert(connection, "method_strengths", experiment, _strengths(fetch(connection, compared, {"experiment": experiment})))
+    for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions", "paired_scores"):
+        connection.execute(f"drop table temp.{table}")
 
 
-def _tests(pairs: Sequence[Row]) -> list[dict[str, Any]]:
-    found = [
-        _test(rows) | dict(zip(("contrast", "dataset", "language", "model", *_TUNED, "measure"), key, strict=True))
-        for key, rows in _by(pairs, "contrast", "dataset", "language", "model", *_TUNED, "measure").items()
+def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
+    """Compute again what goes over all models of a study, once its slices are computed: corrected p-values and trends with size."""
+    for table in ("contrast_tests", "language_gaps"):
+        _correct(connection, table, experiment)
+    connection.execute("delete from size_trends where experiment = ?", [experiment])
+    _insert(connection, "size_trends", experiment, _trends(connection, experiment))
+
+
+def _pairs(connection: duckdb.DuckDBPyConnection) -> list[tuple[Row, Columns]]:
+    """What is paired, place by place, with the pairs of each in the order of their items."""
+    places = fetch(connection, f"select {', '.join(_PLACE)}, count(*) as n from temp.paired_scores group by all order by all")
+    found: dict[str, Any] = connection.execute(f"from temp.paired_scores order by {', '.join(_PLACE)}, item").fetchnumpy()
+    columns: Columns = {name: found[name] for name in ("item", "item_cluster")}
+    columns |= {name: np.ma.filled(np.ma.asarray(found[name], dtype=np.float64), np.nan) for name in _NUMBERS}
+    counts: list[int] = [place.pop("n") for place in places]
+    return [
+        (place, {name: column[end - n : end] for name, column in columns.items()})
+        for place, n, end in zip(places, counts, np.cumsum(counts).tolist(), strict=True)
     ]
-    return _corrected(found)
 
 
-def _test(rows: Sequence[Row]) -> dict[str, Any]:
+def _where(rows: Columns, keep: NDArray[np.bool_]) -> Columns:
+    return {name: column[keep] for name, column in rows.items()}
+
+
+def _test(rows: Columns) -> dict[str, Any]:
     """What is said of one contrast in one place, from all of its items."""
-    scored = [row for row in rows if row["difference"] is not None]
-    differences, clusters = _column(scored, "difference"), [row["item_cluster"] for row in scored]
-    long = [row for row in scored if row["characters_of"] is not None and row["characters_against"] is not None]
+    scored = _where(rows, ~np.isnan(rows["difference"]))
+    long = _where(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
     adjusted = length_adjusted(
-        _column(long, "difference"),
-        _column(long, "characters_of"),
-        _column(long, "characters_against"),
-        [row["item_cluster"] for row in long],
-        _column(long, "variance"),
+        long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist(), long["variance"]
     )
     low, high = _bounds(rows)
     return {
-        "p_value": sign_flip_p(differences, clusters),
-        "standardised_effect": standardised_effect(differences),
+        "p_value": sign_flip_p(scored["difference"], scored["item_cluster"].tolist()),
+        "standardised_effect": standardised_effect(scored["difference"]),
         "bound_low": low,
         "bound_high": high,
         **{f"length_adjusted_{name}": value for name, value in _written(adjusted.estimate).items()},
@@ -72,37 +109,44 @@ def _test(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _bounds(rows: Sequence[Row]) -> tuple[float, float] | tuple[None, None]:
+def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     """Over the items that have a verdict, scored or not, on both sides."""
-    both = [row for row in rows if all(row[f"n_scored_{side}"] + row[f"n_unscored_{side}"] for side in ("of", "against"))]
-    scale: tuple[float | None, float | None] = (rows[0]["scale_low"], rows[0]["scale_high"])
-    if not both or scale[0] is None or scale[1] is None:
+    low, high = float(rows["scale_low"][0]), float(rows["scale_high"][0])
+    n_of, n_against = (rows[f"n_scored_{side}"] + rows[f"n_unscored_{side}"] for side in ("of", "against"))
+    both = _where(rows, (n_of > 0) & (n_against > 0))
+    if not len(both["item"]) or np.isnan(low + high):
         return None, None
-    of, against = (
-        Unscored(_column(both, f"total_{side}"), _column(both, f"n_scored_{side}"), _column(both, f"n_unscored_{side}"))
-        for side in ("of", "against")
-    )
-    return bounds_for_unscored(of, against, scale[0], scale[1])
+    of, against = (Unscored(both[f"total_{side}"], both[f"n_scored_{side}"], both[f"n_unscored_{side}"]) for side in ("of", "against"))
+    return bounds_for_unscored(of, against, low, high)
 
 
-def _gaps(connection: duckdb.DuckDBPyConnection, experiment: str, scored: Sequence[Row]) -> list[dict[str, Any]]:
+def _gaps(connection: duckdb.DuckDBPyConnection, experiment: str, pairs: Sequence[tuple[Row, Columns]]) -> list[dict[str, Any]]:
     ((languages, parallel),) = connection.execute(
         "select languages, parallel from experiments where experiment = ?", [experiment]
     ).fetchall()
-    places = {language: place for place, language in enumerate(languages)}
+    order = {language: place for place, language in enumerate(languages)}
+    contrasts: dict[tuple[Any, ...], dict[tuple[str, ...], Columns]] = {}
+    for place, rows in pairs:
+        scored = _where(rows, ~np.isnan(rows["difference"]))
+        if len(scored["item"]):
+            key = tuple(place[name] for name in (*_CONTRAST, "model", "num_parameters"))
+            contrasts.setdefault(key, {})[tuple(place[name] for name in ("language", *_TUNED))] = scored
     found: list[dict[str, Any]] = []
-    for key, rows in _by(scored, *_CONTRAST, "model", "num_parameters").items():
+    for key, variants in contrasts.items():
         contrast = dict(zip((*_CONTRAST, "model", "num_parameters"), key, strict=True))
-        variants = _by(rows, "language", *_TUNED)
-        for one, other in combinations(sorted(variants, key=lambda variant: (places[variant[0]], variant)), 2):
+        for one, other in combinations(sorted(variants, key=lambda variant: (order[variant[0]], variant)), 2):
             if one[0] == other[0] or not _comparable(one, other):
                 continue
-            here, there = ({row["item"]: row["difference"] for row in variants[variant]} for variant in (other, one))
-            unsure = ({row["item"]: row["variance"] for row in variants[variant]} for variant in (other, one))
+            here, there = (_by_item(variants[variant], "difference") for variant in (other, one))
+            unsure = (_by_item(variants[variant], "variance") for variant in (other, one))
             gap = language_gap(here, there, parallel[contrast["dataset"]], *unsure)
             if gap is not None:
                 found.append(contrast | _gap(gap, language=other, other_language=one))
-    return _corrected(found)
+    return found
+
+
+def _by_item(rows: Columns, name: str) -> dict[str, float]:
+    return dict(zip(rows["item"].tolist(), rows[name].tolist(), strict=True))
 
 
 def _comparable(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -121,22 +165,41 @@ def _gap(gap: Gap, language: tuple[str, ...], other_language: tuple[str, ...]) -
     }
 
 
-def _trends(scored: Sequence[Row]) -> list[dict[str, Any]]:
+def _trends(connection: duckdb.DuckDBPyConnection, experiment: str) -> list[dict[str, Any]]:
+    key = (*_CONTRAST, "language", *_TUNED)
+    places = fetch(
+        connection,
+        f"""
+        select {", ".join(key)}, count(distinct model) as n_models
+        from paired_scores
+        where experiment = ? and difference is not null
+        group by all
+        having count(distinct model) > 1
+        order by all
+        """,
+        [experiment],
+    )
+    wanted = f"""
+        select difference, num_parameters, item, variance
+        from paired_scores
+        where experiment = ? and difference is not null and ({", ".join(key)}) = ({", ".join("?" for _ in key)})
+        order by model, num_parameters, item
+        """
     found: list[dict[str, Any]] = []
-    for key, rows in _by(scored, *_CONTRAST, "language", *_TUNED).items():
-        models = {row["model"] for row in rows}
-        if len(models) > 1:
-            found.append(dict(zip((*_CONTRAST, "language", *_TUNED), key, strict=True)) | _trend(rows) | {"n_models": len(models)})
+    for place in places:
+        rows: Mapping[str, Any] = connection.execute(wanted, [experiment, *(place[name] for name in key)]).fetchnumpy()
+        found.append(place | _trend(rows))
     return found
 
 
-def _trend(rows: Sequence[Row]) -> dict[str, Any]:
-    known = [row for row in rows if row["num_parameters"]]
-    sizes = _column(known, "num_parameters")
-    counts = {"n": len(known), "n_items": len({row["item"] for row in known}), "n_sizes": len(set(sizes))}
-    trend = size_trend(_column(known, "difference"), sizes, [row["item"] for row in known], _column(known, "variance"))
+def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Of columns with an entry for each item and model."""
+    is_known = np.ma.filled(rows["num_parameters"] != 0, False)
+    sizes, items = np.ma.getdata(rows["num_parameters"])[is_known].astype(np.float64), rows["item"][is_known].tolist()
+    counts = {"n": len(items), "n_items": len(set(items)), "n_sizes": len(np.unique(sizes))}
+    trend = size_trend(np.ma.getdata(rows["difference"])[is_known], sizes, items, np.ma.getdata(rows["variance"])[is_known])
     if trend is None:
-        reason = "sizes are not known" if not known else f"{counts['n_sizes']} sizes and {counts['n_items']} items are too few for a slope"
+        reason = "sizes are not known" if not items else f"{counts['n_sizes']} sizes and {counts['n_items']} items are too few for a slope"
         return counts | {"no_slope_reason": reason, "no_crossing_reason": f"cannot be said: {reason}"}
     smallest, largest = float(sizes.min()), float(sizes.max())
     where = crossing(trend, smallest, largest)
@@ -187,15 +250,23 @@ def _strengths(compared: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def _corrected(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same tests with Holm's correction over all of one measure: what a reader looks through at once."""
+def _correct(connection: duckdb.DuckDBPyConnection, table: str, experiment: str) -> None:
+    """Holm's correction over all tests of one measure: what a reader looks through at once."""
+    tests = fetch(connection, f"select rowid as place, measure, p_value from {table} where experiment = ? order by place", [experiment])
+    corrected: list[dict[str, Any]] = []
     for family in _by(tests, "measure").values():
         made = [row for row in family if row["p_value"] is not None]
-        for row, p in zip(made, holm([row["p_value"] for row in made]), strict=True):
-            row["p_holm"] = p
-        for row in family:
-            row["n_tests"] = len(made)
-    return tests
+        found = dict(zip((row["place"] for row in made), holm([row["p_value"] for row in made]), strict=True))
+        corrected += [{"place": row["place"], "p_holm": found.get(row["place"]), "n_tests": len(made)} for row in family]
+    connection.execute(
+        f"""
+        update {table}
+        set p_holm = corrected.p_holm, n_tests = corrected.n_tests
+        from (select unnest(from_json($rows, '[{{"place": "bigint", "p_holm": "double", "n_tests": "bigint"}}]'), recursive := true)) as corrected
+        where {table}.rowid = corrected.place
+        """,
+        {"rows": json.dumps(corrected)},
+    )
 
 
 def _written(estimate: Estimate | None) -> dict[str, float | None]:
@@ -213,10 +284,6 @@ def _by(rows: Iterable[_Row], *names: str) -> dict[tuple[Any, ...], list[_Row]]:
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     return groups
-
-
-def _column(rows: Sequence[Row], name: str) -> Floats:
-    return np.array([row[name] for row in rows], dtype=np.float64)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, experiment: str, rows: Sequence[Row]) -> None:

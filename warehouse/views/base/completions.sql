@@ -28,7 +28,7 @@ select
     step_completions.prompt_id,
     step_completions.text,
     step_completions.raw_text,
-    length(step_completions.text) as n_characters,
+    step_completions.n_characters,
     step_completions.finish_reason,
     step_completions.stop_string,
     step_completions.error,

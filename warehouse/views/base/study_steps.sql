@@ -26,24 +26,6 @@ served as (
     group by all
 ),
 
-spent as (
-    select
-        step_id,
-        sum(n_prompt_tokens)::bigint as n_prompt_tokens,
-        sum(n_new_tokens)::bigint as n_new_tokens,
-        null::double as usd
-    from step_completions
-    group by all
-    union all
-    select
-        step_id,
-        sum(n_prompt_tokens)::bigint as n_prompt_tokens,
-        sum(n_new_tokens)::bigint as n_new_tokens,
-        sum(usd) as usd
-    from step_verdicts
-    group by all
-),
-
 attempts as (
     select
         step_id,
@@ -72,9 +54,9 @@ select
     steps.seconds,
     steps.start_seconds,
     steps.load_seconds,
-    spent.n_prompt_tokens,
-    spent.n_new_tokens,
-    spent.usd,
+    step_usage.n_prompt_tokens,
+    step_usage.n_new_tokens,
+    step_usage.usd,
     steps.peak_memory_bytes,
     steps.settings,
     steps.versions,
@@ -87,5 +69,5 @@ select
 from experiment_steps
 left join steps on steps.step_id = experiment_steps.step_id
 left join served on served.experiment = experiment_steps.experiment and served.step_id = experiment_steps.step_id
-left join spent on spent.step_id = experiment_steps.step_id
+left join step_usage on step_usage.step_id = experiment_steps.step_id
 left join attempts on attempts.step_id = experiment_steps.step_id

@@ -26,18 +26,6 @@ judge_kinds as (
     where kind = 'judge'
 ),
 
--- The levels that a judge chose from.
-ranges as (
-    select
-        step_id,
-        aspect,
-        min(list_min([try_cast(level as double) for level in json_keys(distribution)])) as lowest,
-        max(list_max([try_cast(level as double) for level in json_keys(distribution)])) as highest
-    from step_verdicts
-    where distribution is not null
-    group by all
-),
-
 judged as (
     select
         cells.experiment,
@@ -98,14 +86,23 @@ judged as (
     join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
     join judge_kinds on judge_kinds.step_id = cell_judges.judge_step_id
     join step_verdicts on step_verdicts.step_id = cell_judges.judge_step_id
-    left join ranges on ranges.step_id = step_verdicts.step_id and ranges.aspect = step_verdicts.aspect
+    left join step_levels as ranges on ranges.step_id = step_verdicts.step_id and ranges.aspect = step_verdicts.aspect
     left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
 ),
 
--- The answers of studies that people have labelled. Each is named once, before labels are looked up by the name.
-named as materialized (
+-- The answers of studies that people have labelled. The name of an answer holds its study's, so that labels are looked up by it alone.
+named as (
     select
+        cells.experiment,
         cells.cell_id,
+        cells.dataset,
+        cells.language,
+        cells.model,
+        cells.num_parameters,
+        cells.method,
+        cells.method_kind,
+        cells.train_languages,
+        cells.seed,
         step_completions.item,
         answer_id(cells.experiment, cells.dataset, cells.language, step_completions.item, step_completions.text) as answer_id
     from cells
@@ -116,24 +113,24 @@ named as materialized (
 -- What people said of answers, on every answer with the text that they were shown. They saw no opponent and gave no distribution.
 labelled as (
     select
-        cells.experiment,
-        cells.cell_id,
-        cells.dataset,
-        cells.language,
-        cells.model,
-        coalesce(cells.num_parameters, sizes.num_parameters) as num_parameters,
-        cells.method,
-        cells.method_kind,
-        cells.train_languages,
-        cells.seed,
+        named.experiment,
+        named.cell_id,
+        named.dataset,
+        named.language,
+        named.model,
+        coalesce(named.num_parameters, sizes.num_parameters) as num_parameters,
+        named.method,
+        named.method_kind,
+        named.train_languages,
+        named.seed,
         named.item,
         labels.judge,
         'human' as judge_kind,
         labels.aspect,
         case when labels.aspect = 'human' then labels.judge else labels.judge || '.' || labels.aspect end as measure,
         case
-            when experiments.parallel[cells.dataset] then named.item
-            else cells.language || '/' || named.item
+            when experiments.parallel[named.dataset] then named.item
+            else named.language || '/' || named.item
         end as item_cluster,
         labels.score,
         labels.comment as reason,
@@ -141,9 +138,8 @@ labelled as (
         labels.scale_high
     from named
     join labels on labels.answer_id = named.answer_id
-    join cells on cells.cell_id = named.cell_id and cells.experiment = labels.experiment
-    join experiments on experiments.experiment = cells.experiment
-    left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
+    join experiments on experiments.experiment = named.experiment
+    left join sizes on sizes.experiment = named.experiment and sizes.model = named.model
 )
 
 select *

@@ -9,33 +9,12 @@
 -- than the side with fewer items has. It is null where the standard error is zero: answers that do not differ say nothing of others.
 with
 
-opinions as (
-    select *
-    from verdicts
-    where judge_kind in ('decision', 'rubric')
-),
-
-checks as (
-    select *
-    from verdicts
-    where judge_kind in ('contains', 'exact', 'numeric')
-),
-
 answers as (
     select
-        opinions.experiment,
-        opinions.dataset,
-        opinions.language,
-        opinions.judge,
-        opinions.measure,
-        checks.judge as checked_judge,
-        checks.measure as checked_measure,
-        opinions.item_cluster,
-        opinions.score as opinion,
-        checks.score = 1 as is_right,
-        opinions.score is not null and checks.score is not null as is_scored
-    from opinions
-    join checks using (experiment, cell_id, item)
+        * exclude (model, n),
+        sum(n)::bigint as n_alike
+    from checked_opinions
+    group by all
 ),
 
 counts as (
@@ -47,15 +26,15 @@ counts as (
         measure,
         checked_judge,
         checked_measure,
-        count(*) filter (where is_scored and is_right) as n_right,
-        count(*) filter (where is_scored and not is_right) as n_wrong,
-        count(*) filter (where is_scored) as n,
-        count(*) filter (where not is_scored) as n_unscored,
+        coalesce(sum(n_alike) filter (where is_scored and is_right), 0)::bigint as n_right,
+        coalesce(sum(n_alike) filter (where is_scored and not is_right), 0)::bigint as n_wrong,
+        coalesce(sum(n_alike) filter (where is_scored), 0)::bigint as n,
+        coalesce(sum(n_alike) filter (where not is_scored), 0)::bigint as n_unscored,
         count(distinct item_cluster) filter (where is_scored) as n_items,
         count(distinct item_cluster) filter (where is_scored and is_right) as n_items_right,
         count(distinct item_cluster) filter (where is_scored and not is_right) as n_items_wrong,
-        avg(opinion) filter (where is_scored and is_right) as mean_of_right,
-        avg(opinion) filter (where is_scored and not is_right) as mean_of_wrong
+        sum(opinion * n_alike) filter (where is_scored and is_right) / nullif(n_right, 0) as mean_of_right,
+        sum(opinion * n_alike) filter (where is_scored and not is_right) / nullif(n_wrong, 0) as mean_of_wrong
     from answers
     group by all
 ),
@@ -63,10 +42,10 @@ counts as (
 ranked as (
     select
         *,
-        count(*) filter (where is_right) over below as n_right_up_to,
-        count(*) filter (where is_right) over level as n_right_level,
-        count(*) filter (where not is_right) over below as n_wrong_up_to,
-        count(*) filter (where not is_right) over level as n_wrong_level
+        coalesce(sum(n_alike) filter (where is_right) over below, 0) as n_right_up_to,
+        coalesce(sum(n_alike) filter (where is_right) over level, 0) as n_right_level,
+        coalesce(sum(n_alike) filter (where not is_right) over below, 0) as n_wrong_up_to,
+        coalesce(sum(n_alike) filter (where not is_right) over level, 0) as n_wrong_level
     from answers
     where is_scored
     window
@@ -75,7 +54,7 @@ ranked as (
         level as (partition by experiment, dataset, language, measure, checked_measure, opinion)
 ),
 
--- The share of the other side's answers that an answer is in the right order with.
+-- The share of the other side's answers that answers of one level are in the right order with.
 placed as (
     select
         ranked.*,
@@ -95,7 +74,7 @@ areas as (
         language,
         measure,
         checked_measure,
-        avg(placement) filter (where is_right) as auc
+        sum(placement * n_alike) filter (where is_right) / sum(n_alike) filter (where is_right) as auc
     from placed
     group by all
 ),
@@ -110,8 +89,8 @@ clusters as (
         placed.checked_measure,
         placed.item_cluster,
         any_value(areas.auc) as auc,
-        coalesce(sum(placement - auc) filter (where is_right), 0) as excess_right,
-        coalesce(sum(placement - auc) filter (where not is_right), 0) as excess_wrong
+        coalesce(sum((placement - auc) * n_alike) filter (where is_right), 0) as excess_right,
+        coalesce(sum((placement - auc) * n_alike) filter (where not is_right), 0) as excess_wrong
     from placed
     join areas using (experiment, dataset, language, measure, checked_measure)
     group by all

@@ -10,75 +10,18 @@
 -- Computing Krippendorff's Alpha-Reliability). Null where no score differs. Their standard errors are the jackknife's over items.
 with
 
-asked as (
-    select
-        *,
-        -- The question a judge answers; of judges with one aspect, the kind stands for it.
-        case
-            when aspect not in (judge_kind, judge) then aspect
-            when against is not null then 'which is better'
-            when judge_kind in ('contains', 'exact', 'numeric', 'human', 'recorded', 'ensemble') then 'is it good'
-            else aspect
-        end as question
-    from verdicts
-),
-
-units as (
-    select distinct  -- one answer that serves several cells is one answer
-        a.experiment,
-        a.dataset,
-        unnest([a.language, 'all']) as language,
-        a.judge as judge_a,
-        b.judge as judge_b,
-        a.judge_kind as judge_kind_a,
-        b.judge_kind as judge_kind_b,
-        a.measure as measure_a,
-        b.measure as measure_b,
-        a.step_id as step_a,
-        b.step_id as step_b,
-        answered.step_id as answer_step,
-        a.item,
-        a.item_cluster,
-        a.score as x,
-        b.score as y
-    from asked as a
-    join asked as b
-        on
-            a.experiment = b.experiment
-            and a.cell_id = b.cell_id
-            and a.item = b.item
-            and (a.question = b.question or a.aspect = b.aspect)
-            and a.against is not distinct from b.against
-            and a.judge <> b.judge
-            and a.measure < b.measure
-    join (select distinct cell_id, step_id from completions) as answered on answered.cell_id = a.cell_id
-    where
-        coalesce(a.scale_low = b.scale_low, true)
-        and coalesce(a.scale_high = b.scale_high, true)
-        and not (a.judge_kind = 'ensemble' and coalesce(list_contains(json_keys(a.parts), b.judge), false))
-        and not (b.judge_kind = 'ensemble' and coalesce(list_contains(json_keys(b.parts), a.judge), false))
-),
-
 clusters as (
     select
-        experiment,
-        dataset,
-        language,
-        judge_a,
-        judge_b,
-        judge_kind_a,
-        judge_kind_b,
-        measure_a,
-        measure_b,
-        item_cluster,
-        count(x + y) as n,
-        count(*) - count(x + y) as n_unscored,
-        count(*) filter (where abs(x - y) < 1e-9) as n_equal,
-        coalesce(sum(x) filter (where y is not null), 0) as sum_x,
-        coalesce(sum(y) filter (where x is not null), 0) as sum_y,
-        coalesce(sum(x ^ 2 + y ^ 2), 0) as squares,
-        coalesce(sum((x - y) ^ 2), 0) as squared_differences
-    from units
+        judge_pairs.* exclude (language, model, n, n_unscored, n_equal, sum_x, sum_y, squares, squared_differences),
+        places.language,
+        sum(n)::bigint as n,
+        sum(n_unscored)::bigint as n_unscored,
+        sum(n_equal)::bigint as n_equal,
+        sum(sum_x) as sum_x,
+        sum(sum_y) as sum_y,
+        sum(squares) as squares,
+        sum(squared_differences) as squared_differences
+    from judge_pairs, lateral (select unnest([judge_pairs.language, 'all']) as language) as places
     group by all
 ),
 

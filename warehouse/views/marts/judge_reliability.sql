@@ -6,81 +6,35 @@
 -- use several scales, each `scale` has a row of its own and judges of an unknown one are left out; else it is null.
 with
 
-asked as (
-    select
-        *,
-        case
-            when aspect not in (judge_kind, judge) then aspect
-            when against is not null then 'which is better'
-            when judge_kind in ('contains', 'exact', 'numeric', 'human', 'recorded') then 'is it good'
-            else aspect
-        end as question,
-        format('{:g} to {:g}', scale_low, scale_high) as known_scale
-    from verdicts
-    where judge_kind <> 'ensemble'
-),
-
 scales as (
     select
         experiment,
         dataset,
         question,
         count(distinct known_scale) > 1 as are_several
-    from asked
+    from judge_scales
     group by all
-),
-
-given as (
-    select distinct  -- one answer that serves several cells is one answer
-        asked.experiment,
-        asked.dataset,
-        asked.language,
-        unnest([asked.language, 'all']) as over_language,
-        asked.question,
-        case when scales.are_several then asked.known_scale else '' end as scale,
-        cells.generate_step_id,
-        asked.item,
-        asked.item_cluster,
-        asked.against,
-        asked.judge,
-        asked.step_id,
-        asked.score
-    from asked
-    join scales using (experiment, dataset, question)
-    join (select distinct cell_id, step_id as generate_step_id from completions) as cells using (cell_id)
-    where not scales.are_several or asked.known_scale is not null
-),
-
-units as (
-    select
-        * exclude (judge, step_id, score),
-        count(score) as n_scores,
-        count(*) - count(score) as n_unscored,
-        sum(score) as total,
-        sum(score ^ 2) as squares,
-        list_sort(list(distinct judge)) as judges
-    from given
-    group by all
-    having count(distinct judge) > 1
 ),
 
 clusters as (
     select
-        experiment,
-        dataset,
-        over_language as language,
-        question,
-        scale,
-        item_cluster,
-        count(*) filter (where n_scores > 1) as n,
-        count(*) filter (where n_scores < 2) as n_unscored,
-        coalesce(sum(n_scores) filter (where n_scores > 1), 0) as n_scores,
-        coalesce(sum(total) filter (where n_scores > 1), 0) as total,
-        coalesce(sum(squares) filter (where n_scores > 1), 0) as squares,
-        -- Squared differences between the scores of a unit, each unit weighing as many as it has scores.
-        coalesce(sum((n_scores * squares - total ^ 2) / (n_scores - 1)) filter (where n_scores > 1), 0) as within,
-        list(judges) as judges
-    from units
+        judge_questions.experiment,
+        judge_questions.dataset,
+        places.language,
+        judge_questions.question,
+        judge_questions.scale,
+        judge_questions.item_cluster,
+        sum(judge_questions.n)::bigint as n,
+        sum(judge_questions.n_unscored)::bigint as n_unscored,
+        sum(judge_questions.n_scores) as n_scores,
+        sum(judge_questions.total) as total,
+        sum(judge_questions.squares) as squares,
+        sum(judge_questions.within) as within,
+        list(judge_questions.judges) as judges
+    from judge_questions
+    left join scales using (experiment, dataset, question),
+    lateral (select unnest([judge_questions.language, 'all']) as language) as places
+    where (judge_questions.scale <> '') = coalesce(scales.are_several, false)
     group by all
 ),
 

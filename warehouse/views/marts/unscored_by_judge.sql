@@ -8,9 +8,9 @@ counts as (
         measure,
         language,
         method,
-        count(score) as n,
-        count(*) - count(score) as n_unscored
-    from verdicts
+        coalesce(sum(n) filter (where reason is null), 0)::bigint as n,
+        coalesce(sum(n) filter (where reason is not null), 0)::bigint as n_unscored
+    from unscored_reasons
     group by all
 ),
 
@@ -21,10 +21,10 @@ reasons as (
         measure,
         language,
         method,
-        coalesce(unscored_reason, 'no reason given') as reason,
-        count(*) as n_reason
-    from verdicts
-    where score is null
+        reason,
+        sum(n) as n_reason
+    from unscored_reasons
+    where reason is not null
     group by all
 ),
 

@@ -1,0 +1,25 @@
+-- One row per dataset, language, model, method, languages tuned on, measure and item: its verdicts over all seeds. The mean score is null
+-- where none has one; a mean of independent draws is unsure by the sum of their variances over the square of their number.
+select
+    experiment,
+    dataset,
+    language,
+    model,
+    num_parameters,
+    method,
+    method_kind,
+    train_languages,
+    judge,
+    judge_kind,
+    measure,
+    item,
+    item_cluster,
+    avg(score) as score,
+    sum(score) as total,
+    sum(score_variance) filter (where score is not null) / count(score) ^ 2 as variance,
+    count(score) as n_scored,
+    count(*) - count(score) as n_unscored,
+    min(scale_low) as scale_low,
+    max(scale_high) as scale_high
+from verdicts
+group by all

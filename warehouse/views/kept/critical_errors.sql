@@ -1,0 +1,73 @@
+-- One row per dataset, language, model, method, languages tuned on and error: what `critical_errors_by_cell` shows and explains.
+with
+
+found as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        train_languages,
+        judge_kind as error,
+        measure,
+        item,
+        -- The judges score 1 where the answer is free of the error.
+        1 - score as has_error
+    from verdicts
+    where judge_kind in ('loop', 'language', 'code', 'empty', 'truncated', 'prompt_echo', 'refusal')
+    union all
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        num_parameters,
+        method,
+        train_languages,
+        'cut' as error,
+        'cut' as measure,
+        item,
+        case when text is not null then (finish_reason = 'length')::integer end as has_error
+    from completions
+    where
+        cell_id not in (select cell_id from verdicts where judge_kind = 'truncated')
+        and cell_id not in (select cell_id from completions where finish_reason = 'recorded')
+),
+
+by_item as (
+    select
+        * exclude (has_error),
+        avg(has_error) as has_error,
+        count(*) - count(has_error) as n_unscored
+    from found
+    group by all
+),
+
+shares as (
+    select
+        * exclude (item, has_error, n_unscored),
+        avg(has_error) as share,
+        count(has_error) as n,
+        sum(n_unscored)::bigint as n_unscored
+    from by_item
+    group by all
+)
+
+select
+    experiment,
+    dataset,
+    language,
+    model,
+    num_parameters,
+    method,
+    train_languages,
+    error,
+    measure,
+    share,
+    case when n > 0 then wilson_low(share, n) end as ci_low,
+    case when n > 0 then wilson_high(share, n) end as ci_high,
+    n,
+    n_unscored
+from shares
