@@ -22,7 +22,7 @@ from importlib.metadata import version
 from benchmarks._in_context.floor import Request, floor_seconds, read_shape
 from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, measured_rates, timed
 from benchmarks.measured import Measured
-from runners import models
+from runners.weight_files import source_folder
 
 FEW, MANY = Job(24), Job(240)
 HARNESS_BATCHES = (8, 12, 24)
@@ -46,7 +46,7 @@ def run() -> Iterator[Measured]:
     yield _rate("24 requests", few.tokens_per_second, llama.tokens_per_second, against, 3.0)
     rows = [Request(n - few.n_shared_tokens, steps) for n, steps in zip(few.n_prompt_tokens, few.n_steps, strict=True)]
     rates = measured_rates()
-    floor = floor_seconds(read_shape(models.source_folder(WEIGHTS, CACHE)), few.n_shared_tokens, rows, rates)
+    floor = floor_seconds(read_shape(source_folder(WEIGHTS, CACHE)), few.n_shared_tokens, rows, rates)
     against = f"the floor at {rates.flops / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s"
     yield Measured(f"in-context generation, 24 requests ({few.n_shared_tokens} tokens shared)", few.seconds, floor, against, "s", 2.0)
 

@@ -3,7 +3,7 @@
 import time
 
 from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, answer
-from runners import models
+from runners.weight_files import source_folder
 
 
 def generate(job: Job) -> Timing:
@@ -14,7 +14,7 @@ def generate(job: Job) -> Timing:
     def instance(prompt: str, max_new_tokens: int) -> Instance:
         return Instance("generate_until", {}, (prompt, {"until": list(job.stop_strings), "max_gen_toks": max_new_tokens}), 0)
 
-    folder = str(models.source_folder(WEIGHTS, CACHE))
+    folder = str(source_folder(WEIGHTS, CACHE))
     harness = HFLM(folder, device="cpu", dtype=job.dtype, batch_size=job.batch_size or 1)
     harness.generate_until([instance("Hello", 1)], disable_tqdm=True)
     requests = [instance(prompt.text or "", job.max_new_tokens) for prompt in job.prompts()]
