@@ -11,6 +11,11 @@ from warehouse.report.tables import Column, Table
 
 Columns = Sequence[Column]
 
+MOST_MODELS = 12
+"""That have panels of their own; what goes over models is drawn of all."""
+
+OVER_MODELS = ("score_by_model_size", "size_trend", "contrast_by_language_and_size", "training_curve")
+
 COUNTS = (tables.count("n", "n"), tables.count("n_unscored", "unscored"))
 
 
@@ -132,7 +137,9 @@ def figure(
         heading,
         " ".join(caption.split()),
         " ".join(legend.split()),
-        lambda: chart(rows, study.order),
+        lambda: chart(
+            rows if view in OVER_MODELS else [row for row in rows if row.get("model") not in study.order.models[MOST_MODELS:]], study.order
+        ),
         tables.table(columns, written),
         brief(written) if brief else tables.table([column for column in columns if column.is_brief], written),
         view,

@@ -29,6 +29,14 @@ HERE = Path(__file__).parent
 MOST_FIGURES = 4
 """Of one kind in a section that are in the open; the rest is folded away."""
 
+MOST_PICTURES = 300
+"""On a page, and `MOST_PANELS` of one figure: a study of many models has thousands, which are megabytes and minutes. The tables have the numbers."""
+
+MOST_PANELS = 12
+
+MOST_STEPS = 400
+"""Named under a figure."""
+
 
 def as_html(study: StudyRows) -> str:
     """The page as text."""
@@ -36,12 +44,13 @@ def as_html(study: StudyRows) -> str:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
-    filters |= {"prose": _prose, "pictures": _pictures}
+    filters |= {"prose": _prose, "pictures": _Drawing().pictures}
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
     said = summary(study)
     packed = pack(study.completions, study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
+        MOST_STEPS=MOST_STEPS,
         policy=f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
@@ -90,10 +99,24 @@ def _folded(section: Section) -> tuple[list[Figure], list[Figure]]:
     return shown, [figure for figure in section.figures if figure not in shown]
 
 
-def _pictures(figure: Figure) -> list[Picture]:
-    described = f"{figure.caption} {figure.legend} The numbers are in the table below."
-    panels = figure.draw() if figure.draw else ()
-    return [picture(panel, f"{figure.anchor}-{number}", described) for number, panel in enumerate(panels)]
+class _Drawing:
+    """Draws the figures of one page in the order in which they are read, until there are enough pictures."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PICTURES
+
+    def pictures(self, figure: Figure) -> tuple[list[Picture], str]:
+        """(the figure's pictures, what is to be said of those that are not there)."""
+        if figure.draw is None:
+            return [], ""
+        if not self._left:
+            return [], f"Not drawn: the page has {MOST_PICTURES} pictures."
+        described = f"{figure.caption} {figure.legend} The numbers are in the table below."
+        panels = figure.draw()
+        shown = panels[: min(MOST_PANELS, self._left)]
+        self._left -= len(shown)
+        drawn = [picture(panel, f"{figure.anchor}-{number}", described) for number, panel in enumerate(shown)]
+        return drawn, "" if len(shown) == len(panels) else f"The first {len(shown)} panels; the table has the numbers of all."
 
 
 def _prose(text: str) -> Markup:

@@ -143,7 +143,7 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
     if not studies:
         known = ", ".join(row["experiment"] for row in rows("from experiments where experiment <> ? order by experiment")) or "none"
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
-    counts = rows("select dataset, item, count(*) as n from completion_browser where experiment = ? group by all")
+    counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
     for dataset, items in pick_items(counts).items():
         completions += rows(
