@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import growth
 from benchmarks.measured import Measured
 
 HERE = Path(__file__).parent
@@ -34,6 +35,7 @@ def main(wanted: list[str]) -> None:
             found.append(one)
     if not wanted:
         (HERE / "results.json").write_text(json.dumps([one.row() for one in found], indent=2) + "\n", "utf-8")
+        growth.draw([one for one in found if one.points], HERE / "growth.svg")
         readme = HERE / "README.md"
         before, rest = readme.read_text("utf-8").split(BEGIN)
         readme.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{rest.split(END)[1]}", "utf-8")

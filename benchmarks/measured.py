@@ -17,6 +17,8 @@ class Measured:
     """The ratio promised; None for a figure that is told beside the others and promises nothing."""
     is_least: bool = False
     """Whether the mark is the least the ratio may be (work done in a unit of time), or else the most (time taken)."""
+    points: tuple[tuple[int, float], ...] = ()
+    """Of what grows: how many times as much, and what it took."""
 
     @property
     def ratio(self) -> float:

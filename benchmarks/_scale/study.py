@@ -1,0 +1,129 @@
+"""The shape of a made-up study: cells, judges and contrasts as a spec would have them, with ids as random as real ones."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from dsl.plan import Cell, ContrastPlan, Study
+from dsl.records import Outcome
+from dsl.values import StepId
+
+LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "pl")
+
+METHODS = {
+    "zero_shot": "icl",
+    "urial": "icl",
+    "urial_en": "icl",
+    "retrieved": "icl",
+    "sft": "sft",
+    "sft_small": "sft",
+    "sft_all": "sft",
+    "dpo": "dpo",
+    "dpo_base": "dpo",
+    "instruct": "instruct",
+}
+"""Method -> kind. Temperature is above zero, so that each has its seeds."""
+
+JUDGES = {
+    "quiz": {"right": "contains", "loop": "loop", "language": "language", "opinion": "rubric", "second": "rubric", "duel": "pairwise"},
+    "rules": {"follows": "ifeval", "loop": "loop", "language": "language", "opinion": "rubric", "length": "length"},
+}
+"""Data set -> judge -> kind. `ifeval` has two aspects, the others one; `duel` is against `instruct`, which is not compared with itself."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much there is of everything."""
+
+    models: int = 20
+    languages: int = 4
+    methods: int = 10
+    seeds: int = 5
+    items: dict[str, int] = field(default_factory=lambda: {"quiz": 2000, "rules": 541})
+    """Data set -> items; IFEval has 541."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models'."""
+        return tuple(f"model-{model:02}" for model in range(self.models))
+
+    @property
+    def n_completions(self) -> int:
+        return sum(self.items.values()) * self.models * self.languages * self.methods * self.seeds
+
+
+def study_of(shape: Shape) -> Study:
+    """The study, its cells model by model, as a plan orders them."""
+    cells = tuple(_cells(shape))
+    steps = {s: None for cell in cells for s in (cell.generate, *cell.judges.values())}
+    return Study(
+        experiment="scale",
+        question="Which is better, and where?",
+        languages=LANGUAGES[: shape.languages],
+        spec_file="scale.yaml",
+        spec_text="experiment: scale\n",
+        parallel=dict.fromkeys(shape.items, True),
+        cells=cells,
+        step_ids=(*(examples_of(d, c) for d in shape.items for c in LANGUAGES[: shape.languages]), *steps),
+        contrasts=(
+            ContrastPlan(name="icl_gap", of="urial", against="instruct"),
+            ContrastPlan(name="tuning", of="sft", against="zero_shot"),
+        ),
+    )
+
+
+def _cells(shape: Shape) -> Iterator[Cell]:
+    for place, model in enumerate(shape.names):
+        for dataset in shape.items:
+            for language in LANGUAGES[: shape.languages]:
+                for method, kind in list(METHODS.items())[-shape.methods :]:
+                    for seed in range(shape.seeds):
+                        at = (dataset, language, model, method, seed)
+                        judges = {j: _id("judge", *at, j) for j in JUDGES[dataset] if not (j == "duel" and method == "instruct")}
+                        yield Cell(
+                            cell_id=_id("cell", *at),
+                            dataset=dataset,
+                            language=language,
+                            model=model,
+                            num_parameters=round(1e8 * 1.3**place),
+                            method=method,
+                            method_kind=kind,
+                            train_languages=(language,) if kind in ("sft", "dpo") else (),
+                            seed=seed,
+                            generate=_id("generate", *at),
+                            judges=judges,
+                        )
+
+
+def examples_of(dataset: str, language: str) -> StepId:
+    """The data step that holds a data set in a language."""
+    return _id("data", dataset, language)
+
+
+def settings_of(study: Study, models: Collection[str]) -> Iterator[tuple[StepId, str, str]]:
+    """Every step that answers or judges for these models, with its `step.json` and `outcome.json`."""
+    opponents = {(c.dataset, c.language, c.model, c.seed): c.generate for c in study.cells if c.method == "instruct"}
+    for cell in study.cells:
+        if cell.model not in models:
+            continue
+        examples = examples_of(cell.dataset, cell.language)
+        asked = {"kind": "generate", "model": {"engine": "transformers", "hub": cell.model}, "examples": examples, "seed": cell.seed}
+        yield cell.generate, json.dumps(asked), _outcome(cell.generate)
+        for judge, step_id in cell.judges.items():
+            kind = JUDGES[cell.dataset][judge]
+            settings: dict[str, object] = {"judge": kind}
+            if kind in ("rubric", "pairwise"):
+                settings["model"] = {"engine": "openai", "name": f"judge-{judge}"}
+            against = {"instruct": opponents[cell.dataset, cell.language, cell.model, cell.seed]} if kind == "pairwise" else {}
+            judged = {"kind": "judge", "judge": settings, "answers": cell.generate, "examples": examples, "against": against, "probe": None}
+            yield step_id, json.dumps(judged), _outcome(step_id)
+
+
+def _outcome(step_id: StepId) -> str:
+    facts: dict[str, str | int | float | bool | None] = {"n_parameters": 135_000_000, "device": "cuda", "dtype": "bfloat16"}
+    return Outcome(step_id=step_id, seconds=60.0, n_rows=2000, versions={"torch": "2.13.0"}, facts=facts).model_dump_json()
+
+
+def _id(kind: str, *at: object) -> str:
+    return f"{kind}-{hashlib.sha256(repr(at).encode()).hexdigest()[:12]}"
