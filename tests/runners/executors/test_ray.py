@@ -102,14 +102,15 @@ def run(
     return events
 
 
-def run_here(plan: Plan, store: Path) -> dict[str, list[dict[str, object]]]:
-    """The rows of a run on this machine alone."""
-    _run_quietly(plan.steps, store)
-    return all_rows(store)
-
-
-def _run_quietly(todo: Mapping[str, Step], store: Path) -> None:
-    local.run(todo, (), Store(store), 1, lambda event: None, in_process=False)
+@contextlib.contextmanager
+def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
+    """The same steps on this machine alone, to be compared with; they are done when the block ends."""
+    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), 1, lambda event: None, in_process=False))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:
@@ -149,9 +150,11 @@ def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(
     shown = {"from": "instructions", "select": "bm25"}  # which rows may be shown hangs on all of the examples, not on a shard's
     methods["retrieved"] = {"method": "icl", "num_fewshot": 2, "demonstrations": shown, "prompt": prompt}
     plan = tiny_study(tmp_path / "study", methods=methods)
-    events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=8)})
+    with beside(plan.steps, tmp_path / "here"):
+        events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=8)})
     assert {event.status for event in ends(events)} == {"done"}
-    rows, expected = all_rows(tmp_path / "store"), run_here(plan, tmp_path / "here")
+    rows, expected = all_rows(tmp_path / "store"), all_rows(tmp_path / "here")
+    assert set(rows) == set(expected) == set(plan.steps)
     for row in (row for step in (*rows.values(), *expected.values()) for row in step):
         row.pop("batch_size", None)
     assert rows == expected
@@ -199,11 +202,12 @@ def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes,
                     nodes.lose_second()
                     return
 
-    events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=15)}, lose)
-    nodes.add_second()
+    with beside(plan.steps, tmp_path / "here"):
+        events = run(plan.steps, tmp_path / "store", {"generate": Resources(shard_rows=15)}, lose)
+        nodes.add_second()
     assert lost
     assert {event.status for event in ends(events)} == {"done"}
-    assert all_rows(tmp_path / "store") == run_here(plan, tmp_path / "here")
+    assert all_rows(tmp_path / "store") == all_rows(tmp_path / "here")
     reused = sum(event.outcome.n_reused for event in ends(events) if event.outcome)
     assert lost[0] <= reused < 15, "the rows that the lost node's shard had, and no other"
 
@@ -223,10 +227,8 @@ def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
             nodes.lose_second()
             nodes.add_second()
 
-    undisturbed = threading.Thread(target=_run_quietly, args=(todo, tmp_path / "here"))
-    undisturbed.start()
-    events = run(todo, tmp_path / "store", {"sft": Resources(resources={"spot": 1})}, lose)
-    undisturbed.join()
+    with beside(todo, tmp_path / "here"):
+        events = run(todo, tmp_path / "store", {"sft": Resources(resources={"spot": 1})}, lose)
     assert lost
     first, last = ends(events, sft)
     assert (first.status, last.status) == ("interrupted", "done")
@@ -353,17 +355,19 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
 def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
     spec = write_study(tmp_path / "study", n_items=25, seconds_per_row=0.05)
     store, options = tmp_path / "store", ("--set", "executor=ray", "--set", "resources.generate.shard_rows=10")
-    process = begin_apply(spec, store, *options)
-    wait_for(lambda: [line for file in store.glob("steps/*.tmp/shards/*/completions.jsonl") for line in file.read_bytes().splitlines()][5:])
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
-    wait_for(lambda: not workers_of(store), seconds=5)
-    assert not list((store / "runs").glob("*.begun"))
+    with beside(plan_of(spec).steps, tmp_path / "here"):
+        process = begin_apply(spec, store, *options)
+        rows = "steps/*.tmp/shards/*/completions.jsonl"
+        wait_for(lambda: [line for file in store.glob(rows) for line in file.read_bytes().splitlines()][5:])
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, out + err
+        wait_for(lambda: not workers_of(store), seconds=5)
+        assert not list((store / "runs").glob("*.begun"))
 
-    process = begin_apply(spec, store)  # on this machine: it takes over what the shards have
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, out + err
-    assert all_rows(store) == run_here(plan_of(spec), tmp_path / "here")
+        process = begin_apply(spec, store)  # on this machine: it takes over what the shards have
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+    assert all_rows(store) == all_rows(tmp_path / "here")
     outcomes = [json.loads((store / "steps" / step / "outcome.json").read_text("utf-8")) for step in step_ids(plan_of(spec), "generate")]
     assert sum(outcome["n_reused"] for outcome in outcomes) > 5
