@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks._scale.fill import write_files
 from benchmarks._scale.study import LANGUAGES, Shape, study_of
@@ -70,7 +71,7 @@ def draw(found: Sequence[Measured], out: Path) -> None:
     lines = alt.Chart().mark_line(point=True).encode(x=x, y=y, color=alt.Color("of:N", title=None))
     ruler = alt.Chart().mark_line(strokeDash=[4, 4], color="gray").encode(x=x, y=y)
 
-    def panel(done: str) -> alt.LayerChart:
+    def panel(done: str) -> Any:
         of_it, beside = ([row for row in some if row["does"] == done] for some in (rows, linear))
         layers = lines.properties(data=alt.Data(values=of_it)), ruler.properties(data=alt.Data(values=beside))
         return alt.layer(*layers).properties(width=200, height=200, title=done)

@@ -5,6 +5,7 @@ closes it, and whoever finds it taken waits a little before giving up with the n
 """
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Generator
@@ -24,6 +25,9 @@ WAREHOUSE = "warehouse.duckdb"
 PATIENCE_SECONDS = 10.0
 """How long to wait for another process to let go of the file: loading a step takes much less."""
 
+
+MEMORY_BYTES = 5 * 2**30
+"""What DuckDB may hold, or half of the machine's memory where that is less. Beyond it, it writes beside the file; what Python holds comes on top."""
 
 COMPUTED = ("paired_scores", "contrast_tests", "language_gaps", "size_trends", "method_strengths")
 """Tables of what SQL alone does not compute."""
@@ -120,6 +124,7 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "enable_external_access": not read_only,
+        "memory_limit": f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B",
     }
     until = time.monotonic() + patience
     while True:
