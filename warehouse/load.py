@@ -130,13 +130,15 @@ def _finished(folder: Path, outcome: bytes) -> _Finished:
 def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finished]) -> None:
     """Load many steps, as many at once as it is good for. Where one is at fault, those before it are loaded and it is named."""
     batch: list[_Finished] = []
-    for step in steps:
-        if batch and (len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES):
+    try:
+        for step in steps:
+            if batch and (len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES):
+                full, batch = batch, []
+                _load_batch(connection, full)
+            batch.append(step)
+    finally:
+        if batch:
             _load_batch(connection, batch)
-            batch = []
-        batch.append(step)
-    if batch:
-        _load_batch(connection, batch)
 
 
 def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[_Finished]) -> None:

@@ -229,6 +229,30 @@ def test_a_damaged_file_is_named_and_changes_nothing(maker: StoreMaker, line: by
     assert tables(maker.folder) == before
 
 
+def test_of_many_steps_the_one_at_fault_is_named_and_those_before_it_are_loaded(maker: StoreMaker) -> None:
+    before, damaged, after = (maker.cell(f"method{n}", texts={"1": str(n)}) for n in range(3))
+    damaged_file = maker.folder / "steps" / damaged.generate / "completions.jsonl"
+    damaged_file.write_text('{"item": "1", "text": "half')
+    with pytest.raises(WarehouseError, match="JSON") as found:
+        load_store(maker.folder, [before.generate, damaged.generate, after.generate], maker.study())
+    assert str(damaged_file) in str(found.value)
+    with connect(maker.folder / WAREHOUSE) as connection:
+        assert connection.execute("select text from step_completions").fetchall() == [("0",)]
+
+
+def test_a_load_computes_only_what_is_said_of_the_models_that_it_touched(maker: StoreMaker) -> None:
+    one, other = (maker.cell(model=model, scores={"contains": {"1": 1.0, "2": 0.0}}) for model in ("one", "other"))
+    study = maker.study()
+    load_store(maker.folder, [one.generate, *one.judges.values()], study)
+    with connect(maker.folder / WAREHOUSE) as connection:
+        connection.execute("update cell_scores set mean_score = 7")
+    load_store(maker.folder, [other.generate, *other.judges.values()])
+    with connect(maker.folder / WAREHOUSE) as connection:
+        found = connection.execute("select model, mean_score from score_by_cell").fetchall()
+        assert sorted(found) == [("one", 7.0), ("other", 0.5)]
+        assert connection.execute("from stale_slices").fetchall() == []
+
+
 def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker) -> None:
     cell = maker.cell(texts={"1": "a"})
     maker.study()
