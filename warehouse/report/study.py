@@ -39,6 +39,9 @@ VIEWS = (
 )
 """The views that are shown; the chart of one has its name."""
 
+_SHOWN = "measure, score, parts, unscored_reason, reason"
+"""Of each verdict on an answer that is shown."""
+
 DETECTORS = ("language", "loop", "code", "empty", "truncated", "prompt_echo", "refusal")
 """Kinds of judge whose verdict says that an answer is free of a critical error; they have a figure of their own."""
 
@@ -63,7 +66,7 @@ class StudyRows:
     """`study_steps`, JSON columns unpacked."""
     runs: Rows
     completions: Rows
-    """`completion_browser` for the items that were picked."""
+    """What `completion_browser` has for the items that were picked."""
     n_completions: int
     """How many there are in all."""
     spreads: tuple[Spread, ...]
@@ -145,10 +148,13 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
     counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
-    for dataset, items in pick_items(counts).items():
-        completions += rows(
-            "from completion_browser where experiment = ? and dataset = ? and list_contains(?, item)", experiment, dataset, items
-        )
+    for dataset, items in pick_items(counts).items():  # answers and verdicts apart: joined first, all of the study's would be
+        picked = "where experiment = ? and dataset = ? and list_contains(?, item)"
+        scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for verdict in rows(f"select cell_id, item, {_SHOWN} from verdicts {picked} order by measure", experiment, dataset, items):
+            scores.setdefault((verdict.pop("cell_id"), verdict.pop("item")), []).append(verdict)
+        for row in rows(f"from shown_answers {picked}", experiment, dataset, items):
+            completions.append(row | {"scores": scores.get((row["cell_id"], row["item"]))})
     judges = rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid")
     return StudyRows(
         experiment=studies[0],

@@ -20,38 +20,16 @@ verdicts_of_answer as (
 )
 
 select
-    completions.experiment,
-    completions.dataset,
-    completions.item,
-    completions.language,
-    completions.model,
-    completions.num_parameters,
-    completions.method,
-    completions.train_languages,
-    completions.seed,
-    completions.cell_id,
-    items.category,
-    items.instruction,
-    items.answers as accepted_answers,
-    items.reference,
-    sent_prompts.prompt,
-    completions.text,
-    completions.raw_text,
-    completions.finish_reason,
-    completions.stop_string,
-    completions.error,
-    completions.n_new_tokens,
+    shown_answers.*,
     verdicts_of_answer.scores
-from completions
-left join items using (experiment, dataset, language, item)
-left join sent_prompts on sent_prompts.prompt_id = completions.prompt_id
-left join verdicts_of_answer on verdicts_of_answer.cell_id = completions.cell_id and verdicts_of_answer.item = completions.item
+from shown_answers
+left join verdicts_of_answer on verdicts_of_answer.cell_id = shown_answers.cell_id and verdicts_of_answer.item = shown_answers.item
 order by
-    completions.experiment,
-    completions.dataset,
-    completions.item,
-    completions.language,
-    completions.model,
-    completions.method,
-    completions.train_languages,
-    completions.seed
+    shown_answers.experiment,
+    shown_answers.dataset,
+    shown_answers.item,
+    shown_answers.language,
+    shown_answers.model,
+    shown_answers.method,
+    shown_answers.train_languages,
+    shown_answers.seed

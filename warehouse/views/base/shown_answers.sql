@@ -1,0 +1,35 @@
+-- One row per cell and item: the question, the prompt and the answer. All text is data, to be shown as it is.
+select
+    completions.experiment,
+    completions.dataset,
+    completions.item,
+    completions.language,
+    completions.model,
+    completions.num_parameters,
+    completions.method,
+    completions.train_languages,
+    completions.seed,
+    completions.cell_id,
+    items.category,
+    items.instruction,
+    items.answers as accepted_answers,
+    items.reference,
+    sent_prompts.prompt,
+    completions.text,
+    completions.raw_text,
+    completions.finish_reason,
+    completions.stop_string,
+    completions.error,
+    completions.n_new_tokens
+from completions
+left join items using (experiment, dataset, language, item)
+left join sent_prompts on sent_prompts.prompt_id = completions.prompt_id
+order by
+    completions.experiment,
+    completions.dataset,
+    completions.item,
+    completions.language,
+    completions.model,
+    completions.method,
+    completions.train_languages,
+    completions.seed
