@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dsl import values
+from dsl.descriptions import described
 from dsl.errors import Problem
 from dsl.fields import Place, allowed_in, alternatives, follow, locate, tagged
 from dsl.text import Document
@@ -189,7 +190,7 @@ def _about_limits(details: ErrorDetails, place: Place) -> _Finding | None:
         must = _PATTERNS[ctx["pattern"]]
     elif details["type"] == "string_pattern_mismatch":
         must = f"must match the pattern `{ctx['pattern']}`"
-        hint = getattr(place.expected, "description", None) or ""
+        hint = described(place.owner).get(str(place.path[-1]), "") if place.owner else ""
     elif details["type"] in _LIMITS:
         must = _LIMITS[details["type"]].format(**ctx)
     else:
