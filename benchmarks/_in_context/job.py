@@ -14,7 +14,7 @@ from benchmarks._in_context.rates import Rates
 from dsl.models import Weights
 from dsl.records import Example, Prompt
 from dsl.steps import PromptText, TextPrompt
-from runners.executors._process import _environment
+from runners.executors._process import environment as worker_environment
 from runners.prompting import HERE, Prompter
 from runners.work import Inputs
 
@@ -78,13 +78,13 @@ class Timing:
 
 def timed(side: str, job: Job) -> Timing:
     """The side's answer to the job, from a process of its own. Raises CalledProcessError where it fails."""
-    environment = _environment({}) if side == "ours" else None  # a worker's; the peers have the shell's
+    environment = worker_environment({}) if side == "ours" else None  # a worker's; the peers have the shell's
     return Timing(**_said(side, json.dumps(asdict(job)), environment=environment))
 
 
 def measured_rates() -> Rates:
     """From a process of its own, as the sides have."""
-    return Rates(**_said("rates", environment=_environment({})))
+    return Rates(**_said("rates", environment=worker_environment({})))
 
 
 def _said(module: str, *arguments: str, environment: dict[str, str] | None) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=_environment(settings),
+            env=environment(settings),
             cwd=folder,
             start_new_session=True,  # the terminal's Ctrl-C is for `apply` alone, which then ends its workers
         )
@@ -152,7 +152,7 @@ class Worker:
         return f"worker ended with exit code {code}" + (f": {one_line(last)}" if last else "")
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}  # the same as here, wherever this process found them
