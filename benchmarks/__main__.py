@@ -10,6 +10,7 @@ import json
 import pkgutil
 import platform
 import sys
+import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,16 +30,27 @@ def main(wanted: list[str]) -> None:
     if unknown := [name for name in wanted if name not in names]:
         sys.exit(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
     found: list[Measured] = []
+    broken: list[str] = []
     for name in wanted or names:
-        for one in importlib.import_module(f"benchmarks.{name}").run():
-            print(_line(one), flush=True)
-            found.append(one)
+        try:
+            for one in importlib.import_module(f"benchmarks.{name}").run():
+                print(_line(one), flush=True)
+                found.append(one)
+        except Exception:  # the others are measured all the same, and the run ends as a failure
+            traceback.print_exc()
+            broken.append(name)
     if not wanted:
-        (HERE / "results.json").write_text(json.dumps([one.row() for one in found], indent=2) + "\n", "utf-8")
-        growth.draw([one for one in found if one.points], HERE / "growth.svg")
-        readme = HERE / "README.md"
-        before, rest = readme.read_text("utf-8").split(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{rest.split(END)[1]}", "utf-8")
+        _write_down(found)
+    if broken:
+        sys.exit(f"did not run to their end: {', '.join(broken)}")
+
+
+def _write_down(found: list[Measured]) -> None:
+    (HERE / "results.json").write_text(json.dumps([one.row() for one in found], indent=2) + "\n", "utf-8")
+    growth.draw([one for one in found if one.points], HERE / "growth.svg")
+    readme = HERE / "README.md"
+    before, rest = readme.read_text("utf-8").split(BEGIN)
+    readme.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
 def _line(one: Measured) -> str:
