@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from benchmarks._scale.fill import write_files
 from benchmarks._scale.study import LANGUAGES, Shape, study_of
@@ -27,7 +27,9 @@ TIMES_MORE = (1, 2, 4, 8)
 MARK = 8 * 1.3
 """How much longer eight times as much may take: linear, and what measurements of tenths of a second vary by."""
 
-ITEMS = 100
+ITEMS = 300
+
+PROMPT = Path(__file__).resolve().parents[1] / "runners" / "prompts" / "en.yaml"
 
 Point = tuple[int, float]
 """How many times more, and seconds."""
@@ -97,7 +99,14 @@ def _plan(folder: Path, what: str, n: int) -> float:
     def times(name: str) -> int:
         return n if name == what else 1
 
-    path = write_study(folder, spec(2 * times("models"), 2 * times("methods"), LANGUAGES[: times("languages")]), 16 * times("items"))
+    study = spec(5 * times("models"), 5 * times("methods"), LANGUAGES[: times("languages")])
+    for language in LANGUAGES:  # prompts of one's own, since xp has those of three languages only
+        own = PROMPT.read_text("utf-8").replace("language: en", f"language: {language}", 1)
+        (folder / f"{language}.yaml").write_text(own, "utf-8")
+    for method in cast("dict[str, dict[str, object]]", study["methods"]).values():
+        if method["method"] == "icl":
+            method["prompt"] = {"file": "{language}.yaml"}
+    path = write_study(folder, study, 16 * times("items"))
 
     def plan() -> None:
         loaded = load(path)

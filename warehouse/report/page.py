@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 MOST_FIGURES = 4
 """Of one kind in a section that are in the open; the rest is folded away."""
 
-MOST_PICTURES = 300
-"""On a page, and `MOST_PANELS` of one figure: a study of many models has thousands, which are megabytes and minutes. The tables have the numbers."""
+MOST_PICTURE_BYTES = 3_500_000
+"""On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take minutes. The tables have the numbers."""
 
 MOST_PANELS = 12
 
@@ -103,20 +103,19 @@ class _Drawing:
     """Draws the figures of one page in the order in which they are read, until there are enough pictures."""
 
     def __init__(self) -> None:
-        self._left = MOST_PICTURES
+        self._left = MOST_PICTURE_BYTES
 
     def pictures(self, figure: Figure) -> tuple[list[Picture], str]:
         """(the figure's pictures, what is to be said of those that are not there)."""
         if figure.draw is None:
             return [], ""
-        if not self._left:
-            return [], f"Not drawn: the page has {MOST_PICTURES} pictures."
+        if self._left <= 0:
+            return [], "Not drawn: the page has as many pictures as it can hold."
         described = f"{figure.caption} {figure.legend} The numbers are in the table below."
         panels = figure.draw()
-        shown = panels[: min(MOST_PANELS, self._left)]
-        self._left -= len(shown)
-        drawn = [picture(panel, f"{figure.anchor}-{number}", described) for number, panel in enumerate(shown)]
-        return drawn, "" if len(shown) == len(panels) else f"The first {len(shown)} panels; the table has the numbers of all."
+        drawn = [picture(panel, f"{figure.anchor}-{number}", described) for number, panel in enumerate(panels[:MOST_PANELS])]
+        self._left -= sum(len(one.svg) for one in drawn)
+        return drawn, "" if len(drawn) == len(panels) else f"The first {len(drawn)} panels; the table has the numbers of all."
 
 
 def _prose(text: str) -> Markup:

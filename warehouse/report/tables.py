@@ -7,7 +7,7 @@ from typing import Any
 from warehouse.charts.theme import Row, Rows, decimals_for, number, with_interval
 from warehouse.report.prose import p_value
 
-MOST_ROWS = 400
+MOST_ROWS = 250
 """A longer table is cut, and says how to see the rest."""
 
 
