@@ -83,7 +83,7 @@ def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, s
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
     below = inputs[step.policy] if is_policy and step.policy is not None else None
-    return models.load_to_train(step.weights, below, inputs.cache).model, f"{name} (a frozen model of its own)"
+    return models.load_to_train(step.weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:

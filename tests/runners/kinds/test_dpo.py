@@ -11,12 +11,12 @@ import pytest
 from dsl.models import Adapter, Training
 from dsl.records import Example, TrainMetric
 from dsl.steps import DpoStep, SftStep
-from runners import models
+from runners import models, training_rows
 from runners.kinds import dpo, sft
 from runners.prompting import Prompter, token_ids
 from runners.training import has_bf16
 from runners.work import Inputs, Made, read_rows
-from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
+from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -194,3 +194,39 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, tu
     assert made.facts["resumed_from_step"] == 2
     for name in ("loss", "rewards/chosen", "rewards/rejected", "logps/chosen", "grad_norm", "num_tokens"):
         assert metric(tmp_path / "killed", name) == metric(tmp_path / "undisturbed", name), name
+
+
+def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> None:
+    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them and to make the reference itself."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import DPOConfig, DPOTrainer
+
+    prompts = (text_form("en", 0), text_form("fr", 0))
+    step, found = study(tmp_path, prompts=prompts, beta=0.3, training={"max_steps": 6})
+    run(step, found, tmp_path / "out")
+    drawn = training_rows.draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, training_rows.Counts())
+    prompters = {form: Prompter(form, found) for form in step.prompts}
+    texts = [{"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected} for pair, form in drawn]
+    settings = step.training.as_trl()
+    trainer = DPOTrainer(
+        model=str(TINY),
+        args=DPOConfig(
+            **{name: settings[name] for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")},
+            beta=step.beta,
+            activation_checkpointing=False,
+            seed=step.seed,
+            bf16=False,
+            use_cpu=True,
+            output_dir=str(tmp_path / "script"),
+            model_init_kwargs={"dtype": "float32"},
+            dataloader_pin_memory=False,
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(texts),
+        peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    trainer.train()
+    expected = [logged["loss"] for logged in trainer.state.log_history if "loss" in logged]
+    assert metric(tmp_path / "out", "loss") == pytest.approx(expected, abs=1e-5)
