@@ -19,6 +19,7 @@ from dsl.errors import StepFailed
 from dsl.models import Adapter, Training
 from dsl.records import TrainingFacts, TrainMetric
 from runners import memory
+from runners.decoding.reader import forget_readers
 from runners.models import ADAPTER, MODEL, POLICY, Loaded
 from runners.training_rows import Counts
 from runners.work import Inputs, Made, RowWriter, read_rows, write_json
@@ -35,7 +36,11 @@ _WHOLE = "whole"
 
 @contextlib.contextmanager
 def memory_given_back() -> Iterator[None]:
-    """Leave no trainer, optimiser or gradient behind for the worker's next step. What the block made must be out of reach when it ends."""
+    """Leave no trainer, optimiser or gradient behind for the worker's next step, nor find there what generating before it kept.
+
+    What the block made must be out of reach when it ends.
+    """
+    forget_readers()
     try:
         yield
     finally:

@@ -37,6 +37,11 @@ def reader_of(loaded: Loaded) -> Reader:
     return _READERS[loaded.model]
 
 
+def forget_readers() -> None:
+    """Let go of all prefixes and laid-out weights, which are made again when they are asked for."""
+    _READERS.clear()
+
+
 class Reader:
     """Reads rows with a model, which stays as it is: what is exchanged is exchanged in a twin over the same tensors."""
 

@@ -4,7 +4,8 @@ import weakref
 import pytest
 import torch
 
-from runners.decoding.reader import Reader, reader_of
+from runners.decoding.reader import Reader, forget_readers, reader_of
+from runners.training import memory_given_back
 from tests.runners.decoding.tiny_models import loaded, random_model
 
 
@@ -73,6 +74,16 @@ def test_a_reader_is_kept_as_long_as_its_model():
     del model
     gc.collect()
     assert kept() is None
+
+
+def test_training_does_not_find_what_generation_kept():
+    model = random_model("llama")
+    kept = weakref.ref(reader_of(loaded(model)))
+    with memory_given_back():
+        gc.collect()
+        assert kept() is None
+    assert reader_of(loaded(model)).not_shared_because is None
+    forget_readers()
 
 
 def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch):
