@@ -106,7 +106,7 @@ def _plan(folder: Path, what: str, n: int) -> float:
     for method in cast("dict[str, dict[str, object]]", study["methods"]).values():
         if method["method"] == "icl":
             method["prompt"] = {"file": "{language}.yaml"}
-    path = write_study(folder, study, 16 * times("items"))
+    path = write_study(folder, study, 64 * times("items"))
 
     def plan() -> None:
         loaded = load(path)
