@@ -1,6 +1,6 @@
 """`make bench`, or `python -m benchmarks [NAME …]` for some of them: runs what lies in this folder and prints each ratio beside its mark.
 
-All of them together write `results.json` and the table of README.md. A benchmark is a file with
+What is found takes the place of what the same benchmark found before, in `results.json` and in the table of README.md. A benchmark is a file with
 
     def run() -> Iterator[Measured]
 """
@@ -15,11 +15,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks import growth
 from benchmarks.measured import Measured
 
 HERE = Path(__file__).parent
+RESULTS, README = HERE / "results.json", HERE / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 VERSIONS = ("torch", "transformers", "duckdb", "pydantic")
 
@@ -29,9 +31,9 @@ def main(wanted: list[str]) -> None:
     names = [m.name for m in pkgutil.iter_modules([str(HERE)]) if not m.name.startswith("_") and m.name != "measured"]
     if unknown := [name for name in wanted if name not in names]:
         sys.exit(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
-    found: list[Measured] = []
     broken: list[str] = []
     for name in wanted or names:
+        found: list[Measured] = []
         try:
             for one in importlib.import_module(f"benchmarks.{name}").run():
                 print(_line(one), flush=True)
@@ -39,18 +41,23 @@ def main(wanted: list[str]) -> None:
         except Exception:  # the others are measured all the same, and the run ends as a failure
             traceback.print_exc()
             broken.append(name)
-    if not wanted:
-        _write_down(found)
+        else:
+            _write_down(name, names, found)
     if broken:
         sys.exit(f"did not run to their end: {', '.join(broken)}")
 
 
-def _write_down(found: list[Measured]) -> None:
-    (HERE / "results.json").write_text(json.dumps([one.row() for one in found], indent=2) + "\n", "utf-8")
-    growth.draw([one for one in found if one.points], HERE / "growth.svg")
-    readme = HERE / "README.md"
-    before, rest = readme.read_text("utf-8").split(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{_table(found)}\n{END}{rest.split(END)[1]}", "utf-8")
+def _write_down(name: str, names: list[str], found: list[Measured]) -> None:
+    """Put what a benchmark found in the place of what it found before."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    kept = [row for row in json.loads(RESULTS.read_text("utf-8")) if row["benchmark"] != name and row["benchmark"] in names]
+    rows = [*kept, *({"benchmark": name, "date": today, **one.row()} for one in found)]
+    rows.sort(key=lambda row: names.index(row["benchmark"]))
+    RESULTS.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if any(one.points for one in found):
+        growth.draw(found, HERE / "growth.svg")
+    before, rest = README.read_text("utf-8").split(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{_table(rows)}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
 def _line(one: Measured) -> str:
@@ -60,19 +67,21 @@ def _line(one: Measured) -> str:
     return f"{found}, {'at least' if one.is_least else 'at most'} {one.mark:g}: {'reached' if one.reached else 'NOT reached'}"
 
 
-def _table(found: Iterable[Measured]) -> str:
+def _table(rows: Iterable[dict[str, Any]]) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
     lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {_processor()}; Python {platform.python_version()}, {packages}.",
+        f"{platform.machine()}, {_processor()}; Python {platform.python_version()}, {packages}.",
         "",
-        "| benchmark | ours | held against | ratio | mark | reached |",
-        "|---|---|---|---|---|---|",
+        "| benchmark | ours | held against | ratio | mark | reached | measured |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for one in found:
-        mark = "" if one.mark is None else f"{'≥' if one.is_least else '≤'} {one.mark:g}"
-        reached = {True: "yes", False: "no", None: ""}[one.reached]
-        beside = f"{one.against}: {one.peer:.3g} {one.unit}"
-        lines.append(f"| {one.name} | {one.ours:.3g} {one.unit} | {beside} | {one.ratio:.2f} | {mark} | {reached} |")
+    for row in rows:
+        mark = "" if row["mark"] is None else f"{'≥' if row['is_least'] else '≤'} {row['mark']:g}"
+        reached = {True: "yes", False: "no", None: ""}[row["reached"]]
+        beside = f"{row['against']}: {row['peer']:.3g} {row['unit']}"
+        lines.append(
+            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {mark} | {reached} | {row['date']} |"
+        )
     return "\n".join(lines)
 
 

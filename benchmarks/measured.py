@@ -41,6 +41,7 @@ class Measured:
             "unit": self.unit,
             "ratio": round(self.ratio, 3),
             "mark": self.mark,
+            "is_least": self.is_least,
             "reached": self.reached,
         }
 

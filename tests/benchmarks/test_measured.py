@@ -25,6 +25,7 @@ def test_a_row_holds_what_is_written_down() -> None:
         "unit": "s",
         "ratio": 0.5,
         "mark": 1.0,
+        "is_least": False,
         "reached": True,
     }
 
