@@ -109,7 +109,8 @@ class Training(Value):
     padding_free: bool = False
     """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft; best with `flash_attention_2`."""
     bf16: bool = False
-    """Compute in bfloat16 where that is safe, with weights as they are (autocast); an error where neither GPU nor processor has it."""
+    """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
+    in float32. The step's facts say which."""
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)

@@ -47,13 +47,6 @@ def memory_given_back() -> Iterator[None]:
         memory.give_back()
 
 
-def check_bf16(device: str, *, wanted: bool) -> None:
-    """Raises StepFailed where `bf16` is asked for and the device (`cuda` or `cpu`) would only imitate it, many times slower."""
-    if wanted and not has_bf16(device):
-        what = "this GPU" if device == "cuda" else "this machine has no GPU, and its processor"
-        raise StepFailed(f"`bf16` is asked for, and {what} does not compute in bfloat16. Leave it out, or write `bf16: false`")
-
-
 def has_bf16(device: str) -> bool:
     """Whether a device has instructions for bfloat16."""
     import torch
@@ -61,6 +54,14 @@ def has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
+
+
+def uses_bf16(device: str, *, wanted: bool) -> bool:
+    """Whether training computes in bfloat16: where it is asked for and the device (`cuda` or `cpu`) has it.
+
+    Elsewhere it would be imitated, many times slower than float32, which is what is taken then.
+    """
+    return wanted and has_bf16(device)
 
 
 def lora(adapter: Adapter | None) -> LoraConfig | None:
@@ -79,8 +80,7 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
     """What `SFTConfig` and `DPOConfig` are both told. Rows arrive cut, so TRL is given no `max_length`."""
     from transformers import TrainingArguments
 
-    check_bf16(loaded.device, wanted=training.bf16)
-    settings = training.as_trl()
+    settings = training.as_trl() | {"bf16": uses_bf16(loaded.device, wanted=training.bf16)}
     if (
         "activation_checkpointing" in TrainingArguments.__dataclass_fields__
     ):  # its name from transformers 5.23 on, TRL's docs have the old one
@@ -149,6 +149,7 @@ def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: in
         "resumed_from_step": resumed_from_step,
         "device": loaded.device,
         "dtype": loaded.dtype,
+        "bf16": trainer.args.bf16,
     }
     return Made(n_rows=counts.n_rows, load_seconds=loaded.load_seconds, facts={**facts.model_dump(), **more})
 

@@ -28,7 +28,7 @@ def run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
 def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
     policy = inputs[step.policy] if step.policy is not None else None
     loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
-    training.check_bf16(loaded.device, wanted=step.bf16)
+    bf16 = training.uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = training_rows.Counts(), step.seed or 0
     drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
     model = ref_logps.model_key(step.weights, policy, bf16=step.bf16)
@@ -40,7 +40,7 @@ def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
     inputs.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
     with RowWriter(out / ref_logps.FILE) as writer:
-        for done, row in enumerate(_computed(missing, loaded, step.bf16) if missing else (), len(held) + 1):
+        for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
             writer.write(row)
             inputs.report(done, len(wanted))
     return Made(
@@ -55,6 +55,7 @@ def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
             "n_parameters": loaded.n_parameters,
             "device": loaded.device,
             "dtype": loaded.dtype,
+            "bf16": bf16,
         },
     )
 

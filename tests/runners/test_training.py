@@ -6,21 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dsl.errors import StepFailed
 from runners import memory, training
 
 
-def test_bf16_is_refused_where_nothing_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_used_where_it_is_asked_for_and_something_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False})
-    training.check_bf16("cpu", wanted=False)
-    with pytest.raises(
-        StepFailed, match=r"`bf16` is asked for, and this machine has no GPU, and its processor does not compute in bfloat16"
-    ):
-        training.check_bf16("cpu", wanted=True)
+    assert not training.uses_bf16("cpu", wanted=True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, "amx_bf16": False})
-    training.check_bf16("cpu", wanted=True)
+    assert training.uses_bf16("cpu", wanted=True)
+    assert not training.uses_bf16("cpu", wanted=False)
 
 
 def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
