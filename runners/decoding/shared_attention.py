@@ -158,16 +158,38 @@ def _partial(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None)
         parts = [_partial(query[:, :, at], keys, values, None if hidden is None else hidden[:, :, at]) for at in slices]
         out, lse = zip(*parts, strict=True)
         return torch.cat(out, dim=2), torch.cat(lse, dim=2)
-    scores = torch.matmul(query.reshape(n, heads_kv, steps * group, width), keys.transpose(-1, -2)).float()
+    # torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some layouts only
+    attend = _fused if query.device.type == "cpu" and width == values.shape[-1] else _products
     if hidden is not None:
-        # The lowest finite number, as minus infinity would give NaN where nothing of this part is seen.
-        scores.view(n, heads_kv, steps, group, -1).masked_fill_(hidden, torch.finfo(torch.float32).min)
+        hidden = hidden.expand(-1, -1, -1, group, -1).flatten(2, 3)
+    out, lse = attend(query.reshape(n, heads_kv, steps * group, width), keys, values, hidden)
+    return out.view(n, heads_kv, steps, group, -1), lse.view(n, heads_kv, steps, group, 1)
+
+
+# Both take queries (n, heads_kv, queries, head_dim) and hidden (n, 1, queries, columns) or None, and give what is hidden the lowest finite
+# number, as minus infinity would give NaN where nothing of this part is seen.
+
+
+def _fused(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    import torch
+
+    mask = None
+    if hidden is not None:
+        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, keys, values, attn_mask=mask, scale=1.0)
+    return out.float().contiguous(), lse.float()
+
+
+def _products(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    import torch
+
+    scores = torch.matmul(query, keys.transpose(-1, -2)).float()
+    if hidden is not None:
+        scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    out = torch.matmul(weights.to(values.dtype), values).float().div_(total)
-    shape = (n, heads_kv, steps, group, -1)
-    return out.view(shape), total.log_().add_(top).view(shape)
+    return torch.matmul(weights.to(values.dtype), values).float().div_(total), total.log_().add_(top)
 
 
 def _merge(out: Tensor, lse: Tensor, other: Tensor, lse_other: Tensor) -> tuple[Tensor, Tensor]:

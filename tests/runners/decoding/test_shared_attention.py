@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.decoding.shared_attention import _merge, _partial
+from runners.decoding.shared_attention import _fused, _merge, _partial, _products
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
@@ -19,6 +19,23 @@ def test_two_parts_merged_are_attention_to_both(first: int, second: int, steps: 
     out, lse = _merge(*parts[0], *parts[1])
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(lse[..., 0], scores.logsumexp(-1), rtol=1e-5, atol=1e-5)
+
+
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**6), st.booleans())
+def test_products_and_fused_attention_agree_also_where_nothing_is_seen(queries: int, columns: int, seed: int, hides: bool):
+    draw = torch.Generator().manual_seed(seed)
+    query = torch.randn(2, 3, queries, 8, generator=draw)
+    keys, values = torch.randn(2, 2, 3, columns, 8, generator=draw)
+    hidden = torch.rand(2, 1, queries, columns, generator=draw) < 0.8 if hides else None
+    (out, lse), (other, lse_other) = _products(query, keys, values, hidden), _fused(query, keys, values, hidden)
+    assert not out.isnan().any()
+    assert not other.isnan().any()
+    seen = torch.ones(2, 1, queries, dtype=torch.bool) if hidden is None else ~hidden.all(-1)
+    seen = seen.expand(-1, 3, -1)
+    torch.testing.assert_close(out[seen], other[seen], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(lse.view_as(lse_other.view(2, 3, queries))[seen], lse_other.view(2, 3, queries)[seen], rtol=1e-5, atol=1e-5)
+    assert (lse.view(2, 3, queries)[~seen] < -1e30).all()
+    assert (lse_other.view(2, 3, queries)[~seen] < -1e30).all(), "such a part counts for nothing when it is merged"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
