@@ -1,4 +1,3 @@
-
 """The `decision` judge on real weights, in this process."""
 
 import copy
