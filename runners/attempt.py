@@ -22,7 +22,7 @@ from dsl.records import Outcome
 from dsl.steps import Step
 from dsl.values import StepId
 from dsl.words import one_line, scrub
-from runners import registry, shards, start
+from runners import memory, registry, shards, start
 from runners.store import Store, is_disk_full, unwritten
 from runners.work import Inputs, Made
 
@@ -92,7 +92,7 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, XpError) and message:
         return _shorten(message)
     name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in message:
+    if memory.is_exhausted(error):
         name = "out of memory"
     return _shorten(f"{name}: {message}" if message else name)
 

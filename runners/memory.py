@@ -11,22 +11,23 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: str) -> int:
-    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this process's container is given of it.
-    0 where the system does not tell.
-    """
+    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this process's container is given of it."""
     if device == "cuda":
         import torch
 
         return torch.cuda.mem_get_info()[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0
-    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    import psutil
+
+    available = psutil.virtual_memory().available
     with contextlib.suppress(OSError, ValueError):  # no such container, or `max`: no limit
         limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
         return min(available, limit - used)
     return available
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory: Python's, a GPU's, or the one of torch's allocator for processors."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def give_back() -> None:

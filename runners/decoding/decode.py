@@ -145,7 +145,7 @@ class _Batch:
                 with torch.inference_mode():
                     done = self._advance()
             except RuntimeError as error:
-                if not _is_out_of_memory(error) or len(self._going) == 1:
+                if not memory.is_exhausted(error) or len(self._going) == 1:
                     raise
                 self._step_down()
             else:
@@ -236,9 +236,3 @@ class _Batch:
 
     def _decode(self, token_ids: Sequence[int]) -> str:
         return self._reader.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
