@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 _BLOCK = 256
-"""Tokens whose probabilities are added up first when one is drawn."""
+"""Tokens of a vocabulary that are looked at together first: for the largest score, or for what a draw passes over."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,12 @@ def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generat
     temperature, top-k, top-p. Raises FloatingPointError when logits are not numbers.
     """
     scores = logits.float()
-    top, most_likely = scores.max(-1)
-    if top.isnan().any():  # the largest of numbers among which one is NaN is NaN
+    if scores.amax(-1).isnan().any():  # the largest of numbers among which one is NaN is NaN
         raise FloatingPointError("the model's logits are not numbers (NaN); a precision with a wider range may help")
     if seen is not None:
         scores = penalise(scores, seen, sampling.repetition_penalty)
-        most_likely = scores.argmax(-1)
     if sampling.temperature == 0:
-        return most_likely
+        return _most_likely(scores)
     scores = scores / sampling.temperature
     if sampling.top_k > 0:
         least = scores.topk(min(sampling.top_k, scores.shape[-1])).values[:, -1:]
@@ -51,6 +49,26 @@ def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generat
     if sampling.top_p < 1:
         probabilities = probabilities.masked_fill_(probabilities < _least_likely(probabilities, sampling.top_p), 0)
     return _drawn(probabilities, generators)
+
+
+def _most_likely(scores: Tensor) -> Tensor:
+    """The token (rows,) with the largest score of each row, the first where several have it.
+
+    First over blocks of tokens, as torch finds a largest number ten times faster than its place.
+    """
+    import torch
+
+    blocks = _in_blocks(scores, -torch.inf)
+    block = blocks.amax(-1).argmax(-1)
+    return block * _BLOCK + blocks[torch.arange(len(blocks), device=blocks.device), block].argmax(-1)
+
+
+def _in_blocks(each: Tensor, fill: float) -> Tensor:
+    """(rows, vocabulary) as (rows, blocks, tokens), the last block filled up."""
+    import torch
+
+    lacks = -each.shape[-1] % _BLOCK
+    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(-1, (-1, _BLOCK))
 
 
 def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
@@ -76,7 +94,7 @@ def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Ten
     """
     import torch
 
-    blocks = torch.nn.functional.pad(probabilities, (0, -probabilities.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
+    blocks = _in_blocks(probabilities, 0)
     draws = torch.stack([torch.rand(1, generator=generator) for generator in generators])
     cumulative = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
     wanted = draws.to(cumulative) * cumulative[:, -1:]

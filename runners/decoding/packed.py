@@ -176,23 +176,23 @@ def _layout(
 ) -> Layout:
     import torch
 
-    longest = max(steps)
     row = torch.tensor([at for at, n in enumerate(steps) for _ in range(n)])
     step = torch.tensor([at for n in steps for at in range(n)])
     length, start = torch.tensor(lengths), torch.tensor([below.end for below in behind])
-    columns = length[:, None] + torch.minimum(torch.arange(longest), torch.tensor(steps)[:, None] - 1)
+    columns = length[:, None] + torch.minimum(torch.arange(max(steps)), torch.tensor(steps)[:, None] - 1)
     column = length[row] + step
     lines.write_at(torch.stack([row + first, column], 1).to(device), slice(first, first + len(steps)), int(columns.max()) + 1)
-    one_each = longest == 1
+    are_even = len(set(steps)) == 1
     offset = torch.tensor([0, *steps[:-1]]).cumsum(0)
-    tokens = None if one_each else (offset[:, None] + columns - length[:, None]).to(device)
+    tokens = None if are_even else (offset[:, None] + columns - length[:, None]).to(device)
     return Layout(
         own=lines,
         positions=(start[row] + column).to(device),
         columns=columns.to(device),
         tokens=tokens,
-        row_of=None if one_each else torch.stack([row, step], 1).to(device),
+        row_of=None if are_even else torch.stack([row, step], 1).to(device),
         shared=_shared(behind, row, device),
+        is_all_new=len(steps) == 1 and lengths[0] == 0,
     )
 
 

@@ -1,11 +1,10 @@
 """Attention of rows that lie one after another in a single sequence, each behind a prefix whose keys and values it shares with others.
 
-A token sees the prefix of its row and the row's own tokens up to itself. The softmax over both is made of a softmax over each part:
+A token sees the prefix of its row and the row's own tokens up to itself. The queries of all rows that share a stretch of prefix meet it in
+one product for each head, so its keys are read once for all of them and never copied. A stretch's attention comes as its output and its lse,
+the logarithm of its sum of exp(score) (Hydragen, arXiv 2402.05099), and in the softmax over a row's own tokens it is one token more:
 
-    out = out_a · σ(lse_a − lse_b) + out_b · (1 − σ(lse_a − lse_b))
-
-where lse is the logarithm of a part's sum of exp(score) and σ the logistic function (Hydragen, arXiv 2402.05099). The queries of all rows
-that share a prefix meet it in one matrix product for each key-value head, so its keys are read once for all of them and never copied.
+    weights = softmax([lse_a, lse_b, …, own scores]),    out = weights_a · out_a + weights_b · out_b + … + weights_own · own values
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _ALTERING = ("softcap", "s_aux", "position_bias", "head_mask")
 """What a model may hand to its attention that changes the scores, and that is not computed here."""
 
 MAX_SCORES = 2**26
-"""Attention scores held at once (256 MB in float32); where there are more, queries are taken in slices."""
+"""Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more, queries are taken in slices."""
 
 
 class NotShareable(Exception):
@@ -63,10 +62,12 @@ class Layout:
     columns: Tensor
     """(rows, steps): the place of each row's new tokens among its own; of a row with fewer, its last token again and again."""
     tokens: Tensor | None
-    """(rows, steps): which token that is. None where each row has one, in order."""
+    """(rows, steps): which token that is. None where all rows have as many, in order."""
     row_of: Tensor | None
-    """(tokens, 2): row and step of each token. None where each row has one, in order."""
+    """(tokens, 2): row and step of each token. None where all rows have as many, in order."""
     shared: Sequence[Shared]
+    is_all_new: bool
+    """Whether this is one row, whose own tokens are those of this pass alone."""
     _hidden: dict[int | None, Tensor] = field(default_factory=dict)
 
     def hidden(self, n_columns: int, window: int | None) -> Tensor:
@@ -82,6 +83,20 @@ class Layout:
             self._hidden[window] = hidden[:, None, :, None, :]
         return self._hidden[window]
 
+    def in_rows(self, each: Tensor) -> Tensor:
+        """(heads_kv, group, tokens, n) as (rows, heads_kv, steps, group, n)."""
+        each = each.permute(2, 0, 1, 3)
+        rows = each.unflatten(0, self.columns.shape) if self.tokens is None else each[self.tokens]
+        return rows.transpose(1, 2)
+
+    def in_order(self, rows: Tensor) -> Tensor:
+        """(rows, heads_kv, steps, group, n) as (tokens, heads_kv, group, n)."""
+        rows = rows.transpose(1, 2)
+        if self.row_of is None:
+            return rows.flatten(0, 1)
+        row, step = self.row_of.unbind(1)
+        return rows[row, step]
+
 
 IN_USE: ContextVar[Layout] = ContextVar("layout of the forward pass under way")
 
@@ -91,108 +106,121 @@ def attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface: query (1, heads, tokens, head_dim), key and value (1, heads_kv, tokens, head_dim); returns
     (1, tokens, heads, head_dim). Raises NotShareable where the model asks for something else."""
+    import torch
+
     if altering := [name for name in _ALTERING if kwargs.get(name) is not None]:
         raise NotShareable(f"its attention uses {', '.join(altering)}")
     layout, window = IN_USE.get(), kwargs.get("sliding_window")
     heads, n_tokens, width = query.shape[1:]
-    heads_kv = key.shape[1]
-    query = query[0].transpose(0, 1) * (width**-0.5 if scaling is None else scaling)
-    query = query.reshape(n_tokens, heads_kv, heads // heads_kv, width)
-
+    query = (query[0] * (width**-0.5 if scaling is None else scaling)).unflatten(0, (key.shape[1], -1))
     keys, values = layout.own.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))
-    out, lse = _own(layout, query, keys, values, window)
-    for part in layout.shared:
-        at = part.behind
-        out_part, lse_part = _behind(
-            part,
-            module.layer_idx,
-            query if at is None else query[at],
-            layout.positions if at is None else layout.positions[at],
-            window,
-        )
-        if at is None:
-            out, lse = _merge(out, lse, out_part, lse_part)
-        else:
-            out[at], lse[at] = _merge(out[at], lse[at], out_part, lse_part)
-    return out.to(value.dtype).reshape(1, n_tokens, heads, -1), None
+    parts = [_behind(part, module.layer_idx, query, layout.positions, window) for part in layout.shared]
+    if layout.is_all_new:
+        parts.append(_itself(query, key[0], value[0], window))
+    out, lse = [layout.in_rows(out) for out, _ in parts], [layout.in_rows(lse) for _, lse in parts]
+    if layout.is_all_new:
+        rows = _sum(out, torch.cat(lse, -1).softmax(-1))
+    else:
+        rows = _with_own(out, lse, layout.in_rows(query), keys, values, layout.hidden(keys.shape[2], window))
+    return layout.in_order(rows).to(value.dtype).reshape(1, n_tokens, heads, -1), None
 
 
-def _own(layout: Layout, query: Tensor, keys: Tensor, values: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
-    """Attention of tokens (tokens, heads_kv, group, head_dim) to their rows' own."""
-    hidden = layout.hidden(keys.shape[2], window)
-    rows = query[:, None] if layout.tokens is None else query[layout.tokens]
-    rows = rows.transpose(1, 2)  # (rows, heads_kv, steps, group, head_dim)
-    out, lse = _partial(rows, keys, values, hidden)
-    out, lse = out.transpose(1, 2), lse.transpose(1, 2)
-    if layout.row_of is None:
-        return out[:, 0], lse[:, 0]
-    row, step = layout.row_of.unbind(1)
-    return out[row, step], lse[row, step]
+def _with_own(out: list[Tensor], lse: list[Tensor], query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
+    """Attention (rows, heads_kv, steps, group, head_dim) of rows to their own, of which they do not see what is hidden, and to the parts
+    whose `out` and `lse` they come with."""
+    import torch
+
+    steps = query.shape[2:4]
+    scores = torch.matmul(query.flatten(2, 3), keys.transpose(-1, -2)).float().unflatten(2, steps).masked_fill_(hidden, -torch.inf)
+    weights = torch.cat([*lse, scores], -1).softmax(-1)
+    of_own = weights[..., len(lse) :].to(values.dtype).flatten(2, 3)
+    return _sum(out, weights, torch.matmul(of_own, values).float().unflatten(2, steps))
+
+
+def _sum(out: list[Tensor], weights: Tensor, total: Tensor | None = None) -> Tensor:
+    """What each part gives, times the part's weight."""
+    for at, part in enumerate(out):
+        weight = weights[..., at : at + 1]
+        total = part * weight if total is None else total.addcmul_(part, weight)
+    assert total is not None
+    return total
+
+
+# These three give what each token sees of a part, (heads_kv, group, tokens, head_dim), and the logarithm of its sum of exponentials,
+# (heads_kv, group, tokens, 1), both in float32. Queries are (heads_kv, group, tokens, head_dim), keys and values (heads_kv, columns, head_dim).
 
 
 def _behind(part: Shared, layer: int, query: Tensor, positions: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
-    """Attention of tokens (tokens, heads_kv, group, head_dim) to a stretch of prefix."""
+    """Of a stretch of prefix; a token that does not stand behind it sees nothing there."""
     import torch
 
-    keys, values = part.keys[layer], part.values[layer]
+    keys, values, at = part.keys[layer], part.values[layer], part.behind
     hidden = None
     if window is not None:
         place = torch.arange(part.start, part.start + keys.shape[1], device=positions.device)
-        hidden = (place <= positions[:, None] - window)[None, None, :, None, :]
-    out, lse = _partial(query.transpose(0, 1)[None], keys[None], values[None], hidden)
-    return out[0].transpose(0, 1), lse[0].transpose(0, 1)
+        hidden = place <= (positions if at is None else positions[at])[:, None] - window
+    if at is None:
+        return _attend(query, keys, values, hidden)
+    found, lse_found = _attend(query[:, :, at], keys, values, hidden)
+    out = found.new_zeros(*query.shape[:3], found.shape[-1])
+    lse = torch.full_like(out[..., :1], torch.finfo(torch.float32).min)
+    out[:, :, at], lse[:, :, at] = found, lse_found
+    return out, lse
 
 
-def _partial(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Softmax attention to a part of what a query sees, and the logarithm of its sum of exponentials, both in float32.
-
-    query (n, heads_kv, steps, group, head_dim), keys and values (n, heads_kv, columns, head_dim), hidden (n, 1, steps, 1, columns) or None;
-    out (n, heads_kv, steps, group, head_dim), lse (n, heads_kv, steps, group, 1).
-    """
+def _itself(query: Tensor, keys: Tensor, values: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
+    """Of its row up to itself, where the row is all there is."""
     import torch
 
-    n, heads_kv, steps, group, width = query.shape
-    at_once = max(1, MAX_SCORES // (n * heads_kv * group * keys.shape[2]))
-    if steps > at_once:
-        slices = [slice(start, start + at_once) for start in range(0, steps, at_once)]
-        parts = [_partial(query[:, :, at], keys, values, None if hidden is None else hidden[:, :, at]) for at in slices]
-        out, lse = zip(*parts, strict=True)
-        return torch.cat(out, dim=2), torch.cat(lse, dim=2)
-    # torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some layouts only
-    attend = _fused if query.device.type == "cpu" and width == values.shape[-1] else _products
-    if hidden is not None:
-        hidden = hidden.expand(-1, -1, -1, group, -1).flatten(2, 3)
-    out, lse = attend(query.reshape(n, heads_kv, steps * group, width), keys, values, hidden)
-    return out.view(n, heads_kv, steps, group, -1), lse.view(n, heads_kv, steps, group, 1)
+    n_tokens = keys.shape[1]
+    if _is_fused(query, values) and (window is None or n_tokens <= window):
+        return _fused(query, keys, values, None, is_causal=True)
+    seen = torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=query.device).tril_()
+    if window is not None:
+        seen = seen.triu_(1 - window)
+    return _attend(query, keys, values, ~seen)
 
 
-# Both take queries (n, heads_kv, queries, head_dim) and hidden (n, 1, queries, columns) or None, and give what is hidden the lowest finite
-# number, as minus infinity would give NaN where nothing of this part is seen.
+def _attend(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Of all columns but the hidden ones (tokens, columns)."""
+    return (_fused if _is_fused(query, values) else _products)(query, keys, values, hidden)
 
 
-def _fused(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _is_fused(query: Tensor, values: Tensor) -> bool:
+    """torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some layouts only."""
+    return query.device.type == "cpu" and query.shape[-1] == values.shape[-1]
+
+
+# What is hidden gets the lowest finite number, as minus infinity would give NaN where nothing of a part is seen.
+
+
+def _fused(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None, is_causal: bool = False) -> tuple[Tensor, Tensor]:
     import torch
 
     mask = None
     if hidden is not None:
-        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)
-    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, keys, values, attn_mask=mask, scale=1.0)
-    return out.float().contiguous(), lse.float()
+        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[None, None]
+    keys, values = (each[:, None].expand(-1, query.shape[1], -1, -1) for each in (keys, values))
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(
+        query, keys, values, is_causal=is_causal, attn_mask=mask, scale=1.0
+    )
+    return out.float(), lse.float()[..., None]
 
 
 def _products(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
     import torch
 
-    scores = torch.matmul(query, keys.transpose(-1, -2)).float()
+    n_tokens = query.shape[2]
+    at_once = max(1, MAX_SCORES // (query.shape[0] * query.shape[1] * keys.shape[1]))
+    if n_tokens > at_once:
+        slices = [slice(start, start + at_once) for start in range(0, n_tokens, at_once)]
+        found = [_products(query[:, :, at], keys, values, None if hidden is None else hidden[at]) for at in slices]
+        out, lse = zip(*found, strict=True)
+        return torch.cat(out, dim=2), torch.cat(lse, dim=2)
+    scores = torch.matmul(query, keys[:, None].transpose(-1, -2)).float()
     if hidden is not None:
         scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    return torch.matmul(weights.to(values.dtype), values).float().div_(total), total.log_().add_(top)
-
-
-def _merge(out: Tensor, lse: Tensor, other: Tensor, lse_other: Tensor) -> tuple[Tensor, Tensor]:
-    import torch
-
-    return torch.lerp(out, other, (lse_other - lse).sigmoid_()), torch.logaddexp(lse, lse_other)
+    return torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total), total.log_().add_(top)

@@ -26,6 +26,8 @@ _MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
+    # Memory in large pages, where the system leaves that to programs: weights that are read through at every token are found sooner.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 _OPENMP = {
     # A thread that waits for the others gives its core away instead of spinning on it: beside another busy process, spinning made

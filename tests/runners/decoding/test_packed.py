@@ -40,9 +40,11 @@ def reader(request: pytest.FixtureRequest):
         yield made
 
 
-@pytest.mark.parametrize("at_once", [1, 2**26])
-def test_rows_behind_prefixes_get_the_logits_they_get_alone(reader: Reader, at_once: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(shared_attention, "MAX_SCORES", at_once)  # 1: each query by itself
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_rows_behind_prefixes_get_the_logits_they_get_alone(reader: Reader, is_fused: bool, monkeypatch: pytest.MonkeyPatch):
+    if not is_fused:  # as on a GPU, and each query by itself
+        monkeypatch.setattr(shared_attention, "_is_fused", lambda query, values: False)
+        monkeypatch.setattr(shared_attention, "MAX_SCORES", 1)
     preamble = stretch(reader, PREAMBLE)
     examples = reader._packed.stretch(preamble, EXAMPLES)
     others = stretch(reader, OTHERS)

@@ -3,43 +3,61 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.decoding.shared_attention import _fused, _merge, _partial, _products
+from runners.decoding.shared_attention import _attend, _fused, _itself, _products, _with_own
+
+HEADS_KV, GROUP, WIDTH = 2, 3, 8
 
 
-@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
-def test_two_parts_merged_are_attention_to_both(first: int, second: int, steps: int, seed: int, hides: bool):
+@given(st.integers(1, 6), st.integers(0, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
+def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stretches: int, stretch: int, own: int, seed: int, hides: bool):
     draw = torch.Generator().manual_seed(seed)
-    query = torch.randn(1, 2, steps, 3, 8, generator=draw) * 3
-    keys, values = torch.randn(2, 1, 2, first + second, 8, generator=draw)
-    hidden = (torch.rand(1, 1, steps, 1, first + second, generator=draw) < 0.5) & torch.tensor(hides)
+    query = torch.randn(HEADS_KV, GROUP, n_rows, WIDTH, generator=draw) * 3
+    keys, values = torch.randn(2, HEADS_KV, n_stretches * stretch, WIDTH, generator=draw)
+    own_keys, own_values = torch.randn(2, n_rows, HEADS_KV, own, WIDTH, generator=draw)
+    hidden = (torch.rand(n_rows, 1, 1, 1, own, generator=draw) < 0.5) & torch.tensor(hides)
     hidden[..., -1] = False  # each query sees its own token
-    scores = torch.einsum("nhsgw,nhcw->nhsgc", query, keys).masked_fill(hidden, -torch.inf)
-    expected = torch.einsum("nhsgc,nhcw->nhsgw", scores.softmax(-1), values)
-    parts = [_partial(query, keys[:, :, at], values[:, :, at], hidden[..., at]) for at in (slice(first), slice(first, None))]
-    out, lse = _merge(*parts[0], *parts[1])
-    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(lse[..., 0], scores.logsumexp(-1), rtol=1e-5, atol=1e-5)
+
+    in_rows = query.permute(2, 0, 1, 3)[:, :, None]
+    every = [torch.cat([both.expand(n_rows, -1, -1, -1), mine], 2) for both, mine in ((keys, own_keys), (values, own_values))]
+    scores = torch.einsum("nhsgw,nhcw->nhsgc", in_rows, every[0])
+    scores[..., n_stretches * stretch :].masked_fill_(hidden, -torch.inf)
+    expected = torch.einsum("nhsgc,nhcw->nhsgw", scores.softmax(-1), every[1])
+
+    at = [slice(start, start + stretch) for start in range(0, n_stretches * stretch, stretch)]
+    parts = [_attend(query, keys[:, one], values[:, one], None) for one in at]
+    out, lse = ([part[which].permute(2, 0, 1, 3)[:, :, None] for part in parts] for which in (0, 1))
+    torch.testing.assert_close(_with_own(out, lse, in_rows, own_keys, own_values, hidden), expected, rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**6), st.booleans())
-def test_products_and_fused_attention_agree_also_where_nothing_is_seen(queries: int, columns: int, seed: int, hides: bool):
+def test_products_and_fused_attention_agree_also_where_nothing_is_seen(tokens: int, columns: int, seed: int, hides: bool):
     draw = torch.Generator().manual_seed(seed)
-    query = torch.randn(2, 3, queries, 8, generator=draw)
-    keys, values = torch.randn(2, 2, 3, columns, 8, generator=draw)
-    hidden = torch.rand(2, 1, queries, columns, generator=draw) < 0.8 if hides else None
+    query = torch.randn(HEADS_KV, GROUP, tokens, WIDTH, generator=draw)
+    keys, values = torch.randn(2, HEADS_KV, columns, WIDTH, generator=draw)
+    hidden = torch.rand(tokens, columns, generator=draw) < 0.8 if hides else None
     (out, lse), (other, lse_other) = _products(query, keys, values, hidden), _fused(query, keys, values, hidden)
     assert not out.isnan().any()
     assert not other.isnan().any()
-    seen = torch.ones(2, 1, queries, dtype=torch.bool) if hidden is None else ~hidden.all(-1)
-    seen = seen.expand(-1, 3, -1)
-    torch.testing.assert_close(out[seen], other[seen], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(lse.view_as(lse_other.view(2, 3, queries))[seen], lse_other.view(2, 3, queries)[seen], rtol=1e-5, atol=1e-5)
-    assert (lse.view(2, 3, queries)[~seen] < -1e30).all()
-    assert (lse_other.view(2, 3, queries)[~seen] < -1e30).all(), "such a part counts for nothing when it is merged"
+    seen = torch.ones(tokens, dtype=torch.bool) if hidden is None else ~hidden.all(-1)
+    torch.testing.assert_close(out[:, :, seen], other[:, :, seen], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(lse[:, :, seen], lse_other[:, :, seen], rtol=1e-5, atol=1e-5)
+    assert (lse[:, :, ~seen] < -1e30).all()
+    assert (lse_other[:, :, ~seen] < -1e30).all(), "such a part counts for nothing when it is mixed"
+
+
+@given(st.integers(1, 40), st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 50)))
+def test_a_row_by_itself_sees_its_tokens_up_to_each(tokens: int, seed: int, window: int | None):
+    draw = torch.Generator().manual_seed(seed)
+    query = torch.randn(HEADS_KV, GROUP, tokens, WIDTH, generator=draw)
+    keys, values = torch.randn(2, HEADS_KV, tokens, WIDTH, generator=draw)
+    place = torch.arange(tokens)
+    hidden = (place > place[:, None]) | (place <= place[:, None] - (window or tokens))
+    for found, expected in zip(_itself(query, keys, values, window), _products(query, keys, values, hidden), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_is_added_up_in_float32(dtype: torch.dtype):
-    query, keys = torch.randn(1, 1, 1, 1, 8, dtype=dtype), torch.randn(1, 1, 500, 8, dtype=dtype)
-    out, lse = _partial(query, keys, keys, None)
+    query, keys = torch.randn(1, 1, 1, 8, dtype=dtype), torch.randn(1, 500, 8, dtype=dtype)
+    out, lse = _attend(query, keys, keys, None)
     assert (out.dtype, lse.dtype) == (torch.float32, torch.float32)
