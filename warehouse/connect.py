@@ -25,6 +25,8 @@ WAREHOUSE = "warehouse.duckdb"
 PATIENCE_SECONDS = 10.0
 """How long to wait for another process to let go of the file: loading a step takes much less."""
 
+WAL_BYTES = 2**30
+"""Changes kept beside the file before DuckDB puts them into it: left to itself, it does that after each transaction of a large load."""
 
 MEMORY_BYTES = 5 * 2**30
 """What DuckDB may hold, or half of the machine's memory where that is less. Beyond it, it writes beside the file; what Python holds comes on top."""
@@ -124,6 +126,7 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "enable_external_access": not read_only,
+        "wal_autocheckpoint": f"{WAL_BYTES}B",
         "memory_limit": f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B",
     }
     until = time.monotonic() + patience

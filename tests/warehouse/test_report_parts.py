@@ -113,6 +113,19 @@ def test_a_page_takes_whole_items_up_to_its_limit_and_always_one() -> None:
     assert browser.pick_items([{"dataset": "facts", "item": "1", "n": 10 * browser.MOST_ANSWERS}]) == {"facts": ["1"]}
 
 
+def test_an_item_with_too_many_answers_shows_those_of_its_first_seeds() -> None:
+    def shown(n_methods: int) -> dict[str, int]:
+        rows = [completion("1", f"method-{n}", seed=seed) for n in range(n_methods) for seed in (9, 3, 5)]
+        answers = browser.pack(rows, ORDER)["items"][0]["languages"][0]["answers"]
+        labels = [answer["label"].rpartition(" ")[2] for answer in answers]
+        return {seed: labels.count(seed) for seed in labels}
+
+    few, many = browser.MOST_ANSWERS // 3, browser.MOST_ANSWERS // 2
+    assert shown(few) == {"3": few, "5": few, "9": few}
+    assert shown(many) == {"3": many, "5": many}
+    assert shown(2 * many + 1) == {"3": 2 * many + 1}, "one seed is always there"
+
+
 def test_answers_that_are_too_many_bytes_are_left_out_and_a_long_one_is_cut() -> None:
     long = "x" * (browser.LONGEST_TEXT + 5)
     packed = browser.pack([completion(str(item), text=long, raw_text=None) for item in range(1000)], ORDER)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from warehouse.charts.theme import Order, Row, Rows, label
 
 MOST_ANSWERS = 2_000
-MOST_BYTES = 5_000_000
+MOST_BYTES = 3_000_000
 LONGEST_TEXT = 20_000
 """Characters of one text; the rest is in the warehouse."""
 
@@ -46,7 +46,8 @@ def pack(completions: Rows, order: Order) -> dict[str, Any]:
     packed: dict[str, Any] = {"heads": list(dict.fromkeys(heads.values())), "items": [], "n_answers": 0}
     places = {head: place for place, head in enumerate(packed["heads"])}
     size = sum(map(_bytes, packed["heads"]))
-    for (dataset, item), rows in sorted(groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]))):
+    for (dataset, item), answers in sorted(groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]))):
+        rows = _of_first_seeds(answers)
         entry = {"dataset": dataset, "item": item, "languages": _languages(rows, order, heads, places)}
         size += _bytes(entry)
         if size > MOST_BYTES and packed["items"]:
@@ -54,6 +55,17 @@ def pack(completions: Rows, order: Order) -> dict[str, Any]:
         packed["items"].append(entry)
         packed["n_answers"] += len(rows)
     return packed
+
+
+def _of_first_seeds(rows: list[Row]) -> list[Row]:
+    """An item's answers; where there are too many, those with the first seeds, one seed at least."""
+    kept: list[Row] = []
+    for seed in sorted({row["seed"] for row in rows}, key=lambda seed: -1 if seed is None else seed):
+        of_seed = [row for row in rows if row["seed"] == seed]
+        if kept and len(kept) + len(of_seed) > MOST_ANSWERS:
+            break
+        kept += of_seed
+    return kept
 
 
 def as_script(packed: dict[str, Any]) -> Markup:

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 MOST_FIGURES = 4
 """Of one kind in a section that are in the open; the rest is folded away."""
 
-MOST_PICTURE_BYTES = 3_500_000
+MOST_PICTURE_BYTES = 2_500_000
 """On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take minutes. The tables have the numbers."""
 
 MOST_PANELS = 12
