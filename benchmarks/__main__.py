@@ -1,6 +1,7 @@
 """`make bench`, or `python -m benchmarks [NAME …]` for some of them: runs what lies in this folder and prints each ratio beside its mark.
 
-What is found takes the place of what the same benchmark found before, in `results.json` and in the table of README.md. A benchmark is a file with
+What is found takes the place of what the same benchmark found before, in `results.json` and in the tables of this folder's README.md and, without
+how time grows, of the project's. A benchmark is a file with
 
     def run() -> Iterator[Measured]
 """
@@ -21,7 +22,7 @@ from benchmarks import growth
 from benchmarks.measured import Measured
 
 HERE = Path(__file__).parent
-RESULTS, README = HERE / "results.json", HERE / "README.md"
+RESULTS, README, PROJECT = HERE / "results.json", HERE / "README.md", HERE.parent / "README.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 VERSIONS = ("torch", "transformers", "duckdb", "pydantic")
 
@@ -56,8 +57,14 @@ def _write_down(name: str, names: list[str], found: list[Measured]) -> None:
     RESULTS.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
     if any(one.points for one in found):
         growth.draw(found, HERE / "growth.svg")
-    before, rest = README.read_text("utf-8").split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n{_table(rows)}\n{END}{rest.split(END)[1]}", "utf-8")
+    _put(README, _table(rows))
+    _put(PROJECT, _table([row for row in rows if row["benchmark"] != "growth"]))
+
+
+def _put(file: Path, table: str) -> None:
+    """The table in the place of the one there."""
+    before, rest = file.read_text("utf-8").split(BEGIN)
+    file.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", "utf-8")
 
 
 def _line(one: Measured) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAX_TOKENS = 2048
-"""Tokens of new rows read in one pass; a longer row is read by itself."""
+"""Tokens of new rows read in one pass, counted as if all were as long as the longest; a longer row is read by itself."""
 
 _SPARE = 64
 """Columns by which the lines grow when one is full."""
@@ -80,7 +80,8 @@ class PackedRows:
         logits: list[Tensor] = []
         group: list[tuple[Stretch, Sequence[int]]] = []
         for row in rows:
-            if group and sum(len(ids) - below.end for below, ids in [*group, row]) > MAX_TOKENS:
+            longest = max(len(ids) - below.end for below, ids in [*group, row])
+            if group and longest * (len(group) + 1) > MAX_TOKENS:
                 logits.append(self._add(group))
                 group = []
             group.append(row)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PREFIX_SHARE = 8
 """Kept prefixes may take one part in so many of the memory that is free when a model is first asked."""
 
-_MOST_ROWS = {"cpu": 64, "cuda": 256}
+_MOST_ROWS = {"cpu": 128, "cuda": 256}
 """Rows decoded together at most, by device: more bring next to nothing."""
 
 _READERS: WeakKeyDictionary[PreTrainedModel, Reader] = WeakKeyDictionary()
@@ -75,7 +75,7 @@ class Reader:
         a_token = 2 * config.num_hidden_layers * heads_kv * head_dim * self.model.dtype.itemsize
         logits = 4 * config.vocab_size * 4  # in float32, and what is made of them on the way to a token
         device = self.model.device.type
-        return max(1, min(_MOST_ROWS.get(device, 64), memory.free_bytes(device) // 2 // (a_token * n_tokens + logits)))
+        return max(1, min(_MOST_ROWS.get(device, 128), memory.free_bytes(device) // 2 // (a_token * n_tokens + logits)))
 
     def rows(self) -> PackedRows | PaddedRows:
         """A new batch."""
