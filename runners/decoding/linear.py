@@ -34,8 +34,12 @@ def lay_out(model: PreTrainedModel, free_bytes: int) -> None:
     for module in model.modules() if copies else ():
         for names in _ASKED_ALIKE:
             alike = [getattr(module, name, None) for name in names]
-            if all(_is_plain(layer) for layer in alike) and len({(layer.in_features, layer.bias is None) for layer in alike}) == 1:
-                _Together(alike).take_over()
+            if not all(_is_plain(layer) for layer in alike):
+                continue
+            if len({(layer.in_features, layer.weight.dtype, layer.bias is None) for layer in alike}) == 1:
+                together = _Together(alike)
+                for at, layer in enumerate(alike):
+                    layer.forward = partial(together.asked, at)
                 layers = [layer for layer in layers if layer not in alike]
     for layer in layers:
         layer.forward = _multiplied([layer], copies)
@@ -45,17 +49,13 @@ class _Together:
     """Layers that are asked for the same rows: what the first computes for all of them waits until each has taken its own."""
 
     def __init__(self, layers: Sequence[Linear]) -> None:
-        self._layers = layers
         self._sizes = [layer.out_features for layer in layers]
         self._multiply = _multiplied(layers, copies=True)
         self._rows: Tensor | None = None
         self._waiting: dict[int, Tensor] = {}
 
-    def take_over(self) -> None:
-        for at, layer in enumerate(self._layers):
-            layer.forward = partial(self._asked, at)
-
-    def _asked(self, at: int, rows: Tensor) -> Tensor:
+    def asked(self, at: int, rows: Tensor) -> Tensor:
+        """What the layer in this place gives."""
         if rows is not self._rows or at not in self._waiting:
             self._rows, self._waiting = rows, dict(enumerate(self._multiply(rows).split(self._sizes, -1)))
         found = self._waiting.pop(at)

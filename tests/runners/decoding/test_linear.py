@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from runners.decoding import linear
 from runners.decoding.linear import lay_out
 from runners.models import twin
 from tests.runners.decoding.tiny_models import random_model
@@ -36,3 +37,27 @@ def test_low_precision_is_laid_out_too():
     with torch.inference_mode():
         expected = model(IDS).logits.float()
         assert (changed(IDS).logits.float() - expected).norm() < 0.02 * expected.norm()
+
+
+def test_layers_that_are_asked_alike_are_one_product_and_keep_nothing_of_it(monkeypatch: pytest.MonkeyPatch):
+    products: list[int] = []
+    multiply = linear._linear
+    monkeypatch.setattr(linear, "_linear", lambda weight, bias, rows: products.append(len(rows)) or multiply(weight, bias, rows))
+    model = random_model("llama")
+    lay_out(model, 2**40)
+    with torch.inference_mode():
+        model(IDS)
+    assert len(products) == 4 * model.config.num_hidden_layers + 1, "q k v, o, gate up, down; and the vocabulary"
+    together = model.model.layers[0].self_attn.q_proj.forward.func.__self__
+    assert (together._rows, together._waiting) == (None, {})
+
+
+def test_a_layer_that_is_asked_by_itself_gives_its_own():
+    model = random_model("llama")
+    layer = model.model.layers[0].self_attn
+    first, second = torch.randn(2, 1, 3, layer.k_proj.in_features)
+    expected = [layer.k_proj(first), layer.q_proj(second), layer.q_proj(first)]
+    lay_out(model, 2**40)
+    with torch.inference_mode():
+        for found, wanted in zip([layer.k_proj(first), layer.q_proj(second), layer.q_proj(first)], expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)

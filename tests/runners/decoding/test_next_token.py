@@ -12,6 +12,13 @@ def test_temperature_zero_takes_the_most_likely_token_and_needs_no_generator():
     assert next_tokens(logits, None, Sampling(1, top_k=1, top_p=0.1), [None, None]).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("vocabulary", [1, 255, 256, 257, 1000])
+def test_the_first_of_the_most_likely_tokens_is_taken_wherever_it_stands(vocabulary: int):
+    draw = torch.Generator().manual_seed(vocabulary)
+    logits = torch.randint(-50, -40, (200, vocabulary), generator=draw).float()  # many ties, all below what fills up a block
+    assert next_tokens(logits, None, Sampling(1), [None] * 200).tolist() == logits.argmax(-1).tolist()
+
+
 @pytest.mark.parametrize(("temperature", "top_k", "top_p"), [(1.0, 0, 1.0), (0.7, 0, 0.8), (1.6, 5, 1.0), (1.6, 5, 0.7), (0.01, 0, 1.0)])
 def test_tokens_are_drawn_as_often_as_transformers_would_draw_them(temperature: float, top_k: int, top_p: float):
     scores = TemperatureLogitsWarper(temperature)(None, LOGITS)
