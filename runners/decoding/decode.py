@@ -119,7 +119,7 @@ class _Batch:
         """Rows decoded together at most; 0 until it is known."""
         self._waiting: deque[_Row] = deque()
         self._going: list[_Row] = []
-        self._rows = reader.rows()
+        self._rows = reader.rows(sampling.is_plain_greedy)
         """What the model holds of each of `_going`, in the same order."""
         self._seen: Tensor | None = None
         """(rows, vocabulary): tokens of prompt and answer, for the repetition penalty."""
@@ -198,7 +198,7 @@ class _Batch:
         self._most = len(self._going) // 2
         self._waiting.extendleft(reversed(self._going))
         self._going, self._seen = [], None
-        self._rows = self._reader.rows()
+        self._rows = self._reader.rows(self._sampling.is_plain_greedy)
         memory.give_back()
 
     def _append(self, row: _Row, token: int) -> Literal["eos", "stop", "length"] | None:

@@ -26,6 +26,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     """Over the tokens of the prompt and of the answer (Keskar et al. 2019, arXiv 1909.05858); 1 is none."""
 
+    @property
+    def is_plain_greedy(self) -> bool:
+        """Whether the next token is the one with the largest logit."""
+        return self.temperature == 0 and self.repetition_penalty == 1
+
 
 def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generators: Sequence[Generator | None]) -> Tensor:
     """The next token (rows,) from logits (rows, vocabulary).

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runners.decoding.prefix_tree import PrefixTree, Stretch
+from runners.decoding.screened_head import ScreenedHead
 from runners.decoding.shared_attention import IMPLEMENTATION, IN_USE, Layout, Shared, attention
 
 if TYPE_CHECKING:
@@ -26,23 +27,32 @@ _SPARE = 64
 class PackedModel:
     """A model whose attention is exchanged for `shared_attention`: it must be nobody else's."""
 
-    def __init__(self, model: PreTrainedModel, max_prefix_bytes: int) -> None:
+    def __init__(self, model: PreTrainedModel, max_prefix_bytes: int, head: ScreenedHead | None = None) -> None:
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
         # Without a mask function of the same name, transformers makes no mask: what a token sees is the layout's business.
         ALL_ATTENTION_FUNCTIONS.register(IMPLEMENTATION, attention)
         model.set_attn_implementation(IMPLEMENTATION)
-        self._model = model
+        self._model, self._head = model, head
         self.tree = PrefixTree(self.stretch, max_prefix_bytes)
 
     def run(
-        self, lines: Lines, first: int, behind: Sequence[Stretch], lengths: Sequence[int], token_ids: Sequence[Sequence[int]]
+        self,
+        lines: Lines,
+        first: int,
+        behind: Sequence[Stretch],
+        lengths: Sequence[int],
+        token_ids: Sequence[Sequence[int]],
+        likeliest_only: bool = False,
     ) -> Tensor:
-        """Logits (rows, vocabulary) after the last of each row's new tokens.
+        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right if `likeliest_only`.
 
         The rows lie in `lines` from line `first` on, `behind` a stretch each, with `lengths` tokens of their own before the new ones.
         """
         import torch
+
+        if self._head is not None:
+            self._head.is_on = likeliest_only
 
         device = self._model.device
         steps = [len(ids) for ids in token_ids]
@@ -67,8 +77,8 @@ class PackedRows:
 
     refills = True
 
-    def __init__(self, model: PackedModel) -> None:
-        self._model = model
+    def __init__(self, model: PackedModel, likeliest_only: bool = False) -> None:
+        self._model, self._likeliest_only = model, likeliest_only
         self._behind: list[Stretch] = []
         self._lengths: list[int] = []
         self._lines = Lines(_SPARE)
@@ -110,7 +120,7 @@ class PackedRows:
         return self._extend(first, [ids[below.end :] for below, ids in rows])
 
     def _extend(self, first: int, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        logits = self._model.run(self._lines, first, self._behind[first:], self._lengths[first:], token_ids)
+        logits = self._model.run(self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._likeliest_only)
         self._lengths[first:] = [length + len(ids) for length, ids in zip(self._lengths[first:], token_ids, strict=True)]
         return logits
 
@@ -146,7 +156,7 @@ class Lines:
                 held.append(new.new_zeros(*self._shape[:1], heads_kv, self._shape[1], width))
             flat = self._rows_of(heads_kv, new)
             held[layer].view(-1, width).index_copy_(0, flat, new.reshape(n_tokens * heads_kv, width))
-            found.append(held[layer][rows, :, columns])
+            found.append(held[layer][rows].flatten(0, 1)[:, columns])
         return found[0], found[1]
 
     def move(self, source: int, target: int, n_columns: int) -> None:

@@ -15,6 +15,7 @@ from runners.decoding.linear import lay_out
 from runners.decoding.packed import PackedModel, PackedRows
 from runners.decoding.padded import PaddedRows
 from runners.decoding.prefix_tree import Stretch
+from runners.decoding.screened_head import screened_head
 from runners.decoding.shared_attention import NotShareable
 from runners.models import Loaded
 
@@ -58,7 +59,7 @@ class Reader:
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
             lay_out(self.model, free)
-            self._packed = PackedModel(self.model, free // _PREFIX_SHARE)
+            self._packed = PackedModel(self.model, free // _PREFIX_SHARE, screened_head(self.model, free))
             self.not_shared_because = _reads_unlike(self._packed, model)
         if self.not_shared_because is not None:
             self._packed, self.model = None, models.twin(model)
@@ -77,9 +78,9 @@ class Reader:
         device = self.model.device.type
         return max(1, min(_MOST_ROWS.get(device, 128), memory.free_bytes(device) // 2 // (a_token * n_tokens + logits)))
 
-    def rows(self) -> PackedRows | PaddedRows:
-        """A new batch."""
-        return PackedRows(self._packed) if self._packed else PaddedRows(self.model, self._pad_id)
+    def rows(self, likeliest_only: bool = False) -> PackedRows | PaddedRows:
+        """A new batch; of its logits only each row's largest need be right if `likeliest_only`."""
+        return PackedRows(self._packed, likeliest_only) if self._packed else PaddedRows(self.model, self._pad_id)
 
 
 def _looks_unlike(model: PreTrainedModel) -> str | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 IMPLEMENTATION = "shared_prefix"
@@ -35,7 +36,7 @@ class Own(Protocol):
     """Where the rows' own keys and values are kept."""
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Take those of the tokens under way, (tokens, heads_kv, head_dim); all of their rows, (rows, heads_kv, columns, head_dim)."""
+        """Take those of the tokens under way, (tokens, heads_kv, head_dim); all of their rows, (rows · heads_kv, columns, head_dim)."""
         ...
 
 
@@ -68,34 +69,41 @@ class Layout:
     shared: Sequence[Shared]
     is_all_new: bool
     """Whether this is one row, whose own tokens are those of this pass alone."""
-    _hidden: dict[int | None, Tensor] = field(default_factory=dict)
+    _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
 
-    def hidden(self, n_columns: int, window: int | None) -> Tensor:
-        """(rows, 1, steps, 1, columns): what of its row a token does not see."""
+    def bias(self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype) -> Tensor:
+        """(rows · heads_kv, steps · group, columns), added to scores: minus infinity where a token does not see a column of its row, else 0."""
         import torch
 
-        if window not in self._hidden:
+        if (heads_kv, group, window) not in self._bias:
             column = torch.arange(n_columns, device=self.columns.device)
             seen_last = self.columns[:, :, None]
             hidden = column > seen_last
             if window is not None:
                 hidden = hidden | (column <= seen_last - window)
-            self._hidden[window] = hidden[:, None, :, None, :]
-        return self._hidden[window]
+            bias = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)[:, None, :, None, :]
+            self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, -1, group, -1).flatten(2, 3).flatten(0, 1)
+        return self._bias[heads_kv, group, window]
 
     def in_rows(self, each: Tensor) -> Tensor:
-        """(heads_kv, group, tokens, n) as (rows, heads_kv, steps, group, n)."""
+        """(heads_kv, group, tokens, n) as (rows · heads_kv, steps · group, n)."""
+        rows, steps = self.columns.shape
+        heads_kv, group, _, n = each.shape
         each = each.permute(2, 0, 1, 3)
-        rows = each.unflatten(0, self.columns.shape) if self.tokens is None else each[self.tokens]
-        return rows.transpose(1, 2)
+        if self.tokens is not None:
+            each = each[self.tokens].transpose(1, 2)
+        elif steps > 1:
+            each = each.unflatten(0, (rows, steps)).transpose(1, 2)
+        return each.reshape(rows * heads_kv, steps * group, n)
 
-    def in_order(self, rows: Tensor) -> Tensor:
-        """(rows, heads_kv, steps, group, n) as (tokens, heads_kv, group, n)."""
-        rows = rows.transpose(1, 2)
+    def in_order(self, each: Tensor, heads_kv: int) -> Tensor:
+        """(rows · heads_kv, steps · group, n) as (tokens, heads_kv, group, n)."""
+        rows, steps = self.columns.shape
+        each = each.view(rows, heads_kv, steps, -1, each.shape[-1]).transpose(1, 2)
         if self.row_of is None:
-            return rows.flatten(0, 1)
+            return each.flatten(0, 1)
         row, step = self.row_of.unbind(1)
-        return rows[row, step]
+        return each[row, step]
 
 
 IN_USE: ContextVar[Layout] = ContextVar("layout of the forward pass under way")
@@ -112,32 +120,31 @@ def attention(
         raise NotShareable(f"its attention uses {', '.join(altering)}")
     layout, window = IN_USE.get(), kwargs.get("sliding_window")
     heads, n_tokens, width = query.shape[1:]
-    query = (query[0] * (width**-0.5 if scaling is None else scaling)).unflatten(0, (key.shape[1], -1))
+    heads_kv, group = key.shape[1], heads // key.shape[1]
+    query = (query[0] * (width**-0.5 if scaling is None else scaling)).unflatten(0, (heads_kv, group))
     keys, values = layout.own.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))
     parts = [_behind(part, module.layer_idx, query, layout.positions, window) for part in layout.shared]
     if layout.is_all_new:
         parts.append(_itself(query, key[0], value[0], window))
-    out, lse = [layout.in_rows(out) for out, _ in parts], [layout.in_rows(lse) for _, lse in parts]
-    if layout.is_all_new:
-        rows = _sum(out, torch.cat(lse, -1).softmax(-1))
+        out, lse = zip(*parts, strict=True)
+        found = _sum(out, torch.cat(lse, -1).softmax(-1)).permute(2, 0, 1, 3)
     else:
-        rows = _with_own(out, lse, layout.in_rows(query), keys, values, layout.hidden(keys.shape[2], window))
-    return layout.in_order(rows).to(value.dtype).reshape(1, n_tokens, heads, -1), None
+        out, lse = [layout.in_rows(out) for out, _ in parts], [layout.in_rows(lse) for _, lse in parts]
+        bias = layout.bias(heads_kv, group, keys.shape[1], window, query.dtype)
+        found = layout.in_order(_with_own(out, lse, layout.in_rows(query), keys, values, bias), heads_kv)
+    return found.to(value.dtype).reshape(1, n_tokens, heads, -1), None
 
 
-def _with_own(out: list[Tensor], lse: list[Tensor], query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor) -> Tensor:
-    """Attention (rows, heads_kv, steps, group, head_dim) of rows to their own, of which they do not see what is hidden, and to the parts
-    whose `out` and `lse` they come with."""
+def _with_own(out: Sequence[Tensor], lse: Sequence[Tensor], query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Attention (rows · heads_kv, steps · group, head_dim) of rows to their own and to the parts whose `out` and `lse` they come with."""
     import torch
 
-    steps = query.shape[2:4]
-    scores = torch.matmul(query.flatten(2, 3), keys.transpose(-1, -2)).float().unflatten(2, steps).masked_fill_(hidden, -torch.inf)
+    scores = torch.baddbmm(bias, query, keys.transpose(1, 2)).float()
     weights = torch.cat([*lse, scores], -1).softmax(-1)
-    of_own = weights[..., len(lse) :].to(values.dtype).flatten(2, 3)
-    return _sum(out, weights, torch.matmul(of_own, values).float().unflatten(2, steps))
+    return _sum(out, weights, torch.bmm(weights[..., len(lse) :].to(values.dtype), values).float())
 
 
-def _sum(out: list[Tensor], weights: Tensor, total: Tensor | None = None) -> Tensor:
+def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) -> Tensor:
     """What each part gives, times the part's weight."""
     for at, part in enumerate(out):
         weight = weights[..., at : at + 1]

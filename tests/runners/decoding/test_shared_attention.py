@@ -14,19 +14,25 @@ def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stre
     query = torch.randn(HEADS_KV, GROUP, n_rows, WIDTH, generator=draw) * 3
     keys, values = torch.randn(2, HEADS_KV, n_stretches * stretch, WIDTH, generator=draw)
     own_keys, own_values = torch.randn(2, n_rows, HEADS_KV, own, WIDTH, generator=draw)
-    hidden = (torch.rand(n_rows, 1, 1, 1, own, generator=draw) < 0.5) & torch.tensor(hides)
+    hidden = (torch.rand(n_rows, 1, 1, own, generator=draw) < 0.5) & torch.tensor(hides)
     hidden[..., -1] = False  # each query sees its own token
 
-    in_rows = query.permute(2, 0, 1, 3)[:, :, None]
     every = [torch.cat([both.expand(n_rows, -1, -1, -1), mine], 2) for both, mine in ((keys, own_keys), (values, own_values))]
-    scores = torch.einsum("nhsgw,nhcw->nhsgc", in_rows, every[0])
+    scores = torch.einsum("hgnw,nhcw->nhgc", query, every[0])
     scores[..., n_stretches * stretch :].masked_fill_(hidden, -torch.inf)
-    expected = torch.einsum("nhsgc,nhcw->nhsgw", scores.softmax(-1), every[1])
+    expected = torch.einsum("nhgc,nhcw->nhgw", scores.softmax(-1), every[1]).flatten(0, 1)
 
     at = [slice(start, start + stretch) for start in range(0, n_stretches * stretch, stretch)]
     parts = [_attend(query, keys[:, one], values[:, one], None) for one in at]
-    out, lse = ([part[which].permute(2, 0, 1, 3)[:, :, None] for part in parts] for which in (0, 1))
-    torch.testing.assert_close(_with_own(out, lse, in_rows, own_keys, own_values, hidden), expected, rtol=1e-5, atol=1e-5)
+    out, lse = ([_in_rows(part[which]) for part in parts] for which in (0, 1))
+    bias = torch.zeros(n_rows, HEADS_KV, GROUP, own).masked_fill_(hidden, -torch.inf).flatten(0, 1)
+    found = _with_own(out, lse, _in_rows(query), own_keys.flatten(0, 1), own_values.flatten(0, 1), bias)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def _in_rows(each: torch.Tensor) -> torch.Tensor:
+    """(heads_kv, group, rows, n) as (rows · heads_kv, group, n)."""
+    return each.permute(2, 0, 1, 3).flatten(0, 1)
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**6), st.booleans())
