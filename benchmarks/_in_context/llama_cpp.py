@@ -6,7 +6,7 @@ import time
 from importlib.metadata import files
 from itertools import islice
 
-from benchmarks._in_context.job import WEIGHTS, Job, Timing, answer
+from benchmarks._in_context.job import WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
 
 
 def generate(job: Job) -> Timing:
@@ -25,7 +25,8 @@ def generate(job: Job) -> Timing:
             tokens.append(token)
         return tokens
 
-    made(llama.tokenize(b"Hello", add_bos=False), 1)
+    for text in job.warm_up():
+        made(llama.tokenize(text.encode(), add_bos=False), WARM_UP_TOKENS)
     prompts = [(prompt.text or "").encode() for prompt in job.prompts()]
     began = time.perf_counter()
     asked = [llama.tokenize(prompt, add_bos=False) for prompt in prompts]

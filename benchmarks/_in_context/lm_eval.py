@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, answer
+from benchmarks._in_context.job import CACHE, WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
 from runners.weight_files import source_folder
 
 
@@ -16,7 +16,7 @@ def generate(job: Job) -> Timing:
 
     folder = str(source_folder(WEIGHTS, CACHE))
     harness = HFLM(folder, device="cpu", dtype=job.dtype, batch_size=job.batch_size or 1)
-    harness.generate_until([instance("Hello", 1)], disable_tqdm=True)
+    harness.generate_until([instance(text, WARM_UP_TOKENS) for text in job.warm_up()], disable_tqdm=True)
     requests = [instance(prompt.text or "", job.max_new_tokens) for prompt in job.prompts()]
     began = time.perf_counter()
     texts = harness.generate_until(requests, disable_tqdm=True)

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, answer
+from benchmarks._in_context.job import CACHE, WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
 from dsl.models import Decoding
 from dsl.records import Prompt
 from runners import models, prompting
@@ -13,7 +13,8 @@ from runners.engines.transformers import Engine
 def generate(job: Job) -> Timing:
     settings = WEIGHTS.model_copy(update={"dtype": job.dtype, "batch_size": job.batch_size})
     engine = Engine(settings, None, CACHE)
-    list(engine.generate([EngineRequest(key="first", prompt=Prompt(text="Hello"), seed=0)], Decoding(max_new_tokens=1)))
+    first = [EngineRequest(key=str(at), prompt=Prompt(text=text), seed=at) for at, text in enumerate(job.warm_up())]
+    list(engine.generate(first, Decoding(max_new_tokens=WARM_UP_TOKENS)))
     decoding = Decoding(
         max_new_tokens=job.max_new_tokens,
         temperature=job.temperature,
