@@ -23,6 +23,9 @@ MIN_WEIGHTS = 2**23
 _BLOCK = 64
 """Tokens of the vocabulary that are looked at together first."""
 
+_MOST_EACH = 128
+"""Tokens of a row, on average, that may be made exact; where more are left, as with weights of very unlike length, the whole product is faster."""
+
 _AT_ONCE = 2**13
 """Tokens whose weights are measured at once."""
 
@@ -74,6 +77,8 @@ class ScreenedHead:
         least = top - 2 * self._bound(rows, low.float(), top)
         row, block = (best >= least).nonzero(as_tuple=True)
         hit, place = (blocks[row, block] >= least[row]).nonzero(as_tuple=True)
+        if len(hit) > _MOST_EACH * len(rows):
+            return self._exact(rows)
         row, token = row[hit], block[hit] * _BLOCK + place
         logits[row, token] = (rows[row] * self._weight[token]).sum(-1)
         return logits

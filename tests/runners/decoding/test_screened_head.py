@@ -62,6 +62,15 @@ def test_where_it_is_off_all_logits_are_the_layers_own():
     assert torch.equal(head(rows), torch.nn.functional.linear(rows, weight))
 
 
+def test_where_too_many_tokens_are_left_the_whole_product_is_taken():
+    rows, weight = torch.randn(3, HIDDEN), torch.randn(1000, HIDDEN)
+    weight[7] = -1e4 * rows[0]  # so long that the bound rules out nothing, and far from likely for one row
+    head, screened = head_of(weight)
+    screened.is_on = True
+    with torch.inference_mode():
+        assert torch.equal(head(rows), torch.nn.functional.linear(rows, weight))
+
+
 def test_what_is_not_a_number_stays_so_in_its_row_alone():
     rows, weight = torch.randn(3, HIDDEN), torch.randn(150, HIDDEN)
     rows[1, 0] = torch.nan
