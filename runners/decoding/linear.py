@@ -77,10 +77,11 @@ def _multiplied(layers: Sequence[Linear], copies: bool) -> partial[Tensor]:
 
     weight = layers[0].weight.detach() if len(layers) == 1 else torch.cat([layer.weight.detach() for layer in layers])
     bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
-    return partial(_linear, torch.ops.mkldnn._reorder_linear_weight(weight, None) if copies else weight, bias)
+    return partial(product, torch.ops.mkldnn._reorder_linear_weight(weight, None) if copies else weight, bias)
 
 
-def _linear(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
+def product(weight: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
+    """Rows (…, in) times weights, laid out or (out, in) as they lie: (…, out)."""
     import torch
 
     return torch.ops.mkldnn._linear_pointwise.default(rows, weight, bias, "none", [], "")

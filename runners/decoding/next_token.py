@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-_BLOCK = 256
+BLOCK = 256
 """Tokens of a vocabulary that are looked at together first: for the largest score, or for what a draw passes over."""
 
 
@@ -63,17 +63,17 @@ def _most_likely(scores: Tensor) -> Tensor:
     """
     import torch
 
-    blocks = _in_blocks(scores, -torch.inf)
+    blocks = in_blocks(scores, -torch.inf)
     block = blocks.amax(-1).argmax(-1)
-    return block * _BLOCK + blocks[torch.arange(len(blocks), device=blocks.device), block].argmax(-1)
+    return block * BLOCK + blocks[torch.arange(len(blocks), device=blocks.device), block].argmax(-1)
 
 
-def _in_blocks(each: Tensor, fill: float) -> Tensor:
+def in_blocks(each: Tensor, fill: float) -> Tensor:
     """(rows, vocabulary) as (rows, blocks, tokens), the last block filled up."""
     import torch
 
-    lacks = -each.shape[-1] % _BLOCK
-    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(-1, (-1, _BLOCK))
+    lacks = -each.shape[-1] % BLOCK
+    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(-1, (-1, BLOCK))
 
 
 def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
@@ -99,7 +99,7 @@ def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Ten
     """
     import torch
 
-    blocks = _in_blocks(probabilities, 0)
+    blocks = in_blocks(probabilities, 0)
     draws = torch.stack([torch.rand(1, generator=generator) for generator in generators])
     cumulative = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
     wanted = draws.to(cumulative) * cumulative[:, -1:]
@@ -110,7 +110,7 @@ def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Ten
     place = torch.searchsorted(inside, wanted - before, right=True)
     # Rounding may put a number behind a block's last token that has any probability: it is that token's.
     last = (inside < inside[:, -1:]).sum(-1, keepdim=True)
-    return (block * _BLOCK + torch.minimum(place, last)).squeeze(-1)
+    return (block * BLOCK + torch.minimum(place, last)).squeeze(-1)
 
 
 def penalise(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runners.decoding.linear import product
+from runners.decoding.next_token import BLOCK, in_blocks
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Linear
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
 
 MIN_WEIGHTS = 2**23
 """A smaller layer takes about as long as the choice of the tokens to make exact."""
-
-_BLOCK = 64
-"""Tokens of the vocabulary that are looked at together first."""
 
 _MOST_EACH = 128
 """Tokens of a row, on average, that may be made exact; where more are left, as with weights of very unlike length, the whole product is faster."""
@@ -69,9 +69,8 @@ class ScreenedHead:
         import torch
 
         low = rows.bfloat16()
-        logits = torch.ops.mkldnn._linear_pointwise.default(low, self._rounded, None, "none", [], "").float()
-        lacks = -logits.shape[-1] % _BLOCK
-        blocks = (torch.nn.functional.pad(logits, (0, lacks), value=-torch.inf) if lacks else logits).unflatten(-1, (-1, _BLOCK))
+        logits = product(self._rounded, None, low).float()
+        blocks = in_blocks(logits, -torch.inf)
         best = blocks.amax(-1)
         top = best.amax(-1, keepdim=True)
         least = top - 2 * self._bound(rows, low.float(), top)
@@ -79,7 +78,7 @@ class ScreenedHead:
         hit, place = (blocks[row, block] >= least[row]).nonzero(as_tuple=True)
         if len(hit) > _MOST_EACH * len(rows):
             return self._exact(rows)
-        row, token = row[hit], block[hit] * _BLOCK + place
+        row, token = row[hit], block[hit] * BLOCK + place
         logits[row, token] = (rows[row] * self._weight[token]).sum(-1)
         return logits
 

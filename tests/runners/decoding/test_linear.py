@@ -41,8 +41,8 @@ def test_low_precision_is_laid_out_too():
 
 def test_layers_that_are_asked_alike_are_one_product_and_keep_nothing_of_it(monkeypatch: pytest.MonkeyPatch):
     products: list[int] = []
-    multiply = linear._linear
-    monkeypatch.setattr(linear, "_linear", lambda weight, bias, rows: products.append(len(rows)) or multiply(weight, bias, rows))
+    multiply = linear.product
+    monkeypatch.setattr(linear, "product", lambda weight, bias, rows: products.append(len(rows)) or multiply(weight, bias, rows))
     model = random_model("llama")
     lay_out(model, 2**40)
     with torch.inference_mode():
