@@ -57,6 +57,11 @@ def test_rows_behind_prefixes_get_the_logits_they_get_alone(reader: Reader, is_f
         assert_same(rows.step(tokens), reader, texts)
 
 
+def test_rows_of_equal_length_get_the_logits_they_get_alone(reader: Reader):
+    below, texts = stretch(reader, PREAMBLE), [PREAMBLE + QUESTIONS[3][at : at + 5] for at in (0, 5, 30)]
+    assert_same(PackedRows(reader._packed).add([(below, text) for text in texts]), reader, texts)
+
+
 def test_rows_come_and_go_and_the_others_do_not_notice(reader: Reader):
     below = stretch(reader, PREAMBLE, EXAMPLES)
     texts = {name: PREAMBLE + EXAMPLES + question for name, question in enumerate(QUESTIONS)}
