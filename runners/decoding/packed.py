@@ -156,7 +156,7 @@ class Lines:
                 held.append(new.new_zeros(*self._shape[:1], heads_kv, self._shape[1], width))
             flat = self._rows_of(heads_kv, new)
             held[layer].view(-1, width).index_copy_(0, flat, new.reshape(n_tokens * heads_kv, width))
-            found.append(held[layer][rows].flatten(0, 1)[:, columns])
+            found.append(held[layer].view(-1, self._shape[1], width)[rows.start * heads_kv : rows.stop * heads_kv, columns])
         return found[0], found[1]
 
     def move(self, source: int, target: int, n_columns: int) -> None:

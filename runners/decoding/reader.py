@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runners import memory, models
-from runners.decoding.linear import lay_out
 from runners.decoding.packed import PackedModel, PackedRows
 from runners.decoding.padded import PaddedRows
 from runners.decoding.prefix_tree import Stretch
 from runners.decoding.screened_head import screened_head
 from runners.decoding.shared_attention import NotShareable
+from runners.decoding.stand_ins import exchange
 from runners.models import Loaded
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Reader:
         """Why rows do not share what they begin with; None where they do."""
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
-            lay_out(self.model, free)
+            exchange(self.model, free)
             self._packed = PackedModel(self.model, free // _PREFIX_SHARE, screened_head(self.model, free))
             self.not_shared_because = _reads_unlike(self._packed, model)
         if self.not_shared_because is not None:

@@ -28,6 +28,10 @@ MAX_SCORES = 2**26
 """Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more, queries are taken in slices."""
 
 
+_TOGETHER = 128
+"""Tokens of a row that is all there is that meet it together."""
+
+
 class NotShareable(Exception):
     """The model's attention does something that attention to a shared prefix does not."""
 
@@ -69,7 +73,10 @@ class Layout:
     shared: Sequence[Shared]
     is_all_new: bool
     """Whether this is one row, whose own tokens are those of this pass alone."""
+    asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
+    """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
+    _turns: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
     def bias(self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """(rows · heads_kv, steps · group, columns), added to scores: minus infinity where a token does not see a column of its row, else 0."""
@@ -84,6 +91,15 @@ class Layout:
             bias = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)[:, None, :, None, :]
             self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, -1, group, -1).flatten(2, 3).flatten(0, 1)
         return self._bias[heads_kv, group, window]
+
+    def turns(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary positions (1, tokens, head_dim) as transformers' decoders hand them on: cos and sin (tokens, 1, head_dim), with which each half of
+        x (tokens, heads, head_dim) is turned by the other as x · cos + roll(x, head_dim / 2) · sin."""
+        if id(cos) not in self._turns:
+            turned = sin[0, :, None].clone()
+            turned[..., : turned.shape[-1] // 2].neg_()
+            self._turns[id(cos)] = cos, cos[0, :, None], turned
+        return self._turns[id(cos)][1:]
 
     def in_rows(self, each: Tensor) -> Tensor:
         """(heads_kv, group, tokens, n) as (rows · heads_kv, steps · group, n)."""
@@ -114,32 +130,42 @@ def attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface: query (1, heads, tokens, head_dim), key and value (1, heads_kv, tokens, head_dim); returns
     (1, tokens, heads, head_dim). Raises NotShareable where the model asks for something else."""
-    import torch
-
     if altering := [name for name in _ALTERING if kwargs.get(name) is not None]:
         raise NotShareable(f"its attention uses {', '.join(altering)}")
-    layout, window = IN_USE.get(), kwargs.get("sliding_window")
-    heads, n_tokens, width = query.shape[1:]
-    heads_kv, group = key.shape[1], heads // key.shape[1]
-    query = (query[0] * (width**-0.5 if scaling is None else scaling)).unflatten(0, (heads_kv, group))
-    keys, values = layout.own.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))
-    parts = [_behind(part, module.layer_idx, query, layout.positions, window) for part in layout.shared]
+    layout = IN_USE.get()
+    asked = query.shape[-1] ** -0.5 if scaling is None else scaling, kwargs.get("sliding_window")
+    layout.asked[module.layer_idx] = asked
+    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    return attend(layout, module.layer_idx, query, key, value, *asked)[None], None
+
+
+def attend(layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None) -> Tensor:
+    """query (tokens, heads, head_dim), key and value (tokens, heads_kv, head_dim) of the tokens under way; returns (tokens, heads, head_dim)."""
+    import torch
+
+    n_tokens, heads, width = query.shape
+    heads_kv = key.shape[1]
+    keys, values = layout.own.write(layer, key, value)
+    query = query.view(n_tokens, heads_kv, -1, width).permute(1, 2, 0, 3)
+    parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
     if layout.is_all_new:
-        parts.append(_itself(query, key[0], value[0], window))
+        parts.append(_itself(query, key.transpose(0, 1), value.transpose(0, 1), scaling, window))
         out, lse = zip(*parts, strict=True)
         found = _sum(out, torch.cat(lse, -1).softmax(-1)).permute(2, 0, 1, 3)
     else:
         out, lse = [layout.in_rows(out) for out, _ in parts], [layout.in_rows(lse) for _, lse in parts]
-        bias = layout.bias(heads_kv, group, keys.shape[1], window, query.dtype)
-        found = layout.in_order(_with_own(out, lse, layout.in_rows(query), keys, values, bias), heads_kv)
-    return found.to(value.dtype).reshape(1, n_tokens, heads, -1), None
+        bias = layout.bias(heads_kv, heads // heads_kv, keys.shape[1], window, query.dtype)
+        found = layout.in_order(_with_own(out, lse, layout.in_rows(query), keys, values, scaling, bias), heads_kv)
+    return found.to(value.dtype).reshape(n_tokens, heads, width)
 
 
-def _with_own(out: Sequence[Tensor], lse: Sequence[Tensor], query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+def _with_own(
+    out: Sequence[Tensor], lse: Sequence[Tensor], query: Tensor, keys: Tensor, values: Tensor, scaling: float, bias: Tensor
+) -> Tensor:
     """Attention (rows · heads_kv, steps · group, head_dim) of rows to their own and to the parts whose `out` and `lse` they come with."""
     import torch
 
-    scores = torch.baddbmm(bias, query, keys.transpose(1, 2)).float()
+    scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=scaling).float()
     weights = torch.cat([*lse, scores], -1).softmax(-1)
     return _sum(out, weights, torch.bmm(weights[..., len(lse) :].to(values.dtype), values).float())
 
@@ -157,7 +183,7 @@ def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) ->
 # (heads_kv, group, tokens, 1), both in float32. Queries are (heads_kv, group, tokens, head_dim), keys and values (heads_kv, columns, head_dim).
 
 
-def _behind(part: Shared, layer: int, query: Tensor, positions: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
+def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
     """Of a stretch of prefix; a token that does not stand behind it sees nothing there."""
     import torch
 
@@ -167,30 +193,34 @@ def _behind(part: Shared, layer: int, query: Tensor, positions: Tensor, window: 
         place = torch.arange(part.start, part.start + keys.shape[1], device=positions.device)
         hidden = place <= (positions if at is None else positions[at])[:, None] - window
     if at is None:
-        return _attend(query, keys, values, hidden)
-    found, lse_found = _attend(query[:, :, at], keys, values, hidden)
+        return _attend(query, keys, values, scaling, hidden)
+    found, lse_found = _attend(query[:, :, at], keys, values, scaling, hidden)
     out = found.new_zeros(*query.shape[:3], found.shape[-1])
     lse = torch.full_like(out[..., :1], torch.finfo(torch.float32).min)
     out[:, :, at], lse[:, :, at] = found, lse_found
     return out, lse
 
 
-def _itself(query: Tensor, keys: Tensor, values: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
-    """Of its row up to itself, where the row is all there is."""
+def _itself(query: Tensor, keys: Tensor, values: Tensor, scaling: float, window: int | None) -> tuple[Tensor, Tensor]:
+    """Of its row up to itself, where the row is all there is. Some tokens at a time meet those that any of them sees: asked for causal
+    attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
     import torch
 
-    n_tokens = keys.shape[1]
-    if _is_fused(query, values) and (window is None or n_tokens <= window):
-        return _fused(query, keys, values, None, is_causal=True)
-    seen = torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=query.device).tril_()
-    if window is not None:
-        seen = seen.triu_(1 - window)
-    return _attend(query, keys, values, ~seen)
+    place = torch.arange(keys.shape[1], device=keys.device)
+    found: list[tuple[Tensor, Tensor]] = []
+    for some in place.split(_TOGETHER):
+        first, stop = int(some[0]), int(some[-1]) + 1
+        begin = 0 if window is None else max(0, first - window + 1)
+        seen, last = place[begin:stop], some[:, None]
+        hidden = seen > last if window is None else (seen > last) | (seen <= last - window)
+        found.append(_attend(query[:, :, first:stop], keys[:, begin:stop], values[:, begin:stop], scaling, hidden))
+    out, lse = zip(*found, strict=True)
+    return torch.cat(out, 2), torch.cat(lse, 2)
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _attend(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
     """Of all columns but the hidden ones (tokens, columns)."""
-    return (_fused if _is_fused(query, values) else _products)(query, keys, values, hidden)
+    return (_fused if _is_fused(query, values) else _products)(query, keys, values, scaling, hidden)
 
 
 def _is_fused(query: Tensor, values: Tensor) -> bool:
@@ -201,30 +231,28 @@ def _is_fused(query: Tensor, values: Tensor) -> bool:
 # What is hidden gets the lowest finite number, as minus infinity would give NaN where nothing of a part is seen.
 
 
-def _fused(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None, is_causal: bool = False) -> tuple[Tensor, Tensor]:
+def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
     import torch
 
     mask = None
     if hidden is not None:
         mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[None, None]
-    keys, values = (each[:, None].expand(-1, query.shape[1], -1, -1) for each in (keys, values))
-    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(
-        query, keys, values, is_causal=is_causal, attn_mask=mask, scale=1.0
-    )
-    return out.float(), lse.float()[..., None]
+    keys, values = (each.unsqueeze(1).expand(-1, query.shape[1], -1, -1) for each in (keys, values))
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(query, keys, values, attn_mask=mask, scale=scaling)
+    return out.float(), lse.unsqueeze(-1).float()
 
 
-def _products(query: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _products(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
     import torch
 
     n_tokens = query.shape[2]
     at_once = max(1, MAX_SCORES // (query.shape[0] * query.shape[1] * keys.shape[1]))
     if n_tokens > at_once:
         slices = [slice(start, start + at_once) for start in range(0, n_tokens, at_once)]
-        found = [_products(query[:, :, at], keys, values, None if hidden is None else hidden[at]) for at in slices]
+        found = [_products(query[:, :, at], keys, values, scaling, None if hidden is None else hidden[at]) for at in slices]
         out, lse = zip(*found, strict=True)
         return torch.cat(out, dim=2), torch.cat(lse, dim=2)
-    scores = torch.matmul(query, keys[:, None].transpose(-1, -2)).float()
+    scores = torch.matmul(query * scaling, keys[:, None].transpose(-1, -2)).float()
     if hidden is not None:
         scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
     top = scores.amax(-1, keepdim=True)

@@ -12,7 +12,7 @@ from tests.runners.decoding.tiny_models import loaded, random_model
 DRAW = random.Random(2)
 PREAMBLE, EXAMPLES, OTHERS = (tuple(DRAW.choices(range(3, 300), k=n)) for n in (30, 25, 40))
 QUESTIONS = [tuple(DRAW.choices(range(3, 300), k=n)) for n in (7, 2, 3, 60, 1)]
-ARCHITECTURES = ["llama", "qwen2", "gpt2", "gemma3"]
+ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3", "granite", "gpt2", "gemma3"]
 
 
 def alone(reader: Reader, text: tuple[int, ...]) -> torch.Tensor:

@@ -13,7 +13,10 @@ from tests.runners.decoding.tiny_models import loaded, random_model
     ("architecture", "reason"),
     [
         ("llama", None),
+        ("mistral", None),
         ("qwen2", None),
+        ("qwen3", None),
+        ("granite", None),
         ("gpt2", None),
         ("gemma3", None),
         ("gemma2", "its attention uses softcap"),

@@ -37,12 +37,18 @@ _LONGROPE: dict[str, Any] = {
 
 
 def config(architecture: str) -> transformers.PreTrainedConfig:
-    """Two layers; grouped queries everywhere but in `gpt2`, a sliding window of 24 tokens in the first layer of the gemmas."""
+    """Two layers; grouped queries everywhere but in `gpt2`, a sliding window of 24 tokens in `mistral` and in the first layer of the gemmas."""
     match architecture:
         case "llama":
             return transformers.LlamaConfig(**_SIZES)
         case "qwen2":
             return transformers.Qwen2Config(**_SIZES)
+        case "qwen3":  # norms of each query and key
+            return transformers.Qwen3Config(**_SIZES, head_dim=16)
+        case "mistral":
+            return transformers.MistralConfig(**_SIZES, sliding_window=24)
+        case "granite":  # sums and scores scaled by the configuration
+            return transformers.GraniteConfig(**_SIZES, attention_multiplier=0.3, residual_multiplier=0.7)
         case "gpt2":
             return transformers.GPT2Config(**{**_SIZES, "intermediate_size": None}, n_inner=128)
         case "gemma2":  # soft-capped attention scores
@@ -73,7 +79,11 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
 
 def random_model(architecture: str) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
-    return transformers.AutoModelForCausalLM.from_config(config(architecture), dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_config(config(architecture), dtype=torch.float32).eval()
+    for weight in model.parameters():
+        if weight.ndim == 1:  # those of norms and biases begin as ones and zeros, whose effect nobody would see
+            weight.data += 0.3 * torch.randn_like(weight)
+    return model
 
 
 def tokenizer(pieces: Sequence[str] = (), **special: str) -> transformers.PreTrainedTokenizerFast:
