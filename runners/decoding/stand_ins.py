@@ -23,14 +23,15 @@ _ATTENTION = ("LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Atte
 
 
 def exchange(model: PreTrainedModel, free_bytes: int) -> None:
-    """Exchange what a model's modules compute with, for inference alone and with `shared_attention`. Their weights are not to be changed afterwards.
+    """Exchange what the modules of a model on a processor compute with, for inference alone and with `shared_attention`. Their weights are not to
+    be changed afterwards.
 
     Laid-out weights are copies: where they would take more than a quarter of `free_bytes`, the model's own are used as they lie, each layer's by
     itself, which gains about half as much.
     """
     import torch
 
-    if not torch.backends.mkldnn.is_available():
+    if model.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return
     layers = [module for module in model.modules() if is_plain(module)]
     copies = sum(layer.weight.nbytes for layer in layers) <= free_bytes / 4
