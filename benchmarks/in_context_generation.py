@@ -7,7 +7,7 @@ SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
 - the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says how).
 
 What is timed is the call that generates, in a process of its own for each run, with the model in memory and a warm-up answered: prompts of the
-same length that begin otherwise. Ours and llama.cpp run three times in turns, and the least time of each is taken; lm-evaluation-harness runs
+same length that begin otherwise. Ours and llama.cpp run five times in turns, and the least time of each is taken; lm-evaluation-harness runs
 once with each batch size. It keeps nothing from one batch to the next, so that its time for 240 requests is that of every fifth batch of them,
 times five. No stop strings, and every side ends at EOS: tokens are those really made, and of lm-evaluation-harness, whose texts must be ours letter
 for letter, as many as ours.
@@ -68,8 +68,8 @@ def run() -> Iterator[Measured]:
 
 
 def _least(job: Job, *sides: str) -> list[Timing]:
-    """The fastest of each side's three runs. Sides take turns, so that a slow spell of the machine meets all of them."""
-    turns = [[timed(side, job) for side in sides] for _ in range(3)]
+    """The fastest of each side's five runs. Sides take turns, so that a slow spell of the machine meets all of them."""
+    turns = [[timed(side, job) for side in sides] for _ in range(5)]
     return [min(runs, key=lambda timing: timing.seconds) for runs in zip(*turns, strict=True)]
 
 
