@@ -208,10 +208,9 @@ def _itself(query: Tensor, keys: Tensor, values: Tensor, scaling: float, window:
 
     place = torch.arange(keys.shape[1], device=keys.device)
     found: list[tuple[Tensor, Tensor]] = []
-    for some in place.split(_TOGETHER):
-        first, stop = int(some[0]), int(some[-1]) + 1
-        begin = 0 if window is None else max(0, first - window + 1)
-        seen, last = place[begin:stop], some[:, None]
+    for first in range(0, len(place), _TOGETHER):
+        begin, stop = 0 if window is None else max(0, first - window + 1), first + _TOGETHER
+        seen, last = place[begin:stop], place[first:stop, None]
         hidden = seen > last if window is None else (seen > last) | (seen <= last - window)
         found.append(_attend(query[:, :, first:stop], keys[:, begin:stop], values[:, begin:stop], scaling, hidden))
     out, lse = zip(*found, strict=True)

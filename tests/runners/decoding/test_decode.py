@@ -64,7 +64,7 @@ def of_transformers(model: transformers.PreTrainedModel, asked: list[Request], *
 def test_greedy_tokens_are_those_of_transformers_for_any_batch_size_with_and_without_a_shared_prefix(architecture: str, shares: bool):
     model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked)
-    assert len({token for row in expected.values() for token in row}) > 10, "a model that repeats one token shows nothing"
+    assert len({token for row in expected.values() for token in row}) > 20, "a model that repeats one token shows nothing"
     for batch_size in (1, 8):
         for share_prefix in (False, True):
             rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), batch_size, share_prefix))

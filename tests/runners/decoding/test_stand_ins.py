@@ -70,13 +70,14 @@ def test_low_precision_is_stood_in_for_too(architecture: str):
     assert error < 2 * its_own, "about as far from float32 as the model in bfloat16 is"
 
 
-def test_where_memory_is_short_weights_are_not_copied():
-    model = random_model("llama")
+@pytest.mark.parametrize("architecture", LIKE_LLAMA)
+def test_where_memory_is_short_weights_are_not_copied(architecture: str):
+    model = random_model(architecture)
     for free_bytes, is_copied in ((0, False), (ROOMY, True)):
         packed = exchanged(model, free_bytes)
         assert packed._model.lm_head.forward.args[0].is_mkldnn == is_copied
         assert (stand_ins(packed, ".mlp") == [_GatedMLP] * 2) == is_copied
-        assert stand_ins(packed, "layernorm") == [_Norm] * 4, "it keeps no weights of its own"
+        assert set(stand_ins(packed, "layernorm")) == {_Norm}, "it keeps no weights of its own"
         torch.testing.assert_close(logits(packed), plain(model), rtol=1e-5, atol=1e-5)
 
 

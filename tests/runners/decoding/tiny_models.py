@@ -81,7 +81,8 @@ def random_model(architecture: str) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config(architecture), dtype=torch.float32).eval()
     for weight in model.parameters():
-        if weight.ndim == 1:  # those of norms and biases begin as ones and zeros, whose effect nobody would see
+        # Those of norms and biases begin as ones and zeros, whose effect nobody would see; with others this bloom repeats itself.
+        if weight.ndim == 1 and architecture != "bloom":
             weight.data += 0.3 * torch.randn_like(weight)
     return model
 
