@@ -6,7 +6,6 @@ Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from runners.decoding.prefix_tree import PrefixTree, Stretch
@@ -197,8 +196,8 @@ def _layout(
         own=lines,
         positions=(torch.tensor([below.end for below in behind])[row] + column).to(device),
         columns=column.to(device),
-        begins=[begin for begin, n in zip(accumulate(steps, initial=0), steps, strict=False) for _ in range(n)] if is_new else None,
         shared=_shared(behind, row, device),
+        is_new=is_new,
     )
 
 

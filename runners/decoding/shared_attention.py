@@ -76,9 +76,9 @@ class Layout:
     """(tokens,) from the beginning of the text."""
     columns: Tensor
     """(tokens,): the place of each among its row's own."""
-    begins: Sequence[int] | None
-    """Of each token the place, among those of this pass, of its row's first: rows that are all new. None: each row goes on by one token."""
     shared: Sequence[Shared]
+    is_new: bool
+    """Whether all rows begin with this pass; else each goes on by one token."""
     asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
     """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
@@ -99,8 +99,7 @@ class Layout:
     def together(self, window: int | None) -> list[Together]:
         """Who sees whom among the tokens of rows that are all new."""
         if window not in self._together:
-            assert self.begins is not None
-            self._together[window] = list(together(self.begins, window, self.columns.device))
+            self._together[window] = list(together(self.columns, window))
         return self._together[window]
 
     def turns(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +135,7 @@ def attend(layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor
 
     keys, values = layout.own.write(layer, key, value)
     parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
-    if layout.begins is not None:
+    if layout.is_new:
         parts.append(_new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window)))
         out, lse = zip(*parts, strict=True)
         found = _sum(out, torch.cat(lse, -1).softmax(-1))
@@ -200,13 +199,15 @@ def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each:
     return torch.cat(out), torch.cat(lse)
 
 
-def together(begins: Sequence[int], window: int | None, device: torch.device) -> Iterator[Together]:
-    """Tokens of rows that begin at these places see those of their row up to themselves. Some at a time meet those that any of them sees: asked
-    for causal attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
+def together(columns: Tensor, window: int | None) -> Iterator[Together]:
+    """Tokens of new rows, in these columns of them, see those of their row up to themselves. Some at a time meet those that any of them sees:
+    asked for causal attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
     import torch
 
-    place, begin, at_once = torch.arange(len(begins), device=device), torch.tensor(begins, device=device), _AT_ONCE.get(device.type, 64)
-    for first in range(0, len(begins), at_once):
+    place, at_once = torch.arange(len(columns), device=columns.device), _AT_ONCE.get(columns.device.type, 64)
+    begin = place - columns
+    begins = begin.tolist()
+    for first in range(0, len(place), at_once):
         asking = slice(first, first + at_once)
         seen = slice(begins[first] if window is None else max(begins[first], first - window + 1), first + at_once)
         last = place[asking, None]
