@@ -192,13 +192,13 @@ def _layout(
     lines.write_at(torch.stack([row + first, column], 1).to(device), slice(first, first + len(steps)), int(column.max()) + 1)
     is_new = not any(lengths)
     assert is_new or set(steps) == {1}, "rows begin together, or go on by a token each"
-    return Layout(
-        own=lines,
-        positions=(torch.tensor([below.end for below in behind])[row] + column).to(device),
-        columns=column.to(device),
-        shared=_shared(behind, row, device),
-        is_new=is_new,
-    )
+    position = torch.tensor([below.end for below in behind])[row] + column
+
+    def layout(at: Tensor | slice, is_new: bool, ends: tuple[Tensor, Layout] | None = None) -> Layout:
+        return Layout(lines, position[at].to(device), column[at].to(device), _shared(behind, row[at], device), is_new, ends)
+
+    last = torch.tensor(steps).cumsum(0) - 1
+    return layout(slice(None), is_new, (last.to(device), layout(last, is_new=False)) if is_new else None)
 
 
 def _shared(behind: Sequence[Stretch], row: Tensor, device: torch.device) -> list[Shared]:

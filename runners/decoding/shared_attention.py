@@ -79,6 +79,8 @@ class Layout:
     shared: Sequence[Shared]
     is_new: bool
     """Whether all rows begin with this pass; else each goes on by one token."""
+    ends: tuple[Tensor, Layout] | None = None
+    """Where rows begin: the place of each row's last token among the tokens, and how these tokens alone go on behind the others."""
     asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
     """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
@@ -134,18 +136,24 @@ def attend(layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor
     import torch
 
     keys, values = layout.own.write(layer, key, value)
+    if not layout.is_new:
+        return going_on(layout, layer, query, keys, values, scaling, window)
     parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
-    if layout.is_new:
-        parts.append(_new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window)))
-        out, lse = zip(*parts, strict=True)
-        found = _sum(out, torch.cat(lse, -1).softmax(-1))
-    else:
-        n_rows, heads, width = query.shape
-        heads_kv = key.shape[1]
-        out, lse = ([part[which].reshape(n_rows * heads_kv, heads // heads_kv, -1) for part in parts] for which in (0, 1))
-        bias = layout.bias(heads_kv, heads // heads_kv, keys.shape[1], window, query.dtype)
-        found = _with_own(out, lse, query.reshape(n_rows * heads_kv, -1, width), keys, values, scaling, bias).view(n_rows, heads, -1)
-    return found.to(value.dtype)
+    parts.append(_new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window)))
+    out, lse = zip(*parts, strict=True)
+    return _sum(out, torch.cat(lse, -1).softmax(-1)).to(value.dtype)
+
+
+def going_on(layout: Layout, layer: int, query: Tensor, keys: Tensor, values: Tensor, scaling: float, window: int | None) -> Tensor:
+    """Of one token of each row, query (rows, heads, head_dim), to its row's keys and values, (rows · heads_kv, columns, head_dim), as they are
+    written; returns (rows, heads, head_dim)."""
+    n_rows, heads, width = query.shape
+    heads_kv = len(keys) // n_rows
+    parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
+    out, lse = ([part[which].reshape(len(keys), heads // heads_kv, -1) for part in parts] for which in (0, 1))
+    bias = layout.bias(heads_kv, heads // heads_kv, keys.shape[1], window, query.dtype)
+    found = _with_own(out, lse, query.reshape(len(keys), -1, width), keys, values, scaling, bias)
+    return found.view(n_rows, heads, -1).to(values.dtype)
 
 
 def _with_own(

@@ -1,25 +1,29 @@
 """What stands in for the modules of a decoder on a processor, computing the same in fewer operations.
 
 Most operations of a small model's decoding step are on so few numbers that calling them takes longer than computing them. So layers that are
-asked for the same rows are one product, queries and keys are normalised and turned together, and a norm is four operations. A stand-in takes a
-module's place when the module is first asked, and only if it answers as the module does.
+asked for the same rows are one product, queries and keys are normalised and turned together, and a norm is four operations. And where rows
+begin, the last layer is computed for the tokens alone that are asked what comes next. A stand-in takes a module's place when the module is first
+asked, and only if it answers as the module does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runners.decoding.linear import is_plain, side_by_side
-from runners.decoding.shared_attention import IN_USE, attend
+from runners.decoding.shared_attention import IN_USE, Layout, attend, going_on
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Linear
     from transformers import PreTrainedModel
 
+_LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
 _ATTENTION = ("LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Attention", "Gemma3Attention", "GraniteAttention")
-"""transformers' modules that `_Attention` was written from. One first answer, of few tokens, would not tell what others do far into a text."""
+"""transformers' modules that `_Layer` and `_Attention` were written from. One first answer, of few tokens, would not tell what others do far
+into a text."""
 
 
 def exchange(model: PreTrainedModel, free_bytes: int) -> None:
@@ -39,6 +43,8 @@ def exchange(model: PreTrainedModel, free_bytes: int) -> None:
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
             _try(module, _Norm, [])
+        elif copies and type(module).__name__ in _LAYERS:
+            _try(module, _Layer, [])
         elif copies and type(module).__name__ in _ATTENTION:
             taken += _try(module, _Attention, ("q_proj", "k_proj", "v_proj"))
         elif copies:
@@ -81,11 +87,14 @@ def _answering(
     """A module's stand-in, or None where it does not give what is expected."""
     import torch
 
+    for_all_tokens = IN_USE.set(replace(IN_USE.get(), ends=None))
     try:
         made = stand_in(module)
         found = made(*args, **kwargs)
     except (AttributeError, RuntimeError, TypeError):  # the module has not what the others have, or it is asked otherwise
         return None
+    finally:
+        IN_USE.reset(for_all_tokens)
     found, expected = (each[0] if isinstance(each, tuple) else each for each in (found, expected))
     if found.shape != expected.shape:
         return None
@@ -145,7 +154,10 @@ class _Attention:
             self._norm.gain = torch.cat(gains)
         self._scaling, self._window = IN_USE.get().asked[self._layer]
 
-    def __call__(self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], *_: Any, **kwargs: Any) -> tuple[Tensor, None]:
+    def __call__(
+        self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], ends: tuple[Tensor, Layout] | None = None, **_: Any
+    ) -> tuple[Tensor, None]:
+        """With `ends`, what `Layout.ends` says, only for these tokens; the keys and values of all are written."""
         layout = IN_USE.get()
         each = self._multiply(hidden_states)[0].view(hidden_states.shape[1], -1, self._width)
         turned, value = each.split_with_sizes([self._heads + self._heads_kv, self._heads_kv], 1)
@@ -154,5 +166,27 @@ class _Attention:
         cos, sin = layout.turns(*position_embeddings)
         turned = (turned * cos).addcmul_(turned.roll(self._width // 2, -1), sin)
         query, key = turned.split_with_sizes([self._heads, self._heads_kv], 1)
-        found = attend(layout, self._layer, query, key, value, self._scaling, self._window)
+        if ends is None:
+            found = attend(layout, self._layer, query, key, value, self._scaling, self._window)
+        else:
+            last, behind = ends
+            found = going_on(behind, self._layer, query[last], *layout.own.write(self._layer, key, value), self._scaling, self._window)
         return self._out(found.reshape(1, len(found), -1)), None
+
+
+class _Layer:
+    """x + attention(norm(x)), and of this y, y + mlp(norm(y)); the last one only for the tokens that are asked what comes next, and 0 for others."""
+
+    def __init__(self, module: Any) -> None:
+        parts = (module.input_layernorm, module.self_attn, module.post_attention_layernorm, module.mlp)
+        self._norm, self._attention, self._second_norm, self._mlp = (part.forward for part in parts)
+        if [type(part.forward) for part in parts] != [_Norm, _Attention, _Norm, _GatedMLP]:
+            raise TypeError("a part is not stood in for")
+        self._is_last = module.self_attn.layer_idx == module.self_attn.config.num_hidden_layers - 1
+
+    def __call__(self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: Any) -> Tensor:
+        ends = IN_USE.get().ends if self._is_last else None
+        x = hidden_states if ends is None else hidden_states[:, ends[0]]
+        x = x + self._attention(self._norm(hidden_states), position_embeddings, ends)[0]
+        x = x + self._mlp(self._second_norm(x))
+        return x if ends is None else hidden_states.new_zeros(hidden_states.shape).index_copy_(1, ends[0], x)

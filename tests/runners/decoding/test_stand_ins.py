@@ -6,7 +6,7 @@ import torch
 from runners.decoding import linear
 from runners.decoding.packed import PackedModel, PackedRows
 from runners.decoding.prefix_tree import Stretch
-from runners.decoding.stand_ins import _Attention, _GatedMLP, _Norm, exchange
+from runners.decoding.stand_ins import _Attention, _GatedMLP, _Layer, _Norm, exchange
 from runners.models import twin
 from tests.runners.decoding.tiny_models import random_model
 
@@ -48,6 +48,8 @@ def test_what_a_decoder_consists_of_is_stood_in_for_and_the_model_below_stays(ar
     assert (logits(packed) - expected).norm() < 1e-5 * expected.norm()
     assert stand_ins(packed, ".self_attn") == [_Attention] * 2
     assert stand_ins(packed, ".mlp") == [_GatedMLP] * 2
+    is_whole = architecture not in ("gemma3", "granite")
+    assert [type(layer.forward) is _Layer for layer in packed._model.model.layers] == [is_whole] * 2
     norms = stand_ins(packed, "layernorm") + stand_ins(packed, "model.norm")
     assert norms == [_Norm] * (9 if architecture == "gemma3" else 5)
     assert all("forward" not in vars(module) for module in model.modules())
@@ -81,20 +83,23 @@ def test_where_memory_is_short_weights_are_not_copied(architecture: str):
         torch.testing.assert_close(logits(packed), plain(model), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("part", ["self_attn", "mlp", "input_layernorm"])
+@pytest.mark.parametrize("part", ["", ".self_attn", ".mlp", ".input_layernorm"])
 def test_a_module_that_answers_otherwise_keeps_its_place(part: str):
     model = random_model("llama")
-    for layer in model.model.layers:
-        module = getattr(layer, part)
+    for at in range(2):
+        module = model.model.get_submodule(f"layers.{at}{part}")
         module.register_forward_hook(lambda module, given, answer: answer)  # what is hung on a module stays
         module.forward = Scaled(module.forward)
     expected = plain(model)
     packed = exchanged(model)
     assert (logits(packed) - expected).norm() < 1e-5 * expected.norm()
-    assert stand_ins(packed, f".{part}") == [Scaled] * 2
+    assert [stand_ins(packed, f"layers.{at}{part}") for at in range(2)] == [[Scaled]] * 2
+    assert _Layer not in stand_ins(packed, ""), "it would not ask its part"
     layers = [each for each in packed._model.modules() if type(each) is torch.nn.Linear]
     held = [each for each in layers if "forward" in vars(each)]
-    assert len(held) == {"self_attn": 1 + 2 * 5, "mlp": 1 + 2 * 4, "input_layernorm": 1 + 2 * 2}[part], "its layers are laid out one by one"
+    assert len(held) == {"": 1 + 2 * 2, ".self_attn": 1 + 2 * 5, ".mlp": 1 + 2 * 4, ".input_layernorm": 1 + 2 * 2}[part], (
+        "its layers are laid out one by one"
+    )
 
 
 class Scaled:
@@ -116,3 +121,15 @@ def test_layers_that_are_asked_alike_are_one_product(monkeypatch: pytest.MonkeyP
     products.clear()
     logits(packed)
     assert len(products) == 4 * 2 + 1, "q k v, o, gate up, down; and the vocabulary"
+
+
+def test_the_last_layer_is_computed_for_what_is_asked_alone(monkeypatch: pytest.MonkeyPatch):
+    products: list[int] = []
+    multiply = linear.product
+    monkeypatch.setattr(linear, "product", lambda weight, bias, rows: products.append(rows.shape[-2]) or multiply(weight, bias, rows))
+    packed = exchanged(random_model("llama"))
+    rows = [(5, 9, 200), (17, 31, 8, 40, 41)]
+    products.clear()
+    with torch.inference_mode():
+        PackedRows(packed).add([(Stretch(), row) for row in rows])
+    assert products == [8, 8, 8, 8, 8, 2, 2, 2, 2], "its queries, keys and values are one product"
