@@ -48,6 +48,8 @@ class Canonical:
             return encode_basestring(value)
         if value is None:
             return "null"
+        if type(value) is int:
+            return str(value)
         if isinstance(value, Value):
             known = self._known.get(id(value))
             if known is None:

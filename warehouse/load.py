@@ -202,19 +202,20 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> None:
     steps = store / "steps"
+    outcomes = {step_id: _outcome(f"{steps}/{step_id}") for step_id in step_ids}
     loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
     known: dict[str, str] = dict(connection.execute("select experiment, study_sha256 from experiments").fetchall())
-    if studies and (gone := [step_id for step_id in loaded if not os.path.exists(f"{steps}/{step_id}/outcome.json")]):
+    left = [step_id for step_id in loaded if outcomes.get(step_id) is None]
+    if studies and (gone := [step_id for step_id in left if not os.path.exists(f"{steps}/{step_id}/outcome.json")]):
         with told(store), transaction(connection):
             run_file(connection, HERE / "loads" / "stale.sql", step_ids=gone)
             run_file(connection, HERE / "loads" / "forget.sql", step_ids=gone)
     for study in studies:
         if _sha256(study.model_dump_json()) != known.get(study.experiment):
             load_study(connection, study)
-    outcomes = ((step_id, _outcome(f"{steps}/{step_id}")) for step_id in step_ids)
     new = (
         _finished(steps / step_id, outcome)
-        for step_id, outcome in outcomes
+        for step_id, outcome in outcomes.items()
         if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id)
     )
     _load_batches(connection, new)
@@ -249,9 +250,9 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
 
 
 def _outcome(folder: Path | str) -> bytes | None:
-    """What `outcome.json` holds, nothing where the step is not finished. A plain `open`: there are tens of thousands of them to read."""
+    """What `outcome.json` holds, nothing where the step is not finished. A bare `open`: there are tens of thousands of them to read."""
     try:
-        with open(f"{folder}/outcome.json", "rb") as file:
+        with open(f"{folder}/outcome.json", "rb", buffering=0) as file:
             return file.read()
     except FileNotFoundError:
         return None

@@ -104,7 +104,7 @@ def _as_it_is_now(diff: Diff, held: frozenset[StepId]) -> tuple[tuple[StepId, ..
     planned = {*diff.todo, *diff.done}
     todo: dict[StepId, None] = {}
     for step_id, step in diff.plan.steps.items():
-        if step_id in planned and (step_id not in held or any(needed in todo for needed in step.inputs)):
+        if step_id in planned and (step_id not in held or not todo.keys().isdisjoint(step.inputs)):
             todo[step_id] = None
     return tuple(todo), frozenset(step_id for step_id in diff.plan.steps if step_id in held and step_id not in todo)
 

@@ -4,6 +4,7 @@ Prints what it found as JSON, with the most memory that the process held.
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -39,6 +40,7 @@ def load(store: Path, shape: Shape) -> dict[str, Any]:
             "select (select count(*) from step_completions) + (select count(*) from step_verdicts)"
         ).fetchone() or (0,)
     step_ids = [s for cell in study.cells if cell.model == last for s in (cell.generate, *cell.judges.values())]
+    os.sync()  # what was written to fill store and warehouse is not to be waited for below
     begin = time.perf_counter()
     load_store(store, step_ids)
     seconds = time.perf_counter() - begin

@@ -125,21 +125,21 @@ def _gaps(connection: duckdb.DuckDBPyConnection, experiment: str, pairs: Sequenc
         "select languages, parallel from experiments where experiment = ?", [experiment]
     ).fetchall()
     order = {language: place for place, language in enumerate(languages)}
-    contrasts: dict[tuple[Any, ...], dict[tuple[str, ...], Columns]] = {}
+    contrasts: dict[tuple[Any, ...], dict[tuple[str, ...], tuple[dict[str, float], dict[str, float]]]] = {}
     for place, rows in pairs:
         scored = _where(rows, ~np.isnan(rows["difference"]))
         if len(scored["item"]):
             key = tuple(place[name] for name in (*_CONTRAST, "model", "num_parameters"))
-            contrasts.setdefault(key, {})[tuple(place[name] for name in ("language", *_TUNED))] = scored
+            by_item = _by_item(scored, "difference"), _by_item(scored, "variance")
+            contrasts.setdefault(key, {})[tuple(place[name] for name in ("language", *_TUNED))] = by_item
     found: list[dict[str, Any]] = []
     for key, variants in contrasts.items():
         contrast = dict(zip((*_CONTRAST, "model", "num_parameters"), key, strict=True))
         for one, other in combinations(sorted(variants, key=lambda variant: (order[variant[0]], variant)), 2):
             if one[0] == other[0] or not _comparable(one, other):
                 continue
-            here, there = (_by_item(variants[variant], "difference") for variant in (other, one))
-            unsure = (_by_item(variants[variant], "variance") for variant in (other, one))
-            gap = language_gap(here, there, parallel[contrast["dataset"]], *unsure)
+            (here, here_variances), (there, there_variances) = variants[other], variants[one]
+            gap = language_gap(here, there, parallel[contrast["dataset"]], here_variances, there_variances)
             if gap is not None:
                 found.append(contrast | _gap(gap, language=other, other_language=one))
     return found
