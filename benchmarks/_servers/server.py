@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import selectors
 import sys
 
 SECONDS = 0.2
@@ -42,4 +43,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    # epoll waits for whole milliseconds, rounded up; select does not.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(main())
