@@ -6,16 +6,13 @@ a runner leaves it, and is loaded into the warehouse before the clock starts.
 
 import json
 import os
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
+from benchmarks._command import median_seconds
 from benchmarks.measured import Measured, within
 from dsl.compile import compile
 from dsl.load import load
@@ -29,7 +26,6 @@ from xp.apply import apply
 
 PLAN_SECONDS = 2.0
 APPLY_SECONDS = 3.0
-TIMES = 5
 
 
 def spec(n_models: int = 20, n_each: int = 16, languages: Sequence[str] = ("en", "fr", "es")) -> dict[str, object]:
@@ -55,18 +51,17 @@ def spec(n_models: int = 20, n_each: int = 16, languages: Sequence[str] = ("en",
 
 
 def run() -> Iterator[Measured]:
-    """Medians of five runs; the first, which fills the system's caches, does not count."""
     with TemporaryDirectory() as folder:
         path, store = write_study(Path(folder), spec()), Path(folder) / "store"
         loaded = load(path)
         plan = compile(loaded.experiment, Pins(), loaded.origin)
         assert len(plan.study.cells) >= 10_000
         size = f"{len(plan.study.cells):,} cells, {len(plan.steps):,} steps"
-        yield within(f"xp plan of {size}, nothing done", median("plan", str(path), "--store", str(store)), PLAN_SECONDS)
+        yield within(f"xp plan of {size}, nothing done", median_seconds("plan", str(path), "--store", str(store)), PLAN_SECONDS)
         finish(plan, store)
         apply(diff(plan, Store(store).done()), store)
-        yield within(f"xp plan of {size}, all done", median("plan", str(path), "--store", str(store)), PLAN_SECONDS)
-        yield within(f"xp apply of {size}, all done", median("apply", str(path), "--yes", "--store", str(store)), APPLY_SECONDS)
+        yield within(f"xp plan of {size}, all done", median_seconds("plan", str(path), "--store", str(store)), PLAN_SECONDS)
+        yield within(f"xp apply of {size}, all done", median_seconds("apply", str(path), "--yes", "--store", str(store)), APPLY_SECONDS)
 
 
 def write_study(folder: Path, study: dict[str, object], n_items: int = 16) -> Path:
@@ -87,18 +82,6 @@ def finish(plan: Plan, store: Path) -> None:
         for file, value in (("step.json", step), (name, row), ("outcome.json", _outcome(step_id, step))):
             with open(f"{folder}/{file}", "w", encoding="utf-8") as out:
                 out.write(value.model_dump_json() + "\n")
-
-
-def median(*arguments: str) -> float:
-    """Seconds of a whole process of `xp`."""
-
-    def seconds() -> float:
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "xp", *arguments], check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - begin
-
-    seconds()
-    return statistics.median(seconds() for _ in range(TIMES))
 
 
 def _outcome(step_id: StepId, step: Step) -> Outcome:
