@@ -10,9 +10,19 @@ from dsl.pins import Pins
 from dsl.values import Language, Name, Value
 
 
+Role = Literal["quality", "critical_error", "detector", "measure"]
+"""`critical_error` and `detector` score 0 where an answer has a fault; only the first makes it useless. A `measure` is neither good nor bad."""
+
+Scale = tuple[float, float]
+"""The lowest and the highest score that a judge can give."""
+
+
 class JudgeSettings(Value):
     """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge` to its name."""
 
+    ROLE: ClassVar[Role] = "quality"
+    LABEL: ClassVar[str] = ""
+    """A few words for people: the fault of a judge that looks for one, otherwise the quantity."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
     """Columns without which an example has nothing to be judged by; such examples get no verdict."""
     judge: str

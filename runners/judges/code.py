@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judges._code import asks_for_code, code_in
 from runners.judging import Answer, Reads, Tools
 
@@ -23,6 +23,8 @@ class Settings(JudgeSettings):
     """0 where the completion holds code nobody asked for, 1 where it holds none. Items that ask for code stay unscored."""
 
     VERSION: ClassVar[int] = 2
+    ROLE: ClassVar[Role] = "critical_error"
+    LABEL: ClassVar[str] = "code where none was asked"
     judge: Literal["code"] = "code"
     min_lines: int = Field(3, ge=1)
     """Lines that look like code, from which on a text holds code."""

@@ -15,6 +15,7 @@ class Settings(JudgeSettings):
     """1 where an accepted answer is found in the completion, 0 where none is. Items without accepted answers get no verdict."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "holds an accepted answer"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["contains"] = "contains"
 

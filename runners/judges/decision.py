@@ -33,6 +33,7 @@ class Settings(RubricSettings):
     """The expected level of each aspect, from 1 (worst) to 5 (best), with the probability of every level."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "quality by a model's decision"
     judge: Literal["decision"] = "decision"
     model: DecisionModel
     """Who decides: a server (`engine: systemone`), or weights loaded here."""

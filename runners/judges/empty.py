@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
@@ -18,6 +18,8 @@ class Settings(JudgeSettings):
     """1 where the completion holds a letter, a digit or a pictogram; 0 where it is nothing but white space and punctuation."""
 
     VERSION: ClassVar[int] = 1
+    ROLE: ClassVar[Role] = "critical_error"
+    LABEL: ClassVar[str] = "no answer"
     judge: Literal["empty"] = "empty"
 
 

@@ -33,6 +33,7 @@ class Settings(JudgeSettings):
     to differ, the study is refused."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "several judges together"
     judge: Literal["ensemble"] = "ensemble"
     of: Annotated[tuple[Name, ...], Field(min_length=2)]
     """The study's judges that are its members."""

@@ -15,6 +15,7 @@ class Settings(JudgeSettings):
     """1 where the completion is an accepted answer, 0 where it is not. Items without accepted answers get no verdict."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "is an accepted answer"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["exact"] = "exact"
 

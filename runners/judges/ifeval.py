@@ -27,6 +27,7 @@ class Settings(JudgeSettings):
     """
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "follows every instruction"
     judge: Literal["ifeval"] = "ifeval"
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from dsl.pins import Pins
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from dsl.values import Language
 from runners.judging import Answer, Reads, Tools
 
@@ -49,6 +49,8 @@ class Settings(JudgeSettings):
     """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
 
     VERSION: ClassVar[int] = 2
+    ROLE: ClassVar[Role] = "critical_error"
+    LABEL: ClassVar[str] = "in another language than asked"
     judge: Literal["language"] = "language"
     min_characters: int = Field(20, ge=1)
     """Letters below which the judge abstains, code, links and digits left out: identification fails on short text."""

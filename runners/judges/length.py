@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
@@ -15,6 +15,8 @@ class Settings(JudgeSettings):
     """The completion's number of characters (Unicode code points after NFC, so that an accented letter is one)."""
 
     VERSION: ClassVar[int] = 1
+    ROLE: ClassVar[Role] = "measure"
+    LABEL: ClassVar[str] = "characters in the answer"
     judge: Literal["length"] = "length"
 
 

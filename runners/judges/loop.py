@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
@@ -40,6 +40,8 @@ class Settings(JudgeSettings):
     """0 where the completion loops, 1 where it does not. What counts as a loop is stated by the thresholds; one sign is enough."""
 
     VERSION: ClassVar[int] = 2
+    ROLE: ClassVar[Role] = "critical_error"
+    LABEL: ClassVar[str] = "repeats itself without end"
     judge: Literal["loop"] = "loop"
     min_repeats: int = Field(3, ge=2)
     """The text ends in a unit (a letter, a word, a paragraph) written at least so many times in a row …"""

@@ -17,6 +17,7 @@ class Settings(JudgeSettings):
     """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no number."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "right number"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["numeric"] = "numeric"
     answers_language: Language | None = "en"

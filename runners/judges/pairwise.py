@@ -39,6 +39,7 @@ class Settings(RubricSettings):
     the verdict is a tie and says that it is inconsistent. Unreadable in either order, it is unscored. The same text twice is a tie unasked."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "better than another answer"
     judge: Literal["pairwise"] = "pairwise"
     against: Literal["all"] | Name | Annotated[tuple[Name, ...], Field(min_length=1)]
     """The opponent: a method, a list of them, or `all`. Of two methods that are compared with each other the spec's later one is judged."""

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judges._words import holds, words
 from runners.judging import Answer, Reads, Tools
 
@@ -61,6 +61,8 @@ class Settings(JudgeSettings):
     questions were asked for, and are there, it stays unscored."""
 
     VERSION: ClassVar[int] = 1
+    ROLE: ClassVar[Role] = "critical_error"
+    LABEL: ClassVar[str] = "the question again, or an invented one"
     judge: Literal["prompt_echo"] = "prompt_echo"
     min_run: int = Field(4, ge=2)
     """Words in a row that also stand in the question in a row, from which on they count as copied."""

@@ -24,6 +24,7 @@ class Settings(JudgeSettings):
     """Verdicts from a file, each matched with the answer it is about. An answer without one stays unscored and says why."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "recorded verdict"
     judge: Literal["recorded"] = "recorded"
     verdicts: VerdictFile
     columns: VerdictColumns

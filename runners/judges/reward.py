@@ -31,6 +31,7 @@ class Settings(JudgeSettings):
     """The model's logit; higher is better. What is longer than the model can read stays unscored, and nothing is cut."""
 
     VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str] = "reward model's score"
     judge: Literal["reward"] = "reward"
     model: Weights
     """A sequence-classification model with one label and a chat template."""

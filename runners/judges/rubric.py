@@ -26,6 +26,7 @@ class Settings(RubricSettings):
     """A score from 1 (worst) to 5 (best) for each aspect. Refusals, "N/A" and replies that cannot be read stay unscored."""
 
     VERSION: ClassVar[int] = 2
+    LABEL: ClassVar[str] = "quality by a rubric"
     judge: Literal["rubric"] = "rubric"
     model: EngineOrWeights
     """Who judges: a served model (`engine: openai`), or weights that write here. What a model need not write, `decision` reads from it."""

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Role
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "finish_reason", "language")
@@ -61,6 +61,8 @@ class Settings(JudgeSettings):
     """0 where the completion was cut, 1 where it came to its end. Without a finish reason the text's end decides; a doubtful end is unscored."""
 
     VERSION: ClassVar[int] = 1
+    ROLE: ClassVar[Role] = "detector"
+    LABEL: ClassVar[str] = "cut before its end"
     judge: Literal["truncated"] = "truncated"
     min_words: int = Field(6, ge=1)
     """Words below which a last line without a closing mark may be a title, a name or a number: the judge abstains."""
