@@ -63,10 +63,28 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
         cells=cells,
         step_ids=tuple(build.steps),
-        contrasts=tuple(ContrastPlan(name=name, of=c.of, against=c.against, judge=c.judge) for name, c in experiment.contrasts.items()),
+        contrasts=_contrasts(experiment),
         notes=tuple(notes(experiment)),
     )
     return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))
+
+
+def _contrasts(experiment: Experiment) -> tuple[ContrastPlan, ...]:
+    """Contrasts that are declared, and every method against the baseline where no contrast compares them."""
+    primary = experiment.primary_judges()
+    declared = [
+        ContrastPlan(name=name, of=c.of, against=c.against, on=tuple(sorted(c.on or primary))) for name, c in experiment.contrasts.items()
+    ]
+    compared = {frozenset((c.of, c.against)) for c in declared}
+    others = [name for name in sorted(experiment.methods) if experiment.baseline and name != experiment.baseline]
+    return (
+        *declared,
+        *(
+            ContrastPlan(name=f"{name}-vs-{experiment.baseline}", of=name, against=experiment.baseline, is_declared=False)
+            for name in others
+            if experiment.baseline and frozenset((name, experiment.baseline)) not in compared
+        ),
+    )
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:

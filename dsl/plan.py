@@ -38,11 +38,13 @@ class Cell(Value):
 class ContrastPlan(Value):
     """A difference the study asks for: `of` minus `against`, on the items both have."""
 
-    name: Name
+    name: str
     of: Name
     against: Name
-    judge: Name | None = None
-    """Only this judge's scores; None is every judge's."""
+    on: tuple[Name, ...] = ()
+    """Judges whose measures it is confirmatory on; on those of all others it is exploratory."""
+    is_declared: bool = True
+    """False where it comes from the study's `baseline`: exploratory on every measure."""
 
 
 class Study(Value):

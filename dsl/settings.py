@@ -9,7 +9,6 @@ from pydantic import Field
 from dsl.pins import Pins
 from dsl.values import Language, Name, Value
 
-
 Role = Literal["quality", "critical_error", "detector", "measure"]
 """`critical_error` and `detector` score 0 where an answer has a fault; only the first makes it useless. A `measure` is neither good nor bad."""
 

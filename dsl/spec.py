@@ -36,8 +36,8 @@ class Contrast(Value):
 
     of: Name
     against: Name
-    judge: Name | None = None
-    """Only this judge's scores."""
+    on: OneOrMore | None = None
+    """What it is about, by judge or `judge.aspect`: confirmatory, corrected together (Holm). Without it, the study's `primary`."""
 
 
 class JudgeProbe(Value):
@@ -71,6 +71,10 @@ class Experiment(Value):
     judges: dict[Name, AnyJudge] = {}
     judge_probes: dict[Name, JudgeProbe] = {}
     """Which judges are tried with planted text."""
+    primary: tuple[Name, ...] = ()
+    """What contrasts are about where they name nothing, by judge or `judge.aspect`; without it, all judges of quality."""
+    baseline: Name | None = None
+    """The method that every other one is compared with, beside the contrasts: exploratory on every measure."""
     contrasts: dict[Name, Contrast] = {}
     only: tuple[Filter, ...] = ()
     """Keep only the cells that one of these agrees with."""
@@ -80,6 +84,10 @@ class Experiment(Value):
     """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+
+    def primary_judges(self) -> tuple[Name, ...]:
+        """The judges that a contrast is about where it names none."""
+        return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")
 
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Whether a cell is part of the study, after `only` and `exclude`."""

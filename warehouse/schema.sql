@@ -77,8 +77,10 @@ create table contrasts (
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
-    -- Null is every judge.
-    judge varchar,
+    -- Judges, or `judge.aspect`, that it is confirmatory on.
+    on_measures varchar[] not null,
+    -- False where it comes from the study's baseline: exploratory on every measure.
+    is_declared boolean not null,
     primary key (experiment, contrast)
 );
 
@@ -244,8 +246,6 @@ create table paired_scores (
     score_of double,
     score_against double,
     difference double,
-    -- Of the difference, by what the judge itself was unsure of; zero where it gave no distribution.
-    variance double,
     characters_of double,
     characters_against double,
     total_of double not null,
@@ -266,11 +266,28 @@ create table contrast_tests (
     of_train_languages varchar not null,
     against_train_languages varchar not null,
     measure varchar not null,
-    -- By sign flips of items; null below two items.
+    standard_error double,
+    -- Of Satterthwaite, where trained models' seeds are a source of variance; else null.
+    df double,
+    -- Of the test that the p-value is of, at 95%.
+    ci_low double,
+    ci_high double,
+    -- By sign flips of items and, where models were trained with several seeds, by the variance over seeds too; null below two items.
     p_value double,
-    -- Corrected (Holm) for all `n_tests` tests of the study on this measure.
-    p_holm double,
+    -- `confirmatory`: what the study declared. `exploratory`: everything else.
+    family varchar,
+    correction varchar,
+    -- Corrected for all `n_tests` tests of the family.
+    p_corrected double,
     n_tests bigint,
+    -- At the level at which the correction tests this one.
+    ci_low_corrected double,
+    ci_high_corrected double,
+    -- The smallest corrected p-value that so many items could have given.
+    smallest_p_corrected double,
+    -- Of trained sides: training seeds that count, and those that were asked for and are missing.
+    n_seeds bigint,
+    n_seeds_missing bigint,
     -- Mean over standard deviation of the paired differences.
     standardised_effect double,
     -- Where the estimate lies whatever the unscored verdicts would have been; null where the judge has no scale.
@@ -307,8 +324,12 @@ create table language_gaps (
     ci_low double,
     ci_high double,
     p_value double,
-    p_holm double,
+    family varchar,
+    correction varchar,
+    p_corrected double,
     n_tests bigint,
+    ci_low_corrected double,
+    ci_high_corrected double,
     n bigint not null,
     -- Whether items were paired across the languages.
     is_paired boolean not null

@@ -12,7 +12,7 @@ import pytest
 
 from warehouse import charts
 from warehouse.charts._intervals import Line, bars, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_TOLD_APART, TOLD_APART
+from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
 from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of, score_axis
 from warehouse.connect import view_files
 from warehouse.report.svg import SVG, picture
@@ -168,10 +168,10 @@ def test_only_what_is_told_apart_after_the_correction_is_filled_and_what_its_int
     [panel] = chart_of("contrast_by_language_and_size")(ROWS["contrast_by_language_and_size"], ORDER)
     assert panel.title == "sft − urial"
     assert [(value["label"], value["fill"] != "transparent", value["colour"], value["text"]) for value in values(panel)] == [
-        ("fr ← en · tiny", False, NOT_TOLD_APART, "0.00 [−0.20, 0.20]"),
-        ("en · tiny", True, TOLD_APART, "0.30 [0.10, 0.50]"),
-        ("en · tiny", False, TOLD_APART, "0.20 [0.10, 0.30]"),
-        ("en · tiny", False, NOT_TOLD_APART, "no pairs"),
+        ("fr ← en · tiny", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
+        ("en · tiny", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
+        ("en · tiny", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
+        ("en · tiny", False, NOT_SIGNIFICANT, "no pairs"),
     ]
 
 

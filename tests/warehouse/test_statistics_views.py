@@ -12,11 +12,12 @@ from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_step, load_store
+from warehouse.statistics.contrast import PairedTest
+from warehouse.statistics.corrections import correct
 from warehouse.statistics.paired import length_adjusted
-from warehouse.statistics.permutation import holm
 
-GAIN = ContrastPlan(name="gain", of="tuned", against="prompted")
-OTHER = ContrastPlan(name="other", of="prompted", against="base")
+GAIN = ContrastPlan(name="gain", of="tuned", against="prompted", on=("length", "contains", "aspects"))
+OTHER = ContrastPlan(name="other", of="prompted", against="base", on=("length",))
 
 Scores = dict[str, float | str | None]
 
@@ -31,13 +32,15 @@ def test_a_contrast_has_its_p_value_and_effect(maker: StoreMaker, ask: Ask) -> N
     maker.study(contrasts=(GAIN,))
     (row,) = ask("from contrast_by_language_and_size")
     # of 8 sign patterns of 3, 2, 1 two have the sum ±6
-    assert (row["p_value"], row["p_holm"], row["n_tests"], row["standardised_effect"]) == (0.25, 0.25, 1, 2.0)
-    assert (row["bound_low"], row["bound_high"], row["is_told_apart"]) == (None, None, False)
+    assert (row["p_value"], row["p_corrected"], row["n_tests"], row["standardised_effect"]) == (0.25, 0.25, 1, 2.0)
+    assert (row["bound_low"], row["bound_high"], row["is_significant"], row["is_significant_uncorrected"]) == (None, None, False, False)
+    # three items of one sign each have p = 0.25 at best
+    assert row["could_be_significant"] is False
     assert row["length_adjusted_estimate"] is None
     assert row["unadjusted_reason"] == "3 pairs are too few: 20 are needed"
 
 
-def test_holm_corrects_all_contrasts_languages_and_models_of_a_measure_and_leaves_other_measures_alone(maker: StoreMaker, ask: Ask) -> None:
+def test_holm_corrects_what_is_declared_and_a_further_detector_does_not_weaken_it(maker: StoreMaker, ask: Ask) -> None:
     chance = random.Random(1)
     for language in ("en", "fr"):
         for model in ("small", "large"):
@@ -46,11 +49,60 @@ def test_holm_corrects_all_contrasts_languages_and_models_of_a_measure_and_leave
                 maker.cell(method, language=language, model=model, scores={"length": scores, "loop": {"1": 1.0, "2": 0.0}})
     maker.study(contrasts=(GAIN, OTHER))
     rows = ask("from contrast_by_language_and_size order by all")
-    scored = [row for row in rows if row["measure"] == "length"]
-    assert {row["n_tests"] for row in rows} == {8}
-    assert [row["p_holm"] for row in scored] == pytest.approx(holm([row["p_value"] for row in scored]))
-    assert len({row["p_value"] for row in scored}) > 3
-    assert {row["p_holm"] for row in rows if row["measure"] == "loop"} == {1.0}
+    declared = [row for row in rows if row["measure"] == "length"]
+    explored = [row for row in rows if row["measure"] == "loop"]
+    assert {(row["family"], row["correction"], row["n_tests"]) for row in declared} == {("confirmatory", "holm", 8)}
+    assert [row["p_corrected"] for row in declared] == pytest.approx([c.p_value for c in correct([r["p_value"] for r in declared], "holm")])
+    assert len({row["p_value"] for row in declared}) > 3
+    # `prompted` is in both contrasts
+    assert {(row["family"], row["correction"], row["n_tests"]) for row in explored} == {("exploratory", "benjamini_yekutieli", 8)}
+    assert {row["p_corrected"] for row in explored} == {1.0}
+
+
+def test_significance_interval_and_p_value_never_contradict_each_other(maker: StoreMaker, ask: Ask) -> None:
+    chance = random.Random(5)
+    for language in ("en", "fr", "es"):
+        for method, level in (("base", 0.5), ("prompted", 0.55), ("tuned", 0.9)):
+            for seed in (0, 1, 2) if method == "tuned" else (None,):
+                items = [str(i) for i in range(30)]
+                right: Scores = {i: float(chance.random() < level) for i in items}
+                liked: Scores = {i: float(min(5, max(1, round(chance.gauss(1 + 4 * level, 1))))) for i in items}
+                maker.cell(
+                    method,
+                    language=language,
+                    seed=seed,
+                    train_languages=("en",) if method == "tuned" else (),
+                    scores={"contains": right, "length": {i: chance.gauss(level, 1) for i in items}, "aspects=rubric": {"depth": liked}},
+                )
+    maker.study(contrasts=(GAIN, OTHER))
+    rows = [*ask("from contrast_by_language_and_size"), *ask("from language_gap")]
+    assert len(rows) > 30
+    for row in rows:
+        for suffix, p, is_significant in (("", "p_value", "is_significant_uncorrected"), ("_corrected", "p_corrected", "is_significant")):
+            leaves_zero_out = row[f"ci_low{suffix}"] > 0 or row[f"ci_high{suffix}"] < 0
+            assert leaves_zero_out == row[is_significant] == (row[p] < 0.05), row
+    assert 0 < sum(row["is_significant"] for row in rows) < sum(row["is_significant_uncorrected"] for row in rows) < len(rows)
+
+
+def test_contrasts_of_trained_methods_carry_their_seeds_and_count_what_is_missing(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(20)]
+    maker.cell("prompted", scores={"contains": dict.fromkeys(items, 0.0)})
+    for seed, score in ((0, 1.0), (1, 0.0), (2, None)):
+        maker.cell(
+            "tuned",
+            seed=seed,
+            train_languages=("en",),
+            scores={"contains": dict.fromkeys(items, score if score is not None else "no answer")},
+        )
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["estimate"], row["n"], row["n_seeds"], row["n_seeds_missing"]) == (0.5, 20, 2, 1)
+    # one seed right on all items, one wrong on all
+    assert (row["ci_low"], row["ci_high"], row["is_significant_uncorrected"]) == (-1.0, 1.0, False)
+    (score,) = ask("from score_by_method_language where method = 'tuned'")
+    assert (score["mean_score"], score["n_seeds"], score["n_seeds_missing"]) == (0.5, 2, 1)
+    assert score["ci_low"] < 0.05
+    assert score["ci_high"] > 0.95
 
 
 def test_a_contrast_of_no_pairs_or_one_is_no_test_and_does_not_count_as_one(maker: StoreMaker, ask: Ask) -> None:
@@ -59,12 +111,12 @@ def test_a_contrast_of_no_pairs_or_one_is_no_test_and_does_not_count_as_one(make
     pair(maker, {"1": 1.0, "2": 1.0}, {"1": 0.0, "2": 0.0}, language="es")
     maker.study(contrasts=(GAIN,))
     rows = {row["language"]: row for row in ask("from contrast_by_language_and_size")}
-    assert {language: (row["p_value"], row["p_holm"], row["n_tests"]) for language, row in rows.items()} == {
+    assert {language: (row["p_value"], row["p_corrected"], row["n_tests"]) for language, row in rows.items()} == {
         "en": (None, None, 1),
         "fr": (None, None, 1),
         "es": (0.5, 0.5, 1),
     }
-    assert {language: row["is_told_apart"] for language, row in rows.items()} == {"en": None, "fr": None, "es": False}
+    assert {language: row["is_significant"] for language, row in rows.items()} == {"en": None, "fr": None, "es": False}
 
 
 def test_bounds_take_unscored_verdicts_at_their_worst_and_best_on_the_judge_s_scale(maker: StoreMaker, ask: Ask) -> None:
@@ -78,48 +130,23 @@ def test_bounds_take_unscored_verdicts_at_their_worst_and_best_on_the_judge_s_sc
     assert rows["aspects.depth"] == (-1.0, 1.0, 1.0)
 
 
-def test_equal_differences_are_told_apart_from_six_items_on(maker: StoreMaker, ask: Ask) -> None:
+def test_equal_differences_are_significant_from_six_items_on(maker: StoreMaker, ask: Ask) -> None:
     for language, n in (("en", 5), ("fr", 6)):
         pair(maker, {str(i): 1.0 for i in range(n)}, {str(i): 0.0 for i in range(n)}, language=language)
     pair(maker, {str(i): 1.0 for i in range(9)}, {str(i): 1.0 for i in range(9)}, language="es")
     maker.study(contrasts=(GAIN,))
-    rows = {row["language"]: row["is_told_apart"] for row in ask("from contrast_by_language_and_size")}
+    rows = {row["language"]: row["is_significant_uncorrected"] for row in ask("from contrast_by_language_and_size")}
     assert rows == {"en": False, "fr": True, "es": False}
 
 
-def test_what_the_judge_was_unsure_of_widens_a_contrast(maker: StoreMaker, ask: Ask) -> None:
+def test_a_judge_s_distribution_is_no_sampling_error_and_stands_in_a_column_of_its_own(maker: StoreMaker, ask: Ask) -> None:
     for method, scores, distribution in (("tuned", {"1": 2.0, "2": 4.0}, {"1": 0.5, "3": 0.5}), ("prompted", {"1": 1.0, "2": 1.0}, None)):
         maker.cell(method, scores={"aspects=rubric": {"depth": scores}}, distribution=distribution)
     maker.study(contrasts=(GAIN,))
     (row,) = ask("from contrast_by_language_and_size")
-    assert row["standard_error"] == pytest.approx((2 / 2 + (1 + 1) / 2**2) ** 0.5)
-
-
-def test_what_the_judge_was_unsure_of_widens_gaps_trends_and_contrasts_at_equal_length(maker: StoreMaker, ask: Ask) -> None:
-    chance = random.Random(7)
-    items = [str(i) for i in range(24)]
-    cells = [
-        (place, method, {i: float(chance.randint(1, 5)) for i in items}, {i: "x" * chance.randint(1, 300) for i in items})
-        for place in ({"language": lang, "model": f"m{n}", "num_parameters": n} for lang in ("en", "fr") for n in (10, 100, 1000))
-        for method in ("tuned", "prompted")
-    ]
-    errors: list[dict[str, float]] = []
-    for experiment, distribution in (("sure", None), ("unsure", {"1": 0.5, "3": 0.5})):
-        for place, method, scores, texts in cells:
-            maker.cell(method, scores={"aspects=rubric": {"depth": scores}}, texts=texts, distribution=distribution, **place)
-        maker.study(experiment, contrasts=(GAIN,))
-        at_length = "select min(length_adjusted_standard_error) as e from contrast_by_language_and_size where experiment = "
-        errors.append(
-            {
-                "gap": ask(f"select min(standard_error) as e from language_gap where experiment = '{experiment}'")[0]["e"],
-                "trend": ask(f"select min(standard_error) as e from size_trend where experiment = '{experiment}'")[0]["e"],
-                "length": ask(f"{at_length}'{experiment}'")[0]["e"],
-            }
-        )
-    sure, unsure = errors
-    assert all(unsure[what] > sure[what] for what in sure)
-    # each difference has the variances of two scores, 1 + 1, and a gap those of two differences
-    assert unsure["gap"] == pytest.approx((sure["gap"] ** 2 + 4 / 24) ** 0.5)
+    assert row["standard_error"] == pytest.approx(1.0)
+    found = ask("select method, standard_error, judge_standard_deviation from score_by_method_language order by method")
+    assert [(one["standard_error"], one["judge_standard_deviation"]) for one in found] == [(0.0, None), (1.0, 1.0)]
 
 
 def test_the_length_adjusted_contrast_stands_beside_the_raw_one(maker: StoreMaker, ask: Ask) -> None:
@@ -142,7 +169,7 @@ def test_the_length_adjusted_contrast_stands_beside_the_raw_one(maker: StoreMake
         items,
     ).estimate
     assert expected is not None
-    assert row["is_told_apart"]
+    assert row["is_significant"]
     assert row["length_adjusted_estimate"] == pytest.approx(expected.value)
     assert (row["length_adjusted_ci_low"], row["length_adjusted_ci_high"]) == pytest.approx(expected.interval)
     assert row["length_adjusted_ci_low"] < 0 < row["length_adjusted_ci_high"]
@@ -157,9 +184,8 @@ def test_a_gap_between_languages_is_a_difference_of_differences(maker: StoreMake
     assert (row["language"], row["other_language"], row["is_paired"], row["n"]) == ("fr", "en", True, 3)
     # 5 - 3, 5 - 2, 5 - 1
     assert (row["estimate"], row["p_value"], row["n_tests"]) == (3.0, 0.25, 1)
-    interval = stats.ttest_1samp([2.0, 3.0, 4.0], 0).confidence_interval()
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((interval.low, interval.high))
-    assert row["is_told_apart"] is True
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(PairedTest(np.array([2.0, 3.0, 4.0]), None).interval(0.05))
+    assert (row["is_significant"], row["is_significant_uncorrected"], row["family"]) == (False, False, "exploratory")
 
 
 def test_a_gap_on_items_that_are_not_parallel_is_between_two_samples(maker: StoreMaker, ask: Ask) -> None:
@@ -190,7 +216,7 @@ def test_a_trend_over_sizes_tells_where_two_methods_are_equal(maker: StoreMaker,
     maker.study(contrasts=(GAIN,))
     (row,) = ask("from size_trend")
     assert row["slope"] == pytest.approx(1.0, abs=0.1)
-    assert row["is_told_apart"]
+    assert row["is_significant_uncorrected"]
     assert (row["smallest"], row["largest"]) == (10**8, 10**10)
     assert (row["at_smallest"], row["at_largest"]) == pytest.approx((-1, 1), abs=0.1)
     assert row["crossing_low"] < row["crossing"] < row["crossing_high"]

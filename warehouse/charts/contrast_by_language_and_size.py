@@ -3,16 +3,15 @@
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, place, reach, with_interval
 
-TOLD_APART = "#0072B2"
-NOT_TOLD_APART = "#999999"
-ALPHA = 0.05
+SIGNIFICANT = "#0072B2"
+NOT_SIGNIFICANT = "#999999"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Paired difference between two methods on the items both have, with its 95% interval.
 
-    Filled: told apart after Holm's correction. Hollow and blue: the interval excludes zero, but that many tests would let one do so by
-    chance. Hollow and grey: not told apart.
+    Filled: significant after correction for the tests of its family. Hollow and blue: significant only by itself, which that many tests would
+    let one be by chance. Hollow and grey: not significant.
     """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
@@ -31,16 +30,6 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     ]
 
 
-def is_told_apart(row: Row) -> bool:
-    """Whether the difference is told from zero by its interval and, after Holm's correction, by its test."""
-    return is_told_alone(row) and row["p_holm"] is not None and row["p_holm"] < ALPHA
-
-
-def is_told_alone(row: Row) -> bool:
-    """Whether it would be told from zero if it were the only test; false where there is no interval."""
-    return bool(row["is_told_apart"])
-
-
 def _line(row: Row, order: Order, decimals: int) -> Line:
     return Line(
         _measured(row, order),
@@ -48,9 +37,9 @@ def _line(row: Row, order: Order, decimals: int) -> Line:
         row["ci_low"],
         row["ci_high"],
         "no pairs" if row["estimate"] is None else with_interval(row["estimate"], row["ci_low"], row["ci_high"], decimals),
-        TOLD_APART if is_told_alone(row) else NOT_TOLD_APART,
+        SIGNIFICANT if row["is_significant_uncorrected"] else NOT_SIGNIFICANT,
         "diamond",
-        is_filled=is_told_apart(row),
+        is_filled=bool(row["is_significant"]),
     )
 
 

@@ -1,7 +1,7 @@
 """A judge that is a model, held against judges that decide by rule: a forest plot with a panel for each pair of measures."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_TOLD_APART, TOLD_APART
+from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
 from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
 
 CHANCE = 0.5
@@ -44,5 +44,5 @@ def written(row: Row) -> str:
 
 def _line(row: Row) -> Line:
     told = is_told_from_chance(row)
-    colour = TOLD_APART if told else NOT_TOLD_APART
+    colour = SIGNIFICANT if told else NOT_SIGNIFICANT
     return Line(row["language"], row["auc"], row["ci_low"], row["ci_high"], written(row), colour, "diamond", is_filled=told)

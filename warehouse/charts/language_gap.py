@@ -1,14 +1,14 @@
 """One measure on one data set: how far a contrast in one language is from the same contrast in another, a panel a contrast."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_TOLD_APART, TOLD_APART, is_told_alone, is_told_apart
+from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
 from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, place, reach, with_interval
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """The contrast in one language minus the contrast in another, with its 95% interval; a judge's strictness in a language cancels out.
 
-    Filled: the gap is told from zero after Holm's correction. Hollow and blue: only the interval excludes zero. Hollow and grey: not told.
+    Filled: significant after correction. Hollow and blue: significant only by itself. Hollow and grey: not significant.
     """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
@@ -29,9 +29,9 @@ def _line(row: Row, order: Order, decimals: int) -> Line:
         row["ci_low"],
         row["ci_high"],
         with_interval(row["estimate"], row["ci_low"], row["ci_high"], decimals),
-        TOLD_APART if is_told_alone(row) else NOT_TOLD_APART,
+        SIGNIFICANT if row["is_significant_uncorrected"] else NOT_SIGNIFICANT,
         "diamond",
-        is_filled=is_told_apart(row),
+        is_filled=bool(row["is_significant"]),
     )
 
 

@@ -1,15 +1,14 @@
 """The answer of a study in a few sentences, made from its numbers and never going beyond them.
 
-A difference is *told apart* when the 95% interval of the paired contrast excludes zero and its test says so after Holm's correction. What is
-not told apart is said to be so; equal means are said to be a tie; what could not be scored is counted.
+A difference is *significant* when its test says so after correction over its family. What is not significant is said to be so, and so is what
+could not have been; equal means are said to be a tie; what could not be scored is counted.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from warehouse.charts.contrast_by_language_and_size import is_told_alone, is_told_apart
 from warehouse.charts.theme import Order, Row, Rows, label, place, with_interval
-from warehouse.report.prose import counted, listed, p_value, value_range
+from warehouse.report.prose import CORRECTIONS, counted, listed, p_value, value_range
 
 NAMED = 3
 """Differences spelled out in the answer; the rest is counted and stands in the forest plot."""
@@ -39,63 +38,69 @@ class Best:
 
 
 def differences(contrasts: Rows, order: Order, opinions: Collection[str] = ()) -> list[str]:
-    """Which contrasts are told apart, a sentence each, the clearest first; then how many more are and how many are not.
+    """Say which contrasts are significant, a sentence each; then how many more are and how many are not.
 
-    What was checked comes before opinions: `opinions` names the judges that have them.
+    Confirmatory ones come first, in the order in which the study declares them, checks before opinions: `opinions` names the judges that have
+    them. Of exploratory ones the clearest come first.
     """
     if not contrasts:
-        return ["The study names no contrast, so no difference is tested here; the means below stand beside their intervals."]
+        return ["The study names no contrast and no baseline, so no difference is tested; the means below stand beside their intervals."]
     tested = [row for row in contrasts if row["ci_low"] is not None]
     if not tested:
         asked = counted(len(contrasts), "comparison")
         return [f"No difference can be tested: of {asked}, none has two items that were answered and scored on both sides."]
-    parts = [[row for row in tested if (row["judge"] in opinions) == wanted] for wanted in (False, True)]
-    said = [sentence for part in parts if part for sentence in _told_apart(part, order)]
+    families = [[row for row in tested if row["family"] == family] for family in ("confirmatory", "exploratory")]
+    parts = [[row for row in family if (row["judge"] in opinions) == wanted] for family in families for wanted in (False, True)]
+    said = [sentence for part in parts if part for sentence in _significant(part, order)]
     untested = len(contrasts) - len(tested)
     return [*said, f"{counted(untested, 'comparison')} had too few items for an interval."] if untested else said
 
 
-def _told_apart(tested: Rows, order: Order) -> list[str]:
+def _significant(tested: Rows, order: Order) -> list[str]:
+    """The sentences of one family."""
+    is_explored = tested[0]["family"] == "exploratory"
+    found = [row for row in tested if row["is_significant"]]
     groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in sorted((row for row in tested if is_told_apart(row)), key=_clearness, reverse=True):
+    for row in sorted(found, key=_clearness, reverse=True) if is_explored else found:
         groups.setdefault((*_sides(row), row["dataset"], row["measure"], row["model"]), []).append(row)
+    mark = "Exploratory: " if is_explored else ""
     if not groups:
-        return [_nothing(tested, order)]
+        return [mark + _nothing(tested, order)]
     # Each pair of methods is named once before any is named twice.
     pairs = list(dict.fromkeys(key[:2] for key in groups))
     ranked = sorted(groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2])))
-    apart = sum(map(len, groups.values()))
-    more = apart - sum(len(groups[key]) for key in ranked[:NAMED])
-    rest = len(tested) - apart
-    closing = [f"{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} told apart below."] if more else []
+    more = len(found) - sum(len(groups[key]) for key in ranked[:NAMED])
+    rest = len(tested) - len(found)
+    closing = [f"{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
     if rest:
-        others = [row for row in tested if not is_told_apart(row)]
+        others = [row for row in tested if not row["is_significant"]]
         closing.append(
-            f"In the other {rest} of {len(tested)} comparisons on {_judges(tested)} the difference can't be told from zero{_corrected(others)}."
+            f"{mark}no significant difference in the other {rest} of {len(tested)} comparisons on {_judges(tested)}{_corrected(others)}."
         )
-    return [*(_beats(groups[key], order) for key in ranked[:NAMED]), *([" ".join(closing)] if closing else [])]
+    closing = [sentence[0].upper() + sentence[1:] for sentence in closing]
+    return [*(mark + _beats(groups[key], order) for key in ranked[:NAMED]), *([" ".join(closing)] if closing else [])]
 
 
 def _nothing(tested: Rows, order: Order) -> str:
     ties = sum(row["estimate"] == 0 for row in tested)
     equal = f" ({ties} {'is an exact tie' if ties == 1 else 'are exact ties'})" if ties else ""
-    if len(tested) > 1:
+    if not any(row["could_be_significant"] for row in tested):
+        n = value_range(row["n"] for row in tested)
         return (
-            f"Nothing is told apart on {_judges(tested)}: in none of {len(tested)} paired comparisons can the difference "
-            f"be told from zero{_corrected(tested)}{equal}."
+            f"With {n} items and {counted(tested[0]['n_tests'], 'test')} no difference on {_judges(tested)} could have been significant after "
+            f"{CORRECTIONS[tested[0]['correction']]}, whatever the answers."
         )
+    if len(tested) > 1:
+        return f"No significant difference on {_judges(tested)} (0 of {len(tested)} comparisons){_corrected(tested)}{equal}."
     row = tested[0]
     about = f"on `{row['measure']}`{_where(row)}{_model(row, order)} (n = {counted(row['n'], 'item')})"
-    return f"Nothing is told apart: {row['of']} minus {row['against']} {about} is {_estimate(row)}, which can't be told from zero{_corrected(tested)}{equal}."
+    return f"No significant difference: {row['of']} minus {row['against']} {about} is {_estimate(row)}{_corrected(tested)}{equal}."
 
 
 def _corrected(rows: Sequence[Row]) -> str:
-    """Where it is the correction that keeps differences from being told apart."""
-    n = sum(map(is_told_alone, rows))
-    if not n:
-        return ""
-    which = "" if n == len(rows) == 1 else f" ({n} could by {'its' if n == 1 else 'their'} own interval)"
-    return f" after Holm's correction{which}"
+    """Say where it is the correction that keeps differences from being significant."""
+    n = sum(bool(row["is_significant_uncorrected"]) for row in rows)
+    return f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else ""
 
 
 def best_methods(scores: Rows, order: Order) -> list[Best]:
@@ -128,7 +133,7 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
 def by_size(scores: Rows, order: Order) -> list[str]:
     """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest.
 
-    Means are unpaired here, so two are told apart only where their 95% intervals do not overlap, which asks for more than a test would.
+    Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for more than a test would.
     """
     scored = [row for row in scores if row["mean_score"] is not None and row["num_parameters"] is not None]
     if len({row["method"] for row in scores}) != 1 or len({row["num_parameters"] for row in scored}) < 2:
@@ -149,10 +154,10 @@ def by_size(scores: Rows, order: Order) -> list[str]:
             )
         names = f"from {_smallest(scored)} to {_largest(scored)}"
         if apart:
-            said.append(f"`{measure}` goes {names} from {listed(apart)}" + (f"; not told apart in {listed(level)}." if level else "."))
+            said.append(f"`{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else "."))
         elif level:
-            said.append(f"`{measure}` can't be told apart {names}.")
-    return sorted(said, key=lambda sentence: "can't" in sentence)
+            said.append(f"`{measure}` does not change clearly {names}.")
+    return sorted(said, key=lambda sentence: "does not change" in sentence)
 
 
 def _do_not_overlap(a: Row, b: Row) -> bool:
@@ -173,13 +178,13 @@ def _beats(rows: Sequence[Row], order: Order) -> str:
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     places = listed([f"{_estimate(row)}{_where(row)}" for row in ranked])
     items = f"n = {value_range(row['n'] for row in rows)} item{'s' * (rows[0]['n'] != 1)}"
-    return f"{winner} beats {loser} on `{rows[0]['measure']}`{_model(rows[0], order)} by {places} ({items}; {_holm(rows)})."
+    return f"{winner} beats {loser} on `{rows[0]['measure']}`{_model(rows[0], order)} by {places} ({items}; {_p(rows)})."
 
 
-def _holm(rows: Sequence[Row]) -> str:
+def _p(rows: Sequence[Row]) -> str:
     """The largest of the corrected p-values."""
-    highest = p_value(max(row["p_holm"] for row in rows))
-    return f"Holm's p {highest if highest.startswith('<') else f'{_relation(rows)} {highest}'}"
+    highest = p_value(max(row["p_corrected"] for row in rows))
+    return f"corrected p {highest if highest.startswith('<') else f'{_relation(rows)} {highest}'}"
 
 
 def _relation(rows: Sequence[Row]) -> str:
@@ -194,7 +199,7 @@ def _sides(row: Row) -> tuple[str, str]:
 def _estimate(row: Row) -> str:
     """The difference with its interval, seen from the better side."""
     value, low, high = row["estimate"], row["ci_low"], row["ci_high"]
-    if is_told_apart(row) and value < 0:
+    if row["is_significant"] and value < 0:
         value, low, high = -value, -high, -low
     return with_interval(value, low, high)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from dsl.words import one_line
-from warehouse.charts.contrast_by_language_and_size import ALPHA
 from warehouse.charts.theme import Rows, number
-from warehouse.report.prose import counted, listed, value_range
+from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
 
 FEW_ITEMS = 100
 """Below this many items the width of the intervals is spoken of."""
@@ -83,24 +82,18 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
     width = number(median(halves))
     return Caveat(
         weight,
-        f"{said} A true difference of {width} on `{measure}` can go unseen.",
-        f"{said} On `{measure}` their intervals reach ±{width} in the median: a true difference of that size can go unseen.",
+        f"{said} Differences below about {width} on `{measure}` would probably be missed.",
+        f"{said} On `{measure}` their intervals reach ±{width} in the median: differences below that would probably be missed.",
     )
 
 
 def _tests(tested: Rows) -> Caveat | None:
     """How many tests there were, and what was done about it."""
-    families = {row["measure"]: row["n_tests"] for row in tested if row["n_tests"]}
-    if max(families.values(), default=0) < 2:
+    families = {row["family"]: (row["n_tests"], CORRECTIONS[row["correction"]]) for row in tested if row["n_tests"]}
+    if sum(n for n, _ in families.values()) < 2:
         return None
-    n_tests = sum(families.values())
-    within = f"within each of {len(families)} measures" if len(families) > 1 else f"on `{next(iter(families))}`"
-    return Caveat(
-        1,
-        f"{n_tests} differences were tested; what is told apart was corrected for that (Holm), intervals were not.",
-        f"{n_tests} differences were tested. One is called told apart only if its p-value stays below {ALPHA} after Holm's correction {within}; "
-        "the intervals shown are not corrected.",
-    )
+    said = listed([f"{n} {family} ({correction})" for family, (n, correction) in sorted(families.items())])
+    return Caveat(1, f"Differences tested: {said}. Significant means after that correction; the intervals drawn are the uncorrected ones.")
 
 
 def _languages(sizes: Rows) -> Caveat | None:

@@ -5,6 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dsl.words import one_line
 
+CORRECTIONS = {
+    "holm": "Holm's correction",
+    "benjamini_hochberg": "Benjamini and Hochberg's correction",
+    "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
+}
+
 
 def value_range(counts: Iterable[int]) -> str:
     found = sorted(set(counts))

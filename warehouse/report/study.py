@@ -109,6 +109,11 @@ class StudyRows:
         merits = [row for row in self.in_order(rows) if self.kind_of(row) not in NOT_A_MERIT]
         return [row for row in merits if self.kind_of(row) not in DETECTORS] or merits
 
+    def compared(self, rows: Rows) -> list[Row]:
+        """Rows of contrasts: confirmatory ones, and those of judges of quality."""
+        shown = {id(row) for row in self.of_interest(rows)}
+        return [row for row in self.in_order(rows) if row.get("family") == "confirmatory" or id(row) in shown]
+
     def opinions(self) -> dict[str, str]:
         """A judge that decides by opinion, not by rule -> whose opinion it is."""
         found = {judge: _whose(settings) for judge, settings in self.judges.items()}

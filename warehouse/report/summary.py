@@ -30,7 +30,7 @@ class Summary:
 
 def summary(study: StudyRows) -> Summary:
     scores = study.of_interest(study.views["score_by_method_language"])
-    contrasts = study.of_interest(study.views["contrast_by_language_and_size"])
+    contrasts = study.compared(study.views["contrast_by_language_and_size"])
     best = answer.best_methods(scores, study.order)
     by_size = answer.by_size(scores, study.order)
     opinions = study.opinions()

@@ -55,7 +55,7 @@ class Line:
         return Estimate(float(w @ self.coefficients), float(np.sqrt(max(variance, 0.0))), self.df)
 
 
-def mean_of_clusters(values: Floats, clusters: Sequence[Hashable], variances: Floats | None = None) -> Estimate:
+def mean_of_clusters(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
     """The mean of all values, its error from the sums of residuals within clusters.
 
     SE² = G / (G − 1) · Σ_g (Σ_{i∈g} (y_i − ȳ))² / n², t with G − 1 degrees of freedom (Liang & Zeger 1986; Miller, arXiv 2411.00640, eq. 4,
@@ -64,7 +64,6 @@ def mean_of_clusters(values: Floats, clusters: Sequence[Hashable], variances: Fl
     Args:
         values: shape (n,), n ≥ 1, no NaN.
         clusters: n cluster names.
-        variances: shape (n,), of what each value is unsure of in itself, independently of the others; added to the mean's.
     """
     groups = number_of_each(clusters)
     n_clusters = int(groups.max()) + 1
@@ -73,11 +72,10 @@ def mean_of_clusters(values: Floats, clusters: Sequence[Hashable], variances: Fl
         return Estimate(mean, None, 0)
     sums = np.bincount(groups, weights=values - mean)
     variance = n_clusters / (n_clusters - 1) * float(sums @ sums) / len(values) ** 2
-    own = 0.0 if variances is None else float(variances.sum()) / len(values) ** 2
-    return Estimate(mean, float(np.sqrt(variance + own)), n_clusters - 1)
+    return Estimate(mean, float(np.sqrt(variance)), n_clusters - 1)
 
 
-def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable], variances: Floats | None = None) -> Line:
+def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable]) -> Line:
     """Least squares with a covariance robust to clusters: CR1, (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G − 1) · (n − 1)/(n − k).
 
     Equal to statsmodels' `OLS.fit(cov_type="cluster")`. The degrees of freedom are G − 1, less where coefficients use up clusters: G − k when
@@ -87,7 +85,6 @@ def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable
         values: shape (n,).
         design: shape (n, k), of full column rank, with n > k.
         clusters: n cluster names, at least two different ones.
-        variances: shape (n,), as of `mean_of_clusters`: (XᵀX)⁻¹ Xᵀ diag(v) X (XᵀX)⁻¹ is added to the covariance.
 
     Raises:
         ValueError: the design is not of full column rank, or rows or clusters are too few for it.
@@ -104,8 +101,7 @@ def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable
     scores = np.zeros((n_clusters, k))
     np.add.at(scores, groups, design * (values - design @ coefficients)[:, None])
     factor = n_clusters / (n_clusters - 1) * (n - 1) / (n - k)
-    own = 0.0 if variances is None else design.T @ (design * variances[:, None])
-    return Line(coefficients, bread @ (factor * (scores.T @ scores) + own) @ bread, max(1, min(n_clusters - 1, n - k)))
+    return Line(coefficients, bread @ (factor * (scores.T @ scores)) @ bread, max(1, min(n_clusters - 1, n - k)))
 
 
 def number_of_each(names: Sequence[Hashable]) -> NDArray[np.intp]:

@@ -1,68 +1,82 @@
 """How far a contrast in one language is from the same contrast in another: a difference of differences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from warehouse.statistics.estimates import Estimate, Floats, mean_of_clusters
-from warehouse.statistics.permutation import sign_flip_p
-
-_NOTHING: Mapping[str, float] = {}
+from warehouse.statistics.contrast import PairedTest
+from warehouse.statistics.estimates import Estimate, Floats, t_quantile
+from warehouse.statistics.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A contrast in one language minus the same contrast in another."""
 
-    estimate: Estimate
-    p_value: float | None
+    estimate: float
+    test: "PairedTest | WelchTest"
     n: int
     """Items paired across the languages; where they are not the same, the fewer of the two."""
     is_paired: bool
 
 
-def language_gap(
-    here: Mapping[str, float],
-    there: Mapping[str, float],
-    parallel: bool,
-    here_variances: Mapping[str, float] = _NOTHING,
-    there_variances: Mapping[str, float] = _NOTHING,
-) -> Gap | None:
-    """The mean paired difference between two methods in one language minus that in another.
+def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel: bool, width: float | None) -> Gap | None:
+    """Return the mean paired difference between two methods in one language minus that in another.
 
     A raw mean across languages would take a judge that is stricter in one of them for a worse method; here strictness that is the same for both
     methods cancels. Where items are the same in both languages, an item is a cluster: the gap is the mean over items of the difference of its
-    two differences, its test is a sign flip. Otherwise the two samples are independent: Welch's interval and test.
+    two differences, tested like any paired difference. Otherwise the two samples are independent: Welch's interval and test.
 
     Args:
         here: item -> difference between the methods, in the one language.
         there: the same in the other.
         parallel: whether equal item names are the same item.
-        here_variances: item -> variance of the difference by what the judge itself was unsure of; it widens the interval, the test is on
-            the scores as they are.
-        there_variances: the same in the other.
+        width: the largest difference between the methods that the scale allows; None without bounds.
 
     Returns:
         None where no item is there to compare.
     """
+    most = None if width is None else 2 * width
     if parallel:
         items = sorted(here.keys() & there.keys())
         if not items:
             return None
         gaps = np.array([here[item] - there[item] for item in items])
-        variances = np.array([here_variances.get(item, 0.0) + there_variances.get(item, 0.0) for item in items])
-        return Gap(mean_of_clusters(gaps, items, variances), sign_flip_p(gaps, items), len(items), is_paired=True)
+        return Gap(float(gaps.mean()), PairedTest(gaps, most), len(items), is_paired=True)
     if not here or not there:
         return None
-    estimate = _welch(np.array([here[item] for item in sorted(here)]), np.array([there[item] for item in sorted(there)]))
-    own = sum(sum(v.get(item, 0.0) for item in d) / len(d) ** 2 for d, v in ((here, here_variances), (there, there_variances)))
-    error = None if estimate.standard_error is None else (estimate.standard_error**2 + own) ** 0.5
-    return Gap(replace(estimate, standard_error=error), estimate.p_value, min(len(here), len(there)), is_paired=False)
+    one, other = (np.array([side[item] for item in sorted(side)]) for side in (here, there))
+    return Gap(float(one.mean() - other.mean()), WelchTest(one, other, most), min(len(one), len(other)), is_paired=False)
+
+
+class WelchTest:
+    """Two independent means (Welch 1947): its interval is cut at the scale's ends."""
+
+    def __init__(self, here: Floats, there: Floats, width: float | None) -> None:
+        """Take values, shape (n,) and (m,), and the largest difference of means that the scale allows."""
+        self._estimate, self._width = _welch(here, there), width
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided p-value; None where nothing varies or a side has one item."""
+        return self._estimate.p_value
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the difference; None where a side has one item."""
+        return self._estimate.standard_error
+
+    def interval(self, alpha: float) -> Interval | None:
+        """The interval at confidence 1 − alpha; None where nothing varies or a side has one item."""
+        if not self._estimate.standard_error:
+            return None
+        half = t_quantile(1 - alpha / 2, self._estimate.df) * self._estimate.standard_error
+        most = float("inf") if self._width is None else self._width
+        return max(-most, self._estimate.value - half), min(most, self._estimate.value + half)
 
 
 def _welch(here: Floats, there: Floats) -> Estimate:
-    """Two independent means (Welch 1947)."""
     value = float(here.mean() - there.mean())
     if min(len(here), len(there)) < 2:
         return Estimate(value, None, 0)

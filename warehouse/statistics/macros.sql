@@ -1,12 +1,12 @@
 -- What the views compute with, as macros, so that they work in every DuckDB client that opens the file.
 
--- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten degrees of freedom tabulated,
--- then the expansion in 1/df of Abramowitz & Stegun 26.7.5, whose error is below 1e-5 there.
+-- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten degrees of freedom tabulated
+-- (of a fraction the next lower), then the expansion in 1/df of Abramowitz & Stegun 26.7.5, whose error is below 1e-5 there.
 create or replace macro t_quantile(df) as
     case
         when df < 1 then null
-        when df <= 10 then
-            [12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041, 2.2621572, 2.2281389][df::integer]
+        when df < 11 then
+            [12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041, 2.2621572, 2.2281389][floor(df)::integer]
         else
             1.9599640
             + (1.9599640 ^ 3 + 1.9599640) / (4 * df)
@@ -58,17 +58,37 @@ create or replace macro distribution_variance(levels) as
             )
     end;
 
--- Standard error of a mean over n items: the spread between items and what the judge was unsure of within them, as variances of
--- independent parts. Null below two items.
-create or replace macro error_of_mean(deviation, sum_of_variances, n) as
-    sqrt(deviation ^ 2 / n + coalesce(sum_of_variances, 0) / n ^ 2);
-
--- Whether a difference is told from zero: its 95% interval leaves zero out, or, where all items differ by the same and the interval has no
--- width, its test says so. Null without an interval.
-create or replace macro is_told_apart(ci_low, ci_high, p_value) as
+-- Items that a share would need to have the variance that a mean on [0, 1] has (Kish 1965), fewer for the variance being an estimate with
+-- df degrees of freedom (Korn & Graubard 1998): of right/wrong scores, one an item, n itself; n too where all scores are equal.
+create or replace macro effective_n(share, variance, n, df) as
     case
-        when ci_low < ci_high then ci_low > 0 or ci_high < 0
-        when ci_low = ci_high then ci_low <> 0 and coalesce(p_value, 1) < 0.05
+        when variance <= 1e-15 or share * (1 - share) <= 1e-15 then n
+        when df = n - 1 and abs(variance * df - share * (1 - share)) < 1e-9 then n
+        else share * (1 - share) / variance * 3.8414588 / t_quantile(df) ^ 2
+    end;
+
+-- 95% interval of a mean over n items on a scale: Wilson's for an effective number of items, so that it stays inside the scale and is never
+-- empty; without bounds Student's t. Null below two items, and where scores without bounds are all equal. `intervals.py` is the same in Python.
+create or replace macro interval_low(mean, standard_error, n, df, scale_low, scale_high) as
+    case
+        when n < 2 or mean is null then null
+        when scale_high > scale_low then
+            scale_low + (scale_high - scale_low) * wilson_low(
+                least(1, greatest(0, (mean - scale_low) / (scale_high - scale_low))),
+                effective_n((mean - scale_low) / (scale_high - scale_low), (standard_error / (scale_high - scale_low)) ^ 2, n, df)
+            )
+        when standard_error > 0 then mean - t_quantile(df) * standard_error
+    end;
+
+create or replace macro interval_high(mean, standard_error, n, df, scale_low, scale_high) as
+    case
+        when n < 2 or mean is null then null
+        when scale_high > scale_low then
+            scale_low + (scale_high - scale_low) * wilson_high(
+                least(1, greatest(0, (mean - scale_low) / (scale_high - scale_low))),
+                effective_n((mean - scale_low) / (scale_high - scale_low), (standard_error / (scale_high - scale_low)) ^ 2, n, df)
+            )
+        when standard_error > 0 then mean + t_quantile(df) * standard_error
     end;
 
 -- What people are shown of an answer has this name: equal texts that answer one item are one answer, whoever gave them. It begins with a

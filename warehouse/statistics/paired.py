@@ -59,9 +59,7 @@ def bounds_for_unscored(of: Unscored, against: Unscored, low: float, high: float
     return filled(of, low) - filled(against, high), filled(of, high) - filled(against, low)
 
 
-def length_adjusted(
-    differences: Floats, lengths_of: Floats, lengths_against: Floats, clusters: Sequence[Hashable], variances: Floats | None = None
-) -> Adjusted:
+def length_adjusted(differences: Floats, lengths_of: Floats, lengths_against: Floats, clusters: Sequence[Hashable]) -> Adjusted:
     """The contrast that is left when both answers are equally long.
 
     The score of an answer is modelled as item + method + g(length), g a natural cubic spline with three degrees of freedom. The difference
@@ -74,7 +72,6 @@ def length_adjusted(
         lengths_of: shape (n,), characters.
         lengths_against: shape (n,), characters.
         clusters: n cluster names.
-        variances: shape (n,), of the differences by what the judge itself was unsure of.
     """
     n = len(differences)
     if n < FEWEST_FOR_LENGTH:
@@ -87,7 +84,7 @@ def length_adjusted(
     knots = np.quantile(np.unique(lengths), _KNOTS)
     columns = natural_spline(lengths_of, knots) - natural_spline(lengths_against, knots)
     try:
-        line = line_of_clusters(differences, np.column_stack([np.ones(n), columns]), clusters, variances)
+        line = line_of_clusters(differences, np.column_stack([np.ones(n), columns]), clusters)
     except ValueError:
         return Adjusted(None, "the two methods' lengths do not vary enough against each other")
     return Adjusted(line.estimate([1.0, 0.0, 0.0, 0.0]))

@@ -5,9 +5,7 @@ with
 
 item_scores as (
     select
-        * exclude (experiment, method_kind, judge_kind, variance),
-        -- A judge that gives no distribution is unsure of nothing.
-        case when n_scored > 0 then coalesce(variance, 0) end as variance
+        * exclude (experiment, method_kind, judge_kind, judge_variance)
     from verdicts_by_item
     where experiment = $experiment
 ),
@@ -63,7 +61,6 @@ pairings as (
     from asked_contrasts
     join groups as ours
         on ours.method = asked_contrasts.of
-        and ours.judge = coalesce(asked_contrasts.judge, ours.judge)
     join groups as theirs
         on theirs.method = asked_contrasts.against
         and theirs.dataset = ours.dataset
@@ -84,7 +81,6 @@ stacked as (
         sides.total,
         sides.n_scored,
         sides.n_unscored,
-        sides.variance,
         sides.n_characters
     from pairings
     join sides
@@ -104,7 +100,6 @@ stacked as (
         sides.total,
         sides.n_scored,
         sides.n_unscored,
-        sides.variance,
         sides.n_characters
     from pairings
     join sides
@@ -117,11 +112,10 @@ stacked as (
 )
 
 select
-    * exclude (is_of, score, total, n_scored, n_unscored, variance, n_characters),
+    * exclude (is_of, score, total, n_scored, n_unscored, n_characters),
     max(score) filter (where is_of) as score_of,
     max(score) filter (where not is_of) as score_against,
     score_of - score_against as difference,
-    max(variance) filter (where is_of) + max(variance) filter (where not is_of) as variance,
     max(n_characters) filter (where is_of) as characters_of,
     max(n_characters) filter (where not is_of) as characters_against,
     coalesce(max(total) filter (where is_of), 0) as total_of,

@@ -36,7 +36,7 @@ class Trend:
         return self.line.estimate([1.0, log10(size)])
 
 
-def size_trend(differences: Floats, sizes: Floats, items: Sequence[Hashable], variances: Floats | None = None) -> Trend | None:
+def size_trend(differences: Floats, sizes: Floats, items: Sequence[Hashable]) -> Trend | None:
     """A line through paired differences against log10 of the parameters; an item is a cluster across models.
 
     The models are taken as given: the interval is for other items asked of these models, not for other models. With two sizes the slope is the
@@ -46,7 +46,6 @@ def size_trend(differences: Floats, sizes: Floats, items: Sequence[Hashable], va
         differences: shape (n,), one for each item and model.
         sizes: shape (n,), parameters of the model, above 0.
         items: n item names.
-        variances: shape (n,), of the differences by what the judge itself was unsure of.
 
     Returns:
         None with fewer than two sizes, or too few rows or items for an error.
@@ -54,7 +53,7 @@ def size_trend(differences: Floats, sizes: Floats, items: Sequence[Hashable], va
     n_sizes = len(np.unique(sizes))
     if n_sizes < 2 or len(differences) < 3 or len(set(items)) < 2:
         return None
-    line = line_of_clusters(differences, np.column_stack([np.ones(len(sizes)), np.log10(sizes)]), items, variances)
+    line = line_of_clusters(differences, np.column_stack([np.ones(len(sizes)), np.log10(sizes)]), items)
     return Trend(line.estimate([0.0, 1.0]), line, n_sizes)
 
 

@@ -41,19 +41,6 @@ def test_a_line_and_its_errors_are_statsmodels_with_clusters() -> None:
     assert found.estimate(at).standard_error == pytest.approx(expected.t_test(at).sd.item())
 
 
-def test_what_values_are_unsure_of_in_themselves_is_added_to_the_variance() -> None:
-    random = np.random.default_rng(3)
-    values, clusters = clustered(random, 20)
-    own, n = random.uniform(0, 2, len(values)), len(values)
-    plain, unsure = mean_of_clusters(values, clusters), mean_of_clusters(values, clusters, own)
-    assert plain.standard_error is not None
-    assert unsure.standard_error == pytest.approx((plain.standard_error**2 + own.sum() / n**2) ** 0.5)
-    design = np.column_stack([np.ones(n), random.normal(size=n)])
-    maker = np.linalg.pinv(design)  # coefficients are linear in the values, whose own errors are independent
-    added = line_of_clusters(values, design, clusters, own).covariance - line_of_clusters(values, design, clusters).covariance
-    assert added == pytest.approx(maker @ np.diag(own) @ maker.T)
-
-
 def test_one_value_a_cluster_is_students_t() -> None:
     values = np.array([0.2, 0.9, -0.4, 1.3])
     interval = stats.ttest_1samp(values, 0).confidence_interval()

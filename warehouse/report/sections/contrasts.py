@@ -1,16 +1,15 @@
 """The differences that the study asks for, and what becomes of them from language to language."""
 
-from warehouse.charts.contrast_by_language_and_size import ALPHA, is_told_alone, is_told_apart
 from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import Section, by_measure, model
-from warehouse.report.prose import counted, value_range
+from warehouse.report.prose import CORRECTIONS, counted
 from warehouse.report.study import NOT_A_MERIT, StudyRows
 from warehouse.report.tables import Column
 
 CONTRAST = Column("contrast", lambda row: f"{row['of']} − {row['against']}")
 
-_P_VALUES = (tables.probability("p_value", "p"), tables.probability("p_holm", "p (Holm)"))
+_P_VALUES = (tables.probability("p_value", "p"), tables.probability("p_corrected", "p (corrected)"), tables.text("family", "family"))
 
 
 def contrasts(study: StudyRows) -> Section:
@@ -41,16 +40,17 @@ def contrasts(study: StudyRows) -> Section:
             tables.decimal("mean_characters_against", "characters, second", 0),
         ),
     )
-    main = study.of_interest(rows)
+    main = study.compared(rows)
     rest = [row for row in study.in_order(rows) if row not in main and study.kind_of(row) not in NOT_A_MERIT]
     view = "contrast_by_language_and_size"
     return Section(
         "contrasts",
         "Contrasts",
         (
-            "Differences are taken item by item, within a language, where both methods have a score; an item that one side lacks is lost. The test "
-            "flips the signs of items.",
+            "Differences are paired by item within a language: only items scored on both sides count. Sign-flip permutation test, and the 95% "
+            "interval that inverts it.",
             *_corrected(main),
+            *_seeds(main),
         ),
         by_measure(study, view, main, columns),
         more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
@@ -91,9 +91,9 @@ def reading(row: Row) -> str:
         return "no interval"
     if row["estimate"] == 0:
         return "tie"
-    if is_told_apart(row):
-        return "told apart"
-    return "not after Holm" if is_told_alone(row) else "not told apart"
+    if row["is_significant"]:
+        return "significant"
+    return "not after correction" if row["is_significant_uncorrected"] else "not significant"
 
 
 def _bounds(row: Row) -> str:
@@ -103,16 +103,25 @@ def _bounds(row: Row) -> str:
     return with_interval(row["estimate"], row["bound_low"], row["bound_high"]).partition(" ")[2]
 
 
+def _seeds(rows: Rows) -> tuple[str, ...]:
+    """Trained models whose seed is not repeated."""
+    if any(row["n_seeds"] == 1 for row in rows):
+        return ("Contrasts of methods trained with one seed are for this one trained model: another training run may differ.",)
+    return ()
+
+
 def _corrected(rows: Rows, noun: str = "difference") -> tuple[str, ...]:
-    """What was tested and what of it stands after the correction."""
-    tested = [row for row in rows if row["p_holm"] is not None]
-    if not tested:
-        return ()
-    alone, told = sum(map(is_told_alone, tested)), sum(map(is_told_apart, tested))
-    ties = sum(row["estimate"] == 0 for row in tested)
-    made = f"{counted(len(tested), noun)} {'was' if len(tested) == 1 else 'were'} tested."
-    tied = f"; {ties} {'is an exact tie' if ties == 1 else 'are exact ties'}" if ties else ""
-    return (
-        f"{made} {alone} by {'its' if alone == 1 else 'their'} 95% interval alone, {told} after Holm's correction at {ALPHA} within each measure "
-        f"(families of {value_range(row['n_tests'] for row in tested)}) can be told from zero{tied}.",
-    )
+    """Say what was tested and what of it is significant, family by family."""
+    said: list[str] = []
+    for family in ("confirmatory", "exploratory"):
+        tested = [row for row in rows if row["family"] == family and row["p_corrected"] is not None]
+        if not tested:
+            continue
+        n, alone = sum(bool(row["is_significant"]) for row in tested), sum(bool(row["is_significant_uncorrected"]) for row in tested)
+        ties = sum(row["estimate"] == 0 for row in tested)
+        tied = f"; {ties} {'is an exact tie' if ties == 1 else 'are exact ties'}" if ties else ""
+        said.append(
+            f"{family.capitalize()}: {n} of {counted(len(tested), noun)} significant after {CORRECTIONS[tested[0]['correction']]} over "
+            f"{counted(tested[0]['n_tests'], 'test')} ({alone} uncorrected){tied}."
+        )
+    return tuple(said)

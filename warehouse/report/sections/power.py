@@ -66,7 +66,7 @@ def power(study: StudyRows) -> Section | None:
         tables.count("n_tests", "tests"),
     )
     known = [row for row in rows if row["effect"] is not None and row["measure"] == rows[0]["measure"]]
-    said = 'A true difference smaller than this was likely to be missed, so "not told apart" does not mean "equal".'
+    said = 'A true difference smaller than this was likely to be missed, so "not significant" does not mean "equal".'
     first = (
         f" On `{rows[0]['measure']}`, with {value_range(row['n'] for row in known)} items, that is {number(median(row['effect'] for row in known))} "
         "in the median."

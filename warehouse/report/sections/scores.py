@@ -91,7 +91,7 @@ def _found(trends: Rows) -> tuple[str, ...]:
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
         return tuple(f"No trend with size can be said: {reason}." for reason in {row["no_slope_reason"]: None for row in trends})
-    told = sum(bool(row["is_told_apart"]) for row in sloped)
+    told = sum(bool(row["is_significant_uncorrected"]) for row in sloped)
     crossed = sum(row["crossing"] is not None for row in sloped)
     return (
         f"Of {counted(len(sloped), 'difference')} between two methods {told} {'changes' if told == 1 else 'change'} with the model's size as far as "

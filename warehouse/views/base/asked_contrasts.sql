@@ -1,8 +1,10 @@
--- One row per difference a study asks for: `of` minus `against`, for one judge or, where it is null, for every judge.
+-- One row per difference a study asks for: `of` minus `against`. It is confirmatory on the measures of `on_measures` where the study declares
+-- it, and exploratory on those of every other judge.
 select
     experiment,
     contrast,
     of,
     against,
-    judge
+    on_measures,
+    is_declared
 from contrasts

@@ -1,5 +1,5 @@
 -- One row per dataset, language, model, method, languages tuned on, measure and item: its verdicts over all seeds. The mean score is null
--- where none has one; a mean of independent draws is unsure by the sum of their variances over the square of their number.
+-- where none has one. `judge_variance` is the mean variance of the judge's own distributions: no sampling error, so no part of one.
 select
     experiment,
     dataset,
@@ -16,7 +16,7 @@ select
     item_cluster,
     avg(score) as score,
     sum(score) as total,
-    sum(score_variance) filter (where score is not null) / count(score) ^ 2 as variance,
+    avg(score_variance) filter (where score is not null) as judge_variance,
     count(score) as n_scored,
     count(*) - count(score) as n_unscored,
     min(scale_low) as scale_low,

@@ -16,7 +16,10 @@ measured as (
         judge,
         measure,
         avg(score) as mean_score,
-        error_of_mean(stddev_samp(score), sum(score_variance) filter (where score is not null), count(score)) as standard_error,
+        stddev_samp(score) / sqrt(count(score)) as standard_error,
+        sqrt(avg(score_variance) filter (where score is not null)) as judge_standard_deviation,
+        min(scale_low) as scale_low,
+        max(scale_high) as scale_high,
         count(score) as n,
         count(*) - count(score) as n_unscored
     from verdicts
@@ -48,8 +51,9 @@ select
     measured.measure,
     measured.mean_score,
     measured.standard_error,
-    measured.mean_score - t_quantile(measured.n - 1) * measured.standard_error as ci_low,
-    measured.mean_score + t_quantile(measured.n - 1) * measured.standard_error as ci_high,
+    interval_low(mean_score, standard_error, n, n - 1, scale_low, scale_high) as ci_low,
+    interval_high(mean_score, standard_error, n, n - 1, scale_low, scale_high) as ci_high,
+    measured.judge_standard_deviation,
     measured.n,
     measured.n_unscored,
     answered.mean_characters,

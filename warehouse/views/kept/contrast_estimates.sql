@@ -14,7 +14,6 @@ select
     judge,
     measure,
     avg(difference) as estimate,
-    error_of_mean(stddev_samp(difference), sum(variance) filter (where difference is not null), count(difference)) as standard_error,
     count(difference) as n,
     count(*) - count(difference) as n_lost,
     sum(n_unscored_of + n_unscored_against)::bigint as n_unscored,

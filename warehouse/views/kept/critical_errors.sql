@@ -49,6 +49,7 @@ shares as (
     select
         * exclude (item, has_error, n_unscored),
         avg(has_error) as share,
+        stddev_samp(has_error) / sqrt(count(has_error)) as standard_error,
         count(has_error) as n,
         sum(n_unscored)::bigint as n_unscored
     from by_item
@@ -66,8 +67,8 @@ select
     error,
     measure,
     share,
-    case when n > 0 then wilson_low(share, n) end as ci_low,
-    case when n > 0 then wilson_high(share, n) end as ci_high,
+    interval_low(share, standard_error, n, n - 1, 0, 1) as ci_low,
+    interval_high(share, standard_error, n, n - 1, 0, 1) as ci_high,
     n,
     n_unscored
 from shares

@@ -80,28 +80,14 @@ ratios as (
     group by all
 ),
 
--- One prompt has no spread: no error, no interval. (`greatest` and `least` pass over nulls.)
 by_instruction as (
     select
         * exclude (followed_squared, followed_times_n, n_squared),
         sqrt(
-            n_clusters / (n_clusters - 1)
+            n_clusters / nullif(n_clusters - 1, 0)
             * greatest(0, followed_squared - 2 * accuracy * followed_times_n + accuracy ^ 2 * n_squared)
-        ) / n as standard_error,
-        greatest(0, accuracy - t_quantile(n_clusters - 1) * standard_error) as ci_low,
-        least(1, accuracy + t_quantile(n_clusters - 1) * standard_error) as ci_high
+        ) / n as standard_error
     from ratios
-    where n_clusters > 1
-
-    union all by name
-
-    select
-        * exclude (followed_squared, followed_times_n, n_squared),
-        null::double as standard_error,
-        null::double as ci_low,
-        null::double as ci_high
-    from ratios
-    where n_clusters = 1
 )
 
 select
@@ -116,8 +102,8 @@ select
     'prompt' as unit,
     by_prompt.accuracy,
     by_prompt.standard_error,
-    case when by_prompt.n > 0 then wilson_low(by_prompt.accuracy, by_prompt.n) end as ci_low,
-    case when by_prompt.n > 0 then wilson_high(by_prompt.accuracy, by_prompt.n) end as ci_high,
+    interval_low(by_prompt.accuracy, by_prompt.standard_error, by_prompt.n, by_prompt.n - 1, 0, 1) as ci_low,
+    interval_high(by_prompt.accuracy, by_prompt.standard_error, by_prompt.n, by_prompt.n - 1, 0, 1) as ci_high,
     by_prompt.n,
     by_prompt.n_unscored
 from by_prompt
@@ -136,8 +122,8 @@ select
     'instruction' as unit,
     by_instruction.accuracy,
     by_instruction.standard_error,
-    by_instruction.ci_low,
-    by_instruction.ci_high,
+    interval_low(by_instruction.accuracy, by_instruction.standard_error, n_clusters, n_clusters - 1, 0, 1) as ci_low,
+    interval_high(by_instruction.accuracy, by_instruction.standard_error, n_clusters, n_clusters - 1, 0, 1) as ci_high,
     coalesce(by_instruction.n, 0) as n,
     by_prompt.n_unscored
 from by_prompt

@@ -51,6 +51,7 @@ shares as (
     select
         * exclude (item, has_cause, n_unscored),
         avg(has_cause) as share,
+        stddev_samp(has_cause) / sqrt(count(has_cause)) as standard_error,
         count(has_cause) as n,
         sum(n_unscored)::bigint as n_unscored
     from by_item
@@ -68,8 +69,8 @@ select
     measure,
     cause,
     share,
-    case when n > 0 then wilson_low(share, n) end as ci_low,
-    case when n > 0 then wilson_high(share, n) end as ci_high,
+    interval_low(share, standard_error, n, n - 1, 0, 1) as ci_low,
+    interval_high(share, standard_error, n, n - 1, 0, 1) as ci_high,
     n,
     n_unscored
 from shares

@@ -36,10 +36,9 @@ scored as (
         found.detectors,
         found.has_error,
         verdicts.scale_low as worst,
+        verdicts.scale_high as best,
         verdicts.score,
-        verdicts.score_variance,
         case when found.has_error = 0 then verdicts.score end as score_of_rest,
-        case when found.has_error = 0 then verdicts.score_variance end as variance_of_rest,
         case
             when found.has_error = 1 then verdicts.scale_low
             when found.has_error = 0 and verdicts.scale_low is not null then verdicts.score
@@ -50,7 +49,6 @@ scored as (
     where verdicts.judge_kind not in ('loop', 'language', 'code', 'empty', 'prompt_echo', 'truncated', 'refusal')
 ),
 
--- A mean over seeds is unsure by the sum of their variances over the square of their number.
 item_scores as (
     select
         experiment,
@@ -66,13 +64,11 @@ item_scores as (
         item,
         bit_or(detectors) as detectors,
         min(worst) as worst,
+        max(best) as best,
         avg(has_error) as has_error,
         avg(score) as score,
-        sum(score_variance) / count(score) ^ 2 as score_variance,
         avg(score_of_rest) as score_of_rest,
-        sum(variance_of_rest) / count(score_of_rest) ^ 2 as variance_of_rest,
         avg(score_with_errors) as score_with_errors,
-        sum(variance_of_rest) / count(score_with_errors) ^ 2 as variance_with_errors,
         count(*) - count(has_error) as n_unjudged,
         count(*) - count(score) as n_unscored,
         count(*) filter (where has_error = 0 and score is null) as n_unscored_of_rest
@@ -94,18 +90,20 @@ measured as (
         measure,
         bit_or(detectors) as detectors,
         min(worst) as worst,
+        max(best) as best,
         avg(has_error) as p_critical,
+        stddev_samp(has_error) / sqrt(count(has_error)) as error_of_p_critical,
         count(has_error) as n_judged,
         sum(n_unjudged)::bigint as n_unjudged,
         avg(score_of_rest) as mean_of_rest,
-        error_of_mean(stddev_samp(score_of_rest), sum(variance_of_rest), count(score_of_rest)) as error_of_rest,
+        stddev_samp(score_of_rest) / sqrt(count(score_of_rest)) as error_of_rest,
         count(score_of_rest) as n_of_rest,
         sum(n_unscored_of_rest)::bigint as n_unscored_of_rest,
         avg(score_with_errors) as mean_with_errors_as_worst,
-        error_of_mean(stddev_samp(score_with_errors), sum(variance_with_errors), count(score_with_errors)) as error_with_errors_as_worst,
+        stddev_samp(score_with_errors) / sqrt(count(score_with_errors)) as error_with_errors_as_worst,
         count(score_with_errors) as n_with_errors_as_worst,
         avg(score) as mean_score,
-        error_of_mean(stddev_samp(score), sum(score_variance), count(score)) as standard_error,
+        stddev_samp(score) / sqrt(count(score)) as standard_error,
         count(score) as n,
         sum(n_unscored)::bigint as n_unscored
     from item_scores
@@ -129,26 +127,26 @@ select
         if detectors & (1 << (list_position(['code', 'empty', 'language', 'loop', 'prompt_echo'], detector) - 1)) <> 0
     ] as detectors,
     p_critical,
-    case when n_judged > 0 then wilson_low(p_critical, n_judged) end as p_critical_low,
-    case when n_judged > 0 then wilson_high(p_critical, n_judged) end as p_critical_high,
+    interval_low(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_low,
+    interval_high(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_high,
     n_judged,
     n_unjudged,
     mean_of_rest,
     error_of_rest,
-    mean_of_rest - t_quantile(n_of_rest - 1) * error_of_rest as rest_low,
-    mean_of_rest + t_quantile(n_of_rest - 1) * error_of_rest as rest_high,
+    interval_low(mean_of_rest, error_of_rest, n_of_rest, n_of_rest - 1, worst, best) as rest_low,
+    interval_high(mean_of_rest, error_of_rest, n_of_rest, n_of_rest - 1, worst, best) as rest_high,
     n_of_rest,
     n_unscored_of_rest,
     worst,
     mean_with_errors_as_worst,
     error_with_errors_as_worst,
-    mean_with_errors_as_worst - t_quantile(n_with_errors_as_worst - 1) * error_with_errors_as_worst as with_errors_as_worst_low,
-    mean_with_errors_as_worst + t_quantile(n_with_errors_as_worst - 1) * error_with_errors_as_worst as with_errors_as_worst_high,
+    interval_low(mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best) as with_errors_as_worst_low,
+    interval_high(mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best) as with_errors_as_worst_high,
     n_with_errors_as_worst,
     mean_score,
     standard_error,
-    mean_score - t_quantile(n - 1) * standard_error as ci_low,
-    mean_score + t_quantile(n - 1) * standard_error as ci_high,
+    interval_low(mean_score, standard_error, n, n - 1, worst, best) as ci_low,
+    interval_high(mean_score, standard_error, n, n - 1, worst, best) as ci_high,
     n,
     n_unscored
 from measured

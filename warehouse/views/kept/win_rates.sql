@@ -64,14 +64,8 @@ select
     measure,
     win_rate,
     standard_error,
-    case
-        when standard_error = 0 then 100 * wilson_low(win_rate / 100, n)
-        when standard_error > 0 then greatest(0, win_rate - t_quantile(n - 1) * standard_error)
-    end as ci_low,
-    case
-        when standard_error = 0 then 100 * wilson_high(win_rate / 100, n)
-        when standard_error > 0 then least(100, win_rate + t_quantile(n - 1) * standard_error)
-    end as ci_high,
+    100 * interval_low(win_rate / 100, standard_error / 100, n, n - 1, 0, 1) as ci_low,
+    100 * interval_high(win_rate / 100, standard_error / 100, n, n - 1, 0, 1) as ci_high,
     n,
     n_unscored,
     case when n_both_orders > 0 then n_inconsistent end as n_inconsistent,

@@ -1,10 +1,16 @@
 -- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: the mean over items of `of` minus
--- `against`, seeds averaged within an item, with a 95% interval from the paired differences; what the judge itself was unsure of widens
--- it. Means and lengths are of the `n` items that both sides have a score for; `n_lost` counts the others, `n_unscored` verdicts without a
--- score on either side. `p_value` is of a sign-flip test over items, on the scores as they are: a judge's own uncertainty, which is in the
--- interval and so in `is_told_apart`, is not in it. `p_holm` is corrected (Holm) for all `n_tests` rows of the study on
--- this measure: every contrast, dataset, language and model at once, since that is what a reader looks through for differences; other
--- measures do not count, so that a further detector does not weaken the main result.
+-- `against`, seeds averaged within an item. Means and lengths are of the `n` items that both sides have a score for; `n_lost` counts the
+-- others, `n_unscored` verdicts without a score on either side. `p_value` is of the test that docs/statistics.md names for the design, and
+-- the 95% interval is that test's inversion: zero is outside it exactly where p < 0.05 (`is_significant_uncorrected`).
+--
+-- `family` is `confirmatory` for the measures that a contrast of the study names (all of them are corrected together by Holm), else
+-- `exploratory` (Benjamini–Hochberg, or Benjamini–Yekutieli where contrasts share a method). `p_corrected`, the corrected interval and
+-- `is_significant` are after that correction, over the `n_tests` tests of the family. `could_be_significant` is false where so few items
+-- could not have given a significant result whatever their scores.
+--
+-- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds that were asked for and have
+-- no scores. With one seed, test and interval are for this one trained model and say nothing of another training run; with more, they are
+-- over seeds too.
 select
     contrast_estimates.experiment,
     contrast_estimates.contrast,
@@ -18,20 +24,28 @@ select
     contrast_estimates.against_train_languages,
     contrast_estimates.judge,
     contrast_estimates.measure,
+    contrast_tests.family,
     contrast_estimates.estimate,
-    contrast_estimates.standard_error,
-    contrast_estimates.estimate - t_quantile(contrast_estimates.n - 1) * contrast_estimates.standard_error as ci_low,
-    contrast_estimates.estimate + t_quantile(contrast_estimates.n - 1) * contrast_estimates.standard_error as ci_high,
+    contrast_tests.standard_error,
+    contrast_tests.ci_low,
+    contrast_tests.ci_high,
     contrast_tests.p_value,
-    contrast_tests.p_holm,
+    contrast_tests.p_value < 0.05 as is_significant_uncorrected,
+    contrast_tests.correction,
     contrast_tests.n_tests,
-    is_told_apart(ci_low, ci_high, contrast_tests.p_value) as is_told_apart,
+    contrast_tests.p_corrected,
+    contrast_tests.ci_low_corrected,
+    contrast_tests.ci_high_corrected,
+    contrast_tests.p_corrected < 0.05 as is_significant,
+    contrast_tests.smallest_p_corrected < 0.05 as could_be_significant,
     contrast_tests.standardised_effect,
     contrast_tests.bound_low,
     contrast_tests.bound_high,
     contrast_estimates.n,
     contrast_estimates.n_lost,
     contrast_estimates.n_unscored,
+    contrast_tests.n_seeds,
+    contrast_tests.n_seeds_missing,
     contrast_estimates.mean_of,
     contrast_estimates.mean_against,
     contrast_estimates.mean_characters_of,

@@ -1,15 +1,20 @@
 -- One row per contrast, dataset, model, measure, two languages and languages tuned on (either side): how far the contrast in `language` is
 -- from the contrast in `other_language`, the study's earlier one. A difference of differences: a judge that is stricter in one language
--- cancels out. Where items are the same in both languages an item is a cluster and the test a sign flip over items (`is_paired`), else
--- the interval and test are Welch's. What the judge itself was unsure of widens the interval. Methods tuned on the language they are asked
--- in are compared with each other, and methods tuned on the same languages. `p_holm` is corrected for all `n_tests` gaps of the study on
--- this measure.
+-- cancels out. Where items are the same in both languages an item is a cluster, and test and interval are those of paired differences
+-- (`is_paired`), else they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods tuned on
+-- the same languages. Gaps are exploratory: `p_corrected`, the corrected interval and `is_significant` are after Benjamini and Yekutieli's
+-- correction over all `n_tests` gaps of the study.
 select
-    * exclude (p_value, p_holm, n_tests, n, is_paired),
+    * exclude (p_value, family, correction, p_corrected, n_tests, ci_low_corrected, ci_high_corrected, n, is_paired),
+    family,
     p_value,
-    p_holm,
+    p_value < 0.05 as is_significant_uncorrected,
+    correction,
     n_tests,
-    is_told_apart(ci_low, ci_high, p_value) as is_told_apart,
+    p_corrected,
+    ci_low_corrected,
+    ci_high_corrected,
+    p_corrected < 0.05 as is_significant,
     n,
     is_paired
 from language_gaps

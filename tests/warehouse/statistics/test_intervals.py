@@ -1,0 +1,135 @@
+"""Intervals: inside their scale, never empty, never against their test, and covering as often as they say."""
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from warehouse.connect import HERE
+from warehouse.statistics.contrast import PairedTest
+from warehouse.statistics.estimates import Floats
+from warehouse.statistics.intervals import bounded_interval, paired_interval
+from warehouse.statistics.seeds import estimate_over_seeds
+from warehouse.statistics.sign_flips import SignFlips
+
+RIGHT_OR_WRONG = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=2, max_size=40)
+LEVELS = st.lists(st.sampled_from([-4.0, -1.0, 0.0, 0.5, 1.0, 2.0]), min_size=2, max_size=40)
+
+
+def test_shares_have_wilsons_interval() -> None:
+    for right, n in ((0, 9), (3, 16), (16, 16), (200, 400)):
+        share = right / n
+        found = bounded_interval(share, share * (1 - share) / max(1, n - 1), n, 0.05)
+        assert found == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-9)
+
+
+def test_equal_scores_of_nine_items_are_as_sure_as_nine_items_allow() -> None:
+    assert bounded_interval(1.0, 0.0, 9, 0.05) == pytest.approx((0.7008, 1.0), abs=1e-4)
+    assert bounded_interval(0.5, 0.0, 9, 0.05) == pytest.approx(proportion_confint(4.5, 9, method="wilson"))
+
+
+def test_sql_has_the_same_intervals() -> None:
+    with duckdb.connect() as connection:
+        connection.execute((HERE / "statistics" / "macros.sql").read_text("utf-8"))
+        for scores in ([0.0, 1.0, 1.0, 0.0, 1.0], [1.0, 0.5, 0.25, 1.0, 1.0, 0.75], [1.0, 1.0, 1.0], [0.5, 0.5]):
+            x = np.array(scores)
+            variance = float(x.var(ddof=1)) / len(x)
+            args = [float(x.mean()) * 4 + 1, 4 * variance**0.5, len(x), len(x) - 1, 1, 5]
+            row = connection.execute("select interval_low($1,$2,$3,$4,$5,$6), interval_high($1,$2,$3,$4,$5,$6)", args).fetchall()[0]
+            expected = bounded_interval(float(x.mean()), variance, len(x), 0.05)
+            assert row == pytest.approx(tuple(4 * end + 1 for end in expected), abs=1e-5)
+        ((one, equal, real),) = connection.execute(
+            "select interval_low(1, null, 1, 0, 0, 1), interval_low(7, 0, 5, 4, null, null), interval_low(7, 1, 5, 4, null, null)"
+        ).fetchall()
+        assert (one, equal) == (None, None)
+        assert real == pytest.approx(7 - 2.7764451)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 18])
+@given(differences=st.one_of(RIGHT_OR_WRONG, LEVELS))
+def test_an_interval_never_speaks_against_its_p_value_nor_leaves_its_scale(alpha: float, differences: list[float]) -> None:
+    d = np.array(differences)
+    test = PairedTest(d, 4.0)
+    found, p = test.interval(alpha), test.p_value
+    assert found is not None
+    assert p is not None
+    assert -4 <= found[0] < found[1] <= 4
+    assert found[0] - 1e-9 <= d.mean() <= found[1] + 1e-9
+    if abs(p - alpha) > 1e-6:
+        assert (found[0] > 0 or found[1] < 0) == (p < alpha)
+
+
+@given(differences=LEVELS)
+def test_the_other_way_round_an_interval_is_mirrored(differences: list[float]) -> None:
+    low, high = PairedTest(np.array(differences), 4.0).interval(0.05) or (0.0, 0.0)
+    assert PairedTest(-np.array(differences), 4.0).interval(0.05) == pytest.approx((-high, -low), abs=1e-4)
+
+
+def test_no_discordant_pair_leaves_room_for_as_many_as_wilson_does() -> None:
+    low, high = proportion_confint(0, 50, method="wilson")
+    assert PairedTest(np.zeros(50), 1.0).interval(0.05) == pytest.approx((-high, high))
+    assert low == 0
+
+
+def test_one_item_is_no_estimate_and_equal_scores_without_a_scale_are_none() -> None:
+    assert PairedTest(np.array([1.0]), 1.0).interval(0.05) is None
+    assert PairedTest(np.array([1.0]), 1.0).p_value is None
+    assert PairedTest(np.zeros(4), None).interval(0.05) is None
+    low, high = PairedTest(np.full(8, 3.0), None).interval(0.05) or (3.0, 3.0)
+    assert 0 < low < high
+
+
+def test_one_seed_right_and_one_wrong_on_all_items_is_no_difference_of_a_half() -> None:
+    """The mean is +0.50, and two training runs say nothing of a third."""
+    by_seed = np.column_stack([np.ones(40), np.zeros(40)])
+    differences = by_seed.mean(axis=1)
+    assert PairedTest(differences, 1.0).p_value == pytest.approx(2 * 0.5**40)
+    test = PairedTest(differences, 1.0, estimate_over_seeds(differences, [by_seed]))
+    assert test.p_value is not None
+    assert test.p_value > 0.4
+    assert test.interval(0.05) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(("n_seeds", "deviation"), [(3, 0.0), (3, 0.15), (5, 0.15)])
+def test_intervals_of_trained_methods_cover_over_training_seeds(n_seeds: int, deviation: float) -> None:
+    random = np.random.default_rng(n_seeds)
+    covered = only_items = 0
+    for _ in range(500):
+        of = 0.2 + random.normal(0, 0.4, (40, 1)) + random.normal(0, deviation, n_seeds) + random.normal(0, 0.4, (40, n_seeds))
+        differences = of.mean(axis=1) - random.normal(0, 0.3, 40)
+        low, high = PairedTest(differences, None, estimate_over_seeds(differences, [of])).interval(0.05) or (0.0, 0.0)
+        covered += low <= 0.2 <= high
+        low, high = PairedTest(differences, None).interval(0.05) or (0.0, 0.0)
+        only_items += low <= 0.2 <= high
+    assert covered / 500 >= 0.92
+    assert deviation == 0 or only_items / 500 < 0.9
+
+
+def right_or_wrong(random: np.random.Generator, n: int, p: float, gap: float) -> tuple[Floats, Floats]:
+    items = random.beta(2 * p, 2 * (1 - p), n)
+    return (random.random(n) < np.clip(items + gap, 0, 1)).astype(float), (random.random(n) < items).astype(float)
+
+
+def levels(random: np.random.Generator, n: int, p: float, gap: float) -> tuple[Floats, Floats]:
+    items = random.beta(6 * p, 6 * (1 - p), n)
+    return random.binomial(4, np.clip(items + gap, 0, 1)) / 4, random.binomial(4, items) / 4
+
+
+@pytest.mark.parametrize("scores", [right_or_wrong, levels])
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.98])
+def test_intervals_cover_from_nine_items_on_up_to_the_ceiling(scores: object, p: float) -> None:
+    assert callable(scores)
+    random = np.random.default_rng(int(100 * p))
+    true_of, true_against = scores(random, 400_000, p, -0.1)
+    for n in (9, 16, 50):
+        paired = single = 0
+        for _ in range(400):
+            of, against = scores(random, n, p, -0.1)
+            low, high = paired_interval(of - against, SignFlips(of - against), 0.05, 1.0) or (0.0, 0.0)
+            paired += low <= (true_of - true_against).mean() <= high
+            low, high = bounded_interval(float(of.mean()), float(of.var(ddof=1)) / n, n, 0.05)
+            single += low <= true_of.mean() <= high
+        assert paired / 400 >= 0.92
+        assert single / 400 >= 0.9

@@ -1,0 +1,57 @@
+"""Corrections for making several tests: Holm for what a study declared, Benjamini–Hochberg and –Yekutieli for what it explores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+ALPHA = 0.05
+"""Level of every test; intervals have confidence 1 − ALPHA."""
+
+Correction = Literal["holm", "benjamini_hochberg", "benjamini_yekutieli"]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """One test among several."""
+
+    p_value: float
+    """Corrected; significant below `ALPHA`."""
+    alpha: float
+    """The level at which the procedure tests it: its interval at confidence 1 − alpha leaves zero out exactly where it is significant."""
+
+
+def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected]:
+    """Correct p-values, each ≥ 0, of all tests of one family.
+
+    - `holm` (Holm 1979): the chance that any true null is rejected stays at most ALPHA, whatever the tests have in common. The i-th smallest of m
+      is tested at ALPHA / (m − i + 1), those that are not rejected at the level of the first of them.
+    - `benjamini_hochberg` (1995): of the rejected, the expected share of true nulls stays at most ALPHA, for independent or positively
+      dependent tests; all are tested at R · ALPHA / m, R being rejected, and the intervals at that level are the false coverage rate's
+      (Benjamini & Yekutieli 2005).
+    - `benjamini_yekutieli` (2001): the same under any dependence, with m · Σ 1/i in the place of m.
+    """
+    m = len(p_values)
+    order = sorted(range(m), key=lambda i: p_values[i])
+    corrected = [0.0] * m
+    if correction == "holm":
+        highest = 0.0
+        for rank, i in enumerate(order):
+            highest = corrected[i] = max(highest, min(1.0, (m - rank) * p_values[i]))
+        n_rejected = sum(p < ALPHA for p in corrected)
+        ranks = {i: min(rank, n_rejected) for rank, i in enumerate(order)}
+        return [Corrected(corrected[i], ALPHA / max(1, m - ranks[i])) for i in range(m)]
+    tests = m * _harmonic(m) if correction == "benjamini_yekutieli" else float(m)
+    lowest = 1.0
+    for rank, i in reversed(list(enumerate(order, 1))):
+        lowest = corrected[i] = min(lowest, p_values[i] * tests / rank)
+    n_rejected = sum(p < ALPHA for p in corrected)
+    return [Corrected(p, ALPHA * max(1, n_rejected) / tests) for p in corrected]
+
+
+def smallest_corrected(p_value: float, n_tests: int, correction: Correction) -> float:
+    """Return the smallest corrected p-value that a family of tests can give when none of them can go below `p_value`."""
+    return min(1.0, correct([p_value] * n_tests, correction)[0].p_value) if n_tests else 1.0
+
+
+def _harmonic(m: int) -> float:
+    return sum(1 / i for i in range(1, m + 1))
