@@ -100,8 +100,8 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     return [spread for spread in found if (spread.experiment, spread.judge) in same]
 
 
-_UNLIKE = frozenset({"limit", "language", "sha256"}).union(*NOT_COUNTED.values()) - {"levels"}
-"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels make a scale."""
+_UNLIKE = frozenset({"limit", "language", "sha256"}).union(*NOT_COUNTED.values()) - {"levels", "score_range"}
+"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels and ranges make a scale."""
 
 
 def _likeness(settings: str) -> str:

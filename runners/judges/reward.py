@@ -6,7 +6,7 @@ to the same instruction, and says nothing across models.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dsl.errors import DataError
@@ -14,7 +14,7 @@ from dsl.models import Weights
 from dsl.pins import Pins
 from dsl.records import Verdict
 from dsl.settings import JudgeSettings
-from dsl.values import Language
+from dsl.values import Language, Name
 from runners.judging import Answer, Reads, Tools
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ class Settings(JudgeSettings):
 
     def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: "Path") -> "Settings":
         return self.model_copy(update={"model": self.model.pinned(pins, folder)})
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
+        return None
+
+    def opinion(self) -> str:
+        return self.model.opinion()
 
     def affinity(self) -> str:
         return self.model.affinity()

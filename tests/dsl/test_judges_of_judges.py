@@ -55,7 +55,7 @@ def write(folder: Path, both: str, probed: str = "right") -> Path:
         (
             "{judge: ensemble, of: [right, long]}",
             "right",
-            "its members use different scales: right: from 0 to 1; long: a number of characters",
+            "its members have no common scale: right: from 0 to 1; long: no known lowest and highest score",
         ),
         ("{judge: ensemble, of: [right, duel]}", "right", "different opponents: right: none; duel: zero"),
         ("{judge: ensemble, of: [right, sme]}", "right", "there is no judge with verdicts of its own `sme`"),
