@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from dsl.comparisons import Comparisons, planted_text
+from dsl.contrasts import planned_contrasts
 from dsl.errors import DataError
 from dsl.execution import Execution
 from dsl.identity import Canonical
@@ -20,7 +21,7 @@ from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
 from dsl.models import Decoding
 from dsl.pins import RUNNERS, Pins
-from dsl.plan import Cell, ContrastPlan, Plan, Study
+from dsl.plan import Cell, Plan, Study
 from dsl.plugins import settings_of
 from dsl.rows import format_of
 from dsl.settings import EngineSettings, JudgeSettings
@@ -63,7 +64,7 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
         cells=cells,
         step_ids=tuple(build.steps),
-        contrasts=tuple(ContrastPlan(name=name, of=c.of, against=c.against, judge=c.judge) for name, c in experiment.contrasts.items()),
+        contrasts=planned_contrasts(experiment, cells),
         notes=tuple(notes(experiment)),
     )
     return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))

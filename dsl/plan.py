@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from pydantic import model_validator
 
 from dsl.execution import Execution
 from dsl.steps import Step
@@ -36,13 +39,26 @@ class Cell(Value):
 
 
 class ContrastPlan(Value):
-    """A difference the study asks for: `of` minus `against`, on the items both have."""
+    """Difference between two methods: `of` minus `against`, on the items both have and on every judge's measures."""
 
-    name: Name
+    name: str
+    """As in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
     of: Name
     against: Name
-    judge: Name | None = None
-    """Only this judge's scores; None is every judge's."""
+    on: tuple[Name, ...] = ()
+    """Judges whose measures it was declared on, sorted: its tests on them are confirmatory, all others exploratory."""
+    is_declared: bool = True
+    """False for a comparison with the study's baseline."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, data: Any) -> Any:
+        """Read the records of studies from before contrasts had `on`: they said at most one `judge`."""
+        if isinstance(data, dict) and "judge" in data:
+            older = cast("dict[str, Any]", data)
+            judge = older["judge"]
+            return {name: value for name, value in older.items() if name != "judge"} | {"on": () if judge is None else (judge,)}
+        return cast("Any", data)
 
 
 class Study(Value):

@@ -71,14 +71,16 @@ create table cell_training (
     primary key (cell_id, position)
 );
 
--- One row per difference a study asks for: `of` minus `against`.
+-- One row per contrast of a study: `of` minus `against`.
 create table contrasts (
     experiment varchar not null,
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
-    -- Null is every judge.
-    judge varchar,
+    -- Judges on whose measures it was declared, sorted: its tests on them are confirmatory, all others exploratory.
+    on_judges varchar[] not null,
+    -- False for a comparison with the study's baseline.
+    is_declared boolean not null,
     primary key (experiment, contrast)
 );
 

@@ -35,7 +35,7 @@ select unnest(
                 "judges": "map(varchar, varchar)",
                 "probes": "map(varchar, map(varchar, varchar))"
             }],
-            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "judge": "varchar"}]
+            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"], "is_declared": "boolean"}]
         }'
     )
 );
@@ -79,5 +79,5 @@ select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as 
 from study_cells;
 
 insert into contrasts by name
-select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast.judge
+select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_judges, contrast.is_declared
 from (select experiment, unnest(contrasts) as contrast from study);

@@ -63,7 +63,6 @@ pairings as (
     from asked_contrasts
     join groups as ours
         on ours.method = asked_contrasts.of
-        and ours.judge = coalesce(asked_contrasts.judge, ours.judge)
     join groups as theirs
         on theirs.method = asked_contrasts.against
         and theirs.dataset = ours.dataset

@@ -1,8 +1,9 @@
--- One row per difference a study asks for: `of` minus `against`, for one judge or, where it is null, for every judge.
+-- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared.
 select
     experiment,
     contrast,
     of,
     against,
-    judge
+    on_judges,
+    is_declared
 from contrasts
