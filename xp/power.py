@@ -78,7 +78,9 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
         is_confirmatory = judge in contrast.on
         effect = minimum_detectable_effect(deviation, items) if items else None
         corrected = minimum_detectable_effect(deviation, items, n_confirmatory) if items and is_confirmatory else None
-        found.append(Detectable(contrast.name, cell.dataset, cell.language, measure, items, deviation, source, effect, corrected, is_confirmatory))
+        found.append(
+            Detectable(contrast.name, cell.dataset, cell.language, measure, items, deviation, source, effect, corrected, is_confirmatory)
+        )
     return tuple(found)
 
 

@@ -65,7 +65,9 @@ def _contrast_lines(study: Study) -> list[str]:
     versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
     exploratory = [f"{_some([c.of for c in versus_baseline])} against {versus_baseline[0].against}"] if versus_baseline else []
     if len(versus_baseline) < len(study.contrasts):
-        exploratory.append("declared contrasts on other measures" if by_judges else "every contrast: none names a measure it is declared on")
+        exploratory.append(
+            "declared contrasts on other measures" if by_judges else "every contrast: none names a measure it is declared on"
+        )
     return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
 
 

@@ -19,8 +19,13 @@ from dsl.plan import ContrastPlan, Plan
 STUDY: dict[str, Any] = {
     "experiment": "small",
     "languages": ["en", "fr"],
-    "models": {"m": {"base": {"engine": "echo"}, "instruct": {"engine": "echo"}}, "n": {"base": {"engine": "echo"}}},
-    "data": {"asked": {"rows": {"path": "asked_{language}.jsonl"}, "columns": {k: k for k in ("item", "instruction", "answers", "response")}}},
+    "models": {
+        "m": {"base": {"hub": "a/base", "revision": "1"}, "instruct": {"hub": "a/instruct", "revision": "1"}},
+        "n": {"base": {"hub": "a/other", "revision": "1"}},
+    },
+    "data": {
+        "asked": {"rows": {"path": "asked_{language}.jsonl"}, "columns": {k: k for k in ("item", "instruction", "answers", "response")}}
+    },
     "evaluate": ["asked"],
     "methods": {
         "zero": {"method": "icl", "num_fewshot": 0},
@@ -35,7 +40,7 @@ STUDY: dict[str, Any] = {
         "language": {"judge": "language"},
         "length": {"judge": "length"},
         "both": {"judge": "ensemble", "of": ["correct", "exact"]},
-        "duel": {"judge": "pairwise", "against": "zero", "model": {"engine": "echo"}},
+        "duel": {"judge": "pairwise", "against": "zero", "model": {"engine": "openai", "name": "m", "base_url": "http://localhost:1/v1"}},
     },
     "contrasts": {"gain": {"of": "three", "against": "zero"}, "own": {"of": "three", "against": "three_en", "on": ["language"]}},
 }
@@ -81,7 +86,9 @@ def test_a_contrast_is_declared_on_its_own_judges_else_the_primary_ones_else_all
 
 def test_every_other_method_is_compared_with_the_baseline_where_no_contrast_does(folder: Path) -> None:
     def derived(**changes: Any) -> set[str]:
-        return {name for name, _, against, on, declared in compared(planned(folder, **changes)) if not declared and against == "zero" and not on}
+        return {
+            name for name, _, against, on, declared in compared(planned(folder, **changes)) if not declared and against == "zero" and not on
+        }
 
     assert derived(baseline="zero") == {"three_en_vs_zero", "tuned_vs_zero", "instruct_vs_zero"}
     turned = {"loss": {"of": "zero", "against": "three"}}
@@ -122,7 +129,7 @@ def test_the_order_of_methods_contrasts_judges_and_models_decides_no_step_and_no
     for section in ("methods", "contrasts", "judges", "models"):
         names = data.draw(st.permutations(list(STUDY[section])))
         changes[section] = {name: STUDY[section][name] for name in names}
-    before, after = planned(folder, **{"baseline": "three", "primary": sorted(changes["primary"])}), planned(folder, **changes)
+    before, after = planned(folder, baseline="three", primary=sorted(changes["primary"])), planned(folder, **changes)
     assert set(after.steps) == set(before.steps)
     assert {cell.cell_id for cell in after.study.cells} == {cell.cell_id for cell in before.study.cells}
     assert compared(after) == compared(before)
@@ -171,7 +178,8 @@ def test_contrasts_on_no_judge_of_quality_are_warned_of(folder: Path) -> None:
 
 
 def test_a_baseline_without_cells_is_warned_of(folder: Path) -> None:
-    (warning,) = loaded(folder, STUDY | {"baseline": "zero", "contrasts": {}, "exclude": [{"method": "zero"}]}).warnings
+    warnings = loaded(folder, STUDY | {"baseline": "zero", "contrasts": {}, "exclude": [{"method": "zero"}]}).warnings
+    (warning,) = [warning for warning in warnings if warning.path == "baseline"]
     assert "baseline: `zero` has no cell" in str(warning)
 
 
