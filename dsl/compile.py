@@ -21,7 +21,7 @@ from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
 from dsl.models import Decoding
 from dsl.pins import RUNNERS, Pins
-from dsl.plan import Cell, Plan, Study
+from dsl.plan import Cell, JudgePlan, Plan, Study
 from dsl.plugins import settings_of
 from dsl.rows import format_of
 from dsl.settings import EngineSettings, JudgeSettings
@@ -65,6 +65,7 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         cells=cells,
         step_ids=tuple(build.steps),
         contrasts=planned_contrasts(experiment, cells),
+        judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=tuple(notes(experiment)),
     )
     return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))

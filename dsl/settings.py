@@ -29,6 +29,8 @@ class JudgeSettings(Value):
     """A few words for people: the fault of a judge that looks for one, otherwise the quantity."""
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = None
     """The part of an item by which a rule decides whether an answer is right; None for judges that are no such check."""
+    ORDERS_ONLY: ClassVar[bool] = False
+    """Its scores order the answers to one instruction and say nothing beside another judge's."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
     """Columns without which an example has nothing to be judged by; such examples get no verdict."""
     judge: str

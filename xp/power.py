@@ -21,7 +21,6 @@ from runners import registry
 from runners.store import Store
 from runners.work import read_rows
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.report.study import DETECTORS, NOT_A_MERIT
 from warehouse.statistics.power import Spread, judges_measured, minimum_detectable_effect, spreads
 
 _Step = TypeVar("_Step", bound=Step)
@@ -29,9 +28,6 @@ _Step = TypeVar("_Step", bound=Step)
 ASSUMED_DEVIATION = 0.5
 """Of paired differences, as a part of the scale's width, where nothing was measured: what right-or-wrong scores have whose two methods disagree
 on a quarter of the items."""
-
-WITHOUT_SCALE = ("length", "reward")
-"""Kinds of judge whose scores have no lowest and highest, so that nothing can be assumed before they were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +126,7 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
     order: dict[str, tuple[bool, int]] = {}
     tests: set[tuple[object, ...]] = set()
     cells = diff.plan.study.cells
+    judges = {judge.name: judge for judge in diff.plan.study.judges}
     measured: dict[str, dict[str, None]] = {}
     for spread in known:
         measured.setdefault(spread.judge, {})[spread.measure] = None
@@ -142,12 +139,13 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
         for cell in cells:
             if cell.method != contrast.of:
                 continue
-            for judge, step_id in cell.judges.items():
+            for judge in cell.judges:
                 here = (cell.dataset, cell.language, cell.model, judge)
                 if here in others:
-                    kind = _step(diff, step_id, JudgeStep).judge.judge
-                    for measure in measured.get(judge) or ([] if kind in WITHOUT_SCALE else [judge]):
-                        order[measure] = kind in (*NOT_A_MERIT, *DETECTORS), places[judge]
+                    described = judges[judge]
+                    has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
+                    for measure in measured.get(judge) or ([judge] if has_scale else []):
+                        order[measure] = described.role != "quality", places[judge]
                         found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
                         if judge in contrast.on:
                             tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}

@@ -32,6 +32,7 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "reward model's score"
+    ORDERS_ONLY: ClassVar[bool] = True
     judge: Literal["reward"] = "reward"
     model: Weights
     """A sequence-classification model with one label and a chat template."""

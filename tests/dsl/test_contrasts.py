@@ -14,7 +14,7 @@ from dsl.contrasts import nothing_compared
 from dsl.errors import SpecError
 from dsl.load import Loaded, load
 from dsl.pins import Pins
-from dsl.plan import ContrastPlan, Plan
+from dsl.plan import Plan
 
 STUDY: dict[str, Any] = {
     "experiment": "small",
@@ -181,9 +181,3 @@ def test_a_baseline_without_cells_is_warned_of(folder: Path) -> None:
     warnings = loaded(folder, STUDY | {"baseline": "zero", "contrasts": {}, "exclude": [{"method": "zero"}]}).warnings
     (warning,) = [warning for warning in warnings if warning.path == "baseline"]
     assert "baseline: `zero` has no cell" in str(warning)
-
-
-def test_records_of_older_studies_can_be_read() -> None:
-    older = {"name": "gain", "of": "a", "against": "b"}
-    assert ContrastPlan.model_validate(older | {"judge": None}).on == ()
-    assert ContrastPlan.model_validate(older | {"judge": "language"}).on == ("language",)
