@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Literal, cast
 
+from dsl.check_contrasts import contrast_faults
 from dsl.check_data import data_faults, recorded_faults
 from dsl.comparisons import plants
 from dsl.compile import languages_of, requests
@@ -62,11 +63,6 @@ class Checker:
         self._add(path, f"there is no {what} `{name}`. {suggest(name, allowed)}")
         return False
 
-    def _measured(self, path: Path, measure: str) -> None:
-        """A judge, or `judge.aspect`."""
-        if not any(measure.startswith(f"{judge}.") for judge in self.experiment.judges):
-            self._known(path, measure, tuple(self.experiment.judges), "judge")
-
     def _numbers(self, written: object, read: object, path: Path) -> None:
         """True and false pass for 1 and 0 where pydantic expects a number."""
         if isinstance(written, dict) and isinstance(read, dict):
@@ -88,31 +84,8 @@ class Checker:
                     self._add((field, i), f"`{value}` is listed twice")
         for i, dataset in enumerate(e.evaluate):
             self._known(("evaluate", i), dataset, tuple(e.data), "data set")
-        for i, measure in enumerate(e.primary):
-            self._measured(("primary", i), measure)
-        if e.baseline is not None:
-            self._known(("baseline",), e.baseline, tuple(e.methods), "method")
-        for name, contrast in e.contrasts.items():
-            for side in ("of", "against"):
-                self._known(("contrasts", name, side), getattr(contrast, side), tuple(e.methods), "method")
-            for i, measure in enumerate(contrast.on or ()):
-                self._measured(("contrasts", name, "on", i), measure)
-            if contrast.on is None and not e.primary_judges():
-                self._add(
-                    ("contrasts", name),
-                    "the study has no judge of quality, so this contrast is confirmatory on nothing. Name what it is about: `on: [judge]`",
-                    level="warning",
-                )
-            asked = {method for _, method in self._requests()}
-            for side in ("of", "against"):
-                if getattr(contrast, side) in set(e.methods) - asked:
-                    self._add(
-                        ("contrasts", name, side),
-                        f"`{getattr(contrast, side)}` has no cell, so this contrast will be empty",
-                        level="warning",
-                    )
-            if contrast.of == contrast.against:
-                self._add(("contrasts", name), f"`{contrast.of}` is compared with itself")
+        for path, message, level in contrast_faults(e, {method for _, method in self._requests()}):
+            self._add(path, message, level, on="key" if len(path) == 2 and path[0] == "contrasts" else "value")
         # While a name in `evaluate` is wrong, the others' filters are not.
         asked_of = e.evaluate if set(e.evaluate) <= set(e.data) else tuple(e.data)
         coordinates = {"dataset": asked_of, "language": e.languages, "model": tuple(e.models), "method": tuple(e.methods)}

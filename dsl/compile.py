@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from dsl.comparisons import Comparisons, planted_text
+from dsl.contrasts import planned_contrasts
 from dsl.errors import DataError
 from dsl.execution import Execution
 from dsl.identity import Canonical
@@ -20,7 +21,7 @@ from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
 from dsl.models import Decoding
 from dsl.pins import RUNNERS, Pins
-from dsl.plan import Cell, ContrastPlan, Plan, Study
+from dsl.plan import Cell, JudgePlan, Plan, Study
 from dsl.plugins import settings_of
 from dsl.rows import format_of
 from dsl.settings import EngineSettings, JudgeSettings
@@ -63,28 +64,11 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
         cells=cells,
         step_ids=tuple(build.steps),
-        contrasts=_contrasts(experiment),
+        contrasts=planned_contrasts(experiment, cells),
+        judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=tuple(notes(experiment)),
     )
     return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))
-
-
-def _contrasts(experiment: Experiment) -> tuple[ContrastPlan, ...]:
-    """Contrasts that are declared, and every method against the baseline where no contrast compares them."""
-    primary = experiment.primary_judges()
-    declared = [
-        ContrastPlan(name=name, of=c.of, against=c.against, on=tuple(sorted(c.on or primary))) for name, c in experiment.contrasts.items()
-    ]
-    compared = {frozenset((c.of, c.against)) for c in declared}
-    others = [name for name in sorted(experiment.methods) if experiment.baseline and name != experiment.baseline]
-    return (
-        *declared,
-        *(
-            ContrastPlan(name=f"{name}-vs-{experiment.baseline}", of=name, against=experiment.baseline, is_declared=False)
-            for name in others
-            if experiment.baseline and frozenset((name, experiment.baseline)) not in compared
-        ),
-    )
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:

@@ -22,6 +22,8 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "PromptText": frozenset({"path"}),
     "RubricFile": frozenset({"file", "levels"}),
     "VerdictFile": frozenset({"path"}),
+    # what scores mean, not which they are
+    "recorded.Settings": frozenset({"score_range"}),
     # how fast, never what
     "Weights": frozenset({"path", "batch_size", "accept_license"}),
     "openai.Settings": frozenset(

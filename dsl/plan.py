@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from dsl.execution import Execution
+from dsl.settings import JudgeSettings, Role, Scale
 from dsl.steps import Step
 from dsl.values import Language, Name, StepId, Value
 
@@ -35,16 +39,47 @@ class Cell(Value):
     """The probe's name in the spec -> judge -> its step on answers with the probe's text planted in them."""
 
 
+class JudgePlan(Value):
+    """A judge of the study, as its settings describe it to readers of its verdicts."""
+
+    name: Name
+    kind: str
+    """Its `judge` in the spec: `contains`, `rubric`, …"""
+    role: Role
+    label: str
+    checked_against: Literal["answers", "instructions"] | None
+    orders_only: bool
+    opinion: str | None
+    """The source of its opinion, in words; None where it decides by rule."""
+    scales: dict[str, Scale | None]
+    """Aspect of its verdicts -> the lowest and the highest score, where there are such."""
+
+    @classmethod
+    def of(cls, name: Name, judge: JudgeSettings, judges: Mapping[Name, JudgeSettings]) -> "JudgePlan":
+        """Describe a judge; `judges` are all of the study, pinned."""
+        return cls(
+            name=name,
+            kind=judge.judge,
+            role=judge.ROLE,
+            label=judge.LABEL,
+            checked_against=judge.CHECKED_AGAINST,
+            orders_only=judge.ORDERS_ONLY,
+            opinion=judge.opinion(),
+            scales={aspect: judge.scale(aspect, judges) for aspect in judge.verdict_aspects()},
+        )
+
+
 class ContrastPlan(Value):
-    """A difference the study asks for: `of` minus `against`, on the items both have."""
+    """Difference between two methods: `of` minus `against`, on the items both have and on every judge's measures."""
 
     name: str
+    """As in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
     of: Name
     against: Name
     on: tuple[Name, ...] = ()
-    """Judges whose measures it is confirmatory on; on those of all others it is exploratory."""
+    """Judges whose measures it was declared on, sorted: its tests on them are confirmatory, all others exploratory."""
     is_declared: bool = True
-    """False where it comes from the study's `baseline`: exploratory on every measure."""
+    """False for a comparison with the study's baseline."""
 
 
 class Study(Value):
@@ -62,8 +97,17 @@ class Study(Value):
     cells: tuple[Cell, ...]
     step_ids: tuple[StepId, ...]
     contrasts: tuple[ContrastPlan, ...]
+    judges: tuple[JudgePlan, ...]
+    """In the spec's order."""
     notes: tuple[str, ...] = ()
     """Warnings and what was left out, in sentences."""
+
+    @model_validator(mode="after")
+    def _judges_are_described(self) -> Self:
+        described = {judge.name for judge in self.judges}
+        if unknown := sorted({judge for cell in self.cells for judge in cell.judges} - described):
+            raise ValueError(f"cells name judges that `judges` does not describe: {', '.join(unknown)}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,8 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
             return _Finding(place.path[:-1], f"needs {ticked(key)}", is_missing=True)
         case "extra_forbidden":
             here = f"{'an' if place.kind[0] in 'aeiou' else 'a'} {place.kind} has no such setting" if place.kind else "no such setting here"
-            return _Finding(place.path, here, hint=suggest(key, allowed_in(place.owner)), at_key=True)
+            known = place.owner.HINTS.get(key) if place.owner and issubclass(place.owner, values.Value) else None
+            return _Finding(place.path, here, hint=known or suggest(key, allowed_in(place.owner)), at_key=True)
         case "union_tag_not_found":
             discriminator = ctx["discriminator"].strip("'")
             members, _ = alternatives(place.expected)

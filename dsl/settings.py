@@ -16,12 +16,21 @@ Scale = tuple[float, float]
 """The lowest and the highest score that a judge can give."""
 
 
+def scale_text(scale: Scale | None) -> str:
+    """A scale in words."""
+    return "no known lowest and highest score" if scale is None else f"from {scale[0]:g} to {scale[1]:g}"
+
+
 class JudgeSettings(Value):
     """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge` to its name."""
 
     ROLE: ClassVar[Role] = "quality"
     LABEL: ClassVar[str] = ""
     """A few words for people: the fault of a judge that looks for one, otherwise the quantity."""
+    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = None
+    """The part of an item by which a rule decides whether an answer is right; None for judges that are no such check."""
+    ORDERS_ONLY: ClassVar[bool] = False
+    """Its scores order the answers to one instruction and say nothing beside another judge's."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
     """Columns without which an example has nothing to be judged by; such examples get no verdict."""
     judge: str
@@ -43,6 +52,22 @@ class JudgeSettings(Value):
             DataError: it cannot be brought together with them.
         """
         return self
+
+    def verdict_aspects(self) -> tuple[str, ...]:
+        """The aspects of its verdicts; the judge's own name where there is but one."""
+        return (self.judge,)
+
+    def scale(self, aspect: str, judges: "Mapping[Name, JudgeSettings] | None" = None) -> Scale | None:
+        """The lowest and the highest score on an aspect; None where there is none or it is not known.
+
+        Args:
+            judges: The study's pinned judges, for one whose scale is theirs.
+        """
+        return 0.0, 1.0
+
+    def opinion(self) -> str | None:
+        """The source of its opinion, in words; None for judges that decide by rule."""
+        return None
 
     def concerns(self, method: Name) -> bool:
         """Whether it can have verdicts on a method's answers."""
@@ -90,3 +115,8 @@ class EngineSettings(Value):
     def unpinned(self) -> str | None:
         """Why the same settings may later mean another model, or None."""
         return None
+
+    def opinion(self) -> str:
+        """The source of a judge's opinion, where this model gives it."""
+        named = (getattr(self, name, None) for name in ("name", "hub", "package", "path"))
+        return f"the opinion of a model, {next((str(found) for found in named if found), self.engine)}"

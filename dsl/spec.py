@@ -1,6 +1,6 @@
 """A study as a person writes it: one YAML file, validated once at the door (`dsl.load`). Behind it nothing is a dict."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -32,12 +32,14 @@ class Filter(Value):
 
 
 class Contrast(Value):
-    """A difference the study asks for: `of` minus `against`, on the items both have."""
+    """Declared difference: `of` minus `against`, on the items both have. Its tests are confirmatory."""
+
+    HINTS: ClassVar = {"judge": "Name the judges in a list: `on: [language]`."}
 
     of: Name
     against: Name
     on: OneOrMore | None = None
-    """What it is about, by judge or `judge.aspect`: confirmatory, corrected together (Holm). Without it, the study's `primary`."""
+    """Judges whose measures it is declared on. Without it, the study's `primary` ones. Its tests on other judges' measures are exploratory."""
 
 
 class JudgeProbe(Value):
@@ -71,11 +73,12 @@ class Experiment(Value):
     judges: dict[Name, AnyJudge] = {}
     judge_probes: dict[Name, JudgeProbe] = {}
     """Which judges are tried with planted text."""
-    primary: tuple[Name, ...] = ()
-    """What contrasts are about where they name nothing, by judge or `judge.aspect`; without it, all judges of quality."""
-    baseline: Name | None = None
-    """The method that every other one is compared with, beside the contrasts: exploratory on every measure."""
     contrasts: dict[Name, Contrast] = {}
+    """Differences that the study was made to test. Their tests are corrected together (Holm)."""
+    primary: tuple[Name, ...] = ()
+    """Judges on whose measures contrasts without `on` are declared; without it, all judges of quality."""
+    baseline: Name | None = None
+    """Method that every other method is compared with, on the same models. These tests are exploratory."""
     only: tuple[Filter, ...] = ()
     """Keep only the cells that one of these agrees with."""
     exclude: tuple[Filter, ...] = ()
@@ -85,11 +88,11 @@ class Experiment(Value):
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
 
-    def primary_judges(self) -> tuple[Name, ...]:
-        """The judges that a contrast is about where it names none."""
-        return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")
-
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Whether a cell is part of the study, after `only` and `exclude`."""
         cell = {"dataset": dataset, "language": language, "model": model, "method": method}
         return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(f.agrees(**cell) for f in self.exclude)
+
+    def primary_judges(self) -> tuple[Name, ...]:
+        """Judges on whose measures a contrast without `on` is declared."""
+        return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")

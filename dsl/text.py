@@ -239,6 +239,8 @@ class _Builder:
             message = f"a {'list' if isinstance(target, Sequence) else 'mapping'} stands where a key is needed. Quote it if text is meant."
             self.faults.append(Fault(node.index, message, path))
             return None
+        if target.plain and target.text == "on":  # true to YAML 1.1 and text to 1.2; keys are text here, and a contrast has a setting `on`
+            return target.text
         n_faults = len(self.faults)
         key = self.scalar(target, path)
         if isinstance(key, str):

@@ -1,12 +1,16 @@
 """The building blocks of every value: a frozen model that refuses unknown keys, and the small types that specs are made of."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 
 class Value(BaseModel):
     """An immutable record. Unknown keys are refused; equal content is equal value."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {}
+    """Key that people look for here and that is no setting -> sentence with what to write instead."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 

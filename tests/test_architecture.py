@@ -14,6 +14,7 @@ import yaml
 
 from dsl.plugins import names, settings_of
 from dsl.steps import AnyStep
+from dsl.text import parse_yaml
 from runners import registry
 from xp.schema import schema_text
 
@@ -117,7 +118,7 @@ def test_every_shipped_spec_fits_the_schema_it_names_in_its_first_line(spec: Pat
     assert text.startswith("# yaml-language-server: $schema=experiment.schema.json\n")
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    found = yaml.safe_load(text)
+    found = parse_yaml(text, spec.name).data
     if "extends" in found:
         schema["required"] = ["experiment"]
     jsonschema.Draft202012Validator(schema).validate(found)

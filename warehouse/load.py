@@ -1,6 +1,6 @@
 """Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once, and all of it can be made again.
 
-    experiments/<experiment>.json   → experiments, experiment_steps, cells, cell_judges, cell_training, contrasts
+    experiments/<experiment>.json   → experiments, experiment_steps, cells, judges, cell_judges, cell_training, contrasts
     steps/<step_id>/                → steps, and by its kind examples, prompts and step_completions, step_verdicts, train_metrics
     runs/<run_id>.json              → runs
     labels/<experiment>/<judge>.jsonl  → labels
@@ -246,7 +246,8 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}") from error
+        again = " `xp apply` on its spec writes it again." if kind is Study else ""
+        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}{again}") from error
 
 
 def _outcome(folder: Path | str) -> bytes | None:

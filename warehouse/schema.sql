@@ -52,6 +52,28 @@ create table cells (
     generate_step_id varchar not null
 );
 
+-- One row per study and judge: what its verdicts mean, as its settings say. People whose labels were imported are not among them.
+create table judges (
+    experiment varchar not null,
+    judge varchar not null,
+    -- From 0, in the order of the spec.
+    position integer not null,
+    judge_kind varchar not null,
+    -- `quality`; `critical_error` and `detector`, which score 0 where an answer has a fault; or `measure`, neither good nor bad.
+    role varchar not null,
+    -- Whether a rule decides if an answer is right, and by what: an item's `answers` or `instructions`.
+    is_check boolean not null,
+    checked_against varchar,
+    -- Whether its scores order the answers to one item and mean nothing beside another judge's.
+    orders_only boolean not null,
+    label varchar not null,
+    -- Whose opinion it is, in words; null where it decides by rule.
+    opinion varchar,
+    -- Aspect -> the lowest and the highest score; null where there are none.
+    scales map(varchar, double[]) not null,
+    primary key (experiment, judge)
+);
+
 -- One row per cell, judge and probe.
 create table cell_judges (
     cell_id varchar not null,
@@ -71,15 +93,15 @@ create table cell_training (
     primary key (cell_id, position)
 );
 
--- One row per difference a study asks for: `of` minus `against`.
+-- One row per contrast of a study: `of` minus `against`.
 create table contrasts (
     experiment varchar not null,
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
-    -- Judges, or `judge.aspect`, that it is confirmatory on.
-    on_measures varchar[] not null,
-    -- False where it comes from the study's baseline: exploratory on every measure.
+    -- Judges on whose measures it was declared, sorted: its tests on them are confirmatory, all others exploratory.
+    on_judges varchar[] not null,
+    -- False for a comparison with the study's baseline.
     is_declared boolean not null,
     primary key (experiment, contrast)
 );
@@ -183,14 +205,6 @@ create table step_verdicts (
     seconds double,
     usd double,
     model_served varchar
-);
-
--- One row per judge step and aspect that has distributions: the lowest and highest level that the judge chose from.
-create table step_levels (
-    step_id varchar not null,
-    aspect varchar not null,
-    lowest double,
-    highest double
 );
 
 -- One row per step that answers or judges: what its rows took, added up.

@@ -1,7 +1,6 @@
 """What a planned study could detect: for each of its contrasts the smallest difference it would find four times out of five."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,6 @@ from runners import registry
 from runners.store import Store
 from runners.work import read_rows
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.report.study import DETECTORS, NOT_A_MERIT
 from warehouse.statistics.power import Spread, judges_measured, minimum_detectable_effect, spreads
 
 _Step = TypeVar("_Step", bound=Step)
@@ -30,9 +28,6 @@ _Step = TypeVar("_Step", bound=Step)
 ASSUMED_DEVIATION = 0.5
 """Of paired differences, as a part of the scale's width, where nothing was measured: what right-or-wrong scores have whose two methods disagree
 on a quarter of the items."""
-
-WITHOUT_SCALE = ("length", "reward")
-"""Kinds of judge whose scores have no lowest and highest, so that nothing can be assumed before they were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +48,18 @@ class Detectable:
     effect: float | None
     """None where too little is known, or there are fewer than five items."""
     effect_corrected: float | None
-    """The same when the first step of Holm's correction is to be passed, over everything planned on this measure, every model included."""
+    """The same when the first step of Holm's correction is to be passed, over all confirmatory tests of the study, every model included. None for
+    exploratory tests: what theirs must pass depends on the p-values of the others (Benjamini and Hochberg 1995)."""
+    is_confirmatory: bool = True
+    """Whether the contrast was declared on this measure."""
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
-    """What each contrast of a plan could detect, judge by judge in the order of the study, the quality of answers before their errors and lengths."""
+    """Return what each contrast of a plan could detect: confirmatory tests first, then judge by judge in the order of the study, the quality of
+    answers before their errors and lengths."""
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
-    rows, family = _planned(diff, known)
+    rows, n_confirmatory = _planned(diff, known)
 
     @cache
     def asked(examples_id: StepId) -> Sequence[Example] | None:
@@ -72,8 +71,12 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
         deviation, source = _deviation(measure, same, known)
         judged = _judged(diff, _step(diff, cell.judges[judge], JudgeStep), _aspect(judge, measure), asked)
         items = None if judged is None else len(judged)
-        effects = [minimum_detectable_effect(deviation, items, n) if items else None for n in (1, family[measure])]
-        found.append(Detectable(contrast.name, cell.dataset, cell.language, measure, items, deviation, source, *effects))
+        is_confirmatory = judge in contrast.on
+        effect = minimum_detectable_effect(deviation, items) if items else None
+        corrected = minimum_detectable_effect(deviation, items, n_confirmatory) if items and is_confirmatory else None
+        found.append(
+            Detectable(contrast.name, cell.dataset, cell.language, measure, items, deviation, source, effect, corrected, is_confirmatory)
+        )
     return tuple(found)
 
 
@@ -100,8 +103,8 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     return [spread for spread in found if (spread.experiment, spread.judge) in same]
 
 
-_UNLIKE = frozenset({"limit", "language", "sha256"}).union(*NOT_COUNTED.values()) - {"levels"}
-"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels make a scale."""
+_UNLIKE = frozenset({"limit", "language", "sha256"}).union(*NOT_COUNTED.values()) - {"levels", "score_range"}
+"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels and ranges make a scale."""
 
 
 def _likeness(settings: str) -> str:
@@ -115,14 +118,15 @@ def _likeness(settings: str) -> str:
     return json.dumps(bare(json.loads(settings)), sort_keys=True)
 
 
-def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPlan, Cell, str, str]], Mapping[str, int]]:
-    """Contrast, a cell of its first side, judge and measure, each place once: a place is a data set in a language. And how many tests are
-    planned on each measure: every model and what either side was tuned on is one of its own."""
+def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPlan, Cell, str, str]], int]:
+    """Return contrast, a cell of its first side, judge and measure, each place once: a place is a data set in a language. And the number of
+    confirmatory tests: every model and what either side was tuned on is one of its own."""
     found: dict[tuple[str, str, str, str], tuple[ContrastPlan, Cell, str, str]] = {}
     places = {judge: place for place, judge in enumerate(dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges))}
     order: dict[str, tuple[bool, int]] = {}
     tests: set[tuple[object, ...]] = set()
     cells = diff.plan.study.cells
+    judges = {judge.name: judge for judge in diff.plan.study.judges}
     measured: dict[str, dict[str, None]] = {}
     for spread in known:
         measured.setdefault(spread.judge, {})[spread.measure] = None
@@ -135,15 +139,17 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
         for cell in cells:
             if cell.method != contrast.of:
                 continue
-            for judge, step_id in cell.judges.items():
+            for judge in cell.judges:
                 here = (cell.dataset, cell.language, cell.model, judge)
-                if contrast.judge in (None, judge) and here in others:
-                    kind = _step(diff, step_id, JudgeStep).judge.judge
-                    for measure in measured.get(judge) or ([] if kind in WITHOUT_SCALE else [judge]):
-                        order[measure] = kind in (*NOT_A_MERIT, *DETECTORS), places[judge]
+                if here in others:
+                    described = judges[judge]
+                    has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
+                    for measure in measured.get(judge) or ([judge] if has_scale else []):
+                        order[measure] = described.role != "quality", places[judge]
                         found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
-                        tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
-    return sorted(found.values(), key=lambda row: order[row[3]]), Counter(str(test[0]) for test in tests)
+                        if judge in contrast.on:
+                            tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
+    return sorted(found.values(), key=lambda row: (row[2] not in row[0].on, order[row[3]])), len(tests)
 
 
 def _deviation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[float, Literal["measured", "pooled", "assumed"]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dsl.plan import Diff
+from dsl.contrasts import nothing_compared
+from dsl.plan import Diff, Study
 from warehouse.statistics.power import minimum_detectable_effect
 from xp.labels import labels_of
 from xp.power import ASSUMED_DEVIATION, Detectable
@@ -40,6 +41,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     lines += [f"    {kind:<9} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
     lines += [f"  note: {note}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
+    lines += _contrast_lines(study)
     lines += _power_lines(power)
     if not diff.todo:
         return "\n".join([*lines, "Nothing to run: every step has its result."])
@@ -49,6 +51,24 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     if len(diff.todo) > MOST_LINES:
         lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
     return "\n".join(lines)
+
+
+def _contrast_lines(study: Study) -> list[str]:
+    """List what is confirmatory and what is exploratory, or what to add where nothing is compared."""
+    if (hint := nothing_compared(study)) is not None:
+        return [f"  {hint}"]
+    by_judges: dict[tuple[str, ...], list[str]] = {}
+    for contrast in study.contrasts:
+        if contrast.is_declared and contrast.on:
+            by_judges.setdefault(contrast.on, []).append(contrast.name)
+    lines = [f"  Confirmatory: {_some(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
+    versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
+    exploratory = [f"{_some([c.of for c in versus_baseline])} against {versus_baseline[0].against}"] if versus_baseline else []
+    if len(versus_baseline) < len(study.contrasts):
+        exploratory.append(
+            "declared contrasts on other measures" if by_judges else "every contrast: none names a measure it is declared on"
+        )
+    return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
 
 
 def _power_lines(power: Sequence[Detectable]) -> list[str]:
@@ -82,7 +102,7 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     return [head, *lines, *(note for source, note in _SOURCES.items() if any(one.source == source for one in power))]
 
 
-def _some(names: Sequence[str], n_all: int, what: str) -> str:
+def _some(names: Sequence[str], n_all: int = 0, what: str = "") -> str:
     if n_all > 1 and len(names) == n_all:
         return f"every {what}"
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -134,6 +154,8 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "question": study.question,
             "notes": list(study.notes),
             "warnings": list(diff.warnings),
+            "contrasts": [contrast.model_dump() for contrast in study.contrasts],
+            "nothing_compared": nothing_compared(study),
             "cells": [cell.model_dump() for cell in study.cells],
             "power": [asdict(one) for one in power],
             "steps": steps,

@@ -5,7 +5,8 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from dsl.plan import Cell, ContrastPlan, Study
+from dsl import plugins
+from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
 from dsl.records import Outcome
 from dsl.values import StepId
 
@@ -70,7 +71,18 @@ def study_of(shape: Shape) -> Study:
             ContrastPlan(name="icl_gap", of="urial", against="instruct"),
             ContrastPlan(name="tuning", of="sft", against="zero_shot"),
         ),
+        judges=tuple(_judges()),
     )
+
+
+def _judges() -> Iterator[JudgePlan]:
+    for name, kind in {name: kind for judges in JUDGES.values() for name, kind in judges.items()}.items():
+        yield JudgePlan.of(name, plugins.settings_of("judges", kind).model_validate(_settings(name, kind)), {})
+
+
+def _settings(name: str, kind: str) -> dict[str, object]:
+    model = {"model": {"engine": "openai", "name": f"judge-{name}"}} if kind in ("rubric", "pairwise") else {}
+    return {"judge": kind, **model, **({"against": "instruct"} if kind == "pairwise" else {})}
 
 
 def _cells(shape: Shape) -> Iterator[Cell]:
@@ -112,11 +124,15 @@ def settings_of(study: Study, models: Collection[str]) -> Iterator[tuple[StepId,
         yield cell.generate, json.dumps(asked), _outcome(cell.generate)
         for judge, step_id in cell.judges.items():
             kind = JUDGES[cell.dataset][judge]
-            settings: dict[str, object] = {"judge": kind}
-            if kind in ("rubric", "pairwise"):
-                settings["model"] = {"engine": "openai", "name": f"judge-{judge}"}
             against = {"instruct": opponents[cell.dataset, cell.language, cell.model, cell.seed]} if kind == "pairwise" else {}
-            judged = {"kind": "judge", "judge": settings, "answers": cell.generate, "examples": examples, "against": against, "probe": None}
+            judged = {
+                "kind": "judge",
+                "judge": _settings(judge, kind),
+                "answers": cell.generate,
+                "examples": examples,
+                "against": against,
+                "probe": None,
+            }
             yield step_id, json.dumps(judged), _outcome(step_id)
 
 

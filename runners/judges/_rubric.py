@@ -1,5 +1,6 @@
 """Rubrics: aspects of an answer, each a question with levels. They lie in `runners/rubrics/<name>/<language>.yaml` or in a study's own file."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,7 +11,7 @@ from dsl.errors import DataError
 from dsl.identity import digest
 from dsl.pins import Pins
 from dsl.records import Example
-from dsl.settings import EngineSettings, JudgeSettings
+from dsl.settings import EngineSettings, JudgeSettings, Scale, scale_text
 from dsl.values import Language, Name, Sha256, Value
 from runners.judges._frame import Sentence, frame, read_value
 
@@ -113,6 +114,13 @@ class RubricSettings(JudgeSettings):
             here = here.model_copy(update={"rubric": RubricFile(file=file)})
         wanted = languages if self.instructions_language == "item" else ("en",)
         filled = [here._in(language, pins) for language in wanted]  # every language, so that a text that lacks is told at once
+        for aspect in filled[0].verdict_aspects():
+            scales = {one.language: one.scale(aspect) for one in filled}
+            if len(set(scales.values())) > 1:
+                told = ", ".join(f"{language}: {scale_text(scale)}" for language, scale in scales.items())
+                raise DataError(
+                    f"the rubric's scale for `{aspect}` differs between languages ({told}): give each the same number of levels"
+                )
         return filled[0]
 
     def of_cell(self, model: Name, method: Name, language: Language, pins: Pins, folder: Path) -> Self:
@@ -131,6 +139,16 @@ class RubricSettings(JudgeSettings):
     def asked(self) -> dict[str, Aspect]:
         """The same by their names in verdicts."""
         return self.chosen()
+
+    def verdict_aspects(self) -> tuple[str, ...]:
+        return tuple(self.asked())
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
+        asked = self.asked().get(aspect)
+        return None if asked is None else (1.0, float(len(asked.levels)))
+
+    def opinion(self) -> str:
+        return self.model.opinion()
 
     def condition(self, aspect: str) -> Condition:
         """The items that an aspect is judged on."""

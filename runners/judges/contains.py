@@ -16,6 +16,7 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "holds an accepted answer"
+    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["contains"] = "contains"
 

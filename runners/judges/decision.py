@@ -4,13 +4,14 @@ It is asked for the aspects of a rubric, or questions of the study's own. The di
 can be asked; models made for it give calibrated probabilities.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dsl.errors import DataError
 from dsl.records import Example, Verdict
+from dsl.settings import JudgeSettings, Scale
 from dsl.values import Name, Value
 from runners.judges._decide import DecisionModel, Question, decide
 from runners.judges._frame import Frame, Sentence, frame
@@ -54,6 +55,10 @@ class Settings(RubricSettings):
             super()._check()
         elif unknown := [name for name in self.when if name not in self.questions]:
             raise DataError(f"`when` names {', '.join(unknown)}, which is not among the questions {', '.join(self.questions)}")
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
+        asked = self.asked().get(aspect)
+        return None if asked is None else (1.0, float(len(asked.levels))) if asked.levels else (0.0, 1.0)
 
     def asked(self) -> "dict[str, Aspect | OwnQuestion]":
         """What is asked, by name."""

@@ -9,28 +9,19 @@ from pydantic import Field, model_validator
 
 from dsl.errors import DataError
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Scale, scale_text
 from dsl.values import Name
-from runners import registry
-from runners.judges._rubric import RubricSettings
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("verdicts",)
-
-_SCALES = {
-    "from 0 to 1": frozenset({"code", "contains", "empty", "exact", "language", "loop", "numeric", "pairwise", "refusal", "truncated"}),
-    "a number of characters": frozenset({"length"}),
-    "the model's own": frozenset({"reward"}),
-}
-"""What is known of judges' scales by their kind. Rubrics and questions are asked for theirs; that of recorded scores is not known."""
 
 
 class Settings(JudgeSettings):
     """The mean of other judges' scores, or the score that more than half of them give. Unscored, with the reason, where too few of them
     have a score or none has a majority: a tie between judges is no score of its own. Members that judge one thing and name it as
     themselves (`contains`, `pairwise` overall, a `recorded` score) make the one aspect `ensemble`; otherwise each aspect that all of them
-    share has a verdict. Members that compare answers are all to have the same opponents. Members must use one scale; where two are known
-    to differ, the study is refused."""
+    share has a verdict. Members that compare answers are all to have the same opponents. Members must use one scale;
+    where two differ, or that of one is not known, the study is refused."""
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "several judges together"
@@ -60,25 +51,37 @@ class Settings(JudgeSettings):
         opponents = {name: member.opponents() for name, member in members.items()}
         if len(set(opponents.values())) > 1:
             raise DataError(f"its members compare answers with different opponents: {_each(opponents)}")
-        own = {name: _aspects(member) for name, member in members.items()}
+        own = {name: member.verdict_aspects() for name, member in members.items()}
         shared = tuple(aspect for aspect in next(iter(own.values())) if all(aspect in found for found in own.values()))
-        for aspect in self.aspects or shared or ("",):
-            told = {name: _scale(member, aspect or own[name][0]) for name, member in members.items()}
-            scales = {name: scale for name, scale in told.items() if scale is not None}
-            if len(set(scales.values())) > 1:
-                raise DataError(f"its members use different scales: {_each(scales)}")
-        if self.aspects is None and all(found == (members[name].judge,) for name, found in own.items()):
-            return self
+        is_single = self.aspects is None and all(found == (members[name].judge,) for name, found in own.items())
         wanted = self.aspects or shared
-        if not wanted or not set(wanted) <= set(shared):
-            raise DataError(f"its members share {', '.join(shared) or 'no aspect'}: {_each(own)}")
+        lacking = DataError(f"its members share {', '.join(shared) or 'no aspect'}: {_each(own)}")
+        if not set(wanted) <= set(shared):
+            raise lacking
+        for aspect in wanted or ("",):
+            _refuse_mixed(members, {name: aspect or found[0] for name, found in own.items()})
+        if is_single:
+            return self
+        if not wanted:
+            raise lacking
         return self.model_copy(update={"aspects": wanted})
+
+    def verdict_aspects(self) -> tuple[str, ...]:
+        return self.aspects or (self.judge,)
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
+        """Return the scale that all members share."""
+        member = next((judges[name] for name in self.of if name in judges), None) if judges else None
+        return None if member is None else member.scale(aspect if self.aspects else member.verdict_aspects()[0])
+
+    def opinion(self) -> str:
+        return "what several judges came to together"
 
 
 def aspects(settings: Settings) -> dict[str, object]:
     """What counts: how the members are brought together. Their verdicts are read."""
     counted = ("ensemble", Settings.VERSION, settings.of, settings.by, _needed(settings))
-    return dict.fromkeys(settings.aspects or (settings.judge,), counted)
+    return dict.fromkeys(settings.verdict_aspects(), counted)
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
@@ -115,17 +118,17 @@ def _needed(settings: Settings) -> int:
     return settings.min_judges or len(settings.of) // 2 + 1
 
 
-def _aspects(settings: JudgeSettings) -> tuple[str, ...]:
-    module = registry.judge(settings.judge)
-    return tuple(module.aspects(settings)) if hasattr(module, "aspects") else (settings.judge,)
-
-
-def _scale(settings: JudgeSettings, aspect: str) -> str | None:
-    """In words, where it is known."""
-    if settings.judge != "pairwise" and isinstance(settings, RubricSettings):
-        asked = settings.asked().get(aspect)
-        return None if asked is None else f"from 1 to {len(asked.levels)}" if asked.levels else "from 0 to 1"
-    return next((scale for scale, kinds in _SCALES.items() if settings.judge in kinds), None)
+def _refuse_mixed(members: Mapping[Name, JudgeSettings], aspects: Mapping[Name, str]) -> None:
+    """Raise DataError unless all members score their aspect on one scale, or measure one and the same quantity."""
+    scales = {name: member.scale(aspects[name]) for name, member in members.items()}
+    told = _each({name: scale_text(scale) for name, scale in scales.items()})
+    if len(set(scales.values())) > 1 and None not in scales.values():
+        raise DataError(f"its members use different scales: {told}. Name members with the same lowest and highest score")
+    is_one_measure = len({member.judge for member in members.values()}) == 1 and all(m.ROLE == "measure" for m in members.values())
+    if None in scales.values() and not is_one_measure:
+        ranged = [name for name, scale in scales.items() if scale is None and hasattr(members[name], "score_range")]
+        said = f"say `score_range: [lowest, highest]` at {', '.join(ranged)}" if ranged else "name members with a scale"
+        raise DataError(f"its members have no common scale: {told}. Scores without one can't be brought together: {said}")
 
 
 def _each(found: Mapping[Name, object]) -> str:

@@ -28,11 +28,15 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "follows every instruction"
+    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "instructions"
     judge: Literal["ifeval"] = "ifeval"
+
+    def verdict_aspects(self) -> tuple[str, ...]:
+        return "strict", "loose"
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    return {"strict": settings, "loose": settings}
+    return dict.fromkeys(settings.verdict_aspects(), settings)
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

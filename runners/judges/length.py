@@ -1,11 +1,12 @@
 """`length`: how long is the answer? A measure, not a mark: it stands beside every score, because longer answers tend to win."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
 from dsl.settings import JudgeSettings, Role
+from dsl.values import Name
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
@@ -18,6 +19,9 @@ class Settings(JudgeSettings):
     ROLE: ClassVar[Role] = "measure"
     LABEL: ClassVar[str] = "characters in the answer"
     judge: Literal["length"] = "length"
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
+        return None
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

@@ -18,6 +18,7 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "right number"
+    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["numeric"] = "numeric"
     answers_language: Language | None = "en"

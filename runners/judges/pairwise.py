@@ -4,7 +4,7 @@ The opponent is any other method of the study; answers that someone else recorde
 A served model writes its verdict as JSON; weights loaded here and System One servers decide, with the probability of each outcome.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -15,7 +15,7 @@ from dsl.models import Decoding, Weights
 from dsl.pins import Pins
 from dsl.plugins import settings_of
 from dsl.records import Example, Verdict
-from dsl.settings import EngineSettings
+from dsl.settings import EngineSettings, JudgeSettings, Scale
 from dsl.values import Language, Name
 from runners.judges._decide import SystemOne, decide
 from runners.judges._frame import frame
@@ -67,6 +67,9 @@ class Settings(RubricSettings):
     def asked(self) -> dict[str, Aspect]:
         """What the answers are compared on, by the aspect's name in verdicts. The answer as a whole bears the judge's own."""
         return {self.judge if self.rubric == "overall" else name: aspect for name, aspect in self.chosen().items()}
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale:
+        return 0.0, 1.0
 
     def _in(self, language: Language, pins: Pins) -> Self:
         here = super()._in(language, pins)

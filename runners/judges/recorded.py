@@ -1,7 +1,7 @@
 """`recorded`: verdicts that someone has already paid for, read from a file: scores, preferences, or a judge's own words to be read here."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,7 +11,7 @@ from dsl.errors import DataError
 from dsl.pins import Pins
 from dsl.records import Example, Verdict
 from dsl.rows import format_of
-from dsl.settings import JudgeSettings
+from dsl.settings import JudgeSettings, Scale
 from dsl.values import Language, Name
 from runners.judges._reply import read_reply
 from runners.judges._verdict_file import Given, VerdictColumns, VerdictFile, read_verdicts
@@ -36,6 +36,8 @@ class Settings(JudgeSettings):
     """With `raw`: the score that "N/A" stands for (just-eval's authors count 5); without it, "N/A" is unscored."""
     aspects: tuple[Name, ...] | None = Field(None, min_length=1)
     """With `raw` or a column `aspect`: the aspects to look for."""
+    score_range: tuple[float, float] | None = None
+    """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, the scores can't be averaged with others."""
     categories: tuple[str, ...] | None = Field(None, min_length=1)
     """Only examples of these categories were judged; without it, all."""
 
@@ -48,6 +50,11 @@ class Settings(JudgeSettings):
             raise ValueError("`raw` needs its `format`, and nothing else has one. There is: just_eval")
         if self.na_as is not None and columns.raw is None:
             raise ValueError("`na_as` is for `raw`: a column of numbers has no N/A to be read")
+        if self.score_range is not None:
+            if columns.score is None and columns.scores is None:
+                raise ValueError("`score_range` is for a column of scores: a `preference` and `raw` have a scale of their own")
+            if self.score_range[0] >= self.score_range[1]:
+                raise ValueError("`score_range` is the lowest score and then the highest")
         by_row = columns.raw is not None or columns.aspect is not None
         if by_row != (self.aspects is not None):
             raise ValueError("name the `aspects` to look for" if by_row else "`aspects` are looked for in `raw`, or by a column `aspect`")
@@ -60,7 +67,12 @@ class Settings(JudgeSettings):
         if kind is None:
             raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
         file = VerdictFile.model_validate({"path": str(path), "format": kind, "header": named.header, "sha256": pins.file(path)})
-        read_verdicts(file, self.columns)  # a column that is not there is told before anything runs
+        given = read_verdicts(file, self.columns)  # a column that is not there is told before anything runs
+        if self.score_range is not None:
+            low, high = self.score_range
+            scores = (_number(row.text) for rows in given.values() for row in rows if row.text is not None)
+            if off := [score for score in scores if score is not None and not low <= score <= high]:
+                raise DataError(f"{path}: a score of {off[0]:g} is not within `score_range: [{low:g}, {high:g}]`")
         return self.model_copy(update={"verdicts": file})
 
     def concerns(self, method: Name) -> bool:
@@ -75,13 +87,20 @@ class Settings(JudgeSettings):
     def is_settled(self) -> bool:
         return True
 
-    def looked_for(self) -> tuple[str, ...]:
-        """The aspects; the judge's own name where there is but one."""
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
+        if self.format == "just_eval":
+            return 1.0, 5.0
+        return (0.0, 1.0) if self.columns.preference is not None else self.score_range
+
+    def opinion(self) -> str:
+        return "the opinion of a judge outside this study, as it was recorded"
+
+    def verdict_aspects(self) -> tuple[str, ...]:
         return self.aspects or tuple(self.columns.scores or (self.judge,))
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    return dict.fromkeys(settings.looked_for(), settings)
+    return dict.fromkeys(settings.verdict_aspects(), settings)
 
 
 def applies(settings: Settings, aspect: str, example: Example) -> bool:

@@ -6,7 +6,7 @@ to the same instruction, and says nothing across models.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dsl.errors import DataError
@@ -14,7 +14,7 @@ from dsl.models import Weights
 from dsl.pins import Pins
 from dsl.records import Verdict
 from dsl.settings import JudgeSettings
-from dsl.values import Language
+from dsl.values import Language, Name
 from runners.judging import Answer, Reads, Tools
 
 if TYPE_CHECKING:
@@ -32,12 +32,19 @@ class Settings(JudgeSettings):
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "reward model's score"
+    ORDERS_ONLY: ClassVar[bool] = True
     judge: Literal["reward"] = "reward"
     model: Weights
     """A sequence-classification model with one label and a chat template."""
 
     def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: "Path") -> "Settings":
         return self.model_copy(update={"model": self.model.pinned(pins, folder)})
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
+        return None
+
+    def opinion(self) -> str:
+        return self.model.opinion()
 
     def affinity(self) -> str:
         return self.model.affinity()

@@ -53,6 +53,11 @@ def messages(folder: Path, judge: str) -> list[str]:
         ("{judge: recorded, verdicts: {path: none.jsonl}, columns: {item: id, score: s}}", "none.jsonl: No such file"),
         ("{judge: recorded, verdicts: {path: '{method}.csv'}, columns: {item: id, score: s}}", "zero.csv: No such file"),
         ("{judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, score: s}}", "row 1: no column `s`; there are: id, text"),
+        (
+            "{judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, score: id}, score_range: [2, 5]}",
+            "a score of 1 is not within `score_range: [2, 5]`",
+        ),
+        ("{judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, score: id}, score_range: [5, 1]}", "lowest score and then"),
         ("{judge: recorded, verdicts: {path: asked.txt}, columns: {item: id, score: s}}", "asked.txt: the ending does not tell the format"),
         ("{judge: recorded, verdicts: {path: asked.jsonl}, columns: {score: id}}", "name `item` or `instruction`"),
         (

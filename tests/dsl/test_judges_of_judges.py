@@ -55,7 +55,7 @@ def write(folder: Path, both: str, probed: str = "right") -> Path:
         (
             "{judge: ensemble, of: [right, long]}",
             "right",
-            "its members use different scales: right: from 0 to 1; long: a number of characters",
+            "its members have no common scale: right: from 0 to 1; long: no known lowest and highest score",
         ),
         ("{judge: ensemble, of: [right, duel]}", "right", "different opponents: right: none; duel: zero"),
         ("{judge: ensemble, of: [right, sme]}", "right", "there is no judge with verdicts of its own `sme`"),
@@ -91,3 +91,31 @@ def test_who_reads_comparisons_compares_the_same_answers_and_has_nothing_to_say_
 def test_the_shared_aspects_of_a_studys_own_rubric_are_filled_in_by_the_plan(tmp_path: Path) -> None:
     found = steps(write(tmp_path, "{judge: ensemble, of: [file, other]}"))
     assert found["zero", "both"].judge.aspects == ("wit", "tact")  # type: ignore[attr-defined]
+
+
+def test_a_plan_describes_every_judge_and_an_ensemble_has_the_scale_of_its_members(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, "{judge: ensemble, of: [file, other]}"))
+    described = {judge.name: judge for judge in compile(loaded.experiment, Pins(), loaded.origin).study.judges}
+    assert list(described) == ["right", "same", "long", "duel", "jury", "file", "other", "paid", "both"]
+    assert described["both"].scales == described["file"].scales == {"wit": (1, 2), "tact": (1, 2)}
+    assert (described["right"].scales, described["right"].checked_against) == ({"contains": (0, 1)}, "answers")
+    assert (described["long"].role, described["long"].scales) == ("measure", {"length": None})
+    assert described["paid"].scales == {"recorded": None}
+    assert described["duel"].opinion == "the opinion of a model, j"
+
+
+def test_a_rubric_has_the_same_levels_in_every_language(tmp_path: Path) -> None:
+    spec = write(tmp_path, "{judge: ensemble, of: [right, same]}")
+    spec.write_text(
+        spec.read_text("utf-8")
+        .replace('["en"]', '["en", "fr"]')
+        .replace(
+            "other: {judge: rubric, rubric: {file: mine.yaml}",
+            "other: {judge: rubric, instructions_language: item, rubric: {file: '{language}.yaml'}",
+        ),
+        "utf-8",
+    )
+    (tmp_path / "en.yaml").write_text(RUBRIC, "utf-8")
+    (tmp_path / "fr.yaml").write_text(RUBRIC.replace("[rude, kind]", "[rude, so, kind]"), "utf-8")
+    with pytest.raises(SpecError, match="scale for `tact` differs between languages \\(en: from 1 to 2, fr: from 1 to 3\\)"):
+        load(spec)

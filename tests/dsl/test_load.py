@@ -193,7 +193,7 @@ def test_wrong_types_names_and_data_are_told_together(folder: Path) -> None:
         GOOD.replace("num_fewshot: 0}", "num_fewshot: zero}\n  tuned: {method: sft, train: pairs, rows: many}").replace(
             "judge: empty", "judge: empti"
         )
-        + "contrasts:\n  gain: {of: tuned, against: zeero, judge: empty}\nseeds: [0, 0]\n"
+        + "contrasts:\n  gain: {of: tuned, against: zeero, on: [empty]}\nseeds: [0, 0]\n"
     )
     found = problems(folder, text)
     assert [p.split(": ")[0].removeprefix("study.yaml:") + " " + p.split(": ")[1] for p in found] == [

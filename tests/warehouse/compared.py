@@ -1,19 +1,12 @@
 """Verdicts for small stores beyond scores alone: on comparisons, with their parts, and on answers with a planted text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dsl.plan import Cell
 from dsl.records import Verdict
 from dsl.steps import JudgeStep
 from dsl.values import StepId
-from tests.warehouse.stores import StoreMaker, verdict
-
-MODEL = {"engine": "openai", "name": "a judge"}
-SETTINGS: Mapping[str, dict[str, object]] = {
-    "pairwise": {"against": "all", "model": MODEL},
-    "rubric": {"model": MODEL},
-    "ensemble": {"of": ["x", "y"]},
-}
+from tests.warehouse.stores import NEEDED, StoreMaker, verdict
 
 
 def row(item: str, score: float | str | None, aspect: str, language: str = "en", **more: object) -> Verdict:
@@ -23,7 +16,8 @@ def row(item: str, score: float | str | None, aspect: str, language: str = "en",
 
 def judged(maker: StoreMaker, cell: Cell, judge: str, kind: str, rows: Sequence[Verdict], probe: str = "") -> StepId:
     """Give a cell that was just made another judge's verdicts, on its answers as they are or with a probe's text planted."""
-    settings = {"judge": kind, **SETTINGS.get(kind, {})}
+    settings = {"judge": kind, **NEEDED.get(kind, {})}
+    maker.described(judge, kind, dict.fromkeys(row.aspect for row in rows if row.aspect != kind))
     step = JudgeStep.model_validate({"judge": settings, "answers": cell.generate, "examples": "data-000000000000"})
     place = next(i for i, made in enumerate(maker.cells) if made.cell_id == cell.cell_id)
     here = maker.cells[place]

@@ -6,7 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dsl.plan import Cell, ContrastPlan, Study
+from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
+from dsl.plugins import settings_of
 from dsl.records import Completion, Example, Label, Outcome, Run, TrainMetric, Verdict
 from dsl.values import Value
 from warehouse.connect import WAREHOUSE, connect
@@ -96,6 +97,7 @@ def write_study(
         cells=tuple(cells),
         step_ids=(*dict.fromkeys(steps), failed),
         contrasts=tuple(ContrastPlan(name=f"{of}_over_{against}", of=of, against=against) for of, against in contrasts),
+        judges=tuple(JudgePlan.of(name, settings_of("judges", kind).model_validate(_judge(kind)), {}) for name, kind in JUDGES.items()),
         notes=("The model speaks English only. " + HOSTILE[1],),
     )
     _write(store / "experiments" / f"{experiment}.json", study.model_dump_json())
@@ -164,8 +166,10 @@ def _cell(
 
 
 def _judge(kind: str) -> dict[str, object]:
-    model = {"engine": "openai", "name": f"judge {HOSTILE[0]}"}
-    return {"judge": kind, **({"model": model} if kind in ("rubric", "decision", "pairwise") else {})}
+    engine = "systemone" if kind == "decision" else "openai"
+    model = {"engine": engine, "name": f"judge {HOSTILE[0]}", "base_url": "http://localhost:1"}
+    against = {"against": OPPONENT} if kind == "pairwise" else {}
+    return {"judge": kind, **against, **({"model": model} if kind in ("rubric", "decision", "pairwise") else {})}
 
 
 def languages_of(method: str, language: str) -> Sequence[str]:

@@ -1,11 +1,11 @@
 """Small stores to load: studies whose scores one can add up in one's head."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dsl.identity import step_id
 from dsl.models import Decoding
-from dsl.plan import Cell, ContrastPlan, Study
+from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
 from dsl.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
 from dsl.sources import Columns, HubSource
@@ -16,12 +16,25 @@ Scores = Mapping[str, float | str | None]
 """Item -> score, or why there is none."""
 
 
+NEEDED: Mapping[str, Mapping[str, object]] = {
+    "decision": {"model": {"hub": "a/judge"}},
+    "ensemble": {"of": ("x", "y")},
+    "pairwise": {"against": "all", "model": {"engine": "openai", "name": "a judge"}},
+    "recorded": {"verdicts": {"path": "a.csv"}, "columns": {"item": "id", "score": "score"}},
+    "reward": {"model": {"hub": "a/judge"}},
+    "rubric": {"model": {"engine": "openai", "name": "a judge"}},
+}
+"""Kind of judge -> the settings it cannot do without."""
+
+
 class StoreMaker:
     """Writes the files of a store as the runners do. Every `cell` is of one study until `study` writes it down."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cells: list[Cell] = []
+        self.judges: dict[str, JudgePlan] = {}
+        """All that any cell had: a name is of one kind."""
         self._n = 0
 
     def step(
@@ -71,7 +84,7 @@ class StoreMaker:
         distribution: Mapping[str, float] | None = None,
     ) -> StepId:
         """Scores of a judge of one aspect, or of several: aspect -> scores. Each opponent in `against` gets the same."""
-        settings = {"judge": kind} | ({"model": {"engine": "openai", "name": "a judge"}} if kind == "rubric" else {})
+        settings = {"judge": kind, **NEEDED.get(kind, {})}
         step = JudgeStep.model_validate(
             {"judge": settings, "answers": answers, "examples": "data-000000000000", "against": dict(against or {})}
         )
@@ -125,6 +138,8 @@ class StoreMaker:
             name.split("=")[0]: self.judge(generate, name.split("=")[-1], found, language, against, distribution)
             for name, found in scores.items()
         }
+        for name, found in scores.items():
+            self.described(name.split("=")[0], name.split("=")[-1], [a for a, of in found.items() if isinstance(of, Mapping)])
         self._n += 1
         cell = Cell(
             cell_id=f"cell-{self._n:012x}",
@@ -143,6 +158,10 @@ class StoreMaker:
         self.cells.append(cell)
         return cell
 
+    def described(self, name: str, kind: str, aspects: Iterable[str] = (), **more: object) -> None:
+        """Say what a judge is; `more` are settings that it cannot do without. Rubrics go from 1 to 5 on any aspect."""
+        self.judges[name] = described(name, kind, aspects, self.judges.get(name), **more)
+
     def study(self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True) -> Study:
         """Write down the study of all cells made since the last one."""
         steps = [s for cell in self.cells for s in (*cell.train, cell.generate, *cell.judges.values())]
@@ -156,6 +175,7 @@ class StoreMaker:
             cells=tuple(self.cells),
             step_ids=tuple(dict.fromkeys(steps)),
             contrasts=contrasts,
+            judges=tuple(self.judges[name] for name in dict.fromkeys(name for cell in self.cells for name in cell.judges)),
             notes=("One model only.",),
         )
         folder = self.folder / "experiments"
@@ -186,6 +206,15 @@ class StoreMaker:
             }
         )
         (folder / f"{run_id}.json").write_text(run.model_dump_json(), "utf-8")
+
+
+def described(name: str, kind: str, aspects: Iterable[str] = (), known: JudgePlan | None = None, **more: object) -> JudgePlan:
+    """A judge as a study describes it, with the aspects that it has verdicts on."""
+    settings = settings_of("judges", kind).model_validate({"judge": kind, **NEEDED.get(kind, {}), **more})
+    plan = JudgePlan.of(name, settings, {})
+    width = (1.0, 5.0) if kind in ("rubric", "decision") else plan.scales.get(kind, (0.0, 1.0))
+    found = dict.fromkeys(aspects, width) | (plan.scales if not aspects else {})
+    return plan.model_copy(update={"scales": {**(known.scales if known else {}), **found}})
 
 
 def completion(item: str, text: str | None, language: str = "en", finish_reason: FinishReason = "eos", prompt: str = "") -> Completion:

@@ -77,10 +77,13 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         for probe in ("praise", "orders") for language, share, n in (("en", 0.25, 8), ("fr", 0.0, 8), ("es", None, 0))
     ],
     "critical_errors_by_cell": [
-        {**key, "error": error, "share": share, "ci_low": 0.0, "ci_high": 0.4, "n": 6, "n_unscored": 0}
+        {**key, "error": error, "role": "detector", "label": error, "share": share, "ci_low": 0.0, "ci_high": 0.4, "n": 6, "n_unscored": 0}
         for key in KEYS
         for error, share in (("loop", 0.0), ("cut", 0.2), ("a new one", 0.1))
-    ] + [{**KEYS[0], "error": "code", "share": None, "ci_low": None, "ci_high": None, "n": 0, "n_unscored": 6}],
+    ] + [
+        {**KEYS[0], "error": "code", "role": "critical_error", "label": "code where none was asked", "share": None, "ci_low": None,
+         "ci_high": None, "n": 0, "n_unscored": 6}
+    ],
     "length_by_method_language": [{**key, "mean_characters": 120.0, "n": 6} for key in KEYS]
     + [{**KEYS[0], "mean_characters": None, "n": 0}],
     "unscored_by_judge": [

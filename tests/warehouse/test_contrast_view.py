@@ -85,20 +85,24 @@ def test_languages_models_datasets_and_what_was_tuned_on_are_rows_of_their_own(m
     assert {(r["n"], r["n_lost"], r["n_unscored"]) for r in rows} == {(2, 1, 1)}
 
 
-def test_a_contrast_is_confirmatory_on_the_measures_it_names_and_exploratory_on_the_others(maker: StoreMaker, ask: Ask) -> None:
+def test_a_contrast_pairs_every_judge_and_keeps_those_it_was_declared_on(maker: StoreMaker, ask: Ask) -> None:
     for method, score in (("tuned", 1.0), ("prompted", 0.0)):
-        judged = {"depth": {"1": 3.0}, "clarity": {"1": 3.0}}
-        maker.cell(method, scores={"contains": {"1": score, "2": "?"}, "loop": {"1": 1.0}, "aspects=rubric": judged})
-    named = ContrastPlan(name="named", of="tuned", against="prompted", on=("contains", "aspects.depth"))
-    baseline = ContrastPlan(name="explored", of="tuned", against="prompted", on=("contains",), is_declared=False)
-    maker.study(contrasts=(named, baseline))
+        maker.cell(method, scores={"contains": {"1": score, "2": "?"}, "loop": {"1": 1.0}, "aspects=rubric": {"depth": {"1": 3.0}}})
+    maker.study(contrasts=(GAIN, ContrastPlan(name="depth", of="tuned", against="prompted", on=("aspects",), is_declared=False)))
     rows = ask("from contrast_by_language_and_size")
-    assert {(row["contrast"], row["measure"]) for row in rows if row["family"] == "confirmatory"} == {
-        ("named", "contains"),
-        ("named", "aspects.depth"),
+    assert {(row["contrast"], row["measure"]): row["estimate"] for row in rows} == {
+        ("gain", "contains"): 1.0,
+        ("gain", "loop"): 0.0,
+        ("gain", "aspects.depth"): 0.0,
+        ("depth", "contains"): 1.0,
+        ("depth", "loop"): 0.0,
+        ("depth", "aspects.depth"): 0.0,
     }
-    assert len(rows) == 8
-    assert {row["measure"]: row["n_unscored"] for row in rows} == {"contains": 2, "loop": 0, "aspects.depth": 0, "aspects.clarity": 0}
+    assert {row["measure"]: row["n_unscored"] for row in rows} == {"contains": 2, "loop": 0, "aspects.depth": 0}
+    assert {row["contrast"]: (row["on_judges"], row["is_declared"]) for row in ask("from asked_contrasts")} == {
+        "gain": ([], True),
+        "depth": (["aspects"], False),
+    }
 
 
 def test_two_models_of_one_name_with_two_sizes_still_make_one_row(maker: StoreMaker, ask: Ask) -> None:

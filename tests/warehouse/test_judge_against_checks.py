@@ -33,14 +33,18 @@ def held_against(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
     run_file(connection, HERE / "statistics" / "macros.sql")
     connection.execute(
         "create table verdicts (experiment varchar, cell_id varchar, dataset varchar, language varchar, model varchar, item varchar, "
-        "item_cluster varchar, judge varchar, judge_kind varchar, measure varchar, score double)"
+        "item_cluster varchar, judge varchar, judge_kind varchar, measure varchar, against varchar, scale_low double, score double)"
+    )
+    connection.execute(
+        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null), "
+        "('drawn', 'opinion', 'rubric', null, 'a model''s')) as study_judges(experiment, judge, judge_kind, checked_against, opinion)"
     )
     for judge, kind in (("correct", "contains"), ("opinion", "rubric")):
         for language, (items, is_right, opinions) in studies.items():
             scores = [float(right) for right in is_right] if judge == "correct" else [float(opinion) for opinion in opinions]
             connection.execute(
                 "insert into verdicts select 'drawn', unnest($cells), 'quiz', $language, 'tiny', unnest($items), unnest($items), "
-                "$judge, $kind, $judge, unnest($scores)",
+                "$judge, $kind, $judge, null, 0, unnest($scores)",
                 {
                     "cells": [f"{language}-{place}" for place in range(len(scores))],
                     "language": language,

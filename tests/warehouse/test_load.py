@@ -36,7 +36,6 @@ EMPTY = {
     "checked_opinions",
     "scores_beside_errors",
     "stale_slices",
-    "step_levels",
 }
 """Tables without rows of the full store."""
 

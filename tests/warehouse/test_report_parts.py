@@ -166,6 +166,7 @@ def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> No
         cells=(cell,),
         step_ids=(cell.generate, *cell.judges.values()),
         contrasts=(),
+        judges=tuple(maker.judges.values()),
     )
     load_store(tmp_path, (), study)
     page = write_report(tmp_path / WAREHOUSE, "planned", tmp_path / "reports" / "planned.html").read_text("utf-8")

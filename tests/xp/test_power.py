@@ -68,7 +68,8 @@ def test_before_anything_is_measured_half_the_scale_is_assumed_and_said(spec: Pa
         ("empty", "en", 8, "assumed", effect),
         ("empty", "fr", 8, "assumed", effect),
     ]
-    assert {one.effect_corrected for one in power} == {minimum_detectable_effect(0.5, 8, n_tests=2)}
+    assert {one.measure: one.effect_corrected for one in power} == {"correct": minimum_detectable_effect(0.5, 8, n_tests=2), "empty": None}
+    assert {one.measure: one.is_confirmatory for one in power} == {"correct": True, "empty": False}
     text = plan_as_text(found, power)
     assert "Smallest difference that could be detected on 8 items" in text
     assert "    every measure  gain  en ~0.58  fr ~0.58\n" in text
@@ -114,9 +115,22 @@ def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothin
     assert "every measure  gain  en ?  fr ?" in plan_as_text(found, four)
 
 
-def test_a_contrast_of_one_judge_is_about_that_judge_only(spec: Path, tmp_path: Path) -> None:
-    _, power = planned(spec, tmp_path / "store", "contrasts.gain.judge=empty")
-    assert {one.measure for one in power} == {"empty"}
+def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Path, tmp_path: Path) -> None:
+    found, power = planned(spec, tmp_path / "store", "contrasts.gain.on=[empty]")
+    assert [(one.measure, one.is_confirmatory) for one in power if one.language == "en"] == [("empty", True), ("correct", False)]
+    text = plan_as_text(found, power)
+    assert "  Confirmatory: gain on empty\n  Exploratory: declared contrasts on other measures\n" in text
+
+
+def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(spec: Path, tmp_path: Path) -> None:
+    more = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
+    found, power = planned(spec, tmp_path / "store", *more)
+    # two languages: gain on correct, more on correct and on empty
+    corrected = {minimum_detectable_effect(0.5, 8, n_tests=6)}
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == corrected
+    assert {one.contrast for one in power} == {"gain", "more", "a_vs_c"}
+    assert {one.effect_corrected for one in power if one.contrast == "a_vs_c"} == {None}
+    assert "  Exploratory: a against c; declared contrasts on other measures\n" in plan_as_text(found, power)
 
 
 def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: Path, tmp_path: Path) -> None:
@@ -143,7 +157,7 @@ def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Pat
     ]
     found, _ = planned(spec, tmp_path / "store")
     text = plan_as_text(found, places)
-    assert text.count("contrast") == 12
+    assert len(re.findall(r"contrast\d", text)) == 12
     assert "… and 13 more lines: `xp plan --json` lists all" in text
     assert len(json.loads(plan_as_json(found, places))["power"]) == 25
 
@@ -152,6 +166,20 @@ def test_a_study_without_contrasts_says_nothing_of_power(spec: Path, tmp_path: P
     found, power = planned(spec, tmp_path / "store", "contrasts=null")
     assert power == ()
     assert "detected" not in plan_as_text(found, power)
+
+
+def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works(spec: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    said = "Nothing will be compared. Add `baseline: a` (exploratory) or `contrasts: {gain: {of: b, against: a}}` (confirmatory)."
+    found, _ = planned(spec, store, "contrasts=null")
+    assert f"  {said}\n" in plan_as_text(found)
+    assert json.loads(plan_as_json(found))["nothing_compared"] == said
+    for added in ("baseline=a", "contrasts={gain: {of: b, against: a}}"):
+        found, power = planned(spec, store, "contrasts=null", added)
+        assert power
+        assert "Nothing will be compared" not in plan_as_text(found, power)
+    alone, _ = planned(spec, store, "contrasts=null", "only=[{method: a}]")
+    assert "  Nothing will be compared: no two methods answer one data set in one language on one model.\n" in plan_as_text(alone)
 
 
 def test_items_that_a_judge_passes_over_are_not_counted(spec: Path, tmp_path: Path) -> None:
@@ -186,7 +214,7 @@ def test_items_that_an_aspect_is_not_asked_of_are_not_counted(spec: Path, tmp_pa
 
 def test_every_model_is_a_test_of_its_own_in_the_corrected_effect(spec: Path, tmp_path: Path) -> None:
     _, power = planned(spec, tmp_path / "store", "models.other={parameters: 2000}")
-    assert {one.effect_corrected for one in power} == {minimum_detectable_effect(0.5, 8, n_tests=4)}
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(0.5, 8, n_tests=4)}
 
 
 def test_what_another_judge_of_the_same_name_measured_is_not_taken(spec: Path, tmp_path: Path) -> None:

@@ -3,17 +3,6 @@
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number, share_axis
 
-HEADINGS = {
-    "loop": "repeats itself without end",
-    "language": "in another language than asked",
-    "code": "code where none was asked",
-    "empty": "no answer",
-    "prompt_echo": "the question again, or an invented one",
-    "refusal": "declines to answer",
-    "truncated": "cut before its end",
-    "cut": "cut at the length limit",
-}
-
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Share of answers with a critical error, by method and language, with Wilson's 95% interval."""
@@ -30,11 +19,9 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                         row["ci_high"],
                         f"{number(100 * row['share'], 0)}% of {row['n']}" if row["n"] else "unscored",
                         order.colour(row["method"]),
-                        group=HEADINGS.get(error, error),
+                        group=row["label"],
                     )
-                    for error in dict.fromkeys((*HEADINGS, *(row["error"] for row in rows)))
-                    for row in found
-                    if row["error"] == error
+                    for row in sorted(found, key=lambda row: (row["role"], row["error"]))
                 ],
                 axis="share of answers",
                 domain=domain,

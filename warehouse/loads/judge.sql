@@ -44,14 +44,4 @@ select
 from rows
 group by all;
 
-insert into step_levels by name
-select
-    step_id,
-    aspect,
-    min(list_min([try_cast(level as double) for level in json_keys(distribution)])) as lowest,
-    max(list_max([try_cast(level as double) for level in json_keys(distribution)])) as highest
-from rows
-where distribution is not null
-group by all;
-
 drop table rows;

@@ -3,6 +3,7 @@ delete from cell_judges where cell_id in (select cell_id from cells where experi
 delete from cell_training where cell_id in (select cell_id from cells where experiment = $experiment);
 delete from cells where experiment = $experiment;
 delete from contrasts where experiment = $experiment;
+delete from judges where experiment = $experiment;
 delete from experiment_steps where experiment = $experiment;
 delete from experiments where experiment = $experiment;
 
@@ -34,6 +35,16 @@ select unnest(
                 "generate": "varchar",
                 "judges": "map(varchar, varchar)",
                 "probes": "map(varchar, map(varchar, varchar))"
+            }],
+            "judges": [{
+                "name": "varchar",
+                "kind": "varchar",
+                "role": "varchar",
+                "label": "varchar",
+                "checked_against": "varchar",
+                "orders_only": "boolean",
+                "opinion": "varchar",
+                "scales": "map(varchar, double[])"
             }],
             "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"], "is_declared": "boolean"}]
         }'
@@ -79,5 +90,20 @@ select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as 
 from study_cells;
 
 insert into contrasts by name
-select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_measures, contrast.is_declared
+select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_judges, contrast.is_declared
 from (select experiment, unnest(contrasts) as contrast from study);
+
+insert into judges by name
+select
+    experiment,
+    place - 1 as position,
+    judge.name as judge,
+    judge.kind as judge_kind,
+    judge.role,
+    judge.checked_against is not null as is_check,
+    judge.checked_against,
+    judge.orders_only,
+    judge.label,
+    judge.opinion,
+    judge.scales
+from (select experiment, unnest(judges) as judge, generate_subscripts(judges, 1) as place from study);

@@ -44,7 +44,10 @@ def differences(contrasts: Rows, order: Order, opinions: Collection[str] = ()) -
     them. Of exploratory ones the clearest come first.
     """
     if not contrasts:
-        return ["The study names no contrast and no baseline, so no difference is tested; the means below stand beside their intervals."]
+        return [
+            "The study names no contrast, so no difference is tested here: add `baseline:` or `contrasts:` to its spec. "
+            "The means below stand beside their intervals."
+        ]
     tested = [row for row in contrasts if row["ci_low"] is not None]
     if not tested:
         asked = counted(len(contrasts), "comparison")

@@ -42,12 +42,6 @@ VIEWS = (
 _SHOWN = "measure, score, parts, unscored_reason, reason"
 """Of each verdict on an answer that is shown."""
 
-DETECTORS = ("language", "loop", "code", "empty", "truncated", "prompt_echo", "refusal")
-"""Kinds of judge whose verdict says that an answer is free of a critical error; they have a figure of their own."""
-
-NOT_A_MERIT = ("length",)
-"""Kinds of judge whose score is neither good nor bad."""
-
 
 @dataclass(frozen=True)
 class StudyRows:
@@ -56,6 +50,8 @@ class StudyRows:
     experiment: Row
     cells: Rows
     """In the order of the plan."""
+    judges: Rows
+    """In the order of the spec."""
     cell_judges: Rows
     probed_judges: Rows
     """Of answers with a text planted in them."""
@@ -81,14 +77,13 @@ class StudyRows:
         )
 
     @cached_property
-    def judges(self) -> dict[str, dict[str, Any]]:
-        """A judge's name in the spec -> its settings, as its finished steps have them."""
-        settings = {step["step_id"]: step["settings"] for step in self.steps if step["is_done"]}
-        return {row["judge"]: settings[row["judge_step_id"]]["judge"] for row in self.cell_judges if row["judge_step_id"] in settings}
+    def _judges(self) -> dict[str, Row]:
+        return {row["judge"]: row for row in self.judges}
 
-    def kind_of(self, row: Row) -> str:
-        """What kind of judge a row is of; people, who are no step, are `human`."""
-        return str(self.judges.get(row["judge"], {"judge": "human"})["judge"])
+    def role_of(self, row: Row) -> str:
+        """The role of the judge that a row is of; people, who are no step, judge quality."""
+        judge = self._judges.get(row["judge"])
+        return "quality" if judge is None else str(judge["role"])
 
     def in_order(self, rows: Iterable[Row]) -> list[Row]:
         """Rows of measures and contrasts in the order in which the study names them."""
@@ -106,8 +101,8 @@ class StudyRows:
 
     def of_interest(self, rows: Rows) -> list[Row]:
         """Rows of judges of quality; where a study has none, of its detectors."""
-        merits = [row for row in self.in_order(rows) if self.kind_of(row) not in NOT_A_MERIT]
-        return [row for row in merits if self.kind_of(row) not in DETECTORS] or merits
+        merits = [row for row in self.in_order(rows) if self.role_of(row) != "measure"]
+        return [row for row in merits if self.role_of(row) == "quality"] or merits
 
     def compared(self, rows: Rows) -> list[Row]:
         """Rows of contrasts: confirmatory ones, and those of judges of quality."""
@@ -116,8 +111,9 @@ class StudyRows:
 
     def opinions(self) -> dict[str, str]:
         """A judge that decides by opinion, not by rule -> whose opinion it is."""
-        found = {judge: _whose(settings) for judge, settings in self.judges.items()}
-        return {judge: whose for judge, whose in found.items() if whose}
+        done = {step["step_id"] for step in self.steps if step["is_done"]}
+        asked = {row["judge"] for row in self.cell_judges if row["judge_step_id"] in done}
+        return {row["judge"]: row["opinion"] for row in self.judges if row["opinion"] is not None and row["judge"] in asked}
 
     def steps_of(self, dataset: str | None = None, judge: str | None = None, trained: bool = False) -> list[str]:
         """The steps behind a figure: those that trained, answered and judged its cells, each once."""
@@ -160,12 +156,13 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
             scores.setdefault((verdict.pop("cell_id"), verdict.pop("item")), []).append(verdict)
         for row in rows(f"from shown_answers {picked}", experiment, dataset, items):
             completions.append(row | {"scores": scores.get((row["cell_id"], row["item"]))})
-    judges = rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid")
+    cell_judges = rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid")
     return StudyRows(
         experiment=studies[0],
         cells=rows("from cells where experiment = ? order by rowid"),
-        cell_judges=[row for row in judges if not row["probe"]],
-        probed_judges=[row for row in judges if row["probe"]],
+        judges=rows("from judges where experiment = ? order by position"),
+        cell_judges=[row for row in cell_judges if not row["probe"]],
+        probed_judges=[row for row in cell_judges if row["probe"]],
         cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
         contrasts=rows("from contrasts where experiment = ? order by rowid"),
         views={view: [_steady(row) for row in rows(f"from {view} where experiment = ?")] for view in VIEWS},
@@ -175,18 +172,6 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         n_completions=sum(row["n"] for row in counts),
         spreads=tuple(spread for spread in spreads(connection) if spread.experiment == experiment),
     )
-
-
-def _whose(judge: dict[str, Any]) -> str | None:
-    if judge["judge"] == "recorded":
-        return "the opinion of a judge outside this study, as it was recorded"
-    if judge["judge"] == "ensemble":
-        return "what several judges came to together"
-    model = judge.get("model")
-    if not model:
-        return None
-    named = next((str(model[key]) for key in ("name", "hub", "package", "path") if model.get(key)), "")
-    return f"the opinion of a model, {named or model.get('engine', 'a model')}"
 
 
 def _steady(row: dict[str, Any]) -> dict[str, Any]:

@@ -376,10 +376,7 @@ def _correct(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
             tests.* exclude (experiment),
             contrasts.of,
             contrasts.against,
-            contrasts.is_declared and (
-                list_contains(contrasts.on_measures, estimates.judge)
-                or list_contains(contrasts.on_measures, split_part(tests.measure, ' vs ', 1))
-            ) as is_confirmatory,
+            contrasts.is_declared and list_contains(contrasts.on_judges, estimates.judge) as is_confirmatory,
             estimates.n
         from contrast_tests as tests
         join contrasts using (experiment, contrast)

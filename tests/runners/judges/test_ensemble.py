@@ -118,6 +118,8 @@ RUBRIC = {"judge": "rubric", "model": SERVED}
 ASKED = {"judge": "decision", "model": {"engine": "systemone", "name": "m", "base_url": "http://localhost:1"}}
 YES_OR_NO = {"question": "Is it deep?"}
 DUEL = {"judge": "pairwise", "model": SERVED}
+REWARD = {"judge": "reward", "model": {"hub": "a/b"}}
+PAID = {"judge": "recorded", "verdicts": {"path": "a.csv"}, "columns": {"item": "id", "score": "s"}}
 
 
 def test_the_shared_aspects_are_filled_in() -> None:
@@ -133,7 +135,11 @@ def test_the_shared_aspects_are_filled_in() -> None:
     ("a", "b", "given", "why"),
     [
         (RUBRIC, {"judge": "contains"}, {}, "use different scales: a: from 1 to 5; b: from 0 to 1"),
-        ({"judge": "length"}, {"judge": "exact"}, {}, "different scales"),
+        ({"judge": "prompt_echo"}, {"judge": "length"}, {}, "no common scale: a: from 0 to 1; b: no known lowest and highest score"),
+        ({"judge": "length"}, {"judge": "exact"}, {}, "name members with a scale"),
+        (REWARD, REWARD, {}, "no common scale"),
+        (PAID, {"judge": "contains"}, {}, r"say `score_range: \[lowest, highest\]` at a"),
+        (PAID | {"score_range": [1, 5]}, {"judge": "contains"}, {}, "different scales: a: from 1 to 5; b: from 0 to 1"),
         (RUBRIC | {"aspects": ["depth"]}, ASKED | {"questions": {"depth": YES_OR_NO}}, {}, "scales: a: from 1 to 5; b: from 0 to 1"),
         (RUBRIC, ASKED | {"questions": {"depth": {"question": "Deep?", "levels": ["no", "yes"]}}}, {}, "a: from 1 to 5; b: from 1 to 2"),
         (RUBRIC | {"aspects": ["depth"]}, RUBRIC | {"aspects": ["clarity"]}, {}, "share no aspect: a: depth; b: clarity"),
@@ -147,3 +153,20 @@ def test_members_that_cannot_be_brought_together_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=why):
         settings(of=["a", "b"], **given).among(members(a=a, b=b))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "aspect", "scale"),
+    [
+        ({"judge": "contains"}, {"judge": "prompt_echo"}, "ensemble", (0, 1)),
+        ({"judge": "length"}, {"judge": "length", "limit": 3}, "ensemble", None),
+        (PAID | {"score_range": [0, 1]}, {"judge": "exact"}, "ensemble", (0, 1)),
+        (RUBRIC, RUBRIC | {"repeats": 2}, "depth", (1, 5)),
+        (DUEL | {"against": "m"}, DUEL | {"against": "m", "ties": False}, "ensemble", (0, 1)),
+    ],
+)
+def test_the_scale_is_the_one_that_the_members_share(
+    a: dict[str, object], b: dict[str, object], aspect: str, scale: tuple[float, float] | None
+) -> None:
+    judges = members(a=a, b=b)
+    assert settings(of=["a", "b"]).among(judges).scale(aspect, judges) == scale

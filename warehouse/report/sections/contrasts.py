@@ -4,7 +4,7 @@ from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import Section, by_measure, model
 from warehouse.report.prose import CORRECTIONS, counted
-from warehouse.report.study import NOT_A_MERIT, StudyRows
+from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
 CONTRAST = Column("contrast", lambda row: f"{row['of']} − {row['against']}")
@@ -41,7 +41,7 @@ def contrasts(study: StudyRows) -> Section:
         ),
     )
     main = study.compared(rows)
-    rest = [row for row in study.in_order(rows) if row not in main and study.kind_of(row) not in NOT_A_MERIT]
+    rest = [row for row in study.in_order(rows) if row not in main and study.role_of(row) != "measure"]
     view = "contrast_by_language_and_size"
     return Section(
         "contrasts",

@@ -1,15 +1,13 @@
 """Answers that no mean may hide: how often each critical error happens, what becomes of the means, and what loops come from."""
 
-from warehouse.charts.critical_errors_by_cell import HEADINGS
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_dataset, by_measure, cell
 from warehouse.report.study import StudyRows
-from warehouse.report.tables import Column
 
 
 def errors(study: StudyRows) -> Section:
     columns = (
-        Column("error", lambda row: str(HEADINGS.get(row["error"], row["error"]))),
+        tables.text("label", "error"),
         *cell(study),
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,

@@ -1,10 +1,9 @@
--- One row per difference a study asks for: `of` minus `against`. It is confirmatory on the measures of `on_measures` where the study declares
--- it, and exploratory on those of every other judge.
+-- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared.
 select
     experiment,
     contrast,
     of,
     against,
-    on_measures,
+    on_judges,
     is_declared
 from contrasts

@@ -17,9 +17,6 @@ judge_kinds as (
     select
         step_id,
         settings ->> '$.judge.judge' as judge_kind,
-        settings ->> '$.judge.judge' = 'rubric' or coalesce(settings ->> '$.judge.format', '') = 'just_eval' as is_from_1,
-        -- A study's own rubric has as many levels as it likes; those that ship with xp, and just-eval's scores, have five.
-        settings -> '$.judge.rubric.levels' as own_levels,
         -- Recorded preferences are all over the answers of one who is no method of the study.
         case when settings ->> '$.judge.judge' = 'recorded' then settings ->> '$.judge.against' end as recorded_against
     from steps
@@ -41,6 +38,7 @@ judged as (
         step_verdicts.item,
         cell_judges.judge,
         judge_kinds.judge_kind,
+        judges.role,
         step_verdicts.aspect,
         -- A judge of one aspect names it as itself.
         case
@@ -61,19 +59,8 @@ judged as (
         -- What the judge itself is unsure of, where it gives the probability of every level, and levels are numbers on the score's scale.
         distribution_variance(map_entries(step_verdicts.distribution::map(varchar, double))) as score_variance,
         -- The lowest and the highest score that the judge can give; null where there is no such thing.
-        case
-            when judge_kinds.judge_kind = 'decision' then ranges.lowest
-            when judge_kinds.is_from_1 then 1
-            when coalesce(step_verdicts.against, judge_kinds.recorded_against) is not null then 0
-            when judge_kinds.judge_kind in (
-                'code', 'contains', 'empty', 'exact', 'ifeval', 'language', 'loop', 'numeric', 'prompt_echo', 'refusal', 'truncated'
-            ) then 0
-        end as scale_low,
-        case
-            when judge_kinds.judge_kind = 'decision' then ranges.highest
-            when judge_kinds.is_from_1 then coalesce(try_cast(judge_kinds.own_levels ->> step_verdicts.aspect as double), 5)
-            when scale_low = 0 then 1
-        end as scale_high,
+        judges.scales[step_verdicts.aspect][1] as scale_low,
+        judges.scales[step_verdicts.aspect][2] as scale_high,
         step_verdicts.parts,
         step_verdicts.raw,
         step_verdicts.n_prompt_tokens,
@@ -84,9 +71,9 @@ judged as (
     from cells
     join experiments on experiments.experiment = cells.experiment
     join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
+    join judges on judges.experiment = cells.experiment and judges.judge = cell_judges.judge
     join judge_kinds on judge_kinds.step_id = cell_judges.judge_step_id
     join step_verdicts on step_verdicts.step_id = cell_judges.judge_step_id
-    left join step_levels as ranges on ranges.step_id = step_verdicts.step_id and ranges.aspect = step_verdicts.aspect
     left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
 ),
 
@@ -126,6 +113,7 @@ labelled as (
         named.item,
         labels.judge,
         'human' as judge_kind,
+        'quality' as role,
         labels.aspect,
         case when labels.aspect = 'human' then labels.judge else labels.judge || '.' || labels.aspect end as measure,
         case

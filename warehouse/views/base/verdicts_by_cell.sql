@@ -1,23 +1,25 @@
 -- One row per cell and measure: which judge says it, by which step, on which scale, and which question it answers.
 select distinct
-    experiment,
-    dataset,
-    language,
-    model,
-    cell_id,
-    judge,
-    judge_kind,
-    measure,
-    aspect,
-    against,
-    step_id,
-    scale_low,
-    scale_high,
+    verdicts.experiment,
+    verdicts.dataset,
+    verdicts.language,
+    verdicts.model,
+    verdicts.cell_id,
+    verdicts.judge,
+    verdicts.judge_kind,
+    verdicts.role,
+    verdicts.measure,
+    verdicts.aspect,
+    verdicts.against,
+    verdicts.step_id,
+    verdicts.scale_low,
+    verdicts.scale_high,
     -- Of judges with one aspect the kind stands for the question.
     case
-        when aspect not in (judge_kind, judge) then aspect
-        when against is not null then 'which is better'
-        when judge_kind in ('contains', 'exact', 'numeric', 'human', 'recorded', 'ensemble') then 'is it good'
-        else aspect
+        when verdicts.aspect not in (verdicts.judge_kind, verdicts.judge) then verdicts.aspect
+        when verdicts.against is not null then 'which is better'
+        when verdicts.role = 'quality' and not coalesce(judges.orders_only, false) then 'is it good'
+        else verdicts.aspect
     end as question
 from verdicts
+left join judges on judges.experiment = verdicts.experiment and judges.judge = verdicts.judge

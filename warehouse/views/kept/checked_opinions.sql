@@ -3,15 +3,21 @@
 with
 
 opinions as (
-    select *
+    select verdicts.*
     from verdicts
-    where judge_kind in ('decision', 'rubric')
+    join study_judges on study_judges.experiment = verdicts.experiment and study_judges.judge = verdicts.judge
+    where
+        study_judges.opinion is not null
+        and study_judges.judge_kind <> 'ensemble'
+        and verdicts.scale_low is not null
+        and verdicts.against is null
 ),
 
 checks as (
-    select *
+    select verdicts.*
     from verdicts
-    where judge_kind in ('contains', 'exact', 'numeric')
+    join study_judges on study_judges.experiment = verdicts.experiment and study_judges.judge = verdicts.judge
+    where study_judges.checked_against = 'answers'
 ),
 
 answers as (

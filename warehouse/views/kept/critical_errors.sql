@@ -3,20 +3,23 @@ with
 
 found as (
     select
-        experiment,
-        dataset,
-        language,
-        model,
-        num_parameters,
-        method,
-        train_languages,
-        judge_kind as error,
-        measure,
-        item,
+        verdicts.experiment,
+        verdicts.dataset,
+        verdicts.language,
+        verdicts.model,
+        verdicts.num_parameters,
+        verdicts.method,
+        verdicts.train_languages,
+        verdicts.judge_kind as error,
+        verdicts.role,
+        study_judges.label,
+        verdicts.measure,
+        verdicts.item,
         -- The judges score 1 where the answer is free of the error.
-        1 - score as has_error
+        1 - verdicts.score as has_error
     from verdicts
-    where judge_kind in ('loop', 'language', 'code', 'empty', 'truncated', 'prompt_echo', 'refusal')
+    join study_judges on study_judges.experiment = verdicts.experiment and study_judges.judge = verdicts.judge
+    where verdicts.role in ('critical_error', 'detector')
     union all
     select
         experiment,
@@ -27,6 +30,8 @@ found as (
         method,
         train_languages,
         'cut' as error,
+        'detector' as role,
+        'cut at the length limit' as label,
         'cut' as measure,
         item,
         case when text is not null then (finish_reason = 'length')::integer end as has_error
@@ -65,6 +70,8 @@ select
     method,
     train_languages,
     error,
+    role,
+    label,
     measure,
     share,
     interval_low(share, standard_error, n, n - 1, 0, 1) as ci_low,

@@ -1,23 +1,33 @@
 -- One row per dataset, language, model, method, languages tuned on and measure: what `score_beside_critical_errors` shows and explains.
 with
 
+critical as (
+    select
+        judge_kind,
+        1 << (row_number() over (order by judge_kind) - 1)::integer as bit
+    from study_judges
+    where role = 'critical_error'
+    group by judge_kind
+),
+
 found as (
     select
-        experiment,
-        cell_id,
-        item,
-        bit_or(1 << (list_position(['code', 'empty', 'language', 'loop', 'prompt_echo'], judge_kind) - 1)) as detectors,
+        verdicts.experiment,
+        verdicts.cell_id,
+        verdicts.item,
+        bit_or(critical.bit) as detectors,
         -- Detectors score 0 where the fault is there.
-        max(1 - score) as has_error
+        max(1 - verdicts.score) as has_error
     from verdicts
-    where judge_kind in ('loop', 'language', 'code', 'empty', 'prompt_echo') and aspect = judge_kind
+    join critical using (judge_kind)
+    where verdicts.role = 'critical_error'
     group by all
 ),
 
 looked_at as (
     select distinct experiment, cell_id
     from verdicts_by_cell
-    where judge_kind in ('loop', 'language', 'code', 'empty', 'prompt_echo') and aspect = judge_kind
+    where role = 'critical_error'
 ),
 
 scored as (
@@ -46,7 +56,7 @@ scored as (
     from verdicts
     join looked_at using (experiment, cell_id)
     left join found using (experiment, cell_id, item)  -- a detector with a limit does not look at every answer
-    where verdicts.judge_kind not in ('loop', 'language', 'code', 'empty', 'prompt_echo', 'truncated', 'refusal')
+    where verdicts.role not in ('critical_error', 'detector')
 ),
 
 item_scores as (
@@ -121,11 +131,7 @@ select
     train_languages,
     judge,
     measure,
-    [
-        detector
-        for detector in ['code', 'empty', 'language', 'loop', 'prompt_echo']
-        if detectors & (1 << (list_position(['code', 'empty', 'language', 'loop', 'prompt_echo'], detector) - 1)) <> 0
-    ] as detectors,
+    (select list(judge_kind order by judge_kind) from critical where critical.bit & measured.detectors <> 0) as detectors,
     p_critical,
     interval_low(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_low,
     interval_high(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_high,

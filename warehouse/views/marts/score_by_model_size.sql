@@ -19,11 +19,15 @@ select
     model_scores.* exclude (judge_kind, calibrated_languages),
     case
         when model_scores.n_languages > 1
-            and model_scores.judge_kind not in ('contains', 'exact', 'numeric', 'ifeval', 'human')
+            and model_scores.judge_kind <> 'human'
+            and not study_judges.is_check
             and coalesce(calibrated.n_languages, 0) < model_scores.n_languages
             then 'a raw mean across languages, in which the judge need not be equally strict'
     end as warning
 from model_scores
+left join study_judges
+    on study_judges.experiment = model_scores.experiment
+    and study_judges.judge = model_scores.judge
 left join calibrated
     on calibrated.experiment = model_scores.experiment
     and calibrated.dataset = model_scores.dataset

@@ -1,0 +1,57 @@
+"""Faults of a study's contrasts, of its primary judges and of its baseline."""
+
+from collections.abc import Collection, Iterator
+from typing import Literal, TypeAlias
+
+from dsl.contrasts import versus
+from dsl.spec import Experiment
+from dsl.values import Name
+from dsl.words import Path, suggest
+
+Fault: TypeAlias = tuple[Path, str, Literal["error", "warning"]]
+
+
+def contrast_faults(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:
+    """Yield each fault with its path in the spec. `asked` are the methods that have a cell."""
+    for name, contrast in experiment.contrasts.items():
+        for side in ("of", "against"):
+            method: Name = getattr(contrast, side)
+            if method not in experiment.methods:
+                yield ("contrasts", name, side), f"there is no method `{method}`. {suggest(method, experiment.methods)}", "error"
+            elif method not in asked:
+                yield ("contrasts", name, side), f"`{method}` has no cell, so this contrast will be empty", "warning"
+        if contrast.of == contrast.against:
+            yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
+        yield from _judges(experiment, ("contrasts", name, "on"), contrast.on or ())
+        if contrast.on is None and not experiment.primary_judges():
+            named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
+            why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"
+            yield ("contrasts", name), f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts", "warning"
+    yield from _judges(experiment, ("primary",), experiment.primary)
+    yield from _baseline(experiment, asked)
+
+
+def _judges(experiment: Experiment, path: Path, judges: tuple[Name, ...]) -> Iterator[Fault]:
+    for i, judge in enumerate(judges):
+        if judge not in experiment.judges:
+            hint = suggest(judge, experiment.judges) or "The study has no judges."
+            yield (*path, i), f"there is no judge `{judge}`. {hint}", "error"
+        elif judge in judges[:i]:
+            yield (*path, i), f"`{judge}` is listed twice", "error"
+
+
+def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:
+    baseline = experiment.baseline
+    if baseline is None:
+        return
+    if baseline not in experiment.methods:
+        yield ("baseline",), f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}", "error"
+        return
+    if baseline not in asked:
+        yield ("baseline",), f"`{baseline}` has no cell, so nothing will be compared with it", "warning"
+    for method in experiment.methods:
+        name = versus(method, baseline)
+        contrast = experiment.contrasts.get(name)
+        if contrast is not None and {contrast.of, contrast.against} != {method, baseline}:
+            why = f"this is the name of the comparison of `{method}` with the baseline"
+            yield ("contrasts", name), f"{why}. Name this contrast otherwise, as `{method}_gain`", "error"

@@ -1,0 +1,12 @@
+-- One row per study and judge: what its verdicts mean, as its settings say.
+select
+    experiment,
+    judge,
+    judge_kind,
+    role,
+    label,
+    is_check,
+    checked_against,
+    orders_only,
+    opinion
+from judges
