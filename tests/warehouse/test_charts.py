@@ -33,7 +33,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "contrast_by_language_and_size": [
         {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "model": "tiny", "of_train_languages": "en",
-         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high, "is_told_apart": told, "p_holm": p, "n": 6}
+         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high, "is_significant_uncorrected": told, "is_significant": told and p < 0.05, "n": 6}
         for language, estimate, low, high, told, p in (
             ("en", 0.3, 0.1, 0.5, True, 0.01), ("fr", 0.0, -0.2, 0.2, False, 1.0), ("en", 0.2, 0.1, 0.3, True, 0.06),
             ("en", None, None, None, None, None),
@@ -41,7 +41,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "language_gap": [
         {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "other_language": other, "model": "tiny",
-         "estimate": 0.3, "ci_low": low, "ci_high": 0.5, "is_told_apart": low > 0, "p_holm": 0.01, "n": 6}
+         "estimate": 0.3, "ci_low": low, "ci_high": 0.5, "is_significant_uncorrected": low > 0, "is_significant": low > 0, "n": 6}
         for language, other, low in (("es", "en", 0.1), ("en", "fr", -0.1))
     ],
     "size_trend": [
@@ -167,7 +167,7 @@ def test_a_name_cannot_end_the_expression_it_stands_in() -> None:
     assert expression == r'["\"] + (window.hacked = 1) + [\""][datum.value]'
 
 
-def test_only_what_is_told_apart_after_the_correction_is_filled_and_what_its_interval_alone_tells_is_blue() -> None:
+def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_uncorrected_is_blue() -> None:
     [panel] = chart_of("contrast_by_language_and_size")(ROWS["contrast_by_language_and_size"], ORDER)
     assert panel.title == "sft − urial"
     assert [(value["label"], value["fill"] != "transparent", value["colour"], value["text"]) for value in values(panel)] == [

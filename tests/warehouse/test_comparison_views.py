@@ -11,6 +11,7 @@ from dsl.records import Label
 from tests.warehouse.compared import judged, row
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import Scores, StoreMaker
+from warehouse.statistics.intervals import bounded_interval
 
 
 def duel(item: str, score: float | str | None, against: str = "zero", **more: object):
@@ -28,8 +29,8 @@ def test_a_win_rate_is_in_per_cent_with_ties_at_one_half_and_the_sample_deviatio
     assert found["measure"] == "duel vs zero"
     assert (found["win_rate"], found["standard_error"]) == (62.5, pytest.approx(error))
     assert (found["n"], found["n_unscored"]) == (4, 1)
-    assert found["ci_low"] == pytest.approx(max(0, 62.5 - stats.t.ppf(0.975, 3) * error), abs=1e-3)
-    assert found["ci_high"] == 100
+    expected = bounded_interval(0.625, (error / 100) ** 2, 4, 0.05)
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((100 * expected[0], 100 * expected[1]))
     assert (found["n_inconsistent"], found["share_inconsistent"]) == (None, None)
 
 

@@ -55,10 +55,11 @@ def test_errors_the_rest_and_both_together_stand_beside_the_plain_mean(maker: St
     assert (row["p_critical_low"], row["p_critical_high"]) == (pytest.approx(wilson.low, abs=1e-6), pytest.approx(wilson.high, abs=1e-6))
     # The rest scores 1 and 0; with the loop as 0 it is 1, 0 and 0; as they are, 1, 1 and 0.
     assert (row["mean_of_rest"], row["error_of_rest"], row["n_of_rest"], row["n_unscored_of_rest"]) == (0.5, pytest.approx(0.5), 2, 0)
-    assert row["rest_high"] == pytest.approx(0.5 + stats.t.ppf(0.975, 1) * 0.5, rel=1e-5)
+    half, third = (stats.binomtest(1, n).proportion_ci(0.95, method="wilson") for n in (2, 3))
+    assert row["rest_high"] == pytest.approx(half.high, rel=1e-5)
     assert row["mean_with_errors_as_worst"] == pytest.approx(1 / 3)
     assert (row["error_with_errors_as_worst"], row["n_with_errors_as_worst"]) == (pytest.approx(1 / 3), 3)
-    assert row["with_errors_as_worst_low"] == pytest.approx(1 / 3 - stats.t.ppf(0.975, 2) / 3, rel=1e-5)
+    assert row["with_errors_as_worst_low"] == pytest.approx(third.low, rel=1e-5)
     assert (row["mean_score"], row["standard_error"], row["n"], row["n_unscored"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3), 3, 1)
 
 

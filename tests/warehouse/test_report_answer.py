@@ -28,8 +28,14 @@ def contrast(of: str, against: str, language: str, estimate: float | None, half:
         "estimate": estimate,
         "ci_low": interval[0],
         "ci_high": interval[1],
-        "is_told_apart": None if estimate is None or half is None else abs(estimate) > half,
-        "p_holm": 0.004,
+        "is_significant_uncorrected": None if estimate is None or half is None else abs(estimate) > half,
+        "is_significant": None
+        if estimate is None or half is None
+        else abs(estimate) > half and (more.get("p_corrected", 0.004) or 1) < 0.05,
+        "could_be_significant": True,
+        "p_corrected": 0.004,
+        "family": "confirmatory",
+        "correction": "holm",
         "n_tests": 3,
         "n": 12,
         **more,
@@ -56,20 +62,22 @@ def score(method: str, language: str, mean: float | None, **more: Any) -> dict[s
 def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_the_rest_is_counted() -> None:
     rows = [contrast("urial", "instruct", "en", 0.02, 0.2), contrast("urial", "instruct", "fr", 0.12, 0.09)]
     assert differences(rows, ORDER) == [
-        "urial beats instruct on `contains` by 0.12 [0.03, 0.21] in fr (n = 12 items; Holm's p = 0.004).",
-        "In the other 1 of 2 comparisons on `contains` the difference can't be told from zero.",
+        "urial beats instruct on `contains` by 0.12 [0.03, 0.21] in fr (n = 12 items; corrected p = 0.004).",
+        "No significant difference in the other 1 of 2 comparisons on `contains`.",
     ]
 
 
 def test_a_negative_difference_is_told_from_the_winners_side() -> None:
     rows = [contrast("urial", "instruct", "en", -0.3, 0.1)]
-    assert differences(rows, ORDER) == ["instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items; Holm's p = 0.004)."]
+    assert differences(rows, ORDER) == [
+        "instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items; corrected p = 0.004)."
+    ]
 
 
 def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_order() -> None:
-    rows = [contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10, p_holm=0.03), contrast("urial", "zero_shot", "en", 0.4, 0.1)]
+    rows = [contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10, p_corrected=0.03), contrast("urial", "zero_shot", "en", 0.4, 0.1)]
     assert differences(rows, ORDER) == [
-        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10 to 12 items; Holm's p ≤ 0.030)."
+        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10 to 12 items; corrected p ≤ 0.030)."
     ]
 
 
@@ -82,43 +90,37 @@ def test_each_pair_of_methods_is_named_before_one_is_named_twice() -> None:
     ]
     said = differences(rows, ORDER)
     assert [sentence.split(" on ")[0] for sentence in said[:3]] == ["urial beats zero_shot", "sft beats urial", "urial beats zero_shot"]
-    assert said[3] == "1 more paired comparison is told apart below."
+    assert said[3] == "1 more paired comparison is significant below."
 
 
-def test_when_nothing_is_told_apart_the_answer_says_so_and_counts_exact_ties() -> None:
+def test_when_nothing_is_significant_the_answer_says_so_and_counts_exact_ties() -> None:
     rows = [contrast("urial", "instruct", "en", 0.0, 0.2), contrast("urial", "instruct", "fr", 0.1, 0.2)]
-    assert differences(rows, ORDER) == [
-        "Nothing is told apart on `contains`: in none of 2 paired comparisons can the difference be told from zero (1 is an exact tie)."
-    ]
+    assert differences(rows, ORDER) == ["No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie)."]
 
 
 def test_a_single_contrast_that_contains_zero_is_told_with_its_numbers() -> None:
     said = differences([contrast("urial", "instruct", "en", -0.05, 0.2)], ORDER)
-    assert said == [
-        "Nothing is told apart: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25, 0.15], "
-        "which can't be told from zero."
-    ]
+    assert said == ["No significant difference: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25, 0.15]."]
 
 
-def test_what_only_the_interval_tells_apart_is_not_told_apart_and_that_is_said() -> None:
+def test_what_is_significant_only_uncorrected_is_not_significant_and_that_is_said() -> None:
     rows = [
-        contrast("urial", "instruct", "en", 0.3, 0.2, p_holm=0.06),
+        contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=0.06),
         contrast("urial", "instruct", "fr", 0.6, 0.2),
-        contrast("urial", "instruct", "es", 0.1, 0.2, p_holm=0.9),
+        contrast("urial", "instruct", "es", 0.1, 0.2, p_corrected=0.9),
     ]
     assert differences(rows, ORDER)[1] == (
-        "In the other 2 of 3 comparisons on `contains` the difference can't be told from zero after Holm's correction "
-        "(1 could by its own interval)."
+        "No significant difference in the other 2 of 3 comparisons on `contains`; 1 is significant uncorrected."
     )
-    assert differences(rows[:1], ORDER)[0].endswith("0.30 [0.10, 0.50], which can't be told from zero after Holm's correction.")
+    assert differences(rows[:1], ORDER)[0].endswith("0.30 [0.10, 0.50]; 1 is significant uncorrected.")
 
 
-def test_an_interval_without_a_test_tells_nothing_apart() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.3, 0.2, p_holm=None)], ORDER)[0].startswith("Nothing is told apart")
+def test_an_interval_without_a_test_is_not_significant() -> None:
+    assert differences([contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=None)], ORDER)[0].startswith("No significant difference")
 
 
-def test_an_interval_that_touches_zero_is_not_told_apart() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith("Nothing is told apart")
+def test_an_interval_that_touches_zero_is_not_significant() -> None:
+    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith("No significant difference")
 
 
 def test_a_small_bound_is_not_rounded_to_zero() -> None:
@@ -128,7 +130,7 @@ def test_a_small_bound_is_not_rounded_to_zero() -> None:
 def test_the_model_is_named_where_there_are_several_and_the_training_language_where_it_is_another_one() -> None:
     several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages)
     said = differences([contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")], several)
-    assert said == ["sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items; Holm's p = 0.004)."]
+    assert said == ["sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items; corrected p = 0.004)."]
 
 
 def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clearer() -> None:
@@ -138,8 +140,28 @@ def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clea
         contrast("urial", "sft", "fr", 0.1, 0.3),
     ]
     assert differences(rows, ORDER, opinions=["quality"]) == [
-        "Nothing is told apart on `contains`: in none of 2 paired comparisons can the difference be told from zero (1 is an exact tie).",
-        "urial beats sft on `quality.depth` by 0.90 [0.80, 1.00] in en (n = 12 items; Holm's p = 0.004).",
+        "No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie).",
+        "urial beats sft on `quality.depth` by 0.90 [0.80, 1.00] in en (n = 12 items; corrected p = 0.004).",
+    ]
+
+
+def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_said_instead_of_nothing_found() -> None:
+    rows = [contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False) for lang in ("en", "fr")]
+    assert differences(rows, ORDER) == [
+        "With 9 items and 18 tests no difference on `contains` could have been significant after Holm's correction, whatever the answers."
+    ]
+
+
+def test_what_was_declared_comes_first_in_the_studys_order_and_the_rest_is_called_exploratory() -> None:
+    rows = [
+        contrast("sft", "urial", "en", 0.2, 0.1),
+        contrast("urial", "zero_shot", "en", 0.9, 0.1),
+        contrast("urial", "instruct", "en", 0.8, 0.1, family="exploratory", correction="benjamini_yekutieli"),
+    ]
+    assert [sentence.split(" on ")[0] for sentence in differences(rows, ORDER)] == [
+        "sft beats urial",
+        "urial beats zero_shot",
+        "Exploratory: urial beats instruct",
     ]
 
 
@@ -185,8 +207,8 @@ def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_ove
         at("large", 300, "en", 0.6, "empty"),
     ]
     assert by_size(rows, ORDER) == [
-        "`loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; not told apart in fr.",
-        "`empty` can't be told apart from small to large.",
+        "`loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
+        "`empty` does not change clearly from small to large.",
     ]
     assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
     assert by_size(rows[:1], ORDER) == []
@@ -213,10 +235,7 @@ def test_caveats_tell_small_samples_tests_judges_and_the_unscored() -> None:
     small, opinion, left_out, tests = [caveat.whole for caveat in found]
     assert opinion == "`quality` is an opinion."
     assert small.startswith("Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median")
-    assert tests.startswith(
-        "3 differences were tested. One is called told apart only if its p-value stays below 0.05 after Holm's correction"
-    )
-    assert "on `contains`; the intervals shown are not corrected" in tests
+    assert tests.startswith("Differences tested: 3 confirmatory (Holm's correction). Significant means after that correction")
     assert left_out.startswith("8.3% of 72 verdicts are unscored (most of them by `contains`, most often: “no accepted answer”)")
     assert all("\n" not in caveat.headline and len(caveat.headline) < 140 for caveat in found)
 

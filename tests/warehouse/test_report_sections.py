@@ -90,12 +90,12 @@ def test_sizes_are_written_as_people_say_them(size: float, written: str) -> None
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"estimate": 0.5, "ci_low": 0.1, "is_told_apart": True, "p_holm": 0.01}, "told apart"),
-        ({"estimate": 0.5, "ci_low": 0.1, "is_told_apart": True, "p_holm": 0.2}, "not after Holm"),
-        ({"estimate": 0.5, "ci_low": -0.1, "is_told_apart": False, "p_holm": 0.04}, "not told apart"),
-        ({"estimate": 0.0, "ci_low": -0.1, "is_told_apart": False, "p_holm": 1.0}, "tie"),
-        ({"estimate": 0.5, "ci_low": None, "is_told_apart": None, "p_holm": None}, "no interval"),
-        ({"estimate": None, "ci_low": None, "is_told_apart": None, "p_holm": None}, "no interval"),
+        ({"estimate": 0.5, "ci_low": 0.1, "is_significant": True, "is_significant_uncorrected": True}, "significant"),
+        ({"estimate": 0.5, "ci_low": 0.1, "is_significant": False, "is_significant_uncorrected": True}, "not after correction"),
+        ({"estimate": 0.5, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False}, "not significant"),
+        ({"estimate": 0.0, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False}, "tie"),
+        ({"estimate": 0.5, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None}, "no interval"),
+        ({"estimate": None, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None}, "no interval"),
     ],
 )
 def test_a_difference_is_read_after_the_correction_and_a_tie_is_a_tie(row: dict[str, Any], said: str) -> None:
@@ -111,10 +111,15 @@ def test_bounds_are_told_only_where_something_is_unscored(study: StudyRows) -> N
 
 
 def test_what_was_tested_is_counted_before_and_after_the_correction(study: StudyRows) -> None:
-    rows = study.of_interest(study.views["contrast_by_language_and_size"])
-    alone = sum(bool(row["is_told_apart"]) for row in rows)
-    tested = [row for row in rows if row["p_holm"] is not None]
-    assert f"{len(tested)} differences were tested. {alone} by their 95% interval alone, 0 after Holm's" in contrasts(study).says[1]
+    rows = study.compared(study.views["contrast_by_language_and_size"])
+    said = contrasts(study).says[1:]
+    families = {row["family"] for row in rows}
+    assert families
+    for family, sentence in zip(sorted(families), said, strict=False):
+        tested = [row for row in rows if row["family"] == family and row["p_corrected"] is not None]
+        n, alone = (sum(bool(row[name]) for row in tested) for name in ("is_significant", "is_significant_uncorrected"))
+        assert sentence.startswith(f"{family.capitalize()}: {n} of {len(tested)} differences significant after ")
+        assert f"({alone} uncorrected)" in sentence
 
 
 def test_power_is_that_of_the_plan_from_what_was_measured(study: StudyRows) -> None:

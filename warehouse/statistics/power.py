@@ -31,14 +31,14 @@ class Spread:
 
 
 def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
-    """The spread of every contrast that was measured, what a judge was unsure of itself included; contrasts without any are left out."""
+    """The spread of every contrast that was measured; contrasts without any are left out."""
     found = fetch(
         connection,
         """
         with measured as (
             select
                 experiment, contrast, dataset, language, judge, measure, model, of_train_languages, against_train_languages,
-                var_samp(difference) + avg(variance) filter (where difference is not null) as variance,
+                var_samp(difference) as variance,
                 count(difference) - 1 as df
             from paired_scores
             group by all

@@ -41,7 +41,7 @@ def test_the_t_quantile_is_scipys_within_half_a_per_cent(df: int, probability: f
     assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=0.005)
 
 
-def test_a_measured_spread_is_pooled_over_models_and_holds_what_the_judge_was_unsure_of(maker: StoreMaker) -> None:
+def test_a_measured_spread_is_pooled_over_models_without_the_judge_s_own_distribution(maker: StoreMaker) -> None:
     gain = ContrastPlan(name="gain", of="tuned", against="prompted")
     for model, ours in (("small", {"1": 1.0, "2": 3.0}), ("large", {"1": 1.0, "2": 1.0, "3": 4.0, "4": 4.0})):
         theirs = dict.fromkeys(ours, 1.0)
@@ -54,5 +54,5 @@ def test_a_measured_spread_is_pooled_over_models_and_holds_what_the_judge_was_un
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
         (found,) = spreads(connection)  # in French nothing varies
     assert (found.contrast, found.language, found.measure, found.df) == ("gain", "en", "aspects.depth", 4)
-    # 0, 2: variance 2 and one degree of freedom; 0, 0, 3, 3: variance 3 and three; the judge's own variance is 1
-    assert found.variance == pytest.approx((1 * (2 + 1) + 3 * (3 + 1)) / 4)
+    # 0, 2: variance 2 and one degree of freedom; 0, 0, 3, 3: variance 3 and three
+    assert found.variance == pytest.approx((1 * 2 + 3 * 3) / 4)
