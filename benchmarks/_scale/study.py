@@ -32,6 +32,8 @@ JUDGES = {
 }
 """Data set -> judge -> kind. `ifeval` has two aspects, the others one; `duel` is against `instruct`, which is not compared with itself."""
 
+_QUALITY = ("duel", "follows", "opinion", "right", "second")
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -68,8 +70,8 @@ def study_of(shape: Shape) -> Study:
         cells=cells,
         step_ids=(*(examples_of(d, c) for d in shape.items for c in LANGUAGES[: shape.languages]), *steps),
         contrasts=(
-            ContrastPlan(name="icl_gap", of="urial", against="instruct"),
-            ContrastPlan(name="tuning", of="sft", against="zero_shot"),
+            ContrastPlan(name="icl_gap", of="urial", against="instruct", on=_QUALITY),
+            ContrastPlan(name="tuning", of="sft", against="zero_shot", on=_QUALITY),
         ),
         judges=tuple(_judges()),
     )
