@@ -98,6 +98,12 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     ]
     if len(cells) > MOST_POWER_LINES:
         lines.append(f"    … and {len(cells) - MOST_POWER_LINES} more lines: `xp plan --json` lists all")
+    hopeless = [one for one in power if one.is_confirmatory and one.n_items and one.effect_corrected is None]
+    if hopeless:
+        few = _range(sorted({one.n_items for one in hopeless if one.n_items}))
+        lines.append(
+            f"    With {few} items, {len(hopeless)} of the confirmatory comparisons cannot be significant after Holm's correction, whatever the answers"
+        )
     head = f"  Smallest difference that could be detected on {_range(sizes)} items (paired, two-sided 5%, power 80%):"
     return [head, *lines, *(note for source, note in _SOURCES.items() if any(one.source == source for one in power))]
 

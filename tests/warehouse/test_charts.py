@@ -33,7 +33,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "contrast_by_language_and_size": [
         {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "model": "tiny", "of_train_languages": "en",
-         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high, "is_significant_uncorrected": told, "is_significant": told and p < 0.05, "n": 6}
+         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high,
+         "is_significant_uncorrected": told, "is_significant": told and p < 0.05, "n": 6}
         for language, estimate, low, high, told, p in (
             ("en", 0.3, 0.1, 0.5, True, 0.01), ("fr", 0.0, -0.2, 0.2, False, 1.0), ("en", 0.2, 0.1, 0.3, True, 0.06),
             ("en", None, None, None, None, None),

@@ -180,7 +180,7 @@ def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) 
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
     assert headings[1:4] == ["## Before you believe it", "## Methods by language", "## Contrasts"]
     assert "## Training" not in headings
-    assert md.split("\n\n")[1].startswith("Nothing is told apart on `contains`, `follows` and `anna`")
+    assert md.split("\n\n")[1].startswith("Exploratory: no significant difference on `contains`, `follows` and `anna`")
     assert "\n\n**Main caveat:** Small samples" in md
 
 

@@ -68,7 +68,8 @@ def _significant(tested: Rows, order: Order) -> list[str]:
         groups.setdefault((*_sides(row), row["dataset"], row["measure"], row["model"]), []).append(row)
     mark = "Exploratory: " if is_explored else ""
     if not groups:
-        return [mark + _nothing(tested, order)]
+        said = _nothing(tested, order)
+        return [mark + (said[0].lower() + said[1:] if mark else said)]
     # Each pair of methods is named once before any is named twice.
     pairs = list(dict.fromkeys(key[:2] for key in groups))
     ranked = sorted(groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2])))

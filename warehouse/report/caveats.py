@@ -93,7 +93,8 @@ def _tests(tested: Rows) -> Caveat | None:
     if sum(n for n, _ in families.values()) < 2:
         return None
     said = listed([f"{n} {family} ({correction})" for family, (n, correction) in sorted(families.items())])
-    return Caveat(1, f"Differences tested: {said}. Significant means after that correction; the intervals drawn are the uncorrected ones.")
+    headline = f"Differences tested: {said}."
+    return Caveat(1, headline, f"{headline} Significant means after that correction; the intervals drawn are the uncorrected ones.")
 
 
 def _languages(sizes: Rows) -> Caveat | None:

@@ -83,12 +83,18 @@ def minimum_detectable_effect(deviation: float, n_clusters: int, n_tests: int = 
         n_tests: α is divided by it: the first step of Holm's correction.
 
     Returns:
-        In the score's unit; None below five clusters.
+        In the score's unit; None below five clusters, and where so few that no result could be significant: the smallest p-value of a sign-flip
+        test, 2 · ½ⁿ, is not below α.
     """
-    if n_clusters < FEWEST_CLUSTERS:
+    if n_clusters < FEWEST_CLUSTERS or not could_be_significant(n_clusters, n_tests):
         return None
     df = n_clusters - 1
     return (t_quantile(1 - ALPHA / n_tests / 2, df) + t_quantile(POWER, df)) * deviation / sqrt(n_clusters)
+
+
+def could_be_significant(n_clusters: int, n_tests: int = 1) -> bool:
+    """Return whether differences of one sign on all clusters would pass a sign-flip test at the first step of Holm's correction."""
+    return n_tests * 2 * 0.5**n_clusters < ALPHA
 
 
 def t_quantile(probability: float, df: int) -> float:

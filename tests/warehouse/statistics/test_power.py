@@ -22,7 +22,7 @@ def test_a_true_difference_of_the_smallest_detectable_size_is_found_in_80_percen
 
 
 def test_more_items_detect_less_and_a_stricter_test_needs_more() -> None:
-    effects = [minimum_detectable_effect(0.5, n) or 9.0 for n in (5, 20, 80, 320)]
+    effects = [minimum_detectable_effect(0.5, n) or 9.0 for n in (6, 20, 80, 320)]
     assert effects == sorted(effects, reverse=True)
     assert effects[3] / effects[2] == pytest.approx(0.5, abs=0.01)
     assert (minimum_detectable_effect(0.5, 80, n_tests=6) or 0) > effects[2]
@@ -33,6 +33,12 @@ def test_more_items_detect_less_and_a_stricter_test_needs_more() -> None:
 
 def test_fewer_than_five_items_detect_nothing_that_can_be_said() -> None:
     assert minimum_detectable_effect(0.5, 4) is None
+
+
+def test_no_effect_is_listed_where_no_result_could_be_significant() -> None:
+    assert minimum_detectable_effect(0.5, 5) is None  # p = 2 / 2⁵ at best
+    assert minimum_detectable_effect(0.5, 9, n_tests=18) is None  # 18 · 2 / 2⁹ = 0.07
+    assert minimum_detectable_effect(0.5, 10, n_tests=18) is not None
 
 
 @pytest.mark.parametrize("df", [4, 10, 1000])

@@ -1,6 +1,5 @@
 """What the study could have detected."""
 
-from collections import Counter
 from math import sqrt
 from statistics import median
 from typing import Any
@@ -14,7 +13,7 @@ from warehouse.statistics.power import minimum_detectable_effect
 
 CAPTION = (
     "The smallest true difference that a paired two-sided test at 5% would find four times out of five, from how much the differences "
-    "vary from item to item; and the same where the first step of Holm's correction has to be passed."
+    "vary from item to item; and the same where the first step of Holm's correction over all confirmatory tests has to be passed."
 )
 
 
@@ -23,15 +22,18 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
 
     On any one model, with all the items that were judged on either side; every model is a test of its own, as in a plan.
     """
-    tests: Counter[str] = Counter()
+    confirmatory = 0
+    is_confirmatory: dict[tuple[str, ...], bool] = {}
     items: dict[tuple[str, ...], int] = {}
     for row in study.views["contrast_by_language_and_size"]:
         place = (row["contrast"], row["dataset"], row["language"], row["measure"])
-        tests[row["measure"]] += 1
+        confirmatory += row["family"] == "confirmatory" and row["p_value"] is not None
+        is_confirmatory[place] = row["family"] == "confirmatory"
         items[place] = max(items.get(place, 0), row["n"] + row["n_lost"])
     rows: list[dict[str, Any]] = []
     for spread in study.spreads:
-        n = items[spread.contrast, spread.dataset, spread.language, spread.measure]
+        place = (spread.contrast, spread.dataset, spread.language, spread.measure)
+        n, n_tests = items[place], confirmatory if is_confirmatory[place] else None
         deviation = sqrt(spread.variance)
         rows.append(
             {
@@ -42,9 +44,9 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
                 "measure": spread.measure,
                 "deviation": deviation,
                 "n": n,
-                "n_tests": tests[spread.measure],
+                "n_tests": n_tests,
                 "effect": minimum_detectable_effect(deviation, n),
-                "effect_corrected": minimum_detectable_effect(deviation, n, tests[spread.measure]),
+                "effect_corrected": minimum_detectable_effect(deviation, n, n_tests) if n_tests else None,
             }
         )
     return rows

@@ -63,7 +63,7 @@ asked as (
         method,
         train_languages,
         greatest(1, count(distinct seed)) as n_asked
-    from cells
+    from asked_cells
     group by all
 ),
 

@@ -146,8 +146,12 @@ select
     worst,
     mean_with_errors_as_worst,
     error_with_errors_as_worst,
-    interval_low(mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best) as with_errors_as_worst_low,
-    interval_high(mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best) as with_errors_as_worst_high,
+    interval_low(
+        mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best
+    ) as with_errors_as_worst_low,
+    interval_high(
+        mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best
+    ) as with_errors_as_worst_high,
     n_with_errors_as_worst,
     mean_score,
     standard_error,
