@@ -361,14 +361,16 @@ create table method_strengths (
     train_languages varchar not null,
     -- Log-odds of winning against a method of mean strength; null where comparisons do not link all methods.
     strength double,
+    -- Null with one item, and where the maximum of the likelihood is infinite.
     standard_error double,
+    -- Profile likelihood; null with one item, and where the interval has no finite end on this side.
     ci_low double,
     ci_high double,
     -- Share of its comparisons that it won, ties one half.
     win_rate double not null,
     n bigint not null,
     n_items bigint not null,
-    -- Half a level comparison was added to each pair: some methods won or lost everything against the rest.
+    -- Half a level comparison was added to each pair for `strength`: some methods won or lost everything against the rest.
     is_regularised boolean not null
 );
 

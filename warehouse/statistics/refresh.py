@@ -234,13 +234,14 @@ def _strengths(compared: Sequence[Row]) -> list[dict[str, Any]]:
             for row in rows
         ]
         for one in strengths(comparisons):
-            written = _written(one.strength)
             found.append(
                 {
                     **dict(zip(("dataset", "language", "model", "judge", "measure"), key, strict=True)),
                     **dict(zip(("method", "train_languages"), one.method, strict=True)),
-                    "strength": written.pop("estimate"),
-                    **written,
+                    "strength": one.strength,
+                    "standard_error": one.standard_error,
+                    "ci_low": one.ci_low,
+                    "ci_high": one.ci_high,
                     "win_rate": one.win_rate,
                     "n": one.n,
                     "n_items": one.n_items,
