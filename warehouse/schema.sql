@@ -349,6 +349,66 @@ create table size_trends (
     n_models bigint not null
 );
 
+-- One row per method, languages it was tuned on, dataset, language and measure, where several models were asked.
+create table score_size_trends (
+    experiment varchar not null,
+    method varchar not null,
+    train_languages varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    judge varchar not null,
+    measure varchar not null,
+    -- Change of the mean score for ten times the parameters; null with the reason.
+    slope double,
+    standard_error double,
+    ci_low double,
+    ci_high double,
+    p_value double,
+    no_slope_reason varchar,
+    -- The fitted line at both ends.
+    smallest bigint,
+    largest bigint,
+    at_smallest double,
+    at_largest double,
+    n bigint not null,
+    n_items bigint not null,
+    n_sizes bigint not null,
+    n_models bigint not null
+);
+
+-- One row per contrast, dataset, measure and two languages, for each pair of methods tuned on comparable languages, with several models.
+create table language_gap_size_trends (
+    experiment varchar not null,
+    contrast varchar not null,
+    of varchar not null,
+    against varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    other_language varchar not null,
+    of_train_languages varchar not null,
+    against_train_languages varchar not null,
+    other_of_train_languages varchar not null,
+    other_against_train_languages varchar not null,
+    judge varchar not null,
+    measure varchar not null,
+    -- Change of the contrast in `language` minus the contrast in `other_language` for ten times the parameters; null with the reason.
+    slope double,
+    standard_error double,
+    ci_low double,
+    ci_high double,
+    p_value double,
+    no_slope_reason varchar,
+    -- The fitted line at both ends.
+    smallest bigint,
+    largest bigint,
+    at_smallest double,
+    at_largest double,
+    n bigint not null,
+    n_items bigint not null,
+    n_sizes bigint not null,
+    n_models bigint not null
+);
+
 -- One row per dataset, language, model, measure that compares answers, and method with the languages it was tuned on.
 create table method_strengths (
     experiment varchar not null,
