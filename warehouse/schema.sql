@@ -384,6 +384,66 @@ create table size_trends (
     n_models bigint not null
 );
 
+-- One row per method, languages it was tuned on, dataset, language and measure, where several models were asked.
+create table score_size_trends (
+    experiment varchar not null,
+    method varchar not null,
+    train_languages varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    judge varchar not null,
+    measure varchar not null,
+    -- Change of the mean score for ten times the parameters; null with the reason.
+    slope double,
+    standard_error double,
+    ci_low double,
+    ci_high double,
+    p_value double,
+    no_slope_reason varchar,
+    -- The fitted line at both ends.
+    smallest bigint,
+    largest bigint,
+    at_smallest double,
+    at_largest double,
+    n bigint not null,
+    n_items bigint not null,
+    n_sizes bigint not null,
+    n_models bigint not null
+);
+
+-- One row per contrast, dataset, measure and two languages, for each pair of methods tuned on comparable languages, with several models.
+create table language_gap_size_trends (
+    experiment varchar not null,
+    contrast varchar not null,
+    of varchar not null,
+    against varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    other_language varchar not null,
+    of_train_languages varchar not null,
+    against_train_languages varchar not null,
+    other_of_train_languages varchar not null,
+    other_against_train_languages varchar not null,
+    judge varchar not null,
+    measure varchar not null,
+    -- Change of the contrast in `language` minus the contrast in `other_language` for ten times the parameters; null with the reason.
+    slope double,
+    standard_error double,
+    ci_low double,
+    ci_high double,
+    p_value double,
+    no_slope_reason varchar,
+    -- The fitted line at both ends.
+    smallest bigint,
+    largest bigint,
+    at_smallest double,
+    at_largest double,
+    n bigint not null,
+    n_items bigint not null,
+    n_sizes bigint not null,
+    n_models bigint not null
+);
+
 -- One row per dataset, language, model, measure that compares answers, and method with the languages it was tuned on.
 create table method_strengths (
     experiment varchar not null,
@@ -396,14 +456,16 @@ create table method_strengths (
     train_languages varchar not null,
     -- Log-odds of winning against a method of mean strength; null where comparisons do not link all methods.
     strength double,
+    -- Null with one item, and where the maximum of the likelihood is infinite.
     standard_error double,
+    -- Profile likelihood; null with one item, and where the interval has no finite end on this side.
     ci_low double,
     ci_high double,
     -- Share of its comparisons that it won, ties one half.
     win_rate double not null,
     n bigint not null,
     n_items bigint not null,
-    -- Half a level comparison was added to each pair: some methods won or lost everything against the rest.
+    -- Half a level comparison was added to each pair for `strength`: some methods won or lost everything against the rest.
     is_regularised boolean not null
 );
 

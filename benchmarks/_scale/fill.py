@@ -74,7 +74,7 @@ def copy_kept(connection: duckdb.DuckDBPyConnection, experiment: str, model: str
             columns = [
                 name for (name,) in connection.execute("select column_name from duckdb_columns() where table_name = ?", [table]).fetchall()
             ]
-            if "model" not in columns or table == "size_trends":
+            if "model" not in columns:  # a trend is of all models
                 continue
             renamed = "$other as model" + (", $size as num_parameters" if "num_parameters" in columns else "")
             for other in others:

@@ -55,8 +55,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "win_rate_by_method": [
         {**key, "against": against, "win_rate": 62.5, "ci_low": 40.0, "ci_high": 85.0, "n": 6} for key in KEYS for against in ("b", "a")
     ] + [{**KEYS[0], "against": "a", "win_rate": None, "ci_low": None, "ci_high": None, "n": 0}],
-    "method_strength": [{**key, "strength": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6} for key in KEYS]
-    + [{**KEYS[0], "strength": None, "ci_low": None, "ci_high": None, "n": 6}],
+    "method_strength": [{**key, "strength": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6, "is_regularised": False} for key in KEYS]
+    + [{**KEYS[0], "strength": None, "ci_low": None, "ci_high": None, "n": 6, "is_regularised": False}],
     "ifeval_accuracy": [
         {**key, "strictness": strictness, "unit": unit, "accuracy": 0.5, "ci_low": 0.2, "ci_high": 0.8, "n": 6}
         for key in KEYS for strictness in ("loose", "strict") for unit in ("instruction", "prompt")
@@ -194,6 +194,13 @@ def test_a_trend_is_a_line_through_its_points_and_marks_where_methods_are_equal_
     assert [{"parameters": 2.2e8}] in drawn
     assert [{"parameters": 10**8, "value": -0.1}, {"parameters": 10**9, "value": 0.2}] in drawn
     assert [list(rows[0]) for rows in empty] == [["at"], ["parameters", "value", "low", "high"], ["parameters", "value", "low", "high"]]
+
+
+def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_picture() -> None:
+    won = {**KEYS[0], "strength": 1.4, "ci_low": 0.2, "ci_high": None, "n": 6, "is_regularised": True}
+    (panel,) = chart_of("method_strength")([won], ORDER)
+    ((row,),) = [found["values"] for found in found_under(panel.spec, "data")][:1]
+    assert (row["low"], row["high"]) == (0.2, pytest.approx(1.4))
 
 
 def test_means_without_critical_errors_stand_under_those_of_all_and_only_where_there_are_any() -> None:

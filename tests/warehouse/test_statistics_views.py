@@ -209,7 +209,7 @@ def test_gaps_compare_methods_tuned_on_the_same_or_each_on_its_own_language(make
 
 def test_a_trend_over_sizes_tells_where_two_methods_are_equal(maker: StoreMaker, ask: Ask) -> None:
     chance = random.Random(3)
-    for model, size, gain in (("s", 10**8, -1.0), ("m", 10**9, 0.0), ("l", 10**10, 1.0)):
+    for model, size, gain in (("s", 10**8, -1.0), ("m", 10**9, 0.0), ("n", 10**9, 0.1), ("l", 10**10, 1.0)):
         against: Scores = {str(i): chance.gauss(0, 1) for i in range(30)}
         of: Scores = {i: float(score or 0) + gain + chance.gauss(0, 0.2) for i, score in against.items()}
         pair(maker, of, against, model=model, num_parameters=size)
@@ -221,27 +221,67 @@ def test_a_trend_over_sizes_tells_where_two_methods_are_equal(maker: StoreMaker,
     assert (row["at_smallest"], row["at_largest"]) == pytest.approx((-1, 1), abs=0.1)
     assert row["crossing_low"] < row["crossing"] < row["crossing_high"]
     assert row["crossing"] == pytest.approx(10**9, rel=0.2)
-    assert (row["n"], row["n_items"], row["n_sizes"], row["n_models"]) == (90, 30, 3, 3)
+    assert (row["n"], row["n_items"], row["n_sizes"], row["n_models"]) == (120, 30, 3, 4)
     assert (row["no_slope_reason"], row["no_crossing_reason"]) == (None, None)
 
 
+def test_scores_of_each_method_have_a_trend_of_their_own(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(12)]
+    other = ContrastPlan(name="same", of="tuned", against="base")
+    for power in (6, 7, 8, 9):
+        for method, score in (("tuned", power / 10), ("prompted", 0.5), ("base", 1 - power / 10)):
+            scores: Scores = {i: score + int(i) / 100 for i in items}
+            maker.cell(method, scores={"contains": scores}, model=f"m{power}", num_parameters=10**power)
+    maker.study(contrasts=(GAIN, other))
+    rows = {row["method"]: row for row in ask("from score_size_trend")}
+    assert {method: row["slope"] for method, row in rows.items()} == pytest.approx({"tuned": 0.1, "prompted": 0.0, "base": -0.1})
+    assert {(row["n"], row["n_models"], row["n_sizes"]) for row in rows.values()} == {(48, 4, 4)}
+    # the mean of 0 … 11 hundredths on top
+    assert (rows["tuned"]["at_smallest"], rows["tuned"]["at_largest"]) == pytest.approx((0.655, 0.955))
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_gap_between_languages_has_a_trend_over_sizes_where_items_are_parallel(maker: StoreMaker, ask: Ask, parallel: bool) -> None:
+    items = [str(i) for i in range(12)]
+    for power in (6, 7, 8, 9):
+        for language, gain in (("en", power / 10), ("fr", 1.0)):
+            against: Scores = {i: int(i) / 100 for i in items}
+            of: Scores = {i: float(score or 0) + gain for i, score in against.items()}
+            pair(maker, of, against, language=language, model=f"m{power}", num_parameters=10**power)
+    maker.study(contrasts=(GAIN,), parallel=parallel)
+    rows = ask("from language_gap_size_trend")
+    assert len(rows) == parallel
+    for row in rows:
+        assert (row["language"], row["other_language"], row["n_models"], row["n_items"]) == ("fr", "en", 4, 12)
+        # 1.0 - 0.6 at a million parameters, 1.0 - 0.9 at a milliard
+        assert row["slope"] == pytest.approx(-0.1)
+        assert (row["at_smallest"], row["at_largest"]) == pytest.approx((0.4, 0.1))
+
+
 def test_what_sizes_cannot_say_they_do_not_say(maker: StoreMaker, ask: Ask) -> None:
-    for language, sizes in (("en", (10**8, 10**9)), ("fr", (10**8, 10**8)), ("es", (None, None))):
-        for model, size in zip(("s", "l"), sizes, strict=True):
-            pair(maker, {"1": 1.0, "2": 0.5}, {"1": 0.0, "2": 0.0}, model=f"{language}-{model}", language=language, num_parameters=size)
+    for language, sizes in (("en", (10**8, 10**9, 10**10)), ("fr", (10**8, 10**8, 10**9, 10**9)), ("es", (None, None))):
+        for n, size in enumerate(sizes):
+            pair(maker, {"1": 1.0, "2": 0.5}, {"1": 0.0, "2": 0.0}, model=f"{language}-{n}", language=language, num_parameters=size)
     maker.study(contrasts=(GAIN,))
     rows = {row["language"]: row for row in ask("from size_trend")}
-    assert rows["en"]["slope"] == pytest.approx(0.0)
-    assert "2 sizes were measured" in rows["en"]["no_crossing_reason"]
-    assert rows["fr"]["no_slope_reason"] == "1 sizes and 2 items are too few for a slope"
+    assert rows["en"]["no_slope_reason"] == "3 models of known size with two items or more, and a trend needs 4"
+    assert rows["fr"]["no_slope_reason"] == "2 sizes were measured, and a trend needs 3"
     assert rows["es"]["no_slope_reason"] == "sizes are not known"
-    assert {rows[language]["slope"] for language in ("fr", "es")} == {None}
+    assert all(row["no_crossing_reason"] == f"cannot be said: {row['no_slope_reason']}" for row in rows.values())
+    assert {row["slope"] for row in rows.values()} == {None}
 
 
 def test_one_model_has_no_trend_and_one_language_no_gap(maker: StoreMaker, ask: Ask) -> None:
     pair(maker, {"1": 1.0, "2": 0.5}, {"1": 0.0, "2": 0.0})
     maker.study(contrasts=(GAIN,))
-    assert ask("from size_trend") == ask("from language_gap") == ask("from method_strength") == []
+    assert (
+        ask("from size_trend")
+        == ask("from score_size_trend")
+        == ask("from language_gap_size_trend")
+        == ask("from language_gap")
+        == ask("from method_strength")
+        == []
+    )
 
 
 def test_strengths_come_from_every_comparison_whichever_side_it_was_judged_from(maker: StoreMaker, ask: Ask) -> None:

@@ -1,13 +1,13 @@
 """One judge that compares answers, on one data set: how strong each method is among all that met, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Rows, by_language, decimals_for, label, number, reach
+from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimals_for, label, number, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (errors clustered by item).
+    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (profile likelihood, items as clusters).
 
-    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1.
+    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1. An interval that reaches the edge has no end.
     """
     domain = reach(rows, ("strength", "ci_low", "ci_high"), least=(-0.5, 0.5))
     decimals = decimals_for(row["strength"] for row in rows)
@@ -19,8 +19,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                     Line(
                         label(row, order),
                         row["strength"],
-                        row["ci_low"],
-                        row["ci_high"],
+                        *_ends(row, domain),
                         f"{number(row['strength'], decimals)} · n {row['n']}" if row["strength"] is not None else "not linked",
                         order.colour(row["method"]),
                         order.shape(row["method"]),
@@ -34,3 +33,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
         )
         for language, found in by_language(rows, order)
     ]
+
+
+def _ends(row: Row, domain: tuple[float, float]) -> tuple[float | None, float | None]:
+    """The interval as it is drawn: to the axis's edge where it has no end."""
+    if not row["is_regularised"]:
+        return row["ci_low"], row["ci_high"]
+    low, high = row["ci_low"], row["ci_high"]
+    return domain[0] if low is None else low, domain[1] if high is None else high

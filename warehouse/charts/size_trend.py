@@ -8,7 +8,7 @@ LINE, POINT = "#0072B2", "#D55E00"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval and the line through all items.
+    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval and the line through the models.
 
     The dotted upright is where the line says that both methods are equal, where the data can say it.
     """

@@ -1,5 +1,6 @@
 """Judges that compare two answers: who wins, and how strong that makes each method."""
 
+from warehouse.charts.theme import Row, decimals_for, number, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, by_measure, cell
 from warehouse.report.study import StudyRows
@@ -22,7 +23,7 @@ def comparisons(study: StudyRows) -> Section | None:
     )
     strength = (
         *where,
-        tables.estimate("strength", "strength [95% interval]"),
+        Column("strength [95% interval]", _strength, is_number=True),
         *tables.aside(tables.decimal("standard_error", "standard error")),
         tables.share("win_rate", "of its comparisons won"),
         tables.count("n", "n"),
@@ -32,7 +33,9 @@ def comparisons(study: StudyRows) -> Section | None:
     strengths = study.order.sort(study.views["method_strength"])
     says = ["A verdict that changes with the order in which two answers stand is a tie."]
     if any(row["is_regularised"] for row in strengths):
-        says.append("Where a method won or lost everything a tie was added to each pair, since its strength would have no end.")
+        says.append(
+            "Where methods won or lost everything, a tie was added to each pair for a finite strength, and an interval has no end on one side."
+        )
     if any(row["strength"] is None for row in strengths):
         says.append("Some methods never met, directly or through others, so their strengths can't be compared.")
     return Section(
@@ -44,3 +47,14 @@ def comparisons(study: StudyRows) -> Section | None:
             *by_measure(study, "method_strength", study.in_order(strengths), strength),
         ),
     )
+
+
+def _strength(row: Row) -> str:
+    """A strength and its interval, which has no end where a method won or lost everything."""
+    value, low, high = row["strength"], row["ci_low"], row["ci_high"]
+    if value is None:
+        return "–"
+    if not row["is_regularised"] or row["n_items"] < 2:
+        return with_interval(value, low, high)
+    places = decimals_for((value, low, high))
+    return f"{number(value, places)} [{'−∞' if low is None else number(low, places)}, {'∞' if high is None else number(high, places)}]"

@@ -65,7 +65,7 @@ def sizes(study: StudyRows) -> Section:
 
 
 def _trends(study: StudyRows) -> tuple[Figure, ...]:
-    """How contrasts change with size, and at what size two methods are equal: a line where there are two sizes, else why there is none."""
+    """How contrasts change with size, and at what size two methods are equal: a line through four models or more, else why there is none."""
     points = study.views["contrast_by_language_and_size"]
     rows = [
         {**row, "points": [p for p in points if p["num_parameters"] and all(p[key] == row[key] for key in _TREND)]}

@@ -1,7 +1,8 @@
 -- One row per contrast, dataset, language, languages tuned on (either side) and measure that was asked of several models: the change of the
 -- difference for ten times the parameters (`slope`), and the size at which both methods are equal (`crossing`, in parameters; Fieller's
--- interval), each null with a reason where the data cannot say it. Items are clusters across models; the models are taken as given.
--- What the judge itself was unsure of widens the intervals.
+-- interval), each null with a reason where the data cannot say it. The models are a sample: their scatter around the line is a variance
+-- component beside the covariance from the items they share, and the interval is Student's with models − 2 degrees of freedom. A trend
+-- needs four models of three sizes.
 select
     * exclude (n, n_items, n_sizes, n_models),
     p_value < 0.05 as is_significant_uncorrected,

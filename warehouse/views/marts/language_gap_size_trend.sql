@@ -1,0 +1,12 @@
+-- One row per contrast, dataset, measure and two languages with parallel items, for each pair of methods tuned on comparable languages, if
+-- several models were asked: the interaction of method, size and language. `slope` is the change, for ten times the parameters, of the
+-- contrast in `language` minus the contrast in `other_language`, null with a reason, computed as in `size_trend`.
+select
+    * exclude (n, n_items, n_sizes, n_models),
+    is_told_apart(ci_low, ci_high, p_value) as is_told_apart,
+    n,
+    n_items,
+    n_sizes,
+    n_models
+from language_gap_size_trends
+order by all

@@ -1,0 +1,11 @@
+-- One row per method that a contrast names, languages it was tuned on, dataset, language and measure that was asked of several models: the
+-- change of the mean score for ten times the parameters (`slope`), null with a reason, computed as in `size_trend`.
+select
+    * exclude (n, n_items, n_sizes, n_models),
+    is_told_apart(ci_low, ci_high, p_value) as is_told_apart,
+    n,
+    n_items,
+    n_sizes,
+    n_models
+from score_size_trends
+order by all
