@@ -9,7 +9,6 @@ from pydantic import Field
 from dsl.pins import Pins
 from dsl.values import Language, Name, Value
 
-
 Role = Literal["quality", "critical_error", "detector", "measure"]
 """`critical_error` and `detector` score 0 where an answer has a fault; only the first makes it useless. A `measure` is neither good nor bad."""
 
@@ -73,6 +72,21 @@ class JudgeSettings(Value):
     def unpinned(self) -> str | None:
         """Why the same settings may later mean another judge, or None."""
         return None
+
+    def missing_score(self) -> float | None:
+        """Score of an answer that does not exist; None where its verdict is missing too."""
+        return None
+
+
+class RightOrWrong(JudgeSettings):
+    """Settings of a judge whose lowest score, 0, says that the answer is wrong."""
+
+    missing_as: Literal[0] | None = None
+    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong, as some benchmarks have it. Left
+    out, it is missing: no score, and counted as such."""
+
+    def missing_score(self) -> float | None:
+        return self.missing_as
 
 
 class EngineSettings(Value):
