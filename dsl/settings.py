@@ -82,8 +82,8 @@ class RightOrWrong(JudgeSettings):
     """Settings of a judge whose lowest score, 0, says that the answer is wrong."""
 
     missing_as: Literal[0] | None = None
-    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong, as some benchmarks have it. Left
-    out, it is missing: no score, and counted as such."""
+    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong, as some benchmarks
+    have it. Left out, it is missing: no score, and counted as such."""
 
     def missing_score(self) -> float | None:
         return self.missing_as

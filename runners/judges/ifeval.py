@@ -31,9 +31,9 @@ class Settings(RightOrWrong):
     LABEL: ClassVar[str] = "follows every instruction"
     judge: Literal["ifeval"] = "ifeval"
     benchmark: Literal["ifeval", "m_ifeval"] | None = None
-    """The benchmark whose published definition is followed to the letter, oddities too: a missing answer follows nothing (as with
-    `missing_as: 0`), a random letter is counted where `#` or `!` is asked for, and `zh` is no name of Chinese. Left out, the instructions are
-    taken at their word."""
+    """The benchmark whose published definition is followed to the letter: a missing answer follows nothing (as with `missing_as: 0`),
+    a random letter is counted where `#` or `!` is asked for, and `zh` is not the detector's `zh-cn`. Left out, instructions are taken at
+    their word."""
 
     def missing_score(self) -> float | None:
         return 0 if self.benchmark else self.missing_as

@@ -1,8 +1,9 @@
 """Instructions on the language of the answer, told by langdetect, as the published checkers tell it.
 
-On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts; `langdetect-rs` computes the same as
-`langdetect`, which is no longer kept up (docs/decisions/2026-11-29-language-detection-for-ifeval.md). Its random walk says now this, now that of
-such texts, and the published checkers set no seed: here the majority of several seeds decides, and its share is told.
+On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts. `langdetect-rs` computes the
+same as `langdetect`, which is no longer kept up (docs/decisions/2026-11-29-language-detection-for-ifeval.md). Its random walk gives now one
+language, now another for such texts, and the published checkers set no seed: here the majority of several seeds decides, and its share is
+in the verdict's reason.
 """
 
 from collections import Counter

@@ -25,8 +25,8 @@ def all_lowercase(text: str, asked: Mapping[str, Any], language: str) -> bool | 
 
 
 def capital_word_frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and French are divided as the published
-    checkers do, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
+    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and French are tokenized as by the
+    published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
     """
     found = tokens(text) if language == "es" else published_words(text)
     return asked["capital_relation"](sum(map(str.isupper, found)), asked["capital_frequency"])

@@ -10,13 +10,14 @@ if TYPE_CHECKING:
 _MODELS = {"en": "english", "fr": "french", "es": "spanish"}
 
 _FRENCH_ABBREVIATIONS = (
-    "a.d adj apr av avr c.-à-d cap cf déc dr dre dres drs e.g env etc ex fév i.e j.-c j.c janv juil lt m mar mlle mme mr n.b nb nov oct p p-s p.-s"
-    " p.p.s p.s p.v pr prof ps q.v resp rép sept svp tel tél v vol vs"
+    "a.d adj apr av avr c.-à-d cap cf déc dr dre dres drs e.g env etc ex fév i.e j.-c j.c janv juil lt m mar mlle mme mr"
+    " n.b nb nov oct p p-s p.-s p.p.s p.s p.v pr prof ps q.v resp rép sept svp tel tél v vol vs"
 )
 """M-IFEval's list, added to Punkt's French model. Its entries with a last full stop or a space are left out: Punkt never finds those."""
 
 _NO_LETTERS, _CLOSING = ")\";}]*:@'({[", r"""["')\]}]+?(?:\s+|(?=--)|$)"""
-"""Typographic quotes and guillemets are letters to NLTK's Punkt up to 3.9.1, which the published checkers used: `fin.« Oui` is no boundary."""
+"""Punctuation of NLTK's Punkt up to 3.9.1, which the published checkers used. Typographic quotes and guillemets are letters to it: there is
+no boundary in `fin.« Oui`."""
 
 _SPACED = re.compile(
     r"""
