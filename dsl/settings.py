@@ -98,6 +98,21 @@ class JudgeSettings(Value):
         """Why the same settings may later mean another judge, or None."""
         return None
 
+    def missing_score(self) -> float | None:
+        """Score of an answer that does not exist; None where its verdict is missing too."""
+        return None
+
+
+class RightOrWrong(JudgeSettings):
+    """Settings of a judge whose lowest score, 0, says that the answer is wrong."""
+
+    missing_as: Literal[0] | None = None
+    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong, as some benchmarks
+    have it. Left out, it is missing: no score, and counted as such."""
+
+    def missing_score(self) -> float | None:
+        return self.missing_as
+
 
 class EngineSettings(Value):
     """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""

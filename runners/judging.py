@@ -9,7 +9,11 @@ and, where it judges anything but the one aspect that bears its own name,
     def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> which settings count for it
     def applies(settings: Settings, aspect: str, example: Example) -> bool: ...    without it, every aspect applies to every example
 
-It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. It is never handed an answer without text.
+    def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]: ...
+
+`missing` gives the verdicts on an answer without text where `settings.missing_score()` is a score; without it, they are that score alone.
+
+It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. `judge` is never handed an answer without text.
 A judge that compares is handed an answer once for each opponent, and never an opponent without text.
 """
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import RightOrWrong
 from runners.judges._words import holds, words
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
 
 
-class Settings(JudgeSettings):
+class Settings(RightOrWrong):
     """1 where an accepted answer is found in the completion, 0 where none is. Items without accepted answers get no verdict."""
 
     VERSION: ClassVar[int] = 1

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import RightOrWrong
 from runners.judges._words import words
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
 
 
-class Settings(JudgeSettings):
+class Settings(RightOrWrong):
     """1 where the completion is an accepted answer, 0 where it is not. Items without accepted answers get no verdict."""
 
     VERSION: ClassVar[int] = 1

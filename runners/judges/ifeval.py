@@ -1,4 +1,4 @@
-"""`ifeval`: does the answer follow the item's verifiable instructions? Those of IFEval and M-IFEval in English, French and Spanish.
+"""`ifeval`: accuracy on verifiable instructions, strict and loose. Those of IFEval and M-IFEval in English, French and Spanish.
 
 Sources: Zhou et al., *Instruction-Following Evaluation for Large Language Models*, arXiv 2311.07911; Dussolle et al., *M-IFEval: Multilingual
 Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the columns with the instructions:
@@ -7,11 +7,12 @@ Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the column
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from dsl.records import Example, Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import RightOrWrong
+from runners.judges._ifeval.arguments import Outcome
 from runners.judges._ifeval.loose import variants
 from runners.judges._ifeval.registry import checks
 from runners.judging import Answer, Reads, Tools
@@ -21,15 +22,22 @@ READS: tuple[Reads, ...] = ("text", "language", "extra")
 _IDS, _ARGUMENTS = "instruction_id_list", "kwargs"
 
 
-class Settings(JudgeSettings):
+class Settings(RightOrWrong):
     """1 where every instruction of the item is followed, 0 where one is not: by the answer as it is (`strict`), or for each instruction by
     some version of it without a first line, a last line or asterisks (`loose`). The verdict's parts say it of each instruction.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     LABEL: ClassVar[str] = "follows every instruction"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "instructions"
     judge: Literal["ifeval"] = "ifeval"
+    benchmark: Literal["ifeval", "m_ifeval"] | None = None
+    """The benchmark whose published definition is followed to the letter: a missing answer follows nothing (as with `missing_as: 0`),
+    a random letter is counted where `#` or `!` is asked for, and `zh` is not the detector's `zh-cn`. Left out, instructions are taken at
+    their word."""
+
+    def missing_score(self) -> float | None:
+        return 0 if self.benchmark else self.missing_as
 
     def verdict_aspects(self) -> tuple[str, ...]:
         return "strict", "loose"
@@ -42,20 +50,46 @@ def aspects(settings: Settings) -> dict[str, object]:
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
         try:
-            instructions = _instructions(answer.example)
+            instructions = _instructions(answer.example, settings)
         except ValueError as error:
             yield from (answer.unscored(aspect, str(error)) for aspect in answer.keys)
             continue
         for aspect in answer.keys:
             versions = [version for version in variants(answer.text) if aspect == "loose" or version == answer.text]
-            parts = {name: float(any(map(follows, versions))) for name, follows in instructions.items()}
-            failed = [name.split(" ", 1)[1] for name, followed in parts.items() if not followed]
-            reason = f"does not follow {', '.join(failed)}" if failed else f"follows {', '.join(name.split(' ', 1)[1] for name in parts)}"
-            yield answer.scored(aspect, not failed, reason=reason, parts=parts)
+            found = {name: _best(follows, versions) for name, follows in instructions.items()}
+            told = [(_id(name) + (f" ({one.note})" if isinstance(one, Outcome) else ""), bool(one)) for name, one in found.items()]
+            failed = [words for words, followed in told if not followed]
+            reason = f"does not follow {', '.join(failed)}" if failed else f"follows {', '.join(words for words, _ in told)}"
+            yield answer.scored(aspect, not failed, reason=reason, parts={name: float(bool(one)) for name, one in found.items()})
 
 
-def _instructions(example: Example) -> dict[str, Callable[[str], bool]]:
-    """Place and id -> what tells whether a text follows the instruction.
+def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]:
+    """Count every instruction of an answer that does not exist as not followed."""
+    try:
+        parts = dict.fromkeys(_instructions(answer.example, settings), 0.0)
+    except ValueError as error:
+        yield from (answer.unscored(aspect, str(error)) for aspect in answer.keys)
+        return
+    yield from (answer.scored(aspect, 0, reason=reason, parts=parts) for aspect in answer.keys)
+
+
+def _best(follows: Callable[[str], bool | Outcome], versions: Sequence[str]) -> bool | Outcome:
+    """The first version that follows, otherwise the first of all: the text as it is."""
+    first: bool | Outcome = False
+    for place, version in enumerate(versions):
+        found = follows(version)
+        if found:
+            return found
+        first = first if place else found
+    return first
+
+
+def _id(name: str) -> str:
+    return name.split(" ", 1)[1]
+
+
+def _instructions(example: Example, settings: Settings) -> dict[str, Callable[[str], bool | Outcome]]:
+    """Place and id -> the check of a text against the instruction.
 
     Raises:
         ValueError: there are none, or one of them cannot be checked; the message says why.
@@ -63,11 +97,13 @@ def _instructions(example: Example) -> dict[str, Callable[[str], bool]]:
     ids, given = _listed(example, _IDS), _listed(example, _ARGUMENTS)
     if len(ids) != len(given):
         raise ValueError(f"{len(ids)} instructions with arguments for {len(given)}")
-    found: dict[str, Callable[[str], bool]] = {}
+    found: dict[str, Callable[[str], bool | Outcome]] = {}
     for place, (instruction_id, arguments) in enumerate(zip(ids, given, strict=True)):
         if not isinstance(instruction_id, str) or not isinstance(arguments, dict):
             raise ValueError(f"instruction {place} is not an id with named arguments: {str(instruction_id)[:60]!r}")
-        found[f"{place} {instruction_id}"] = checks(instruction_id, cast("Mapping[str, Any]", arguments), example.language)
+        found[f"{place} {instruction_id}"] = checks(
+            instruction_id, cast("Mapping[str, Any]", arguments), example.language, as_published=settings.benchmark is not None
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from dsl.records import Verdict
-from dsl.settings import JudgeSettings
+from dsl.settings import RightOrWrong
 from dsl.values import Language
 from runners.judges._numbers import FORMATS, last_number
 from runners.judging import Answer, Reads, Tools
@@ -13,7 +13,7 @@ from runners.judging import Answer, Reads, Tools
 READS: tuple[Reads, ...] = ("text", "answers", "language")
 
 
-class Settings(JudgeSettings):
+class Settings(RightOrWrong):
     """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no number."""
 
     VERSION: ClassVar[int] = 1

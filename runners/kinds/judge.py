@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 from dsl.errors import DataError
 from dsl.identity import digest
@@ -43,7 +44,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
 
     tools = Tools(_generate(inputs.cache), inputs.cache)
     with RowWriter(out / FILE) as writer:
-        for verdict in _verdicts(judge.judge, step, missing, tools):
+        for verdict in _verdicts(judge, step, missing, tools):
             del missing[verdict.item, verdict.against, verdict.aspect]  # a KeyError here is a judge that answers twice or unasked
             writer.write(verdict)
             inputs.report(n_rows - len(missing), n_rows)
@@ -109,7 +110,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
                 yield row.model_copy(update=here)
 
 
-def _verdicts(judge, step: JudgeStep, missing: dict[Place, Answer], tools: Tools) -> Iterator[Verdict]:
+def _verdicts(judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], tools: Tools) -> Iterator[Verdict]:
     wanted: dict[tuple[str, str | None], dict[str, str]] = {}
     for (item, against, aspect), answer in missing.items():
         wanted.setdefault((item, against), {})[aspect] = answer.keys[aspect]
@@ -120,11 +121,21 @@ def _verdicts(judge, step: JudgeStep, missing: dict[Place, Answer], tools: Tools
         lacking = {whose: given for whose, given in texts.items() if given.text is None}
         for whose, given in list(lacking.items())[:1]:
             why = given.error or f"there is no answer ({given.finish_reason})"
-            yield from (answer.unscored(aspect, f"{whose}: {why}".removeprefix(": ")) for aspect in answer.keys)
+            if not whose and (score := step.judge.missing_score()) is not None:
+                yield from _missing(judge, step, answer, score, f"no answer, which counts as {score:g}: {why}")
+            else:
+                yield from (answer.unscored(aspect, f"{whose}: {why}".removeprefix(": ")) for aspect in answer.keys)
         if not lacking:
             with_text.append(answer)
     if with_text:
-        yield from judge(with_text, step.judge, tools)
+        yield from judge.judge(with_text, step.judge, tools)
+
+
+def _missing(judge: ModuleType, step: JudgeStep, answer: Answer, score: float, reason: str) -> Iterator[Verdict]:
+    if hasattr(judge, "missing"):
+        yield from judge.missing(answer, step.judge, reason)
+    else:
+        yield from (answer.scored(aspect, score, reason=reason) for aspect in answer.keys)
 
 
 def _generate(cache: Path) -> Generate:

@@ -125,3 +125,30 @@ def test_an_na_among_them_is_unscored_unless_it_is_asked_to_count_as_5(
     found = asked("just_eval_examples", tmp_path / "store", MEANS, f"judges.general.verdicts.path={tmp_path}/judged.json", *na)
     (row,) = [row for row in found if row["aspect"] == "factuality"]
     assert (row["mean"], row["n"], row["n_unscored"]) == (pytest.approx(mean), n, n_unscored)
+
+
+ACCURACIES = "select unit, accuracy, n, n_unscored from ifeval_accuracy where strictness = 'strict' order by unit"
+
+
+def test_a_null_answer_follows_none_of_m_ifeval_s_instructions(tmp_path: Path) -> None:
+    instructions = {"instruction_id_list": ["en:punctuation:no_comma", "en:startend:quotation"], "kwargs": [{}, {}]}
+    asked_of = [{"key": n, "prompt": f"do {n}", **instructions} for n in range(3)]
+    given = ['"all followed"', "half followed", None]
+    for name, rows in (
+        ("prompts", asked_of),
+        ("answers", [{"prompt": row["prompt"], "response": answer} for row, answer in zip(asked_of, given, strict=True)]),
+    ):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = asked(
+        "sizes",
+        tmp_path / "store",
+        ACCURACIES,
+        "languages=[en]",
+        "models.qwen2.5-1.5b=null",
+        "models.qwen2.5-7b=null",
+        *(f"judges.{name}=null" for name in ("language", "loop", "empty", "truncated", "refusal", "length")),
+        f"data.m_ifeval.rows.path={tmp_path}/prompts.jsonl",
+        f"methods.instruct.answers.path={tmp_path}/answers.jsonl",
+    )
+    assert [(row["unit"], row["n"], row["n_unscored"]) for row in found] == [("instruction", 6, 0), ("prompt", 3, 0)]
+    assert [row["accuracy"] for row in found] == pytest.approx([3 / 6, 1 / 3])

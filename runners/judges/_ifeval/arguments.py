@@ -3,6 +3,7 @@
 import operator
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 RELATIONS: dict[str, Callable[[int, int], bool]] = {
@@ -17,10 +18,22 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
 """How a count found in the text stands to the number asked for."""
 
 
-class Checker(Protocol):
-    """Does the text follow the instruction? `language` is the instruction's own: `en`, `fr` or `es`."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Followed or not, true or false accordingly, where chance has a part in it."""
 
-    def __call__(self, text: str, asked: Mapping[str, Any], language: str, /) -> bool: ...
+    followed: bool
+    note: str
+    """The share of the draws that gave it, such as `en by 9 of 11 seeds`."""
+
+    def __bool__(self) -> bool:
+        return self.followed
+
+
+class Checker(Protocol):
+    """Tells if the text follows the instruction. `language` is the instruction's own: `en`, `fr` or `es`."""
+
+    def __call__(self, text: str, asked: Mapping[str, Any], language: str, /) -> bool | Outcome: ...
 
 
 def whole(value: object) -> int:

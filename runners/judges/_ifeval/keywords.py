@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from string import ascii_lowercase
 from typing import Any
+
+from runners.judges._ifeval.arguments import Outcome
 
 _TU = re.compile(r"\b(?:tu|te|toi|ton|ta|tes)\b|\bt['’]\b", re.IGNORECASE)
 
@@ -25,6 +28,18 @@ def forbidden_words(text: str, asked: Mapping[str, Any], language: str) -> bool:
 def letter_frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
     """A letter occurs at least or fewer than so many times, large or small. An accented letter is another letter."""
     return asked["let_relation"](text.lower().count(asked["letter"].lower()), asked["let_frequency"])
+
+
+def letter_frequency_or_any(text: str, asked: Mapping[str, Any], language: str) -> bool | Outcome:
+    """`letter_frequency` as IFEval publishes it: where anything but a letter from a to z is asked for (`#`, `!`), a letter is drawn at
+    random. Here the verdict is that of most of the 26 letters, and not followed where they are equally divided.
+    """
+    if asked["letter"].lower() in ascii_lowercase and len(asked["letter"]) == 1:
+        return letter_frequency(text, asked, language)
+    n_followed = sum(letter_frequency(text, {**asked, "letter": letter}, language) for letter in ascii_lowercase)
+    followed = n_followed > len(ascii_lowercase) / 2
+    share = n_followed if followed else len(ascii_lowercase) - n_followed
+    return Outcome(followed, f"for {share} of {len(ascii_lowercase)} letters drawn for {asked['letter']!r}")
 
 
 def informal_address(text: str, asked: Mapping[str, Any], language: str) -> bool:

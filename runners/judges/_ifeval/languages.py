@@ -1,45 +1,73 @@
 """Instructions on the language of the answer, told by langdetect, as the published checkers tell it.
 
-On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts. `langdetect` itself is no longer
-kept up; `langdetect-rs` computes the same. Without a seed its random walk says now this, now that of such texts: here it has one.
+On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts. `langdetect-rs` computes the
+same as `langdetect`, which is no longer kept up (docs/decisions/2026-11-29-language-detection-for-ifeval.md). Its random walk gives now one
+language, now another for such texts, and the published checkers set no seed: here the majority of several seeds decides, and its share is
+in the verdict's reason.
 """
 
-from collections.abc import Mapping
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
+
+from runners.judges._ifeval.arguments import Outcome
 
 if TYPE_CHECKING:
     from langdetect_rs import DetectorFactory
 
-_SEED = 0
+N_SEEDS = 11
 
 
 def known(value: object) -> str:
-    """A language that can be told, as a code such as `fr` or `zh-cn`."""
+    """A language that can be told, as a code such as `fr` or `zh`."""
     languages = {_base(code) for code in _factory().get_lang_list()}
     if isinstance(value, str) and _base(value) in languages:
         return _base(value)
     raise ValueError(f"is none of the languages that can be told, {', '.join(sorted(languages))}")
 
 
-def response_language(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """The answer as a whole is in the language asked for.
-
-    Chinese is Chinese in either script. The published checkers cannot find it: they compare `zh-cn` with `zh`.
-    """
+def response_language(text: str, asked: Mapping[str, Any], language: str) -> Outcome:
+    """The answer as a whole is in the language asked for. Chinese is Chinese in either script."""
     return is_in(text, asked["language"])
 
 
-def is_in(text: str, language: str) -> bool:
-    """Is the text in the language? As in the published checkers, a text that gives no hint is in any."""
+def response_language_by_code(text: str, asked: Mapping[str, Any], language: str) -> Outcome:
+    """`response_language` as IFEval and M-IFEval publish it: the detector's code is compared letter by letter, so that `zh` is never found
+    where it says `zh-cn` or `zh-tw`.
+    """
+    return _compared(text, lambda code: code == asked["language"])
+
+
+def is_in(text: str, language: str) -> Outcome:
+    """Tell if the text is in the language. As in the published checkers, a text that gives no hint is in any."""
+    return _compared(text, lambda code: _base(code) == language)
+
+
+def _compared(text: str, is_asked: Callable[[str], bool]) -> Outcome:
+    found = _majority(text)
+    if found is None:
+        return Outcome(True, "no language found")
+    code, share = found
+    return Outcome(is_asked(code), f"{code} by {share} of {N_SEEDS} seeds")
+
+
+@lru_cache(maxsize=64)  # the strict and the loose reading ask of the same text
+def _majority(text: str) -> tuple[str, int] | None:
+    """The code that most seeds give and how many, the earlier one of two; None where the text gives no hint."""
     from langdetect_rs import LangDetectException
 
-    detector = _factory().create()
-    detector.append(text)
-    try:
-        return _base(detector.detect()) == language
-    except LangDetectException:
-        return True
+    factory = _factory()
+    votes: Counter[str] = Counter()
+    for seed in range(N_SEEDS):
+        factory.set_seed(seed)
+        detector = factory.create()
+        detector.append(text)
+        try:
+            votes[detector.detect()] += 1
+        except LangDetectException:
+            return None
+    return votes.most_common(1)[0]
 
 
 def _base(code: str) -> str:
@@ -52,5 +80,4 @@ def _factory() -> "DetectorFactory":
 
     factory = DetectorFactory()
     factory.load_profile(PROFILES_DIRECTORY)
-    factory.set_seed(_SEED)
     return factory

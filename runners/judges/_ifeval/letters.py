@@ -5,27 +5,31 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from runners.judges._ifeval.arguments import Outcome
 from runners.judges._ifeval.languages import is_in
-from runners.judges._ifeval.words import tokens
+from runners.judges._ifeval.words import published_words, tokens
 
 _ACUTE = frozenset("áéíóú")
 
 
-def all_capitals(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def all_capitals(text: str, asked: Mapping[str, Any], language: str) -> bool | Outcome:
     """In the instruction's language and without small letters. French and Spanish are told from small ones, which the detector learnt
     from; English, as IFEval has it, from the capitals.
     """
     return text.isupper() and is_in(text if language == "en" else text.lower(), language)
 
 
-def all_lowercase(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def all_lowercase(text: str, asked: Mapping[str, Any], language: str) -> bool | Outcome:
     """In the instruction's language and without capitals."""
     return text.islower() and is_in(text, language)
 
 
 def capital_word_frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least or fewer than so many words all in capitals; what a hyphen joins is one word."""
-    return asked["capital_relation"](sum(map(str.isupper, tokens(text))), asked["capital_frequency"])
+    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and French are tokenized as by the
+    published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
+    """
+    found = tokens(text) if language == "es" else published_words(text)
+    return asked["capital_relation"](sum(map(str.isupper, found)), asked["capital_frequency"])
 
 
 def forbidden_character(text: str, asked: Mapping[str, Any], language: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runners.judges._ifeval import arguments, ends, form, keywords, languages, length, letters
-from runners.judges._ifeval.arguments import Checker
+from runners.judges._ifeval.arguments import Checker, Outcome
 
 _ALL = ("en", "fr", "es")
 _FR = ("fr",)
@@ -75,8 +75,19 @@ INSTRUCTIONS = {
 """Ids without the language that M-IFEval puts before them."""
 
 
-def checks(instruction_id: str, given: Mapping[str, object], language: str) -> Callable[[str], bool]:
-    """What tells of a text whether it follows the instruction.
+AS_PUBLISHED = INSTRUCTIONS | {
+    "keywords:letter_frequency": Instruction(
+        keywords.letter_frequency_or_any, {"letter": _TEXT, "let_frequency": _WHOLE, "let_relation": _RELATION}
+    ),
+    "language:response_language": Instruction(languages.response_language_by_code, {"language": _TEXT}),
+}
+"""The same, where the published checkers of IFEval and M-IFEval stray from their own instruction: so they are followed under their name."""
+
+
+def checks(
+    instruction_id: str, given: Mapping[str, object], language: str, *, as_published: bool = False
+) -> Callable[[str], bool | Outcome]:
+    """Return the check of a text against the instruction, to the letter of the instruction or of the published checkers.
 
     An id may name its language first (`fr:punctuation:no_comma`, as M-IFEval) or not (as IFEval): then `language` counts.
 
@@ -85,7 +96,7 @@ def checks(instruction_id: str, given: Mapping[str, object], language: str) -> C
     """
     own, _, rest = instruction_id.partition(":")
     language, name = (own, rest) if rest.count(":") else (language.split("-")[0], instruction_id)
-    instruction = INSTRUCTIONS.get(name)
+    instruction = (AS_PUBLISHED if as_published else INSTRUCTIONS).get(name)
     if instruction is None or language not in instruction.languages:
         raise ValueError(f"{instruction_id}: no such instruction in {language}")
     asked: dict[str, Any] = {}

@@ -1,7 +1,9 @@
 """The judge `ifeval`: verdicts, strict and loose, and items it cannot judge."""
 
 import json
-from typing import Any
+import re
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from dsl.records import Verdict
 from runners.judges._ifeval.loose import variants
-from runners.judges.ifeval import Settings
+from runners.judges.ifeval import Settings, missing
 from runners.judging import Answer
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
@@ -26,8 +28,8 @@ def asked(text: str, *instructions: tuple[str, dict[str, Any]], language: str = 
     return answer(text, language=language, extra=extra)
 
 
-def judged(one: Answer) -> dict[str, Verdict]:
-    return {verdict.aspect: verdict for verdict in verdicts(Settings(), one)}
+def judged(one: Answer, benchmark: Literal["ifeval", "m_ifeval"] | None = None) -> dict[str, Verdict]:
+    return {verdict.aspect: verdict for verdict in verdicts(Settings(benchmark=benchmark), one)}
 
 
 def test_an_item_is_followed_when_each_of_its_instructions_is() -> None:
@@ -128,3 +130,72 @@ def test_an_item_that_cannot_be_checked_is_unscored_and_says_why(extra: dict[str
 def test_arguments_that_are_null_are_not_given() -> None:
     given = {"num_words": None, "num_paragraphs": 1, "relation": None}
     assert judged(asked("one", ("length_constraints:number_paragraphs", given)))["strict"].score == 1
+
+
+CHINESE = "今天天气很好，我们去公园散步，然后在那里吃午饭，晚上回家看书。"
+LETTER = "keywords:letter_frequency"
+
+
+def test_a_language_is_that_of_most_seeds_and_the_share_is_told() -> None:
+    sure = judged(asked("Il fait beau et nous allons manger au jardin.", ("language:response_language", {"language": "fr"})))["strict"]
+    assert (sure.score, sure.reason) == (1, "follows language:response_language (fr by 11 of 11 seeds)")
+    names = "1. *ALICE*\n2. BRIAN\n3. CAROLINE\n4. DAVID\n5. *EVELYN*\n6. FIONA\n7. GORDON"
+    unsure = judged(asked(names, ("change_case:english_capital", {})))["strict"]
+    share = re.search(r"\((..) by (\d+) of 11 seeds\)", str(unsure.reason))
+    assert share is not None
+    assert 11 // 2 < int(share[2]) < 11
+    assert unsure.score == float(share[1] == "en")
+
+
+def test_a_text_without_a_hint_is_in_any_language() -> None:
+    assert judged(asked("123", ("language:response_language", {"language": "fr"})))["strict"].reason == (
+        "follows language:response_language (no language found)"
+    )
+
+
+@pytest.mark.parametrize(("benchmark", "follows"), [(None, 1), ("m_ifeval", 0), ("ifeval", 0)])
+def test_chinese_is_found_as_zh_but_not_in_the_benchmark_s_definition(
+    benchmark: Literal["ifeval", "m_ifeval"] | None, follows: float
+) -> None:
+    one = asked(CHINESE, ("language:response_language", {"language": "zh"}))
+    assert judged(one, benchmark)["strict"].score == follows
+
+
+@pytest.mark.parametrize(
+    ("text", "at_its_word", "published", "reason"),
+    [
+        ("# # # #", 1, 0, f"does not follow {LETTER} (for 26 of 26 letters drawn for '#')"),
+        ("the quick brown fox jumps over the lazy dog " * 4, 0, 1, f"follows {LETTER} (for 26 of 26 letters drawn for '#')"),
+        ("abcdefghijklm " * 4, 0, 0, f"does not follow {LETTER} (for 13 of 26 letters drawn for '#')"),
+        ("abcdefghijklmn " * 4, 0, 1, f"follows {LETTER} (for 14 of 26 letters drawn for '#')"),
+    ],
+)
+def test_a_sign_is_counted_itself_and_in_the_benchmark_s_definition_a_random_letter(
+    text: str, at_its_word: float, published: float, reason: str
+) -> None:
+    one = asked(text, (LETTER, {"letter": "#", "let_frequency": 4, "let_relation": "at least"}))
+    assert judged(one)["strict"].score == at_its_word
+    verdict = judged(one, "m_ifeval")["strict"]
+    assert (verdict.score, verdict.reason) == (published, reason)
+
+
+def test_a_letter_is_counted_alike_in_both_definitions() -> None:
+    one = asked("Aa b", (LETTER, {"letter": "A", "let_frequency": 2, "let_relation": "at least"}))
+    assert judged(one)["strict"].score == judged(one, "ifeval")["strict"].score == 1
+
+
+@pytest.mark.parametrize(("benchmark", "missing_as", "score"), [(None, None, None), (None, 0, 0), ("m_ifeval", None, 0), ("ifeval", 0, 0)])
+def test_a_missing_answer_is_not_followed_where_the_definition_says_so(
+    benchmark: Literal["ifeval", "m_ifeval"] | None, missing_as: Literal[0] | None, score: float | None
+) -> None:
+    assert Settings(benchmark=benchmark, missing_as=missing_as).missing_score() == score
+
+
+def test_a_missing_answer_follows_none_of_the_instructions() -> None:
+    settings, one = Settings(benchmark="m_ifeval"), asked("", NO_COMMA, TWO_PARAGRAPHS)
+    keyed = replace(one, keys=dict.fromkeys(("strict", "loose"), "0" * 64))
+    for verdict in missing(keyed, settings, "no answer, which counts as 0: the server refused it"):
+        assert verdict.score == 0
+        assert verdict.parts == {"0 punctuation:no_comma": 0, "1 length_constraints:number_paragraphs": 0}
+    unchecked = replace(answer(None), keys=keyed.keys)
+    assert {verdict.score for verdict in missing(unchecked, settings, "")} == {None}

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.judges._ifeval.arguments import RELATIONS
+from runners.judges._ifeval.arguments import RELATIONS, Outcome
 from runners.judges._ifeval.registry import INSTRUCTIONS, checks
+from runners.judges._ifeval.words import count_sentences, published_words
 from tests.runners.judges.answers import HOSTILE
 
 Arguments = dict[str, Any]
@@ -229,7 +230,7 @@ def test_a_hostile_text_is_checked_like_any_other(name: str, languages: tuple[st
     for language in languages:
         follows = checks(f"{language}:{name}", arguments, language)
         for text in (*HOSTILE, "[" * 50_000, "<" * 50_000, "¿" * 50_000, "\n" * 50_000, "*" * 50_000):
-            assert follows(text) in (True, False)
+            assert isinstance(follows(text), bool | Outcome)
 
 
 @given(st.integers(0, 99), st.integers(0, 99))
@@ -238,3 +239,40 @@ def test_fewer_is_the_opposite_of_at_least_and_at_most_leaves_room_for_the_numbe
         assert RELATIONS[least](found, asked) != RELATIONS[fewer](found, asked)
     assert RELATIONS["al menos"](found, asked) == RELATIONS["at least"](found, asked)
     assert RELATIONS["como máximo"](found, asked) == RELATIONS["at most"](found, asked) == (found <= asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("L'ÉCOLE", 1),
+        ("l'ÉCOLE", 0),
+        ("L’ÉCOLE", 2),
+        ("l’ÉCOLE", 1),
+        ("JUSQU'À", 2),
+        ("« OUI » et «NON»", 2),
+        ("SOI-DISANT : OUI,NON", 3),
+        ("**PARIS**/LYON", 2),
+        ("IT'S DONE.", 3),
+        ("He CANNOT wait...", 2),
+        ("U.S.A. at 10:30AM", 2),
+        ("NON…oui", 0),
+    ],
+)
+def test_capital_words_with_elisions_and_guillemets_are_counted_as_published(text: str, n: int) -> None:
+    assert sum(map(str.isupper, published_words(text))) == n
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("Il dit : « Bonjour. » Puis il part.", 2),
+        ("« Non ! » dit-elle. « Quoi ? » Oui.", 4),
+        ("Il crie : «Non !» Elle rit.", 1),
+        ("Il répond « Oui.« Elle rit.", 1),
+        ("Un livre, un film, etc. C’est bien.", 1),
+        ("P.-S. J’espère que tu vas bien !", 1),
+        ("La dir. Elle part.", 2),
+    ],
+)
+def test_french_sentences_with_guillemets_are_counted_as_published(text: str, n: int) -> None:
+    assert count_sentences(text, "fr") == n

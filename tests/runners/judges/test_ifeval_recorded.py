@@ -17,15 +17,12 @@ PROMPTS, RESPONSES = DATA / "m_ifeval", DATA / "m_ifeval_responses"
 
 there = pytest.mark.skipif(not (PROMPTS.is_dir() and RESPONSES.is_dir()), reason="../shared/data/m_ifeval is not there")
 
-LETTER, LANGUAGE = "keywords:letter_frequency", "language:response_language"
 EXPLAINED = {
-    # The published checker counts only letters from a to z, and one drawn at random where `#` or `!` is asked for.
-    **{("en", key, LETTER): "the published checker counted a random letter" for key in ("1122", "1129")},
-    # It has no `zh` in the languages it can find, only `zh-cn` and `zh-tw`.
-    ("fr", "99", LANGUAGE): "the published checker cannot find the language asked for",
-    # A list of names: the detector's random walk ends in English or elsewhere, as its seed has it; the authors' had none.
-    ("en", "3456", "change_case:english_capital"): "the published checker's detector had no seed",
+    # `!` is asked for and the published checker draws a letter: 18 of the 26 would have followed, theirs did not.
+    ("en", "7B", "1129", "keywords:letter_frequency"): "the published checker counted a random letter",
 }
+PER_THOUSAND = 2
+"""Verdicts of a language that may differ."""
 
 
 @cache
@@ -40,7 +37,7 @@ def compared(file: Path, language: str) -> Iterator[tuple[str, str, bool, bool]]
     items = [prompts(language)[row["prompt"]] for row in rows]
     extra = [{name: json.dumps(item[name]) for name in ("instruction_id_list", "kwargs")} for item in items]
     answers = [answer(row["response"], language=language, extra=one) for row, one in zip(rows, extra, strict=True)]
-    strict = [verdict for verdict in verdicts(Settings(), *answers) if verdict.aspect == "strict"]
+    strict = [verdict for verdict in verdicts(Settings(benchmark="m_ifeval"), *answers) if verdict.aspect == "strict"]
     for row, item, verdict in zip(rows, items, strict, strict=True):
         assert verdict.parts is not None, verdict.unscored_reason
         for (name, ours), theirs in zip(verdict.parts.items(), row["follow_instruction_list"], strict=True):
@@ -48,11 +45,13 @@ def compared(file: Path, language: str) -> Iterator[tuple[str, str, bool, bool]]
 
 
 @there
-@pytest.mark.parametrize("model", ["0.5B", "1.5B", "7B"])
 @pytest.mark.parametrize("language", ["en", "fr", "es"])
-def test_strict_verdicts_are_those_of_the_authors_and_each_that_is_not_has_its_reason(language: str, model: str) -> None:
-    found = list(compared(RESPONSES / f"{language}_Qwen__Qwen2.5-{model}-Instruct-GPTQ-Int4.jsonl.gz", language))
-    assert len(found) == {"en": 834, "fr": 345, "es": 137}[language]
-    apart = [(language, item, name) for item, name, ours, theirs in found if ours != theirs]
-    assert len(apart) <= 0.01 * len(found)
-    assert [one for one in apart if one not in EXPLAINED] == []
+def test_strict_verdicts_are_those_of_the_authors_and_each_that_is_not_has_its_reason(language: str) -> None:
+    n, apart = 0, []
+    for model in ("0.5B", "1.5B", "7B"):
+        found = list(compared(RESPONSES / f"{language}_Qwen__Qwen2.5-{model}-Instruct-GPTQ-Int4.jsonl.gz", language))
+        n += len(found)
+        apart += [(language, model, item, name) for item, name, ours, theirs in found if ours != theirs]
+    assert n == 3 * {"en": 834, "fr": 345, "es": 137}[language]
+    assert sorted(apart) == sorted(key for key in EXPLAINED if key[0] == language)
+    assert len(apart) <= n * PER_THOUSAND / 1000

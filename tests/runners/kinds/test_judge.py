@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from dsl.errors import DataError
 from dsl.models import Decoding
@@ -15,7 +16,7 @@ from dsl.settings import JudgeSettings
 from dsl.steps import JudgeStep, Probe
 from runners.engine import EngineAnswer, EngineRequest
 from runners.engines import echo
-from runners.judges import contains, language, length, rubric
+from runners.judges import contains, ifeval, language, length, rubric
 from runners.judging import NO_REPLY
 from runners.kinds import judge
 from runners.work import Inputs, Made, RowWriter, read_rows
@@ -318,3 +319,28 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
     assert len({*whole["one"], *whole["other"]}) == 3
     assert rest["other"] == whole["other"]
     assert greedy == {"one": [None], "other": [None]}
+
+
+def test_a_missing_answer_is_missing_unless_the_judge_is_told_to_count_it_as_0(work: Work) -> None:
+    work.run(contains.Settings(), "out")
+    work.run(contains.Settings(missing_as=0), "counted", "out")
+    assert [v.score for v in work.rows("out")].count(None) == 1
+    (counted,) = [v for v in work.rows("counted") if v.item == "3"]
+    assert (counted.score, counted.unscored_reason) == (0, None)
+    assert counted.reason == "no answer, which counts as 0: no recorded answer"
+
+
+def test_a_missing_answer_counts_once_for_each_instruction_where_a_benchmark_has_it_so(work: Work) -> None:
+    extra = {"instruction_id_list": '["punctuation:no_comma", "startend:quotation"]', "kwargs": "[{}, {}]"}
+    work.answered(TEXTS, [example.model_copy(update={"extra": extra}) for example in EXAMPLE_ROWS])
+    work.run(ifeval.Settings(benchmark="m_ifeval"), "out")
+    counted = [v for v in work.rows("out") if v.item == "3"]
+    assert {v.aspect for v in counted} == {"strict", "loose"}
+    for verdict in counted:
+        assert verdict.score == 0
+        assert verdict.parts == {"0 punctuation:no_comma": 0, "1 startend:quotation": 0}
+
+
+def test_a_judge_of_a_measure_has_no_score_for_what_is_missing() -> None:
+    with pytest.raises(ValidationError, match="missing_as"):
+        length.Settings.model_validate({"judge": "length", "missing_as": 0})
