@@ -91,24 +91,16 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-<<<<<<< HEAD
-    """Compute again what goes over all models of a study, once its slices are computed: corrected p-values and trends with size."""
-    _correct(connection, experiment)
-    connection.execute("delete from size_trends where experiment = ?", [experiment])
-    _insert(connection, "size_trends", experiment, _trends(connection, experiment))
-=======
     """Compute again what goes over all models of a study, once its slices are computed: corrected p-values and trends with size.
 
     To be called in a transaction.
     """
-    for table in ("contrast_tests", "language_gaps"):
-        _correct(connection, table, experiment)
+    _correct(connection, experiment)
     run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
     for table, key in _TRENDS.items():
         connection.execute(f"delete from {table} where experiment = ?", [experiment])
         _insert(connection, table, experiment, _trends(connection, f"temp.{table}_items", key))
         connection.execute(f"drop table temp.{table}_items")
->>>>>>> strengths
 
 
 def _pairs(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> list[tuple[Row, Columns]]:
@@ -301,44 +293,16 @@ def _languages(language: tuple[str, ...], other_language: tuple[str, ...]) -> di
     }
 
 
-<<<<<<< HEAD
 def _gap(gap: Gap) -> dict[str, Any]:
     return {"estimate": gap.estimate, **_tested(gap.test), "n": gap.n, "is_paired": gap.is_paired}
 
 
-def _trends(connection: duckdb.DuckDBPyConnection, experiment: str) -> list[dict[str, Any]]:
-    key = (*_CONTRAST, "language", *_TUNED)
-    places = fetch(
-        connection,
-        f"""
-        select {", ".join(key)}, count(distinct model) as n_models
-        from paired_scores
-        where experiment = ? and difference is not null
-        group by all
-        having count(distinct model) > 1
-        order by all
-        """,
-        [experiment],
-    )
-    wanted = f"""
-        select difference, num_parameters, item
-        from paired_scores
-        where experiment = ? and difference is not null and ({", ".join(key)}) = ({", ".join("?" for _ in key)})
-        order by model, num_parameters, item
-        """
-    found: list[dict[str, Any]] = []
-    for place in places:
-        rows: Mapping[str, Any] = connection.execute(wanted, [experiment, *(place[name] for name in key)]).fetchnumpy()
-        found.append(place | _trend(rows))
-    return found
-=======
 def _trends(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str]) -> list[dict[str, Any]]:
     """Trends over the models of each place that `key` tells apart, from a table of a value for each place, model and item."""
     counted = f"select {', '.join(key)}, count(distinct model) as n_models from {table} group by all having count(distinct model) > 1 order by all"
     place_is = " and ".join(f"{name} = ?" for name in key)
     wanted = f"select value, num_parameters, model, item from {table} where {place_is} order by model, num_parameters, item"
     return [place | _trend(connection.execute(wanted, [place[name] for name in key]).fetchnumpy()) for place in fetch(connection, counted)]
->>>>>>> strengths
 
 
 def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,16 +311,9 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
     values, sizes = (np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters"))
     models, items = rows["model"][is_known].tolist(), rows["item"][is_known].tolist()
     counts = {"n": len(items), "n_items": len(set(items)), "n_sizes": len(np.unique(sizes))}
-<<<<<<< HEAD
-    trend = size_trend(np.ma.getdata(rows["difference"])[is_known], sizes, items)
-    if trend is None:
-        reason = "sizes are not known" if not items else f"{counts['n_sizes']} sizes and {counts['n_items']} items are too few for a slope"
-        return counts | {"no_slope_reason": reason, "no_crossing_reason": f"cannot be said: {reason}"}
-=======
     trend = size_trend(values, sizes, models, items)
     if isinstance(trend, str):
         return counts | {"no_slope_reason": trend, "no_crossing_reason": f"cannot be said: {trend}"}
->>>>>>> strengths
     smallest, largest = float(sizes.min()), float(sizes.max())
     where = crossing(trend, smallest, largest)
     slope = _written(trend.slope)

@@ -46,13 +46,8 @@ class Trend:
         return self.line.estimate([1.0, log10(size)])
 
 
-<<<<<<< HEAD
-def size_trend(differences: Floats, sizes: Floats, items: Sequence[Hashable]) -> Trend | None:
-    """A line through paired differences against log10 of the parameters; an item is a cluster across models.
-=======
 def size_trend(values: Floats, sizes: Floats, models: Sequence[Hashable], items: Sequence[Hashable]) -> Trend | str:
     """Regress the models' means on log10 of the parameters, models being a sample: a mixed-effects meta-regression.
->>>>>>> strengths
 
     ȳ = Xβ + u + e, with u ~ N(0, τ²) for each model and Cov(e) = V from the items: V_ml = Σ_i r_mi r_li / √(n_m (n_m − 1) n_l (n_l − 1)) over
     the residuals of one item under two models, so that items which all models share are not taken for so many. τ² is Paule & Mandel's (1982), β is
@@ -68,13 +63,6 @@ def size_trend(values: Floats, sizes: Floats, models: Sequence[Hashable], items:
     Returns:
         The trend, or the reason why none can be said.
     """
-<<<<<<< HEAD
-    n_sizes = len(np.unique(sizes))
-    if n_sizes < 2 or len(differences) < 3 or len(set(items)) < 2:
-        return None
-    line = line_of_clusters(differences, np.column_stack([np.ones(len(sizes)), np.log10(sizes)]), items)
-    return Trend(line.estimate([0.0, 1.0]), line, n_sizes)
-=======
     rows, columns = number_of_each(models), number_of_each(items)
     if not len(rows):
         return "sizes are not known"
@@ -142,7 +130,6 @@ def _paule_mandel(residuals: Floats, spread: Floats) -> float:
         else:
             high = middle
     return low
->>>>>>> strengths
 
 
 def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:

@@ -3,7 +3,7 @@
 -- contrast in `language` minus the contrast in `other_language`, null with a reason, computed as in `size_trend`.
 select
     * exclude (n, n_items, n_sizes, n_models),
-    is_told_apart(ci_low, ci_high, p_value) as is_told_apart,
+    p_value < 0.05 as is_significant_uncorrected,
     n,
     n_items,
     n_sizes,
