@@ -61,7 +61,8 @@ class SignFlips:
         def excess(logit: float) -> float:
             return log(max(below(1 / (1 + exp(logit))), 1e-300)) - log(alpha / 2)
 
-        return 2 / (1 + exp(-float(brentq(excess, -40.0, 40.0, xtol=1e-6)))) - 1  # pyright: ignore[reportUnknownArgumentType]
+        logit: float = brentq(excess, -40.0, 40.0, xtol=1e-6)  # pyright: ignore[reportUnknownVariableType, reportAssignmentType]
+        return 2 / (1 + exp(-logit)) - 1
 
     def _tail(self, signs: Floats) -> Callable[[float], float]:
         """π -> P(T ≥ t) for the sum t that these signs give."""
@@ -123,7 +124,8 @@ class SignFlips:
         for i, ours in enumerate(halves[0]):
             for j, theirs in enumerate(halves[1]):
                 n_at_least[i + j] += int((len(theirs) - np.searchsorted(theirs, least - ours)).sum())
-        counts, k = np.array(n_at_least, dtype=np.float64), np.arange(self.n + 1)
+        counts = np.array(n_at_least, dtype=np.float64)
+        k: Floats = np.arange(self.n + 1, dtype=np.float64)
 
         return lambda pi: float(counts @ (pi**k * (1 - pi) ** (self.n - k)))
 
