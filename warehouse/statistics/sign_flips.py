@@ -110,7 +110,7 @@ class SignFlips:
                 return float(pi >= 1)
             found = np.ones(1)
             for size, n, logs in zip(sizes.tolist(), counts.tolist(), binomials, strict=True):
-                k = np.arange(n + 1)
+                k: Floats = np.arange(n + 1, dtype=np.float64)
                 spread = np.zeros(size * n + 1)
                 spread[::size] = np.exp(logs + k * log(pi) + (n - k) * log(1 - pi))
                 found = np.convolve(found, spread)

@@ -1,0 +1,37 @@
+"""Coverage of intervals and false claims in simulated studies, beside what they promise."""
+
+from collections.abc import Iterator
+
+from benchmarks._coverage import Scores, coverage, coverage_over_seeds, false_claims, levels, right_or_wrong
+from benchmarks.measured import Measured
+
+ITEMS = (9, 16, 50, 400)
+GRIDS: dict[str, Scores] = {"right/wrong": right_or_wrong, "1–5": levels}
+
+
+def run() -> Iterator[Measured]:
+    for name, scores in GRIDS.items():
+        cells = [
+            coverage(scores, n, mean, difference, 400 if n > 50 else 1000)
+            for mean in (0.5, 0.8, 0.9, 0.95, 0.98)
+            for difference in (0, -0.05, -0.3)
+            for n in ITEMS
+        ]
+        for what, found in (("paired differences", [cell[0] for cell in cells]), ("means", [cell[1] for cell in cells])):
+            yield from _covered(f"{what} of {name} scores, {len(found)} cells", found)
+    seeds = [coverage_over_seeds(n, s, deviation, 500) for n in ITEMS for s in (3, 5) for deviation in (0, 0.05, 0.15, 0.3)]
+    yield from _covered(f"contrasts of trained methods over 3 and 5 seeds, {len(seeds)} cells", seeds)
+    for n_tests, n_studies in ((2, 1000), (18, 1000), (600, 100)):
+        made = false_claims(n_tests, 50, n_studies)
+        yield Measured(f"studies with a false claim, {n_tests} tests, {n_studies:,} studies", made, 0.064, "the most", "of studies", 1.0)
+
+
+def _covered(name: str, found: list[float]) -> Iterator[Measured]:
+    mean = sum(found) / len(found)
+    yield Measured(f"mean coverage: {name}", mean, 0.94, "the least", "of intervals", 1.0, is_least=True)
+    yield Measured(f"least coverage: {name}", min(found), 0.91, "the least", "of intervals", 1.0, is_least=True)
+
+
+if __name__ == "__main__":
+    for one in run():
+        print(f"{one.name}: {one.ours:.3f} ({one.against}: {one.peer}; {'met' if one.reached else 'missed'})")
