@@ -10,6 +10,9 @@ from warehouse.statistics.sign_flips import SignFlips
 
 Interval: TypeAlias = tuple[float, float]
 
+_WIDEST = 50.0
+"""Of a mean size's logarithm: two items at a strict level give more than a number can hold, and nothing that anybody could use."""
+
 
 def bounded_interval(share: float, variance: float, n: int, alpha: float, df: float | None = None) -> Interval:
     """Wilson's (1927) score interval of a mean on the scale [0, 1], for an effective number of items.
@@ -78,7 +81,7 @@ def _size_interval(sizes: Floats, alpha: float, width: float | None) -> Interval
         return low * width, high * width
     if mean == 0:
         return None
-    reach = exp(t_quantile(1 - alpha / 2, n - 1) * sqrt(variance) / mean)
+    reach = exp(min(_WIDEST, t_quantile(1 - alpha / 2, n - 1) * sqrt(variance) / mean))
     return mean / reach, mean * reach
 
 

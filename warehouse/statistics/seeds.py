@@ -31,4 +31,4 @@ def estimate_over_seeds(differences: Floats, by_seed: Sequence[Floats]) -> Estim
             parts += [(between, n_seeds - 1), (-within, df)]
     variance = sum(part for part, _ in parts)
     squares = sum(part**2 / df for part, df in parts)
-    return Estimate(float(differences.mean()), float(np.sqrt(max(variance, 0.0))), variance**2 / squares if squares else n - 1)
+    return Estimate(float(differences.mean()), float(np.sqrt(max(variance, 0.0))), max(1.0, variance**2 / squares) if squares else n - 1)

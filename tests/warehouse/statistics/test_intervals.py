@@ -81,6 +81,16 @@ def test_one_item_is_no_estimate_and_equal_scores_without_a_scale_are_none() -> 
     assert 0 < low < high
 
 
+def test_two_items_at_a_strict_level_have_an_interval_that_is_finite() -> None:
+    low, high = PairedTest(np.array([1.0, 9.0]), None).interval(1e-7) or (0.0, 0.0)
+    assert -1e300 < low < 0 < high < 1e300
+    differences = np.array([0.5, 0.5, 0.501])
+    by_seed = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.002]])
+    over_seeds = estimate_over_seeds(differences, [by_seed])
+    assert over_seeds.df >= 1
+    assert np.isfinite(PairedTest(differences, None, over_seeds).interval(1e-7)).all()
+
+
 def test_one_seed_right_and_one_wrong_on_all_items_is_no_difference_of_a_half() -> None:
     """The mean is +0.50, and two training runs say nothing of a third."""
     by_seed = np.column_stack([np.ones(40), np.zeros(40)])
