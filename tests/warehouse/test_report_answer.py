@@ -188,6 +188,16 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
     )
 
 
+def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
+    rows = [score("urial", "en", 0.841, n=294), score("sft", "en", 0.847, n=272), score("urial", "fr", 0.5), score("sft", "fr", 0.4)]
+    best = best_methods(rows, ORDER)
+    assert {b.language: b.methods for b in best} == {"en": (), "fr": ("urial",)}
+    assert leaders(best, 2) == (
+        "The highest mean on `contains` has urial in fr (0.50 [0.40, 0.60], n = 12). "
+        "Methods were scored on unequal sets of items in en, so no highest mean is named there."
+    )
+
+
 def test_with_one_method_there_is_nothing_to_compare() -> None:
     said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
     assert said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40, 0.60], n = 12)."

@@ -22,7 +22,7 @@ class Best:
     language: str
     measure: str
     methods: tuple[str, ...]
-    """More than one is a tie."""
+    """More than one is a tie; none where methods were scored on unequal sets of items, whose means are not compared."""
     mean_score: float
     ci_low: float | None
     ci_high: float | None
@@ -108,7 +108,10 @@ def _corrected(rows: Sequence[Row]) -> str:
 
 
 def best_methods(scores: Rows, order: Order) -> list[Best]:
-    """The highest mean for every data set, measure and language, ties together; nothing where nothing was scored."""
+    """The highest mean for every data set, measure and language, ties together; nothing where nothing was scored.
+
+    A method that lacks the scores of some items may be the highest for their lack alone: then none is named.
+    """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in sorted(scores, key=lambda row: place(order.languages, row["language"])):
         if row["mean_score"] is not None:
@@ -117,8 +120,9 @@ def best_methods(scores: Rows, order: Order) -> list[Best]:
     for (dataset, measure, language), rows in groups.items():
         top = max(row["mean_score"] for row in rows)
         winners = order.sort(row for row in rows if abs(row["mean_score"] - top) < 1e-9)
-        names = tuple(label(row, order) for row in winners)
-        n, n_unscored = min(row["n"] for row in winners), max(row["n_unscored"] for row in winners)
+        names = tuple(label(row, order) for row in winners) if len({row["n"] for row in rows}) == 1 else ()
+        shown = winners if names else rows
+        n, n_unscored = min(row["n"] for row in shown), max(row["n_unscored"] for row in shown)
         found.append(Best(dataset, language, measure, names, top, winners[0]["ci_low"], winners[0]["ci_high"], n, n_unscored))
     return found
 
@@ -128,10 +132,14 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     if not best:
         return "Nothing has been scored."
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
-    told = [f"{_who(b)} in {b.language} ({b.shown}, n = {b.n})" for b in first]
+    told = [f"{_who(b)} in {b.language} ({b.shown}, n = {b.n})" for b in first if b.methods]
+    uneven = [b.language for b in first if not b.methods]
+    left = f"Methods were scored on unequal sets of items in {listed(uneven)}, so no highest mean is named there." if uneven else ""
+    if not told:
+        return left
     if n_methods == 1:
         return f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(told)}."
-    return f"The highest mean on `{best[0].measure}` has {listed(told)}."
+    return f"The highest mean on `{best[0].measure}` has {listed(told)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
