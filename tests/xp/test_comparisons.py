@@ -111,7 +111,8 @@ def test_comparisons_give_strengths_that_put_the_longer_writer_first(study: Path
     assert all(r["n"] == 2 * N_ITEMS and r["ci_low"] < r["strength"] < r["ci_high"] for r in found)  # type: ignore[operator]
     wins = {"zero": 200 - rates["one", "zero"] - rates["three", "zero"], "three": rates["three", "zero"] + rates["three", "one"]}  # type: ignore[operator]
     wins["one"] = 300 - wins["zero"] - wins["three"]
-    assert [r["method"] for r in found] == sorted(wins, key=wins.__getitem__, reverse=True)
+    ranked = [wins[str(r["method"])] for r in found]
+    assert ranked == sorted(ranked, reverse=True)
 
 
 def test_agreement_is_of_the_two_comparisons_and_of_the_two_rubrics(study: Path) -> None:

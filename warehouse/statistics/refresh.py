@@ -128,7 +128,7 @@ def _trends(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str
 
 
 def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Of columns with an entry for each item and model."""
+    """Columns of a trend's row, from columns with an entry for each item and model."""
     is_known = np.ma.filled(rows["num_parameters"] != 0, False)
     values, sizes = (np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters"))
     models, items = rows["model"][is_known].tolist(), rows["item"][is_known].tolist()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from warehouse.statistics.estimates import CONFIDENCE, Floats, t_quantile
 
 M = TypeVar("M", bound=Hashable)
-"""What names a method."""
+"""A method's name."""
 
 PRIOR = 0.5
 """Comparisons that end level, added to each pair that met, where without them a strength would be infinite."""
@@ -145,7 +145,7 @@ def _intervals(wins: Floats, beats: NDArray[np.bool_], fit: _Fit, n_clusters: in
 
 
 def _profile(wins: Floats, theta: Floats, i: int, least: float) -> Callable[[float], float]:
-    """How far below `least` the likelihood is at best where θ_i has a value."""
+    """Return the function from a value of θ_i to `least` minus the profile log-likelihood there."""
     others = np.flatnonzero(np.arange(len(wins)) != i)
     basis = _sum_zero(len(wins), others)
 

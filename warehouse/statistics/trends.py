@@ -18,7 +18,7 @@ FEWEST_ITEMS = 3
 """Items for each model: with fewer, the inverse of the models' covariance promises too much (8 models and 10 items: 12% significant for 5%)."""
 
 _HALVINGS = 200
-"""Of the interval that holds the variance between models: beyond what a double can tell."""
+"""Bisections for the variance between models: beyond the precision of a double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Trend:
     """Change of the mean for ten times the parameters."""
     line: Line
     variance_between: float
-    """τ²: of models of one size around the line, beyond what their items explain."""
+    """τ²: scatter of the models around the line beyond the sampling error of their items."""
 
     def at(self, size: float) -> Estimate:
         """The mean on the line at a size in parameters."""
