@@ -204,7 +204,7 @@ def _log_likelihood(wins: Floats, theta: Floats) -> float:
 
 def _win(ahead: Floats) -> Floats:
     """Probability of winning against a method whose strength is so much less."""
-    return 1 / (1 + np.exp(-ahead))
+    return 1 / (1 + np.exp(-np.clip(ahead, -700, 700)))  # beyond that exp overflows and the share is 0
 
 
 def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
