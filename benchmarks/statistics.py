@@ -27,6 +27,7 @@ def run() -> Iterator[Measured]:
 
 
 def _covered(name: str, found: list[float]) -> Iterator[Measured]:
+    found = [float(one) for one in found]
     mean = sum(found) / len(found)
     yield Measured(f"mean coverage: {name}", mean, 0.94, "the least", "of intervals", 1.0, is_least=True)
     yield Measured(f"least coverage: {name}", min(found), 0.91, "the least", "of intervals", 1.0, is_least=True)
