@@ -73,7 +73,7 @@ class ContrastPlan(Value):
     """Difference between two methods: `of` minus `against`, on the items both have and on every judge's measures."""
 
     name: str
-    """As in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
+    """Name in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
     of: Name
     against: Name
     on: tuple[Name, ...] = ()

@@ -51,7 +51,7 @@ class Detectable:
     """The same when the first step of Holm's correction is to be passed, over all confirmatory tests of the study, every model included. None for
     exploratory tests: what theirs must pass depends on the p-values of the others (Benjamini and Hochberg 1995)."""
     is_confirmatory: bool = True
-    """Whether the contrast was declared on this measure."""
+    """True where the contrast was declared on this measure."""
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:

@@ -28,7 +28,7 @@ class PairedTest:
     @cached_property
     def p_value(self) -> float | None:
         """Two-sided p-value of no difference; None below two items, or where no interval can be given."""
-        if self.interval(0.05) is None:
+        if len(self._differences) < 2 or (self._width is None and not self._flips.n):
             return None
         if self._over_seeds is None:
             return self._flips.p_value

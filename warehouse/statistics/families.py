@@ -116,7 +116,7 @@ def _put(corrected: dict[str, Any], test: PairedTest | WelchTest) -> None:
 
 
 def _share_arms(tests: Sequence[Row]) -> bool:
-    """Whether a method is in several of the contrasts."""
+    """Return True where a method is in several of the contrasts."""
     contrasts = {(row["contrast"], row["of"], row["against"]) for row in tests}
     arms = [arm for _, *both in contrasts for arm in both]
     return len(set(arms)) < len(arms)

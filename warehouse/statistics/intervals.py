@@ -11,7 +11,7 @@ from warehouse.statistics.sign_flips import SignFlips
 Interval: TypeAlias = tuple[float, float]
 
 _WIDEST = 50.0
-"""Of a mean size's logarithm: two items at a strict level give more than a number can hold, and nothing that anybody could use."""
+"""Largest half-width of a mean size's logarithm: two items at a strict level would overflow a double."""
 
 
 def bounded_interval(share: float, variance: float, n: int, alpha: float, df: float | None = None) -> Interval:

@@ -87,7 +87,7 @@ def _by_item(rows: Columns, name: str) -> dict[str, float]:
 
 
 def _comparable(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether both methods were tuned on the same in both languages, or each on the language it is asked in."""
+    """Return True where both methods were tuned on the same in both languages, or each on the language it is asked in."""
     return all(a == b or (a == one[0] and b == other[0]) for a, b in zip(one[1:], other[1:], strict=True))
 
 

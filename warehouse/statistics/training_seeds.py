@@ -20,7 +20,7 @@ class SeedsOfPair:
     """Seeds that have scores, of the trained side with the fewer; None where no side is trained."""
     n_missing: int
     by_seed: tuple[Floats, ...]
-    """As `estimate_over_seeds` takes them."""
+    """Scores or differences of each independent set of runs, for `estimate_over_seeds`."""
 
     def estimate(self, differences: Floats) -> Estimate | None:
         """The mean with its error over items and seeds; None with one seed or less than two items."""

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from benchmarks._coverage import Scores, levels, right_or_wrong
 from warehouse.connect import HERE
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.estimates import Floats
 from warehouse.statistics.intervals import bounded_interval, paired_interval
 from warehouse.statistics.seeds import estimate_over_seeds
 from warehouse.statistics.sign_flips import SignFlips
@@ -117,20 +117,9 @@ def test_intervals_of_trained_methods_cover_over_training_seeds(n_seeds: int, de
     assert deviation == 0 or only_items / 500 < 0.9
 
 
-def right_or_wrong(random: np.random.Generator, n: int, p: float, gap: float) -> tuple[Floats, Floats]:
-    items = random.beta(2 * p, 2 * (1 - p), n)
-    return (random.random(n) < np.clip(items + gap, 0, 1)).astype(float), (random.random(n) < items).astype(float)
-
-
-def levels(random: np.random.Generator, n: int, p: float, gap: float) -> tuple[Floats, Floats]:
-    items = random.beta(6 * p, 6 * (1 - p), n)
-    return random.binomial(4, np.clip(items + gap, 0, 1)) / 4, random.binomial(4, items) / 4
-
-
 @pytest.mark.parametrize("scores", [right_or_wrong, levels])
 @pytest.mark.parametrize("p", [0.5, 0.9, 0.98])
-def test_intervals_cover_from_nine_items_on_up_to_the_ceiling(scores: object, p: float) -> None:
-    assert callable(scores)
+def test_intervals_cover_from_nine_items_on_up_to_the_ceiling(scores: Scores, p: float) -> None:
     random = np.random.default_rng(int(100 * p))
     true_of, true_against = scores(random, 400_000, p, -0.1)
     for n in (9, 16, 50):

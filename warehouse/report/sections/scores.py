@@ -65,7 +65,7 @@ def sizes(study: StudyRows) -> Section:
 
 
 def _trends(study: StudyRows) -> tuple[Figure, ...]:
-    """How contrasts change with size, and at what size two methods are equal: a line through four models or more, else why there is none."""
+    """Trends of contrasts with size and the sizes where methods are equal; a reason where fewer than four models leave none."""
     points = study.views["contrast_by_language_and_size"]
     rows = [
         {**row, "points": [p for p in points if p["num_parameters"] and all(p[key] == row[key] for key in _TREND)]}
