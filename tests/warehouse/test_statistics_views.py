@@ -105,6 +105,26 @@ def test_contrasts_of_trained_methods_carry_their_seeds_and_count_what_is_missin
     assert score["ci_high"] > 0.95
 
 
+def test_trained_methods_are_paired_by_seed_where_one_descends_from_the_other(maker: StoreMaker, ask: Ask) -> None:
+    """What a seed does to both cancels out where they share its training, and counts twice where they do not."""
+    items = [str(i) for i in range(12)]
+    for experiment, is_shared in (("descends", True), ("independent", False)):
+        for seed, luck in ((0, 5.0), (1, 0.0), (2, -5.0)):
+            below = maker.train("sft", [float(seed)])
+            above = maker.train("dpo", [float(seed)])
+            for method, gain, train in (("prompted", 0.0, (below,)), ("tuned", 1.0, (below, above) if is_shared else (above,))):
+                scores: Scores = {item: luck + gain + i % 3 / 10 * (1 + gain) for i, item in enumerate(items)}
+                maker.cell(method, seed=seed, train_languages=("en",), train=train, scores={"length": scores})
+        maker.study(experiment, contrasts=(GAIN,))
+    rows = {row["experiment"]: row for row in ask("from contrast_by_language_and_size")}
+    assert {row["n_seeds"] for row in rows.values()} == {3}
+    assert [row["estimate"] for row in rows.values()] == pytest.approx([1.1, 1.1])
+    assert rows["descends"]["is_significant"]
+    # two independent means of three seeds with a standard deviation of 5
+    assert rows["independent"]["standard_error"] == pytest.approx((2 * 25 / 3) ** 0.5, rel=0.01)
+    assert not rows["independent"]["is_significant_uncorrected"]
+
+
 def test_a_contrast_of_no_pairs_or_one_is_no_test_and_does_not_count_as_one(maker: StoreMaker, ask: Ask) -> None:
     pair(maker, {"1": "?", "2": "?"}, {"1": 1.0, "2": 0.0})
     pair(maker, {"1": 1.0}, {"1": 0.0}, language="fr")
