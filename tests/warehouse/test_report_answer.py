@@ -152,6 +152,19 @@ def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_sa
     ]
 
 
+def test_comparisons_that_could_not_have_been_significant_are_counted_beside_those_that_could() -> None:
+    rows = [
+        contrast("urial", "urial_en", "fr", 0.9, 0.1, n=13, n_tests=18),
+        contrast("urial", "sft", "en", 0.1, 0.3, n=9, n_tests=18, could_be_significant=False),
+        contrast("urial", "sft", "fr", 0.1, 0.3, n=13, n_tests=18),
+    ]
+    said = "No significant difference in the other 2 of 3 comparisons on `contains`; 1 could not have been, with 9 items and 18 tests."
+    assert differences(rows, ORDER)[1] == said
+    assert differences(rows[1:], ORDER) == [
+        "No significant difference on `contains` (0 of 2 comparisons); 1 could not have been, with 9 items and 18 tests."
+    ]
+
+
 def test_what_was_declared_comes_first_in_the_studys_order_and_the_rest_is_called_exploratory() -> None:
     rows = [
         contrast("sft", "urial", "en", 0.2, 0.1),

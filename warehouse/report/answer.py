@@ -104,7 +104,11 @@ def _nothing(tested: Rows, order: Order) -> str:
 def _corrected(rows: Sequence[Row]) -> str:
     """Say where it is the correction that keeps differences from being significant."""
     n = sum(bool(row["is_significant_uncorrected"]) for row in rows)
-    return f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else ""
+    hopeless = [row for row in rows if not row["could_be_significant"]]
+    few = value_range(row["n"] for row in hopeless) if hopeless else ""
+    return (f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else "") + (
+        f"; {len(hopeless)} could not have been, with {few} items and {counted(hopeless[0]['n_tests'], 'test')}" if hopeless else ""
+    )
 
 
 def best_methods(scores: Rows, order: Order) -> list[Best]:
