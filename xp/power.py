@@ -1,16 +1,15 @@
-"""What a planned study could detect: for each of its contrasts the smallest difference it would find four times out of five."""
+"""Statistical power of a planned study: the minimum detectable effect of each of its contrasts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 from dsl.errors import DataError, WarehouseError
 from dsl.identity import NOT_COUNTED
-from dsl.plan import Cell, ContrastPlan, Diff
+from dsl.plan import Cell, ContrastPlan, Diff, Study
 from dsl.records import Example
 from dsl.rows import examples, read_file
 from dsl.settings import JudgeSettings
@@ -21,18 +20,22 @@ from runners import registry
 from runners.store import Store
 from runners.work import read_rows
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.statistics.power import Spread, judges_measured, minimum_detectable_effect, spreads
+from warehouse.statistics.corrections import Correction, exploratory
+from warehouse.statistics.power import Spread, Variation, could_be_significant, judges_measured, minimum_detectable_effect, pooled, spreads
 
 _Step = TypeVar("_Step", bound=Step)
 
-ASSUMED_DEVIATION = 0.5
-"""Of paired differences, as a part of the scale's width, where nothing was measured: what right-or-wrong scores have whose two methods disagree
-on a quarter of the items."""
+ASSUMED = Variation(deviation=0.5, size=1, smallest=1, width=1)
+"""Variation of paired differences, as parts of the scale's width, where nothing was measured: that of right/wrong scores whose two methods
+disagree on a quarter of the items when they are equally good. No scores with this deviation have less power."""
+
+ENOUGH_SEEDS = 5
+"""Training seeds below which a plan warns: with fewer the variance between training runs is hardly known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detectable:
-    """What one contrast could detect on one measure in one language, on any one model."""
+    """Power of one contrast on one measure in one language, on any one model."""
 
     contrast: str
     dataset: str
@@ -41,17 +44,25 @@ class Detectable:
     """A judge's name, where its aspects are not known yet."""
     n_items: int | None
     """That the judge will judge; None for a data set on the hub that has not been read yet."""
+    n_seeds: int | None
+    """Training seeds, of the trained side with the fewer; None where no side is trained."""
     deviation: float | None
     source: Literal["measured", "pooled", "assumed"]
-    """The deviation's: this contrast here, other contrasts on this measure, or `ASSUMED_DEVIATION`, in which case deviation and effect are parts
-    of the scale's width."""
+    """The deviation's: this contrast here, other contrasts on this measure, or `ASSUMED`, in which case deviation and effect are parts of the
+    scale's width."""
+    n_tests: int
+    """Of its family: the confirmatory or the exploratory tests of the study, every model included."""
+    could_be_significant: bool | None
+    """False where so few items could not give a significant result after correction, whatever the answers; None where they are not counted."""
     effect: float | None
-    """None where too little is known, or there are fewer than five items."""
+    """Minimum detectable effect before correction; None where it is beyond the scale or nothing could be significant after it."""
     effect_corrected: float | None
-    """The same when the first step of Holm's correction is to be passed, over all confirmatory tests of the study, every model included. None for
-    exploratory tests: what theirs must pass depends on the p-values of the others (Benjamini and Hochberg 1995)."""
+    """The same at the first step of Holm's correction over `n_tests` tests. None for exploratory tests: what theirs must pass depends on the
+    p-values of the others (Benjamini and Hochberg 1995)."""
     is_confirmatory: bool = True
     """True where the contrast was declared on this measure."""
+    runs_measured: bool = False
+    """True where the variance between training runs is part of the effect."""
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
@@ -59,25 +70,60 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
     answers before their errors and lengths."""
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
-    rows, n_confirmatory = _planned(diff, known)
+    planned = _planned(diff, known)
 
     @cache
     def asked(examples_id: StepId) -> Sequence[Example] | None:
         return _examples(diff, store, examples_id)
 
     found: list[Detectable] = []
-    for contrast, cell, judge, measure in rows:
+    for row in planned.rows:
+        contrast, cell, measure = row.contrast, row.cell, row.measure
         same = [s for s in here if (s.contrast, s.dataset, s.language) == (contrast.name, cell.dataset, cell.language)]
-        deviation, source = _deviation(measure, same, known)
-        judged = _judged(diff, _step(diff, cell.judges[judge], JudgeStep), _aspect(judge, measure), asked)
-        items = None if judged is None else len(judged)
-        is_confirmatory = judge in contrast.on
-        effect = minimum_detectable_effect(deviation, items) if items else None
-        corrected = minimum_detectable_effect(deviation, items, n_confirmatory) if items and is_confirmatory else None
+        variation, source = _variation(measure, same, known)
+        judged = _judged(diff, _step(diff, cell.judges[row.judge], JudgeStep), _aspect(row.judge, measure), asked)
+        n_items = None if judged is None else len(judged)
+        is_confirmatory = row.judge in contrast.on
+        n_tests, correction = (planned.n_confirmatory, "holm") if is_confirmatory else (planned.n_exploratory, planned.exploratory)
+        possible = None if n_items is None else could_be_significant(n_items, n_tests, correction)
+
+        n = n_items if n_items and possible else 0
         found.append(
-            Detectable(contrast.name, cell.dataset, cell.language, measure, items, deviation, source, effect, corrected, is_confirmatory)
+            Detectable(
+                contrast=contrast.name,
+                dataset=cell.dataset,
+                language=cell.language,
+                measure=measure,
+                n_items=n_items,
+                n_seeds=row.n_seeds,
+                deviation=variation.deviation,
+                source=source,
+                n_tests=n_tests,
+                could_be_significant=possible,
+                effect=minimum_detectable_effect(variation, n, 1, row.n_seeds),
+                effect_corrected=minimum_detectable_effect(variation, n, n_tests, row.n_seeds) if is_confirmatory else None,
+                is_confirmatory=is_confirmatory,
+                runs_measured=variation.over_runs is not None,
+            )
         )
     return tuple(found)
+
+
+def few_training_seeds(study: Study) -> str | None:
+    """Return, where contrasts touch methods trained with fewer than five seeds, a sentence with what to add to the spec; None otherwise."""
+    compared = {method for contrast in study.contrasts for method in (contrast.of, contrast.against)}
+    seeds: dict[str, set[int]] = {}
+    for cell in study.cells:
+        if cell.train and cell.seed is not None and cell.method in compared:
+            seeds.setdefault(cell.method, set()).add(cell.seed)
+    few = {method: found for method, found in seeds.items() if len(found) < ENOUGH_SEEDS}
+    if not few:
+        return None
+    used = sorted(set[int]().union(*few.values()))
+    wanted = list(dict.fromkeys([*used, *range(ENOUGH_SEEDS)]))[: max(ENOUGH_SEEDS, len(used))]
+    fewest = min(len(found) for found in few.values())
+    result = "results are for this one trained model" if fewest == 1 else f"{fewest} training runs hardly show how much such runs differ"
+    return f"Few training seeds for {', '.join(few)}: {result}. For results about the method, set `seeds: {wanted}` in the spec."
 
 
 def _known(diff: Diff, store: Path) -> list[Spread]:
@@ -118,15 +164,42 @@ def _likeness(settings: str) -> str:
     return json.dumps(bare(json.loads(settings)), sort_keys=True)
 
 
-def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPlan, Cell, str, str]], int]:
-    """Return contrast, a cell of its first side, judge and measure, each place once: a place is a data set in a language. And the number of
-    confirmatory tests: every model and what either side was tuned on is one of its own."""
-    found: dict[tuple[str, str, str, str], tuple[ContrastPlan, Cell, str, str]] = {}
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One contrast on one measure in one language."""
+
+    contrast: ContrastPlan
+    cell: Cell
+    """Of its first side."""
+    judge: str
+    measure: str
+    n_seeds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """Tests of a study, and the families in which they are corrected."""
+
+    rows: list[_Row]
+    """Each place once: a place is a data set in a language."""
+    n_confirmatory: int
+    """Every model and what either side was tuned on is a test of its own."""
+    n_exploratory: int
+    exploratory: Correction
+
+
+def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
+    found: dict[tuple[str, str, str, str], _Row] = {}
     places = {judge: place for place, judge in enumerate(dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges))}
     order: dict[str, tuple[bool, int]] = {}
-    tests: set[tuple[object, ...]] = set()
+    tests: dict[bool, set[tuple[object, ...]]] = {True: set(), False: set()}
+    explored: dict[str, tuple[str, str]] = {}
     cells = diff.plan.study.cells
     judges = {judge.name: judge for judge in diff.plan.study.judges}
+    seeds: dict[tuple[str, ...], set[int]] = {}
+    for cell in cells:
+        if cell.train and cell.seed is not None:
+            seeds.setdefault((cell.dataset, cell.language, cell.method), set()).add(cell.seed)
     measured: dict[str, dict[str, None]] = {}
     for spread in known:
         measured.setdefault(spread.judge, {})[spread.measure] = None
@@ -139,29 +212,32 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
         for cell in cells:
             if cell.method != contrast.of:
                 continue
+            trained = [seeds.get((cell.dataset, cell.language, method)) for method in (contrast.of, contrast.against)]
+            n_seeds = min((len(found) for found in trained if found), default=None)
             for judge in cell.judges:
                 here = (cell.dataset, cell.language, cell.model, judge)
                 if here in others:
                     described = judges[judge]
                     has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
-                    for measure in measured.get(judge) or ([judge] if has_scale else []):
-                        order[measure] = described.role != "quality", places[judge]
-                        found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
-                        if judge in contrast.on:
-                            tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
-    return sorted(found.values(), key=lambda row: (row[2] not in row[0].on, order[row[3]])), len(tests)
+                    is_confirmatory = judge in contrast.on
+                    if not is_confirmatory:
+                        explored[contrast.name] = contrast.of, contrast.against
+                    for measure in measured.get(judge) or [judge]:
+                        tests[is_confirmatory] |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
+                        if has_scale or judge in measured:
+                            order[measure] = described.role != "quality", places[judge]
+                            place = (contrast.name, cell.dataset, cell.language, measure)
+                            found.setdefault(place, _Row(contrast, cell, judge, measure, n_seeds))
+    rows = sorted(found.values(), key=lambda row: (row.judge not in row.contrast.on, order[row.measure]))
+    return _Planned(rows, len(tests[True]), len(tests[False]), exploratory(explored.values()))
 
 
-def _deviation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[float, Literal["measured", "pooled", "assumed"]]:
+def _variation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[Variation, Literal["measured", "pooled", "assumed"]]:
     here = [spread for spread in same if spread.measure == measure]
     if here:
-        return _pooled(here), "measured"
+        return pooled(here), "measured"
     anywhere = [spread for spread in known if spread.measure == measure]
-    return (_pooled(anywhere), "pooled") if anywhere else (ASSUMED_DEVIATION, "assumed")
-
-
-def _pooled(found: Sequence[Spread]) -> float:
-    return sqrt(sum(spread.df * spread.variance for spread in found) / sum(spread.df for spread in found))
+    return (pooled(anywhere), "pooled") if anywhere else (ASSUMED, "assumed")
 
 
 def _aspect(judge: str, measure: str) -> str | None:

@@ -10,7 +10,7 @@ from dsl.contrasts import nothing_compared
 from dsl.plan import Diff, Study
 from warehouse.statistics.power import minimum_detectable_effect
 from xp.labels import labels_of
-from xp.power import ASSUMED_DEVIATION, Detectable
+from xp.power import ASSUMED, Detectable, few_training_seeds
 from xp.studies import Status
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
@@ -42,6 +42,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     lines += [f"  note: {note}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
     lines += _contrast_lines(study)
+    lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
     lines += _power_lines(power)
     if not diff.todo:
         return "\n".join([*lines, "Nothing to run: every step has its result."])
@@ -75,7 +76,7 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     """A line for each figures, with the measures and contrasts that they are the same for."""
     sizes = sorted({one.n_items for one in power if one.n_items is not None})
     if not sizes:
-        return [_POWER_UNCOUNTED] if power else []
+        return [_uncounted(power)] if power else []
     by_measure: dict[tuple[str, str], dict[str, list[Detectable]]] = {}
     for one in power:
         by_measure.setdefault((one.dataset, one.measure), {}).setdefault(one.contrast, []).append(one)
@@ -98,14 +99,25 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     ]
     if len(cells) > MOST_POWER_LINES:
         lines.append(f"    … and {len(cells) - MOST_POWER_LINES} more lines: `xp plan --json` lists all")
-    hopeless = [one for one in power if one.is_confirmatory and one.n_items and one.effect_corrected is None]
-    if hopeless:
-        few = _range(sorted({one.n_items for one in hopeless if one.n_items}))
-        lines.append(
-            f"    With {few} items, {len(hopeless)} of the confirmatory comparisons cannot be significant after Holm's correction, whatever the answers"
-        )
-    head = f"  Smallest difference that could be detected on {_range(sizes)} items (paired, two-sided 5%, power 80%):"
-    return [head, *lines, *(note for source, note in _SOURCES.items() if any(one.source == source for one in power))]
+    head = f"  Minimum detectable effect on {_range(sizes)} items ({_level(power)}):"
+    return [head, *lines, *_power_notes(power)]
+
+
+def _power_notes(power: Sequence[Detectable]) -> list[str]:
+    """Sentences that the figures need."""
+    notes = [note for source, note in _SOURCES.items() if any(one.source == source and _shown(one) for one in power)]
+    for family in ("confirmatory", "exploratory"):
+        hopeless = [one for one in power if one.could_be_significant is False and one.is_confirmatory == (family == "confirmatory")]
+        if hopeless:
+            few = _range(sorted({one.n_items for one in hopeless if one.n_items is not None}))
+            notes.append(
+                f"With {few} items, {len(hopeless)} of the {family} comparisons cannot be significant after correction, whatever the answers"
+            )
+    if any(one.could_be_significant and _shown(one) is None for one in power):
+        notes.append("> scale: no difference within the scale would be found with a probability of 80%")
+    if any(one.n_seeds is not None and one.n_seeds > 1 and _shown(one) and not one.runs_measured for one in power):
+        notes.append("Of methods trained with several seeds without the variance between training runs, which was not measured: at least")
+    return [f"    {note}" for note in notes]
 
 
 def _some(names: Sequence[str], n_all: int = 0, what: str = "") -> str:
@@ -114,27 +126,44 @@ def _some(names: Sequence[str], n_all: int = 0, what: str = "") -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _shown(one: Detectable) -> float | None:
+    return one.effect_corrected if one.is_confirmatory else one.effect
+
+
 def _effect(one: Detectable) -> str:
-    if one.effect is None:
+    if one.n_items is None:
         return "?"
-    return f"{_MARKS[one.source]}{one.effect:.2g}"
+    if (effect := _shown(one)) is None:
+        return "> scale" if one.could_be_significant else "none"
+    return f"{_MARKS[one.source]}{effect:.2g}"
 
 
 def _range(sizes: Sequence[int]) -> str:
     return f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
 
 
-_POWER_UNCOUNTED = (
-    "  Smallest difference that could be detected (paired, two-sided 5%, power 80%): the items are not counted yet; with 100, 300, 1000 of "
-    f"them ~{', ~'.join(f'{minimum_detectable_effect(ASSUMED_DEVIATION, n):.2g}' for n in (100, 300, 1000))} of the scale, assuming differences "
-    f"with a standard deviation of {ASSUMED_DEVIATION} of it"
-)
+def _level(power: Sequence[Detectable]) -> str:
+    n_tests = next((one.n_tests for one in power if one.is_confirmatory), 0)
+    holm = f"confirmatory ones at Holm's first step over {_n(n_tests, 'test')}, others uncorrected" if n_tests else "uncorrected"
+    return f"power 80%, paired test, two-sided 5%: {holm}"
+
+
+def _uncounted(power: Sequence[Detectable]) -> str:
+    n_tests = next((one.n_tests for one in power if one.is_confirmatory), 1)
+    effects = ", ".join(f"~{minimum_detectable_effect(ASSUMED, n, n_tests):.2g}" for n in (100, 300, 1000))
+    return (
+        f"  Minimum detectable effect ({_level(power)}): the items are not counted yet; with 100, 300, 1000 of them {effects} of the scale, "
+        f"assuming {_ASSUMPTION}"
+    )
+
+
+_ASSUMPTION = "scores that differ on a quarter of the items when the methods are equally good, from one end of the scale to the other"
 
 _MARKS = {"measured": "", "pooled": "≈", "assumed": "~"}
 
 _SOURCES = {
-    "pooled": "    ≈ from how much other contrasts on this measure varied",
-    "assumed": f"    ~ as a part of the scale, assuming differences with a standard deviation of {ASSUMED_DEVIATION} of it: nothing was measured yet",
+    "pooled": "≈ from how much other contrasts on this measure varied",
+    "assumed": f"~ as a part of the scale, assuming {_ASSUMPTION}: nothing was measured yet",
 }
 """Deviations that were measured on the contrast itself need no note."""
 
@@ -162,6 +191,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "warnings": list(diff.warnings),
             "contrasts": [contrast.model_dump() for contrast in study.contrasts],
             "nothing_compared": nothing_compared(study),
+            "few_training_seeds": few_training_seeds(study),
             "cells": [cell.model_dump() for cell in study.cells],
             "power": [asdict(one) for one in power],
             "steps": steps,

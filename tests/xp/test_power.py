@@ -1,5 +1,6 @@
 """What a plan says its contrasts could detect: from a stated assumption first, from what was measured afterwards."""
 
+import itertools
 import json
 import re
 from math import sqrt
@@ -9,9 +10,9 @@ import pytest
 
 from dsl.plan import Diff
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.statistics.power import minimum_detectable_effect
+from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply
-from xp.power import Detectable, power_of
+from xp.power import ASSUMED, Detectable, power_of
 from xp.render import plan_as_json, plan_as_text
 from xp.studies import diff_for
 
@@ -61,19 +62,24 @@ def planned(spec: Path, store: Path, *overrides: str) -> tuple[Diff, tuple[Detec
 def test_before_anything_is_measured_half_the_scale_is_assumed_and_said(spec: Path, tmp_path: Path) -> None:
     found, power = planned(spec, tmp_path / "store")
     assert not (tmp_path / "store").exists()
-    effect = minimum_detectable_effect(0.5, 8)
+    effect = minimum_detectable_effect(ASSUMED, 8)
     assert [(one.measure, one.language, one.n_items, one.source, one.effect) for one in power] == [
         ("correct", "en", 8, "assumed", effect),
         ("correct", "fr", 8, "assumed", effect),
         ("empty", "en", 8, "assumed", effect),
         ("empty", "fr", 8, "assumed", effect),
     ]
-    assert {one.measure: one.effect_corrected for one in power} == {"correct": minimum_detectable_effect(0.5, 8, n_tests=2), "empty": None}
+    assert {one.measure: one.effect_corrected for one in power} == {
+        "correct": minimum_detectable_effect(ASSUMED, 8, n_tests=2),
+        "empty": None,
+    }
     assert {one.measure: one.is_confirmatory for one in power} == {"correct": True, "empty": False}
     text = plan_as_text(found, power)
-    assert "Smallest difference that could be detected on 8 items" in text
-    assert "    every measure  gain  en ~0.58  fr ~0.58\n" in text
-    assert "standard deviation of 0.5 of it: nothing was measured yet" in text
+    assert (
+        "  Minimum detectable effect on 8 items (power 80%, paired test, two-sided 5%: confirmatory ones at Holm's first step over 2 tests, "
+        "others uncorrected):\n    every measure  gain  en ~0.95  fr ~0.95\n"
+    ) in text
+    assert "scores that differ on a quarter of the items when the methods are equally good, from one end of the scale" in text
 
 
 def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where_nothing_differed(spec: Path, tmp_path: Path) -> None:
@@ -86,10 +92,10 @@ def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where
         one = by_place["correct", language]
         assert (one.source, one.n_items) == (source, 8)
         assert one.deviation == pytest.approx(sqrt(4 / 7))
-        assert one.effect == pytest.approx(minimum_detectable_effect(sqrt(4 / 7), 8))
+        assert one.effect == pytest.approx(minimum_detectable_effect(Variation(sqrt(4 / 7), 1, 1, 1), 8))
     assert by_place["empty", "en"].source == "assumed"
     text = plan_as_text(found, power)
-    assert re.search(r"^    correct +gain  en 0.87  fr ≈0.87$", text, re.MULTILINE)
+    assert re.search(r"^    correct +gain  en 0.95  fr ≈0.95$", text, re.MULTILINE)
     assert "≈ from how much other contrasts on this measure varied" in text
 
 
@@ -108,11 +114,28 @@ def test_a_new_contrast_and_another_study_take_the_spread_of_others_on_the_measu
 
 
 def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothing(spec: Path, tmp_path: Path) -> None:
-    _, six = planned(spec, tmp_path / "store", "data.asked.limit=6")
-    assert {(one.n_items, one.effect) for one in six} == {(6, minimum_detectable_effect(0.5, 6))}
+    _, seven = planned(spec, tmp_path / "store", "data.asked.limit=7")
+    assert {(one.n_items, one.effect) for one in seven} == {(7, minimum_detectable_effect(ASSUMED, 7))}
     found, four = planned(spec, tmp_path / "store", "data.asked.limit=4")
     assert {(one.n_items, one.effect) for one in four} == {(4, None)}
-    assert "every measure  gain  en ?  fr ?" in plan_as_text(found, four)
+    assert "every measure  gain  en none  fr none" in plan_as_text(found, four)
+
+
+def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp_path: Path) -> None:
+    several = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
+    for n, more in itertools.product(range(1, 9), ((), several)):
+        found, power = planned(spec, tmp_path / "store", f"data.asked.limit={n}", *more)
+        # exploratory contrasts share b or c: Benjamini–Yekutieli's sum over 6 tests of `a_vs_c` on three judges and 4 of the declared ones
+        for one in power:
+            shared = sum(1 / i for i in range(1, one.n_tests + 1)) if more else 1
+            smallest = smallest_p_value(n) * (one.n_tests if one.is_confirmatory else shared)
+            assert one.could_be_significant == (smallest < 0.05)
+            listed = [effect for effect in (one.effect, one.effect_corrected) if effect is not None]
+            assert bool(listed) == one.could_be_significant
+            assert all(effect <= 1 for effect in listed)
+        hopeless = sum(one.is_confirmatory and not one.could_be_significant for one in power)
+        said = f"With {n} items, {hopeless} of the confirmatory comparisons cannot be significant after correction, whatever the answers\n"
+        assert (said in plan_as_text(found, power)) == bool(hopeless)
 
 
 def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Path, tmp_path: Path) -> None:
@@ -126,7 +149,7 @@ def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(spec:
     more = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
     found, power = planned(spec, tmp_path / "store", *more)
     # two languages: gain on correct, more on correct and on empty
-    corrected = {minimum_detectable_effect(0.5, 8, n_tests=6)}
+    corrected = {minimum_detectable_effect(ASSUMED, 8, n_tests=6)}
     assert {one.effect_corrected for one in power if one.is_confirmatory} == corrected
     assert {one.contrast for one in power} == {"gain", "more", "a_vs_c"}
     assert {one.effect_corrected for one in power if one.contrast == "a_vs_c"} == {None}
@@ -139,7 +162,7 @@ def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: P
     spec.write_text(json.dumps(study), "utf-8")
     found, power = planned(spec, tmp_path / "store")
     assert {(one.n_items, one.effect) for one in power} == {(None, None)}
-    assert "the items are not counted yet; with 100, 300, 1000 of them ~0.14, ~0.081, ~0.044 of the scale" in plan_as_text(found, power)
+    assert "the items are not counted yet; with 100, 300, 1000 of them ~0.16, ~0.092, ~0.05 of the scale" in plan_as_text(found, power)
 
 
 def test_a_warehouse_that_cannot_be_read_is_no_reason_not_to_plan(spec: Path, tmp_path: Path) -> None:
@@ -151,7 +174,7 @@ def test_a_warehouse_that_cannot_be_read_is_no_reason_not_to_plan(spec: Path, tm
 
 def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Path) -> None:
     places = [
-        Detectable(f"contrast{i}", "asked", "en", f"measure{j}", 8, 0.5, "measured", (i + 1) / (j + 1), 0.5)
+        Detectable(f"contrast{i}", "asked", "en", f"measure{j}", 8, None, 0.5, "measured", 25, True, 0.5, (i + 1) / (j + 1))
         for i in range(5)
         for j in range(5)
     ]
@@ -189,7 +212,7 @@ def test_items_that_a_judge_passes_over_are_not_counted(spec: Path, tmp_path: Pa
     expected = {("correct", "en"): 7, ("correct", "fr"): 8, ("empty", "en"): 6, ("empty", "fr"): 6, ("both", "en"): 5, ("both", "fr"): 6}
     found, power = planned(spec, tmp_path / "store", *everywhere)
     assert {(one.measure, one.language): one.n_items for one in power} == expected
-    assert {(one.measure, one.language): one.effect for one in power}["empty", "en"] == minimum_detectable_effect(0.5, 6)
+    assert {(one.measure, one.language): one.effect for one in power}["empty", "en"] == minimum_detectable_effect(ASSUMED, 6)
     apply(found, tmp_path / "store", in_process=True)
     _, measured = planned(spec, tmp_path / "store", *everywhere)
     assert {(one.measure, one.language): one.n_items for one in measured if one.measure != "length"} == expected
@@ -214,7 +237,7 @@ def test_items_that_an_aspect_is_not_asked_of_are_not_counted(spec: Path, tmp_pa
 
 def test_every_model_is_a_test_of_its_own_in_the_corrected_effect(spec: Path, tmp_path: Path) -> None:
     _, power = planned(spec, tmp_path / "store", "models.other={parameters: 2000}")
-    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(0.5, 8, n_tests=4)}
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(ASSUMED, 8, n_tests=4)}
 
 
 def test_what_another_judge_of_the_same_name_measured_is_not_taken(spec: Path, tmp_path: Path) -> None:
@@ -231,3 +254,31 @@ def test_a_judge_that_compares_with_one_side_says_nothing_of_a_contrast_with_it(
     duel = "judges={duel: {judge: pairwise, against: b, model: {engine: openai, name: m, base_url: 'http://localhost:1/v1'}}}"
     _, power = planned(spec, tmp_path / "store", duel, "contrasts.other={of: a, against: c}")
     assert {one.contrast for one in power if one.measure == "duel"} == {"other"}
+
+
+def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(spec: Path, tmp_path: Path) -> None:
+    write(tmp_path / "rows.jsonl", [{"question": "one?", "answer": "yes"}])
+    trained = (
+        "models.someone={parameters: 1000, base: {hub: someone/model}}",
+        "data.rows={rows: {path: rows.jsonl}, columns: {instruction: question, response: answer}}",
+        "methods.tuned={method: sft, train: rows}",
+        "contrasts.gain={of: tuned, against: b}",
+    )
+    few = "  Few training seeds for tuned: "
+    for seeds, said in (
+        ([0], "results are for this one trained model. For results about the method, set `seeds: [0, 1, 2, 3, 4]` in the spec.\n"),
+        (
+            [7, 2, 1],
+            "3 training runs hardly show how much such runs differ. For results about the method, set `seeds: [1, 2, 7, 0, 3]` in the spec.\n",
+        ),
+    ):
+        found, power = planned(spec, tmp_path / "store", *trained, f"seeds={seeds}")
+        assert few + said in plan_as_text(found, power)
+        assert json.loads(plan_as_json(found, power))["few_training_seeds"] == (few + said).strip()
+        assert {one.n_seeds for one in power} == {len(seeds)}
+        assert ("without the variance between training runs" in plan_as_text(found, power)) == (len(seeds) > 1)
+    five, power = planned(spec, tmp_path / "store", *trained, "seeds=[0, 1, 2, 3, 4]")
+    assert few not in plan_as_text(five, power)
+    untouched, power = planned(spec, tmp_path / "store", *trained[:3], "contrasts.gain={of: a, against: b}")
+    assert few not in plan_as_text(untouched, power)
+    assert {one.n_seeds for one in power} == {None}

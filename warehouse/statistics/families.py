@@ -9,11 +9,11 @@ import numpy as np
 
 from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.corrections import Correction, correct, smallest_corrected
+from warehouse.statistics.corrections import Correction, correct, exploratory, smallest_corrected
 from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.gaps import WelchTest
 from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs, scale_width
-from warehouse.statistics.sign_flips import smallest_p_value
+from warehouse.statistics.power import smallest_p_value
 
 _GAP = (*TEST, "other_language", "other_of_train_languages", "other_against_train_languages")
 
@@ -49,9 +49,10 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
         connection, "select rowid as place, * exclude (experiment) from language_gaps where experiment = ? order by place", [experiment]
     )
     explored = [row for row in tests if not row["is_confirmatory"]]
+    contrasts = {(row["contrast"], row["of"], row["against"]) for row in explored}
     families: list[tuple[str, str, Correction, list[dict[str, Any]]]] = [
         ("contrast_tests", "confirmatory", "holm", [row for row in tests if row["is_confirmatory"]]),
-        ("contrast_tests", "exploratory", "benjamini_yekutieli" if _share_arms(explored) else "benjamini_hochberg", explored),
+        ("contrast_tests", "exploratory", exploratory((of, against) for _, of, against in contrasts), explored),
         ("language_gaps", "exploratory", "benjamini_yekutieli", gaps),
     ]
     found: dict[str, dict[int, dict[str, Any]]] = {"contrast_tests": {}, "language_gaps": {}}
@@ -113,10 +114,3 @@ def _corrected_intervals(
 
 def _put(corrected: dict[str, Any], test: PairedTest | WelchTest) -> None:
     corrected["ci_low_corrected"], corrected["ci_high_corrected"] = test.interval(corrected["alpha"]) or (None, None)
-
-
-def _share_arms(tests: Sequence[Row]) -> bool:
-    """Return True where a method is in several of the contrasts."""
-    contrasts = {(row["contrast"], row["of"], row["against"]) for row in tests}
-    arms = [arm for _, *both in contrasts for arm in both]
-    return len(set(arms)) < len(arms)

@@ -166,11 +166,6 @@ class SignFlips:
         return tail
 
 
-def smallest_p_value(n: int) -> float:
-    """Return the smallest p-value that n paired items can give: all differences of one sign."""
-    return min(1.0, 2 * 0.5**n)
-
-
 def _sums_by_positives(sizes: Floats) -> list[Floats]:
     """Sums of all sign choices, sorted, by the number of positive signs, 0 to len(sizes)."""
     m = len(sizes)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from warehouse.statistics.corrections import ALPHA, Correction, correct, smallest_corrected
-from warehouse.statistics.sign_flips import SignFlips, smallest_p_value
+from warehouse.statistics.power import smallest_p_value
+from warehouse.statistics.sign_flips import SignFlips
 
 P_VALUES = st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.02)), min_size=1, max_size=20)
 METHODS: dict[Correction, str] = {"holm": "holm", "benjamini_hochberg": "fdr_bh", "benjamini_yekutieli": "fdr_by"}

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from warehouse.statistics import sign_flips
-from warehouse.statistics.sign_flips import SignFlips, smallest_p_value
+from warehouse.statistics.power import smallest_p_value
+from warehouse.statistics.sign_flips import SignFlips
 
 DIFFERENCES = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.1, 0.3, 1.0]), min_size=2, max_size=10)
 

@@ -1,40 +1,39 @@
-"""What the study could have detected."""
+"""Statistical power of the contrasts that were measured."""
 
-from math import sqrt
 from statistics import median
 from typing import Any
 
-from warehouse.charts.theme import number
+from warehouse.charts.theme import Row, number
 from warehouse.report import tables
 from warehouse.report.figures import Section, listing
 from warehouse.report.prose import value_range
 from warehouse.report.study import StudyRows
-from warehouse.statistics.power import minimum_detectable_effect
+from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 CAPTION = (
-    "The smallest true difference that a paired two-sided test at 5% would find four times out of five, from how much the differences "
-    "vary from item to item; and the same where the first step of Holm's correction over all confirmatory tests has to be passed."
+    "Minimum detectable effect: the smallest true difference that the paired test at 5% would find with a probability of 80%, from how much the "
+    "differences vary from item to item (of methods trained with several seeds, from run to run too); and the same at the first step of Holm's "
+    "correction over all confirmatory tests. None where no difference within the scale would be found as often, or where so few items could not "
+    "give a significant result."
 )
 
 
 def detectable(study: StudyRows) -> list[dict[str, Any]]:
-    """A row for each contrast, data set, language and measure whose differences vary: what it could detect, in the score's unit.
+    """Return a row for each contrast, data set, language and measure whose differences vary: its minimum detectable effects, in the score's unit.
 
     On any one model, with all the items that were judged on either side; every model is a test of its own, as in a plan.
     """
-    confirmatory = 0
-    is_confirmatory: dict[tuple[str, ...], bool] = {}
-    items: dict[tuple[str, ...], int] = {}
+    places: dict[tuple[str, ...], list[Row]] = {}
     for row in study.views["contrast_by_language_and_size"]:
-        place = (row["contrast"], row["dataset"], row["language"], row["measure"])
-        confirmatory += row["family"] == "confirmatory" and row["p_value"] is not None
-        is_confirmatory[place] = row["family"] == "confirmatory"
-        items[place] = max(items.get(place, 0), row["n"] + row["n_lost"])
+        places.setdefault((row["contrast"], row["dataset"], row["language"], row["measure"]), []).append(row)
     rows: list[dict[str, Any]] = []
     for spread in study.spreads:
-        place = (spread.contrast, spread.dataset, spread.language, spread.measure)
-        n, n_tests = items[place], confirmatory if is_confirmatory[place] else None
-        deviation = sqrt(spread.variance)
+        tested = places[spread.contrast, spread.dataset, spread.language, spread.measure]
+        n = max(row["n"] + row["n_lost"] for row in tested)
+        n_seeds = min((row["n_seeds"] for row in tested if row["n_seeds"] is not None), default=None)
+        n_tests = max(row["n_tests"] or 0 for row in tested) if tested[0]["family"] == "confirmatory" else None
+        possible = any(row["could_be_significant"] for row in tested)
+        variation = pooled([spread])
         rows.append(
             {
                 "contrast": spread.contrast,
@@ -42,11 +41,12 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
                 "language": spread.language,
                 "judge": spread.judge,
                 "measure": spread.measure,
-                "deviation": deviation,
+                "deviation": variation.deviation,
                 "n": n,
                 "n_tests": n_tests,
-                "effect": minimum_detectable_effect(deviation, n),
-                "effect_corrected": minimum_detectable_effect(deviation, n, n_tests) if n_tests else None,
+                "n_seeds": n_seeds,
+                "effect": minimum_detectable_effect(variation, n, 1, n_seeds) if possible else None,
+                "effect_corrected": minimum_detectable_effect(variation, n, n_tests, n_seeds) if possible and n_tests else None,
             }
         )
     return rows
@@ -63,17 +63,19 @@ def power(study: StudyRows) -> Section | None:
         tables.text("language", "language"),
         tables.count("n", "n (items)"),
         tables.decimal("deviation", "standard deviation"),
-        tables.decimal("effect", "detectable difference"),
+        tables.count("n_seeds", "training seeds"),
+        tables.decimal("effect", "minimum detectable effect"),
         tables.decimal("effect_corrected", "after Holm's first step"),
         tables.count("n_tests", "tests"),
     )
-    known = [row for row in rows if row["effect"] is not None and row["measure"] == rows[0]["measure"]]
-    said = 'A true difference smaller than this was likely to be missed, so "not significant" does not mean "equal".'
+    smallest = "effect_corrected" if rows[0]["n_tests"] else "effect"
+    known = [row for row in rows if row[smallest] is not None and row["measure"] == rows[0]["measure"]]
+    said = 'True differences below the minimum detectable effect are missed in more than a fifth of studies: "not significant" does not mean "equal".'
     first = (
-        f" On `{rows[0]['measure']}`, with {value_range(row['n'] for row in known)} items, that is {number(median(row['effect'] for row in known))} "
-        "in the median."
+        f" On `{rows[0]['measure']}`, with {value_range(row['n'] for row in known)} items, it is {number(median(row[smallest] for row in known))} in the "
+        f"median{', corrected' if rows[0]['n_tests'] else ''}."
         if known
         else ""
     )
     made = listing(study, "paired_scores", rows, columns, study.steps_of(), anchor="detectable", caption=CAPTION)
-    return Section("power", "What could have been detected", (said + first,), (made,))
+    return Section("power", "Statistical power", (said + first,), (made,))
