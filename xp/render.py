@@ -116,7 +116,9 @@ def _power_notes(power: Sequence[Detectable]) -> list[str]:
     if any(one.could_be_significant and _shown(one) is None for one in power):
         notes.append("> scale: no difference within the scale would be found with a probability of 80%")
     if any(one.n_seeds is not None and one.n_seeds > 1 and _shown(one) and not one.runs_measured for one in power):
-        notes.append("Of methods trained with several seeds without the variance between training runs, which was not measured: at least")
+        notes.append(
+            "Those of methods trained with several seeds are lower bounds: the variance between training runs was not measured yet"
+        )
     return [f"    {note}" for note in notes]
 
 
