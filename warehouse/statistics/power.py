@@ -159,8 +159,8 @@ def power(variation: Variation, effect: float, n_items: int, n_tests: int = 1, n
       unconditional power of McNemar's test: Miettinen 1968; Connor 1987).
     - Real-valued scores: Student's t at the largest level that flips of so many signs attain. Sign flips have its power in large samples (Lehmann
       & Romano 2005, section 15.2).
-    - Scores of a few levels lie between, as the steps of their sums are coarser or finer: by the smallest difference over the size of all.
-      `tests/warehouse/statistics/test_power.py` holds this against the test itself.
+    - Scores of a few levels lie between, as the steps of their sums are coarser or finer: by the smallest difference over the size of all. No
+      published rule, but chosen among several by simulation; `tests/warehouse/statistics/test_power.py` checks it with the test itself.
     - Several training seeds, whose variance was measured: the t test over items and seeds has to find it too.
 
     Args:
