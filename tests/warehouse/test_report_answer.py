@@ -54,6 +54,7 @@ def score(method: str, language: str, mean: float | None, **more: Any) -> dict[s
         "ci_low": None if mean is None else mean - 0.1,
         "ci_high": None if mean is None else mean + 0.1,
         "n": 0 if mean is None else 12,
+        "item_set_id": None if mean is None else more.get("n", 12),
         "n_unscored": 12 if mean is None else 0,
         **more,
     }
@@ -209,6 +210,15 @@ def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
         "The highest mean on `contains` has urial in fr (0.50 [0.40, 0.60], n = 12). "
         "Methods were scored on unequal sets of items in en, so no highest mean is named there."
     )
+
+
+@pytest.mark.parametrize(("n", "item_set_id"), [(12, 7), (11, 7)])
+def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
+    rows = [score("urial", "en", 0.9, n=n, item_set_id=item_set_id), score("sft", "en", 0.1)]
+    assert [b.methods for b in best_methods(rows, ORDER)] == [()]
+    assert "Methods were scored on unequal sets of items in en" in leaders(best_methods(rows, ORDER), 2)
+    sizes = [row | {"method": "sft", "num_parameters": size} for size, row in enumerate(rows, 1)]
+    assert by_size(sizes, ORDER) == ["`contains` was scored on unequal sets of items in en, so these means are not compared."]
 
 
 def test_with_one_method_there_is_nothing_to_compare() -> None:
