@@ -71,7 +71,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
         deviation, source = _deviation(measure, same, known)
         judged = _judged(diff, _step(diff, cell.judges[judge], JudgeStep), _aspect(judge, measure), asked)
         items = None if judged is None else len(judged)
-        is_confirmatory = judge in contrast.on
+        is_confirmatory = contrast.is_on(judge, measure)
         effect = minimum_detectable_effect(deviation, items) if items else None
         corrected = minimum_detectable_effect(deviation, items, n_confirmatory) if items and is_confirmatory else None
         found.append(
@@ -144,12 +144,12 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
                 if here in others:
                     described = judges[judge]
                     has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
-                    for measure in measured.get(judge) or ([judge] if has_scale else []):
+                    for measure in measured.get(judge) or (described.measures_in(contrast.on) or [judge] if has_scale else []):
                         order[measure] = described.role != "quality", places[judge]
                         found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
-                        if judge in contrast.on:
+                        if contrast.is_on(judge, measure):
                             tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
-    return sorted(found.values(), key=lambda row: (row[2] not in row[0].on, order[row[3]])), len(tests)
+    return sorted(found.values(), key=lambda row: (not row[0].is_on(row[2], row[3]), order[row[3]])), len(tests)
 
 
 def _deviation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[float, Literal["measured", "pooled", "assumed"]]:
