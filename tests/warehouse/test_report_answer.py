@@ -240,8 +240,8 @@ def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_ove
         at("large", 300, "en", 0.6, "empty"),
     ]
     assert by_size(rows, ORDER) == [
-        "`loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
-        "`empty` does not change clearly from small to large.",
+        "Exploratory: `loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
+        "Exploratory: `empty` does not change clearly from small to large.",
     ]
     assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
     assert by_size(rows[:1], ORDER) == []

@@ -75,7 +75,7 @@ def _significant(tested: Rows, order: Order) -> list[str]:
     ranked = sorted(groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2])))
     more = len(found) - sum(len(groups[key]) for key in ranked[:NAMED])
     rest = len(tested) - len(found)
-    closing = [f"{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
+    closing = [f"{mark}{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
     if rest:
         others = [row for row in tested if not row["is_significant"]]
         closing.append(
@@ -151,7 +151,7 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
-    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest.
+    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest. All exploratory.
 
     Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for more than a test would. Means of
     different items are not compared.
@@ -179,9 +179,11 @@ def by_size(scores: Rows, order: Order) -> list[str]:
             )
         names = f"from {_smallest(scored)} to {_largest(scored)}"
         if apart:
-            said.append(f"`{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else "."))
+            said.append(
+                f"Exploratory: `{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else ".")
+            )
         elif level:
-            said.append(f"`{measure}` does not change clearly {names}.")
+            said.append(f"Exploratory: `{measure}` does not change clearly {names}.")
         if uneven:
             said.append(f"`{measure}` was scored on unequal sets of items in {listed(uneven)}, so these means are not compared.")
     return sorted(said, key=lambda sentence: "does not change" in sentence)
