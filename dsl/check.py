@@ -84,7 +84,7 @@ class Checker:
                     self._add((field, i), f"`{value}` is listed twice")
         for i, dataset in enumerate(e.evaluate):
             self._known(("evaluate", i), dataset, tuple(e.data), "data set")
-        for path, message, level in contrast_faults(e, {method for _, method in self._requests()}):
+        for path, message, level in contrast_faults(e, {method for _, method in self._requests()}, self._aspects):
             self._add(path, message, level, on="key" if len(path) == 2 and path[0] == "contrasts" else "value")
         # While a name in `evaluate` is wrong, the others' filters are not.
         asked_of = e.evaluate if set(e.evaluate) <= set(e.data) else tuple(e.data)
@@ -182,6 +182,16 @@ class Checker:
             judge.among(pinned)
         except DataError as error:
             self._add(("judges", name), str(error))
+
+    def _aspects(self, name: Name) -> tuple[str, ...] | None:
+        """Aspects of a judge's verdicts; None where something that it needs lacks."""
+        e = self.experiment
+        judge = e.judges[name]
+        try:
+            known = {n: e.judges[n].pinned(e.languages, self._pins, self._folder) for n in (name, *judge.judges()) if n in e.judges}
+            return known[name].among(known).verdict_aspects()
+        except DataError:
+            return None
 
     def _judge_lacks(self, judge: JudgeSettings) -> Iterator[str]:
         """Which files or packages a judge does not find, for the study and then for each cell, and which cells it would mix up."""

@@ -1,6 +1,6 @@
 """Faults of a study's contrasts, of its primary judges and of its baseline."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal, TypeAlias
 
 from dsl.contrasts import versus
@@ -10,8 +10,11 @@ from dsl.words import Path, suggest
 
 Fault: TypeAlias = tuple[Path, str, Literal["error", "warning"]]
 
+Aspects: TypeAlias = Callable[[Name], tuple[str, ...] | None]
+"""From a judge to the aspects of its verdicts; None where something that it needs lacks, which is told elsewhere."""
 
-def contrast_faults(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:
+
+def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: Aspects) -> Iterator[Fault]:
     """Yield each fault with its path in the spec. `asked` are the methods that have a cell."""
     for name, contrast in experiment.contrasts.items():
         for side in ("of", "against"):
@@ -22,22 +25,36 @@ def contrast_faults(experiment: Experiment, asked: Collection[Name]) -> Iterator
                 yield ("contrasts", name, side), f"`{method}` has no cell, so this contrast will be empty", "warning"
         if contrast.of == contrast.against:
             yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
-        yield from _judges(experiment, ("contrasts", name, "on"), contrast.on or ())
+        yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
         if contrast.on is None and not experiment.primary_judges():
             named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
             why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"
             yield ("contrasts", name), f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts", "warning"
-    yield from _judges(experiment, ("primary",), experiment.primary)
+    yield from _measures(experiment, ("primary",), experiment.primary, aspects)
     yield from _baseline(experiment, asked)
 
 
-def _judges(experiment: Experiment, path: Path, judges: tuple[Name, ...]) -> Iterator[Fault]:
-    for i, judge in enumerate(judges):
-        if judge not in experiment.judges:
-            hint = suggest(judge, experiment.judges) or "The study has no judges."
-            yield (*path, i), f"there is no judge `{judge}`. {hint}", "error"
-        elif judge in judges[:i]:
-            yield (*path, i), f"`{judge}` is listed twice", "error"
+def _measures(experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects) -> Iterator[Fault]:
+    """Faults of names of judges and of aspects, as `judge.aspect`. A judge's own name may have a dot too."""
+    for i, name in enumerate(named):
+        judge = (
+            name
+            if name in experiment.judges
+            else max((one for one in experiment.judges if name.startswith(f"{one}.")), key=len, default=None)
+        )
+        if judge is None:
+            hint = suggest(name.partition(".")[0], experiment.judges) or "The study has no judges."
+            yield (*path, i), f"there is no judge `{name}`. {hint}", "error"
+        elif name in named[:i]:
+            yield (*path, i), f"`{name}` is listed twice", "error"
+        elif name != judge and judge in named:
+            yield (*path, i), f"`{judge}` is listed too, with all of its aspects: name one of the two", "error"
+        elif name != judge and (known := aspects(judge)) is not None:
+            aspect = name.removeprefix(f"{judge}.")
+            if known == (experiment.judges[judge].judge,):
+                yield (*path, i), f"`{judge}` has one measure and no aspects. Name it as `{judge}`", "error"
+            elif aspect not in known:
+                yield (*path, i), f"`{judge}` has no aspect `{aspect}`. {suggest(aspect, known)}", "error"
 
 
 def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:

@@ -14,26 +14,34 @@ from dsl.values import Language, Name
 
 
 class Comparisons:
-    """Finds each cell's opponents. A pair of methods is compared once: the later one of the spec is judged against the earlier."""
+    """Finds each cell's opponents.
+
+    Two methods are compared once: the one with more seeds is judged against the other, so that every seed is; of equals, the later by name.
+    """
 
     def __init__(self, experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> None:
-        self._order = {method: place for place, method in enumerate(experiment.methods)}
+        self._methods = tuple(sorted(experiment.methods))
         self._cells: dict[tuple[Name, Language, Name, Name], list[CellRequest]] = defaultdict(list)
         for request, method in asked:
             self._cells[request.dataset, request.language, request.model, method].append(request)
 
     def of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> dict[Name, CellRequest] | None:
-        """Opponent -> its cell, of the same seed where it has one; None for a judge that compares nothing."""
+        """Opponent -> its cell, of the same seed where it has one, else of the lowest; None for a judge that compares nothing."""
         wanted = judge.opponents()
         if wanted == ():
             return None
-        named = tuple(self._order) if wanted == "all" else wanted
+        named = self._methods if wanted == "all" else wanted
+        n_seeds = len(self._in(request, method))
         found: dict[Name, CellRequest] = {}
         for other in named:
-            cells = self._cells.get((request.dataset, request.language, request.model, other), [])
-            if cells and (method not in named or self._order[other] < self._order[method]):
-                found[other] = min(cells, key=lambda cell: (cell.seed != request.seed, cell.train_languages != request.train_languages))
+            cells = self._in(request, other)
+            if cells and (method not in named or (len(cells), other) < (n_seeds, method)):
+                found[other] = min(cells, key=lambda cell: (cell.seed != request.seed, cell.seed or 0))
         return found
+
+    def _in(self, request: CellRequest, method: Name) -> list[CellRequest]:
+        """A method's cells in the place of another's, one for each seed."""
+        return self._cells.get((request.dataset, request.language, request.model, method), [])
 
 
 @cache

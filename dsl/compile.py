@@ -276,7 +276,7 @@ class _Build:
         return settings_of("engines", "recorded")(answers=source, columns=columns, language=language)
 
     def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
-        keep_out = tuple(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
+        keep_out = tuple(sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset)))
         return Demonstrations(pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out)
 
     def _text(self, prompt: str | PromptFile, language: Language) -> PromptText:

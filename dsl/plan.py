@@ -54,6 +54,10 @@ class JudgePlan(Value):
     scales: dict[str, Scale | None]
     """Aspect of its verdicts -> the lowest and the highest score, where there are such."""
 
+    def measures_in(self, names: Iterable[str]) -> list[str]:
+        """Those of these names that are of one of its aspects, as `judge.aspect`."""
+        return [name for name in names if name in {f"{self.name}.{aspect}" for aspect in self.scales}]
+
     @classmethod
     def of(cls, name: Name, judge: JudgeSettings, judges: Mapping[Name, JudgeSettings]) -> "JudgePlan":
         """Describe a judge; `judges` are all of the study, pinned."""
@@ -77,9 +81,14 @@ class ContrastPlan(Value):
     of: Name
     against: Name
     on: tuple[Name, ...] = ()
-    """Judges whose measures it was declared on, sorted: its tests on them are confirmatory, all others exploratory."""
+    """Judges, and aspects of judges as `judge.aspect`, whose measures it was declared on, sorted: its tests on them are confirmatory, all others
+    exploratory."""
     is_declared: bool = True
     """False for a comparison with the study's baseline."""
+
+    def is_on(self, judge: Name, measure: str) -> bool:
+        """Whether it was declared on a judge's measure; each opponent of a judge that compares makes one of an aspect."""
+        return judge in self.on or measure.partition(" vs ")[0] in self.on
 
 
 class Study(Value):

@@ -39,7 +39,8 @@ class Contrast(Value):
     of: Name
     against: Name
     on: OneOrMore | None = None
-    """Judges whose measures it is declared on. Without it, the study's `primary` ones. Its tests on other judges' measures are exploratory."""
+    """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the study's `primary` ones. Its tests on
+    other measures are exploratory."""
 
 
 class JudgeProbe(Value):
@@ -76,7 +77,7 @@ class Experiment(Value):
     contrasts: dict[Name, Contrast] = {}
     """Differences that the study was made to test. Their tests are corrected together (Holm)."""
     primary: tuple[Name, ...] = ()
-    """Judges on whose measures contrasts without `on` are declared; without it, all judges of quality."""
+    """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared; without it, all judges of quality."""
     baseline: Name | None = None
     """Method that every other method is compared with, on the same models. These tests are exploratory."""
     only: tuple[Filter, ...] = ()
@@ -94,5 +95,5 @@ class Experiment(Value):
         return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(f.agrees(**cell) for f in self.exclude)
 
     def primary_judges(self) -> tuple[Name, ...]:
-        """Judges on whose measures a contrast without `on` is declared."""
+        """Judges and aspects on whose measures a contrast without `on` is declared."""
         return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Value(BaseModel):
@@ -17,6 +17,16 @@ class Value(BaseModel):
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=80)]
 """A name a person gives: letters, digits, `_`, `.` and `-`. Safe in a file name and in a column."""
+
+
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names))
+
+
+SORTED = AfterValidator(_sorted)
+"""For names whose order means nothing."""
+
+NameSet = Annotated[tuple[Name, ...], Field(min_length=1), SORTED]
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A language code (BCP 47, as in `en`, `pt-BR`). Quote it in YAML: a bare `no` is false."""

@@ -83,7 +83,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
         variation, source = _variation(measure, same, known)
         judged = _judged(diff, _step(diff, cell.judges[row.judge], JudgeStep), _aspect(row.judge, measure), asked)
         n_items = None if judged is None else len(judged)
-        is_confirmatory = row.judge in contrast.on
+        is_confirmatory = contrast.is_on(row.judge, measure)
         n_tests, correction = (planned.n_confirmatory, "holm") if is_confirmatory else (planned.n_exploratory, planned.exploratory)
         possible = None if n_items is None else could_be_significant(n_items, n_tests, correction)
 
@@ -219,16 +219,16 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
                 if here in others:
                     described = judges[judge]
                     has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
-                    is_confirmatory = judge in contrast.on
-                    if not is_confirmatory:
-                        explored[contrast.name] = contrast.of, contrast.against
-                    for measure in measured.get(judge) or [judge]:
+                    for measure in measured.get(judge) or described.measures_in(contrast.on) or [judge]:
+                        is_confirmatory = contrast.is_on(judge, measure)
+                        if not is_confirmatory:
+                            explored[contrast.name] = contrast.of, contrast.against
                         tests[is_confirmatory] |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
                         if has_scale or judge in measured:
                             order[measure] = described.role != "quality", places[judge]
                             place = (contrast.name, cell.dataset, cell.language, measure)
                             found.setdefault(place, _Row(contrast, cell, judge, measure, n_seeds))
-    rows = sorted(found.values(), key=lambda row: (row.judge not in row.contrast.on, order[row.measure]))
+    rows = sorted(found.values(), key=lambda row: (not row.contrast.is_on(row.judge, row.measure), order[row.measure]))
     return _Planned(rows, len(tests[True]), len(tests[False]), exploratory(explored.values()))
 
 

@@ -85,7 +85,7 @@ class MethodBase(Value):
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
-        """The sets of languages that the models answering in `asked` were tuned on; one empty set where nothing is tuned."""
+        """The sets of languages, sorted, that the models answering in `asked` were tuned on; one empty set where nothing is tuned."""
         return ((),)
 
     @property
@@ -121,4 +121,4 @@ def train_variants(wanted: TrainLanguages, languages: tuple[Language, ...], aske
     """`TrainLanguages` as sets of languages, for models asked in one language."""
     if wanted == "each":
         return ((asked,),)
-    return (tuple(languages) if wanted == "all" else tuple(wanted),)
+    return (tuple(sorted(languages if wanted == "all" else wanted)),)

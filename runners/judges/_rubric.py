@@ -12,7 +12,7 @@ from dsl.identity import digest
 from dsl.pins import Pins
 from dsl.records import Example
 from dsl.settings import EngineSettings, JudgeSettings, Scale, scale_text
-from dsl.values import Language, Name, Sha256, Value
+from dsl.values import Language, Name, NameSet, Sha256, Value
 from runners.judges._frame import Sentence, frame, read_value
 
 SHIPPED = Path(__file__).resolve().parents[1] / "rubrics"
@@ -51,7 +51,7 @@ class Rubric(Value):
         return self
 
     def chosen(self, names: tuple[Name, ...] | None) -> dict[Name, Aspect]:
-        """The aspects named; all of them where none is.
+        """The aspects named, in the rubric's order; all of them where none is.
 
         Raises:
             DataError: a name is not in the rubric.
@@ -59,7 +59,7 @@ class Rubric(Value):
         wanted = names or tuple(self.aspects)
         if unknown := [name for name in wanted if name not in self.aspects]:
             raise DataError(f"the rubric has no {', '.join(unknown)}. It has {', '.join(self.aspects)}")
-        return {name: self.aspects[name] for name in wanted}
+        return {name: aspect for name, aspect in self.aspects.items() if name in wanted}
 
 
 class RubricFile(Value):
@@ -79,7 +79,7 @@ class RubricSettings(JudgeSettings):
 
     rubric: Name | RubricFile = "just_eval"
     """A rubric that ships with xp, or `{file: …}`."""
-    aspects: tuple[Name, ...] | None = Field(None, min_length=1)
+    aspects: NameSet | None = None
     """The aspects to judge; without it, all of the rubric."""
     when: dict[Name, Condition] = {}
     """Aspect -> the items it is judged on, in place of the rubric's own condition: `{safety: {split: [safety]}}`. An item outside gets no

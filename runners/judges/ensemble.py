@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from dsl.errors import DataError
 from dsl.records import Verdict
 from dsl.settings import JudgeSettings, Scale, scale_text
-from dsl.values import Name
+from dsl.values import SORTED, Name, NameSet
 from runners.judging import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("verdicts",)
@@ -26,13 +26,13 @@ class Settings(JudgeSettings):
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "several judges together"
     judge: Literal["ensemble"] = "ensemble"
-    of: Annotated[tuple[Name, ...], Field(min_length=2)]
+    of: Annotated[tuple[Name, ...], Field(min_length=2), SORTED]
     """The study's judges that are its members."""
     by: Literal["mean", "majority"] = "mean"
     """A majority is of equal scores: for judges that give levels, not probabilities."""
     min_judges: int | None = Field(None, ge=1)
     """How many members must have a score; without it, more than half of them."""
-    aspects: tuple[Name, ...] | None = Field(None, min_length=1)
+    aspects: NameSet | None = None
     """The aspects to bring together; without it, those that all members share. The plan fills them in."""
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from dsl.pins import Pins
 from dsl.plugins import settings_of
 from dsl.records import Example, Verdict
 from dsl.settings import EngineSettings, JudgeSettings, Scale
-from dsl.values import Language, Name
+from dsl.values import Language, Name, NameSet
 from runners.judges._decide import SystemOne, decide
 from runners.judges._frame import frame
 from runners.judges._pairwise import both_choices, both_prompts, comparison, paired, side_decided, side_written, verdict_of
@@ -41,8 +41,9 @@ class Settings(RubricSettings):
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "better than another answer"
     judge: Literal["pairwise"] = "pairwise"
-    against: Literal["all"] | Name | Annotated[tuple[Name, ...], Field(min_length=1)]
-    """The opponent: a method, a list of them, or `all`. Of two methods that are compared with each other the spec's later one is judged."""
+    against: Literal["all"] | Name | NameSet
+    """The opponent: a method, a list of them, or `all`. Two methods that are both named are compared once: the one with more seeds is judged
+    against the other, of equals the later by name. An opponent answers with the same seed where it has it, else with the lowest."""
     rubric: Name | RubricFile = "overall"
     """`overall` compares the answers as a whole; another rubric, aspect by aspect. Only its questions are read, not its levels."""
     model: Model

@@ -12,7 +12,7 @@ from dsl.pins import Pins
 from dsl.records import Example, Verdict
 from dsl.rows import format_of
 from dsl.settings import JudgeSettings, Scale
-from dsl.values import Language, Name
+from dsl.values import Language, Name, NameSet
 from runners.judges._reply import read_reply
 from runners.judges._verdict_file import Given, VerdictColumns, VerdictFile, read_verdicts
 from runners.judging import Answer, Reads, Told, Tools
@@ -34,7 +34,7 @@ class Settings(JudgeSettings):
     """With `raw`: how it is read. `just_eval` is JSON of the form `{aspect: {"reason": …, "score": …}}`, scores from 1 to 5."""
     na_as: int | None = Field(None, ge=1, le=5)
     """With `raw`: the score that "N/A" stands for (just-eval's authors count 5); without it, "N/A" is unscored."""
-    aspects: tuple[Name, ...] | None = Field(None, min_length=1)
+    aspects: NameSet | None = None
     """With `raw` or a column `aspect`: the aspects to look for."""
     score_range: tuple[float, float] | None = None
     """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, the scores can't be averaged with others."""

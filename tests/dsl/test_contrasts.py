@@ -150,6 +150,40 @@ def test_unknown_names_are_told_where_they_stand(folder: Path) -> None:
     assert len(found) == 4
 
 
+SERVED = {"engine": "openai", "name": "m", "base_url": "http://localhost:1/v1"}
+OF_ASPECTS = STUDY["judges"] | {
+    "rubric": {"judge": "rubric", "aspects": ["depth", "clarity"], "model": SERVED},
+    "second": {"judge": "rubric", "model": SERVED},
+    "panel": {"judge": "ensemble", "of": ["rubric", "second"]},
+}
+
+
+def test_a_contrast_and_the_primary_measures_may_name_an_aspect_of_a_judge(folder: Path) -> None:
+    contrasts = {
+        "gain": {"of": "three", "against": "zero", "on": ["rubric.depth", "exact", "panel.clarity"]},
+        "own": STUDY["contrasts"]["own"],
+    }
+    plan = planned(folder, judges=OF_ASPECTS, contrasts=contrasts)
+    on = {contrast.name: contrast for contrast in plan.study.contrasts}
+    assert on["gain"].on == ("exact", "panel.clarity", "rubric.depth")
+    measures = [("rubric", "rubric.depth"), ("rubric", "rubric.depth vs zero"), ("rubric", "rubric.clarity"), ("exact", "exact")]
+    assert [on["gain"].is_on(*measure) for measure in measures] == [True, True, False, True]
+    primary = planned(folder, judges=OF_ASPECTS, primary=["rubric.depth"])
+    assert {c.name: c.on for c in primary.study.contrasts} == {"gain": ("rubric.depth",), "own": ("language",)}
+
+
+def test_an_unknown_aspect_is_told_where_it_stands_with_what_is_allowed(folder: Path) -> None:
+    on = ["rubric.dpeth", "rubrik.depth", "exact.exact", "panel", "panel.depth"]
+    found = faults(folder, judges=OF_ASPECTS, contrasts={"gain": {"of": "three", "against": "zero", "on": on}}, primary=["rubric.tone"])
+    assert found == [
+        "contrasts.gain.on[0]: `rubric` has no aspect `dpeth`. Did you mean `depth`?",
+        "contrasts.gain.on[1]: there is no judge `rubrik.depth`. Did you mean `rubric`?",
+        "contrasts.gain.on[2]: `exact` has one measure and no aspects. Name it as `exact`",
+        "contrasts.gain.on[4]: `panel` is listed too, with all of its aspects: name one of the two",
+        "primary[0]: `rubric` has no aspect `tone`. Allowed: `clarity`, `depth`.",
+    ]
+
+
 def test_the_setting_judge_of_a_contrast_is_answered_by_what_to_write(folder: Path) -> None:
     (found,) = faults(folder, contrasts={"gain": {"of": "three", "against": "zero", "judge": "language"}})
     assert found == "contrasts.gain.judge: no such setting here. Name the judges in a list: `on: [language]`."

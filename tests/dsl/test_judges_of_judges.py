@@ -55,9 +55,9 @@ def write(folder: Path, both: str, probed: str = "right") -> Path:
         (
             "{judge: ensemble, of: [right, long]}",
             "right",
-            "its members have no common scale: right: from 0 to 1; long: no known lowest and highest score",
+            "its members have no common scale: long: no known lowest and highest score; right: from 0 to 1",
         ),
-        ("{judge: ensemble, of: [right, duel]}", "right", "different opponents: right: none; duel: zero"),
+        ("{judge: ensemble, of: [right, duel]}", "right", "different opponents: duel: zero; right: none"),
         ("{judge: ensemble, of: [right, sme]}", "right", "there is no judge with verdicts of its own `sme`"),
         ("{judge: ensemble, of: [right, both]}", "right", "there is no judge with verdicts of its own `both`"),
         ("{judge: ensemble, of: [file, other], aspects: [tack]}", "right", "its members share wit, tact"),

@@ -103,6 +103,19 @@ def test_a_contrast_pairs_every_judge_and_keeps_those_it_was_declared_on(maker: 
     }
 
 
+def test_a_contrast_declared_on_an_aspect_is_confirmatory_on_it_alone(maker: StoreMaker, ask: Ask) -> None:
+    for method in ("tuned", "prompted"):
+        scores = {str(i): float(i % 3 + (method == "tuned")) for i in range(6)}
+        maker.cell(method, scores={"contains": {"1": 1.0, "2": 0.0}, "aspects=rubric": {"depth": scores, "clarity": scores}})
+    maker.study(contrasts=(ContrastPlan(name="gain", of="tuned", against="prompted", on=("aspects.depth",)),))
+    rows = ask("from contrast_by_language_and_size")
+    assert {row["measure"]: (row["family"], row["n_tests"]) for row in rows} == {
+        "contains": ("exploratory", 2),
+        "aspects.clarity": ("exploratory", 2),
+        "aspects.depth": ("confirmatory", 1),
+    }
+
+
 def test_two_models_of_one_name_with_two_sizes_still_make_one_row(maker: StoreMaker, ask: Ask) -> None:
     maker.cell("tuned", scores={"contains": {"1": 1.0}}, num_parameters=120)
     maker.cell("prompted", scores={"contains": {"1": 0.0}}, num_parameters=100)

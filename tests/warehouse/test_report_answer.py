@@ -54,6 +54,7 @@ def score(method: str, language: str, mean: float | None, **more: Any) -> dict[s
         "ci_low": None if mean is None else mean - 0.1,
         "ci_high": None if mean is None else mean + 0.1,
         "n": 0 if mean is None else 12,
+        "item_set_id": None if mean is None else more.get("n", 12),
         "n_unscored": 12 if mean is None else 0,
         **more,
     }
@@ -211,6 +212,15 @@ def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
     )
 
 
+@pytest.mark.parametrize(("n", "item_set_id"), [(12, 7), (11, 7)])
+def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
+    rows = [score("urial", "en", 0.9, n=n, item_set_id=item_set_id), score("sft", "en", 0.1)]
+    assert [b.methods for b in best_methods(rows, ORDER)] == [()]
+    assert "Methods were scored on unequal sets of items in en" in leaders(best_methods(rows, ORDER), 2)
+    sizes = [row | {"method": "sft", "num_parameters": size} for size, row in enumerate(rows, 1)]
+    assert by_size(sizes, ORDER) == ["`contains` was scored on unequal sets of items in en, so these means are not compared."]
+
+
 def test_with_one_method_there_is_nothing_to_compare() -> None:
     said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
     assert said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40, 0.60], n = 12)."
@@ -230,8 +240,8 @@ def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_ove
         at("large", 300, "en", 0.6, "empty"),
     ]
     assert by_size(rows, ORDER) == [
-        "`loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
-        "`empty` does not change clearly from small to large.",
+        "Exploratory: `loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
+        "Exploratory: `empty` does not change clearly from small to large.",
     ]
     assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
     assert by_size(rows[:1], ORDER) == []

@@ -54,6 +54,13 @@ def test_sections_stand_in_the_order_of_a_reader_and_each_has_figures(study: Stu
     assert all(section.figures for section in found)
 
 
+@pytest.mark.parametrize("anchor", ["languages", "contrasts", "gaps", "wins", "ifeval", "errors"])
+def test_a_section_with_estimates_says_which_are_exploratory(study: StudyRows, anchor: str) -> None:
+    (section,) = [section for section in sections(study) if section.anchor == anchor]
+    said = [*section.says, *(text for figure in section.figures for text in (figure.caption, *map(str, figure.table.cells)))]
+    assert any("xploratory" in text for text in said)
+
+
 def test_a_study_without_the_data_of_a_section_is_spared_it(study: StudyRows) -> None:
     gone = ("language_gap", "win_rate_by_method", "method_strength", "ifeval_accuracy")
     bare = replace(study, views={**study.views, **{view: [] for view in gone}}, spreads=())

@@ -66,6 +66,16 @@ def test_the_scale_of_a_studys_own_rubric_has_the_levels_of_each_aspect(maker: S
     }
 
 
+def test_means_of_the_same_items_have_the_same_item_set_whatever_their_number(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("zero", scores={"contains": {"1": 1.0, "2": 0.0, "3": "unreadable"}})
+    maker.cell("same", scores={"contains": {"2": 1.0, "1": 0.0}})
+    maker.cell("other", scores={"contains": {"1": 1.0, "2": "unreadable", "3": 0.0}})
+    maker.study()
+    found = {row["method"]: (row["n"], row["item_set_id"]) for row in ask("from score_by_method_language")}
+    assert found["zero"] == found["same"] != found["other"]
+    assert found["other"][0] == 2
+
+
 def test_seeds_are_averaged_within_an_item_before_items_are(maker: StoreMaker, ask: Ask) -> None:
     maker.cell(seed=0, scores={"contains": {"1": 1.0, "2": 0.0, "3": 2 / 3}})
     maker.cell(seed=1, scores={"contains": {"1": 1.0, "2": "unreadable"}})

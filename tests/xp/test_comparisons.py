@@ -87,9 +87,9 @@ def study(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_pair_of_methods_is_compared_once_the_later_against_the_earlier(study: Path) -> None:
+def test_each_pair_of_methods_is_compared_once_the_later_by_name_against_the_earlier(study: Path) -> None:
     found = asked("select judge, method, against, n + n_unscored as n from win_rate_by_method order by all", study)
-    pairs = [("one", "zero"), ("three", "one"), ("three", "zero")]
+    pairs = [("three", "one"), ("zero", "one"), ("zero", "three")]
     assert [(r["judge"], r["method"], r["against"], r["n"]) for r in found] == [
         (judge, *pair, N_ITEMS) for judge in ("bench", "duel", "jury") for pair in pairs
     ]
@@ -105,22 +105,20 @@ def test_the_ensemble_of_two_comparisons_is_their_mean_on_every_item_and_opponen
 
 def test_comparisons_give_strengths_that_put_the_longer_writer_first(study: Path) -> None:
     found = asked("select method, strength, ci_low, ci_high, n from method_strength where judge = 'jury' order by strength desc", study)
-    rates = {(r["method"], r["against"]): r["win_rate"] for r in asked("from win_rate_by_method where judge = 'jury'", study)}
+    rates = [(r["method"], r["against"], float(str(r["win_rate"]))) for r in asked("from win_rate_by_method where judge = 'jury'", study)]
     assert {r["method"] for r in found} == {"zero", "one", "three"}
     assert sum(r["strength"] for r in found) == pytest.approx(0, abs=1e-9)  # type: ignore[misc]
     assert all(r["n"] == 2 * N_ITEMS and r["ci_low"] < r["strength"] < r["ci_high"] for r in found)  # type: ignore[operator]
-    wins = {"zero": 200 - rates["one", "zero"] - rates["three", "zero"], "three": rates["three", "zero"] + rates["three", "one"]}  # type: ignore[operator]
-    wins["one"] = 300 - wins["zero"] - wins["three"]
-    ranked = [wins[str(r["method"])] for r in found]
-    assert ranked == sorted(ranked, reverse=True)
+    wins = [sum({m: rate, a: 100 - rate}.get(r["method"], 0) for m, a, rate in rates) for r in found]
+    assert wins == sorted(wins, reverse=True)
 
 
 def test_agreement_is_of_the_two_comparisons_and_of_the_two_rubrics(study: Path) -> None:
     found = asked("select measure_a, measure_b, n, agreement from judge_agreement where language = 'en' order by all", study)
     assert [(r["measure_a"], r["measure_b"], r["n"]) for r in found] == [
         ("careful.clarity", "gullible.clarity", 3 * N_ITEMS),
-        ("duel vs one", "jury vs one", N_ITEMS),
-        ("duel vs zero", "jury vs zero", 2 * N_ITEMS),
+        ("duel vs one", "jury vs one", 2 * N_ITEMS),
+        ("duel vs three", "jury vs three", N_ITEMS),
     ]
     assert found[0]["agreement"] == 1
 
@@ -135,7 +133,7 @@ def test_the_judge_that_obeys_is_moved_by_every_plant_and_the_others_by_none(stu
     }
     assert found["gullible.clarity"]["n_raised"] == 3 * N_PROBED
     assert found["careful.clarity"]["ci_high"] < found["gullible.clarity"]["ci_low"]  # type: ignore[operator]
-    planted = [found["jury vs zero"], found["jury vs one"]]
+    planted = [found["jury vs one"], found["jury vs three"]]
     assert [r["n"] for r in planted] == [2 * N_PROBED, N_PROBED]
     assert all(r["mean_shift"] >= 0 for r in planted), "a longer answer is what this one likes"  # type: ignore[operator]
 

@@ -145,6 +145,15 @@ def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Pat
     assert "  Confirmatory: gain on empty\n  Exploratory: declared contrasts on other measures\n" in text
 
 
+def test_a_contrast_is_confirmatory_on_its_aspect_before_anything_is_measured(spec: Path, tmp_path: Path) -> None:
+    rubric = 'judges.r={judge: rubric, aspects: [depth, clarity], model: {engine: openai, name: m, base_url: "http://localhost:1/v1"}}'
+    _, power = planned(spec, tmp_path / "store", rubric, "contrasts.gain.on=[r.depth]")
+    found = [(one.measure, one.is_confirmatory, one.effect_corrected) for one in power if one.language == "en"]
+    # one of two languages
+    assert found[0] == ("r.depth", True, minimum_detectable_effect(0.5, 8, n_tests=2))
+    assert {row[1:] for row in found[1:]} == {(False, None)}
+
+
 def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(spec: Path, tmp_path: Path) -> None:
     more = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
     found, power = planned(spec, tmp_path / "store", *more)

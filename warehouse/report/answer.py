@@ -22,7 +22,7 @@ class Best:
     language: str
     measure: str
     methods: tuple[str, ...]
-    """More than one is a tie; none where methods were scored on unequal sets of items, whose means are not compared."""
+    """More than one is a tie; none where methods were scored on different items, whose means are not compared."""
     mean_score: float
     ci_low: float | None
     ci_high: float | None
@@ -75,7 +75,7 @@ def _significant(tested: Rows, order: Order) -> list[str]:
     ranked = sorted(groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2])))
     more = len(found) - sum(len(groups[key]) for key in ranked[:NAMED])
     rest = len(tested) - len(found)
-    closing = [f"{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
+    closing = [f"{mark}{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
     if rest:
         others = [row for row in tested if not row["is_significant"]]
         closing.append(
@@ -114,7 +114,7 @@ def _corrected(rows: Sequence[Row]) -> str:
 def best_methods(scores: Rows, order: Order) -> list[Best]:
     """The highest mean for every data set, measure and language, ties together; nothing where nothing was scored.
 
-    A method that lacks the scores of some items may be the highest for their lack alone: then none is named.
+    A method that was scored on other items may be the highest for these alone, be they as many: then none is named.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in sorted(scores, key=lambda row: place(order.languages, row["language"])):
@@ -124,11 +124,15 @@ def best_methods(scores: Rows, order: Order) -> list[Best]:
     for (dataset, measure, language), rows in groups.items():
         top = max(row["mean_score"] for row in rows)
         winners = order.sort(row for row in rows if abs(row["mean_score"] - top) < 1e-9)
-        names = tuple(label(row, order) for row in winners) if len({row["n"] for row in rows}) == 1 else ()
+        names = tuple(label(row, order) for row in winners) if _are_of_the_same_items(rows) else ()
         shown = winners if names else rows
         n, n_unscored = min(row["n"] for row in shown), max(row["n_unscored"] for row in shown)
         found.append(Best(dataset, language, measure, names, top, winners[0]["ci_low"], winners[0]["ci_high"], n, n_unscored))
     return found
+
+
+def _are_of_the_same_items(rows: Rows) -> bool:
+    return len({row["item_set_id"] for row in rows}) == 1
 
 
 def leaders(best: Sequence[Best], n_methods: int) -> str:
@@ -147,9 +151,10 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
-    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest.
+    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest. All exploratory.
 
-    Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for more than a test would.
+    Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for more than a test would. Means of
+    different items are not compared.
     """
     scored = [row for row in scores if row["mean_score"] is not None and row["num_parameters"] is not None]
     if len({row["method"] for row in scores}) != 1 or len({row["num_parameters"] for row in scored}) < 2:
@@ -160,9 +165,13 @@ def by_size(scores: Rows, order: Order) -> list[str]:
     for dataset, measure in dict.fromkeys((row["dataset"], row["measure"]) for row in scored):
         apart: list[str] = []
         level: list[str] = []
+        uneven: list[str] = []
         for language in order.languages:
             small, large = (ends.get((dataset, measure, language, size)) for size in (min(sizes), max(sizes)))
             if small is None or large is None:
+                continue
+            if not _are_of_the_same_items((small, large)):
+                uneven.append(language)
                 continue
             told = " to ".join(f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})" for r in (small, large))
             (apart if _do_not_overlap(small, large) else level).append(
@@ -170,9 +179,13 @@ def by_size(scores: Rows, order: Order) -> list[str]:
             )
         names = f"from {_smallest(scored)} to {_largest(scored)}"
         if apart:
-            said.append(f"`{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else "."))
+            said.append(
+                f"Exploratory: `{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else ".")
+            )
         elif level:
-            said.append(f"`{measure}` does not change clearly {names}.")
+            said.append(f"Exploratory: `{measure}` does not change clearly {names}.")
+        if uneven:
+            said.append(f"`{measure}` was scored on unequal sets of items in {listed(uneven)}, so these means are not compared.")
     return sorted(said, key=lambda sentence: "does not change" in sentence)
 
 

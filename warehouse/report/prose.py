@@ -11,6 +11,9 @@ CORRECTIONS = {
     "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
 }
 
+UNTESTED = "Exploratory: nothing is tested here, and intervals are not corrected."
+"""What a section says whose numbers are estimates alone."""
+
 
 def value_range(counts: Iterable[int]) -> str:
     found = sorted(set(counts))

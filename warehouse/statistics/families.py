@@ -34,7 +34,8 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             tests.* exclude (experiment),
             contrasts.of,
             contrasts.against,
-            contrasts.is_declared and list_contains(contrasts.on_judges, estimates.judge) as is_confirmatory,
+            contrasts.is_declared
+                and list_has_any(contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]) as is_confirmatory,
             estimates.n
         from contrast_tests as tests
         join contrasts using (experiment, contrast)

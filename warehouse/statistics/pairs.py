@@ -57,11 +57,8 @@ def scale_width(rows: Columns) -> float | None:
 def gaps_between_languages(
     connection: duckdb.DuckDBPyConnection, experiment: str, pairs: Sequence[tuple[Row, Columns]]
 ) -> list[tuple[dict[str, Any], Gap]]:
-    """Return the gap of each contrast between each two languages, with its coordinates."""
-    ((languages, parallel),) = connection.execute(
-        "select languages, parallel from experiments where experiment = ?", [experiment]
-    ).fetchall()
-    order = {language: place for place, language in enumerate(languages)}
+    """Return the gap of each contrast between each two languages, the later code minus the earlier, with its coordinates."""
+    ((parallel,),) = connection.execute("select parallel from experiments where experiment = ?", [experiment]).fetchall()
     contrasts: dict[tuple[Any, ...], dict[tuple[str, ...], tuple[dict[str, float], float | None]]] = {}
     for place, rows in pairs:
         scored = keep(rows, ~np.isnan(rows["difference"]))
@@ -72,7 +69,7 @@ def gaps_between_languages(
     found: list[tuple[dict[str, Any], Gap]] = []
     for key, variants in contrasts.items():
         contrast = dict(zip((*CONTRAST, "model", "num_parameters"), key, strict=True))
-        for one, other in combinations(sorted(variants, key=lambda variant: (order[variant[0]], variant)), 2):
+        for one, other in combinations(sorted(variants), 2):
             if one[0] == other[0] or not _comparable(one, other):
                 continue
             (here, width), (there, _) = variants[other], variants[one]

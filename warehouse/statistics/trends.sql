@@ -63,12 +63,6 @@ group by all;
 create or replace temp table language_gap_size_trends_items as
 with
 
-languages as (
-    select unnest(languages) as language, generate_subscripts(languages, 1) as place
-    from experiments
-    where experiment = $experiment
-),
-
 parallel as (
     select unnest(map_keys(parallel)) as dataset, unnest(map_values(parallel)) as is_parallel
     from experiments
@@ -95,10 +89,9 @@ select
 from size_trends_items as here
 join size_trends_items as there using (contrast, of, against, dataset, judge, measure, model, item)
 join parallel on parallel.dataset = here.dataset and parallel.is_parallel
-join languages as later on later.language = here.language
-join languages as earlier on earlier.language = there.language and earlier.place < later.place
 where
-    (
+    here.language > there.language
+    and (
         here.of_train_languages = there.of_train_languages
         or (here.of_train_languages = here.language and there.of_train_languages = there.language)
     )

@@ -124,9 +124,9 @@ PAID = {"judge": "recorded", "verdicts": {"path": "a.csv"}, "columns": {"item": 
 
 def test_the_shared_aspects_are_filled_in() -> None:
     few, more = RUBRIC | {"aspects": ["depth", "clarity"]}, RUBRIC | {"aspects": ["clarity", "factuality", "depth"]}
-    assert settings(of=["a", "b"]).among(members(a=few, b=more)).aspects == ("depth", "clarity")
+    assert settings(of=["a", "b"]).among(members(a=few, b=more)).aspects == ("clarity", "depth")
     assert settings(of=["a", "b"], aspects=["clarity"]).among(members(a=few, b=more)).aspects == ("clarity",)
-    assert settings(of=["a", "b"]).among(members(a=few, b=ASKED)).aspects == ("depth", "clarity")
+    assert settings(of=["a", "b"]).among(members(a=few, b=ASKED)).aspects == ("clarity", "depth")
     single = members(a={"judge": "contains"}, b={"judge": "exact"})
     assert settings(of=["a", "b"]).among(single).aspects is None
 

@@ -3,6 +3,7 @@
 from warehouse.charts.theme import Row, decimals_for, number, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, by_measure, cell
+from warehouse.report.prose import UNTESTED
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -31,7 +32,7 @@ def comparisons(study: StudyRows) -> Section | None:
         Column("note", lambda row: "a tie was added to each pair" if row["is_regularised"] else ""),
     )
     strengths = study.order.sort(study.views["method_strength"])
-    says = ["A verdict that changes with the order in which two answers stand is a tie."]
+    says = [UNTESTED, "A verdict that changes with the order in which two answers stand is a tie."]
     if any(row["is_regularised"] for row in strengths):
         says.append(
             "Where methods won or lost everything, a tie was added to each pair for a finite strength, and an interval has no end on one side."

@@ -12,7 +12,7 @@ from warehouse.report.tables import Column
 
 ADJUSTED = (
     "The difference between two methods as it was measured, and as it would be expected of answers of equal length: a regression of the "
-    "paired differences on how much longer one answer is, with a spline, errors clustered by item."
+    "paired differences on how much longer one answer is, with a spline, errors clustered by item. Exploratory: the intervals are not corrected."
 )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from warehouse.charts.theme import Row, Rows, place, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_measure, cell, model
-from warehouse.report.prose import counted
+from warehouse.report.prose import UNTESTED, counted
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 
@@ -20,7 +20,7 @@ def languages(study: StudyRows) -> Section:
         tables.count("n_seeds", "seeds"),
         tables.decimal("mean_characters", "mean characters", 0),
     )
-    says = () if rows else ("Nothing has been scored yet.",)
+    says = (UNTESTED if rows else "Nothing has been scored yet.",)
     return Section(
         "languages",
         "Methods by language",
@@ -94,8 +94,8 @@ def _found(trends: Rows) -> tuple[str, ...]:
     told = sum(bool(row["is_significant_uncorrected"]) for row in sloped)
     crossed = sum(row["crossing"] is not None for row in sloped)
     return (
-        f"Of {counted(len(sloped), 'difference')} between two methods {told} {'changes' if told == 1 else 'change'} with the model's size as far as "
-        "95% intervals tell (uncorrected). The size at which two methods are equal "
+        f"Exploratory: of {counted(len(sloped), 'difference')} between two methods {told} {'changes' if told == 1 else 'change'} with the model's "
+        "size as far as 95% intervals tell (uncorrected). The size at which two methods are equal "
         + (f"can be said for {crossed}." if crossed else "can't be said for any; the table says why."),
     )
 

@@ -19,6 +19,7 @@ measured as (
         min(scale_low) as scale_low,
         max(scale_high) as scale_high,
         count(score) as n,
+        bit_xor(hash(item)) filter (where score is not null) as item_set_id,
         sum(n_unscored)::bigint as n_unscored
     from verdicts_by_item
     group by all
@@ -132,6 +133,7 @@ select
     interval_high(errors.mean_score, sqrt(errors.variance), errors.n, errors.df, errors.scale_low, errors.scale_high) as ci_high,
     errors.judge_standard_deviation,
     errors.n,
+    errors.item_set_id,
     errors.n_unscored,
     coalesce(errors.n_seeds, 0) as n_seeds,
     greatest(0, asked.n_asked - coalesce(errors.n_seeds, 0)) as n_seeds_missing,

@@ -1,5 +1,5 @@
 -- One row per contrast, dataset, model, measure, two languages and languages tuned on (either side): how far the contrast in `language` is
--- from the contrast in `other_language`, the study's earlier one. A difference of differences: a judge that is stricter in one language
+-- from the contrast in `other_language`, the earlier by its code. A difference of differences: a judge that is stricter in one language
 -- cancels out. Where items are the same in both languages an item is a cluster, and test and interval are those of paired differences
 -- (`is_paired`), else they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods tuned on
 -- the same languages. Gaps are exploratory: `p_corrected`, the corrected interval and `is_significant` are after Benjamini and Yekutieli's
