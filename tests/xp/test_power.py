@@ -150,7 +150,7 @@ def test_a_contrast_is_confirmatory_on_its_aspect_before_anything_is_measured(sp
     _, power = planned(spec, tmp_path / "store", rubric, "contrasts.gain.on=[r.depth]")
     found = [(one.measure, one.is_confirmatory, one.effect_corrected) for one in power if one.language == "en"]
     # one of two languages
-    assert found[0] == ("r.depth", True, minimum_detectable_effect(0.5, 8, n_tests=2))
+    assert found[0] == ("r.depth", True, minimum_detectable_effect(ASSUMED, 8, n_tests=2))
     assert {row[1:] for row in found[1:]} == {(False, None)}
 
 
