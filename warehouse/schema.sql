@@ -299,6 +299,8 @@ create table contrast_tests (
     ci_high_corrected double,
     -- The smallest corrected p-value that so many items could have given.
     smallest_p_corrected double,
+    -- Of the estimate: what training seeds alone give to it.
+    variance_of_seeds double,
     -- Of trained sides: training seeds that count, and those that were asked for and are missing.
     n_seeds bigint,
     n_seeds_missing bigint,
@@ -335,6 +337,11 @@ create table language_gaps (
     -- The contrast in `language` minus the contrast in `other_language`.
     estimate double not null,
     standard_error double,
+    -- As in `contrast_tests`.
+    df double,
+    variance_of_seeds double,
+    n_seeds bigint,
+    n_seeds_missing bigint,
     ci_low double,
     ci_high double,
     p_value double,

@@ -125,6 +125,22 @@ def test_trained_methods_are_paired_by_seed_where_one_descends_from_the_other(ma
     assert not rows["independent"]["is_significant_uncorrected"]
 
 
+def test_a_contrast_at_equal_length_holds_for_other_training_seeds(maker: StoreMaker, ask: Ask) -> None:
+    chance = random.Random(4)
+    items = [str(i) for i in range(40)]
+    texts = {method: {i: "x" * chance.randint(10, 200) for i in items} for method in ("tuned", "prompted")}
+    maker.cell("prompted", scores={"length": {i: chance.gauss(0, 0.1) for i in items}}, texts=texts["prompted"])
+    for seed, luck in enumerate((2.0, 1.0, 0.0)):
+        found: Scores = {i: luck + chance.gauss(0, 0.1) for i in items}
+        maker.cell("tuned", seed=seed, train_languages=("en",), scores={"length": found}, texts=texts["tuned"])
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    # three seeds with a standard deviation of 1
+    assert row["length_adjusted_standard_error"] == pytest.approx(3**-0.5, rel=0.1)
+    assert row["length_adjusted_ci_low"] < -1
+    assert row["length_adjusted_ci_high"] > 3
+
+
 def test_a_contrast_of_no_pairs_or_one_is_no_test_and_does_not_count_as_one(maker: StoreMaker, ask: Ask) -> None:
     pair(maker, {"1": "?", "2": "?"}, {"1": 1.0, "2": 0.0})
     pair(maker, {"1": 1.0}, {"1": 0.0}, language="fr")
@@ -215,6 +231,57 @@ def test_a_gap_on_items_that_are_not_parallel_is_between_two_samples(maker: Stor
     (row,) = ask("from language_gap")
     assert (row["estimate"], row["is_paired"], row["n"]) == (2.5, False, 2)
     assert row["p_value"] == pytest.approx(stats.ttest_ind([5.0, 4.0], [3.0, 2.0, 1.0], equal_var=False).pvalue)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_gap_between_languages_holds_for_other_training_seeds(maker: StoreMaker, ask: Ask, parallel: bool) -> None:
+    """A method trained on each language by runs of its own: one seed is right on all French items, one on none."""
+    items = [str(i) for i in range(20)]
+    for language, scores in (("en", (0.0, 0.0, None)), ("fr", (1.0, 0.0, None))):
+        maker.cell("prompted", language=language, scores={"contains": {item: float(item == "0") for item in items}})
+        for seed, score in enumerate(scores):
+            found: Scores = dict.fromkeys(items, "no answer" if score is None else score)
+            maker.cell("tuned", language=language, seed=seed, train_languages=(language,), scores={"contains": found})
+    maker.study(contrasts=(GAIN,), parallel=parallel)
+    (row,) = ask("from language_gap")
+    assert (row["estimate"], row["n_seeds"], row["n_seeds_missing"], row["scope"]) == (0.5, 2, 2, None)
+    # half the distance of the two seeds' means
+    assert row["standard_error"] >= 0.5
+    assert (row["ci_low"], row["ci_high"]) == (-2.0, 2.0)
+    assert (row["ci_low_corrected"], row["is_significant_uncorrected"]) == (-2.0, False)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_what_a_seed_does_to_one_model_in_both_languages_cancels_out_of_their_gap(maker: StoreMaker, ask: Ask, parallel: bool) -> None:
+    items = [str(i) for i in range(12)]
+    for seed, luck in enumerate((5.0, 0.0, -5.0)):
+        train = (maker.train("sft", [float(seed)]),)
+        for language, gain in (("en", 0.0), ("fr", 1.0)):
+            scores: Scores = {item: luck + gain + i % 3 / 10 * (1 + gain) for i, item in enumerate(items)}
+            maker.cell("tuned", language=language, seed=seed, train_languages=("en",), train=train, scores={"length": scores})
+    for language in ("en", "fr"):
+        maker.cell("prompted", language=language, scores={"length": dict.fromkeys(items, 0.0)})
+    maker.study(contrasts=(GAIN,), parallel=parallel)
+    (row,) = ask("from language_gap")
+    assert row["estimate"] == pytest.approx(1.1)
+    assert (row["is_significant"], row["n_seeds"]) == (True, 3)
+
+
+def test_with_one_training_seed_contrast_and_gap_are_for_this_one_trained_model(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(12)]
+    for language in ("en", "fr"):
+        for method, score, tuned in (("base", 0.0, ()), ("prompted", 0.0, ()), ("tuned", 1.0, ("en",))):
+            maker.cell(
+                method,
+                language=language,
+                train_languages=tuned,
+                seed=0 if tuned else None,
+                scores={"contains": dict.fromkeys(items, score)},
+            )
+    maker.study(contrasts=(GAIN, OTHER))
+    for view in ("contrast_by_language_and_size", "language_gap"):
+        scopes = {(row["contrast"], row["n_seeds"], row["n_seeds_missing"], row["scope"]) for row in ask(f"from {view}")}
+        assert scopes == {("gain", 1, 0, "this one trained model"), ("other", None, 0, None)}
 
 
 def test_gaps_compare_methods_tuned_on_the_same_or_each_on_its_own_language(maker: StoreMaker, ask: Ask) -> None:

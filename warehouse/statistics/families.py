@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -108,7 +109,8 @@ def _corrected_intervals(
     for place, gap in gaps_between_languages(connection, experiment, pairs):
         row = between[tuple(place[name] for name in _GAP)]
         if row["p_value"] is not None:
-            _put(found["language_gaps"][row["place"]], gap.test)
+            over_seeds = None if row["df"] is None else Estimate(gap.estimate, row["standard_error"], row["df"])
+            _put(found["language_gaps"][row["place"]], replace(gap, over_seeds=over_seeds).test)
 
 
 def _put(corrected: dict[str, Any], test: PairedTest | WelchTest) -> None:

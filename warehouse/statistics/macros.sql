@@ -95,3 +95,6 @@ create or replace macro interval_high(mean, standard_error, n, df, scale_low, sc
 -- letter, or a spreadsheet would take one in some hundred for a number and round it.
 create or replace macro answer_id(experiment, dataset, language, item, text) as
     'a' || left(sha256(to_json([experiment, dataset, language, item, text])::varchar), 16);
+
+-- Who an interval or test is for where a method was trained with one seed; null without training or with several seeds.
+create or replace macro scope_of_seeds(n_seeds) as case when n_seeds = 1 then 'this one trained model' end;

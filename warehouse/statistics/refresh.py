@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import duckdb
@@ -11,13 +12,13 @@ from warehouse.connect import HERE, kept_files, run_file
 from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
-from warehouse.statistics.estimates import Estimate
+from warehouse.statistics.estimates import Estimate, mean_of
 from warehouse.statistics.families import correct_families
 from warehouse.statistics.gaps import Gap, WelchTest
 from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, standardised_effect
 from warehouse.statistics.pairs import CONTRAST, TEST, TUNED, Columns, Row, gaps_between_languages, keep, read_pairs, scale_width
 from warehouse.statistics.strengths import Comparison, strengths
-from warehouse.statistics.training_seeds import SeedsOfPair, TrainingSeeds
+from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
 
 _Row = TypeVar("_Row", bound=Row)
@@ -55,11 +56,15 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
     seeds = TrainingSeeds(connection, slice_)
-    tests = [_test(rows, seeds.of(place)) | {name: place[name] for name in TEST} for place, rows in pairs]
+    tests = [
+        _test(rows, seeds.of(cells_of_contrast(place), place["measure"])) | {name: place[name] for name in TEST} for place, rows in pairs
+    ]
     _insert(connection, "contrast_tests", experiment, tests)
-    _insert(
-        connection, "language_gaps", experiment, [place | _gap(gap) for place, gap in gaps_between_languages(connection, experiment, pairs)]
-    )
+    gaps = [
+        place | _gap(gap, seeds.of(cells_of_gap(place), place["measure"], gap.is_paired))
+        for place, gap in gaps_between_languages(connection, experiment, pairs)
+    ]
+    _insert(connection, "language_gaps", experiment, gaps)
     compared = (HERE / "statistics" / "comparisons.sql").read_text("utf-8")
     _insert(connection, "method_strengths", experiment, _strengths(fetch(connection, compared, {"experiment": experiment})))
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions", "paired_scores"):
@@ -79,22 +84,20 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
         connection.execute(f"drop table temp.{table}_items")
 
 
-def _test(rows: Columns, seeds: SeedsOfPair) -> dict[str, Any]:
+def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
     """Everything said of one contrast in one place, from all of its items."""
     scored = keep(rows, ~np.isnan(rows["difference"]))
     long = keep(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
     adjusted = length_adjusted(long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist())
     low, high = _bounds(rows)
-    over_seeds = seeds.estimate(scored["difference"])
+    over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
     return {
         **_tested(PairedTest(scored["difference"], scale_width(rows), over_seeds) if len(scored["item"]) else None),
-        "df": over_seeds and over_seeds.df,
-        "n_seeds": seeds.n,
-        "n_seeds_missing": seeds.n_missing,
+        **_seeds(seeds, over_seeds),
         "standardised_effect": standardised_effect(scored["difference"]),
         "bound_low": low,
         "bound_high": high,
-        **{f"length_adjusted_{name}": value for name, value in _written(adjusted.estimate).items()},
+        **{f"length_adjusted_{name}": value for name, value in _written(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()},
         "unadjusted_reason": adjusted.reason,
     }
 
@@ -115,8 +118,19 @@ def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     return bounds_for_unscored(of, against, low, high)
 
 
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {"estimate": gap.estimate, **_tested(gap.test), "n": gap.n, "is_paired": gap.is_paired}
+def _gap(gap: Gap, seeds: Seeds) -> dict[str, Any]:
+    over_seeds = seeds.estimate(gap.over_items)
+    tested = _tested(replace(gap, over_seeds=over_seeds).test)
+    return {"estimate": gap.estimate, **tested, **_seeds(seeds, over_seeds), "n": gap.n, "is_paired": gap.is_paired}
+
+
+def _seeds(seeds: Seeds, over_seeds: Estimate | None) -> dict[str, Any]:
+    return {
+        "df": over_seeds and over_seeds.df,
+        "variance_of_seeds": seeds.variance,
+        "n_seeds": seeds.n,
+        "n_seeds_missing": seeds.n_missing,
+    }
 
 
 def _trends(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str]) -> list[dict[str, Any]]:
