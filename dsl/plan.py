@@ -80,6 +80,8 @@ class ContrastPlan(Value):
     """Judges whose measures it was declared on, sorted: its tests on them are confirmatory, all others exploratory."""
     is_declared: bool = True
     """False for a comparison with the study's baseline."""
+    by: tuple[str, ...] = ()
+    """What the difference is declared to change with, sorted: `language`, `size` or both. Then that change is tested, not the difference."""
 
 
 class Study(Value):

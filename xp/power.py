@@ -1,12 +1,13 @@
 """What a planned study could detect: for each of its contrasts the smallest difference it would find four times out of five."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, NamedTuple, TypeVar, cast
 
 from dsl.errors import DataError, WarehouseError
 from dsl.identity import NOT_COUNTED
@@ -124,13 +125,14 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
     found: dict[tuple[str, str, str, str], tuple[ContrastPlan, Cell, str, str]] = {}
     places = {judge: place for place, judge in enumerate(dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges))}
     order: dict[str, tuple[bool, int]] = {}
-    tests: set[tuple[object, ...]] = set()
+    n_tests = 0
     cells = diff.plan.study.cells
     judges = {judge.name: judge for judge in diff.plan.study.judges}
     measured: dict[str, dict[str, None]] = {}
     for spread in known:
         measured.setdefault(spread.judge, {})[spread.measure] = None
     for contrast in diff.plan.study.contrasts:
+        tests: set[_Test] = set()
         others: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for cell in cells:
             if cell.method == contrast.against:
@@ -146,10 +148,36 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> tuple[list[tuple[ContrastPl
                     has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
                     for measure in measured.get(judge) or ([judge] if has_scale else []):
                         order[measure] = described.role != "quality", places[judge]
-                        found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
+                        if not contrast.by:  # the power of an interaction is not known before its models' scatter is
+                            found.setdefault((contrast.name, cell.dataset, cell.language, measure), (contrast, cell, judge, measure))
                         if judge in contrast.on:
-                            tests |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
-    return sorted(found.values(), key=lambda row: (row[2] not in row[0].on, order[row[3]])), len(tests)
+                            tests |= {_Test(measure, *here[:3], cell.train_languages, theirs) for theirs in others[here]}
+        n_tests += _n_tests(tests, contrast.by)
+    return sorted(found.values(), key=lambda row: (row[2] not in row[0].on, order[row[3]])), n_tests
+
+
+class _Test(NamedTuple):
+    """One confirmatory test of a difference."""
+
+    measure: str
+    dataset: str
+    language: str
+    model: str
+    of: tuple[str, ...]
+    """Languages that its first side was tuned on."""
+    against: tuple[str, ...]
+
+
+def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
+    """Count tests of differences, or of what they are declared to change with: over models, between each two languages, or both."""
+    if "size" in by:
+        tests = {test._replace(model="") for test in tests}
+    if "language" not in by:
+        return len(set(tests))
+    # methods tuned on the language they are asked in are compared with each other
+    tuned = ((test, [() if side == (test.language,) else side for side in (test.of, test.against)]) for test in set(tests))
+    languages = Counter(test._replace(language="", of=of, against=against) for test, (of, against) in tuned)
+    return sum(n * (n - 1) // 2 for n in languages.values())
 
 
 def _deviation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[float, Literal["measured", "pooled", "assumed"]]:

@@ -4,12 +4,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dsl.words import one_line
+from warehouse.charts.theme import Rows
 
 CORRECTIONS = {
     "holm": "Holm's correction",
     "benjamini_hochberg": "Benjamini and Hochberg's correction",
     "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
 }
+
+
+def training_scope(rows: Rows) -> tuple[str, ...]:
+    """Say who intervals and tests are for where a method was trained with one seed."""
+    if any(row.get("scope") for row in rows):
+        return (
+            "Where a method was trained with one seed, intervals and tests are for this one trained model: another training run may differ.",
+        )
+    return ()
 
 
 def value_range(counts: Iterable[int]) -> str:

@@ -41,10 +41,10 @@ class Gap:
         return mean_of(self.samples[0]) if len(self.samples) == 1 else _welch(*self.samples)
 
     @cached_property
-    def test(self) -> "PairedTest | WelchTest":
+    def test(self) -> "PairedTest | StudentTest":
         if len(self.samples) == 1:
             return PairedTest(self.samples[0], self.width, self.over_seeds)
-        return WelchTest(self.over_seeds or self.over_items, self.width)
+        return StudentTest(self.over_seeds or self.over_items, self.width)
 
 
 def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel: bool, width: float | None) -> Gap | None:
@@ -73,25 +73,25 @@ def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel
     return Gap((one, other), most)
 
 
-class WelchTest:
-    """Two independent means (Welch 1947), with the variance over training seeds where there are several: the interval is cut at the scale's ends."""
+class StudentTest:
+    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is cut at the scale's ends."""
 
     def __init__(self, estimate: Estimate, width: float | None) -> None:
-        """Take the difference of means and the largest one that the scale allows."""
+        """Take the estimate and the largest one that the scale allows; None without bounds."""
         self._estimate, self._width = estimate, width
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided p-value; None where nothing varies or a side has one item."""
+        """Two-sided p-value; None without a standard error."""
         return self._estimate.p_value
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the difference; None where a side has one item."""
+        """Standard error of the estimate."""
         return self._estimate.standard_error
 
     def interval(self, alpha: float) -> Interval | None:
-        """The interval at confidence 1 − alpha; None where nothing varies or a side has one item."""
+        """The interval at confidence 1 − alpha; None without a standard error."""
         if not self._estimate.standard_error:
             return None
         half = t_quantile(1 - alpha / 2, self._estimate.df) * self._estimate.standard_error

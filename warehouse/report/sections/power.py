@@ -22,18 +22,18 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
 
     On any one model, with all the items that were judged on either side; every model is a test of its own, as in a plan.
     """
-    confirmatory = 0
-    is_confirmatory: dict[tuple[str, ...], bool] = {}
+    tests: dict[tuple[str, ...], int | None] = {}
     items: dict[tuple[str, ...], int] = {}
     for row in study.views["contrast_by_language_and_size"]:
         place = (row["contrast"], row["dataset"], row["language"], row["measure"])
-        confirmatory += row["family"] == "confirmatory" and row["p_value"] is not None
-        is_confirmatory[place] = row["family"] == "confirmatory"
+        tests[place] = row["n_tests"] if row["family"] == "confirmatory" else None
         items[place] = max(items.get(place, 0), row["n"] + row["n_lost"])
     rows: list[dict[str, Any]] = []
     for spread in study.spreads:
         place = (spread.contrast, spread.dataset, spread.language, spread.measure)
-        n, n_tests = items[place], confirmatory if is_confirmatory[place] else None
+        if place not in items:  # of a contrast that is tested by its change with language or size
+            continue
+        n, n_tests = items[place], tests[place]
         deviation = sqrt(spread.variance)
         rows.append(
             {
