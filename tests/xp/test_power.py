@@ -231,3 +231,16 @@ def test_a_judge_that_compares_with_one_side_says_nothing_of_a_contrast_with_it(
     duel = "judges={duel: {judge: pairwise, against: b, model: {engine: openai, name: m, base_url: 'http://localhost:1/v1'}}}"
     _, power = planned(spec, tmp_path / "store", duel, "contrasts.other={of: a, against: c}")
     assert {one.contrast for one in power if one.measure == "duel"} == {"other"}
+
+
+def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(spec: Path, tmp_path: Path) -> None:
+    study = json.loads(spec.read_text("utf-8"))
+    study["contrasts"] |= {
+        f"by_{'_'.join(by)}": {"of": "a", "against": "b", "by": by} for by in (["size"], ["language"], ["size", "language"])
+    }
+    spec.write_text(json.dumps(study), "utf-8")
+    found, power = planned(spec, tmp_path / "store")
+    assert {one.contrast for one in power} == {"gain"}
+    # the difference in two languages, a trend in each, a gap between them and its trend
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(0.5, 8, n_tests=6)}
+    assert "by_size by size" in plan_as_text(found, power)
