@@ -1,6 +1,7 @@
 """Simulated scores, and how often intervals cover what they were drawn from."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -39,15 +40,28 @@ def coverage(scores: Scores, n: int, mean: float, difference: float, n_studies: 
     return paired / n_studies, single / n_studies
 
 
-def coverage_over_seeds(n: int, n_seeds: int, deviation: float, n_studies: int) -> float:
-    """Share of studies whose interval holds the true difference between a trained method, whose seeds deviate, and an untrained one."""
-    random = np.random.default_rng([n, n_seeds, int(100 * deviation)])
+def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation: float, n_studies: int) -> float:
+    """Share of studies whose interval holds the true difference between a trained method, whose seeds deviate, and an untrained one.
+
+    With several seeds that is the difference over all training runs; with one, that of this one trained model.
+    """
+    random = np.random.default_rng([n, n_seeds, int(100 * deviation), is_right_or_wrong])
     covered = 0
     for _ in range(n_studies):
-        of = random.normal(0.2, 0.4, (n, 1)) + random.normal(0, deviation, n_seeds) + random.normal(0, 0.4, (n, n_seeds))
-        differences = of.mean(axis=1) - random.normal(0, 0.3, n)
-        low, high = PairedTest(differences, None, estimate_over_seeds(differences, [of])).interval(ALPHA) or (1.0, -1.0)
-        covered += low <= 0.2 <= high
+        lucks = random.normal(0, deviation, n_seeds)
+        if is_right_or_wrong:
+            lucks = lucks.clip(-0.2, 0.2)  # no chance of being right is below 0 or above 1, so that the true difference is known
+            items = random.uniform(0.2, 0.8, (n, 1))
+            of, against = ((random.random((n, len(luck))) < items + luck).astype(float) for luck in (lucks, np.zeros(1)))
+            gain, width = 0.0, 1.0
+        else:
+            of = random.normal(0.2, 0.4, (n, 1)) + lucks + random.normal(0, 0.4, (n, n_seeds))
+            against = random.normal(0, 0.3, (n, 1))
+            gain, width = 0.2, None
+        differences = of.mean(axis=1) - against[:, 0]
+        over_seeds = estimate_over_seeds(differences, [of]) if n_seeds > 1 else None
+        low, high = PairedTest(differences, width, over_seeds).interval(ALPHA) or (1.0, -1.0)
+        covered += low <= gain + (lucks[0] if n_seeds == 1 else 0.0) <= high
     return covered / n_studies
 
 
@@ -56,8 +70,14 @@ def false_claims(n_tests: int, n: int, n_studies: int) -> float:
     random = np.random.default_rng([n_tests, n])
     false = 0
     for _ in range(n_studies):
-        baseline, _ = right_or_wrong(random, n, 0.6, 0)
-        others = [right_or_wrong(random, n, 0.6, 0)[0] for _ in range(n_tests)]
-        p_values = [PairedTest(one - baseline, 1.0).p_value or 1.0 for one in others]
+        is_right = random.random((n_tests + 1, n)) < random.beta(1.2, 0.8, n)
+        better, worse = ((is_right[1:] & ~is_right[0]).sum(axis=1), (is_right[0] & ~is_right[1:]).sum(axis=1))
+        p_values = [_p_value(n, k, m) for k, m in zip(better.tolist(), worse.tolist(), strict=True)]
         false += any(one.p_value < ALPHA for one in correct(p_values, "holm"))
     return false / n_studies
+
+
+@cache
+def _p_value(n: int, better: int, worse: int) -> float:
+    """Of n items of which so many are right on one side only."""
+    return PairedTest(np.repeat([1.0, -1.0, 0.0], [better, worse, n - better - worse]), 1.0).p_value or 1.0

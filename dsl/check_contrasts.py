@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from typing import Literal, TypeAlias
 
-from dsl.contrasts import versus
+from dsl.contrasts import FEWEST_MODELS, versus
 from dsl.spec import Experiment
 from dsl.values import Name
 from dsl.words import Path, suggest
@@ -26,6 +26,11 @@ def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: As
         if contrast.of == contrast.against:
             yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
         yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
+        for what, few, found in (("size", FEWEST_MODELS, experiment.models), ("language", 2, experiment.languages)):
+            if what in contrast.by and len(found) < few:
+                noun = "model" if what == "size" else "language"
+                why = f"a change with {what} needs {few} {noun}s, and the study has {len(found)}: nothing will be tested"
+                yield ("contrasts", name, "by"), why, "warning"
         if contrast.on is None and not experiment.primary_judges():
             named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
             why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"

@@ -7,20 +7,24 @@ from dsl.plan import Cell, ContrastPlan, Study
 from dsl.spec import Experiment
 from dsl.values import Language, Name
 
+FEWEST_MODELS = 4
+"""Models for a trend with size: with three, one degree of freedom is left for their scatter around the line."""
+
 
 def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[ContrastPlan, ...]:
     """Return the declared contrasts, then one of each other method against the baseline where both have cells in one place.
 
-    A declared contrast of the same two methods stands for the comparison with the baseline, whichever way round it is.
+    A declared contrast of the same two methods stands for the comparison with the baseline, whichever way round it is, unless it is declared
+    `by` something: then it tests a change of the difference, and not the difference.
     """
     primary = experiment.primary_judges()
     declared = tuple(
-        ContrastPlan(name=name, of=c.of, against=c.against, on=tuple(sorted(set(c.on or primary))))
+        ContrastPlan(name=name, of=c.of, against=c.against, on=tuple(sorted(set(c.on or primary))), by=tuple(sorted(set(c.by))))
         for name, c in experiment.contrasts.items()
     )
     if experiment.baseline is None:
         return declared
-    pairs = {frozenset((contrast.of, contrast.against)) for contrast in declared}
+    pairs = {frozenset((contrast.of, contrast.against)) for contrast in declared if not contrast.by}
     derived = (
         ContrastPlan(name=versus(method, experiment.baseline), of=method, against=experiment.baseline, is_declared=False)
         for method in _comparable(cells, experiment.baseline)

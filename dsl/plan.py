@@ -85,6 +85,8 @@ class ContrastPlan(Value):
     exploratory."""
     is_declared: bool = True
     """False for a comparison with the study's baseline."""
+    by: tuple[str, ...] = ()
+    """What the difference is declared to change with, sorted: `language`, `size` or both. Then that change is tested, not the difference."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
         """Whether it was declared on a judge's measure; each opponent of a judge that compares makes one of an aspect."""

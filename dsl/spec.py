@@ -1,6 +1,6 @@
 """A study as a person writes it: one YAML file, validated once at the door (`dsl.load`). Behind it nothing is a dict."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,13 +34,19 @@ class Filter(Value):
 class Contrast(Value):
     """Declared difference: `of` minus `against`, on the items both have. Its tests are confirmatory."""
 
-    HINTS: ClassVar = {"judge": "Name the judges in a list: `on: [language]`."}
+    HINTS: ClassVar = {
+        "judge": "Name the judges in a list: `on: [language]`.",
+        "interaction": "Name what the difference changes with: `by: [size, language]`.",
+    }
 
     of: Name
     against: Name
     on: OneOrMore | None = None
     """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the study's `primary` ones. Its tests on
     other measures are exploratory."""
+    by: tuple[Literal["size", "language"], ...] = ()
+    """What the difference is declared to change with, an interaction: the model's `size` (a slope over at least four models), the `language` (gaps
+    between each two) or both. Then that change is tested, and not the difference itself."""
 
 
 class JudgeProbe(Value):

@@ -31,10 +31,7 @@ WAL_BYTES = 2**30
 MEMORY_BYTES = 5 * 2**30
 """What DuckDB may hold, or half of the machine's memory where that is less. Beyond it, it writes beside the file; what Python holds comes on top."""
 
-COMPUTED = (
-    *("paired_scores", "contrast_tests", "language_gaps", "method_strengths"),
-    *("size_trends", "score_size_trends", "language_gap_size_trends"),
-)
+COMPUTED = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths", "size_trends")
 """Tables of what SQL alone does not compute."""
 
 

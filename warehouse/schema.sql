@@ -103,6 +103,8 @@ create table contrasts (
     on_judges varchar[] not null,
     -- False for a comparison with the study's baseline.
     is_declared boolean not null,
+    -- What the difference is declared to change with, sorted: `language`, `size` or both. Such a contrast is tested by that change alone.
+    "by" varchar[] not null,
     primary key (experiment, contrast)
 );
 
@@ -299,6 +301,8 @@ create table contrast_tests (
     ci_high_corrected double,
     -- The smallest corrected p-value that so many items could have given.
     smallest_p_corrected double,
+    -- Of the estimate: what training seeds alone give to it.
+    variance_of_seeds double,
     -- Of trained sides: training seeds that count, and those that were asked for and are missing.
     n_seeds bigint,
     n_seeds_missing bigint,
@@ -335,6 +339,11 @@ create table language_gaps (
     -- The contrast in `language` minus the contrast in `other_language`.
     estimate double not null,
     standard_error double,
+    -- As in `contrast_tests`.
+    df double,
+    variance_of_seeds double,
+    n_seeds bigint,
+    n_seeds_missing bigint,
     ci_low double,
     ci_high double,
     p_value double,
@@ -349,31 +358,43 @@ create table language_gaps (
     is_paired boolean not null
 );
 
--- One row per contrast, dataset, language, languages tuned on (either side) and measure, where several models were asked.
+-- One row per trend over models, where several were asked: of a contrast, of the gap of a contrast between two languages, or of one method's
+-- scores, which have no `contrast` and no `against`.
 create table size_trends (
     experiment varchar not null,
-    contrast varchar not null,
+    contrast varchar,
     of varchar not null,
-    against varchar not null,
+    against varchar,
     dataset varchar not null,
     language varchar not null,
+    -- Of a gap: the language whose contrast is subtracted, and what its two sides were tuned on; else null.
+    other_language varchar,
     of_train_languages varchar not null,
-    against_train_languages varchar not null,
+    against_train_languages varchar,
+    other_of_train_languages varchar,
+    other_against_train_languages varchar,
     judge varchar not null,
     measure varchar not null,
-    -- Change of the difference for ten times the parameters; null with the reason.
+    -- Change for ten times the parameters; null with the reason.
     slope double,
     standard_error double,
+    df double,
     ci_low double,
     ci_high double,
     p_value double,
     no_slope_reason varchar,
+    family varchar,
+    correction varchar,
+    p_corrected double,
+    n_tests bigint,
+    ci_low_corrected double,
+    ci_high_corrected double,
     -- The fitted line at both ends.
     smallest bigint,
     largest bigint,
     at_smallest double,
     at_largest double,
-    -- Parameters at which the two methods are equal; an end of the interval is null beyond the sizes that were measured.
+    -- Parameters at which the line is zero; an end of the interval is null beyond the sizes that were measured.
     crossing double,
     crossing_low double,
     crossing_high double,
@@ -381,67 +402,10 @@ create table size_trends (
     n bigint not null,
     n_items bigint not null,
     n_sizes bigint not null,
-    n_models bigint not null
-);
-
--- One row per method, languages it was tuned on, dataset, language and measure, where several models were asked.
-create table score_size_trends (
-    experiment varchar not null,
-    method varchar not null,
-    train_languages varchar not null,
-    dataset varchar not null,
-    language varchar not null,
-    judge varchar not null,
-    measure varchar not null,
-    -- Change of the mean score for ten times the parameters; null with the reason.
-    slope double,
-    standard_error double,
-    ci_low double,
-    ci_high double,
-    p_value double,
-    no_slope_reason varchar,
-    -- The fitted line at both ends.
-    smallest bigint,
-    largest bigint,
-    at_smallest double,
-    at_largest double,
-    n bigint not null,
-    n_items bigint not null,
-    n_sizes bigint not null,
-    n_models bigint not null
-);
-
--- One row per contrast, dataset, measure and two languages, for each pair of methods tuned on comparable languages, with several models.
-create table language_gap_size_trends (
-    experiment varchar not null,
-    contrast varchar not null,
-    of varchar not null,
-    against varchar not null,
-    dataset varchar not null,
-    language varchar not null,
-    other_language varchar not null,
-    of_train_languages varchar not null,
-    against_train_languages varchar not null,
-    other_of_train_languages varchar not null,
-    other_against_train_languages varchar not null,
-    judge varchar not null,
-    measure varchar not null,
-    -- Change of the contrast in `language` minus the contrast in `other_language` for ten times the parameters; null with the reason.
-    slope double,
-    standard_error double,
-    ci_low double,
-    ci_high double,
-    p_value double,
-    no_slope_reason varchar,
-    -- The fitted line at both ends.
-    smallest bigint,
-    largest bigint,
-    at_smallest double,
-    at_largest double,
-    n bigint not null,
-    n_items bigint not null,
-    n_sizes bigint not null,
-    n_models bigint not null
+    n_models bigint not null,
+    -- Of trained sides: training seeds of the model with the fewest, and those that are missing, over all models.
+    n_seeds bigint,
+    n_seeds_missing bigint
 );
 
 -- One row per dataset, language, model, measure that compares answers, and method with the languages it was tuned on.

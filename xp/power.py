@@ -1,11 +1,12 @@
 """Statistical power of a planned study: the minimum detectable effect of each of its contrasts."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, NamedTuple, TypeVar, cast
 
 from dsl.errors import DataError, WarehouseError
 from dsl.identity import NOT_COUNTED
@@ -192,7 +193,7 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
     found: dict[tuple[str, str, str, str], _Row] = {}
     places = {judge: place for place, judge in enumerate(dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges))}
     order: dict[str, tuple[bool, int]] = {}
-    tests: dict[bool, set[tuple[object, ...]]] = {True: set(), False: set()}
+    n_tests = {True: 0, False: 0}
     explored: dict[str, tuple[str, str]] = {}
     cells = diff.plan.study.cells
     judges = {judge.name: judge for judge in diff.plan.study.judges}
@@ -204,6 +205,7 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
     for spread in known:
         measured.setdefault(spread.judge, {})[spread.measure] = None
     for contrast in diff.plan.study.contrasts:
+        tests: dict[bool, set[_Test]] = {True: set(), False: set()}
         others: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for cell in cells:
             if cell.method == contrast.against:
@@ -221,15 +223,42 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
                     has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
                     for measure in measured.get(judge) or described.measures_in(contrast.on) or [judge]:
                         is_confirmatory = contrast.is_on(judge, measure)
-                        if not is_confirmatory:
-                            explored[contrast.name] = contrast.of, contrast.against
-                        tests[is_confirmatory] |= {(measure, contrast.name, *here, cell.train_languages, theirs) for theirs in others[here]}
+                        tests[is_confirmatory] |= {_Test(measure, *here[:3], cell.train_languages, theirs) for theirs in others[here]}
                         if has_scale or judge in measured:
                             order[measure] = described.role != "quality", places[judge]
-                            place = (contrast.name, cell.dataset, cell.language, measure)
-                            found.setdefault(place, _Row(contrast, cell, judge, measure, n_seeds))
+                            if not contrast.by:  # the power of an interaction is not known before its models' scatter is
+                                place = (contrast.name, cell.dataset, cell.language, measure)
+                                found.setdefault(place, _Row(contrast, cell, judge, measure, n_seeds))
+        n_tests[True] += _n_tests(tests[True], contrast.by)
+        if tests[False] and not contrast.by:
+            n_tests[False] += len(tests[False])
+            explored[contrast.name] = contrast.of, contrast.against
     rows = sorted(found.values(), key=lambda row: (not row.contrast.is_on(row.judge, row.measure), order[row.measure]))
-    return _Planned(rows, len(tests[True]), len(tests[False]), exploratory(explored.values()))
+    return _Planned(rows, n_tests[True], n_tests[False], exploratory(explored.values()))
+
+
+class _Test(NamedTuple):
+    """One test of a difference."""
+
+    measure: str
+    dataset: str
+    language: str
+    model: str
+    of: tuple[str, ...]
+    """Languages that its first side was tuned on."""
+    against: tuple[str, ...]
+
+
+def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
+    """Count tests of differences, or of what they are declared to change with: over models, between each two languages, or both."""
+    if "size" in by:
+        tests = {test._replace(model="") for test in tests}
+    if "language" not in by:
+        return len(set(tests))
+    # methods tuned on the language they are asked in are compared with each other
+    tuned = ((test, [() if side == (test.language,) else side for side in (test.of, test.against)]) for test in set(tests))
+    languages = Counter(test._replace(language="", of=of, against=against) for test, (of, against) in tuned)
+    return sum(n * (n - 1) // 2 for n in languages.values())
 
 
 def _variation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[Variation, Literal["measured", "pooled", "assumed"]]:

@@ -61,7 +61,8 @@ def _contrast_lines(study: Study) -> list[str]:
     by_judges: dict[tuple[str, ...], list[str]] = {}
     for contrast in study.contrasts:
         if contrast.is_declared and contrast.on:
-            by_judges.setdefault(contrast.on, []).append(contrast.name)
+            by = f" by {' and '.join(contrast.by)}" if contrast.by else ""
+            by_judges.setdefault(contrast.on, []).append(contrast.name + by)
     lines = [f"  Confirmatory: {_some(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
     versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
     exploratory = [f"{_some([c.of for c in versus_baseline])} against {versus_baseline[0].against}"] if versus_baseline else []

@@ -97,6 +97,22 @@ def test_every_other_method_is_compared_with_the_baseline_where_no_contrast_does
     assert derived(baseline="zero", contrasts={}, only=[{"method": "zero", "language": "en"}, {"method": "tuned"}]) == {"tuned_vs_zero"}
 
 
+def test_an_interaction_with_size_and_language_is_declared_beside_the_difference_or_without_it(folder: Path) -> None:
+    interaction = {"of": "three", "against": "zero", "by": ["size", "language"]}
+    plan = planned(folder, baseline="zero", contrasts={"both": interaction})
+    (both,) = (c for c in plan.study.contrasts if c.is_declared)
+    assert (both.on, both.by) == (QUALITY, ("language", "size"))
+    # the change of a difference does not stand for the difference
+    assert "three_vs_zero" in {c.name for c in plan.study.contrasts}
+    found = loaded(folder, STUDY | {"contrasts": {"both": interaction}})
+    assert [warning.message for warning in found.warnings if warning.path.endswith(".by")] == [
+        "a change with size needs 4 models, and the study has 2: nothing will be tested"
+    ]
+    (fault,) = faults(folder, contrasts={"both": interaction | {"by": ["model"]}})
+    assert "by[0]" in fault
+    assert "size" in fault
+
+
 def test_methods_that_are_never_tried_on_one_model_are_not_compared(folder: Path) -> None:
     apart = [{"method": "zero", "model": "n"}, {"method": "instruct"}]
     plan = planned(folder, baseline="zero", contrasts={}, only=apart)

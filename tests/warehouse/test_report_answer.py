@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from warehouse.charts.theme import Order
-from warehouse.report.answer import best_methods, by_size, differences, leaders
+from warehouse.report.answer import best_methods, by_size, differences, interactions, leaders
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
 
@@ -408,3 +408,22 @@ def test_of_many_aspects_the_range_and_the_count_are_told() -> None:
     ]
     nothing = [held("en", None, None, 0, 9), held("en", None, None, 0, 9, measure="quality.clarity")]
     assert "can't be measured here" in said_of({"quality": "a judge"}, nothing)[0]
+
+
+def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_tested_with_its_reason() -> None:
+    gap = contrast("urial", "zero_shot", "fr", 0.2, 0.1, family="confirmatory", other_language="en", is_significant=True, p_corrected=0.01)
+    trend = {**gap, "slope": -0.1, "ci_low": -0.3, "ci_high": 0.1, "is_significant": False, "p_corrected": 0.4}
+    few = {**trend, "slope": None, "p_corrected": None, "no_slope_reason": "3 models"}
+    explored = {**gap, "family": "exploratory"}
+    assert interactions([gap, explored], [trend, few], ORDER) == [
+        f"urial minus zero_shot on `{gap['measure']}` in fr minus en changes by 0.20 [0.10, 0.30] (corrected p = 0.010).",
+        "No significant interaction in the other 1 of 2 declared interactions.",
+        "A declared interaction can't be tested: 3 models.",
+    ]
+    assert interactions([explored], [], ORDER) == []
+
+
+def test_what_was_trained_with_one_seed_is_said_to_be_for_this_one_trained_model() -> None:
+    rows = [contrast("sft", "zero_shot", "en", 0.2, 0.1, n=200, scope="this one trained model")]
+    assert any("for this one trained model" in caveat.whole for caveat in caveats(rows, [], []))
+    assert not any("trained" in caveat.whole for caveat in caveats([rows[0] | {"scope": None}], [], []))

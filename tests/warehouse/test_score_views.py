@@ -223,3 +223,57 @@ def test_people_calibrate_a_judge_where_they_labelled_what_it_scored_in_every_la
     assert warned(("en", "1"), ("en", "2")) == ["all.depth", "few.depth"]
     assert warned(("en", "1"), ("fr", "2")) == ["few.depth"]
     assert warned(("en", "1"), ("fr", "1")) == []
+
+
+MEANS = {
+    "score_by_method_language": "mean_score",
+    "score_by_model_size": "mean_score",
+    "critical_errors_by_cell": "share",
+    "loops_by_cause": "share",
+    "score_beside_critical_errors": "p_critical",
+    "ifeval_accuracy": "accuracy",
+    "win_rate_by_method": "win_rate",
+}
+"""Views that average over seeds -> the mean with an interval."""
+
+
+def trained(maker: StoreMaker, by_seed: dict[int, dict[str, float | str]]) -> None:
+    """A trained method whose answers are all right or all wrong by every judge, seed by seed."""
+    for seed, scores in by_seed.items():
+        maker.cell(
+            "tuned", seed=seed, train_languages=("en",), scores={"contains": scores, "loop": scores, "follows=ifeval": {"strict": scores}}
+        )
+        maker.cell(
+            "tuned",
+            seed=seed,
+            train_languages=("en",),
+            dataset="duels",
+            scores={"duel=contains": scores},
+            against={"base": "generate-000000000000"},
+        )
+    maker.study()
+
+
+def test_the_interval_of_every_mean_over_seeds_holds_for_other_training_runs(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(20)]
+    trained(maker, {0: dict.fromkeys(items, 1.0), 1: dict.fromkeys(items, 0.0), 2: dict.fromkeys(items, "no answer")})
+    for view, mean in MEANS.items():
+        rows = [row for row in ask(f"from {view}") if row[mean]]
+        assert rows
+        for row in rows:
+            scale = 100 if view == "win_rate_by_method" else 1
+            low, high = (row.get(f"p_critical_{end}", row.get(f"ci_{end}")) for end in ("low", "high"))
+            assert (row[mean], row["n_seeds"], row["n_seeds_missing"], row["scope"]) == (0.5 * scale, 2, 1, None), view
+            # one seed right on all items, one on none: two runs say next to nothing of a third
+            assert low < 0.05 * scale, view
+            assert high > 0.95 * scale, view
+
+
+def test_the_interval_of_one_training_run_is_for_this_one_trained_model(maker: StoreMaker, ask: Ask) -> None:
+    trained(maker, {0: {"1": 1.0, "2": 0.0, "3": 0.0}})
+    maker.cell("icl", scores={"contains": {"1": 1.0, "2": 0.0}})
+    maker.study("untrained")
+    for view in (*MEANS, "score_by_cell"):
+        scopes = {(row["experiment"], row["scope"]) for row in ask(f"from {view}")}
+        assert ("trial", "this one trained model") in scopes, view
+        assert scopes <= {("trial", "this one trained model"), ("untrained", None)}, view

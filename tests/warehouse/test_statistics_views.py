@@ -125,6 +125,22 @@ def test_trained_methods_are_paired_by_seed_where_one_descends_from_the_other(ma
     assert not rows["independent"]["is_significant_uncorrected"]
 
 
+def test_a_contrast_at_equal_length_holds_for_other_training_seeds(maker: StoreMaker, ask: Ask) -> None:
+    chance = random.Random(4)
+    items = [str(i) for i in range(40)]
+    texts = {method: {i: "x" * chance.randint(10, 200) for i in items} for method in ("tuned", "prompted")}
+    maker.cell("prompted", scores={"length": {i: chance.gauss(0, 0.1) for i in items}}, texts=texts["prompted"])
+    for seed, luck in enumerate((2.0, 1.0, 0.0)):
+        found: Scores = {i: luck + chance.gauss(0, 0.1) for i in items}
+        maker.cell("tuned", seed=seed, train_languages=("en",), scores={"length": found}, texts=texts["tuned"])
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from contrast_by_language_and_size")
+    # three seeds with a standard deviation of 1
+    assert row["length_adjusted_standard_error"] == pytest.approx(3**-0.5, rel=0.1)
+    assert row["length_adjusted_ci_low"] < -1
+    assert row["length_adjusted_ci_high"] > 3
+
+
 def test_a_contrast_of_no_pairs_or_one_is_no_test_and_does_not_count_as_one(maker: StoreMaker, ask: Ask) -> None:
     pair(maker, {"1": "?", "2": "?"}, {"1": 1.0, "2": 0.0})
     pair(maker, {"1": 1.0}, {"1": 0.0}, language="fr")
@@ -217,6 +233,57 @@ def test_a_gap_on_items_that_are_not_parallel_is_between_two_samples(maker: Stor
     assert row["p_value"] == pytest.approx(stats.ttest_ind([5.0, 4.0], [3.0, 2.0, 1.0], equal_var=False).pvalue)
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_gap_between_languages_holds_for_other_training_seeds(maker: StoreMaker, ask: Ask, parallel: bool) -> None:
+    """A method trained on each language by runs of its own: one seed is right on all French items, one on none."""
+    items = [str(i) for i in range(20)]
+    for language, scores in (("en", (0.0, 0.0, None)), ("fr", (1.0, 0.0, None))):
+        maker.cell("prompted", language=language, scores={"contains": {item: float(item == "0") for item in items}})
+        for seed, score in enumerate(scores):
+            found: Scores = dict.fromkeys(items, "no answer" if score is None else score)
+            maker.cell("tuned", language=language, seed=seed, train_languages=(language,), scores={"contains": found})
+    maker.study(contrasts=(GAIN,), parallel=parallel)
+    (row,) = ask("from language_gap")
+    assert (row["estimate"], row["n_seeds"], row["n_seeds_missing"], row["scope"]) == (0.5, 2, 2, None)
+    # half the distance of the two seeds' means
+    assert row["standard_error"] >= 0.5
+    assert (row["ci_low"], row["ci_high"]) == (-2.0, 2.0)
+    assert (row["ci_low_corrected"], row["is_significant_uncorrected"]) == (-2.0, False)
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_what_a_seed_does_to_one_model_in_both_languages_cancels_out_of_their_gap(maker: StoreMaker, ask: Ask, parallel: bool) -> None:
+    items = [str(i) for i in range(12)]
+    for seed, luck in enumerate((5.0, 0.0, -5.0)):
+        train = (maker.train("sft", [float(seed)]),)
+        for language, gain in (("en", 0.0), ("fr", 1.0)):
+            scores: Scores = {item: luck + gain + i % 3 / 10 * (1 + gain) for i, item in enumerate(items)}
+            maker.cell("tuned", language=language, seed=seed, train_languages=("en",), train=train, scores={"length": scores})
+    for language in ("en", "fr"):
+        maker.cell("prompted", language=language, scores={"length": dict.fromkeys(items, 0.0)})
+    maker.study(contrasts=(GAIN,), parallel=parallel)
+    (row,) = ask("from language_gap")
+    assert row["estimate"] == pytest.approx(1.1)
+    assert (row["is_significant"], row["n_seeds"]) == (True, 3)
+
+
+def test_with_one_training_seed_contrast_and_gap_are_for_this_one_trained_model(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(12)]
+    for language in ("en", "fr"):
+        for method, score, tuned in (("base", 0.0, ()), ("prompted", 0.0, ()), ("tuned", 1.0, ("en",))):
+            maker.cell(
+                method,
+                language=language,
+                train_languages=tuned,
+                seed=0 if tuned else None,
+                scores={"contains": dict.fromkeys(items, score)},
+            )
+    maker.study(contrasts=(GAIN, OTHER))
+    for view in ("contrast_by_language_and_size", "language_gap"):
+        scopes = {(row["contrast"], row["n_seeds"], row["n_seeds_missing"], row["scope"]) for row in ask(f"from {view}")}
+        assert scopes == {("gain", 1, 0, "this one trained model"), ("other", None, 0, None)}
+
+
 def test_gaps_compare_methods_tuned_on_the_same_or_each_on_its_own_language(maker: StoreMaker, ask: Ask) -> None:
     for language in ("en", "fr"):
         maker.cell("prompted", language=language, scores={"contains": {"1": 0.0, "2": 0.0}})
@@ -276,6 +343,79 @@ def test_a_gap_between_languages_has_a_trend_over_sizes_where_items_are_parallel
         # 1.0 - 0.6 at a million parameters, 1.0 - 0.9 at a milliard
         assert row["slope"] == pytest.approx(-0.1)
         assert (row["at_smallest"], row["at_largest"]) == pytest.approx((0.4, 0.1))
+
+
+def test_the_interaction_of_method_size_and_language_can_be_declared_and_is_corrected_with_all_that_is(maker: StoreMaker, ask: Ask) -> None:
+    """Four models, on each of which the gain in French falls behind that in English by 0.1 for ten times the parameters."""
+    chance = random.Random(8)
+    items = [str(i) for i in range(20)]
+    for power in (6, 7, 8, 9):
+        for language, gain in (("en", power / 10), ("fr", 1.0)):
+            against: Scores = {i: chance.gauss(0, 0.01) for i in items}
+            of: Scores = {i: float(score or 0) + gain + chance.gauss(0, 0.01) for i, score in against.items()}
+            pair(maker, of, against, "length", language=language, model=f"m{power}", num_parameters=10**power)
+    declared = {"of": "tuned", "against": "prompted", "on": ("length",)}
+    by = {"both": ("language", "size"), "size": ("size",), "language": ("language",), "none": ()}
+    maker.study(contrasts=tuple(ContrastPlan.model_validate({**declared, "name": name, "by": what}) for name, what in by.items()))
+    views = ("contrast_by_language_and_size", "language_gap", "size_trend", "language_gap_size_trend")
+    rows = {view: ask(f"from {view} order by contrast") for view in views}
+    families = {view: {(row["contrast"], row["family"]) for row in found} for view, found in rows.items()}
+    # each declared contrast is confirmatory in one place and nowhere else; only the plain one is explored in the others
+    assert families == {
+        "contrast_by_language_and_size": {("none", "confirmatory")},
+        "language_gap": {("language", "confirmatory"), ("none", "exploratory")},
+        "size_trend": {("size", "confirmatory"), ("none", "exploratory")},
+        "language_gap_size_trend": {("both", "confirmatory"), ("none", "exploratory")},
+    }
+    confirmatory = [row for found in rows.values() for row in found if row["family"] == "confirmatory"]
+    # eight differences, four gaps, a trend in either language, one trend of gaps
+    assert {(row["n_tests"], row["correction"]) for row in confirmatory} == {(15, "holm")}
+    assert len(confirmatory) == 15
+    assert [row["p_corrected"] for row in confirmatory] == pytest.approx(
+        [one.p_value for one in correct([row["p_value"] for row in confirmatory], "holm")]
+    )
+    both = next(row for row in rows["language_gap_size_trend"] if row["contrast"] == "both")
+    assert (both["language"], both["other_language"], both["slope"]) == ("fr", "en", pytest.approx(-0.1, abs=0.01))
+    assert both["ci_low_corrected"] < both["ci_low"] < both["slope"] < both["ci_high"] < 0
+    assert (both["ci_high_corrected"] < 0) == both["is_significant"]
+
+
+def test_below_four_models_a_declared_interaction_claims_nothing(maker: StoreMaker, ask: Ask) -> None:
+    for power in (7, 8, 9):
+        for language in ("en", "fr"):
+            scores: tuple[Scores, Scores] = {str(i): i + power for i in range(12)}, {str(i): 0.0 for i in range(12)}
+            pair(maker, *scores, "length", language=language, model=f"m{power}", num_parameters=10**power)
+    maker.study(contrasts=(ContrastPlan(name="both", of="tuned", against="prompted", on=("length",), by=("language", "size")),))
+    (row,) = ask("from language_gap_size_trend")
+    assert (row["family"], row["slope"], row["p_value"], row["p_corrected"], row["n_tests"]) == ("confirmatory", None, None, None, 0)
+    assert row["no_slope_reason"] == "3 models of known size with two items or more, and a trend needs 4"
+
+
+def test_methods_that_no_contrast_names_have_trends_of_their_scores_too(maker: StoreMaker, ask: Ask) -> None:
+    for power in (6, 7, 8, 9):
+        for seed in (0, 1):
+            scores: Scores = {str(i): power / 10 + i / 100 + seed for i in range(12)}
+            maker.cell("alone", seed=seed, train_languages=("en",), scores={"length": scores}, model=f"m{power}", num_parameters=10**power)
+    maker.study()
+    (row,) = ask("from score_size_trend")
+    assert (row["method"], row["train_languages"], row["family"], row["n"]) == ("alone", "en", "exploratory", 48)
+    assert (row["slope"], row["at_smallest"]) == pytest.approx((0.1, 0.6 + 0.055 + 0.5))
+    assert (row["n_seeds"], row["n_seeds_missing"]) == (2, 0)
+    # every model's mean has the variance of two seeds that are 1 apart, 1/2 / 2, over sizes 3/2, 1/2, 1/2, 3/2 from their mean
+    assert row["standard_error"] == pytest.approx((0.25 / 5) ** 0.5)
+
+
+def test_a_trend_of_contrasts_holds_for_other_training_seeds_and_carries_them(maker: StoreMaker, ask: Ask) -> None:
+    items = [str(i) for i in range(12)]
+    for power in (6, 7, 8, 9):
+        maker.cell("prompted", scores={"length": {i: int(i) / 10 for i in items}}, model=f"m{power}", num_parameters=10**power)
+        for seed, luck in ((0, 0.5), (1, -0.5), (2, None)):
+            found: Scores = {i: "no answer" if luck is None else int(i) / 10 + luck + power for i in items}
+            maker.cell("tuned", seed=seed, train_languages=("en",), scores={"length": found}, model=f"m{power}", num_parameters=10**power)
+    maker.study(contrasts=(GAIN,))
+    (row,) = ask("from size_trend")
+    assert (row["n_seeds"], row["n_seeds_missing"]) == (2, 4)
+    assert row["standard_error"] == pytest.approx((0.25 / 5) ** 0.5)
 
 
 def test_what_sizes_cannot_say_they_do_not_say(maker: StoreMaker, ask: Ask) -> None:

@@ -291,3 +291,16 @@ def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
     untouched, power = planned(spec, tmp_path / "store", *trained[:3], "contrasts.gain={of: a, against: b}")
     assert few not in plan_as_text(untouched, power)
     assert {one.n_seeds for one in power} == {None}
+
+
+def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(spec: Path, tmp_path: Path) -> None:
+    study = json.loads(spec.read_text("utf-8"))
+    study["contrasts"] |= {
+        f"by_{'_'.join(by)}": {"of": "a", "against": "b", "by": by} for by in (["size"], ["language"], ["size", "language"])
+    }
+    spec.write_text(json.dumps(study), "utf-8")
+    found, power = planned(spec, tmp_path / "store")
+    assert {one.contrast for one in power} == {"gain"}
+    # the difference in two languages, a trend in each, a gap between them and its trend
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(ASSUMED, 8, n_tests=6)}
+    assert "by_size by size" in plan_as_text(found, power)

@@ -46,7 +46,7 @@ select unnest(
                 "opinion": "varchar",
                 "scales": "map(varchar, double[])"
             }],
-            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"], "is_declared": "boolean"}]
+            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"], "is_declared": "boolean", "by": ["varchar"]}]
         }'
     )
 );
@@ -90,7 +90,7 @@ select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as 
 from study_cells;
 
 insert into contrasts by name
-select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_judges, contrast.is_declared
+select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_judges, contrast.is_declared, contrast."by"
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name

@@ -59,6 +59,28 @@ def differences(contrasts: Rows, order: Order, opinions: Collection[str] = ()) -
     return [*said, f"{counted(untested, 'comparison')} had too few items for an interval."] if untested else said
 
 
+def interactions(gaps: Rows, trends: Rows, order: Order) -> list[str]:
+    """Say which declared changes of a difference, with language or size, are significant, a sentence each; then how many are not."""
+    rows = [row for row in (*gaps, *trends) if row["family"] == "confirmatory"]
+    tested = [row for row in rows if row["p_corrected"] is not None]
+    said: list[str] = []
+    for row in tested:
+        if not row["is_significant"]:
+            continue
+        is_trend = "slope" in row
+        value = with_interval(row["slope" if is_trend else "estimate"], row["ci_low"], row["ci_high"])
+        languages = f" in {row['language']}" + (f" minus {row['other_language']}" if row.get("other_language") else "")
+        ending = " for ten times the parameters" if is_trend else _model(row, order)
+        said.append(f"{row['of']} minus {row['against']} on `{row['measure']}`{languages} changes by {value}{ending} ({_p([row])}).")
+    rest = len(tested) - len(said)
+    if rest:
+        said.append(
+            f"No significant interaction in {'the other ' if said else ''}{rest} of {counted(len(tested), 'declared interaction')}."
+        )
+    untested = {row.get("no_slope_reason") or "too few items": None for row in rows if row["p_corrected"] is None}
+    return [*said, *(f"A declared interaction can't be tested: {reason}." for reason in untested)]
+
+
 def _significant(tested: Rows, order: Order) -> list[str]:
     """The sentences of one family."""
     is_explored = tested[0]["family"] == "exploratory"

@@ -6,7 +6,7 @@ from statistics import median
 
 from dsl.words import one_line
 from warehouse.charts.theme import Rows, number
-from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
+from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope, value_range
 
 FEW_ITEMS = 100
 """Below this many items the width of the intervals is spoken of."""
@@ -60,6 +60,7 @@ def caveats(
         _small(tested, scores),
         _left_out(unscored, {row["measure"] for row in scores}),
         _languages(sizes),
+        _one_run([*tested, *scores]),
         _own_items(own_items),
         _tests(tested),
     ]
@@ -104,6 +105,12 @@ def _languages(sizes: Rows) -> Caveat | None:
         return None
     named = listed(measures) if len(measures) <= 3 else counted(len(measures), "measure")
     return Caveat(2, f"Compare means on {named} within a language only: the judge need not be equally strict in each.")
+
+
+def _one_run(rows: Rows) -> Caveat | None:
+    """Results of methods that were trained once."""
+    said = training_scope(rows)
+    return Caveat(2, said[0]) if said else None
 
 
 def _own_items(datasets: Sequence[str]) -> Caveat | None:

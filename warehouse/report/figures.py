@@ -16,7 +16,10 @@ MOST_MODELS = 12
 
 OVER_MODELS = ("score_by_model_size", "size_trend", "contrast_by_language_and_size", "training_curve")
 
-COUNTS = (tables.count("n", "n"), tables.count("n_unscored", "unscored"))
+SCOPE = (tables.text("scope", "for"),)
+"""Who an interval is for, where a method was trained with one seed."""
+
+COUNTS = (tables.count("n", "n"), tables.count("n_unscored", "unscored"), *tables.aside(*SCOPE))
 
 
 def model(study: StudyRows) -> Columns:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dsl.words import one_line
+from warehouse.charts.theme import Rows
 
 CORRECTIONS = {
     "holm": "Holm's correction",
@@ -13,6 +14,15 @@ CORRECTIONS = {
 
 UNTESTED = "Exploratory: nothing is tested here, and intervals are not corrected."
 """What a section says whose numbers are estimates alone."""
+
+
+def training_scope(rows: Rows) -> tuple[str, ...]:
+    """Say who intervals and tests are for where a method was trained with one seed."""
+    if any(row.get("scope") for row in rows):
+        return (
+            "Where a method was trained with one seed, intervals and tests are for this one trained model: another training run may differ.",
+        )
+    return ()
 
 
 def value_range(counts: Iterable[int]) -> str:

@@ -21,6 +21,8 @@ VIEWS = (
     "contrast_by_language_and_size",
     "language_gap",
     "size_trend",
+    "language_gap_size_trend",
+    "score_size_trend",
     "win_rate_by_method",
     "method_strength",
     "ifeval_accuracy",
@@ -37,7 +39,7 @@ VIEWS = (
     "cost_by_model",
     "cost_by_step",
 )
-"""The views that are shown; the chart of one has its name."""
+"""The views that are shown; the chart of one has its name, where it is drawn."""
 
 _SHOWN = "measure, score, parts, unscored_reason, reason"
 """Of each verdict on an answer that is shown."""

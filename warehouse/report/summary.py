@@ -34,6 +34,8 @@ def summary(study: StudyRows) -> Summary:
     best = answer.best_methods(scores, study.order)
     by_size = answer.by_size(scores, study.order)
     opinions = study.opinions()
+    trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
+    interactions = answer.interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
     judges = judging(
         opinions,
         study.in_order(study.views["judge_against_checks"]),
@@ -52,7 +54,10 @@ def summary(study: StudyRows) -> Summary:
         [name for name, is_parallel in study.experiment["parallel"].items() if not is_parallel and len(study.order.languages) > 1],
     )
     return Summary(
-        findings=tuple(by_size or answer.differences(contrasts, study.order, opinions)),
+        findings=(
+            *interactions,
+            *(by_size or (() if interactions and not contrasts else answer.differences(contrasts, study.order, opinions))),
+        ),
         leaders=None if by_size else answer.leaders(best, len(study.order.methods)),
         notes=tuple(study.experiment["notes"]),
         caveats=tuple(found),

@@ -55,6 +55,12 @@ class Line:
         return Estimate(float(w @ self.coefficients), float(np.sqrt(max(variance, 0.0))), self.df)
 
 
+def mean_of(values: Floats) -> Estimate:
+    """The mean of independent values, shape (n,), n ≥ 1, with s / √n."""
+    n = len(values)
+    return Estimate(float(values.mean()), float(values.std(ddof=1)) / n**0.5 if n > 1 else None, n - 1)
+
+
 def mean_of_clusters(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
     """The mean of all values, its error from the sums of residuals within clusters.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -11,7 +12,7 @@ from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import Correction, correct, exploratory, smallest_corrected
 from warehouse.statistics.estimates import Estimate
-from warehouse.statistics.gaps import WelchTest
+from warehouse.statistics.gaps import StudentTest
 from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs, scale_width
 from warehouse.statistics.power import smallest_p_value
 
@@ -41,27 +42,26 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
         join contrasts using (experiment, contrast)
         join contrast_estimates as estimates
             using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
-        where tests.experiment = ?
+        where tests.experiment = ? and len(contrasts."by") = 0
         order by place
         """,
         [experiment],
     )
-    gaps = fetch(
-        connection, "select rowid as place, * exclude (experiment) from language_gaps where experiment = ? order by place", [experiment]
-    )
-    explored = [row for row in tests if not row["is_confirmatory"]]
-    contrasts = {(row["contrast"], row["of"], row["against"]) for row in explored}
-    families: list[tuple[str, str, Correction, list[dict[str, Any]]]] = [
-        ("contrast_tests", "confirmatory", "holm", [row for row in tests if row["is_confirmatory"]]),
-        ("contrast_tests", "exploratory", exploratory((of, against) for _, of, against in contrasts), explored),
-        ("language_gaps", "exploratory", "benjamini_yekutieli", gaps),
+    gaps = _changes(connection, experiment, "language_gaps", 'len("by") = 0 or "by" = [\'language\']')
+    trends = _changes(connection, experiment, "size_trends")
+    every = {"contrast_tests": tests, "language_gaps": gaps, "size_trends": trends}
+    explored = {table: [row for row in rows if not row["is_confirmatory"]] for table, rows in every.items()}
+    families: list[tuple[str, Correction, list[tuple[str, dict[str, Any]]]]] = [
+        ("confirmatory", "holm", [(table, row) for table, rows in every.items() for row in rows if row["is_confirmatory"]]),
+        *(("exploratory", _explored_by(table, rows), [(table, row) for row in rows]) for table, rows in explored.items()),
     ]
-    found: dict[str, dict[int, dict[str, Any]]] = {"contrast_tests": {}, "language_gaps": {}}
-    for table, family, correction, rows in families:
-        made = [row for row in rows if row["p_value"] is not None]
-        corrected = dict(zip((row["place"] for row in made), correct([row["p_value"] for row in made], correction), strict=True))
-        for row in rows:
-            one = corrected.get(row["place"])
+    found: dict[str, dict[int, dict[str, Any]]] = {table: {} for table in every}
+    for family, correction, members in families:
+        made = [(table, row) for table, row in members if row["p_value"] is not None]
+        corrected = correct([row["p_value"] for _, row in made], correction)
+        levels = {(table, row["place"]): one for (table, row), one in zip(made, corrected, strict=True)}
+        for table, row in members:
+            one = levels.get((table, row["place"]))
             found[table][row["place"]] = {
                 "place": row["place"],
                 "family": family,
@@ -71,6 +71,10 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
                 "alpha": one and one.alpha,
                 "smallest_p_corrected": smallest_corrected(smallest_p_value(row["n"]), len(made), correction),
             }
+    for row in trends:
+        if row["p_value"] is not None:
+            slope = Estimate(row["slope"], row["standard_error"], row["df"])
+            _put(found["size_trends"][row["place"]], StudentTest(slope, None))
     for dataset, model in {(row["dataset"], row["model"]): None for row in (*tests, *gaps)}:
         pairs = read_pairs(connection, {"experiment": experiment, "dataset": dataset, "model": model})
         _corrected_intervals(found, connection, experiment, pairs, tests, gaps, (dataset, model))
@@ -89,6 +93,35 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
         )
 
 
+def _changes(connection: duckdb.DuckDBPyConnection, experiment: str, table: str, wanted: str = "true") -> list[dict[str, Any]]:
+    """Rows of gaps between languages or of trends: confirmatory where a contrast is declared by what they are changes with."""
+    return fetch(
+        connection,
+        f"""
+        select
+            {table}.rowid as place,
+            {table}.* exclude (experiment),
+            coalesce(
+                contrasts.is_declared
+                and len(contrasts."by") > 0
+                and list_has_any(contrasts.on_judges, [{table}.judge, split_part({table}.measure, ' vs ', 1)]),
+                false
+            ) as is_confirmatory
+        from {table}
+        left join contrasts using (experiment, contrast)
+        where experiment = ? and ({wanted})
+        order by place
+        """,
+        [experiment],
+    )
+
+
+def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
+    """The correction of exploratory tests: any dependence is allowed for where contrasts share a method, and between languages and sizes."""
+    arms = {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
+    return "benjamini_yekutieli" if arms is None else exploratory((of, against) for _, of, against in arms)
+
+
 def _corrected_intervals(
     found: Mapping[str, dict[int, dict[str, Any]]],
     connection: duckdb.DuckDBPyConnection,
@@ -101,17 +134,19 @@ def _corrected_intervals(
     """Put into `found` the intervals of one slice at the levels at which the corrections test."""
     here = {tuple(row[name] for name in TEST): row for row in tests if (row["dataset"], row["model"]) == slice_}
     for place, columns in pairs:
-        row = here[tuple(place[name] for name in TEST)]
+        row = here.get(tuple(place[name] for name in TEST))
+        if row is None or row["p_value"] is None:
+            continue
         differences = columns["difference"][~np.isnan(columns["difference"])]
         estimate = None if row["df"] is None else Estimate(float(differences.mean()), row["standard_error"], row["df"])
-        if row["p_value"] is not None:
-            _put(found["contrast_tests"][row["place"]], PairedTest(differences, scale_width(columns), estimate))
+        _put(found["contrast_tests"][row["place"]], PairedTest(differences, scale_width(columns), estimate))
     between = {tuple(row[name] for name in _GAP): row for row in gaps if (row["dataset"], row["model"]) == slice_}
     for place, gap in gaps_between_languages(connection, experiment, pairs):
-        row = between[tuple(place[name] for name in _GAP)]
-        if row["p_value"] is not None:
-            _put(found["language_gaps"][row["place"]], gap.test)
+        row = between.get(tuple(place[name] for name in _GAP))
+        if row is not None and row["p_value"] is not None:
+            over_seeds = None if row["df"] is None else Estimate(gap.estimate, row["standard_error"], row["df"])
+            _put(found["language_gaps"][row["place"]], replace(gap, over_seeds=over_seeds).test)
 
 
-def _put(corrected: dict[str, Any], test: PairedTest | WelchTest) -> None:
+def _put(corrected: dict[str, Any], test: PairedTest | StudentTest) -> None:
     corrected["ci_low_corrected"], corrected["ci_high_corrected"] = test.interval(corrected["alpha"]) or (None, None)

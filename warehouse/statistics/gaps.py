@@ -2,23 +2,49 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.estimates import Estimate, Floats, t_quantile
+from warehouse.statistics.estimates import Estimate, Floats, mean_of, t_quantile
 from warehouse.statistics.intervals import Interval
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gap:
     """A contrast in one language minus the same contrast in another."""
 
-    estimate: float
-    test: "PairedTest | WelchTest"
-    n: int
-    """Items paired across the languages; where they are not the same, the fewer of the two."""
-    is_paired: bool
+    samples: tuple[Floats] | tuple[Floats, Floats]
+    """One value an item: differences of the two languages' differences, or the differences of each language."""
+    width: float | None
+    """Largest gap that the scale allows."""
+    over_seeds: Estimate | None = None
+    """With its error over items and training seeds, where there are several."""
+
+    @property
+    def estimate(self) -> float:
+        return self.over_items.value
+
+    @property
+    def n(self) -> int:
+        """Items paired across the languages; where they are not the same, the fewer of the two."""
+        return min(len(sample) for sample in self.samples)
+
+    @property
+    def is_paired(self) -> bool:
+        return len(self.samples) == 1
+
+    @cached_property
+    def over_items(self) -> Estimate:
+        """With its error over items alone."""
+        return mean_of(self.samples[0]) if len(self.samples) == 1 else _welch(*self.samples)
+
+    @cached_property
+    def test(self) -> "PairedTest | StudentTest":
+        if len(self.samples) == 1:
+            return PairedTest(self.samples[0], self.width, self.over_seeds)
+        return StudentTest(self.over_seeds or self.over_items, self.width)
 
 
 def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel: bool, width: float | None) -> Gap | None:
@@ -40,35 +66,32 @@ def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel
     most = None if width is None else 2 * width
     if parallel:
         items = sorted(here.keys() & there.keys())
-        if not items:
-            return None
-        gaps = np.array([here[item] - there[item] for item in items])
-        return Gap(float(gaps.mean()), PairedTest(gaps, most), len(items), is_paired=True)
+        return Gap((np.array([here[item] - there[item] for item in items]),), most) if items else None
     if not here or not there:
         return None
     one, other = (np.array([side[item] for item in sorted(side)]) for side in (here, there))
-    return Gap(float(one.mean() - other.mean()), WelchTest(one, other, most), min(len(one), len(other)), is_paired=False)
+    return Gap((one, other), most)
 
 
-class WelchTest:
-    """Two independent means (Welch 1947): its interval is cut at the scale's ends."""
+class StudentTest:
+    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is cut at the scale's ends."""
 
-    def __init__(self, here: Floats, there: Floats, width: float | None) -> None:
-        """Take values, shape (n,) and (m,), and the largest difference of means that the scale allows."""
-        self._estimate, self._width = _welch(here, there), width
+    def __init__(self, estimate: Estimate, width: float | None) -> None:
+        """Take the estimate and the largest one that the scale allows; None without bounds."""
+        self._estimate, self._width = estimate, width
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided p-value; None where nothing varies or a side has one item."""
+        """Two-sided p-value; None without a standard error."""
         return self._estimate.p_value
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the difference; None where a side has one item."""
+        """Standard error of the estimate."""
         return self._estimate.standard_error
 
     def interval(self, alpha: float) -> Interval | None:
-        """The interval at confidence 1 − alpha; None where nothing varies or a side has one item."""
+        """The interval at confidence 1 − alpha; None without a standard error."""
         if not self._estimate.standard_error:
             return None
         half = t_quantile(1 - alpha / 2, self._estimate.df) * self._estimate.standard_error

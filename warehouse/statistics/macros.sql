@@ -95,3 +95,122 @@ create or replace macro interval_high(mean, standard_error, n, df, scale_low, sc
 -- letter, or a spreadsheet would take one in some hundred for a number and round it.
 create or replace macro answer_id(experiment, dataset, language, item, text) as
     'a' || left(sha256(to_json([experiment, dataset, language, item, text])::varchar), 16);
+
+-- Who an interval or test is for where a method was trained with one seed; null without training or with several seeds.
+create or replace macro scope_of_seeds(n_seeds) as case when n_seeds = 1 then 'this one trained model' end;
+
+-- Mean over items, seeds averaged within an item, with the variance components of items and, where methods were trained with several seeds,
+-- of seeds: (V_items + max(0, MS_seed - MS_residual) / (I S)), degrees of freedom by Satterthwaite (1946). `seeds.py` is the same in Python.
+-- `found` names rows of keys (experiment, dataset, model, method and train_languages among them), seed, item, cluster and value; the result
+-- has one row for each keys. Errors are clustered (Liang & Zeger 1986); where items are not clustered, an item is named as its own cluster.
+create or replace macro mean_over_items(found) as table
+with
+
+items as (
+    select
+        * exclude (seed, value),
+        avg(value) as item_mean,
+        coalesce(var_pop(value) * count(value), 0) as squares,
+        count(*) - count(value) as n_unscored
+    from query_table(found)
+    group by all
+),
+
+clusters as (
+    select
+        * exclude (item, cluster, item_mean, squares, n_unscored),
+        item_mean as total,
+        (item_mean is not null)::integer as size,
+        squares,
+        n_unscored
+    from items
+    where item = cluster
+    union all by name
+    select
+        * exclude (item, item_mean, squares, n_unscored),
+        sum(item_mean) as total,
+        count(item_mean) as size,
+        sum(squares) as squares,
+        sum(n_unscored) as n_unscored
+    from items
+    where item <> cluster
+    group by all
+),
+
+seeds as (
+    select
+        * exclude (item, cluster, value),
+        avg(value) as seed_mean,
+        count(value) as n_of_seed
+    from query_table(found)
+    group by all
+    having count(value) > 0
+),
+
+totals as (
+    select
+        * exclude (seed, cluster, total, size, squares, n_unscored, seed_mean, n_of_seed),
+        sum(size)::bigint as n,
+        count(*) filter (where size > 0) as n_clusters,
+        sum(total) / nullif(sum(size), 0) as mean,
+        n_clusters / nullif(n_clusters - 1, 0) * n_clusters * (
+            var_pop(total) filter (where size > 0)
+            - 2 * mean * covar_pop(total, size) filter (where size > 0)
+            + mean ^ 2 * var_pop(size) filter (where size > 0)
+        ) / nullif(n, 0) ^ 2 as variance_of_items,
+        sum(n_unscored)::bigint as n_unscored,
+        count(seed_mean) as n_seeds,
+        var_samp(seed_mean) / n_seeds as between_seeds,
+        sum(n_of_seed) / nullif(n_seeds, 0) as n_items,
+        greatest(0, sum(squares) - n_items * (n_seeds - 1) * var_samp(seed_mean))
+        / nullif((n_items - 1) * (n_seeds - 1), 0) / (n_items * n_seeds) as residual
+    from (from clusters union all by name from seeds)
+    group by all
+),
+
+errors as (
+    select
+        *,
+        case when train_languages <> '' and n_seeds > 1 then greatest(0, between_seeds - coalesce(residual, 0)) end as variance_of_seeds,
+        case when n_clusters > 1 then greatest(0, variance_of_items) + coalesce(variance_of_seeds, 0) end as variance
+    from totals
+),
+
+asked as (
+    select
+        experiment,
+        dataset,
+        model,
+        method,
+        greatest(1, count(distinct seed)) as n_asked
+    from asked_cells
+    group by all
+)
+
+select
+    errors.* exclude (
+        mean, n, n_clusters, variance_of_items, n_unscored, n_seeds, between_seeds, n_items, residual, variance_of_seeds, variance
+    ),
+    mean,
+    sqrt(variance) as standard_error,
+    case
+        when variance_of_seeds > 0 then
+            greatest(
+                1,
+                variance ^ 2 / (
+                    variance_of_items ^ 2 / (n_clusters - 1)
+                    + between_seeds ^ 2 / (n_seeds - 1)
+                    + coalesce(residual ^ 2 / nullif((n_clusters - 1) * (n_seeds - 1), 0), 0)
+                )
+            )
+        else n_clusters - 1
+    end as df,
+    n,
+    n_clusters,
+    n_unscored,
+    variance_of_seeds,
+    n_seeds,
+    greatest(0, n_asked - n_seeds) as n_seeds_missing,
+    case when train_languages <> '' then scope_of_seeds(n_seeds) end as scope
+from errors
+left join asked using (experiment, dataset, model, method);

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import duckdb
@@ -11,26 +12,22 @@ from warehouse.connect import HERE, kept_files, run_file
 from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
-from warehouse.statistics.estimates import Estimate
+from warehouse.statistics.estimates import Estimate, mean_of
 from warehouse.statistics.families import correct_families
-from warehouse.statistics.gaps import Gap, WelchTest
+from warehouse.statistics.gaps import Gap, StudentTest
 from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, standardised_effect
 from warehouse.statistics.pairs import CONTRAST, TEST, TUNED, Columns, Row, gaps_between_languages, keep, read_pairs, scale_width
 from warehouse.statistics.strengths import Comparison, strengths
-from warehouse.statistics.training_seeds import SeedsOfPair, TrainingSeeds
+from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
 
 _Row = TypeVar("_Row", bound=Row)
 
-_TRENDS = {
-    "size_trends": (*CONTRAST, "language", *TUNED),
-    "score_size_trends": ("method", "train_languages", "dataset", "language", "judge", "measure"),
-    "language_gap_size_trends": (
-        *(*CONTRAST, "language", "other_language", *TUNED),
-        *(f"other_{name}" for name in TUNED),
-    ),
-}
-"""Table -> the place of a trend; `trends.sql` makes what each is computed from."""
+_TREND = (
+    *(*CONTRAST, "language", *TUNED),
+    *("other_language", *(f"other_{name}" for name in TUNED)),
+)
+"""Place of a trend, with nulls where it is of scores or of one language; `trends.sql` makes what it is computed from."""
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """What is computed of one model on one data set, beside the questions whose answers are kept."""
@@ -55,11 +52,15 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
     seeds = TrainingSeeds(connection, slice_)
-    tests = [_test(rows, seeds.of(place)) | {name: place[name] for name in TEST} for place, rows in pairs]
+    tests = [
+        _test(rows, seeds.of(cells_of_contrast(place), place["measure"])) | {name: place[name] for name in TEST} for place, rows in pairs
+    ]
     _insert(connection, "contrast_tests", experiment, tests)
-    _insert(
-        connection, "language_gaps", experiment, [place | _gap(gap) for place, gap in gaps_between_languages(connection, experiment, pairs)]
-    )
+    gaps = [
+        place | _gap(gap, seeds.of(cells_of_gap(place), place["measure"], gap.is_paired))
+        for place, gap in gaps_between_languages(connection, experiment, pairs)
+    ]
+    _insert(connection, "language_gaps", experiment, gaps)
     compared = (HERE / "statistics" / "comparisons.sql").read_text("utf-8")
     _insert(connection, "method_strengths", experiment, _strengths(fetch(connection, compared, {"experiment": experiment})))
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions", "paired_scores"):
@@ -71,35 +72,32 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
 
     To be called in a transaction.
     """
-    correct_families(connection, experiment)
     run_file(connection, HERE / "statistics" / "trends.sql", experiment=experiment)
-    for table, key in _TRENDS.items():
-        connection.execute(f"delete from {table} where experiment = ?", [experiment])
-        _insert(connection, table, experiment, _trends(connection, f"temp.{table}_items", key))
-        connection.execute(f"drop table temp.{table}_items")
+    connection.execute("delete from size_trends where experiment = ?", [experiment])
+    _insert(connection, "size_trends", experiment, _trends(connection))
+    connection.execute("drop table temp.size_trends_items")
+    correct_families(connection, experiment)
 
 
-def _test(rows: Columns, seeds: SeedsOfPair) -> dict[str, Any]:
+def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
     """Everything said of one contrast in one place, from all of its items."""
     scored = keep(rows, ~np.isnan(rows["difference"]))
     long = keep(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
     adjusted = length_adjusted(long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist())
     low, high = _bounds(rows)
-    over_seeds = seeds.estimate(scored["difference"])
+    over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
     return {
         **_tested(PairedTest(scored["difference"], scale_width(rows), over_seeds) if len(scored["item"]) else None),
-        "df": over_seeds and over_seeds.df,
-        "n_seeds": seeds.n,
-        "n_seeds_missing": seeds.n_missing,
+        **_seeds(seeds, over_seeds),
         "standardised_effect": standardised_effect(scored["difference"]),
         "bound_low": low,
         "bound_high": high,
-        **{f"length_adjusted_{name}": value for name, value in _written(adjusted.estimate).items()},
+        **{f"length_adjusted_{name}": value for name, value in _written(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()},
         "unadjusted_reason": adjusted.reason,
     }
 
 
-def _tested(test: PairedTest | WelchTest | None) -> dict[str, Any]:
+def _tested(test: PairedTest | StudentTest | None) -> dict[str, Any]:
     low, high = (test and test.interval(ALPHA)) or (None, None)
     return {"standard_error": test and test.standard_error, "ci_low": low, "ci_high": high, "p_value": test and test.p_value}
 
@@ -115,16 +113,35 @@ def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     return bounds_for_unscored(of, against, low, high)
 
 
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {"estimate": gap.estimate, **_tested(gap.test), "n": gap.n, "is_paired": gap.is_paired}
+def _gap(gap: Gap, seeds: Seeds) -> dict[str, Any]:
+    over_seeds = seeds.estimate(gap.over_items)
+    tested = _tested(replace(gap, over_seeds=over_seeds).test)
+    return {"estimate": gap.estimate, **tested, **_seeds(seeds, over_seeds), "n": gap.n, "is_paired": gap.is_paired}
 
 
-def _trends(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str]) -> list[dict[str, Any]]:
-    """Trends over the models of each place that `key` tells apart, from a table of a value for each place, model and item."""
-    counted = f"select {', '.join(key)}, count(distinct model) as n_models from {table} group by all having count(distinct model) > 1 order by all"
-    place_is = " and ".join(f"{name} = ?" for name in key)
-    wanted = f"select value, num_parameters, model, item from {table} where {place_is} order by model, num_parameters, item"
-    return [place | _trend(connection.execute(wanted, [place[name] for name in key]).fetchnumpy()) for place in fetch(connection, counted)]
+def _seeds(seeds: Seeds, over_seeds: Estimate | None) -> dict[str, Any]:
+    return {
+        "df": over_seeds and over_seeds.df,
+        "variance_of_seeds": seeds.variance,
+        "n_seeds": seeds.n,
+        "n_seeds_missing": seeds.n_missing,
+    }
+
+
+def _trends(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Trends over the models of each place, from a table of a value for each place, model and item."""
+    counted = f"""
+        select {", ".join(_TREND)}, count(distinct model) as n_models
+        from size_trends_items group by all having count(distinct model) > 1 order by all
+    """
+    place_is = " and ".join(f"{name} is not distinct from ?" for name in _TREND)
+    wanted = f"""
+        select value, num_parameters, model, item, variance_of_seeds, n_seeds, n_seeds_missing
+        from size_trends_items where {place_is} order by model, num_parameters, item
+    """
+    return [
+        place | _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy()) for place in fetch(connection, counted)
+    ]
 
 
 def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +150,13 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
     values, sizes = (np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters"))
     models, items = rows["model"][is_known].tolist(), rows["item"][is_known].tolist()
     counts = {"n": len(items), "n_items": len(set(items)), "n_sizes": len(np.unique(sizes))}
-    trend = size_trend(values, sizes, models, items)
+    seeds = _seeds_of_models(rows)
+    counts |= {
+        "n_seeds": min(seeds["n_seeds"], default=None),
+        "n_seeds_missing": sum(seeds["n_seeds_missing"]) if seeds["n_seeds"] else None,
+    }
+    variances = seeds["variance_of_seeds"]
+    trend = size_trend(values, sizes, models, items, float(np.mean(variances)) if variances else 0.0)
     if isinstance(trend, str):
         return counts | {"no_slope_reason": trend, "no_crossing_reason": f"cannot be said: {trend}"}
     smallest, largest = float(sizes.min()), float(sizes.max())
@@ -143,6 +166,7 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
         **counts,
         "slope": slope.pop("estimate"),
         **slope,
+        "df": trend.slope.df,
         "p_value": trend.slope.p_value,
         "smallest": int(smallest),
         "largest": int(largest),
@@ -150,6 +174,13 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
         "at_largest": trend.at(largest).value,
         **_crossed(where),
     }
+
+
+def _seeds_of_models(rows: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Column -> its value of each model that has one."""
+    _, first = np.unique(rows["model"], return_index=True)
+    names = ("variance_of_seeds", "n_seeds", "n_seeds_missing")
+    return {name: [value for value in np.ma.asarray(rows[name])[first].tolist() if value is not None] for name in names}
 
 
 def _crossed(where: Crossing) -> dict[str, Any]:

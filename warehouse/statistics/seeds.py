@@ -1,34 +1,61 @@
 """Training seeds as a source of variance: estimates whose error holds for other training runs, not only for other items."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from warehouse.statistics.estimates import Estimate, Floats
+from warehouse.statistics.estimates import Estimate, Floats, mean_of
+
+Runs: TypeAlias = Sequence[Floats]
+"""Scores, or differences between what shares training, of one independent set of training runs: a matrix for each sample of items, items × seeds.
+
+Each has at least two rows, all have the same two or more columns, none has NaN. The estimate is the sum of the matrices' means."""
 
 
 def estimate_over_seeds(differences: Floats, by_seed: Sequence[Floats]) -> Estimate:
-    """Mean over items and training seeds, with the variance components of both (crossed random effects without replication).
+    """Mean over items and training seeds, with the variance components of both (`with_seeds`).
 
-    V = s²(d) / I + Σ max(0, MS_seed − MS_residual) / (I · S), a term for each independent set of training runs, by the mean squares of a two-way
-    analysis of variance (Searle, Casella & McCulloch 1992, chapter 4); degrees of freedom by Satterthwaite (1946). With a single set this is
-    (MS_item + MS_seed − MS_residual) / (I · S).
+    With a single set of runs its variance is (MS_item + MS_seed − MS_residual) / (I · S).
 
     Args:
         differences: shape (I,), one an item, averaged over seeds; I ≥ 2.
-        by_seed: for each independent set of runs its scores, or its differences where both sides are paired by seed, shape (items, S), S ≥ 2
-            and at least two items, no NaN.
+        by_seed: the matrix of each independent set of runs.
     """
-    n = len(differences)
-    parts = [(float(differences.var(ddof=1)) / n, n - 1)]
-    for scores in by_seed:
-        n_items, n_seeds = scores.shape
-        means, items = scores.mean(axis=0), scores.mean(axis=1)
-        residuals = scores - means[None, :] - items[:, None] + scores.mean()
-        df = (n_items - 1) * (n_seeds - 1)
-        between, within = float(means.var(ddof=1)) / n_seeds, float((residuals**2).sum()) / df / (n_items * n_seeds)
-        if between > within:
-            parts += [(between, n_seeds - 1), (-within, df)]
+    return with_seeds(mean_of(differences), [(scores,) for scores in by_seed])
+
+
+def with_seeds(over_items: Estimate, runs: Sequence[Runs]) -> Estimate:
+    """Add to the variance over items that over training seeds (crossed random effects without replication).
+
+    V = V_items + Σ max(0, MS_seed − MS_residual) / (I · S), a term for each independent set of training runs, by the mean squares of a two-way
+    analysis of variance (Searle, Casella & McCulloch 1992, chapter 4); degrees of freedom by Satterthwaite (1946).
+
+    Args:
+        over_items: with a standard error, seeds averaged within an item.
+        runs: each independent set.
+    """
+    parts = [((over_items.standard_error or 0.0) ** 2, over_items.df), *(part for one in runs for part in _parts(one))]
     variance = sum(part for part, _ in parts)
     squares = sum(part**2 / df for part, df in parts)
-    return Estimate(float(differences.mean()), float(np.sqrt(max(variance, 0.0))), max(1.0, variance**2 / squares) if squares else n - 1)
+    return Estimate(over_items.value, float(np.sqrt(max(variance, 0.0))), max(1.0, variance**2 / squares) if squares else over_items.df)
+
+
+def variance_of_seeds(runs: Sequence[Runs]) -> float:
+    """Variance that training seeds alone give to the estimate: Σ max(0, MS_seed − MS_residual) / (I · S)."""
+    return sum(part for one in runs for part, _ in _parts(one))
+
+
+def _parts(runs: Runs) -> Iterator[tuple[float, float]]:
+    """(term of the variance, its degrees of freedom); none where seeds vary by no more than items within them do."""
+    means = np.sum([scores.mean(axis=0) for scores in runs], axis=0)
+    within: list[tuple[float, float]] = []
+    for scores in runs:
+        n_items, n_seeds = scores.shape
+        residuals = scores - scores.mean(axis=0)[None, :] - scores.mean(axis=1)[:, None] + scores.mean()
+        df = (n_items - 1) * (n_seeds - 1)
+        within.append((float((residuals**2).sum()) / df / (n_items * n_seeds), df))
+    between = float(means.var(ddof=1)) / len(means)
+    if between > sum(part for part, _ in within):
+        yield between, len(means) - 1
+        yield from ((-part, df) for part, df in within)

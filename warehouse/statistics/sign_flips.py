@@ -47,7 +47,7 @@ class SignFlips:
         return -self._upper(-self._signs, alpha), self._upper(self._signs, alpha)
 
     def _upper(self, signs: Floats, alpha: float) -> float:
-        if not self.n or (signs > 0).all():
+        if not self.n or float(self._sizes[signs < 0].sum()) <= 1e-9 * self.n:  # all of one sign, but for rounding
             return 1.0
         if self._is_binomial:
             from scipy.special import betaincinv  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
@@ -133,13 +133,27 @@ class SignFlips:
         from scipy.special import log_ndtr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
         a = self._sizes
+        total = float(a.sum())
+        n_needed = int((2 * a > total - t).sum())
+        n_enough = int((2 * a >= total + t).sum())
+
+        def any_of(n: int, pi: float) -> float:
+            return -float(np.expm1(n * np.log1p(-pi)))
 
         def tail(pi: float) -> float:
+            if t <= -total:
+                return 1.0
             if not 0 < pi < 1:
                 return float(pi >= 1)
+            # Near the ends single signs decide, and bound what the approximation gives: large ones that all have to be positive for the sum
+            # to reach t, or of which one suffices.
+            least, most = max(pi**self.n, any_of(n_enough, pi)), min(pi**n_needed, any_of(self.n, pi))
+            return min(max(approximate(pi), least), most)
+
+        def approximate(pi: float) -> float:
             half = log(pi / (1 - pi)) / 2  # tilting by u turns it into half + u·a
             mean = float(a @ np.full_like(a, np.tanh(half)))
-            if t >= float(a.sum()):
+            if t >= total:
                 return pi**self.n
             u = 0.0
             low, high = -np.inf, np.inf
@@ -157,7 +171,7 @@ class SignFlips:
             turned = np.tanh(half + u * a)
             variance = float(a**2 @ (1 - turned**2))
             if abs(u) * sqrt(variance) < 1e-3:
-                variance = float(a**2 @ (1 - np.tanh(half) ** 2 * np.ones_like(a)))
+                variance = 4 * pi * (1 - pi) * float(a @ a)  # 1 − tanh², which would be rounded to zero near the ends
                 return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))  # pyright: ignore[reportUnknownArgumentType]
             generating = float(np.sum(np.logaddexp(half + u * a, -half - u * a) - np.logaddexp(half, -half)))
             w = np.sign(u) * sqrt(max(2 * (u * t - generating), 1e-300))

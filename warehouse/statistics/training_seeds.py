@@ -1,6 +1,6 @@
 """Training seeds of a study: the scores of trained methods seed by seed, and which methods share a draw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -9,26 +9,59 @@ import numpy as np
 from warehouse.query import fetch
 from warehouse.statistics.estimates import Estimate, Floats
 from warehouse.statistics.pairs import Row
-from warehouse.statistics.seeds import estimate_over_seeds
+from warehouse.statistics.seeds import Runs, variance_of_seeds, with_seeds
 
 
 @dataclass(frozen=True, slots=True)
-class SeedsOfPair:
-    """Training seeds behind one contrast in one place."""
+class Seeds:
+    """Training seeds behind one estimate."""
 
     n: int | None
-    """Seeds that have scores, of the trained side with the fewer; None where no side is trained."""
+    """Seeds that have scores, of the trained cell with the fewest; None where none is trained."""
     n_missing: int
-    by_seed: tuple[Floats, ...]
-    """Scores or differences of each independent set of runs, for `estimate_over_seeds`."""
+    """Seeds of methods that were asked for and lack scores in a cell."""
+    runs: tuple[Runs, ...]
+    """Each independent set of training runs."""
 
-    def estimate(self, differences: Floats) -> Estimate | None:
-        """The mean with its error over items and seeds; None with one seed or less than two items."""
-        return estimate_over_seeds(differences, self.by_seed) if self.by_seed and len(differences) > 1 else None
+    @property
+    def variance(self) -> float | None:
+        """Variance that seeds alone give to the estimate; None where it can't be known: one seed, or less than two items."""
+        return variance_of_seeds(self.runs) if self.runs else None
+
+    def estimate(self, over_items: Estimate | None) -> Estimate | None:
+        """The estimate with its error over items and seeds; None without several seeds or an error over items."""
+        if not self.runs or over_items is None or over_items.standard_error is None:
+            return None
+        return with_seeds(over_items, self.runs)
 
 
-_Arm = tuple[str, str]
-"""Method and languages tuned on."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A method asked in a language, as part of an estimate that is a signed sum of such cells."""
+
+    sign: int
+    language: str
+    method: str
+    tuned: str
+    """Languages tuned on; empty where it was not tuned."""
+
+    @property
+    def arm(self) -> tuple[str, str]:
+        return self.method, self.tuned
+
+
+def cells_of_contrast(place: Row, other: str = "", sign: int = 1) -> list[Cell]:
+    """Return both sides of a contrast; with `other` set to `other_`, those of the contrast that a gap subtracts."""
+    language = place[f"{other}language"]
+    return [
+        Cell(sign, language, place["of"], place[f"{other}of_train_languages"]),
+        Cell(-sign, language, place["against"], place[f"{other}against_train_languages"]),
+    ]
+
+
+def cells_of_gap(place: Row) -> list[Cell]:
+    """Return the four cells of a gap between languages."""
+    return [*cells_of_contrast(place), *cells_of_contrast(place, "other_", sign=-1)]
 
 
 class TrainingSeeds:
@@ -71,31 +104,54 @@ class TrainingSeeds:
         for method, tuned, seed, step_id, drawn_from in draws:
             self._draws.setdefault((method, tuned, seed), set()).update(one for one in (step_id, drawn_from) if one)
 
-    def of(self, place: Row) -> SeedsOfPair:
-        """Seeds of both sides of a contrast, paired by seed where they share training, else independent."""
-        sides: list[_Arm] = [(place[side], place[f"{side}_train_languages"]) for side in ("of", "against")]
-        trained = [arm for arm in sides if (place["language"], *arm) in self._asked]
+    def of(self, cells: Sequence[Cell], measure: str, shares_items: bool = True) -> Seeds:
+        """Seeds behind a signed sum of cells, paired by seed where cells share training, else independent.
+
+        Args:
+            cells: trained or not.
+            measure: what they were scored on.
+            shares_items: whether equal item names in two languages are the same item.
+        """
+        trained = [cell for cell in cells if (cell.language, *cell.arm) in self._asked]
         if not trained:
-            return SeedsOfPair(None, 0, ())
-        found = [self._scores.get((place["language"], *arm, place["measure"]), {}) for arm in trained]
-        asked = [self._asked[place["language"], *arm] for arm in trained]
-        n_seeds = [len(scores) if len(seeds) > 1 else 1 for scores, seeds in zip(found, asked, strict=True)]
-        missing = sum(len(seeds) - n for seeds, n in zip(asked, n_seeds, strict=True))
-        if len(trained) == 2 and self._are_paired(trained[0], trained[1], set(found[0]) & set(found[1])):
-            shared = sorted(set(found[0]) & set(found[1]))
-            paired = {s: {i: x - found[1][s][i] for i, x in found[0][s].items() if i in found[1][s]} for s in shared}
-            found = [paired]
-        return SeedsOfPair(min(n_seeds), missing, tuple(matrix for scores in found if (matrix := _matrix(scores)) is not None))
+            return Seeds(None, 0, ())
+        n_seeds: list[int] = []
+        missing: set[tuple[str, str, int]] = set()
+        groups: list[list[Cell]] = []
+        for cell in trained:
+            asked, found = self._asked[cell.language, *cell.arm], self._found(cell, measure)
+            n_seeds.append(len(found) if len(asked) > 1 else 1)
+            missing |= {(*cell.arm, seed) for seed in asked - found.keys()} if len(asked) > 1 else set()
+            group = next((group for group in groups if self._share_training(cell, group, measure)), None)
+            if group is None:
+                groups.append([cell])
+            else:
+                group.append(cell)
+        found_runs = (self._runs(group, measure, shares_items) for group in groups)
+        return Seeds(min(n_seeds), len(missing), tuple(runs for runs in found_runs if runs is not None))
 
-    def _are_paired(self, one: _Arm, other: _Arm, seeds: set[int]) -> bool:
-        return len(seeds) > 1 and all(self._draws.get((*one, s), set()) & self._draws.get((*other, s), set()) for s in seeds)
+    def _found(self, cell: Cell, measure: str) -> Mapping[int, Mapping[str, float]]:
+        return self._scores.get((cell.language, *cell.arm, measure), {})
 
+    def _common_seeds(self, cells: Sequence[Cell], measure: str) -> list[int]:
+        return sorted(set[int].intersection(*(set(self._found(cell, measure)) for cell in cells)))
 
-def _matrix(scores: Mapping[int, Mapping[str, float]]) -> Floats | None:
-    """Items that every seed has a score for × seeds; None with less than two of either."""
-    if len(scores) < 2:
-        return None
-    items = sorted(set[str].intersection(*(set(of_seed) for of_seed in scores.values())))
-    if len(items) < 2:
-        return None
-    return np.array([[scores[seed][item] for seed in sorted(scores)] for item in items])
+    def _share_training(self, cell: Cell, group: Sequence[Cell], measure: str) -> bool:
+        seeds = self._common_seeds([cell, *group], measure)
+        return len(seeds) > 1 and any(
+            all(self._draws.get((*cell.arm, seed), set()) & self._draws.get((*other.arm, seed), set()) for seed in seeds) for other in group
+        )
+
+    def _runs(self, cells: Sequence[Cell], measure: str, shares_items: bool) -> Runs | None:
+        """Signed sums of cells by item and seed, a matrix for each sample of items; None with less than two seeds or items."""
+        seeds = self._common_seeds(cells, measure)
+        languages = dict.fromkeys(cell.language for cell in cells)
+        samples = [cells] if shares_items else [[cell for cell in cells if cell.language == language] for language in languages]
+        matrices = [self._matrix(sample, seeds, measure) for sample in samples]
+        return matrices if len(seeds) > 1 and all(len(matrix) > 1 for matrix in matrices) else None
+
+    def _matrix(self, cells: Sequence[Cell], seeds: Sequence[int], measure: str) -> Floats:
+        """Signed sums of cells over the items that all have with every seed: items × seeds."""
+        scores = [(cell.sign, self._found(cell, measure)) for cell in cells]
+        items = sorted(set[str].intersection(*(set(found[seed]) for _, found in scores for seed in seeds))) if seeds else []
+        return np.array([[sum(sign * found[seed][item] for sign, found in scores) for seed in seeds] for item in items])

@@ -6,10 +6,8 @@ from math import inf, log10, sqrt
 
 import numpy as np
 
+from dsl.contrasts import FEWEST_MODELS
 from warehouse.statistics.estimates import CONFIDENCE, Estimate, Floats, Line, number_of_each, t_quantile
-
-FEWEST_MODELS = 4
-"""Models for a trend: with three, one degree of freedom is left for their scatter around the line."""
 
 FEWEST_SIZES = 3
 """Different sizes for a trend: through two points every curve goes."""
@@ -46,19 +44,24 @@ class Trend:
         return self.line.estimate([1.0, log10(size)])
 
 
-def size_trend(values: Floats, sizes: Floats, models: Sequence[Hashable], items: Sequence[Hashable]) -> Trend | str:
+def size_trend(
+    values: Floats, sizes: Floats, models: Sequence[Hashable], items: Sequence[Hashable], variance_of_seeds: float = 0.0
+) -> Trend | str:
     """Regress the models' means on log10 of the parameters, models being a sample: a mixed-effects meta-regression.
 
     ȳ = Xβ + u + e, with u ~ N(0, τ²) for each model and Cov(e) = V from the items: V_ml = Σ_i r_mi r_li / √(n_m (n_m − 1) n_l (n_l − 1)) over
-    the residuals of one item under two models, so that items which all models share are not taken for so many. τ² is Paule & Mandel's (1982), β is
-    by generalised least squares with (Xᵀ (V + τ² I)⁻¹ X)⁻¹ and Student's t with k − 2 degrees of freedom (Knapp & Hartung 2003). Their factor
-    max(1, q), with q the weighted mean square of the residuals, is 1 throughout: Paule and Mandel's τ² has q = 1 where it is above 0, else q ≤ 1.
+    the residuals of one item under two models, so that items which all models share are not taken for so many, and on its diagonal what
+    training seeds give to a model's mean. τ² is Paule & Mandel's (1982), β is by generalised least squares with (Xᵀ (V + τ² I)⁻¹ X)⁻¹ and
+    Student's t with k − 2 degrees of freedom (Knapp & Hartung 2003). Their factor max(1, q), with q the weighted mean square of the
+    residuals, is 1 throughout: Paule and Mandel's τ² has q = 1 where it is above 0, else q ≤ 1.
 
     Args:
         values: shape (n,), one for each item and model, no NaN: paired differences or scores.
         sizes: shape (n,), parameters of the model, above 0.
         models: n model names. A model with one item has no variance and is left out.
         items: n item names.
+        variance_of_seeds: of one model's mean. It is known from few seeds, so it is that of all models together; with one seed it can't be
+            known, and is part of τ².
 
     Returns:
         The trend, or the reason why none can be said.
@@ -81,7 +84,7 @@ def size_trend(values: Floats, sizes: Floats, models: Sequence[Hashable], items:
     residuals = np.zeros((len(counts), int(columns.max()) + 1))
     np.add.at(residuals, (rows, columns), values - means[rows])
     scaled = residuals[is_used] / np.sqrt(counts * (counts - 1))[is_used, None]
-    return _fit(means[is_used], x[is_used], scaled @ scaled.T)
+    return _fit(means[is_used], x[is_used], scaled @ scaled.T + variance_of_seeds * np.eye(n_models))
 
 
 def _fit(means: Floats, x: Floats, covariance: Floats) -> Trend:

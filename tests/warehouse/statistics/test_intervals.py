@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from benchmarks._coverage import Scores, levels, right_or_wrong
+from benchmarks._coverage import Scores, coverage_over_seeds, false_claims, levels, right_or_wrong
 from warehouse.connect import HERE
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.intervals import bounded_interval, paired_interval
@@ -132,3 +132,14 @@ def test_intervals_cover_from_nine_items_on_up_to_the_ceiling(scores: Scores, p:
             single += low <= true_of.mean() <= high
         assert paired / 400 >= 0.92
         assert single / 400 >= 0.9
+
+
+@pytest.mark.parametrize("is_right_or_wrong", [True, False])
+def test_with_one_seed_intervals_cover_the_difference_of_this_one_trained_model(is_right_or_wrong: bool) -> None:
+    for n in (9, 16, 50):
+        assert coverage_over_seeds(is_right_or_wrong, n, 1, 0.15, 200) >= 0.91
+
+
+@pytest.mark.parametrize("n_tests", [2, 18, 600])
+def test_at_most_one_null_study_in_sixteen_makes_a_false_confirmatory_claim(n_tests: int) -> None:
+    assert false_claims(n_tests, 50, 200) <= 0.064

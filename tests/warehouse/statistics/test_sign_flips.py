@@ -114,3 +114,13 @@ def test_the_sign_of_all_differences_mirrors_everything(differences: list[float]
     assert 0 < one.p_value <= 1
     low, high = one.balance(0.05)
     assert other.balance(0.05) == pytest.approx((-high, -low), abs=1e-5)
+
+
+@pytest.mark.parametrize("least", [10.0**-power for power in range(1, 13)])
+def test_one_difference_that_hardly_counts_against_many_leaves_bounds_of_the_balance(least: float) -> None:
+    differences = np.append(np.linspace(0.1, 1.0, 49) ** 1.1, -least)
+    low, high = SignFlips(differences).balance(0.05)
+    # 49 of 50 signs by Clopper and Pearson: 0.787 to 0.999
+    assert 0.5 < low < 0.97 < high <= 1.0
+    assert SignFlips(differences).p_value < 1e-9
+    assert SignFlips(-differences).balance(0.05) == pytest.approx((-high, -low))

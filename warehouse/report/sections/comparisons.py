@@ -3,7 +3,7 @@
 from warehouse.charts.theme import Row, decimals_for, number, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, by_measure, cell
-from warehouse.report.prose import UNTESTED
+from warehouse.report.prose import UNTESTED, training_scope
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -39,10 +39,12 @@ def comparisons(study: StudyRows) -> Section | None:
         )
     if any(row["strength"] is None for row in strengths):
         says.append("Some methods never met, directly or through others, so their strengths can't be compared.")
+    if any(row["train_languages"] for row in strengths):
+        says.append("Strengths are of the models that were trained: their intervals are over items, not over training runs.")
     return Section(
         "wins",
         "Win rates and strengths",
-        tuple(says),
+        (*says, *training_scope(rates)),
         (
             *by_measure(study, "win_rate_by_method", study.in_order(rates), rate),
             *by_measure(study, "method_strength", study.in_order(strengths), strength),

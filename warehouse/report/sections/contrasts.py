@@ -2,14 +2,14 @@
 
 from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
-from warehouse.report.figures import Section, by_measure, model
-from warehouse.report.prose import CORRECTIONS, counted
+from warehouse.report.figures import SCOPE, Section, by_measure, model
+from warehouse.report.prose import CORRECTIONS, counted, training_scope
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
 CONTRAST = Column("contrast", lambda row: f"{row['of']} − {row['against']}")
 
-_P_VALUES = (tables.probability("p_value", "p"), tables.probability("p_corrected", "p (corrected)"), tables.text("family", "family"))
+P_VALUES = (tables.probability("p_value", "p"), tables.probability("p_corrected", "p (corrected)"), tables.text("family", "family"))
 
 
 def contrasts(study: StudyRows) -> Section:
@@ -24,7 +24,7 @@ def contrasts(study: StudyRows) -> Section:
         tables.text("of_train_languages", "first tuned on"),
         tables.text("against_train_languages", "second tuned on"),
         tables.estimate("estimate", "difference [95% interval]"),
-        *_P_VALUES,
+        *P_VALUES,
         Column("reading", reading),
         tables.count("n", "n (pairs)"),
         tables.count("n_lost", "items lost"),
@@ -32,6 +32,7 @@ def contrasts(study: StudyRows) -> Section:
         *tables.aside(
             tables.decimal("standardised_effect", "in standard deviations"),
             Column("with unscored as worst or best", _bounds, is_number=True),
+            *SCOPE,
         ),
         *tables.aside(
             tables.decimal("mean_of", "mean, first"),
@@ -49,8 +50,8 @@ def contrasts(study: StudyRows) -> Section:
         (
             "Differences are paired by item within a language: only items scored on both sides count. Sign-flip permutation test, and the 95% "
             "interval that inverts it.",
-            *_corrected(main),
-            *_seeds(main),
+            *corrected(main),
+            *training_scope(main),
         ),
         by_measure(study, view, main, columns),
         more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
@@ -73,16 +74,22 @@ def gaps(study: StudyRows) -> Section | None:
             tables.text("other_against_train_languages", "second tuned on, other language"),
         ),
         tables.estimate("estimate", "gap [95% interval]"),
-        *_P_VALUES,
+        *P_VALUES,
         Column("reading", reading),
         tables.count("n", "n"),
         Column("items", lambda row: "paired" if row["is_paired"] else "of each language"),
+        *tables.aside(*SCOPE),
     )
     said = (
         "Does a method gain more in one language than in another? Means of two languages can't be compared where a judge is stricter in one "
         "of them; the gain of one method over another within each language can."
     )
-    return Section("gaps", "Gaps between languages", (said, *_corrected(rows, "gap")), by_measure(study, "language_gap", rows, columns))
+    return Section(
+        "gaps",
+        "Gaps between languages",
+        (said, *corrected(rows, "gap"), *training_scope(rows)),
+        by_measure(study, "language_gap", rows, columns),
+    )
 
 
 def reading(row: Row) -> str:
@@ -103,14 +110,7 @@ def _bounds(row: Row) -> str:
     return with_interval(row["estimate"], row["bound_low"], row["bound_high"]).partition(" ")[2]
 
 
-def _seeds(rows: Rows) -> tuple[str, ...]:
-    """Trained models whose seed is not repeated."""
-    if any(row["n_seeds"] == 1 for row in rows):
-        return ("Contrasts of methods trained with one seed are for this one trained model: another training run may differ.",)
-    return ()
-
-
-def _corrected(rows: Rows, noun: str = "difference") -> tuple[str, ...]:
+def corrected(rows: Rows, noun: str = "difference") -> tuple[str, ...]:
     """Say what was tested and what of it is significant, family by family."""
     said: list[str] = []
     for family in ("confirmatory", "exploratory"):

@@ -2,7 +2,7 @@
 
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_dataset, by_measure, cell
-from warehouse.report.prose import UNTESTED
+from warehouse.report.prose import UNTESTED, training_scope
 from warehouse.report.study import StudyRows
 
 
@@ -15,7 +15,8 @@ def errors(study: StudyRows) -> Section:
     )
     said = "Wilson's interval has a width even where no error was seen: none in 12 answers does not rule out one in five."
     shares = by_dataset(study, "critical_errors_by_cell", columns)
-    return Section("errors", "Critical errors", (UNTESTED, said), (*shares, *_beside_scores(study)), _loops(study), "What loops come from")
+    says = (UNTESTED, said, *training_scope(study.views["critical_errors_by_cell"]))
+    return Section("errors", "Critical errors", says, (*shares, *_beside_scores(study)), _loops(study), "What loops come from")
 
 
 def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:

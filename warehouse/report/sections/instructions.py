@@ -4,7 +4,7 @@ from warehouse.charts.ifeval_accuracy import READINGS
 from warehouse.charts.theme import Row, Rows
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, cell, figure
-from warehouse.report.prose import UNTESTED
+from warehouse.report.prose import UNTESTED, training_scope
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 
@@ -34,7 +34,8 @@ def instructions(study: StudyRows) -> Section | None:
         )
         for number, (dataset, judge) in enumerate(found)
     )
-    return Section("ifeval", "Instructions followed", ("No model judges here: each instruction is checked by a rule.", UNTESTED), figures)
+    says = ("No model judges here: each instruction is checked by a rule.", UNTESTED, *training_scope(rows))
+    return Section("ifeval", "Instructions followed", says, figures)
 
 
 def _reading(row: Row) -> str:

@@ -4,8 +4,8 @@ from collections import Counter
 
 from warehouse.charts.theme import Rows
 from warehouse.report import tables
-from warehouse.report.figures import Figure, Section, by_dataset, cell, listing, model
-from warehouse.report.prose import counted
+from warehouse.report.figures import SCOPE, Figure, Section, by_dataset, cell, listing, model
+from warehouse.report.prose import counted, training_scope
 from warehouse.report.sections.contrasts import CONTRAST
 from warehouse.report.study import StudyRows, datasets
 from warehouse.report.tables import Column
@@ -28,7 +28,13 @@ def lengths(study: StudyRows) -> Section:
     drawn = by_dataset(study, "length_by_method_language", columns)
     rows = study.of_interest(study.views["contrast_by_language_and_size"])
     says = ("Judges tend to prefer longer answers, so every score stands beside its length in the tables above.",) if drawn else ()
-    return Section("lengths", "Length", (*says, *_not_adjusted(rows)), (*drawn, *_adjusted(study, rows)))
+    return Section(
+        "lengths", "Length", (*says, *_not_adjusted(rows), *training_scope(_adjustable(rows))), (*drawn, *_adjusted(study, rows))
+    )
+
+
+def _adjustable(contrasts: Rows) -> Rows:
+    return [row for row in contrasts if row["length_adjusted_estimate"] is not None]
 
 
 def _not_adjusted(rows: Rows) -> tuple[str, ...]:
@@ -44,7 +50,7 @@ def _not_adjusted(rows: Rows) -> tuple[str, ...]:
 def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
     """A table a data set of what length explains of each contrast that can be adjusted for it."""
     view = "contrast_by_language_and_size"
-    rows = [row for row in contrasts if row["length_adjusted_estimate"] is not None]
+    rows = _adjustable(contrasts)
     names = datasets(rows)
     columns = (
         Column("measure", lambda row: str(row["measure"])),
@@ -57,6 +63,7 @@ def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
         tables.estimate("estimate", "difference [95% interval]"),
         tables.estimate("length_adjusted_estimate", "at equal length [95% interval]", "length_adjusted_ci_low", "length_adjusted_ci_high"),
         tables.count("n", "n (pairs)"),
+        *tables.aside(*SCOPE),
     )
     return tuple(
         listing(

@@ -28,7 +28,9 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
         places.setdefault((row["contrast"], row["dataset"], row["language"], row["measure"]), []).append(row)
     rows: list[dict[str, Any]] = []
     for spread in study.spreads:
-        tested = places[spread.contrast, spread.dataset, spread.language, spread.measure]
+        tested = places.get((spread.contrast, spread.dataset, spread.language, spread.measure))
+        if tested is None:  # of a contrast that is tested by its change with language or size
+            continue
         n = max(row["n"] + row["n_lost"] for row in tested)
         n_seeds = min((row["n_seeds"] for row in tested if row["n_seeds"] is not None), default=None)
         n_tests = max(row["n_tests"] or 0 for row in tested) if tested[0]["family"] == "confirmatory" else None

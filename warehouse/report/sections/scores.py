@@ -4,8 +4,9 @@ from typing import Any
 
 from warehouse.charts.theme import Row, Rows, place, with_interval
 from warehouse.report import tables
-from warehouse.report.figures import COUNTS, Figure, Section, by_measure, cell, model
-from warehouse.report.prose import UNTESTED, counted
+from warehouse.report.figures import COUNTS, Figure, Section, by_measure, cell, listing, model
+from warehouse.report.prose import UNTESTED, training_scope
+from warehouse.report.sections.contrasts import P_VALUES, corrected
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 
@@ -20,7 +21,7 @@ def languages(study: StudyRows) -> Section:
         tables.count("n_seeds", "seeds"),
         tables.decimal("mean_characters", "mean characters", 0),
     )
-    says = (UNTESTED if rows else "Nothing has been scored yet.",)
+    says = (UNTESTED, *training_scope(rows)) if rows else ("Nothing has been scored yet.",)
     return Section(
         "languages",
         "Methods by language",
@@ -53,11 +54,11 @@ def sizes(study: StudyRows) -> Section:
     )
     ranked = sorted(study.order.sort(rows), key=lambda row: row["num_parameters"] or 0)
     ranked = sorted(ranked, key=lambda row: place(study.order.methods, row["method"]))
-    means, trends = by_measure(study, "score_by_model_size", ranked, columns), _trends(study)
+    means, trends = by_measure(study, "score_by_model_size", ranked, columns), (*_trends(study), *_other_trends(study))
     return Section(
         "sizes",
         heading,
-        _found(study.of_interest(study.views["size_trend"])),
+        (*_found(study.of_interest(study.views["size_trend"])), *training_scope(rows)),
         trends or means,
         more=means if trends else (),
         more_heading="Means over the languages by model size",
@@ -75,15 +76,37 @@ def _trends(study: StudyRows) -> tuple[Figure, ...]:
         Column("contrast", lambda row: f"{row['of']} − {row['against']}"),
         tables.text("language", "language"),
         *tables.aside(tables.text("of_train_languages", "first tuned on"), tables.text("against_train_languages", "second tuned on")),
-        tables.estimate("slope", "for ten times the parameters [95% interval]"),
-        tables.probability("p_value", "p"),
+        *_SLOPE,
         Column("equal at", _crossing),
         Column("why not", lambda row: row["no_slope_reason"] or row["no_crossing_reason"] or ""),
-        tables.count("n", "n (pairs)"),
-        tables.count("n_items", "items"),
-        tables.count("n_sizes", "sizes"),
+        *_COUNTED,
     )
     return by_measure(study, "size_trend", rows, columns)
+
+
+def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
+    """Tables of each method's own trend and of what size does to gaps between languages, where there are models enough or it was declared."""
+    found: list[Figure] = []
+    for view, heading, said, columns in (
+        ("score_size_trend", "Trends of scores with size", "Change of a method's mean for ten times the parameters.", _METHOD),
+        (
+            "language_gap_size_trend",
+            "Method × size × language",
+            "Change, for ten times the parameters, of a difference between two methods in one language minus that in another.",
+            (
+                Column("contrast", lambda row: f"{row['of']} − {row['against']}"),
+                Column("gap between", lambda row: f"{row['language']} − {row['other_language']}"),
+                *tables.aside(
+                    tables.text("of_train_languages", "first tuned on"), tables.text("against_train_languages", "second tuned on")
+                ),
+            ),
+        ),
+    ):
+        rows = [row for row in study.compared(study.views[view]) if row["slope"] is not None or row["family"] == "confirmatory"]
+        shown = (tables.text("measure", "measure"), *columns, *_SLOPE, tables.text("no_slope_reason", "why not"), *_COUNTED)
+        if rows:
+            found.append(listing(study, view, rows, shown, study.steps_of(), anchor=view, heading=heading, caption=said))
+    return tuple(found)
 
 
 def _found(trends: Rows) -> tuple[str, ...]:
@@ -91,12 +114,13 @@ def _found(trends: Rows) -> tuple[str, ...]:
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
         return tuple(f"No trend with size can be said: {reason}." for reason in {row["no_slope_reason"]: None for row in trends})
-    told = sum(bool(row["is_significant_uncorrected"]) for row in sloped)
     crossed = sum(row["crossing"] is not None for row in sloped)
+    once = "Models trained with one seed: the models' scatter around a line holds that of training runs."
     return (
-        f"Exploratory: of {counted(len(sloped), 'difference')} between two methods {told} {'changes' if told == 1 else 'change'} with the model's "
-        "size as far as 95% intervals tell (uncorrected). The size at which two methods are equal "
+        *corrected(sloped, "trend"),
+        "The size at which two methods are equal "
         + (f"can be said for {crossed}." if crossed else "can't be said for any; the table says why."),
+        *((once,) if any(row["n_seeds"] == 1 for row in sloped) else ()),
     )
 
 
@@ -115,6 +139,15 @@ def parameters(size: float) -> str:
     return f"{billions:.2g}B" if billions >= 0.995 else f"{size / 1e6:.3g}M"
 
 
+_METHOD = (tables.text("language", "language"), tables.text("method", "method"), tables.text("train_languages", "tuned on"))
+_SLOPE = (tables.estimate("slope", "for ten times the parameters [95% interval]"), *P_VALUES)
+_COUNTED = (
+    tables.count("n", "n"),
+    tables.count("n_items", "items"),
+    tables.count("n_models", "models"),
+    tables.count("n_sizes", "sizes"),
+    tables.count("n_seeds", "seeds"),
+)
 _TREND = ("contrast", "dataset", "language", "of_train_languages", "against_train_languages", "measure")
 
 

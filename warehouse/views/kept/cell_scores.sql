@@ -56,6 +56,7 @@ select
     measured.judge_standard_deviation,
     measured.n,
     measured.n_unscored,
+    case when measured.train_languages <> '' then scope_of_seeds(1) end as scope,
     answered.mean_characters,
     answered.share_cut,
     answered.n_missing

@@ -20,7 +20,9 @@ judged as (
         verdicts.method,
         verdicts.train_languages,
         verdicts.measure,
+        verdicts.seed,
         verdicts.item,
+        verdicts.item as cluster,
         completions.finish_reason = 'recorded' as is_recorded,
         verdicts.score is not null as is_judged,
         -- The judge scores 1 where the answer does not loop.
@@ -36,26 +38,13 @@ judged as (
     where verdicts.judge_kind = 'loop'
 ),
 
-by_item as (
+found_causes as (
     select
         judged.* exclude (is_recorded, is_judged, found),
         causes.cause,
-        avg((judged.found = causes.cause)::integer) filter (where judged.is_judged) as has_cause,
-        count(*) filter (where not judged.is_judged) as n_unscored
+        case when judged.is_judged then (judged.found = causes.cause)::integer end as value
     from judged
     join causes on (causes.cause = 'repeats, end not recorded') = judged.is_recorded
-    group by all
-),
-
-shares as (
-    select
-        * exclude (item, has_cause, n_unscored),
-        avg(has_cause) as share,
-        stddev_samp(has_cause) / sqrt(count(has_cause)) as standard_error,
-        count(has_cause) as n,
-        sum(n_unscored)::bigint as n_unscored
-    from by_item
-    group by all
 )
 
 select
@@ -68,9 +57,12 @@ select
     train_languages,
     measure,
     cause,
-    share,
-    interval_low(share, standard_error, n, n - 1, 0, 1) as ci_low,
-    interval_high(share, standard_error, n, n - 1, 0, 1) as ci_high,
+    mean as share,
+    interval_low(mean, standard_error, n, df, 0, 1) as ci_low,
+    interval_high(mean, standard_error, n, df, 0, 1) as ci_high,
     n,
-    n_unscored
-from shares
+    n_unscored,
+    n_seeds,
+    n_seeds_missing,
+    scope
+from mean_over_items(found_causes)

@@ -42,6 +42,7 @@ scored as (
         verdicts.train_languages,
         verdicts.judge,
         verdicts.measure,
+        verdicts.seed,
         verdicts.item,
         found.detectors,
         found.has_error,
@@ -59,28 +60,31 @@ scored as (
     where verdicts.role not in ('critical_error', 'detector')
 ),
 
-item_scores as (
+quantities as (
+    select
+        * exclude (detectors, has_error, worst, best, score, score_of_rest, score_with_errors),
+        item as cluster,
+        unnest([
+            {quantity: 'critical', value: has_error},
+            {quantity: 'rest', value: score_of_rest},
+            {quantity: 'with_errors', value: score_with_errors},
+            {quantity: 'all', value: score}
+        ], recursive := true)
+    from scored
+),
+
+looked_for as (
     select
         experiment,
         dataset,
         language,
         model,
-        num_parameters,
         method,
-        method_kind,
         train_languages,
-        judge,
         measure,
-        item,
         bit_or(detectors) as detectors,
         min(worst) as worst,
         max(best) as best,
-        avg(has_error) as has_error,
-        avg(score) as score,
-        avg(score_of_rest) as score_of_rest,
-        avg(score_with_errors) as score_with_errors,
-        count(*) - count(has_error) as n_unjudged,
-        count(*) - count(score) as n_unscored,
         count(*) filter (where has_error = 0 and score is null) as n_unscored_of_rest
     from scored
     group by all
@@ -88,6 +92,23 @@ item_scores as (
 
 measured as (
     select
+        *,
+        case when quantity = 'critical' then 0 else worst end as low,
+        case when quantity = 'critical' then 1 else best end as high,
+        {
+            mean: mean,
+            standard_error: standard_error,
+            low: interval_low(mean, standard_error, n, df, low, high),
+            high: interval_high(mean, standard_error, n, df, low, high),
+            n: n,
+            n_unscored: n_unscored
+        } as found
+    from mean_over_items(quantities)
+    left join looked_for using (experiment, dataset, language, model, method, train_languages, measure)
+),
+
+means as (
+    select
         experiment,
         dataset,
         language,
@@ -98,25 +119,17 @@ measured as (
         train_languages,
         judge,
         measure,
-        bit_or(detectors) as detectors,
-        min(worst) as worst,
-        max(best) as best,
-        avg(has_error) as p_critical,
-        stddev_samp(has_error) / sqrt(count(has_error)) as error_of_p_critical,
-        count(has_error) as n_judged,
-        sum(n_unjudged)::bigint as n_unjudged,
-        avg(score_of_rest) as mean_of_rest,
-        stddev_samp(score_of_rest) / sqrt(count(score_of_rest)) as error_of_rest,
-        count(score_of_rest) as n_of_rest,
-        sum(n_unscored_of_rest)::bigint as n_unscored_of_rest,
-        avg(score_with_errors) as mean_with_errors_as_worst,
-        stddev_samp(score_with_errors) / sqrt(count(score_with_errors)) as error_with_errors_as_worst,
-        count(score_with_errors) as n_with_errors_as_worst,
-        avg(score) as mean_score,
-        stddev_samp(score) / sqrt(count(score)) as standard_error,
-        count(score) as n,
-        sum(n_unscored)::bigint as n_unscored
-    from item_scores
+        detectors,
+        worst,
+        n_unscored_of_rest,
+        any_value(found) filter (where quantity = 'critical') as erring,
+        any_value(found) filter (where quantity = 'rest') as rest,
+        any_value(found) filter (where quantity = 'with_errors') as with_errors,
+        any_value(found) filter (where quantity = 'all') as every,
+        max(n_seeds) as n_seeds,
+        min(n_seeds_missing) as n_seeds_missing,
+        any_value(scope) filter (where quantity = 'all') as scope
+    from measured
     group by all
 )
 
@@ -131,32 +144,31 @@ select
     train_languages,
     judge,
     measure,
-    (select list(judge_kind order by judge_kind) from critical where critical.bit & measured.detectors <> 0) as detectors,
-    p_critical,
-    interval_low(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_low,
-    interval_high(p_critical, error_of_p_critical, n_judged, n_judged - 1, 0, 1) as p_critical_high,
-    n_judged,
-    n_unjudged,
-    mean_of_rest,
-    error_of_rest,
-    interval_low(mean_of_rest, error_of_rest, n_of_rest, n_of_rest - 1, worst, best) as rest_low,
-    interval_high(mean_of_rest, error_of_rest, n_of_rest, n_of_rest - 1, worst, best) as rest_high,
-    n_of_rest,
+    (select list(judge_kind order by judge_kind) from critical where critical.bit & means.detectors <> 0) as detectors,
+    erring.mean as p_critical,
+    erring.low as p_critical_low,
+    erring.high as p_critical_high,
+    erring.n as n_judged,
+    erring.n_unscored as n_unjudged,
+    rest.mean as mean_of_rest,
+    rest.standard_error as error_of_rest,
+    rest.low as rest_low,
+    rest.high as rest_high,
+    rest.n as n_of_rest,
     n_unscored_of_rest,
     worst,
-    mean_with_errors_as_worst,
-    error_with_errors_as_worst,
-    interval_low(
-        mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best
-    ) as with_errors_as_worst_low,
-    interval_high(
-        mean_with_errors_as_worst, error_with_errors_as_worst, n_with_errors_as_worst, n_with_errors_as_worst - 1, worst, best
-    ) as with_errors_as_worst_high,
-    n_with_errors_as_worst,
-    mean_score,
-    standard_error,
-    interval_low(mean_score, standard_error, n, n - 1, worst, best) as ci_low,
-    interval_high(mean_score, standard_error, n, n - 1, worst, best) as ci_high,
-    n,
-    n_unscored
-from measured
+    with_errors.mean as mean_with_errors_as_worst,
+    with_errors.standard_error as error_with_errors_as_worst,
+    with_errors.low as with_errors_as_worst_low,
+    with_errors.high as with_errors_as_worst_high,
+    with_errors.n as n_with_errors_as_worst,
+    every.mean as mean_score,
+    every.standard_error as standard_error,
+    every.low as ci_low,
+    every.high as ci_high,
+    every.n as n,
+    every.n_unscored as n_unscored,
+    n_seeds,
+    n_seeds_missing,
+    scope
+from means

@@ -11,7 +11,7 @@ compared as (
     where against is not null
 ),
 
-item_scores as (
+found as (
     select
         experiment,
         dataset,
@@ -26,48 +26,52 @@ item_scores as (
         judge_kind,
         aspect,
         measure,
+        seed,
         item,
-        avg(score) as score,
-        count(*) - count(score) as n_unscored,
+        item as cluster,
+        score as value
+    from compared
+),
+
+orders as (
+    select
+        experiment,
+        dataset,
+        language,
+        model,
+        method,
+        train_languages,
+        measure,
         count(score_first + score_second) filter (where score is not null) as n_both_orders,
         count(*) filter (where score is not null and score_first <> score_second) as n_inconsistent
     from compared
     group by all
-),
-
-rates as (
-    select
-        * exclude (item, score, n_unscored, n_both_orders, n_inconsistent),
-        100 * avg(score) as win_rate,
-        100 * stddev_samp(score) / sqrt(count(score)) as standard_error,
-        count(score) as n,
-        sum(n_unscored)::bigint as n_unscored,
-        sum(n_both_orders)::bigint as n_both_orders,
-        sum(n_inconsistent)::bigint as n_inconsistent
-    from item_scores
-    group by all
 )
 
 select
-    experiment,
-    dataset,
-    language,
-    model,
-    num_parameters,
-    method,
-    method_kind,
-    train_languages,
-    against,
-    judge,
-    judge_kind,
-    aspect,
-    measure,
-    win_rate,
-    standard_error,
-    100 * interval_low(win_rate / 100, standard_error / 100, n, n - 1, 0, 1) as ci_low,
-    100 * interval_high(win_rate / 100, standard_error / 100, n, n - 1, 0, 1) as ci_high,
-    n,
-    n_unscored,
-    case when n_both_orders > 0 then n_inconsistent end as n_inconsistent,
-    n_inconsistent / nullif(n_both_orders, 0) as share_inconsistent
-from rates
+    rates.experiment,
+    rates.dataset,
+    rates.language,
+    rates.model,
+    rates.num_parameters,
+    rates.method,
+    rates.method_kind,
+    rates.train_languages,
+    rates.against,
+    rates.judge,
+    rates.judge_kind,
+    rates.aspect,
+    rates.measure,
+    100 * rates.mean as win_rate,
+    100 * rates.standard_error as standard_error,
+    100 * interval_low(rates.mean, rates.standard_error, rates.n, rates.df, 0, 1) as ci_low,
+    100 * interval_high(rates.mean, rates.standard_error, rates.n, rates.df, 0, 1) as ci_high,
+    rates.n,
+    rates.n_unscored,
+    rates.n_seeds,
+    rates.n_seeds_missing,
+    rates.scope,
+    case when orders.n_both_orders > 0 then orders.n_inconsistent end as n_inconsistent,
+    orders.n_inconsistent / nullif(orders.n_both_orders, 0) as share_inconsistent
+from mean_over_items(found) as rates
+left join orders using (experiment, dataset, language, model, method, train_languages, measure)

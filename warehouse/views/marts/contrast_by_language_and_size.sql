@@ -9,8 +9,8 @@
 -- could not have given a significant result whatever their scores.
 --
 -- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds that were asked for and have
--- no scores. With one seed, test and interval are for this one trained model and say nothing of another training run; with more, they are
--- over seeds too.
+-- no scores. With one seed, test and interval are for this one trained model and say nothing of another training run (`scope`); with more,
+-- they are over seeds too.
 select
     contrast_estimates.experiment,
     contrast_estimates.contrast,
@@ -46,6 +46,7 @@ select
     contrast_estimates.n_unscored,
     contrast_tests.n_seeds,
     contrast_tests.n_seeds_missing,
+    scope_of_seeds(contrast_tests.n_seeds) as scope,
     contrast_estimates.mean_of,
     contrast_estimates.mean_against,
     contrast_estimates.mean_characters_of,
@@ -56,6 +57,8 @@ select
     contrast_tests.length_adjusted_ci_high,
     contrast_tests.unadjusted_reason
 from contrast_estimates
+join contrasts using (experiment, contrast)
 left join contrast_tests
     using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
+where len(contrasts."by") = 0
 order by all

@@ -2,10 +2,17 @@
 -- from the contrast in `other_language`, the earlier by its code. A difference of differences: a judge that is stricter in one language
 -- cancels out. Where items are the same in both languages an item is a cluster, and test and interval are those of paired differences
 -- (`is_paired`), else they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods tuned on
--- the same languages. Gaps are exploratory: `p_corrected`, the corrected interval and `is_significant` are after Benjamini and Yekutieli's
--- correction over all `n_tests` gaps of the study.
+-- the same languages. Gaps are confirmatory where a contrast is declared `by: [language]`, corrected by Holm with all that is declared; else
+-- exploratory: `p_corrected`, the corrected interval and `is_significant` are after Benjamini and Yekutieli's correction over all `n_tests`
+-- of them.
+--
+-- Trained methods' seeds are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count them, and with one seed test and
+-- interval are for this one trained model (`scope`).
 select
-    * exclude (p_value, family, correction, p_corrected, n_tests, ci_low_corrected, ci_high_corrected, n, is_paired),
+    * exclude (
+        df, variance_of_seeds, n_seeds, n_seeds_missing, p_value, family, correction, p_corrected, n_tests, ci_low_corrected,
+        ci_high_corrected, n, is_paired
+    ),
     family,
     p_value,
     p_value < 0.05 as is_significant_uncorrected,
@@ -16,6 +23,10 @@ select
     ci_high_corrected,
     p_corrected < 0.05 as is_significant,
     n,
-    is_paired
+    is_paired,
+    n_seeds,
+    n_seeds_missing,
+    scope_of_seeds(n_seeds) as scope
 from language_gaps
+where family is not null
 order by all
