@@ -50,7 +50,7 @@ def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation
     for _ in range(n_studies):
         lucks = random.normal(0, deviation, n_seeds)
         if is_right_or_wrong:
-            lucks = lucks.clip(-0.2, 0.2)  # no chance of being right is below 0 or above 1, so that the true difference is known
+            lucks = lucks.clip(-0.2, 0.2)  # no chance of being right leaves [0, 1], so that the true difference is known
             items = random.uniform(0.2, 0.8, (n, 1))
             of, against = ((random.random((n, len(luck))) < items + luck).astype(float) for luck in (lucks, np.zeros(1)))
             gain, width = 0.0, 1.0

@@ -82,7 +82,9 @@ def test_means_across_languages_carry_a_warning_that_is_seen_in_print_too(study:
 def test_a_trend_that_the_data_cannot_say_is_said_to_be_so(study: StudyRows) -> None:
     trends = figures(sizes(study), "size_trend")
     too_few = "2 models of known size with two items or more, and a trend needs 4"
-    assert sizes(study).says == (f"No trend with size can be said: {too_few}.",)
+    first, scope = sizes(study).says
+    assert first == f"No trend with size can be said: {too_few}."
+    assert "for this one trained model" in scope
     assert column(trends[0], "equal at") == ["cannot be said"] * 6
     assert set(column(trends[0], "why not")) == {too_few}
 

@@ -57,8 +57,8 @@ select
     contrast_tests.length_adjusted_ci_high,
     contrast_tests.unadjusted_reason
 from contrast_estimates
-join contrasts using (experiment, contrast)
+join asked_contrasts using (experiment, contrast)
 left join contrast_tests
     using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
-where len(contrasts."by") = 0
+where len(asked_contrasts."by") = 0
 order by all
