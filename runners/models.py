@@ -142,6 +142,11 @@ def _forget(*, base: bool) -> None:
     memory.give_back()
 
 
+def context_length(model: PreTrainedModel) -> int | None:
+    """Tokens of a text, its answer included, that the model has positions for; None where its configuration names no limit."""
+    return getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+
+
 def twin(model: PreTrainedModel) -> PreTrainedModel:
     """A model with modules, configuration and parameters of its own over the same tensors.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from dsl.errors import DataError
 from dsl.prompt_text import PromptFile, parse_prompt_text
@@ -113,18 +114,42 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
 def chat_token_ids(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> list[int]:
     """The tokens of a rendered chat. Only the template writes special tokens: whoever wrote a message with `</s>` or `<|im_end|>` in it,
     a model whose answer is judged perhaps, ends no turn with that; there they are words."""
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    written = sorted((token for token in special if any(token in content for _, content in messages)), key=len, reverse=True)
-    if not written:
-        return encode(tokenizer, render_chat(tokenizer, messages, add_generation_prompt), is_chat=True)
-    marks = {token: f"\ue000{place}\ue001" for place, token in enumerate(written)}  # for private use: no text means anything by them
-    looked_for = re.compile("|".join(map(re.escape, written)))
-    marked = [(role, looked_for.sub(lambda found: marks[found[0]], content)) for role, content in messages]
-    ids: list[int] = []
-    for piece in re.split("(\ue000\\d+\ue001)", render_chat(tokenizer, marked, add_generation_prompt)):
-        token = next((token for token, mark in marks.items() if mark == piece), None)
-        ids += tokenizer.encode(token or piece, add_special_tokens=False, split_special_tokens=token is not None)
-    return _with_one_bos(tokenizer, ids)
+    words = Words.of(tokenizer, [content for _, content in messages])
+    return words.token_ids(words.render(messages, add_generation_prompt), is_beginning=True)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Special tokens that stand in someone's text, and the marks put in their place while a template lays its own around them."""
+
+    tokenizer: PreTrainedTokenizerBase
+    marks: Mapping[str, str]
+    """Token -> mark."""
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Self:
+        special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        written = sorted((token for token in special if any(token in text for text in texts)), key=len, reverse=True)
+        return cls(tokenizer, {token: f"\ue000{place}\ue001" for place, token in enumerate(written)})  # for private use: they mean nothing
+
+    def mark(self, text: str) -> str:
+        """The text with marks in place of its special tokens."""
+        if not self.marks:
+            return text
+        return re.sub("|".join(map(re.escape, self.marks)), lambda found: self.marks[found[0]], text)
+
+    def render(self, messages: Messages, add_generation_prompt: bool) -> str:
+        return render_chat(self.tokenizer, [(role, self.mark(content)) for role, content in messages], add_generation_prompt)
+
+    def token_ids(self, marked: str, *, is_beginning: bool) -> list[int]:
+        """The tokens of a marked text, special ones where the text has them and words where it has marks; the text's beginning has one BOS
+        where the tokenizer uses one."""
+        tokens = {mark: token for token, mark in self.marks.items()}
+        ids: list[int] = []
+        for piece in re.split("(\ue000\\d+\ue001)", marked) if tokens else [marked]:
+            token = tokens.get(piece)
+            ids += self.tokenizer.encode(token or piece, add_special_tokens=False, split_special_tokens=token is not None)
+        return _with_one_bos(self.tokenizer, ids) if is_beginning else ids
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
@@ -134,7 +159,7 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_gene
     """
     from jinja2 import TemplateError
 
-    template = tokenizer.chat_template or _own_template()
+    template = chat_template(tokenizer)
     try:
         return _apply(tokenizer, template, messages, add_generation_prompt)
     except TemplateError:
@@ -153,6 +178,11 @@ def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], m
         tokenize=False,
         date_string=_TEMPLATE_DATE,
     )
+
+
+def chat_template(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, str]:
+    """The tokenizer's own template, or the project's."""
+    return tokenizer.chat_template or _own_template()
 
 
 @cache
@@ -182,13 +212,30 @@ def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     return tokenizer.bos_token_id is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [tokenizer.bos_token_id]
 
 
-def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> int:
-    """The token that a trained answer ends with: EOS, or in a chat the token its template puts there, where generation stops at it."""
-    if is_chat and tokenizer.chat_template:
+@dataclass(frozen=True)
+class TurnEnd:
+    """The end of an answer, as a conversation puts it there."""
+
+    before: str
+    """Text between the answer and its end: nothing, or white space."""
+    token: int
+    after: str
+    """All that the template writes behind an answer, the end included."""
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> TurnEnd:
+    """The end that a trained answer gets: in a chat the token that the template puts there, elsewhere EOS.
+
+    A template's token counts if it ends texts (`eos_ids`) or is no word, as `<|eot_id|>` and `<|im_end|>` are also where a model's
+    settings forgot to name them. Raises DataError where there is none.
+    """
+    after = ""
+    if is_chat and (tokenizer.chat_template or tokenizer.eos_token_id is not None):  # the project's template writes EOS
         rendered = render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False)
-        ids = tokenizer.encode(rendered.rpartition("\x00")[2].strip(), add_special_tokens=False)
-        if ids and ids[0] in eos_ids:
-            return ids[0]
+        _, _, after = rendered.partition("\x00")
+        ids = tokenizer.encode(after.strip(), add_special_tokens=False)
+        if ids and (ids[0] in eos_ids or (ids[0] in tokenizer.added_tokens_decoder and ids[0] != tokenizer.unk_token_id)):
+            return TurnEnd(after[: len(after) - len(after.lstrip())], ids[0], after)
     if tokenizer.eos_token_id is None:
         raise DataError("the tokenizer names no end-of-sequence token: a model cannot be taught to stop")
-    return tokenizer.eos_token_id
+    return TurnEnd("", tokenizer.eos_token_id, after)

@@ -144,6 +144,10 @@ def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: in
     more = {
         "n_without_answer": counts.n_without_answer,
         "n_dropped": counts.n_dropped,
+        "n_equal": counts.n_equal,
+        "n_unlike_template": counts.n_unlike_template,
+        "max_length": counts.max_length,
+        "answer_end": counts.answer_end,
         "mean_answer_tokens": sum(counts.answer_lengths) / len(counts.answer_lengths),
         "global_step": trainer.state.global_step,
         "resumed_from_step": resumed_from_step,

@@ -32,13 +32,13 @@ class Engine:
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
         """Answers as they are finished. A prompt that leaves no room for the answer is an error of its row."""
-        from runners import prompting
+        from runners import models, prompting
         from runners.decoding import decode
         from runners.decoding.next_token import Sampling
         from runners.decoding.reader import reader_of
 
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
-        room = self._context_length()
+        room = models.context_length(self._loaded.model)
         ready: list[decode.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
@@ -86,6 +86,3 @@ class Engine:
         from runners import prompting
 
         return prompting.token_ids(self._loaded.tokenizer, request.prompt)
-
-    def _context_length(self) -> int | None:
-        return getattr(self._loaded.model.config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -11,7 +11,7 @@ import pytest
 from dsl.errors import DataError
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptText, TextPrompt
-from runners.prompting import CHAT_TEMPLATE, HERE, Prompter, encode, end_of_answer, read_text, render, render_chat, token_ids, uses_bos
+from runners.prompting import CHAT_TEMPLATE, HERE, Prompter, TurnEnd, encode, read_text, render, render_chat, token_ids, turn_end, uses_bos
 from runners.work import Inputs
 from tests.fixtures.tiny_study import TINY, chat_form, text_at
 
@@ -246,6 +246,14 @@ def test_words_of_a_message_that_look_like_special_tokens_end_no_turn(tokenizer:
 def test_an_answer_in_a_chat_ends_as_the_template_ends_it_where_generation_stops_there(tokenizer: Any) -> None:
     end = tokenizer.encode("#", add_special_tokens=False)[0]
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}#\n{% endfor %}"
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id, end}), is_chat=True) == end
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id}), is_chat=True) == tokenizer.eos_token_id
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id, end}), is_chat=False) == tokenizer.eos_token_id
+    eos = tokenizer.eos_token_id
+    assert turn_end(tokenizer, frozenset({eos, end}), is_chat=True) == TurnEnd("", end, "#\n")
+    assert turn_end(tokenizer, frozenset({eos}), is_chat=True).token == eos
+    assert turn_end(tokenizer, frozenset({eos, end}), is_chat=False).token == eos
+
+
+def test_an_answer_ends_as_its_template_ends_it_even_where_the_models_settings_forgot_that_token(tokenizer: Any) -> None:
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot_id|>"]})
+    eot = tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }} <|eot_id|>\n{% endfor %}"
+    assert turn_end(tokenizer, frozenset({tokenizer.eos_token_id}), is_chat=True) == TurnEnd(" ", eot, " <|eot_id|>\n")
