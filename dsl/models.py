@@ -111,6 +111,9 @@ class Training(Value):
     bf16: bool = False
     """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
     in float32. The step's facts say which."""
+    pure_bf16: bool = False
+    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about 1/256 of a weight is rounded
+    away; without this, all weights are trained in float32 whatever their `dtype`."""
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -118,7 +121,16 @@ class Training(Value):
 
     def as_trl(self) -> dict[str, object]:
         """Keyword arguments for `SFTConfig` and `DPOConfig`."""
-        return self.model_dump()
+        return self.model_dump(exclude={"pure_bf16"})
+
+    def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
+        """The weights in the precision in which they are trained: float32 where all of them are, since half-precision ones round small
+        updates away. Raises DataError where `pure_bf16` meets weights that are not bfloat16."""
+        if adapter is not None:
+            return weights
+        if self.pure_bf16 and weights.dtype != "bfloat16":
+            raise DataError(f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype: {weights.dtype}`")
+        return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
 
 
 class Decoding(Value):

@@ -158,6 +158,8 @@ class TrainingFacts(Value):
     n_tokens: int
     n_trainable_parameters: int
     n_parameters: int
+    share_moved: float | None = None
+    """Training of all weights: the share that is another number afterwards, in the weights' `dtype`."""
     reference_model: str | None = None
     """DPO: which model the policy was held to, in words."""
 

@@ -121,6 +121,7 @@ class DataStep(Step):
 class SftStep(Step):
     """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["sft"] = "sft"
     weights: Weights
     train: tuple[StepId, ...]
@@ -149,6 +150,7 @@ class ReferenceStep(Step):
     learning rate share them.
     """
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["reference"] = "reference"
     weights: Weights
     policy: StepId | None = None
@@ -176,6 +178,7 @@ class ReferenceStep(Step):
 class DpoStep(Step):
     """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["dpo"] = "dpo"
     weights: Weights
     policy: StepId | None = None

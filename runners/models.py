@@ -247,9 +247,25 @@ def _layers(tuned: Path) -> Iterator[Path]:
 def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
+    laid_on = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+    _untie(model)
     # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of all who share them
-    merged = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload(safe_merge=True)
+    merged = laid_on.merge_and_unload(safe_merge=True)
     return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
+
+
+def _untie(model: PreTrainedModel) -> None:
+    """Give the output layer a weight of its own where an adapter lies on the input embedding alone: it was trained to change only that."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or isinstance(embedding, BaseTunerLayer) == isinstance(head, BaseTunerLayer):
+        return
+    if embedding.weight is head.weight:
+        plain = head if isinstance(embedding, BaseTunerLayer) else embedding
+        plain.weight = torch.nn.Parameter(plain.weight.detach())
+        model.config.tie_word_embeddings = model.config.get_text_config(decoder=True).tie_word_embeddings = False
 
 
 def _check_license(weights: Weights, folder: Path) -> None:

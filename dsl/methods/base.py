@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from dsl.models import Decoding, Weights
+from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.settings import EngineSettings
 from dsl.sources import Columns
 from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
@@ -111,6 +111,12 @@ def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
     if weights is None:
         return f"it has no `{which}`"
     return None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
+
+
+def check_precision(adapter: Adapter | Literal["none"], training: Training) -> None:
+    """Raise ValueError where `pure_bf16` is asked of a training that leaves the weights as they are."""
+    if training.pure_bf16 and adapter != "none":
+        raise ValueError("`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it lies on")
 
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]

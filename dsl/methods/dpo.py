@@ -5,7 +5,17 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
+from dsl.methods.base import (
+    AnyPrompt,
+    Builder,
+    CellRequest,
+    Made,
+    MethodBase,
+    TrainLanguages,
+    check_precision,
+    train_variants,
+    untrainable,
+)
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
 from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceStep
@@ -44,6 +54,7 @@ class Dpo(MethodBase):
     def _trl_has_it(self) -> Self:
         if self.training.padding_free:
             raise ValueError("`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy: group_by_length` pads less")
+        check_precision(self.adapter, self.training)
         return self
 
     @property
@@ -70,11 +81,12 @@ class Dpo(MethodBase):
             before, weights = below.train, below.generate.model
         assert isinstance(weights, Weights)
         assert request.seed is not None
+        adapter = None if self.adapter == "none" else self.adapter
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
         prompts = tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages)
         reference = ReferenceStep(
-            weights=weights,
+            weights=self.training.weights(weights, adapter),
             policy=policy if self.reference == "policy" else None,
             pairs=pairs,
             rows=self.rows,
@@ -94,7 +106,7 @@ class Dpo(MethodBase):
             prompts=prompts,
             beta=self.beta,
             loss_type=self.loss_type,
-            adapter=None if self.adapter == "none" else self.adapter,
+            adapter=adapter,
             training=self.training,
             seed=request.seed,
         )

@@ -1,11 +1,21 @@
 """Supervised fine-tuning on (instruction, response) pairs, then asked with the prompt it was trained on."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
+from dsl.methods.base import (
+    AnyPrompt,
+    Builder,
+    CellRequest,
+    Made,
+    MethodBase,
+    TrainLanguages,
+    check_precision,
+    train_variants,
+    untrainable,
+)
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
 from dsl.steps import GenerateStep, SftStep
@@ -30,6 +40,11 @@ class Sft(MethodBase):
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _precise(self) -> Self:
+        check_precision(self.adapter, self.training)
+        return self
 
     @property
     def draws(self) -> bool:
