@@ -116,15 +116,15 @@ def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) ->
 # ---------------------------------------------------------------- what training left
 
 
-def adapter(folder: Path, base: Path | None, seed: int) -> Any:
+def adapter(folder: Path, base: Path | None, seed: int, target_modules: str | list[str] = "all-linear") -> Any:
     """Write a LoRA over the tiny model (with what is in `base`) and return the logits it gives unmerged."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     loaded = models.load_to_train(WEIGHTS, base, folder)
     torch.manual_seed(seed)
-    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
-    model.eval().save_pretrained(folder / "adapter")
+    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM"))
+    model.eval().save_pretrained(folder / "adapter", save_embedding_layers=False)
     with torch.no_grad():
         return model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits
 
@@ -135,6 +135,24 @@ def test_an_adapter_is_merged(tmp_path: Path) -> None:
     assert same(logits(loaded), expected)
     assert not same(logits(models.load(WEIGHTS, None, tmp_path)), expected)
     assert loaded.n_parameters == models.load(WEIGHTS, None, tmp_path).n_parameters
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is seen to here
+def test_an_adapter_on_an_embedding_changes_no_output_layer_that_is_tied_to_it(tmp_path: Path) -> None:
+    """PEFT merges into the one weight that both use, and the output layer would change with it."""
+    import torch
+
+    base = models.load(WEIGHTS, None, tmp_path)
+    before = base.model.lm_head.weight.clone()
+    assert base.model.lm_head.weight is base.model.model.embed_tokens.weight
+    expected = adapter(tmp_path / "sft", None, seed=0, target_modules=["q_proj", "embed_tokens"])
+    tuned = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    assert same(logits(tuned), expected)
+    assert torch.equal(tuned.model.lm_head.weight, before)
+    assert torch.equal(base.model.lm_head.weight, before)
+    assert base.model.config.tie_word_embeddings
+    tuned.model.save_pretrained(tmp_path / "full" / "model")
+    assert same(logits(models.load(WEIGHTS, tmp_path / "full", tmp_path)), expected)
 
 
 def test_an_adapter_lies_on_the_policy_it_was_trained_on(tmp_path: Path) -> None:
