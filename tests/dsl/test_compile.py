@@ -12,7 +12,7 @@ from dsl.errors import SpecError
 from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
-from dsl.steps import DpoStep, GenerateStep, JudgeStep, SftStep, TextPrompt
+from dsl.steps import DpoStep, GenerateStep, JudgeStep, ReferenceStep, SftStep, TextPrompt
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 
@@ -162,6 +162,21 @@ def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path
     sft = {"method": "sft", "train": "rows", "train_languages": "all"}
     plan = planned(folder, methods={"sft": sft, "a": dpo, "b": {**dpo, "policy": "sft", "reference": "base"}}, seeds=[0])
     assert kinds(plan)["reference"] == 1
+
+
+def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trained_in(folder: Path) -> None:
+    models = {"m": {"base": {"hub": "a/base", "revision": "1", "dtype": "bfloat16"}}}
+
+    def dtypes(**changes: Any) -> list[str]:
+        methods = {"a": {"method": "dpo", "pairs": "rows", **changes}}
+        plan = planned(folder, methods=methods, models=models, seeds=[0], languages=["en"])
+        return [step.weights.dtype for step in plan.steps.values() if isinstance(step, ReferenceStep | DpoStep)]
+
+    assert dtypes() == ["bfloat16", "bfloat16"]
+    assert dtypes(adapter="none") == ["float32", "bfloat16"]
+    assert dtypes(adapter="none", training={"pure_bf16": True}) == ["bfloat16", "bfloat16"]
+    with pytest.raises(SpecError, match="`pure_bf16` is for `adapter: none`"):
+        dtypes(training={"pure_bf16": True})
 
 
 def test_a_reference_that_is_not_computed_beforehand_is_no_step(folder: Path) -> None:
