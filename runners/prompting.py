@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,8 @@ CHAT_TEMPLATE = HERE / "chat_template.jinja"
 Messages = Sequence[tuple[str, str]]
 """(role, content), first to last."""
 
-_TEMPLATE_DATE = "26 Jul 2024"
-"""What templates that print today's date print instead, so that a prompt is the same tomorrow."""
+_TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The day that chat templates print for today, so that a prompt is the same tomorrow."""
 
 
 def read_text(text: PromptText) -> PromptFile:
@@ -134,24 +135,26 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_gene
     """
     from jinja2 import TemplateError
 
-    template = tokenizer.chat_template or _own_template()
     try:
-        return _apply(tokenizer, template, messages, add_generation_prompt)
+        return _apply(tokenizer, messages, add_generation_prompt)
     except TemplateError:
         if len(messages) < 2 or messages[0][0] != "system":
             raise
         first = (messages[1][0], f"{messages[0][1]}\n\n{messages[1][1]}")
-        return _apply(tokenizer, template, [first, *messages[2:]], add_generation_prompt)
+        return _apply(tokenizer, [first, *messages[2:]], add_generation_prompt)
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], messages: Messages, add_generation_prompt: bool) -> str:
-    conversation = [{"role": role, "content": content} for role, content in messages]
+def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    template = tokenizer.chat_template or _own_template()
+    # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in its pipelines.
+    _compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
     return tokenizer.apply_chat_template(
-        conversation,
-        chat_template=template["default"] if isinstance(template, dict) else template,
+        [{"role": role, "content": content} for role, content in messages],
+        chat_template=template,
         add_generation_prompt=add_generation_prompt,
         tokenize=False,
-        date_string=_TEMPLATE_DATE,
     )
 
 
@@ -184,11 +187,15 @@ def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> int:
     """The token that a trained answer ends with: EOS, or in a chat the token its template puts there, where generation stops at it."""
-    if is_chat and tokenizer.chat_template:
-        rendered = render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False)
-        ids = tokenizer.encode(rendered.rpartition("\x00")[2].strip(), add_special_tokens=False)
-        if ids and ids[0] in eos_ids:
-            return ids[0]
+    if is_chat and tokenizer.chat_template and (end := turn_end(tokenizer)) in eos_ids:
+        return end
     if tokenizer.eos_token_id is None:
         raise DataError("the tokenizer names no end-of-sequence token: a model cannot be taught to stop")
     return tokenizer.eos_token_id
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The first token that the tokenizer's own chat template puts behind an answer; None where it puts nothing."""
+    _, answer, behind = render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False).rpartition("\x00")
+    ids = tokenizer.encode(behind.strip(), add_special_tokens=False) if answer else []
+    return ids[0] if ids else None

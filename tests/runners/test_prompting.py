@@ -185,9 +185,18 @@ def test_a_system_message_that_a_template_refuses_goes_above_the_question(tokeni
     assert render(tokenizer, chat(("system", "S"), ("user", "Q"))) == "S\n\nQ"
 
 
-def test_todays_date_is_in_no_prompt(tokenizer: Any) -> None:
-    tokenizer.chat_template = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}",  # Llama 3
+        "{%- set today = strftime_now('%d %b %Y') -%}{{ today }}",  # SmolLM3
+        "{% macro date() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ date() }}",
+    ],
+)
+def test_todays_date_is_in_no_prompt(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
     assert render(tokenizer, chat(("user", "Q"))) == "26 Jul 2024"
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False) == "26 Jul 2024", "a pipeline prints it, too"
 
 
 @pytest.mark.parametrize(
