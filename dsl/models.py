@@ -1,7 +1,10 @@
 """Models as a spec names them: where the weights are, how they are adapted and trained. Names as transformers, PEFT and TRL spell them."""
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -10,8 +13,12 @@ from dsl.pins import Pins
 from dsl.settings import EngineSettings
 from dsl.values import Sha256, Value
 
-LICENSES = {"gemma": "gemma"}
-"""A word in a model's source -> the licence a user must accept by name, because it is not an open-source licence."""
+_GEMMA_TYPES = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "paligemma", "recurrent_gemma", "shieldgemma2")
+LICENSES: Mapping[str, str] = dict.fromkeys((*_GEMMA_TYPES, "t5gemma", "t5gemma2", "vaultgemma"), "gemma")
+"""`model_type` of a configuration -> the licence a user must accept by name, because it is not an open-source licence. Gemma 4's is."""
+
+_LICENSED_NAMES: Mapping[str, str] = {r"gemma(?!-?[4-9])": "gemma"}
+"""Pattern in a name on the hub or of a package -> that licence, for a plan, which has no configuration of theirs at hand."""
 
 
 class Weights(EngineSettings):
@@ -48,12 +55,9 @@ class Weights(EngineSettings):
         for name, source in (("revision", "hub"), ("version", "package")):
             if getattr(self, name) is not None and getattr(self, source) is None:
                 raise ValueError(f"`{name}` goes with `{source}`")
-        for word, license_name in LICENSES.items():
-            if word in self.source.lower() and self.accept_license != license_name:
-                raise ValueError(
-                    f"{self.source} comes under the {license_name} licence, which is not an open-source one. "
-                    f"Read it, and if you accept it write `accept_license: {license_name}`"
-                )
+        for pattern, license_name in _LICENSED_NAMES.items():
+            if self.path is None and re.search(pattern, self.source.lower()) and self.accept_license != license_name:
+                raise ValueError(self._unaccepted(license_name))
         return self
 
     @property
@@ -61,11 +65,27 @@ class Weights(EngineSettings):
         """The weights in one word, for people."""
         return self.hub or self.package or str(self.path)
 
+    def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
+        """Raise DataError for a model that cannot be asked or trained here, or whose licence was not accepted, by its configuration."""
+        if is_encoder_decoder:
+            raise DataError(f"{self.source} is a {model_type} model, an encoder-decoder: only causal language models can be asked here")
+        license_name = LICENSES.get(model_type)
+        if license_name is not None and self.accept_license != license_name:
+            raise DataError(self._unaccepted(license_name))
+
+    def _unaccepted(self, license_name: str) -> str:
+        return (
+            f"{self.source} comes under the {license_name} licence, which is not an open-source one. "
+            f"Read it, and if you accept it write `accept_license: {license_name}`"
+        )
+
     def pinned(self, pins: Pins, folder: Path) -> "Weights":
         if self.path is not None:
             path = folder / self.path
             if not path.is_dir():
                 raise DataError(f"{path}: no such folder")
+            config = _configuration(path)
+            self.check_type(str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True)
             return self.model_copy(update={"path": str(path), "sha256": pins.folder(path)})
         if self.package is not None and self.version is None:
             return self.model_copy(update={"version": pins.package(self.package)})
@@ -78,6 +98,15 @@ class Weights(EngineSettings):
         if self.hub is not None and self.revision is None:
             return f"{self.hub} has no `revision`: the hub may serve other weights tomorrow, so this study is not pinned"
         return None
+
+
+def _configuration(folder: Path) -> dict[str, object]:
+    """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading tells."""
+    try:
+        found: object = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 class Adapter(Value):

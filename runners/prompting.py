@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -31,8 +32,8 @@ CHAT_TEMPLATE = HERE / "chat_template.jinja"
 Messages = Sequence[tuple[str, str]]
 """(role, content), first to last."""
 
-_TEMPLATE_DATE = "26 Jul 2024"
-"""What templates that print today's date print instead, so that a prompt is the same tomorrow."""
+_TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The day that chat templates print for today, so that a prompt is the same tomorrow."""
 
 
 def read_text(text: PromptText) -> PromptFile:
@@ -159,28 +160,30 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_gene
     """
     from jinja2 import TemplateError
 
-    template = chat_template(tokenizer)
     try:
-        return _apply(tokenizer, template, messages, add_generation_prompt)
+        return _apply(tokenizer, messages, add_generation_prompt)
     except TemplateError:
         if len(messages) < 2 or messages[0][0] != "system":
             raise
         first = (messages[1][0], f"{messages[0][1]}\n\n{messages[1][1]}")
-        return _apply(tokenizer, template, [first, *messages[2:]], add_generation_prompt)
+        return _apply(tokenizer, [first, *messages[2:]], add_generation_prompt)
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], messages: Messages, add_generation_prompt: bool) -> str:
-    conversation = [{"role": role, "content": content} for role, content in messages]
+def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    template = chat_template(tokenizer)
+    # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in its pipelines.
+    _compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
     return tokenizer.apply_chat_template(
-        conversation,
-        chat_template=template["default"] if isinstance(template, dict) else template,
+        [{"role": role, "content": content} for role, content in messages],
+        chat_template=template,
         add_generation_prompt=add_generation_prompt,
         tokenize=False,
-        date_string=_TEMPLATE_DATE,
     )
 
 
-def chat_template(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, str]:
+def chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
     """The tokenizer's own template, or the project's."""
     return tokenizer.chat_template or _own_template()
 
@@ -213,29 +216,36 @@ def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 @dataclass(frozen=True)
-class TurnEnd:
+class AnswerEnd:
     """The end of an answer, as a conversation puts it there."""
 
     before: str
     """Text between the answer and its end: nothing, or white space."""
     token: int
-    after: str
+    behind: str
     """All that the template writes behind an answer, the end included."""
 
 
-def turn_end(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> TurnEnd:
-    """The end that a trained answer gets: in a chat the token that the template puts there, elsewhere EOS.
+def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> AnswerEnd:
+    """The end that a trained answer gets: in a chat the token that its template puts there, where generation stops at it; else EOS.
 
-    A template's token counts if it ends texts (`eos_ids`) or is no word, as `<|eot_id|>` and `<|im_end|>` are also where a model's
-    settings forgot to name them. Raises DataError where there is none.
+    Raises DataError where there is none.
     """
-    after = ""
-    if is_chat and (tokenizer.chat_template or tokenizer.eos_token_id is not None):  # the project's template writes EOS
-        rendered = render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False)
-        _, _, after = rendered.partition("\x00")
-        ids = tokenizer.encode(after.strip(), add_special_tokens=False)
-        if ids and (ids[0] in eos_ids or (ids[0] in tokenizer.added_tokens_decoder and ids[0] != tokenizer.unk_token_id)):
-            return TurnEnd(after[: len(after) - len(after.lstrip())], ids[0], after)
+    has_template = tokenizer.chat_template or tokenizer.eos_token_id is not None  # the project's own writes EOS
+    behind = _behind_answer(tokenizer) if is_chat and has_template else ""
+    if is_chat and has_template and (end := turn_end(tokenizer)) in eos_ids:
+        return AnswerEnd(behind[: len(behind) - len(behind.lstrip())], end, behind)
     if tokenizer.eos_token_id is None:
         raise DataError("the tokenizer names no end-of-sequence token: a model cannot be taught to stop")
-    return TurnEnd("", tokenizer.eos_token_id, after)
+    return AnswerEnd("", tokenizer.eos_token_id, behind)
+
+
+def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The first token that a chat template puts behind an answer; None where it puts nothing."""
+    ids = tokenizer.encode(_behind_answer(tokenizer).strip(), add_special_tokens=False)
+    return ids[0] if ids else None
+
+
+def _behind_answer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text that a chat template puts behind an answer; none where it leaves the answer out."""
+    return render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False).partition("\x00")[2]

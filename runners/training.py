@@ -217,6 +217,7 @@ def made(
         "n_unlike_template": counts.n_unlike_template,
         "max_length": counts.max_length,
         "answer_end": counts.answer_end,
+        "remedies": "; ".join(loaded.remedies) or None,
         "mean_answer_tokens": sum(counts.answer_lengths) / len(counts.answer_lengths),
         "global_step": trainer.state.global_step,
         "resumed_from_step": resumed_from_step,

@@ -12,10 +12,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from dsl.errors import DataError
@@ -24,8 +23,8 @@ from dsl.pins import Pins
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
-from runners.models import Loaded, context_length
-from runners.prompting import Prompter, Words, chat_template, encode, token_ids, turn_end
+from runners.models import Loaded
+from runners.prompting import Prompter, Words, chat_template, encode, end_of_answer, token_ids
 from runners.work import Inputs, read_rows
 
 
@@ -119,15 +118,20 @@ def tokenise(
     """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of `max_length`, or of the model's
     positions where these are fewer, and all of it counted.
 
-    Raises DataError when no row is left.
+    Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat template, or lacks a token.
     """
+    if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
+        raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
     prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
     asked = [
         _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
     ]
-    held = counts.max_length = min(max_length, context_length(loaded.model) or max_length)
-    counts.answer_end = _answer_end(prompters, loaded)
+    held = counts.max_length = min(max_length, loaded.n_positions or max_length)
+    ends = {end_of_answer(loaded.tokenizer, loaded.eos_ids, isinstance(form, ChatPrompt)).token: None for form in prompters}
+    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(list(ends)))
     for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+        if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
+            raise DataError(f"item {example.item} in `{example.language}`: {why}")
         room = held - len(found.prompt_ids)
         counts.n_border_merges += found.merges
         counts.n_unlike_template += found.is_unlike_template
@@ -150,20 +154,6 @@ def tokenise(
             f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": counts.n_equal,
         }
         raise DataError(f"no row to train on: of {len(rows)}, " + " and ".join(f"{n} {why}" for why, n in reasons.items() if n))
-
-
-def _answer_end(forms: Iterable[PromptForm], loaded: Loaded) -> str:
-    """The tokens that answers to prompts of these forms end with, in words. Warns of one that ends no text by the model's own settings."""
-    tokenizer = loaded.tokenizer
-    ends = dict.fromkeys(turn_end(tokenizer, loaded.eos_ids, isinstance(form, ChatPrompt)).token for form in forms)
-    for token in ends:
-        if token not in loaded.eos_ids:
-            warnings.warn(
-                f"the chat template ends an answer with {tokenizer.convert_ids_to_tokens(token)}, which is not among the model's EOS tokens "
-                f"({' '.join(tokenizer.convert_ids_to_tokens(sorted(loaded.eos_ids)))}). Trained answers end with it",
-                stacklevel=2,
-            )
-    return " ".join(tokenizer.convert_ids_to_tokens(list(ends)))
 
 
 # ---------------------------------------------------------------- tokens, made once
@@ -248,7 +238,7 @@ def _text_answer(prompt: Prompt, prompt_ids: list[int], answer: str, loaded: Loa
     together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
-    end = turn_end(tokenizer, loaded.eos_ids, is_chat=False)
+    end = end_of_answer(tokenizer, loaded.eos_ids, is_chat=False)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
@@ -256,11 +246,11 @@ def _chat_answer(prompt: Prompt, prompt_ids: list[int], answer: str, loaded: Loa
     """Cut by position out of the conversation that the template renders with the answer in it."""
     messages = prompt.messages or ()
     words = Words.of(loaded.tokenizer, [answer, *(content for _, content in messages)])
-    end = turn_end(loaded.tokenizer, loaded.eos_ids, is_chat=True)
+    end = end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True)
     asked = words.render(messages, add_generation_prompt=True)
     conversation = words.render([*messages, ("assistant", answer)], add_generation_prompt=False)
-    is_unlike = not (conversation.startswith(asked) and conversation.endswith(end.after))
-    answered = asked + words.mark(answer) if is_unlike else conversation.removesuffix(end.after)
+    is_unlike = not (conversation.startswith(asked) and conversation.endswith(end.behind))
+    answered = asked + words.mark(answer) if is_unlike else conversation.removesuffix(end.behind)
     answered += end.before
     together = words.token_ids(answered, is_beginning=True)
     merges = together[: len(prompt_ids)] != prompt_ids

@@ -38,6 +38,8 @@ class Request:
     stop_strings: tuple[str, ...] = ()
     seed: int | None = None
     """Needed where the temperature is above 0."""
+    room: int | None = None
+    """Tokens that the model's positions leave for the answer, which ends there; None: no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,9 @@ class _Batch:
             and cut_at_stop(self._decode(row.token_ids), stops)[1]
         ):
             return "stop"
-        return "length" if len(row.token_ids) == self._sampling.max_new_tokens else None
+        room = row.request.room
+        most = self._sampling.max_new_tokens if room is None else min(self._sampling.max_new_tokens, room)
+        return "length" if len(row.token_ids) == most else None
 
     def _finish(self, row: _Row, end: Literal["eos", "stop", "length"]) -> Generated:
         raw_text = self._decode(row.token_ids)

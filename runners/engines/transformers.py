@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dsl.errors import DataError
 from dsl.models import Decoding
 from dsl.models import Weights as Settings
 from runners.engine import EngineAnswer, EngineRequest
@@ -18,12 +19,13 @@ class Engine:
         from runners import models  # here, because the spec's own classes are made from this file's settings
 
         self._loaded = models.load(settings, tuned, cache)
-        self._batch_size = settings.batch_size
+        self._batch_size, self._source = settings.batch_size, settings.source
         self.load_seconds = self._loaded.load_seconds
         self.facts: dict[str, str | int | float | bool | None] = {
             "n_parameters": self._loaded.n_parameters,
             "device": self._loaded.device,
             "dtype": self._loaded.dtype,
+            "remedies": "; ".join(self._loaded.remedies) or None,
         }
 
     def identify(self, request: EngineRequest) -> str:
@@ -31,32 +33,35 @@ class Engine:
         return f"{self._token_ids(request)} {list(request.prompt.stop_strings)}"
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Answers as they are finished. A prompt that leaves no room for the answer is an error of its row."""
-        from runners import models, prompting
+        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the model does not have, is an error
+        of its row.
+
+        Raises DataError where the model cannot be asked through its chat template.
+        """
+        from runners import prompting
         from runners.decoding import decode
         from runners.decoding.next_token import Sampling
         from runners.decoding.reader import reader_of
 
+        if self._loaded.no_chat is not None and any(request.prompt.text is None for request in requests):
+            raise DataError(f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}")
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
-        room = models.context_length(self._loaded.model)
         ready: list[decode.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
-            if room is not None and len(ids) + decoding.max_new_tokens > room:
-                too_long = (
-                    f"the prompt has {len(ids)} tokens; with max_new_tokens {decoding.max_new_tokens} the model's {room} do not hold it"
-                )
+            if (why := self._unanswerable(ids)) is not None:
                 yield EngineAnswer(
                     key=request.key,
                     prompt_text=texts[request.key],
                     text=None,
                     raw_text=None,
                     finish_reason="error",
-                    error=too_long,
+                    error=why,
                     n_prompt_tokens=len(ids),
                 )
             else:
-                ready.append(decode.Request(request.key, ids, request.prompt.stop_strings, request.seed))
+                room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
+                ready.append(decode.Request(request.key, ids, request.prompt.stop_strings, request.seed, room))
         sampling = Sampling(
             max_new_tokens=decoding.max_new_tokens,
             temperature=decoding.temperature,
@@ -86,3 +91,10 @@ class Engine:
         from runners import prompting
 
         return prompting.token_ids(self._loaded.tokenizer, request.prompt)
+
+    def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
+        """Why a prompt cannot be answered, or None."""
+        room = self._loaded.n_positions
+        if room is not None and len(token_ids) >= room:
+            return f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an answer"
+        return self._loaded.lacks(token_ids)

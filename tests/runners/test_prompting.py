@@ -11,7 +11,19 @@ import pytest
 from dsl.errors import DataError
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptText, TextPrompt
-from runners.prompting import CHAT_TEMPLATE, HERE, Prompter, TurnEnd, encode, read_text, render, render_chat, token_ids, turn_end, uses_bos
+from runners.prompting import (
+    CHAT_TEMPLATE,
+    HERE,
+    AnswerEnd,
+    Prompter,
+    encode,
+    end_of_answer,
+    read_text,
+    render,
+    render_chat,
+    token_ids,
+    uses_bos,
+)
 from runners.work import Inputs
 from tests.fixtures.tiny_study import TINY, chat_form, text_at
 
@@ -185,9 +197,18 @@ def test_a_system_message_that_a_template_refuses_goes_above_the_question(tokeni
     assert render(tokenizer, chat(("system", "S"), ("user", "Q"))) == "S\n\nQ"
 
 
-def test_todays_date_is_in_no_prompt(tokenizer: Any) -> None:
-    tokenizer.chat_template = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}",  # Llama 3
+        "{%- set today = strftime_now('%d %b %Y') -%}{{ today }}",  # SmolLM3
+        "{% macro date() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ date() }}",
+    ],
+)
+def test_todays_date_is_in_no_prompt(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
     assert render(tokenizer, chat(("user", "Q"))) == "26 Jul 2024"
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False) == "26 Jul 2024", "a pipeline prints it, too"
 
 
 @pytest.mark.parametrize(
@@ -247,13 +268,13 @@ def test_an_answer_in_a_chat_ends_as_the_template_ends_it_where_generation_stops
     end = tokenizer.encode("#", add_special_tokens=False)[0]
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}#\n{% endfor %}"
     eos = tokenizer.eos_token_id
-    assert turn_end(tokenizer, frozenset({eos, end}), is_chat=True) == TurnEnd("", end, "#\n")
-    assert turn_end(tokenizer, frozenset({eos}), is_chat=True).token == eos
-    assert turn_end(tokenizer, frozenset({eos, end}), is_chat=False).token == eos
+    assert end_of_answer(tokenizer, frozenset({eos, end}), is_chat=True) == AnswerEnd("", end, "#\n")
+    assert end_of_answer(tokenizer, frozenset({eos}), is_chat=True).token == eos
+    assert end_of_answer(tokenizer, frozenset({eos, end}), is_chat=False).token == eos
 
 
-def test_an_answer_ends_as_its_template_ends_it_even_where_the_models_settings_forgot_that_token(tokenizer: Any) -> None:
+def test_white_space_before_the_end_of_an_answer_is_the_templates(tokenizer: Any) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot_id|>"]})
     eot = tokenizer.convert_tokens_to_ids("<|eot_id|>")
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }} <|eot_id|>\n{% endfor %}"
-    assert turn_end(tokenizer, frozenset({tokenizer.eos_token_id}), is_chat=True) == TurnEnd(" ", eot, " <|eot_id|>\n")
+    assert end_of_answer(tokenizer, frozenset({eot}), is_chat=True) == AnswerEnd(" ", eot, " <|eot_id|>\n")

@@ -171,7 +171,9 @@ def with_template(loaded: Loaded, template: str) -> Loaded:
     tokenizer = copy.deepcopy(loaded.tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
     tokenizer.chat_template = template
-    return replace(loaded, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
+    model = models.twin(loaded.model)
+    model.resize_token_embeddings(len(tokenizer))
+    return replace(loaded, model=model, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
 
 
 @pytest.mark.parametrize(
@@ -211,12 +213,14 @@ def test_a_prompt_that_its_template_renders_otherwise_once_it_is_answered_is_kep
     assert (counts.n_unlike_template, counts.n_rows) == (1, 1)
 
 
-def test_the_end_that_a_template_puts_is_taught_with_a_warning_where_it_is_not_among_the_eos_tokens(loaded: Loaded, tmp_path: Path) -> None:
-    told = with_template(loaded, TURNS)
-    with pytest.warns(UserWarning, match=r"ends an answer with <\|end\|>, which is not among the model's EOS tokens \(</s>\)"):
-        ((row,), counts) = made(replace(told, eos_ids=loaded.eos_ids), tmp_path, [example("It eats.")])
-    assert row.answers[0][-1] == told.tokenizer.convert_tokens_to_ids("<|end|>")
-    assert counts.answer_end == "<|end|>"
+def test_a_model_that_cannot_read_its_rows_is_not_trained_on_them(loaded: Loaded, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be trained through its chat template: it fails"):
+        made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")])
+    ((row,), _) = made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")], text_form("en", 0))
+    assert row.prompt_ids
+    told = replace(with_template(loaded, TURNS), model=loaded.model)  # whose embedding has not the new tokens
+    with pytest.raises(DataError, match=r"item a in `en`: the model has no embedding for `<\|start\|>`"):
+        made(told, tmp_path, [example("It eats.")])
 
 
 def test_a_row_has_no_more_tokens_than_the_model_has_positions(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from runners.models import Loaded, _eos_ids
+from runners.load_checks import eos_ids_of
+from runners.models import Loaded
 
 VOCABULARY = 300
 UNK, BOS, EOS = 0, 1, 2
@@ -111,7 +112,7 @@ def loaded(model: transformers.PreTrainedModel, with_tokenizer: transformers.Pre
         load_seconds=0.0,
         device="cpu",
         dtype="float32",
-        eos_ids=_eos_ids(model, made),
+        eos_ids=eos_ids_of(model, made),
         pad_id=UNK,
     )
 

@@ -414,3 +414,17 @@ def test_a_target_module_that_is_not_there_is_named_beside_those_that_are(tmp_pa
     step, found = study(tmp_path, adapter=LORA.model_copy(update={"target_modules": ("q_proj", "c_attn")}))
     with pytest.raises(DataError, match=r"the model has no c_attn\. An adapter can lie on: down_proj, embed_tokens, gate_proj, k_proj"):
         run(step, found, tmp_path / "out")
+
+
+def test_the_end_that_a_template_puts_is_taught_where_no_setting_names_it_and_that_is_recorded(tmp_path: Path) -> None:
+    """As Llama 3 was first published: turns end with `<|eot_id|>`, and the settings know `<|end_of_text|>`."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(TINY, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    tokenizer.chat_template = "{% for m in messages %}### {{ m.role }}\n{{ m.content }}<pad>\n{% endfor %}### assistant\n"
+    tokenizer.save_pretrained(tmp_path / "model")
+    step, found = study(tmp_path, weights=Weights(path=str(tmp_path / "model")), training={"max_steps": 1})
+    made = run(step, found, tmp_path / "out")
+    assert made.facts["answer_end"] == "<pad>"
+    assert "ends a turn with `<pad>`, which neither the tokenizer nor the generation settings name" in str(made.facts["remedies"])
