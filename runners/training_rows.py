@@ -3,8 +3,8 @@
 Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the answer in it: what the template
 puts before an answer (Mistral's space, Qwen3's empty thinking block) is learnt with it. A prompt's tokens are those that generation hands the
 model, whatever follows them, and every answer ends with one end-of-answer token. Where prompt and answer tokenised together would merge at
-their border, they are tokenised apart; where the conversation does not begin as the prompt does, the answer is put behind the prompt; both
-are counted.
+their border, they are tokenised apart, and the row is counted. A conversation that does not begin as the prompt does cannot be cut, and is
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Counts:
     """Rows whose answers are all the same, perhaps since they were cut: nothing tells the better one."""
     n_border_merges: int = 0
     n_unlike_template: int = 0
-    """Rows of a chat whose template renders the prompt otherwise once it is answered."""
+    """Rows dropped because the chat template renders their prompt otherwise once it is answered, as one that opens a thinking block may be."""
     n_tokens: int = 0
     """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read twice."""
     answer_lengths: list[int] = field(default_factory=list)
@@ -130,11 +130,13 @@ def tokenise(
     ends = {end_of_answer(loaded.tokenizer, loaded.eos_ids, isinstance(form, ChatPrompt)).token: None for form in prompters}
     counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(list(ends)))
     for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+        if found.is_unlike_template:
+            counts.n_unlike_template += 1
+            continue
         if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
             raise DataError(f"item {example.item} in `{example.language}`: {why}")
         room = held - len(found.prompt_ids)
         counts.n_border_merges += found.merges
-        counts.n_unlike_template += found.is_unlike_template
         counts.n_truncated += any(len(ids) > room for ids in found.answers)
         if room < 1:
             counts.n_dropped += 1
@@ -151,6 +153,8 @@ def tokenise(
         limit = "`max_length`" if held == max_length else "the model's positions"
         reasons = {
             f"have prompts of {held} tokens ({limit}) or more": counts.n_dropped,
+            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); "
+            "a text prompt can be trained on": counts.n_unlike_template,
             f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": counts.n_equal,
         }
         raise DataError(f"no row to train on: of {len(rows)}, " + " and ".join(f"{n} {why}" for why, n in reasons.items() if n))
@@ -249,10 +253,10 @@ def _chat_answer(prompt: Prompt, prompt_ids: list[int], answer: str, loaded: Loa
     end = end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True)
     asked = words.render(messages, add_generation_prompt=True)
     conversation = words.render([*messages, ("assistant", answer)], add_generation_prompt=False)
-    is_unlike = not (conversation.startswith(asked) and conversation.endswith(end.behind))
-    answered = asked + words.mark(answer) if is_unlike else conversation.removesuffix(end.behind)
-    answered += end.before
+    if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
+        return _Answer([], merges=False, is_unlike_template=True)
+    answered = conversation.removesuffix(end.behind) + end.before
     together = words.token_ids(answered, is_beginning=True)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = words.token_ids(answered.removeprefix(asked), is_beginning=False)
-    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges, is_unlike)
+    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)

@@ -206,11 +206,14 @@ def test_a_control_token_in_a_question_or_an_answer_is_words(loaded: Loaded, tmp
     assert sum(token in control for token in row.prompt_ids) == 3
 
 
-def test_a_prompt_that_its_template_renders_otherwise_once_it_is_answered_is_kept_and_counted(loaded: Loaded, tmp_path: Path) -> None:
-    told = with_template(loaded, OPEN_THOUGHT)
-    ((row,), counts) = made(told, tmp_path, [example("It eats.")])
-    assert told.tokenizer.decode(row.prompt_ids + row.answers[0]).endswith("<|start|>assistant\n<think>\nIt eats.<|end|>")
-    assert (counts.n_unlike_template, counts.n_rows) == (1, 1)
+def test_a_row_whose_template_renders_the_prompt_otherwise_once_it_is_answered_is_dropped_and_counted(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    told = with_template(loaded, TURNS.removesuffix("{% endif %}") + "{% if 'Why' in messages[0].content %}<think>{% endif %}{% endif %}")
+    found, counts = made(told, tmp_path, [example("It eats."), example("It eats.", instruction="Why?")])
+    assert (len(found), counts.n_rows, counts.n_unlike_template) == (1, 1, 1)
+    with pytest.raises(DataError, match="1 have a prompt that the chat template renders otherwise once it is answered"):
+        made(with_template(loaded, OPEN_THOUGHT), tmp_path, [example("It eats.")])
 
 
 def test_a_model_that_cannot_read_its_rows_is_not_trained_on_them(loaded: Loaded, tmp_path: Path) -> None:
