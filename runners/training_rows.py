@@ -12,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsl.errors import DataError
 from dsl.identity import digest
@@ -24,8 +25,11 @@ from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models import Loaded
-from runners.prompting import Prompter, Words, chat_template, encode, end_of_answer, token_ids
+from runners.prompting import AnswerEnd, Prompter, Words, chat_template, encode, end_of_answer, token_ids
 from runners.work import Inputs, read_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass
@@ -127,8 +131,7 @@ def tokenise(
         _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
     ]
     held = counts.max_length = min(max_length, loaded.n_positions or max_length)
-    ends = {end_of_answer(loaded.tokenizer, loaded.eos_ids, isinstance(form, ChatPrompt)).token: None for form in prompters}
-    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(list(ends)))
+    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()})))
     for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
         if found.is_unlike_template:
             counts.n_unlike_template += 1
@@ -199,7 +202,8 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
-        aside.write_text("".join(_tokenised(*one, loaded).model_dump_json() + "\n" for one in dict(zip(keys, asked, strict=True)).items()))
+        ends, wanted = _ends(asked, loaded), dict(zip(keys, asked, strict=True))
+        aside.write_text("".join(_tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()))
         aside.replace(path)
     known = {row.of: row for row in read_rows(path, _Tokens)}
     return (known[key] for key in keys)
@@ -208,17 +212,23 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
 def _tokenizer_key(loaded: Loaded) -> str:
     """What decides on the tokens of a text: the tokenizer's files, the chat template, which tokens end an answer, and the libraries."""
     pins = Pins()
-    folder = Path(loaded.tokenizer.name_or_path)
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix not in _OF_WEIGHTS]
+    in_folder = sorted(Path(loaded.tokenizer.name_or_path).iterdir())
+    files = [file for file in in_folder if file.is_file() and file.suffix not in _OF_WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
     own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids))
-    return digest((_TOKENISING, *libraries, *own, [f"{file.relative_to(folder)} {pins.file(file)}" for file in files]))
+    return digest((_TOKENISING, *libraries, *own, [f"{file.name} {pins.file(file)}" for file in files]))
 
 
-def _tokenised(key: Sha256, asked: _Asked, loaded: Loaded) -> _Tokens:
+def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:
+    """The end of an answer, in a chat or not, as far as there are such prompts."""
+    return {is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat) for is_chat in {one.prompt.text is None for one in asked}}
+
+
+def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
+    is_chat = asked.prompt.text is None
+    answered = _chat_answer if is_chat else _text_answer
     prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
-    answered = _text_answer if asked.prompt.text is not None else _chat_answer
-    found = [answered(asked.prompt, prompt_ids, answer.strip(), loaded) for answer in asked.answers]
+    found = [answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat]) for answer in asked.answers]
     return _Tokens(
         of=key,
         prompt_ids=prompt_ids,
@@ -237,20 +247,17 @@ class _Answer:
     is_unlike_template: bool = False
 
 
-def _text_answer(prompt: Prompt, prompt_ids: list[int], answer: str, loaded: Loaded) -> _Answer:
-    tokenizer = loaded.tokenizer
+def _text_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
     together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
-    end = end_of_answer(tokenizer, loaded.eos_ids, is_chat=False)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
-def _chat_answer(prompt: Prompt, prompt_ids: list[int], answer: str, loaded: Loaded) -> _Answer:
+def _chat_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
     """Cut by position out of the conversation that the template renders with the answer in it."""
     messages = prompt.messages or ()
-    words = Words.of(loaded.tokenizer, [answer, *(content for _, content in messages)])
-    end = end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True)
+    words = Words.of(tokenizer, [answer, *(content for _, content in messages)])
     asked = words.render(messages, add_generation_prompt=True)
     conversation = words.render([*messages, ("assistant", answer)], add_generation_prompt=False)
     if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
