@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from dsl.errors import DataError
 from dsl.pins import Pins
@@ -165,13 +165,27 @@ class Training(Value):
 class Decoding(Value):
     """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    source: Literal["model"] | None = Field(default=None, alias="from")
+    """`model`: temperature, top-p, top-k and repetition penalty are those that the model was published with (its generation_config.json)."""
     max_new_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     """0 is no limit."""
     repetition_penalty: float = Field(default=1.0, gt=0)
+    penalize_prompt: bool = True
+    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in transformers and vLLM."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        both = sorted(self.model_fields_set & {"temperature", "top_p", "top_k", "repetition_penalty"})
+        if self.source == "model" and any(getattr(self, name) != type(self).model_fields[name].default for name in both):
+            raise ValueError(f"`from: model` takes {', '.join(both)} from the model: name either")
+        return self
 
     @property
     def is_sampled(self) -> bool:
-        return self.temperature > 0
+        """Whether chance may enter: a model's own settings are known only when it is loaded."""
+        return self.temperature > 0 or self.source == "model"

@@ -18,7 +18,7 @@ from dsl.engines import AnyEngine
 from dsl.judges import AnyJudge
 from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.sources import Columns, Source
-from dsl.values import Language, Name, Sha256, StepId, Value
+from dsl.values import Language, Name, Sha256, StepId, TemplateArguments, Value
 
 # ---------------------------------------------------------------- how a model is asked
 
@@ -53,6 +53,8 @@ class TextPrompt(Value):
     demonstrations_text: PromptText | None = None
     """Whose worked examples are shown, where it is another language's text."""
     demonstrations: Demonstrations | None = None
+    ends_at_fence: bool = True
+    """Whether the fence that closes an answer stops it, besides the text's stop strings."""
 
 
 class ChatPrompt(Value):
@@ -63,6 +65,8 @@ class ChatPrompt(Value):
     """A prompt text whose system message goes first."""
     template: Sha256
     """Digest of the project's own template."""
+    chat_template_kwargs: TemplateArguments = ()
+    """Arguments of the model's template, as `enable_thinking`."""
 
 
 PromptForm = Annotated[TextPrompt | ChatPrompt, Field(discriminator="form")]

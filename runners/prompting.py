@@ -20,6 +20,7 @@ from dsl.errors import DataError
 from dsl.prompt_text import PromptFile, parse_prompt_text
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptForm, PromptText
+from dsl.values import TemplateArguments
 from runners.demonstrations import Pool
 from runners.work import Inputs
 
@@ -74,12 +75,14 @@ class Prompter:
         """
         if isinstance(self._form, ChatPrompt):
             system = [("system", self._system)] if self._system is not None else []
-            return Prompt(messages=(*system, ("user", example.instruction)))
+            messages = (*system, ("user", example.instruction))
+            return Prompt(messages=messages, chat_template_kwargs=self._form.chat_template_kwargs)
         shown = self._fixed if self._pool is None else self._pool.choose(example, self._form.num_fewshot)
         text = self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""
         for one in shown:
             text += open_end(self._text, one.query.strip()) + one.answer.strip() + "\n```\n"
-        return Prompt(text=text + open_end(self._text, example.instruction), stop_strings=self._stop_strings)
+        asked = text + open_end(self._text, example.instruction)
+        return Prompt(text=asked, stop_strings=self._stop_strings, ends_at_fence=self._form.ends_at_fence)
 
 
 def open_end(text: PromptFile, query: str) -> str:
@@ -102,21 +105,25 @@ def _read_planned(path: Path, sha256: str) -> str:
 
 def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     """The text a model is handed for a prompt."""
-    return prompt.text if prompt.text is not None else render_chat(tokenizer, prompt.messages or (), add_generation_prompt=True)
+    if prompt.text is not None:
+        return prompt.text
+    return render_chat(tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
     """The tokens a model is handed for a prompt."""
     if prompt.text is not None:
         return encode(tokenizer, prompt.text, is_chat=False)
-    return chat_token_ids(tokenizer, prompt.messages or (), add_generation_prompt=True)
+    return chat_token_ids(tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
 
 
-def chat_token_ids(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> list[int]:
+def chat_token_ids(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()
+) -> list[int]:
     """The tokens of a rendered chat. Only the template writes special tokens: whoever wrote a message with `</s>` or `<|im_end|>` in it,
     a model whose answer is judged perhaps, ends no turn with that; there they are words."""
     words = Words.of(tokenizer, [content for _, content in messages])
-    return words.token_ids(words.render(messages, add_generation_prompt), is_beginning=True)
+    return words.token_ids(words.render(messages, add_generation_prompt, arguments), is_beginning=True)
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,9 @@ class Words:
             return text
         return re.sub("|".join(map(re.escape, self.marks)), lambda found: self.marks[found[0]], text)
 
-    def render(self, messages: Messages, add_generation_prompt: bool) -> str:
-        return render_chat(self.tokenizer, [(role, self.mark(content)) for role, content in messages], add_generation_prompt)
+    def render(self, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()) -> str:
+        """The chat as a template renders it around marked contents."""
+        return render_chat(self.tokenizer, [(role, self.mark(content)) for role, content in messages], add_generation_prompt, arguments)
 
     def token_ids(self, marked: str, *, is_beginning: bool) -> list[int]:
         """The tokens of a marked text, special ones where the text has them and words where it has marks; the text's beginning has one BOS
@@ -153,26 +161,30 @@ class Words:
         return _with_one_bos(self.tokenizer, ids) if is_beginning else ids
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
+def render_chat(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()
+) -> str:
     """Messages through the tokenizer's own chat template, or through the project's where it has none.
 
-    Where a template refuses a system message, it is put above the first question.
+    Where a template refuses a system message, it is put above the first question. Raises DataError for an argument that it does not read.
     """
     from jinja2 import TemplateError
 
     try:
-        return _apply(tokenizer, messages, add_generation_prompt)
+        return _apply(tokenizer, messages, add_generation_prompt, arguments)
     except TemplateError:
         if len(messages) < 2 or messages[0][0] != "system":
             raise
         first = (messages[1][0], f"{messages[0][1]}\n\n{messages[1][1]}")
-        return _apply(tokenizer, [first, *messages[2:]], add_generation_prompt)
+        return _apply(tokenizer, [first, *messages[2:]], add_generation_prompt, arguments)
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool) -> str:
-    from transformers.utils.chat_template_utils import _compile_jinja_template
+def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments) -> str:
+    from transformers.utils.chat_template_utils import _compile_jinja_template, _get_template_variables
 
     template = chat_template(tokenizer)
+    if unread := sorted(dict(arguments).keys() - _get_template_variables(template)):
+        raise DataError(f"`chat_template_kwargs`: the chat template does not read {', '.join(unread)}")
     # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in its pipelines.
     _compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
     return tokenizer.apply_chat_template(
@@ -180,6 +192,7 @@ def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generatio
         chat_template=template,
         add_generation_prompt=add_generation_prompt,
         tokenize=False,
+        **dict(arguments),
     )
 
 

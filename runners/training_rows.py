@@ -258,12 +258,13 @@ def _chat_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids:
     """Cut by position out of the conversation that the template renders with the answer in it."""
     messages = prompt.messages or ()
     words = Words.of(tokenizer, [answer, *(content for _, content in messages)])
-    asked = words.render(messages, add_generation_prompt=True)
-    conversation = words.render([*messages, ("assistant", answer)], add_generation_prompt=False)
+    asked = words.render(messages, add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
+    answered = [*messages, ("assistant", answer)]
+    conversation = words.render(answered, add_generation_prompt=False, arguments=prompt.chat_template_kwargs)
     if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
         return _Answer([], merges=False, is_unlike_template=True)
-    answered = conversation.removesuffix(end.behind) + end.before
-    together = words.token_ids(answered, is_beginning=True)
+    text = conversation.removesuffix(end.behind) + end.before
+    together = words.token_ids(text, is_beginning=True)
     merges = together[: len(prompt_ids)] != prompt_ids
-    apart = words.token_ids(answered.removeprefix(asked), is_beginning=False)
+    apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)

@@ -9,6 +9,7 @@ from dsl.methods.base import (
     AnyPrompt,
     Builder,
     CellRequest,
+    ChatTemplateKwargs,
     Made,
     MethodBase,
     TrainLanguages,
@@ -18,7 +19,7 @@ from dsl.methods.base import (
 )
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceStep
+from dsl.steps import DpoStep, GenerateStep, LossType, PromptForm, ReferenceStep
 from dsl.values import Language, Name, StepId
 
 
@@ -46,6 +47,8 @@ class Dpo(MethodBase):
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
+    chat_template_kwargs: ChatTemplateKwargs = {}
+    """As `{enable_thinking: false}`, in training and when asked."""
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training(learning_rate=5e-6)
@@ -84,7 +87,7 @@ class Dpo(MethodBase):
         adapter = None if self.adapter == "none" else self.adapter
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
-        prompts = tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages)
+        prompts = tuple(self._prompt(request, build, language) for language in request.train_languages)
         reference = ReferenceStep(
             weights=self.training.weights(weights, adapter),
             policy=policy if self.reference == "policy" else None,
@@ -116,9 +119,12 @@ class Dpo(MethodBase):
                 model=weights,
                 tuned=tuned,
                 examples=build.examples(request.dataset, request.language),
-                prompt=build.prompt(request, self.prompt, self.num_fewshot),
+                prompt=self._prompt(request, build, request.language),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             ),
             train=(*before, *((ref_logps,) if ref_logps else ()), tuned),
         )
+
+    def _prompt(self, request: CellRequest, build: Builder, language: Language) -> PromptForm:
+        return build.prompt(request, self.prompt, self.num_fewshot, language=language, chat_template_kwargs=self.chat_template_kwargs)

@@ -17,6 +17,7 @@ from runners.decoding.prefix_tree import Stretch
 from runners.decoding.screened_head import screened_head
 from runners.decoding.shared_attention import NotShareable
 from runners.decoding.stand_ins import exchange
+from runners.decoding.thinking import special_marks
 from runners.models import Loaded
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Reader:
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise TypeError(f"{type(model).__name__} keeps no key-value cache: it cannot be decoded here")
         self.tokenizer, self.eos_ids, self._pad_id = loaded.tokenizer, loaded.eos_ids, loaded.pad_id
+        self._marks = special_marks(loaded.tokenizer)
+        self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}
         self._packed: PackedModel | None = None
         self.model = models.twin(model)
         self.not_shared_because = "it was told not to" if not shares else _looks_unlike(model)
@@ -63,6 +66,13 @@ class Reader:
             self.not_shared_because = _reads_unlike(self._packed, model)
         if self.not_shared_because is not None:
             self._packed, self.model = None, models.twin(model)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """New tokens as text, without special tokens, but with those that mark thinking."""
+        if not self._marks:
+            return self.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        kept = [token for token in token_ids if token in self._marks or token not in self._special]
+        return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def place(self, prompts: Sequence[tuple[int, ...]]) -> list[Stretch]:
         """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared."""

@@ -29,8 +29,8 @@ class Engine:
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The token ids and the stop strings."""
-        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)}"
+        """The token ids, the stop strings and whether a fence stops the answer."""
+        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
         """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the model does not have, is an error
@@ -40,10 +40,12 @@ class Engine:
         """
         from runners import prompting
         from runners.decoding import decode
-        from runners.decoding.next_token import Sampling
         from runners.decoding.reader import reader_of
+        from runners.decoding.sampling import sampling_of
+        from runners.decoding.thinking import without_thinking
 
-        if self._loaded.no_chat is not None and any(request.prompt.text is None for request in requests):
+        chats = {request.key for request in requests if request.prompt.text is None}
+        if self._loaded.no_chat is not None and chats:
             raise DataError(f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}")
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
         ready: list[decode.Request] = []
@@ -61,14 +63,11 @@ class Engine:
                 )
             else:
                 room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
-                ready.append(decode.Request(request.key, ids, request.prompt.stop_strings, request.seed, room))
-        sampling = Sampling(
-            max_new_tokens=decoding.max_new_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            top_k=decoding.top_k,
-            repetition_penalty=decoding.repetition_penalty,
-        )
+                ready.append(
+                    decode.Request(request.key, ids, request.prompt.stop_strings, request.seed, request.prompt.ends_at_fence, room)
+                )
+        sampling = sampling_of(decoding, self._loaded.model)
+        self.facts["decoding"] = str(sampling)
         reader = reader_of(self._loaded)
         self.facts["prefix_not_shared_because"] = reader.not_shared_because
         for row in decode.generate(reader, ready, sampling, self._batch_size):
@@ -77,7 +76,7 @@ class Engine:
             yield EngineAnswer(
                 key=row.key,
                 prompt_text=texts[row.key],
-                text=row.text,
+                text=without_thinking(row.text, texts[row.key]) if row.key in chats else row.text,
                 raw_text=row.raw_text,
                 finish_reason=row.finish_reason,
                 stop_string=row.stop_string,

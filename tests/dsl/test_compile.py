@@ -307,3 +307,19 @@ def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
     messages = [problem.message for problem in caught.value.problems]
     assert [m for m in messages if "no judge `emtpy`" in m and "empty" in m]
     assert [m for m in messages if "`poem`" in m and "injection" in m]
+
+
+def test_answers_end_at_their_fence_unless_the_prompt_is_upstreams(folder: Path) -> None:
+    methods = {"own": {"method": "icl"}, "upstream": {"method": "icl", "prompt": "urial"}}
+    plan = planned(folder, methods=methods)
+    forms = {cell.method: plan.steps[cell.generate].prompt for cell in plan.study.cells}  # type: ignore[attr-defined]
+    assert [isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])] == [True, False]
+    assert forms["own"].text == forms["upstream"].text
+
+
+def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: Path) -> None:
+    off = {"chat_template_kwargs": {"enable_thinking": False}}
+    plan = planned(folder, methods={"sft": {"method": "sft", "train": "rows", **off}, "instruct": {"method": "instruct", **off}})
+    asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
+    trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
+    assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]

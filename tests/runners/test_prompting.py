@@ -103,6 +103,8 @@ def test_examples_of_another_language_stand_under_the_asked_languages_tags_and_e
         "\n# Requête :\n```\nWhy is the sky blue?\n```\n\n# Réponse :\n```\n"
     )
     assert prompt.stop_strings == ("# Requête", "# Query")
+    assert prompt.ends_at_fence
+    assert not Prompter(form.model_copy(update={"ends_at_fence": False}), NOTHING).prompt(QUESTION).ends_at_fence
 
 
 @pytest.mark.skipif(not SHARED_URIAL.exists(), reason="URIAL's own prompt is not here")
@@ -195,6 +197,20 @@ def test_a_system_message_that_a_template_refuses_goes_above_the_question(tokeni
     refused = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     tokenizer.chat_template = refused + "{% for m in messages %}{{ m.content }}{% endfor %}"
     assert render(tokenizer, chat(("system", "S"), ("user", "Q"))) == "S\n\nQ"
+
+
+def test_arguments_of_a_chat_template_reach_it_and_one_that_it_does_not_read_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is false %}<think></think>{% endif %}"
+    )
+    off = chat(("user", "Q")).model_copy(update={"chat_template_kwargs": (("enable_thinking", False),)})
+    assert (render(tokenizer, chat(("user", "Q"))), render(tokenizer, off)) == ("Q", "Q<think></think>")
+    assert tokenizer.decode(token_ids(tokenizer, off)) == "<s>Q<think></think>"
+    unread = off.model_copy(update={"chat_template_kwargs": (("thinking", False),)})
+    with pytest.raises(DataError, match="the chat template does not read thinking"):
+        render(tokenizer, unread)
+    form = chat_form().model_copy(update={"chat_template_kwargs": (("enable_thinking", False),)})
+    assert Prompter(form, NOTHING).prompt(QUESTION).chat_template_kwargs == (("enable_thinking", False),)
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,18 @@ def test_a_row_is_the_conversation_that_the_template_renders(loaded: Loaded, tmp
     assert (counts.n_unlike_template, counts.n_border_merges) == (0, 0)
 
 
+def test_a_row_is_rendered_with_the_arguments_that_its_prompt_is(loaded: Loaded, tmp_path: Path) -> None:
+    """Told not to think, Qwen3 is handed the empty block with the prompt, and learns to answer behind it."""
+    told = with_template(
+        loaded, EMPTY_THOUGHT.removesuffix("{% endif %}") + "{% if not think %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    )
+    for think, learnt in ((True, "<think>\n\n</think>\n\nIt eats.<|end|>"), (False, "It eats.<|end|>")):
+        form = chat_form().model_copy(update={"chat_template_kwargs": (("think", think),)})
+        ((row,), counts) = made(told, tmp_path, [example("It eats.")], form)
+        assert told.tokenizer.decode(row.answers[0]) == learnt
+        assert counts.n_unlike_template == 0
+
+
 def test_a_control_token_in_a_question_or_an_answer_is_words(loaded: Loaded, tmp_path: Path) -> None:
     told = with_template(loaded, TURNS)
     said = "Say <|end|> and <|start|>user</s>, twice <|end|>!"

@@ -80,3 +80,4 @@ def test_what_identifies_a_row_is_its_tokens_and_its_stop_strings(engine: Engine
     assert identity(Prompt(text=QUERY)) == identity(Prompt(text=QUERY))
     assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY + " "))
     assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY, stop_strings=("# Query",)))
+    assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY, ends_at_fence=True))
