@@ -155,18 +155,18 @@ def check_rows_apart(trainer: Trainer) -> None:
 
     trainer.model.eval()
     one, other = logits(rows), logits(others)
-    apart = ((one - other).norm(dim=-1) / one.norm(dim=-1)).max().item()
+    change = ((one - other).norm(dim=-1) / one.norm(dim=-1)).max().item()
     computed_in = torch.bfloat16 if trainer.args.bf16 else trainer.model.dtype
-    if not apart <= torch.finfo(computed_in).eps ** 0.5:  # experts share their batches, so other rows round otherwise
+    if not change <= torch.finfo(computed_in).eps ** 0.5:  # experts share their batches, so other rows round otherwise
         raise DataError(
             f"`padding_free`: rows of a batch see each other in this {trainer.model.config.model_type} model (a row's logits change by "
-            f"{apart:.0%} with the row before it), whose attention is {trainer.model.config._attn_implementation}. "
+            f"{change:.0%} with the row before it), whose attention is {trainer.model.config._attn_implementation}. "
             "Leave `padding_free` out; `train_sampling_strategy: group_by_length` pads less"
         )
 
 
 def weights_of(model: PreTrainedModel, dtype: str) -> dict[str, torch.Tensor]:
-    """Up to so many weights of each tensor, evenly spaced, in a `dtype`: enough to tell the share that training moved."""
+    """Up to 100,000 weights of each tensor, evenly spaced, in a `dtype`: enough to tell the share that training moved."""
     import torch
 
     as_used = getattr(torch, dtype)
@@ -230,9 +230,11 @@ def made(
 
 
 def _share_moved(before: Mapping[str, torch.Tensor], model: PreTrainedModel) -> float:
+    """Share of all weights, each tensor's by its sample."""
     dtype = str(next(iter(before.values())).dtype).removeprefix("torch.")
-    after = weights_of(model, dtype)
-    return sum((after[name] != weights).sum().item() for name, weights in before.items()) / sum(map(len, before.values()))
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    moved = {name: (weights != before[name]).double().mean().item() for name, weights in weights_of(model, dtype).items()}
+    return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
 def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
