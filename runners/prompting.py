@@ -136,6 +136,7 @@ class Words:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Self:
+        """Those that any of the texts holds, the longest first."""
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         written = sorted((token for token in special if any(token in text for text in texts)), key=len, reverse=True)
         return cls(tokenizer, {token: f"\ue000{place}\ue001" for place, token in enumerate(written)})  # for private use: they mean nothing
