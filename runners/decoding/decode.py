@@ -23,6 +23,8 @@ from runners.decoding.stop_strings import closing_fence, cut_at_stop
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from runners.decoding.packed import PackedRows
+    from runners.decoding.padded import PaddedRows
     from runners.decoding.prefix_tree import Stretch
 
 _STOP_MARGIN = 4
@@ -119,11 +121,11 @@ class _Batch:
 
     def __init__(self, reader: Reader, sampling: Sampling, batch_size: int | None) -> None:
         self._reader, self._sampling = reader, sampling
-        self._most = batch_size or 0
-        """Rows decoded together at most; 0 until it is known."""
+        self._wanted, self._most = batch_size, 0
+        """Rows decoded together at most: as asked for, and as they are."""
         self._waiting: deque[_Row] = deque()
         self._going: list[_Row] = []
-        self._rows = reader.rows(sampling.is_plain_greedy)
+        self._rows: PackedRows | PaddedRows
         """What the model holds of each of `_going`, in the same order."""
         self._seen: Tensor | None = None
         """(rows, vocabulary): tokens of prompt and answer, for the repetition penalty."""
@@ -134,11 +136,11 @@ class _Batch:
         began = time.perf_counter()
         with torch.inference_mode():
             prompts = [request.token_ids for request in requests]
-            placed = self._reader.place(prompts)
+            placed = self._reader.place(prompts, self._sampling.max_new_tokens)
         each = (time.perf_counter() - began) / len(requests)
-        if not self._most:
-            longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
-            self._most = self._reader.rows_that_fit(longest + self._sampling.max_new_tokens)
+        longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
+        self._most = self._reader.batch_size(longest + self._sampling.max_new_tokens, self._wanted)
+        self._rows = self._reader.rows(self._sampling.is_plain_greedy)
         for at in longest_first(prompts, placed):
             request = requests[at]
             drawn = self._sampling.temperature > 0 and request.seed is not None

@@ -69,8 +69,8 @@ class Engine:
         sampling = sampling_of(decoding, self._loaded.model)
         self.facts["decoding"] = str(sampling)
         reader = reader_of(self._loaded)
-        self.facts["prefix_not_shared_because"] = reader.not_shared_because
         for row in decode.generate(reader, ready, sampling, self._batch_size):
+            self.facts |= {"prefix_not_shared_because": reader.not_shared_because, "one_by_one_because": reader.one_by_one_because}
             self.facts["n_shared_tokens"] = max(row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0))
             self.facts["batch_size"] = max(row.batch_size, int(self.facts.get("batch_size") or 0))
             yield EngineAnswer(
