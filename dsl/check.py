@@ -5,16 +5,17 @@ Every function yields problems and stops at none, so that a person sees them all
 
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from dsl.check_contrasts import contrast_faults
 from dsl.check_data import data_faults, recorded_faults
+from dsl.check_decoding import decoding_faults
 from dsl.comparisons import plants
 from dsl.compile import languages_of, requests
 from dsl.errors import DataError, Problem
 from dsl.execution import KINDS
 from dsl.methods import Dpo, Icl, Sft
-from dsl.methods.base import CellRequest, MethodBase
+from dsl.methods.base import CellRequest, MethodBase, Shipped
 from dsl.pins import RUNNERS, Pins
 from dsl.plugins import names
 from dsl.prompt_text import parse_prompt_text
@@ -44,6 +45,7 @@ class Checker:
         self._models()
         self._methods()
         self._prompts()
+        self._decoding()
         self._judges()
         self._data()
         self._recorded()
@@ -267,7 +269,7 @@ class Checker:
                             f"`{method.policy}` tunes each language by itself, so there is no one model of it to start from. "
                             f"Give both the same `train_languages`",
                         )
-                    if isinstance(below, Sft) and (below.prompt, below.num_fewshot) != (method.prompt, method.num_fewshot):
+                    if isinstance(below, Sft) and _asked(below) != _asked(method):
                         self._add(
                             path,
                             f"its prompt differs from that of `{method.policy}`, which it starts from: a policy is asked as it was trained",
@@ -287,7 +289,9 @@ class Checker:
         asks_shipped = False
         for name, method in self.experiment.methods.items():
             prompt: object = getattr(method, "prompt", None)
-            asks_shipped = asks_shipped or prompt == "urial" or getattr(method, "system", False)
+            asks_shipped = asks_shipped or prompt in get_args(Shipped) or getattr(method, "system", False)
+            if prompt not in (None, "chat") and getattr(method, "chat_template_kwargs", None):
+                self._add(("methods", name, "chat_template_kwargs"), "there is no chat template in a text prompt", on="key")
             if isinstance(prompt, PromptFile):
                 for language in self.experiment.languages:
                     self._prompt_file(("methods", name), method, self._folder / prompt.file.replace("{language}", language))
@@ -311,6 +315,10 @@ class Checker:
             if getattr(method, "demonstrations", None) is None and asked > len(text.demonstrations):
                 self._add((*path, "num_fewshot"), f"{file} has {len(text.demonstrations)} worked examples, not {asked}")
 
+    def _decoding(self) -> None:
+        for path, message, level in decoding_faults(self.experiment, self._folder):
+            self._add(path, message, level)
+
     def _data(self) -> None:
         for path, message in data_faults(self.experiment, self._pins, self._folder):
             self._add(path, message, on="key" if path[-1] == "columns" else "value")
@@ -326,3 +334,8 @@ class Checker:
                 self._add(("resources", kind, "shard_rows"), "only `generate` steps are split into shards", on="key")
             if asked.num_gpus is not None and asked.num_gpus > 1 and asked.num_gpus % 1:
                 self._add(("resources", kind, "num_gpus"), f"found `{asked.num_gpus:g}`; more than one GPU are whole ones")
+
+
+def _asked(method: Sft | Dpo) -> tuple[object, ...]:
+    """How a method's questions are put."""
+    return method.prompt, method.num_fewshot, method.chat_template_kwargs

@@ -7,7 +7,7 @@ is left out and said in the notes.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -29,7 +29,7 @@ from dsl.sources import Columns, FileSource, HubSource
 from dsl.spec import Experiment, JudgeProbe
 from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
 from dsl.steps import ChatPrompt, DataStep, Demonstrations, JudgeStep, Probe, PromptForm, PromptText, Step, TextPrompt
-from dsl.values import Language, Name, StepId
+from dsl.values import Language, Name, Scalar, StepId
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,10 @@ class _Build:
         demonstrations_language: Language | None = None,
         demonstrations: DemonstrationsFrom | None = None,
         system: bool = False,
+        chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
         language = language or request.language
+        arguments = tuple(sorted((chat_template_kwargs or {}).items()))
         key = (
             prompt,
             num_fewshot,
@@ -251,12 +253,15 @@ class _Build:
             demonstrations_language,
             demonstrations,
             system,
+            arguments,
             request.dataset if demonstrations else "",
         )
         if key not in self._prompts:
             if prompt == "chat":
-                text = self._text("urial", language) if system else None
-                made: PromptForm = ChatPrompt(system=text, template=self._pins.file(RUNNERS / "chat_template.jinja"))
+                text = self._text("fenced", language) if system else None
+                made: PromptForm = ChatPrompt(
+                    system=text, template=self._pins.file(RUNNERS / "chat_template.jinja"), chat_template_kwargs=arguments
+                )
             else:
                 shown_in = demonstrations_language or language
                 made = TextPrompt(
@@ -265,6 +270,7 @@ class _Build:
                     preamble=preamble,
                     demonstrations_text=self._text(prompt, shown_in) if shown_in != language else None,
                     demonstrations=None if demonstrations is None else self._demonstrations(request.dataset, demonstrations, shown_in),
+                    ends_at_fence=prompt != "urial",
                 )
             self._prompts[key] = made
         return self._prompts[key]

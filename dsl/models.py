@@ -1,17 +1,24 @@
 """Models as a spec names them: where the weights are, how they are adapted and trained. Names as transformers, PEFT and TRL spell them."""
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from dsl.errors import DataError
 from dsl.pins import Pins
 from dsl.settings import EngineSettings
 from dsl.values import Sha256, Value
 
-LICENSES = {"gemma": "gemma"}
-"""A word in a model's source -> the licence a user must accept by name, because it is not an open-source licence."""
+_GEMMA_TYPES = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "paligemma", "recurrent_gemma", "shieldgemma2")
+LICENSES: Mapping[str, str] = dict.fromkeys((*_GEMMA_TYPES, "t5gemma", "t5gemma2", "vaultgemma"), "gemma")
+"""`model_type` of a configuration -> the licence a user must accept by name, because it is not an open-source licence. Gemma 4's is."""
+
+_LICENSED_NAMES: Mapping[str, str] = {r"gemma(?!-?[4-9])": "gemma"}
+"""Pattern in a name on the hub or of a package -> that licence, for a plan, which has no configuration of theirs at hand."""
 
 
 class Weights(EngineSettings):
@@ -48,12 +55,9 @@ class Weights(EngineSettings):
         for name, source in (("revision", "hub"), ("version", "package")):
             if getattr(self, name) is not None and getattr(self, source) is None:
                 raise ValueError(f"`{name}` goes with `{source}`")
-        for word, license_name in LICENSES.items():
-            if word in self.source.lower() and self.accept_license != license_name:
-                raise ValueError(
-                    f"{self.source} comes under the {license_name} licence, which is not an open-source one. "
-                    f"Read it, and if you accept it write `accept_license: {license_name}`"
-                )
+        for pattern, license_name in _LICENSED_NAMES.items():
+            if self.path is None and re.search(pattern, self.source.lower()) and self.accept_license != license_name:
+                raise ValueError(self._unaccepted(license_name))
         return self
 
     @property
@@ -61,11 +65,27 @@ class Weights(EngineSettings):
         """The weights in one word, for people."""
         return self.hub or self.package or str(self.path)
 
+    def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
+        """Raise DataError for a model that cannot be asked or trained here, or whose licence was not accepted, by its configuration."""
+        if is_encoder_decoder:
+            raise DataError(f"{self.source} is a {model_type} model, an encoder-decoder: only causal language models can be asked here")
+        license_name = LICENSES.get(model_type)
+        if license_name is not None and self.accept_license != license_name:
+            raise DataError(self._unaccepted(license_name))
+
+    def _unaccepted(self, license_name: str) -> str:
+        return (
+            f"{self.source} comes under the {license_name} licence, which is not an open-source one. "
+            f"Read it, and if you accept it write `accept_license: {license_name}`"
+        )
+
     def pinned(self, pins: Pins, folder: Path) -> "Weights":
         if self.path is not None:
             path = folder / self.path
             if not path.is_dir():
                 raise DataError(f"{path}: no such folder")
+            config = _configuration(path)
+            self.check_type(str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True)
             return self.model_copy(update={"path": str(path), "sha256": pins.folder(path)})
         if self.package is not None and self.version is None:
             return self.model_copy(update={"version": pins.package(self.package)})
@@ -78,6 +98,15 @@ class Weights(EngineSettings):
         if self.hub is not None and self.revision is None:
             return f"{self.hub} has no `revision`: the hub may serve other weights tomorrow, so this study is not pinned"
         return None
+
+
+def _configuration(folder: Path) -> dict[str, object]:
+    """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading tells."""
+    try:
+        found: object = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 class Adapter(Value):
@@ -111,6 +140,9 @@ class Training(Value):
     bf16: bool = False
     """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
     in float32. The step's facts say which."""
+    pure_bf16: bool = False
+    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about 1/256 of a weight is rounded
+    away; without this, all weights are trained in float32 whatever their `dtype`."""
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -118,19 +150,42 @@ class Training(Value):
 
     def as_trl(self) -> dict[str, object]:
         """Keyword arguments for `SFTConfig` and `DPOConfig`."""
-        return self.model_dump()
+        return self.model_dump(exclude={"pure_bf16"})
+
+    def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
+        """The weights in the precision in which they are trained: float32 where all of them are, since half-precision ones round small
+        updates away. Raises DataError where `pure_bf16` meets weights that are not bfloat16."""
+        if adapter is not None:
+            return weights
+        if self.pure_bf16 and weights.dtype != "bfloat16":
+            raise DataError(f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype: {weights.dtype}`")
+        return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
 
 
 class Decoding(Value):
     """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    source: Literal["model"] | None = Field(default=None, alias="from")
+    """`model`: temperature, top-p, top-k and repetition penalty are those that the model was published with (its generation_config.json)."""
     max_new_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     """0 is no limit."""
     repetition_penalty: float = Field(default=1.0, gt=0)
+    penalize_prompt: bool = True
+    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in transformers and vLLM."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        both = sorted(self.model_fields_set & {"temperature", "top_p", "top_k", "repetition_penalty"})
+        if self.source == "model" and any(getattr(self, name) != type(self).model_fields[name].default for name in both):
+            raise ValueError(f"`from: model` takes {', '.join(both)} from the model: name either")
+        return self
 
     @property
     def is_sampled(self) -> bool:
-        return self.temperature > 0
+        """Whether chance may enter: a model's own settings are known only when it is loaded."""
+        return self.temperature > 0 or self.source == "model"

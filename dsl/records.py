@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dsl.values import Language, Sha256, StepId, Value
+from dsl.values import Language, Sha256, StepId, TemplateArguments, Value
 
 
 class Example(Value):
@@ -46,6 +46,10 @@ class Prompt(Value):
     text: str | None = None
     messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
     stop_strings: tuple[str, ...] = ()
+    chat_template_kwargs: TemplateArguments = ()
+    """Arguments of the chat template."""
+    ends_at_fence: bool = False
+    """Whether the answer stands in a fence that the text left open, and ends where that is closed."""
     json_schema: str | None = None
     """A JSON Schema that the answer is to follow, where a server can hold its model to one."""
 
@@ -68,7 +72,7 @@ class Completion(Value):
     """Everything the model wrote."""
     finish_reason: FinishReason
     stop_string: str | None = None
-    """The stop string that cut the answer."""
+    """The stop string, or the fence, that cut the answer."""
     error: str | None = None
     """Why there is no answer."""
     max_new_tokens: int
@@ -158,6 +162,8 @@ class TrainingFacts(Value):
     n_tokens: int
     n_trainable_parameters: int
     n_parameters: int
+    share_moved: float | None = None
+    """Training of all weights: the share that is another number afterwards, in the weights' `dtype`."""
     reference_model: str | None = None
     """DPO: which model the policy was held to, in words."""
 

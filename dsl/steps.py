@@ -18,7 +18,7 @@ from dsl.engines import AnyEngine
 from dsl.judges import AnyJudge
 from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.sources import Columns, Source
-from dsl.values import Language, Name, Sha256, StepId, Value
+from dsl.values import Language, Name, Sha256, StepId, TemplateArguments, Value
 
 # ---------------------------------------------------------------- how a model is asked
 
@@ -53,6 +53,8 @@ class TextPrompt(Value):
     demonstrations_text: PromptText | None = None
     """Whose worked examples are shown, where it is another language's text."""
     demonstrations: Demonstrations | None = None
+    ends_at_fence: bool = True
+    """Whether the fence that closes an answer stops it, besides the text's stop strings."""
 
 
 class ChatPrompt(Value):
@@ -63,6 +65,8 @@ class ChatPrompt(Value):
     """A prompt text whose system message goes first."""
     template: Sha256
     """Digest of the project's own template."""
+    chat_template_kwargs: TemplateArguments = ()
+    """Arguments of the model's template, as `enable_thinking`."""
 
 
 PromptForm = Annotated[TextPrompt | ChatPrompt, Field(discriminator="form")]
@@ -121,6 +125,7 @@ class DataStep(Step):
 class SftStep(Step):
     """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["sft"] = "sft"
     weights: Weights
     train: tuple[StepId, ...]
@@ -149,6 +154,7 @@ class ReferenceStep(Step):
     learning rate share them.
     """
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["reference"] = "reference"
     weights: Weights
     policy: StepId | None = None
@@ -176,6 +182,7 @@ class ReferenceStep(Step):
 class DpoStep(Step):
     """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
 
+    VERSION: ClassVar[int] = 2
     kind: Literal["dpo"] = "dpo"
     weights: Weights
     policy: StepId | None = None

@@ -15,6 +15,12 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+Scalar = str | int | float | bool
+"""A value that a person writes in one word."""
+
+TemplateArguments = tuple[tuple[str, Scalar], ...]
+"""Arguments of a chat template, sorted by name."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", max_length=80)]
 """A name a person gives: letters, digits, `_`, `.` and `-`. Safe in a file name and in a column."""
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dsl.errors import DataError
-from dsl.models import LICENSES, Weights
-from runners import memory, start
+from dsl.models import Weights
+from runners import load_checks, memory, start
 from runners.weight_files import source_folder
 
 if TYPE_CHECKING:
@@ -53,9 +53,22 @@ class Loaded:
     dtype: str
     """As torch names it: `float32`, `bfloat16`, `float16`."""
     eos_ids: frozenset[int]
-    """Every token that ends a text: generation settings may name several, the tokenizer another."""
+    """Every token that ends a text: generation settings may name several, the tokenizer another, the chat template a third."""
     pad_id: int
-    """A token that pads and ends nothing."""
+    """A token of the embedding that pads and ends nothing."""
+    no_chat: str | None = None
+    """Why the model cannot be asked through its tokenizer's chat template; None where it can."""
+    remedies: tuple[str, ...] = ()
+    """Faults of the checkpoint that were mended when it was loaded, a sentence each."""
+
+    @property
+    def n_positions(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where the configuration sets no limit."""
+        return load_checks.n_positions(self.model)
+
+    def lacks(self, token_ids: Iterable[int]) -> str | None:
+        """A sentence that names those of the tokens for which the model has no embedding; None where it has all."""
+        return load_checks.lacks(self.model, self.tokenizer, token_ids)
 
 
 _base: tuple[str, Loaded] | None = None
@@ -171,7 +184,7 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     _quiet()
     began = time.perf_counter()
     folder = source_folder(weights, cache)
-    _check_license(weights, folder)
+    _check_type(weights, folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=weights.trust_remote_code, padding_side="left")
 
@@ -183,7 +196,7 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
         model = _merge(model, adapter)
     model.eval()
 
-    eos_ids = _eos_ids(model, tokenizer)
+    checked = load_checks.check(model, tokenizer)
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -191,8 +204,7 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
         load_seconds=time.perf_counter() - began,
         device=device,
         dtype=weights.dtype,
-        eos_ids=eos_ids,
-        pad_id=_choose_pad(tokenizer, eos_ids),
+        **vars(checked),
     )
 
 
@@ -242,40 +254,30 @@ def _layers(tuned: Path) -> Iterator[Path]:
 def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
+    laid_on = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+    _untie(model)
     # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of all who share them
-    merged = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload(safe_merge=True)
+    merged = laid_on.merge_and_unload(safe_merge=True)
     return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
 
 
-def _check_license(weights: Weights, folder: Path) -> None:
-    """The spec's own check reads the source's name; the configuration knows what a renamed folder holds."""
+def _untie(model: PreTrainedModel) -> None:
+    """Give the output layer a weight of its own where an adapter lies on the input embedding alone: it was trained to change only that."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or isinstance(embedding, BaseTunerLayer) == isinstance(head, BaseTunerLayer):
+        return
+    if embedding.weight is head.weight:
+        plain = head if isinstance(embedding, BaseTunerLayer) else embedding
+        plain.weight = torch.nn.Parameter(plain.weight.detach())
+        model.config.tie_word_embeddings = model.config.get_text_config(decoder=True).tie_word_embeddings = False
+
+
+def _check_type(weights: Weights, folder: Path) -> None:
+    """The spec's own check reads a name on the hub; the configuration knows what a folder holds."""
     from transformers import AutoConfig
 
-    model_type = AutoConfig.from_pretrained(folder, trust_remote_code=weights.trust_remote_code).model_type
-    for word, license_name in LICENSES.items():
-        if word in model_type and weights.accept_license != license_name:
-            raise DataError(
-                f"{weights.source} is a {model_type} model, under the {license_name} licence, which is not an open-source one. "
-                f"Read it, and if you accept it write `accept_license: {license_name}`"
-            )
-
-
-def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)  # a model that does not write may have none
-    ids = named if isinstance(named, list) else [named]
-    return frozenset(int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None)
-
-
-def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int]) -> int:
-    """The tokenizer's own pad token where it ends nothing, else another special token, one made for padding first.
-
-    Padding is masked wherever it stands, so a tokenizer without such a token may pad with any id; it is then not named as the pad token,
-    because special tokens are left out of decoded text.
-    """
-    special = [token for token in tokenizer.all_special_ids if token not in eos_ids and token != tokenizer.pad_token_id]
-    special.sort(key=lambda token: ("pad" not in str(tokenizer.convert_ids_to_tokens(token)).lower(), token == tokenizer.bos_token_id))
-    for token in (tokenizer.pad_token_id, *special):
-        if token is not None and token not in eos_ids:
-            tokenizer.pad_token_id = token
-            return token
-    return next(token for token in range(len(eos_ids) + 1) if token not in eos_ids)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=weights.trust_remote_code)
+    weights.check_type(config.model_type, is_encoder_decoder=config.is_encoder_decoder)

@@ -11,11 +11,11 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsl.errors import StepFailed
+from dsl.errors import DataError, StepFailed
 from dsl.models import Adapter, Training
 from dsl.records import TrainingFacts, TrainMetric
 from runners import memory
@@ -25,11 +25,19 @@ from runners.training_rows import Counts
 from runners.work import Inputs, Made, RowWriter, read_rows, write_json
 
 if TYPE_CHECKING:
+    import torch
     from peft import LoraConfig
-    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "trainer"
+_SAMPLED = 100_000
+"""Weights of a tensor that are looked at to tell the share that moved."""
+_REMEDY = {
+    False: "A smaller `learning_rate` may help",
+    True: "float16 holds no number above 65,504, and the model's do not stay below: take `dtype: bfloat16` or `float32`",
+}
+"""What to do about a loss that is no number; for weights in float16."""
 _WHOLE = "whole"
 """A file put into a checkpoint's folder when everything else is in it."""
 
@@ -64,13 +72,21 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
     return wanted and has_bf16(device)
 
 
-def lora(adapter: Adapter | None) -> LoraConfig | None:
-    """PEFT's configuration of an adapter; None trains all weights."""
+def lora(adapter: Adapter | None, model: PreTrainedModel) -> LoraConfig | None:
+    """PEFT's configuration of an adapter on the model; None trains all weights. Raises DataError where a target module is not there: PEFT
+    passes over one of several without a word."""
     from peft import LoraConfig
 
     if adapter is None:
         return None
     modules = adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
+    if isinstance(modules, list):
+        there = [name for name, module in model.named_modules() if getattr(getattr(module, "weight", None), "ndim", 0) == 2]
+        missing = [target for target in modules if not any(f".{name}".endswith(f".{target}") for name in there)]
+        if missing:
+            head = model.get_output_embeddings()  # which TRL leaves to the base model
+            found = ", ".join(sorted({name.rpartition(".")[2] for name in there if model.get_submodule(name) is not head}))
+            raise DataError(f"`target_modules`: the model has no {' and no '.join(missing)}. An adapter can lie on: {found}")
     return LoraConfig(
         r=adapter.r, lora_alpha=adapter.lora_alpha, lora_dropout=adapter.lora_dropout, target_modules=modules, task_type="CAUSAL_LM"
     )
@@ -113,14 +129,59 @@ def train(trainer: Trainer, inputs: Inputs, out: Path) -> int:
             writer.write(row)
         last = {row.name: row.value for row in rows}
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_recorder(writer, inputs.report, last.get("seconds", 0.0), last.get("num_tokens", 0.0)))
+        trainer.add_callback(_recorder(writer, inputs.report, last.get("seconds", 0.0), last.get("num_tokens", 0.0), trainer.model.dtype))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return step
 
 
+def check_rows_apart(trainer: Trainer) -> None:
+    """Try whether rows of a batch that is not padded stay apart in the model: another first row must change nothing in those behind it.
+
+    Raises DataError where it does. Attention whose mask knows no rows (BLOOM, Falcon), sinks and recurrent layers let the rows see each
+    other; with flash attention the same model may keep them apart, so it is tried and no list is kept.
+    """
+    import torch
+
+    vocabulary = trainer.model.config.get_text_config(decoder=True).vocab_size
+    rows = [[(7 * at + row) % vocabulary for at in range(length)] for row, length in enumerate((23, 11, 17))]
+    others = [[(token + vocabulary // 2) % vocabulary for token in rows[0]], *rows[1:]]
+
+    def logits(ids: list[list[int]]) -> torch.Tensor:
+        given = trainer.data_collator([{"input_ids": row, "labels": row} for row in ids])
+        given.pop("labels")
+        given = {name: value.to(trainer.model.device) if isinstance(value, torch.Tensor) else value for name, value in given.items()}
+        with torch.no_grad(), trainer.compute_loss_context_manager():
+            return trainer.model(**given, use_cache=False).logits[0, len(rows[0]) :].float()
+
+    trainer.model.eval()
+    one, other = logits(rows), logits(others)
+    change = ((one - other).norm(dim=-1) / one.norm(dim=-1)).max().item()
+    computed_in = torch.bfloat16 if trainer.args.bf16 else trainer.model.dtype
+    if not change <= torch.finfo(computed_in).eps ** 0.5:  # experts share their batches, so other rows round otherwise
+        raise DataError(
+            f"`padding_free`: rows of a batch see each other in this {trainer.model.config.model_type} model (a row's logits change by "
+            f"{change:.0%} with the row before it), whose attention is {trainer.model.config._attn_implementation}. "
+            "Leave `padding_free` out; `train_sampling_strategy: group_by_length` pads less"
+        )
+
+
+def weights_of(model: PreTrainedModel, dtype: str) -> dict[str, torch.Tensor]:
+    """Up to 100,000 weights of each tensor, evenly spaced, in a `dtype`: enough to tell the share that training moved."""
+    import torch
+
+    as_used = getattr(torch, dtype)
+    return {
+        name: weight.detach().flatten()[:: weight.numel() // _SAMPLED + 1].to("cpu", as_used, copy=True)
+        for name, weight in model.named_parameters()
+    }
+
+
 def save(trainer: Trainer, adapter: Adapter | None, out: Path, policy: Path | None = None) -> None:
     """Leave in `out` what `models.load` reads, `policy` being the folder of the step that training began with; checkpoints go."""
-    trainer.model.save_pretrained(out / (MODEL if adapter is None else ADAPTER))
+    if adapter is None:
+        trainer.model.save_pretrained(out / MODEL)
+    else:
+        trainer.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)  # what the adapter lies on stays as it is
     if policy is not None and adapter is not None:
         shutil.rmtree(out / POLICY, ignore_errors=True)  # left by a killed attempt
         for name in (POLICY, MODEL, ADAPTER):
@@ -129,8 +190,16 @@ def save(trainer: Trainer, adapter: Adapter | None, out: Path, policy: Path | No
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
 
 
-def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: int, out: Path, reference_model: str | None = None) -> Made:
-    """What was counted, also as `facts.json`."""
+def made(
+    trainer: Trainer,
+    loaded: Loaded,
+    counts: Counts,
+    resumed_from_step: int,
+    out: Path,
+    before: Mapping[str, torch.Tensor],
+    reference_model: str | None = None,
+) -> Made:
+    """What was counted, also as `facts.json`. `before`: weights as they were, where all of them were trained."""
     facts = TrainingFacts(
         n_rows=counts.n_rows,
         n_truncated=counts.n_truncated,
@@ -138,12 +207,18 @@ def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: in
         n_tokens=counts.n_tokens,
         n_trainable_parameters=sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad),
         n_parameters=loaded.n_parameters,
+        share_moved=_share_moved(before, trainer.model) if before else None,
         reference_model=reference_model,
     )
     write_json(out / "facts.json", facts)
     more = {
         "n_without_answer": counts.n_without_answer,
         "n_dropped": counts.n_dropped,
+        "n_equal": counts.n_equal,
+        "n_unlike_template": counts.n_unlike_template,
+        "max_length": counts.max_length,
+        "answer_end": counts.answer_end,
+        "remedies": "; ".join(loaded.remedies) or None,
         "mean_answer_tokens": sum(counts.answer_lengths) / len(counts.answer_lengths),
         "global_step": trainer.state.global_step,
         "resumed_from_step": resumed_from_step,
@@ -152,6 +227,14 @@ def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: in
         "bf16": trainer.args.bf16,
     }
     return Made(n_rows=counts.n_rows, load_seconds=loaded.load_seconds, facts={**facts.model_dump(), **more})
+
+
+def _share_moved(before: Mapping[str, torch.Tensor], model: PreTrainedModel) -> float:
+    """Share of all weights, each tensor's by its sample."""
+    dtype = str(next(iter(before.values())).dtype).removeprefix("torch.")
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    moved = {name: (weights != before[name]).double().mean().item() for name, weights in weights_of(model, dtype).items()}
+    return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
 def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
@@ -166,8 +249,11 @@ def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
     return newest, step
 
 
-def _recorder(writer: RowWriter, report: Callable[[int, int], None], seconds: float, n_tokens: float) -> TrainerCallback:
+def _recorder(
+    writer: RowWriter, report: Callable[[int, int], None], seconds: float, n_tokens: float, dtype: torch.dtype
+) -> TrainerCallback:
     """Writes metrics as TRL logs them, with `seconds` and `num_tokens` going on from an earlier attempt's, and marks whole checkpoints."""
+    import torch
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):
@@ -186,7 +272,7 @@ def _recorder(writer: RowWriter, report: Callable[[int, int], None], seconds: fl
                 return
             values = {name: float(value) for name, value in logs.items()}
             if not math.isfinite(values["loss"]):
-                raise StepFailed(f"the loss is {values['loss']} at step {state.global_step}. A smaller `learning_rate` may help")
+                raise StepFailed(f"the loss is {values['loss']} at step {state.global_step}. {_REMEDY[dtype == torch.float16]}")
             values["seconds"] = seconds + time.perf_counter() - self.began
             values["num_tokens"] = n_tokens + values["num_tokens"]  # TRL counts those of this attempt
             for name, value in values.items():

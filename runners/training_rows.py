@@ -1,8 +1,10 @@
 """Rows to train on, as tokens: drawn, prompted, cut and counted alike for sft and dpo.
 
-Rows are tokenised here, not in TRL: a prompt's tokens are those that generation hands the model, whatever follows them, and every answer ends
-with one end-of-answer token. Where prompt and answer tokenised together would merge at their border, they are tokenised apart, and the row is
-counted.
+Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the answer in it: what the template
+puts before an answer (Mistral's space, Qwen3's empty thinking block) is learnt with it. A prompt's tokens are those that generation hands the
+model, whatever follows them, and every answer ends with one end-of-answer token. Where prompt and answer tokenised together would merge at
+their border, they are tokenised apart, and the row is counted. A conversation that does not begin as the prompt does cannot be cut, and is
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -10,20 +12,24 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsl.errors import DataError
 from dsl.identity import digest
 from dsl.pins import Pins
 from dsl.records import Example, Prompt
-from dsl.steps import PromptForm
+from dsl.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models import Loaded
-from runners.prompting import Prompter, encode, end_of_answer, render, token_ids
+from runners.prompting import AnswerEnd, Prompter, Words, chat_template, encode, end_of_answer, token_ids
 from runners.work import Inputs, read_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass
@@ -38,11 +44,19 @@ class Counts:
     """Rows longer than `max_length`."""
     n_dropped: int = 0
     """Truncated rows whose prompt alone fills `max_length`: nothing is left to learn from them."""
+    n_equal: int = 0
+    """Rows whose answers are all the same, perhaps since they were cut: nothing tells the better one."""
     n_border_merges: int = 0
+    n_unlike_template: int = 0
+    """Rows dropped because the chat template renders their prompt otherwise once it is answered, as one that opens a thinking block may be."""
     n_tokens: int = 0
     """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read twice."""
     answer_lengths: list[int] = field(default_factory=list)
     """Tokens of each answer in those rows, the end included."""
+    max_length: int = 0
+    """Tokens that a row may have: as many as asked for, or as the model has positions for."""
+    answer_end: str = ""
+    """The token that every answer ends with; several where the prompts' forms differ in it."""
 
 
 @dataclass(frozen=True)
@@ -105,37 +119,59 @@ def tokenise(
     max_length: int,
     counts: Counts,
 ) -> Iterator[Row]:
-    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of `max_length`, and all of it counted.
+    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of `max_length`, or of the model's
+    positions where these are fewer, and all of it counted.
 
-    Raises DataError when no row is left.
+    Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat template, or lacks a token.
     """
+    if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
+        raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
     prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
     asked = [
         _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
     ]
+    held = counts.max_length = min(max_length, loaded.n_positions or max_length)
+    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()})))
     for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
-        room = max_length - len(found.prompt_ids)
+        if found.is_unlike_template:
+            counts.n_unlike_template += 1
+            continue
+        if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
+            raise DataError(f"item {example.item} in `{example.language}`: {why}")
+        room = held - len(found.prompt_ids)
         counts.n_border_merges += found.merges
         counts.n_truncated += any(len(ids) > room for ids in found.answers)
         if room < 1:
             counts.n_dropped += 1
             continue
         row = Row(example.item, example.language, found.prompt_ids, [ids[:room] for ids in found.answers])
+        if len(answers) > 1 and all(ids == row.answers[0] for ids in row.answers):
+            counts.n_equal += 1
+            continue
         counts.n_rows += 1
         counts.answer_lengths += [len(ids) for ids in row.answers]
         counts.n_tokens += row.n_tokens
         yield row
     if not counts.n_rows:
-        raise DataError(
-            f"no row to train on: of {len(rows)}, {counts.n_dropped} have prompts of {max_length} tokens (`max_length`) or more"
-        )
+        limit = "`max_length`" if held == max_length else "the model's positions"
+        reasons = {
+            f"have prompts of {held} tokens ({limit}) or more": counts.n_dropped,
+            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); "
+            "a text prompt can be trained on": counts.n_unlike_template,
+            f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": counts.n_equal,
+        }
+        raise DataError(f"no row to train on: of {len(rows)}, " + " and ".join(f"{n} {why}" for why, n in reasons.items() if n))
 
 
 # ---------------------------------------------------------------- tokens, made once
 
 
-_TOKENISING = 1
+_TOKENISING = 2
 """Part of the name of tokens that are kept: raise it when the same texts would give other tokens."""
+
+
+_OF_WEIGHTS = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"}
+"""Endings of files that no tokenizer reads."""
 
 
 class _Asked(Value):
@@ -154,6 +190,8 @@ class _Tokens(Value):
     answers: list[list[int]]
     merges: bool
     """Whether tokens would have merged at the border of prompt and answer."""
+    is_unlike_template: bool
+    """Whether the answered conversation begins otherwise than the prompt."""
 
 
 def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
@@ -164,37 +202,69 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
-        aside.write_text("".join(_tokenised(*one, loaded).model_dump_json() + "\n" for one in dict(zip(keys, asked, strict=True)).items()))
+        ends, wanted = _ends(asked, loaded), dict(zip(keys, asked, strict=True))
+        aside.write_text("".join(_tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()))
         aside.replace(path)
     known = {row.of: row for row in read_rows(path, _Tokens)}
     return (known[key] for key in keys)
 
 
 def _tokenizer_key(loaded: Loaded) -> str:
-    """What decides on the tokens of a text: the tokenizer's files, its template, which tokens end an answer, and the libraries."""
+    """What decides on the tokens of a text: the tokenizer's files, the chat template, which tokens end an answer, and the libraries."""
     pins = Pins()
-    files = [file for file in sorted(Path(loaded.tokenizer.name_or_path).iterdir()) if file.suffix in (".json", ".jinja", ".model", ".txt")]
+    in_folder = sorted(Path(loaded.tokenizer.name_or_path).iterdir())
+    files = [file for file in in_folder if file.is_file() and file.suffix not in _OF_WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
-    own = (str(loaded.tokenizer.chat_template), sorted(loaded.eos_ids))
+    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids))
     return digest((_TOKENISING, *libraries, *own, [f"{file.name} {pins.file(file)}" for file in files]))
 
 
-def _tokenised(key: Sha256, asked: _Asked, loaded: Loaded) -> _Tokens:
-    text, is_chat = render(loaded.tokenizer, asked.prompt), asked.prompt.text is None
+def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:
+    """The end of an answer, in a chat or not, as far as there are such prompts."""
+    return {is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat) for is_chat in {one.prompt.text is None for one in asked}}
+
+
+def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
+    is_chat = asked.prompt.text is None
+    answered = _chat_answer if is_chat else _text_answer
     prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
-    encoded = [_answer_ids(text, prompt_ids, answer, is_chat, loaded) for answer in asked.answers]
-    return _Tokens(of=key, prompt_ids=prompt_ids, answers=[ids for ids, _ in encoded], merges=any(merges for _, merges in encoded))
+    found = [answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat]) for answer in asked.answers]
+    return _Tokens(
+        of=key,
+        prompt_ids=prompt_ids,
+        answers=[one.ids for one in found],
+        merges=any(one.merges for one in found),
+        is_unlike_template=any(one.is_unlike_template for one in found),
+    )
 
 
-def _answer_ids(prompt_text: str, prompt_ids: list[int], answer: str, is_chat: bool, loaded: Loaded) -> tuple[list[int], bool]:
-    """An answer's tokens behind its prompt, the end-of-answer token last; and whether tokens would have merged at the border.
+@dataclass(frozen=True)
+class _Answer:
+    """An answer's tokens behind its prompt, the end-of-answer token last. Words of it that look like special tokens are words."""
 
-    Words of an answer that look like special tokens are words: only the last token ends it.
-    """
-    tokenizer = loaded.tokenizer
-    together = encode(tokenizer, prompt_text + answer.strip(), is_chat)
+    ids: list[int]
+    merges: bool
+    is_unlike_template: bool = False
+
+
+def _text_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+    together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
-    ids = together[len(prompt_ids) :]
-    if merges or not set(ids).isdisjoint(tokenizer.all_special_ids):
-        ids = tokenizer.encode(answer.strip(), add_special_tokens=False, split_special_tokens=True)
-    return [*ids, end_of_answer(tokenizer, loaded.eos_ids, is_chat)], merges
+    apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
+    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+
+
+def _chat_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+    """Cut by position out of the conversation that the template renders with the answer in it."""
+    messages = prompt.messages or ()
+    words = Words.of(tokenizer, [answer, *(content for _, content in messages)])
+    asked = words.render(messages, add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
+    answered = [*messages, ("assistant", answer)]
+    conversation = words.render(answered, add_generation_prompt=False, arguments=prompt.chat_template_kwargs)
+    if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
+        return _Answer([], merges=False, is_unlike_template=True)
+    text = conversation.removesuffix(end.behind) + end.before
+    together = words.token_ids(text, is_beginning=True)
+    merges = together[: len(prompt_ids)] != prompt_ids
+    apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
+    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)

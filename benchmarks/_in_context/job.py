@@ -48,7 +48,9 @@ class Job:
     def prompts(self) -> list[Prompt]:
         """One for each request, with the job's stop strings in place of the prompt text's own."""
         text = PromptText(language="en", sha256=hashlib.sha256((HERE / "prompts" / "en.yaml").read_bytes()).hexdigest())
-        prompter = Prompter(TextPrompt(text=text, num_fewshot=3), Inputs({}, CACHE))
+        prompter = Prompter(
+            TextPrompt(text=text, num_fewshot=3, ends_at_fence=False), Inputs({}, CACHE)
+        )  # as the peers, which know stop strings alone
         asked = [Example(item=str(at), language="en", instruction=one) for at, one in enumerate(instructions(self.n_requests))]
         prompts = [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]
         if self.sampled == 1:

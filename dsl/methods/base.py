@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from dsl.models import Decoding, Weights
+from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.settings import EngineSettings
 from dsl.sources import Columns
 from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
 from dsl.steps import GenerateStep, PromptForm, Step
-from dsl.values import Language, Name, StepId, Value
+from dsl.values import Language, Name, Scalar, StepId, Value
 
-Shipped = Literal["urial"]
-"""Prompt texts that ship with xp."""
+Shipped = Literal["fenced", "urial"]
+"""Prompt texts that ship with xp. `fenced`: an answer ends at the fence that closes it, or at a stop string. `urial`: at a stop string alone, as
+upstream has it."""
 
 AnyPrompt = Literal["chat"] | Shipped | PromptFile
 """`chat` is the model's chat template, or the project's own where it has none; the others are plain text to continue."""
@@ -58,6 +59,7 @@ class Builder(Protocol):
         demonstrations_language: Language | None = None,
         demonstrations: DemonstrationsFrom | None = None,
         system: bool = False,
+        chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
         """How the cell's questions are put; `language` where it is not the asked one, as for training rows."""
         ...
@@ -77,6 +79,16 @@ class Made:
 
     generate: GenerateStep
     train: tuple[StepId, ...] = ()
+
+
+def _of_the_template(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
+    if given := sorted(arguments.keys() & {"messages", "add_generation_prompt"}):
+        raise ValueError(f"{', '.join(given)}: given to every chat template by xp")
+    return arguments
+
+
+ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_template)]
+"""Arguments of the model's chat template, under the name that transformers and vLLM have for them."""
 
 
 class MethodBase(Value):
@@ -111,6 +123,12 @@ def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
     if weights is None:
         return f"it has no `{which}`"
     return None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
+
+
+def check_precision(adapter: Adapter | Literal["none"], training: Training) -> None:
+    """Raise ValueError where `pure_bf16` is asked of a training that leaves the weights as they are."""
+    if training.pure_bf16 and adapter != "none":
+        raise ValueError("`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it lies on")
 
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]

@@ -5,10 +5,21 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
+from dsl.methods.base import (
+    AnyPrompt,
+    Builder,
+    CellRequest,
+    ChatTemplateKwargs,
+    Made,
+    MethodBase,
+    TrainLanguages,
+    check_precision,
+    train_variants,
+    untrainable,
+)
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceStep
+from dsl.steps import DpoStep, GenerateStep, LossType, PromptForm, ReferenceStep
 from dsl.values import Language, Name, StepId
 
 
@@ -36,6 +47,8 @@ class Dpo(MethodBase):
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
+    chat_template_kwargs: ChatTemplateKwargs = {}
+    """As `{enable_thinking: false}`, in training and when asked."""
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training(learning_rate=5e-6)
@@ -44,6 +57,7 @@ class Dpo(MethodBase):
     def _trl_has_it(self) -> Self:
         if self.training.padding_free:
             raise ValueError("`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy: group_by_length` pads less")
+        check_precision(self.adapter, self.training)
         return self
 
     @property
@@ -70,11 +84,12 @@ class Dpo(MethodBase):
             before, weights = below.train, below.generate.model
         assert isinstance(weights, Weights)
         assert request.seed is not None
+        adapter = None if self.adapter == "none" else self.adapter
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
-        prompts = tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages)
+        prompts = tuple(self._prompt(request, build, language) for language in request.train_languages)
         reference = ReferenceStep(
-            weights=weights,
+            weights=self.training.weights(weights, adapter),
             policy=policy if self.reference == "policy" else None,
             pairs=pairs,
             rows=self.rows,
@@ -94,7 +109,7 @@ class Dpo(MethodBase):
             prompts=prompts,
             beta=self.beta,
             loss_type=self.loss_type,
-            adapter=None if self.adapter == "none" else self.adapter,
+            adapter=adapter,
             training=self.training,
             seed=request.seed,
         )
@@ -104,9 +119,12 @@ class Dpo(MethodBase):
                 model=weights,
                 tuned=tuned,
                 examples=build.examples(request.dataset, request.language),
-                prompt=build.prompt(request, self.prompt, self.num_fewshot),
+                prompt=self._prompt(request, build, request.language),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             ),
             train=(*before, *((ref_logps,) if ref_logps else ()), tuned),
         )
+
+    def _prompt(self, request: CellRequest, build: Builder, language: Language) -> PromptForm:
+        return build.prompt(request, self.prompt, self.num_fewshot, language=language, chat_template_kwargs=self.chat_template_kwargs)

@@ -20,7 +20,7 @@ class Icl(MethodBase):
     method: Literal["icl"] = "icl"
     weights: Literal["base", "instruct"] = "base"
     """Which of the model's weights are prompted."""
-    prompt: Shipped | PromptFile = "urial"
+    prompt: Shipped | PromptFile = "fenced"
     num_fewshot: int = Field(default=3, ge=0)
     """Worked examples shown. 0 is zero-shot: preamble and question only."""
     preamble: bool = True
@@ -32,7 +32,7 @@ class Icl(MethodBase):
 
     @model_validator(mode="after")
     def _enough_examples(self) -> Self:
-        if self.demonstrations is None and self.prompt == "urial" and self.num_fewshot > NUM_SHIPPED:
+        if self.demonstrations is None and isinstance(self.prompt, str) and self.num_fewshot > NUM_SHIPPED:
             raise ValueError(
                 f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot} take `demonstrations: {{from: …}}`"
             )

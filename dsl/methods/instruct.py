@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.methods.base import Builder, CellRequest, ChatTemplateKwargs, Made, MethodBase
 from dsl.spec_parts import Model
 from dsl.steps import GenerateStep
 from dsl.values import Name
@@ -15,6 +15,8 @@ class Instruct(MethodBase):
     method: Literal["instruct"] = "instruct"
     system: bool = False
     """Whether the prompt text's system message goes first."""
+    chat_template_kwargs: ChatTemplateKwargs = {}
+    """As `{enable_thinking: false}`."""
 
     def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return "it has no `instruct`" if model.instruct is None else None
@@ -24,7 +26,7 @@ class Instruct(MethodBase):
             GenerateStep(
                 model=build.weights(request.model, "instruct"),
                 examples=build.examples(request.dataset, request.language),
-                prompt=build.prompt(request, "chat", system=self.system),
+                prompt=build.prompt(request, "chat", system=self.system, chat_template_kwargs=self.chat_template_kwargs),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             )

@@ -1,14 +1,25 @@
 """Supervised fine-tuning on (instruction, response) pairs, then asked with the prompt it was trained on."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
+from dsl.methods.base import (
+    AnyPrompt,
+    Builder,
+    CellRequest,
+    ChatTemplateKwargs,
+    Made,
+    MethodBase,
+    TrainLanguages,
+    check_precision,
+    train_variants,
+    untrainable,
+)
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import GenerateStep, SftStep
+from dsl.steps import GenerateStep, PromptForm, SftStep
 from dsl.values import Language, Name
 
 
@@ -27,9 +38,16 @@ class Sft(MethodBase):
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
+    chat_template_kwargs: ChatTemplateKwargs = {}
+    """As `{enable_thinking: false}`, in training and when asked."""
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _precise(self) -> Self:
+        check_precision(self.adapter, self.training)
+        return self
 
     @property
     def draws(self) -> bool:
@@ -52,7 +70,7 @@ class Sft(MethodBase):
             weights=weights,
             train=tuple(build.examples(self.train, language) for language in request.train_languages),
             rows=self.rows,
-            prompts=tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages),
+            prompts=tuple(self._prompt(request, build, language) for language in request.train_languages),
             adapter=None if self.adapter == "none" else self.adapter,
             training=self.training,
             seed=request.seed,
@@ -63,9 +81,12 @@ class Sft(MethodBase):
                 model=weights,
                 tuned=tuned,
                 examples=build.examples(request.dataset, request.language),
-                prompt=build.prompt(request, self.prompt, self.num_fewshot),
+                prompt=self._prompt(request, build, request.language),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             ),
             train=(tuned,),
         )
+
+    def _prompt(self, request: CellRequest, build: Builder, language: Language) -> PromptForm:
+        return build.prompt(request, self.prompt, self.num_fewshot, language=language, chat_template_kwargs=self.chat_template_kwargs)

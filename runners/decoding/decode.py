@@ -18,11 +18,13 @@ from runners import memory
 from runners.decoding.next_token import Sampling, next_tokens
 from runners.decoding.order import longest_first
 from runners.decoding.reader import Reader
-from runners.decoding.stop_strings import cut_at_stop
+from runners.decoding.stop_strings import closing_fence, cut_at_stop
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from runners.decoding.packed import PackedRows
+    from runners.decoding.padded import PaddedRows
     from runners.decoding.prefix_tree import Stretch
 
 _STOP_MARGIN = 4
@@ -38,6 +40,10 @@ class Request:
     stop_strings: tuple[str, ...] = ()
     seed: int | None = None
     """Needed where the temperature is above 0."""
+    ends_at_fence: bool = False
+    """Whether the fence that closes the answer stops it, as a stop string does."""
+    room: int | None = None
+    """Tokens that the model's positions leave for the answer, which ends there; None: no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,12 @@ class Generated:
     token_ids: tuple[int, ...]
     """The new tokens, without EOS, with those of the stop string."""
     raw_text: str
-    """All new tokens decoded, special tokens skipped."""
+    """All new tokens decoded, special tokens skipped but for the marks of thinking."""
     text: str
-    """`raw_text` up to the first stop string, nothing before it touched."""
+    """`raw_text` up to the first stop, nothing before it touched."""
     finish_reason: Literal["eos", "stop", "length"]
     stop_string: str | None
-    """The stop string that cut the text."""
+    """The stop string, or the fence, that cut the text."""
     n_prompt_tokens: int
     """Padding not counted, the shared prefix counted."""
     n_new_tokens: int
@@ -115,11 +121,11 @@ class _Batch:
 
     def __init__(self, reader: Reader, sampling: Sampling, batch_size: int | None) -> None:
         self._reader, self._sampling = reader, sampling
-        self._most = batch_size or 0
-        """Rows decoded together at most; 0 until it is known."""
+        self._wanted, self._most = batch_size, 0
+        """Rows decoded together at most: as asked for, and as they are."""
         self._waiting: deque[_Row] = deque()
         self._going: list[_Row] = []
-        self._rows = reader.rows(sampling.is_plain_greedy)
+        self._rows: PackedRows | PaddedRows
         """What the model holds of each of `_going`, in the same order."""
         self._seen: Tensor | None = None
         """(rows, vocabulary): tokens of prompt and answer, for the repetition penalty."""
@@ -130,11 +136,11 @@ class _Batch:
         began = time.perf_counter()
         with torch.inference_mode():
             prompts = [request.token_ids for request in requests]
-            placed = self._reader.place(prompts)
+            placed = self._reader.place(prompts, self._sampling.max_new_tokens)
         each = (time.perf_counter() - began) / len(requests)
-        if not self._most:
-            longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
-            self._most = self._reader.rows_that_fit(longest + self._sampling.max_new_tokens)
+        longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
+        self._most = self._reader.batch_size(longest + self._sampling.max_new_tokens, self._wanted)
+        self._rows = self._reader.rows(self._sampling.is_plain_greedy)
         for at in longest_first(prompts, placed):
             request = requests[at]
             drawn = self._sampling.temperature > 0 and request.seed is not None
@@ -190,7 +196,7 @@ class _Batch:
         model = self._reader.model
         seen = torch.zeros(len(rows), model.config.get_text_config(decoder=True).vocab_size, dtype=torch.bool, device=model.device)
         for line, row in zip(seen, rows, strict=True):
-            line[list(row.text())] = True
+            line[list(row.text() if self._sampling.penalize_prompt else row.token_ids)] = True
         self._seen = seen if self._seen is None else torch.cat([self._seen, seen])
 
     def _step_down(self) -> None:
@@ -206,6 +212,14 @@ class _Batch:
         if token in self._reader.eos_ids:
             return "eos"
         row.token_ids.append(token)
+        if self._is_stopped(row):
+            return "stop"
+        room = row.request.room
+        most = self._sampling.max_new_tokens if room is None else min(self._sampling.max_new_tokens, room)
+        return "length" if len(row.token_ids) == most else None
+
+    def _is_stopped(self, row: _Row) -> bool:
+        """Whether a stop string, or the line of the fence that closes the answer, ends in the newest token."""
         stops = row.request.stop_strings
         # Cheap first: the last tokens only. The whole text decides.
         if (
@@ -213,12 +227,15 @@ class _Batch:
             and cut_at_stop(self._decode(row.token_ids[-row.n_tail() :]), stops)[1]
             and cut_at_stop(self._decode(row.token_ids), stops)[1]
         ):
-            return "stop"
-        return "length" if len(row.token_ids) == self._sampling.max_new_tokens else None
+            return True
+        if not row.request.ends_at_fence or "\n" not in self._decode(row.token_ids[-1:]):
+            return False
+        whole_lines = self._decode(row.token_ids).rpartition("\n")[0]  # an info string may yet follow a fence
+        return closing_fence(whole_lines) is not None
 
     def _finish(self, row: _Row, end: Literal["eos", "stop", "length"]) -> Generated:
         raw_text = self._decode(row.token_ids)
-        text, stop = cut_at_stop(raw_text, row.request.stop_strings)
+        text, stop = cut_at_stop(raw_text, row.request.stop_strings, ends_at_fence=row.request.ends_at_fence)
         return Generated(
             key=row.request.key,
             token_ids=tuple(row.token_ids),
@@ -235,4 +252,4 @@ class _Batch:
         )
 
     def _decode(self, token_ids: Sequence[int]) -> str:
-        return self._reader.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return self._reader.decode(token_ids)

@@ -26,7 +26,7 @@ def next_logits(reader: Reader, prompts: Sequence[tuple[int, ...]], batch_size: 
     with torch.inference_mode():
         placed = reader.place(prompts)
     shared_seconds = (time.perf_counter() - began) / len(prompts)
-    at_once = batch_size or reader.rows_that_fit(max(len(ids) - below.end for ids, below in zip(prompts, placed, strict=True)))
+    at_once = reader.batch_size(max(len(ids) - below.end for ids, below in zip(prompts, placed, strict=True)), batch_size)
     order = longest_first(prompts, placed)
     for start in range(0, len(order), at_once):
         batch = order[start : start + at_once]

@@ -25,6 +25,8 @@ class Sampling:
     """0 keeps all tokens."""
     repetition_penalty: float = 1.0
     """Over the tokens of the prompt and of the answer (Keskar et al. 2019, arXiv 1909.05858); 1 is none."""
+    penalize_prompt: bool = True
+    """Whether the penalty counts the prompt's tokens; else the answer's alone."""
 
     @property
     def is_plain_greedy(self) -> bool:

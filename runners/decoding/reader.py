@@ -1,4 +1,4 @@
-"""How a model reads rows: packed behind shared prefixes where its attention allows it, padded otherwise, with the reason.
+"""How a model reads rows: packed behind shared prefixes, else padded, else one by one: the first that gives what reading alone does (`trial`).
 
 A reader is kept for as long as its model: the next steps that ask the same model find its prefixes read and its weights laid out.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runners import memory, models
+from runners.decoding import trial
 from runners.decoding.packed import PackedModel, PackedRows
 from runners.decoding.padded import PaddedRows
 from runners.decoding.prefix_tree import Stretch
 from runners.decoding.screened_head import screened_head
-from runners.decoding.shared_attention import NotShareable
 from runners.decoding.stand_ins import exchange
+from runners.decoding.thinking import special_marks
 from runners.models import Loaded
 
 if TYPE_CHECKING:
@@ -52,31 +54,81 @@ class Reader:
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise TypeError(f"{type(model).__name__} keeps no key-value cache: it cannot be decoded here")
         self.tokenizer, self.eos_ids, self._pad_id = loaded.tokenizer, loaded.eos_ids, loaded.pad_id
+        self._marks = special_marks(loaded.tokenizer)
+        self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}
         self._packed: PackedModel | None = None
-        self.model = models.twin(model)
+        self.model = self._alone = models.twin(model)
         self.not_shared_because = "it was told not to" if not shares else _looks_unlike(model)
         """Why rows do not share what they begin with; None where they do."""
+        self.one_by_one_because: str | None = None
+        """Why rows are not even read beside each other; None where they may be."""
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
+            self.model = models.twin(model)
             exchange(self.model, free)
             self._packed = PackedModel(self.model, free // _PREFIX_SHARE, screened_head(self.model, free))
-            self.not_shared_because = _reads_unlike(self._packed, model)
-        if self.not_shared_because is not None:
-            self._packed, self.model = None, models.twin(model)
+        self._try(trial.SHORT)
+        self._reaches = trial.reaches(model.config)
+        """Lengths of text with which reading has yet to be tried."""
 
-    def place(self, prompts: Sequence[tuple[int, ...]]) -> list[Stretch]:
-        """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared."""
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """New tokens as text, without special tokens, but with those that mark thinking."""
+        if not self._marks:
+            return self.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        kept = [token for token in token_ids if token in self._marks or token not in self._special]
+        return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def place(self, prompts: Sequence[tuple[int, ...]], n_new: int = 0) -> list[Stretch]:
+        """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared.
+
+        Where a prompt with `n_new` tokens more reaches beyond a window of the model, reading such texts is tried first.
+        """
+        longest = max(map(len, prompts)) + n_new
+        if reached := [reach for reach in self._reaches if reach < longest]:
+            self._reaches = self._reaches[len(reached) :]
+            self._try(trial.beyond(reached[-1]))
         return self._packed.tree.place(prompts) if self._packed else [Stretch()] * len(prompts)
 
-    def rows_that_fit(self, n_tokens: int) -> int:
-        """How many rows of so many tokens of their own may be decoded together: their keys, values and logits take half of what is free."""
-        config = self.model.config.get_text_config(decoder=True)
-        heads_kv = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        a_token = 2 * config.num_hidden_layers * heads_kv * head_dim * self.model.dtype.itemsize
-        logits = 4 * config.vocab_size * 4  # in float32, and what is made of them on the way to a token
+    def batch_size(self, n_tokens: int, wanted: int | None = None) -> int:
+        """Rows of so many tokens of their own that are decoded together: as many as wanted, else as fit with their keys, values and logits into
+        half of the free memory; one where the model reads rows beside each other otherwise than alone."""
+        if self.one_by_one_because is not None:
+            return 1
+        if wanted is not None:
+            return wanted
+        a_row, a_token = self._cache_bytes
+        logits = (
+            4 * self.model.config.get_text_config(decoder=True).vocab_size * 4
+        )  # in float32, and what is made of them on the way to a token
         device = self.model.device.type
-        return max(1, min(_MOST_ROWS.get(device, 128), memory.free_bytes(device) // 2 // (a_token * n_tokens + logits)))
+        return max(1, min(_MOST_ROWS.get(device, 128), memory.free_bytes(device) // 2 // (a_row + a_token * n_tokens + logits)))
+
+    @cached_property
+    def _cache_bytes(self) -> tuple[int, int]:
+        """Bytes kept of a row whatever its length, and of each of its tokens, as two short texts show."""
+        few, more = (self._n_cache_bytes(n) for n in (trial.SHORT, 2 * trial.SHORT))
+        a_token = (more - few) // trial.SHORT
+        return few - trial.SHORT * a_token, a_token
+
+    def _n_cache_bytes(self, n_tokens: int) -> int:
+        import torch
+
+        rows = PaddedRows(self._alone, self._pad_id)
+        with torch.inference_mode():
+            rows.add([(Stretch(), [0] * n_tokens)])
+        return rows.n_cache_bytes()
+
+    def _try(self, n_tokens: int) -> None:
+        """Read rows packed, else padded, else one by one: the first that gives the logits of reading alone, for texts up to so many tokens."""
+        import torch
+
+        with torch.inference_mode():
+            if self._packed is not None:
+                self.not_shared_because = trial.packed_differs(self._packed, self._alone, self._pad_id, n_tokens)
+            if self.not_shared_because is not None:
+                self._packed, self.model = None, self._alone
+            if self._packed is None and self.one_by_one_because is None:
+                self.one_by_one_because = trial.padded_differs(self._alone, self._pad_id, n_tokens)
 
     def rows(self, likeliest_only: bool = False) -> PackedRows | PaddedRows:
         """A new batch; of its logits only each row's largest need be right if `likeliest_only`."""
@@ -101,28 +153,6 @@ def _looks_unlike(model: PreTrainedModel) -> str | None:
     if rope := _rope_types(config) & {"dynamic", "longrope"}:
         return f"its rotary positions depend on the length of the whole text ({', '.join(sorted(rope))})"
     return None
-
-
-def _reads_unlike(packed: PackedModel, model: PreTrainedModel) -> str | None:
-    """Why not, by trial: rows of different length behind a shared prefix must give the logits that each gives alone."""
-    import torch
-
-    shared, rows = (11, 13, 17, 19, 23, 29), [(31, 37, 41, 43), (47, 53)]
-    with torch.inference_mode():
-        try:
-            prefix = packed.stretch(Stretch(), shared)
-            batch = PackedRows(packed)
-            batch.add([(prefix, shared + row[:-1]) for row in rows])
-            together = batch.step([row[-1] for row in rows])
-        except NotShareable as reason:
-            return str(reason)
-        except (AttributeError, TypeError, ValueError) as error:  # it needs what it is not given: a cache, a mask
-            return f"it cannot read packed rows: {error}"
-        alone = torch.cat([model(input_ids=torch.tensor([shared + row], device=model.device)).logits[:, -1] for row in rows])
-        # Rounding stays far below the square root of the precision; a prefix that is not seen, or seen wrongly, is far above.
-        error = ((together - alone).float().norm() / (alone - alone.mean(-1, keepdim=True)).float().norm()).item()
-    tolerance = torch.finfo(model.dtype).eps ** 0.5
-    return None if error < tolerance else f"its logits change by {error:.2g} of their spread when a prefix is shared"
 
 
 def _rope_types(config: Any) -> set[str]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from dsl.models import Decoding
 from dsl.records import Prompt
 from runners.decoding.stop_strings import cut_at_stop
+from runners.decoding.thinking import without_thinking
 from runners.engine import EngineAnswer, EngineRequest
 from runners.failure import Api, in_words
 
@@ -65,6 +66,8 @@ def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding) -> di
     asked = {"prompt": prompt.text} if prompt.text is not None else {"messages": _messages(prompt)}
     common = {"model": model, "max_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p}
     optional: dict[str, Any] = {}
+    if prompt.chat_template_kwargs:
+        optional["chat_template_kwargs"] = dict(prompt.chat_template_kwargs)
     if stops := _stop_strings(prompt):
         optional["stop"] = stops[:MOST_STOP_STRINGS]
     if seed is not None:
@@ -99,7 +102,9 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
     raw_text = choice.text or ""
     if choice.message is not None:
         raw_text = choice.message.content or choice.message.refusal or ""
-    text, stop = cut_at_stop(raw_text, _stop_strings(request.prompt))
+    text, stop = cut_at_stop(raw_text, _stop_strings(request.prompt), ends_at_fence=request.prompt.ends_at_fence)
+    if request.prompt.text is None:
+        text = without_thinking(text, "")
     ended_by = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
     if stop is None and isinstance(ended_by, str):
         stop = ended_by

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dsl.errors import DataError
 from dsl.models import Decoding
 from dsl.models import Weights as Settings
 from runners.engine import EngineAnswer, EngineRequest
@@ -18,61 +19,64 @@ class Engine:
         from runners import models  # here, because the spec's own classes are made from this file's settings
 
         self._loaded = models.load(settings, tuned, cache)
-        self._batch_size = settings.batch_size
+        self._batch_size, self._source = settings.batch_size, settings.source
         self.load_seconds = self._loaded.load_seconds
         self.facts: dict[str, str | int | float | bool | None] = {
             "n_parameters": self._loaded.n_parameters,
             "device": self._loaded.device,
             "dtype": self._loaded.dtype,
+            "remedies": "; ".join(self._loaded.remedies) or None,
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The token ids and the stop strings."""
-        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)}"
+        """The token ids, the stop strings and whether a fence stops the answer."""
+        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Answers as they are finished. A prompt that leaves no room for the answer is an error of its row."""
+        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the model does not have, is an error
+        of its row.
+
+        Raises DataError where the model cannot be asked through its chat template.
+        """
         from runners import prompting
         from runners.decoding import decode
-        from runners.decoding.next_token import Sampling
         from runners.decoding.reader import reader_of
+        from runners.decoding.sampling import sampling_of
+        from runners.decoding.thinking import without_thinking
 
+        chats = {request.key for request in requests if request.prompt.text is None}
+        if self._loaded.no_chat is not None and chats:
+            raise DataError(f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}")
         texts = {request.key: prompting.render(self._loaded.tokenizer, request.prompt) for request in requests}
-        room = self._context_length()
         ready: list[decode.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
-            if room is not None and len(ids) + decoding.max_new_tokens > room:
-                too_long = (
-                    f"the prompt has {len(ids)} tokens; with max_new_tokens {decoding.max_new_tokens} the model's {room} do not hold it"
-                )
+            if (why := self._unanswerable(ids)) is not None:
                 yield EngineAnswer(
                     key=request.key,
                     prompt_text=texts[request.key],
                     text=None,
                     raw_text=None,
                     finish_reason="error",
-                    error=too_long,
+                    error=why,
                     n_prompt_tokens=len(ids),
                 )
             else:
-                ready.append(decode.Request(request.key, ids, request.prompt.stop_strings, request.seed))
-        sampling = Sampling(
-            max_new_tokens=decoding.max_new_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            top_k=decoding.top_k,
-            repetition_penalty=decoding.repetition_penalty,
-        )
+                room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
+                ready.append(
+                    decode.Request(request.key, ids, request.prompt.stop_strings, request.seed, request.prompt.ends_at_fence, room)
+                )
+        sampling = sampling_of(decoding, self._loaded.model)
+        self.facts["decoding"] = str(sampling)
         reader = reader_of(self._loaded)
-        self.facts["prefix_not_shared_because"] = reader.not_shared_because
         for row in decode.generate(reader, ready, sampling, self._batch_size):
+            self.facts |= {"prefix_not_shared_because": reader.not_shared_because, "one_by_one_because": reader.one_by_one_because}
             self.facts["n_shared_tokens"] = max(row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0))
             self.facts["batch_size"] = max(row.batch_size, int(self.facts.get("batch_size") or 0))
             yield EngineAnswer(
                 key=row.key,
                 prompt_text=texts[row.key],
-                text=row.text,
+                text=without_thinking(row.text, texts[row.key]) if row.key in chats else row.text,
                 raw_text=row.raw_text,
                 finish_reason=row.finish_reason,
                 stop_string=row.stop_string,
@@ -87,5 +91,9 @@ class Engine:
 
         return prompting.token_ids(self._loaded.tokenizer, request.prompt)
 
-    def _context_length(self) -> int | None:
-        return getattr(self._loaded.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
+        """Why a prompt cannot be answered, or None."""
+        room = self._loaded.n_positions
+        if room is not None and len(token_ids) >= room:
+            return f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an answer"
+        return self._loaded.lacks(token_ids)

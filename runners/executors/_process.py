@@ -68,7 +68,7 @@ class Worker:
 
     def __init__(self, store: Store, affinity: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
         """`settings`: environment variables that this worker gets instead of what this process has. `folder`: where it works, if not here."""
-        self.affinity = affinity
+        self.affinity, self.settings = affinity, settings
         self.now: Attempt | None = None
         self.is_over = False
         self._half = b""

@@ -1,7 +1,8 @@
 """Runs steps on this machine: in worker processes, or in this one where a debugger is at work.
 
-A worker takes the steps that share its model one after another, and ends when none is left or another model needs its place, so that memory
-comes back. A step that fails, or takes its worker with it, costs itself and what hangs on it; the rest goes on.
+A worker sees one GPU, the one that the fewest others use. It takes the steps that share its model one after another, and ends when none is
+left or another model needs its place, so that memory comes back. A step that fails, or takes its worker with it, costs itself and what hangs
+on it; the rest goes on.
 """
 
 import os
@@ -15,6 +16,7 @@ from dsl.values import StepId
 from runners.attempt import attempt
 from runners.donors import Donors
 from runners.events import Ended, Event, Progress, Skipped
+from runners.executors import _gpus
 from runners.executors._process import Attempt, Worker
 from runners.schedule import Schedule
 from runners.store import Store
@@ -61,6 +63,7 @@ def _settle(ended: Ended, step: Step, schedule: Schedule, donors: Donors, on_eve
 
 
 def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_event: OnEvent) -> None:
+    os.environ.update(_gpus.share(_gpus.visible(), []))
     donors, loaded = Donors(store), ""
     while step_id := schedule.take(loaded=[loaded], busy=[]):
         step, now = todo[step_id], Attempt(step_id, os.getpid())
@@ -92,12 +95,12 @@ def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_
 
 
 def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, jobs: int, on_event: OnEvent) -> None:
-    donors = Donors(store)
+    donors, gpus = Donors(store), _gpus.visible()
     workers: list[Worker] = []
     try:
         while not schedule.is_over():
             while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
-                worker = _worker_for(todo[step_id].affinity, workers, store, jobs)
+                worker = _worker_for(todo[step_id].affinity, workers, store, jobs, gpus)
                 busy = frozenset(w.now.step_id for w in workers if w.now)
                 now = worker.give(Task(step_id=step_id, step=todo[step_id], donors=donors.of(step_id, todo[step_id], busy)))
                 on_event(now.started())
@@ -129,7 +132,7 @@ def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:
     )
 
 
-def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int) -> Worker:
+def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...]) -> Worker:
     """A waiting worker that has the model loaded, or a new one; then the waiting ones with other models make room."""
     waiting = [worker for worker in workers if not worker.is_busy]
     for worker in waiting:
@@ -139,7 +142,8 @@ def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int) -
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    worker = Worker(store, affinity, _share_of_cores(jobs))
+    gpu = _gpus.share(gpus, [worker.settings for worker in workers]) if affinity else {}
+    worker = Worker(store, affinity, {**_share_of_cores(jobs), **gpu})
     workers.append(worker)
     return worker
 

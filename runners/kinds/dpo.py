@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsl.models import Weights
 from dsl.steps import DpoStep
 from runners import models, ref_logps, start, training, training_rows
 from runners.training_rows import Row
@@ -34,8 +35,10 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
     policy = inputs[step.policy] if step.policy is not None else None
-    loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=step.adapter is not None)
-    reference, reference_in_words = _reference(step, inputs)
+    weights = step.training.weights(step.weights, step.adapter)
+    loaded = models.load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
+    before = training.weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
+    reference, reference_in_words = _reference(step, weights, inputs)
     counts = training_rows.Counts()
     drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
     rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
@@ -49,21 +52,21 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
             # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=Dataset.from_list(list(_pairs(step, rows, policy, inputs))),
+        train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
-        peft_config=training.lora(step.adapter),
+        peft_config=training.lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
     resumed_from_step = training.train(trainer, inputs, out)
     training.save(trainer, step.adapter, out, policy)
-    return training.made(trainer, loaded, counts, resumed_from_step, out, reference_in_words)
+    return training.made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
-def _pairs(step: DpoStep, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
+def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
     found = ref_logps.read(inputs[step.ref_logps]) if step.ref_logps is not None else {}
-    model = ref_logps.model_key(step.weights, policy if step.reference == "policy" else None, bf16=step.training.bf16)
+    model = ref_logps.model_key(weights, policy if step.reference == "policy" else None, bf16=step.training.bf16)
     for row in rows:
         pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
         if step.ref_logps is not None:
@@ -72,7 +75,7 @@ def _pairs(step: DpoStep, rows: Iterable[Row], policy: Path | None, inputs: Inpu
         yield pair
 
 
-def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
+def _reference(step: DpoStep, weights: Weights, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
     """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
     is_policy = step.reference == "policy" or step.policy is None
     name = (
@@ -83,7 +86,7 @@ def _reference(step: DpoStep, inputs: Inputs) -> tuple[PreTrainedModel | None, s
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
     below = inputs[step.policy] if is_policy and step.policy is not None else None
-    return models.load_to_train(step.weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
+    return models.load_to_train(weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:

@@ -88,7 +88,7 @@ def _still_valid(row: Completion, max_new_tokens: int) -> bool:
 
 
 def _completion(step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer) -> Completion:
-    opened = isinstance(step.prompt, TextPrompt)
+    opened = isinstance(step.prompt, TextPrompt) and not step.prompt.ends_at_fence
     return Completion(
         row_key=row_key,
         item=example.item,

@@ -50,6 +50,7 @@ def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
         facts={
             "n_truncated": counts.n_truncated,
             "n_dropped": counts.n_dropped,
+            "n_equal": counts.n_equal,
             "n_without_answer": counts.n_without_answer,
             "n_tokens": counts.n_tokens,
             "n_parameters": loaded.n_parameters,

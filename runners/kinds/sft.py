@@ -23,7 +23,9 @@ def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
         from trl import SFTConfig, SFTTrainer
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    loaded = models.load_to_train(step.weights, None, inputs.cache, is_frozen=step.adapter is not None)
+    weights = step.training.weights(step.weights, step.adapter)
+    loaded = models.load_to_train(weights, None, inputs.cache, is_frozen=step.adapter is not None)
+    before = training.weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = training_rows.Counts()
     drawn = training_rows.draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
     rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
@@ -39,8 +41,10 @@ def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
         # TRL makes the one that pads nothing by itself, and takes no other
         data_collator=None if step.training.padding_free else DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
-        peft_config=training.lora(step.adapter),
+        peft_config=training.lora(step.adapter, loaded.model),
     )
+    if step.training.padding_free:
+        training.check_rows_apart(trainer)
     resumed_from_step = training.train(trainer, inputs, out)
     training.save(trainer, step.adapter, out)
-    return training.made(trainer, loaded, counts, resumed_from_step, out)
+    return training.made(trainer, loaded, counts, resumed_from_step, out, before)

@@ -12,7 +12,7 @@ from dsl.errors import SpecError
 from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
-from dsl.steps import DpoStep, GenerateStep, JudgeStep, SftStep, TextPrompt
+from dsl.steps import DpoStep, GenerateStep, JudgeStep, ReferenceStep, SftStep, TextPrompt
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 
@@ -164,6 +164,21 @@ def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path
     assert kinds(plan)["reference"] == 1
 
 
+def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trained_in(folder: Path) -> None:
+    models = {"m": {"base": {"hub": "a/base", "revision": "1", "dtype": "bfloat16"}}}
+
+    def dtypes(**changes: Any) -> list[str]:
+        methods = {"a": {"method": "dpo", "pairs": "rows", **changes}}
+        plan = planned(folder, methods=methods, models=models, seeds=[0], languages=["en"])
+        return [step.weights.dtype for step in plan.steps.values() if isinstance(step, ReferenceStep | DpoStep)]
+
+    assert dtypes() == ["bfloat16", "bfloat16"]
+    assert dtypes(adapter="none") == ["float32", "bfloat16"]
+    assert dtypes(adapter="none", training={"pure_bf16": True}) == ["bfloat16", "bfloat16"]
+    with pytest.raises(SpecError, match="`pure_bf16` is for `adapter: none`"):
+        dtypes(training={"pure_bf16": True})
+
+
 def test_a_reference_that_is_not_computed_beforehand_is_no_step(folder: Path) -> None:
     dpo = {"method": "dpo", "pairs": "rows", "precompute_ref_log_probs": False}
     plan = planned(folder, methods={"dpo": dpo}, seeds=[0])
@@ -292,3 +307,19 @@ def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
     messages = [problem.message for problem in caught.value.problems]
     assert [m for m in messages if "no judge `emtpy`" in m and "empty" in m]
     assert [m for m in messages if "`poem`" in m and "injection" in m]
+
+
+def test_answers_end_at_their_fence_unless_the_prompt_is_upstreams(folder: Path) -> None:
+    methods = {"own": {"method": "icl"}, "upstream": {"method": "icl", "prompt": "urial"}}
+    plan = planned(folder, methods=methods)
+    forms = {cell.method: plan.steps[cell.generate].prompt for cell in plan.study.cells}  # type: ignore[attr-defined]
+    assert [isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])] == [True, False]
+    assert forms["own"].text == forms["upstream"].text
+
+
+def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: Path) -> None:
+    off = {"chat_template_kwargs": {"enable_thinking": False}}
+    plan = planned(folder, methods={"sft": {"method": "sft", "train": "rows", **off}, "instruct": {"method": "instruct", **off}})
+    asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
+    trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
+    assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]

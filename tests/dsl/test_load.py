@@ -291,3 +291,28 @@ def test_a_column_that_recorded_answers_lack_is_told_before_anything_runs(folder
 def test_a_file_to_extend_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:
     (found,) = problems(folder, "experiment: small\nextends: base.yaml\n")
     assert found == "study.yaml:2:10: extends: base.yaml: no such file"
+
+
+def test_a_penalty_over_the_prompt_is_told_where_it_weakens_what_stops_an_answer(folder: Path) -> None:
+    warnings = [str(found) for found in loaded(folder, GOOD, "decoding.repetition_penalty=1.1").warnings]
+    assert len(warnings) == 1
+    assert "the tags that stop an answer (`# Query`" in warnings[0]
+    assert "`penalize_prompt: false`" in warnings[0]
+    assert not loaded(folder, GOOD, "decoding.repetition_penalty=1.1", "decoding.penalize_prompt=false").warnings
+    assert not loaded(folder, GOOD).warnings
+
+
+def test_a_server_cannot_be_told_to_pass_over_the_prompt(folder: Path) -> None:
+    text = GOOD.replace("{engine: echo}", "{engine: openai, name: m, base_url: 'http://a/v1'}").replace(
+        "  m:\n", "  m:\n    parameters: 1\n"
+    )
+    found = problems(folder, text, "decoding.repetition_penalty=1.1", "decoding.penalize_prompt=false")
+    assert "a server's penalty counts the prompt's tokens too" in found[0]
+
+
+def test_arguments_of_a_chat_template_need_a_chat(folder: Path) -> None:
+    text = GOOD.replace(
+        "\nmethods:", "\nmethods:\n  t: {method: sft, train: asked, prompt: urial, chat_template_kwargs: {enable_thinking: false}}"
+    )
+    assert any("there is no chat template in a text prompt" in problem for problem in problems(folder, text))
+    assert any("messages: given to every" in one for one in problems(folder, text.replace("enable_thinking", "messages")))

@@ -12,7 +12,8 @@ import pytest
 
 from dsl.errors import DataError
 from dsl.models import Weights
-from runners import memory, models
+from dsl.pins import Pins
+from runners import load_checks, memory, models
 from runners.models import Loaded
 from runners.prompting import Prompter, token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
@@ -111,20 +112,63 @@ def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) ->
     with pytest.raises(DataError, match="accept_license: gemma"):
         models.load(Weights(path=str(folder)), None, tmp_path)
     models.load(Weights(path=str(folder), accept_license="gemma"), None, tmp_path)
+    with pytest.raises(DataError, match="accept_license: gemma"):
+        Weights(path=str(folder)).pinned(Pins(), tmp_path)
+
+
+def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name(tmp_path: Path) -> None:
+    """Gemma 4 is Apache-2.0, and so may be a model of another family in a folder called gemma."""
+    from transformers import AutoTokenizer, Gemma4ForCausalLM, Gemma4TextConfig
+
+    folder = shutil.copytree(TINY, tmp_path / "gemma-notes")
+    assert Weights(path=str(folder)).pinned(Pins(), tmp_path).sha256
+    assert models.load(Weights(path=str(folder)), None, tmp_path)
+    Gemma4ForCausalLM(
+        Gemma4TextConfig(
+            vocab_size=1024,
+            vocab_size_per_layer_input=1024,
+            hidden_size=16,
+            hidden_size_per_layer_input=8,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+            head_dim=8,
+            global_head_dim=8,
+            num_kv_shared_layers=0,
+        )
+    ).save_pretrained(tmp_path / "four")
+    AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path / "four")
+    assert models.load(Weights(path=str(tmp_path / "four")), None, tmp_path)
+    assert Weights(hub="google/gemma-4-e2b-it")
+    with pytest.raises(ValueError, match="accept_license: gemma"):
+        Weights(hub="google/gemma-3-270m")
+
+
+def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_loaded(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    T5ForConditionalGeneration(T5Config(vocab_size=1024, d_model=8, d_ff=8, d_kv=8, num_layers=1, num_heads=1)).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path)
+    sentence = "is a t5 model, an encoder-decoder: only causal language models can be asked here"
+    with pytest.raises(DataError, match=sentence):
+        models.load(Weights(path=str(tmp_path)), None, tmp_path)
+    with pytest.raises(DataError, match=sentence):
+        Weights(path=str(tmp_path)).pinned(Pins(), tmp_path)
 
 
 # ---------------------------------------------------------------- what training left
 
 
-def adapter(folder: Path, base: Path | None, seed: int) -> Any:
+def adapter(folder: Path, base: Path | None, seed: int, target_modules: str | list[str] = "all-linear") -> Any:
     """Write a LoRA over the tiny model (with what is in `base`) and return the logits it gives unmerged."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     loaded = models.load_to_train(WEIGHTS, base, folder)
     torch.manual_seed(seed)
-    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
-    model.eval().save_pretrained(folder / "adapter")
+    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM"))
+    model.eval().save_pretrained(folder / "adapter", save_embedding_layers=False)
     with torch.no_grad():
         return model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits
 
@@ -135,6 +179,24 @@ def test_an_adapter_is_merged(tmp_path: Path) -> None:
     assert same(logits(loaded), expected)
     assert not same(logits(models.load(WEIGHTS, None, tmp_path)), expected)
     assert loaded.n_parameters == models.load(WEIGHTS, None, tmp_path).n_parameters
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is seen to here
+def test_an_adapter_on_an_embedding_changes_no_output_layer_that_is_tied_to_it(tmp_path: Path) -> None:
+    """PEFT merges into the one weight that both use, and the output layer would change with it."""
+    import torch
+
+    base = models.load(WEIGHTS, None, tmp_path)
+    before = base.model.lm_head.weight.clone()
+    assert base.model.lm_head.weight is base.model.model.embed_tokens.weight
+    expected = adapter(tmp_path / "sft", None, seed=0, target_modules=["q_proj", "embed_tokens"])
+    tuned = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    assert same(logits(tuned), expected)
+    assert torch.equal(tuned.model.lm_head.weight, before)
+    assert torch.equal(base.model.lm_head.weight, before)
+    assert base.model.config.tie_word_embeddings
+    tuned.model.save_pretrained(tmp_path / "full" / "model")
+    assert same(logits(models.load(WEIGHTS, tmp_path / "full", tmp_path)), expected)
 
 
 def test_an_adapter_lies_on_the_policy_it_was_trained_on(tmp_path: Path) -> None:
@@ -239,22 +301,22 @@ def tokenizer() -> Any:
 
 
 def test_a_pad_token_of_its_own_stays(tokenizer: Any) -> None:
-    assert models._choose_pad(tokenizer, frozenset({2})) == 0
+    assert load_checks._choose_pad(tokenizer, frozenset({2}), 1024) == 0
     assert tokenizer.pad_token == "<pad>"
 
 
 def test_a_pad_token_that_is_eos_is_exchanged_for_another_special_token(tokenizer: Any) -> None:
     tokenizer.pad_token = "</s>"
-    assert models._choose_pad(tokenizer, frozenset({2})) == 1
+    assert load_checks._choose_pad(tokenizer, frozenset({2}), 1024) == 1
     assert tokenizer.pad_token == "<s>"
 
 
 def test_a_special_token_made_for_padding_is_preferred(tokenizer: Any) -> None:
     tokenizer.pad_token = "</s>"
     tokenizer.add_special_tokens({"unk_token": "!", "extra_special_tokens": ["?"]})
-    assert models._choose_pad(copy.deepcopy(tokenizer), frozenset({2})) == tokenizer.unk_token_id
+    assert load_checks._choose_pad(copy.deepcopy(tokenizer), frozenset({2}), 1024) == tokenizer.unk_token_id
     tokenizer.add_special_tokens({"extra_special_tokens": ["<pad>"]})
-    assert models._choose_pad(tokenizer, frozenset({2})) == 0
+    assert load_checks._choose_pad(tokenizer, frozenset({2}), 1024) == 0
 
 
 def test_an_ordinary_word_pads_where_there_is_nothing_else_and_is_still_decoded() -> None:
@@ -265,7 +327,7 @@ def test_an_ordinary_word_pads_where_there_is_nothing_else_and_is_still_decoded(
     backend = Tokenizer(BPE({"a": 0, "b": 1, "<eos>": 2}, []))
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     only_eos = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", pad_token="<eos>")
-    assert models._choose_pad(only_eos, frozenset({2, 0})) == 1
+    assert load_checks._choose_pad(only_eos, frozenset({2, 0}), 1024) == 1
     assert only_eos.decode([0, 1, 2], skip_special_tokens=True) == "ab"
 
 

@@ -11,7 +11,19 @@ import pytest
 from dsl.errors import DataError
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptText, TextPrompt
-from runners.prompting import CHAT_TEMPLATE, HERE, Prompter, encode, end_of_answer, read_text, render, render_chat, token_ids, uses_bos
+from runners.prompting import (
+    CHAT_TEMPLATE,
+    HERE,
+    AnswerEnd,
+    Prompter,
+    encode,
+    end_of_answer,
+    read_text,
+    render,
+    render_chat,
+    token_ids,
+    uses_bos,
+)
 from runners.work import Inputs
 from tests.fixtures.tiny_study import TINY, chat_form, text_at
 
@@ -91,6 +103,8 @@ def test_examples_of_another_language_stand_under_the_asked_languages_tags_and_e
         "\n# Requête :\n```\nWhy is the sky blue?\n```\n\n# Réponse :\n```\n"
     )
     assert prompt.stop_strings == ("# Requête", "# Query")
+    assert prompt.ends_at_fence
+    assert not Prompter(form.model_copy(update={"ends_at_fence": False}), NOTHING).prompt(QUESTION).ends_at_fence
 
 
 @pytest.mark.skipif(not SHARED_URIAL.exists(), reason="URIAL's own prompt is not here")
@@ -185,9 +199,32 @@ def test_a_system_message_that_a_template_refuses_goes_above_the_question(tokeni
     assert render(tokenizer, chat(("system", "S"), ("user", "Q"))) == "S\n\nQ"
 
 
-def test_todays_date_is_in_no_prompt(tokenizer: Any) -> None:
-    tokenizer.chat_template = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
+def test_arguments_of_a_chat_template_reach_it_and_one_that_it_does_not_read_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is false %}<think></think>{% endif %}"
+    )
+    off = chat(("user", "Q")).model_copy(update={"chat_template_kwargs": (("enable_thinking", False),)})
+    assert (render(tokenizer, chat(("user", "Q"))), render(tokenizer, off)) == ("Q", "Q<think></think>")
+    assert tokenizer.decode(token_ids(tokenizer, off)) == "<s>Q<think></think>"
+    unread = off.model_copy(update={"chat_template_kwargs": (("thinking", False),)})
+    with pytest.raises(DataError, match="the chat template does not read thinking"):
+        render(tokenizer, unread)
+    form = chat_form().model_copy(update={"chat_template_kwargs": (("enable_thinking", False),)})
+    assert Prompter(form, NOTHING).prompt(QUESTION).chat_template_kwargs == (("enable_thinking", False),)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}",  # Llama 3
+        "{%- set today = strftime_now('%d %b %Y') -%}{{ today }}",  # SmolLM3
+        "{% macro date() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ date() }}",
+    ],
+)
+def test_todays_date_is_in_no_prompt(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
     assert render(tokenizer, chat(("user", "Q"))) == "26 Jul 2024"
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False) == "26 Jul 2024", "a pipeline prints it, too"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +283,14 @@ def test_words_of_a_message_that_look_like_special_tokens_end_no_turn(tokenizer:
 def test_an_answer_in_a_chat_ends_as_the_template_ends_it_where_generation_stops_there(tokenizer: Any) -> None:
     end = tokenizer.encode("#", add_special_tokens=False)[0]
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}#\n{% endfor %}"
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id, end}), is_chat=True) == end
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id}), is_chat=True) == tokenizer.eos_token_id
-    assert end_of_answer(tokenizer, frozenset({tokenizer.eos_token_id, end}), is_chat=False) == tokenizer.eos_token_id
+    eos = tokenizer.eos_token_id
+    assert end_of_answer(tokenizer, frozenset({eos, end}), is_chat=True) == AnswerEnd("", end, "#\n")
+    assert end_of_answer(tokenizer, frozenset({eos}), is_chat=True).token == eos
+    assert end_of_answer(tokenizer, frozenset({eos, end}), is_chat=False).token == eos
+
+
+def test_white_space_before_the_end_of_an_answer_is_the_templates(tokenizer: Any) -> None:
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot_id|>"]})
+    eot = tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }} <|eot_id|>\n{% endfor %}"
+    assert end_of_answer(tokenizer, frozenset({eot}), is_chat=True) == AnswerEnd(" ", eot, " <|eot_id|>\n")

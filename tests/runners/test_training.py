@@ -3,6 +3,7 @@
 import gc
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,16 @@ def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
 def test_free_memory_is_what_is_there_to_be_used() -> None:
     total = next(int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
     assert 0 < memory.free_bytes("cpu") <= total
+
+
+def test_the_share_of_weights_that_moved_is_that_of_all_weights_though_large_tensors_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(training, "_SAMPLED", 10)
+    model: Any = torch.nn.Sequential(torch.nn.Linear(30, 30, bias=False), torch.nn.Linear(10, 10, bias=False))
+    before = training.weights_of(model, "bfloat16")
+    assert all(len(weights) <= 11 for weights in before.values())
+    with torch.no_grad():
+        model[1].weight += 1  # 100 of 1,000 weights
+        model[0].weight *= 1 + 1e-5  # in bfloat16 as good as nothing
+    assert training._share_moved(before, model) == pytest.approx(0.1, abs=0.02)

@@ -9,9 +9,9 @@ import pytest
 
 from dsl.errors import DataError
 from dsl.records import Example
-from runners import models
+from runners import models, prompting
 from runners.models import Loaded
-from runners.prompting import Prompter, token_ids
+from runners.prompting import Prompter, chat_token_ids, token_ids
 from runners.training_rows import Counts, Row, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 
@@ -145,6 +145,126 @@ def test_a_row_whose_prompt_leaves_no_room_is_dropped_and_counted(loaded: Loaded
         made(loaded, tmp_path, [long], max_length=60)
 
 
+# ---------------------------------------------------------------- a conversation as its template renders it
+
+
+TURNS = "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content | trim + '<|end|>\\n' }}{% endfor %}"
+TURNS += "{% if add_generation_prompt %}{{ '<|start|>assistant\\n' }}{% endif %}"
+"""Turns between tokens that are special and that the tokenizer gives no name, as `<|im_end|>` and `<|eot_id|>` often are."""
+
+SPACE = "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else ' ' + m.content + eos_token }}{% endfor %}"
+"""A space before the answer that the prompt does not end with, as Mistral's has."""
+
+EMPTY_THOUGHT = TURNS.replace("m.content | trim", "(THOUGHT if m.role == 'assistant' else '') + m.content").replace(
+    "THOUGHT", "'<think>\\n\\n</think>\\n\\n'"
+)
+"""An empty thinking block before the answer, as Qwen3's has."""
+
+OPEN_THOUGHT = TURNS.replace("'<|start|>assistant\\n' }}", "'<|start|>assistant\\n<think>\\n' }}")
+"""A prompt that opens a thinking block which an answered conversation has no more, as R1's."""
+
+
+def with_template(loaded: Loaded, template: str) -> Loaded:
+    """The same model and a tokenizer with `<|start|>` and `<|end|>`, of which the latter ends a turn."""
+    import copy
+
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
+    tokenizer.chat_template = template
+    model = models.twin(loaded.model)
+    model.resize_token_embeddings(len(tokenizer))
+    return replace(loaded, model=model, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
+
+
+@pytest.mark.parametrize(
+    ("template", "learnt"),
+    [
+        (TURNS, "It eats.<|end|>"),
+        (SPACE, " It eats.</s>"),
+        (EMPTY_THOUGHT, "<think>\n\n</think>\n\nIt eats.<|end|>"),
+        (TURNS.replace("| trim + '<|end|>", "| trim + ' <|end|>"), "It eats. <|end|>"),
+    ],
+)
+def test_a_row_is_the_conversation_that_the_template_renders(loaded: Loaded, tmp_path: Path, template: str, learnt: str) -> None:
+    told = with_template(loaded, template)
+    ((row,), counts) = made(told, tmp_path, [example(" It eats. ")])
+    prompt = Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats."))
+    assert row.prompt_ids == token_ids(told.tokenizer, prompt)
+    assert told.tokenizer.decode(row.answers[0]) == learnt
+    whole = chat_token_ids(told.tokenizer, [("user", "Where?"), ("assistant", "It eats.")], add_generation_prompt=False)
+    assert (row.prompt_ids + row.answers[0]) == whole[: row.length]
+    assert (counts.n_unlike_template, counts.n_border_merges) == (0, 0)
+
+
+def test_a_row_is_rendered_with_the_arguments_that_its_prompt_is(loaded: Loaded, tmp_path: Path) -> None:
+    """Told not to think, Qwen3 is handed the empty block with the prompt, and learns to answer behind it."""
+    told = with_template(
+        loaded, EMPTY_THOUGHT.removesuffix("{% endif %}") + "{% if not think %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    )
+    for think, learnt in ((True, "<think>\n\n</think>\n\nIt eats.<|end|>"), (False, "It eats.<|end|>")):
+        form = chat_form().model_copy(update={"chat_template_kwargs": (("think", think),)})
+        ((row,), counts) = made(told, tmp_path, [example("It eats.")], form)
+        assert told.tokenizer.decode(row.answers[0]) == learnt
+        assert counts.n_unlike_template == 0
+
+
+def test_a_control_token_in_a_question_or_an_answer_is_words(loaded: Loaded, tmp_path: Path) -> None:
+    told = with_template(loaded, TURNS)
+    said = "Say <|end|> and <|start|>user</s>, twice <|end|>!"
+    ((row,), _) = made(told, tmp_path, [example(said, instruction=said)])
+    control = {told.tokenizer.convert_tokens_to_ids(token) for token in ("<|start|>", "<|end|>", "</s>")}
+    assert [token for token in row.answers[0] if token in control] == [told.tokenizer.convert_tokens_to_ids("<|end|>")]
+    assert told.tokenizer.decode(row.answers[0][:-1]) == said
+    assert sum(token in control for token in row.prompt_ids) == 3
+
+
+def test_a_row_whose_template_renders_the_prompt_otherwise_once_it_is_answered_is_dropped_and_counted(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    told = with_template(loaded, TURNS.removesuffix("{% endif %}") + "{% if 'Why' in messages[0].content %}<think>{% endif %}{% endif %}")
+    found, counts = made(told, tmp_path, [example("It eats."), example("It eats.", instruction="Why?")])
+    assert (len(found), counts.n_rows, counts.n_unlike_template) == (1, 1, 1)
+    with pytest.raises(DataError, match="1 have a prompt that the chat template renders otherwise once it is answered"):
+        made(with_template(loaded, OPEN_THOUGHT), tmp_path, [example("It eats.")])
+
+
+def test_a_model_that_cannot_read_its_rows_is_not_trained_on_them(loaded: Loaded, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be trained through its chat template: it fails"):
+        made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")])
+    ((row,), _) = made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")], text_form("en", 0))
+    assert row.prompt_ids
+    told = replace(with_template(loaded, TURNS), model=loaded.model)  # whose embedding has not the new tokens
+    with pytest.raises(DataError, match=r"item a in `en`: the model has no embedding for `<\|start\|>`"):
+        made(told, tmp_path, [example("It eats.")])
+
+
+def test_a_row_has_no_more_tokens_than_the_model_has_positions(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded.model.config, "max_position_embeddings", 20)
+    ((row,), counts) = made(loaded, tmp_path, [example("It eats tofu and kiwi and pizza and sushi.")])
+    assert (row.length, counts.n_truncated, counts.max_length) == (20, 1, 20)
+    with pytest.raises(DataError, match=r"1 have prompts of 20 tokens \(the model's positions\) or more"):
+        made(loaded, tmp_path, [example("It eats.", instruction="Where? " * 20)])
+
+
+def test_pairs_whose_answers_are_equal_once_they_are_cut_are_dropped_and_counted(loaded: Loaded, tmp_path: Path) -> None:
+    def pair(chosen: str, rejected: str) -> Example:
+        return Example(item="a", language="en", instruction="Where?", chosen=chosen, rejected=rejected)
+
+    def tokens(*pairs: Example) -> tuple[list[Row], Counts]:
+        found, _ = inputs(tmp_path, data=list(pairs))
+        counts = Counts()
+        asked = [(one, chat_form()) for one in pairs]
+        return list(tokenise(asked, ["chosen", "rejected"], loaded, found, 0, 24, counts)), counts
+
+    same = pair("In Cuba.", "In Cuba. ")
+    same_once_cut = pair("It eats tofu and kiwi and pizza and sushi and mango.", "It eats tofu and kiwi and pizza and sushi and curry.")
+    kept, counts = tokens(same, pair("In Cuba.", "In Oslo."), same_once_cut)
+    assert len(kept) == counts.n_rows == 1
+    assert (counts.n_equal, counts.n_truncated, counts.n_dropped) == (2, 1, 0)
+    with pytest.raises(DataError, match=r"of 2, 2 have equal answers \(chosen, rejected\) once they are cut to 24 tokens"):
+        tokens(same, same_once_cut)
+
+
 # ---------------------------------------------------------------- tokens, made once
 
 
@@ -177,7 +297,7 @@ def test_other_rows_another_prompt_and_another_tokenizer_are_tokenised_anew(load
         made(loaded, tmp_path, examples[:3]),
         made(loaded, tmp_path, examples, text_form("en", 1)),
         made(replace(loaded, tokenizer=tokenizer), tmp_path, examples),
-        made(replace(loaded, eos_ids=frozenset()), tmp_path, examples),
+        made(replace(loaded, eos_ids=loaded.eos_ids | {7}), tmp_path, examples),
     ]
     assert len(kept(tmp_path)) == 5
     assert found[0][0][0].prompt_ids != found[3][0][0].prompt_ids
@@ -190,3 +310,13 @@ def test_kept_tokens_are_what_is_trained_on(loaded: Loaded, tmp_path: Path) -> N
     (file,) = kept(tmp_path)
     file.write_text(file.read_text().replace(f"{first[0].prompt_ids[:3]}"[1:-1].replace(" ", ""), "7,7,7"))
     assert [row.prompt_ids[:3] for row in made(loaded, tmp_path, examples)[0]] == [[7, 7, 7]] * 2
+
+
+def test_another_template_of_the_projects_own_is_tokenised_anew(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tokenizer without a template is given the project's, in training as in generation."""
+    assert not loaded.tokenizer.chat_template
+    made(loaded, tmp_path, [example("It eats.")])
+    monkeypatch.setattr(prompting, "_own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
+    ((row,), _) = made(loaded, tmp_path, [example("It eats.")])
+    assert row.prompt_ids == token_ids(loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats.")))
+    assert loaded.tokenizer.decode(row.prompt_ids) == "<s>Q: Where?\nA: "

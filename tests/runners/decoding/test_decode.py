@@ -89,6 +89,18 @@ def test_repetition_penalty_does_not_count_padding():
     assert {key: row.token_ids for key, row in rows.items()} == {"long": (UNK,), "short": (UNK,), "has seen it": (20,)}
 
 
+def test_a_repetition_penalty_may_pass_over_the_prompt():
+    # The token comes again and again: the penalty moves to another once it counts, which it does from the prompt on or from the first answer.
+    model, asked = speaking_model({10: 10, 20: 20}, instead={10: 20, 20: 30}), [Request("row", (10,))]
+
+    def answer(*, penalize_prompt: bool) -> tuple[int, ...]:
+        sampling = Sampling(2, repetition_penalty=2.0, penalize_prompt=penalize_prompt)
+        return by_key(generate(model, tokenizer(), asked, sampling, 1))["row"].token_ids
+
+    assert answer(penalize_prompt=True) == (20, 30)
+    assert answer(penalize_prompt=False) == (10, 20)
+
+
 def test_a_draw_depends_on_the_seed_and_not_on_the_rows_beside_it():
     model = random_model("llama")
     sampling = Sampling(N_NEW, temperature=1.5, top_k=50, top_p=0.95)
@@ -119,6 +131,32 @@ def spoken(stop_strings: tuple[str, ...], max_new_tokens: int = 50) -> Generated
         speaking_model(SAYS), tokenizer(SPOKEN), [Request("one", (BOS, START), stop_strings)], Sampling(max_new_tokens), batch_size=1
     )
     return row
+
+
+FENCED = ("Par", "is", "Ċ", "``", "`", "p", "y", "ĠĊ", "1", "Ċ```Ċ", "so", "ĊĊ```", "ĊĊ", "#ĠQue", "stion")
+"""Paris / ```py / 1 / ``` / so / (empty) / ``` / (empty) / # Question"""
+
+
+def fenced(pieces: tuple[str, ...], **settings: object) -> Generated:
+    start = 3 + len(pieces)
+    says = {start: 3, **{token: token + 1 for token in range(3, start - 1)}}
+    asked = Request("one", (BOS, start), **{"ends_at_fence": True, **settings})
+    [row] = generate(speaking_model(says), tokenizer(pieces), [asked], Sampling(50), batch_size=1)
+    return row
+
+
+def test_a_fenced_answer_ends_at_the_fence_that_closes_it_and_not_at_those_of_its_own_blocks():
+    row = fenced(FENCED)
+    assert (row.text, row.finish_reason, row.stop_string) == ("Paris\n```py \n1\n```\nso\n\n", "stop", "```")
+    assert row.token_ids[-1] == 3 + FENCED.index("ĊĊ"), "the line of the fence is whole: an info string might have followed"
+    free = fenced(FENCED, ends_at_fence=False)
+    assert (free.text, free.finish_reason) == (free.raw_text, "eos")
+    assert free.text.startswith(row.raw_text)
+
+
+def test_a_fence_at_the_very_end_closes_the_answer_and_one_that_opens_a_block_does_not():
+    assert fenced(("so", "Ċ```")).stop_string == "```"
+    assert fenced(("so", "Ċ```", "p", "y")).finish_reason == "eos"
 
 
 def test_a_text_without_stop_string_ends_at_eos():

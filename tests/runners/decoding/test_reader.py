@@ -94,4 +94,4 @@ def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(m
     a_row = 2 * 2 * 2 * 16 * 4 * 100 + 4 * 300 * 4  # keys and values, 2 layers of 2 heads of 16 numbers, 100 tokens; logits of 300 tokens
     for free, expected in ((2 * 10 * a_row, 10), (2 * 10 * a_row - 2, 9), (0, 1), (2**40, 128)):
         monkeypatch.setattr("runners.memory.free_bytes", lambda device, free=free: free)
-        assert reader.rows_that_fit(100) == expected
+        assert reader.batch_size(100) == expected

@@ -7,7 +7,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from runners.models import Loaded, _eos_ids
+from runners.load_checks import eos_ids_of
+from runners.models import Loaded
 
 VOCABULARY = 300
 UNK, BOS, EOS = 0, 1, 2
@@ -56,7 +57,7 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
         case "gemma3":
             return transformers.Gemma3TextConfig(**_SIZES, **_WINDOWS)
         case "phi3":
-            return transformers.Phi3Config(**_SIZES, pad_token_id=UNK, rope_parameters=_LONGROPE)
+            return transformers.Phi3Config(**_SIZES, pad_token_id=UNK, original_max_position_embeddings=64, rope_parameters=_LONGROPE)
         case "lfm2":
             return transformers.Lfm2Config(**_SIZES, layer_types=["conv", "full_attention"])
         case "gpt_oss":  # attention sinks
@@ -70,6 +71,46 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
         case "bloom":  # positions by ALiBi, attention of its own
             return transformers.BloomConfig(
                 vocab_size=VOCABULARY, hidden_size=64, n_layer=2, n_head=4, initializer_range=0.2, eos_token_id=EOS
+            )
+        case "qwen2_moe":  # a sliding window that stands in the mask alone
+            experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+            return transformers.Qwen2MoeConfig(**_SIZES, **experts, sliding_window=24, use_sliding_window=True, max_window_layers=1)
+        case "phimoe":
+            return transformers.PhimoeConfig(**_SIZES, sliding_window=24, num_local_experts=4, num_experts_per_tok=2)
+        case "recurrent_gemma":  # states in its modules, in which padding leaves its trace
+            sizes = {name: value for name, value in _SIZES.items() if name not in ("max_position_embeddings", "num_hidden_layers")}
+            return transformers.RecurrentGemmaConfig(
+                **sizes,
+                num_hidden_layers=3,
+                lru_width=64,
+                attention_window_size=24,
+                block_types=["recurrent", "recurrent", "attention"],
+                w_init_variance_scale=1.0,
+            )
+        case "deepseek_v4":  # a compressed past, of which padding becomes part
+            return transformers.DeepseekV4Config(
+                **{**_SIZES, "num_hidden_layers": 4},
+                head_dim=16,
+                sliding_window=24,
+                n_routed_experts=4,
+                num_experts_per_tok=2,
+                moe_intermediate_size=32,
+                n_shared_experts=1,
+                q_lora_rank=16,
+                index_topk=16,
+                index_n_heads=2,
+                index_head_dim=16,
+            )
+        case "minimax":  # a cache of its own class
+            return transformers.MiniMaxConfig(**_SIZES, head_dim=16, num_local_experts=4, num_experts_per_tok=2)
+        case "gemma4":  # attributes that differ from layer to layer
+            return transformers.Gemma4TextConfig(
+                **_SIZES,
+                **_WINDOWS,
+                global_head_dim=32,
+                hidden_size_per_layer_input=8,
+                vocab_size_per_layer_input=VOCABULARY,
+                num_kv_shared_layers=0,
             )
         case "mamba":
             return transformers.MambaConfig(vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, eos_token_id=EOS)
@@ -111,7 +152,7 @@ def loaded(model: transformers.PreTrainedModel, with_tokenizer: transformers.Pre
         load_seconds=0.0,
         device="cpu",
         dtype="float32",
-        eos_ids=_eos_ids(model, made),
+        eos_ids=eos_ids_of(model, made),
         pad_id=UNK,
     )
 

@@ -53,8 +53,24 @@ def test_a_prompt_that_leaves_no_room_is_an_error_of_its_row_and_the_others_are_
     too_long, fine = ask(engine, Prompt(text=QUERY * 60), Prompt(text=QUERY))
     assert (too_long.text, too_long.finish_reason) == (None, "error")
     assert too_long.error is not None
-    assert "the model's 1024 do not hold it" in too_long.error
+    assert "the model's 1024 positions leave no room for an answer" in too_long.error
     assert fine.text is not None
+
+
+def test_the_context_ends_a_row_by_its_own_limit_and_not_by_that_of_the_longest_answer_allowed(engine: Engine) -> None:
+    """So that an answer which a smaller `max_new_tokens` brought, and which is reused, is the one that a larger brings."""
+    n_tokens = len(engine._token_ids(EngineRequest(key="", prompt=Prompt(text=QUERY * 20))))
+    prompt = Prompt(text=QUERY * (1010 * 20 // n_tokens))
+    (short,) = ask(engine, prompt, max_new_tokens=2)
+    (long,) = ask(engine, prompt, max_new_tokens=256)
+    assert short.n_prompt_tokens is not None
+    assert 900 < short.n_prompt_tokens < 1024
+    assert long.text is not None
+    assert short.text is not None
+    assert long.text.startswith(short.text)
+    assert long.n_new_tokens is not None
+    assert long.n_new_tokens + short.n_prompt_tokens <= 1024
+    assert long.finish_reason == "eos" or long.n_new_tokens + short.n_prompt_tokens == 1024
 
 
 def test_what_identifies_a_row_is_its_tokens_and_its_stop_strings(engine: Engine) -> None:
@@ -64,3 +80,4 @@ def test_what_identifies_a_row_is_its_tokens_and_its_stop_strings(engine: Engine
     assert identity(Prompt(text=QUERY)) == identity(Prompt(text=QUERY))
     assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY + " "))
     assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY, stop_strings=("# Query",)))
+    assert identity(Prompt(text=QUERY)) != identity(Prompt(text=QUERY, ends_at_fence=True))

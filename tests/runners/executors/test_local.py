@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from dsl.models import Decoding, Weights
 from dsl.pins import RUNNERS, Pins
 from dsl.steps import DataStep, GenerateStep, PromptText, Step, TextPrompt
 from runners.events import Ended, Event, Progress, Skipped, Started
-from runners.executors import local
+from runners.executors import _gpus, local
+from runners.executors._process import Worker
 from runners.store import Store
 from tests.xp.small_study import all_rows, plan_of, step_ids, workers_of, write_study
 
@@ -138,3 +140,72 @@ def test_a_model_s_steps_share_a_worker_that_ends_before_the_next_model_is_loade
     assert len(seconds) == 4
     assert seconds[1] < seconds[0] / 2  # loaded already
     assert seconds[3] < seconds[2] / 2
+
+
+# ---------------------------------------------------------------- GPUs
+
+
+def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """A driver's tool that lists these GPUs."""
+    tool = folder / "nvidia-smi"
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_gpus_are_found_without_loading_a_library_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(tmp_path, monkeypatch, "GPU 0: NVIDIA H200 (UUID: GPU-a1-b)", "GPU 1: NVIDIA H200 (UUID: GPU-c2-d)", *MIG)
+    assert _gpus.visible() == ("GPU-a1-b", "MIG-e3", "MIG-f4")
+
+
+MIG = ("  MIG 3g.71gb     Device  0: (UUID: MIG-e3)", "  MIG 3g.71gb     Device  1: (UUID: MIG-f4)")
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"), [("", ()), ("-1", ()), ("2, 3", ("2", "3")), ("1,-1,2", ("1",)), ("GPU-a1", ("GPU-a1",))]
+)  # what CUDA makes of it
+def test_a_person_says_which_gpus_are_used(monkeypatch: pytest.MonkeyPatch, said: str, seen: tuple[str, ...]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert _gpus.visible() == seen
+
+
+def test_a_machine_without_the_drivers_tool_has_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _gpus.visible() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> None:
+    store, gpus = Store(tmp_path), ("GPU-a", "GPU-b")
+    workers: list[Worker] = []
+
+    def seen(worker: Worker) -> str | None:
+        settings: list[str] = []
+        while len(settings) < 2:  # a process that has just begun has none yet
+            settings = Path(f"/proc/{worker._process.pid}/environ").read_text().split("\0")
+        return dict(line.split("=", 1) for line in settings if line).get("CUDA_VISIBLE_DEVICES")
+
+    def start(affinity: str) -> Worker:
+        worker = local._worker_for(affinity, workers, store, 3, gpus)
+        worker.now = local.Attempt(f"step of {affinity}", 0)
+        return worker
+
+    try:
+        assert [seen(start(name)) for name in ("one", "two", "one")] == ["GPU-a", "GPU-b", "GPU-a"]
+        for freed in (workers[0], workers[2]):
+            freed.end()
+            workers.remove(freed)
+        assert [seen(start(name)) for name in ("three", "")] == ["GPU-a", seen_here()]
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def seen_here() -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_the_only_gpu_is_not_named_so_that_a_worker_sees_what_this_process_sees() -> None:
+    assert _gpus.share(("GPU-a",), []) == _gpus.share((), []) == {}

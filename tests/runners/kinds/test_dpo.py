@@ -98,6 +98,14 @@ def test_training_begins_at_the_reference(tmp_path: Path, tuned: dict[str, Path]
     assert made.facts["reference_model"] == f"{of} ({how})"
 
 
+def test_all_weights_of_a_bfloat16_model_begin_at_the_reference_too(tmp_path: Path) -> None:
+    """They are trained in float32, and so is the reference computed."""
+    step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "bfloat16"}), adapter=None, training={"max_steps": 1})
+    made = run(step, found, tmp_path / "out")
+    assert metric(tmp_path / "out", "loss") == [LN2]
+    assert made.facts["dtype"] == "float32"
+
+
 @pytest.mark.parametrize("adapter", [LORA, None])
 def test_an_sft_policy_can_be_held_to_the_untrained_weights(tmp_path: Path, tuned: dict[str, Path], adapter: Adapter | None) -> None:
     """First rewards against log-probabilities made by hand, of the sft model and of the untrained one."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dsl.errors import StepFailed
-from dsl.models import Adapter, Training
+from dsl.errors import DataError, StepFailed
+from dsl.models import Adapter, Training, Weights
 from dsl.records import Example, TrainingFacts, TrainMetric
 from dsl.steps import SftStep
 from runners import models, training_rows
@@ -349,3 +349,82 @@ def test_a_text_prompt_is_trained_on_too_and_in_bf16(tmp_path: Path) -> None:
     assert len(metric(tmp_path / "out", "loss")) == 3
     shutil.rmtree(tmp_path / "data")
     models.load(WEIGHTS, tmp_path / "out", tmp_path / "cache")
+
+
+# ---------------------------------------------------------------- other families, other precisions
+
+
+def weights_of(folder: Path, config: Any) -> Weights:
+    """A random model of another architecture with the tests' own tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(TINY / name, folder)
+    return Weights(path=str(folder))
+
+
+@pytest.mark.parametrize("model_type", ["bloom", "mamba", "llama"])
+def test_rows_that_see_each_other_unless_they_are_padded_are_refused(tmp_path: Path, model_type: str) -> None:
+    from transformers import CONFIG_MAPPING
+
+    sizes = {"bloom": {"n_head": 4}, "mamba": {}, "llama": {"intermediate_size": 64, "num_attention_heads": 4}}[model_type]
+    config = CONFIG_MAPPING[model_type](vocab_size=1024, hidden_size=32, num_hidden_layers=2, initializer_range=0.2, **sizes)
+    weights = weights_of(tmp_path / "model", config)
+    step, found = study(tmp_path, weights=weights, adapter=None, training={"padding_free": True, "max_steps": 1, "learning_rate": 1e-4})
+    if model_type == "llama":
+        assert run(step, found, tmp_path / "out").facts["global_step"] == 1
+        return
+    with pytest.raises(DataError, match=f"`padding_free`: rows of a batch see each other in this {model_type} model"):
+        run(step, found, tmp_path / "out")
+
+
+def test_half_precision_weights_are_trained_in_float32_and_the_share_that_moved_is_recorded(tmp_path: Path) -> None:
+    """Steps of 1e-5 are rounded away in bfloat16, unless they can add up in float32 first."""
+    weights = WEIGHTS.model_copy(update={"dtype": "bfloat16"})
+    moved: dict[bool, Any] = {}
+    for pure in (False, True):
+        settings = {"learning_rate": 1e-5, "lr_scheduler_type": "constant", "pure_bf16": pure, "max_steps": 6}
+        step, found = study(tmp_path, weights=weights, adapter=None, training=settings)
+        made = run(step, found, tmp_path / f"{pure}")
+        assert made.facts["dtype"] == ("bfloat16" if pure else "float32")
+        moved[pure] = made.facts["share_moved"]
+    before, after = (models.load(weights, tuned, found.cache).model.state_dict() for tuned in (None, tmp_path / "False"))
+    n_moved = sum((after[name] != before[name]).sum().item() for name in before if name != "lm_head.weight")
+    assert moved[False] == pytest.approx(n_moved / sum(before[name].numel() for name in before if name != "lm_head.weight"), abs=0.01)
+    assert 0 < moved[True] < moved[False] < 1
+
+
+def test_all_weights_of_a_float16_model_can_be_trained(tmp_path: Path) -> None:
+    step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "float16"}), adapter=None)
+    assert run(step, found, tmp_path / "out").facts["dtype"] == "float32"
+    with pytest.raises(DataError, match=r"those of .* have `dtype: float16`"):
+        run(step.model_copy(update={"training": step.training.model_copy(update={"pure_bf16": True})}), found, tmp_path / "pure")
+
+
+def test_a_loss_that_is_no_number_in_float16_is_laid_to_float16(tmp_path: Path) -> None:
+    step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "float16"}), training={"learning_rate": 1e30})
+    with pytest.raises(StepFailed, match=r"the loss is nan at step .*float16 holds no number above 65,504"):
+        run(step, found, tmp_path / "out")
+
+
+def test_a_target_module_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path) -> None:
+    step, found = study(tmp_path, adapter=LORA.model_copy(update={"target_modules": ("q_proj", "c_attn")}))
+    with pytest.raises(DataError, match=r"the model has no c_attn\. An adapter can lie on: down_proj, embed_tokens, gate_proj, k_proj"):
+        run(step, found, tmp_path / "out")
+
+
+def test_the_end_that_a_template_puts_is_taught_where_no_setting_names_it_and_that_is_recorded(tmp_path: Path) -> None:
+    """As Llama 3 was first published: turns end with `<|eot_id|>`, and the settings know `<|end_of_text|>`."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(TINY, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    tokenizer.chat_template = "{% for m in messages %}### {{ m.role }}\n{{ m.content }}<pad>\n{% endfor %}### assistant\n"
+    tokenizer.save_pretrained(tmp_path / "model")
+    step, found = study(tmp_path, weights=Weights(path=str(tmp_path / "model")), training={"max_steps": 1})
+    made = run(step, found, tmp_path / "out")
+    assert made.facts["answer_end"] == "<pad>"
+    assert "ends a turn with `<pad>`, which neither the tokenizer nor the generation settings name" in str(made.facts["remedies"])

@@ -1,0 +1,120 @@
+"""Trials of a way to read rows together against reading each alone, which is what `generate` of transformers does.
+
+Whether a model allows it cannot be told from its configuration: a sliding window may stand in the mask alone, a state may forget which tokens were
+padding, positions may depend on the longest row. So rows of unlike length are read both ways, and their logits compared; and once more, with a
+text that reaches further than the model's windows, before a text that does so is read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runners.decoding.packed import PackedModel, PackedRows
+from runners.decoding.padded import PaddedRows
+from runners.decoding.prefix_tree import Stretch
+from runners.decoding.shared_attention import NotShareable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+SHORT = 10
+"""Tokens of the longer text where nothing in the configuration asks for more."""
+
+_BEYOND = 8
+"""Tokens of the longer text beyond a window."""
+
+_SHARED = 6
+"""Tokens that the texts have in common."""
+
+_NEW = 2
+"""Last tokens of each text, which are read one by one."""
+
+_REACHES = ("window", "chunk", "local_attention", "index_topk", "original_max_position_embeddings")
+"""Words in the names of settings that say how far back a token sees, or from which length on positions change."""
+
+Text = tuple[int, ...]
+Rows = PackedRows | PaddedRows
+
+
+def reaches(config: Any) -> list[int]:
+    """Lengths of text, in tokens, at which a model of this configuration may begin to read otherwise, shortest first."""
+    return sorted(set(_reaches(config.get_text_config(decoder=True).to_dict())))
+
+
+def _reaches(settings: dict[str, Any]) -> Iterable[int]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _reaches(value)
+        elif type(value) is int and value > 0 and any(word in name for word in _REACHES):
+            yield value
+
+
+def beyond(reach: int) -> int:
+    """Tokens of a text that reaches further."""
+    return reach + _BEYOND
+
+
+def packed_differs(packed: PackedModel, model: PreTrainedModel, pad_id: int, n_tokens: int) -> str | None:
+    """Why rows packed behind a prefix that they share are not read as each alone, or None."""
+    texts = _texts(model, n_tokens)
+    below = texts[0][: max(_SHARED, n_tokens // 2)] if n_tokens > SHORT else texts[0][:_SHARED]
+    texts = [(*below, *text[len(below) :]) if len(text) > len(below) + _NEW else (*below, *text[-_NEW - 1 :]) for text in texts]
+    try:
+        prefix = packed.stretch(Stretch(), below)
+        together = _read(lambda: PackedRows(packed), texts, prefix)
+    except NotShareable as reason:
+        return str(reason)
+    except (AttributeError, TypeError, ValueError) as error:  # it needs what it is not given: a cache, a mask
+        return f"it cannot read packed rows: {error}"
+    return _compared(together, model, pad_id, texts, "when a prefix is shared")
+
+
+def padded_differs(model: PreTrainedModel, pad_id: int, n_tokens: int) -> str | None:
+    """Why rows padded to one length are not read as each alone, or None."""
+    texts = _texts(model, n_tokens)
+    try:
+        together = _read(lambda: PaddedRows(model, pad_id), texts)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return f"it cannot read padded rows: {error}"
+    return _compared(together, model, pad_id, texts, "beside a longer row")
+
+
+def _texts(model: PreTrainedModel, n_tokens: int) -> list[Text]:
+    """Three texts: one of so many tokens, two of a few."""
+    n_vocabulary = model.get_input_embeddings().weight.shape[0]
+    draw = random.Random(0)
+    first = min(3, n_vocabulary - 1)  # special tokens come first, or far behind
+    return [tuple(draw.choices(range(first, min(n_vocabulary, 300)), k=n)) for n in (n_tokens, _SHARED + _NEW, _NEW + 3)]
+
+
+def _read(make: Callable[[], Rows], texts: Sequence[Text], below: Stretch | None = None) -> list[Tensor]:
+    """Logits after each text but its last token, then without the first text after the last token too."""
+    rows = make()
+    rows.add([(below or Stretch(), text[:-_NEW]) for text in texts])
+    found = list(rows.step([text[-2] for text in texts]))
+    order = rows.drop({0})
+    if order:
+        found += [row for _, row in sorted(zip(order, rows.step([texts[at][-1] for at in order]), strict=True), key=lambda one: one[0])]
+    return found
+
+
+def _compared(together: Sequence[Tensor], model: PreTrainedModel, pad_id: int, texts: Sequence[Text], when: str) -> str | None:
+    import torch
+
+    each = [_alone(model, pad_id, text) for text in texts]
+    alone = [first for first, _ in each] + [last for _, last in each[1:]]
+    one, other = torch.stack(list(together)).float(), torch.stack(alone).float()
+    # Rounding stays far below the square root of the precision; what is not seen, or seen wrongly, is far above. Each row by itself.
+    errors = (one - other).norm(dim=-1) / (other - other.mean(-1, keepdim=True)).norm(dim=-1)
+    error = errors.max().item()
+    return None if error < torch.finfo(model.dtype).eps ** 0.5 else f"its logits change by {error:.2g} of their spread {when}"
+
+
+def _alone(model: PreTrainedModel, pad_id: int, text: Text) -> tuple[Tensor, Tensor]:
+    """Logits after all but the last token, and after all."""
+    rows = PaddedRows(model, pad_id)
+    rows.add([(Stretch(), text[:-_NEW])])
+    return rows.step([text[-2]])[0], rows.step([text[-1]])[0]
