@@ -359,7 +359,9 @@ def test_a_server_that_refuses_a_json_schema_is_asked_without_and_not_again_with
     with serving(lambda asked: Said("unknown field", status) if "response_format" in asked.body else chat("free")) as server:
         found = answers(engine(server, max_concurrency=1), asking_for_json("a", "b", "c"))
     assert [answer.text for answer in found.values()] == ["free"] * 3
-    assert ["response_format" in asked.body for asked in server.asked] == [True, True, False, False, False], "once without values that are off"
+    assert ["response_format" in asked.body for asked in server.asked] == [True, True, False, False, False], (
+        "once without values that are off"
+    )
 
 
 def test_requests_under_way_when_a_server_refuses_a_json_schema_lose_nothing():
