@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -197,6 +198,8 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     model.eval()
 
     checked = load_checks.check(model, tokenizer)
+    for remedy in checked.remedies:
+        logging.getLogger(__name__).warning("%s: %s", weights.source, remedy)
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -234,11 +237,11 @@ def _quiet() -> None:
     """No progress bars, and no word about anyone's training to the hub (TRL reports each trainer otherwise)."""
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars
-    from transformers.utils import logging
+    from transformers.utils.logging import disable_progress_bar
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
     disable_progress_bars()
-    logging.disable_progress_bar()
+    disable_progress_bar()
 
 
 def _layers(tuned: Path) -> Iterator[Path]:

@@ -49,10 +49,14 @@ class Reader:
     """Reads rows with a model, which stays as it is: what is exchanged is exchanged in a twin over the same tensors."""
 
     def __init__(self, loaded: Loaded, *, shares: bool = True) -> None:
-        """Raises TypeError for a model that keeps no key-value cache."""
+        """Raises TypeError for a model that keeps no key-value cache, or that is not causal."""
         model = loaded.model
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise TypeError(f"{type(model).__name__} keeps no key-value cache: it cannot be decoded here")
+        if trial.sees_ahead(model):
+            raise TypeError(
+                f"{type(model).__name__} is not causal as it is configured (a token sees those behind it): it cannot be decoded here"
+            )
         self.tokenizer, self.eos_ids, self._pad_id = loaded.tokenizer, loaded.eos_ids, loaded.pad_id
         self._marks = special_marks(loaded.tokenizer)
         self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}

@@ -57,6 +57,18 @@ def beyond(reach: int) -> int:
     return reach + _BEYOND
 
 
+def sees_ahead(model: PreTrainedModel) -> bool:
+    """Whether what follows a token changes its logits, as in a masked language model (BERT) that is loaded to write."""
+    import torch
+
+    text, half = _texts(model, SHORT)[0], SHORT // 2
+    with torch.inference_mode():
+        one, other = (
+            model(torch.tensor([ids], device=model.device)).logits[0, :half] for ids in (text, text[:half] + text[: SHORT - half])
+        )
+    return _error(other, one) >= _tolerance(model)
+
+
 def packed_differs(packed: PackedModel, model: PreTrainedModel, pad_id: int, n_tokens: int) -> str | None:
     """Why rows packed behind a prefix that they share are not read as each alone, or None."""
     texts = _texts(model, n_tokens)
@@ -106,11 +118,21 @@ def _compared(together: Sequence[Tensor], model: PreTrainedModel, pad_id: int, t
 
     each = [_alone(model, pad_id, text) for text in texts]
     alone = [first for first, _ in each] + [last for _, last in each[1:]]
-    one, other = torch.stack(list(together)).float(), torch.stack(alone).float()
-    # Rounding stays far below the square root of the precision; what is not seen, or seen wrongly, is far above. Each row by itself.
-    errors = (one - other).norm(dim=-1) / (other - other.mean(-1, keepdim=True)).norm(dim=-1)
-    error = errors.max().item()
-    return None if error < torch.finfo(model.dtype).eps ** 0.5 else f"its logits change by {error:.2g} of their spread {when}"
+    error = _error(torch.stack(list(together)), torch.stack(alone))
+    return None if error < _tolerance(model) else f"its logits change by {error:.2g} of their spread {when}"
+
+
+def _error(logits: Tensor, alone: Tensor) -> float:
+    """The largest change of a row's logits (rows, vocabulary), as a share of their spread; NaN where any is."""
+    logits, alone = logits.float(), alone.float()
+    return ((logits - alone).norm(dim=-1) / (alone - alone.mean(-1, keepdim=True)).norm(dim=-1)).max().item()
+
+
+def _tolerance(model: PreTrainedModel) -> float:
+    """Rounding stays far below the square root of the precision; what is not seen, or seen wrongly, is far above."""
+    import torch
+
+    return torch.finfo(model.dtype).eps ** 0.5
 
 
 def _alone(model: PreTrainedModel, pad_id: int, text: Text) -> tuple[Tensor, Tensor]:

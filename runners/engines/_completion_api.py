@@ -18,6 +18,8 @@ API = Api(
     address="`base_url` usually ends in /v1",
     shared="`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow (`max_new_tokens`)",
 )
+OFF = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Values of vLLM, SGLang and llama.cpp beyond OpenAI's that choose no tokens."""
 MOST_STOP_STRINGS = 4
 """The API's limit. Those beyond it are found only here, in the finished text."""
 
@@ -61,11 +63,20 @@ def path(prompt: Prompt) -> str:
     return "completions" if prompt.text is not None else "chat/completions"
 
 
-def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding) -> dict[str, Any]:
-    """What is sent: a `prompt` for a text, `messages` for a chat."""
+def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding, *, says_off: bool = True) -> dict[str, Any]:
+    """What is sent: a `prompt` for a text, `messages` for a chat.
+
+    `says_off`: values that OpenAI does not know are sent where they are off, too, so that no default of the server's applies unseen (vLLM takes
+    those of the model's generation_config.json). A decoding that is the model's own is left to the server.
+    """
     asked = {"prompt": prompt.text} if prompt.text is not None else {"messages": _messages(prompt)}
-    common = {"model": model, "max_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p}
+    common = {"model": model, "max_tokens": decoding.max_new_tokens}
     optional: dict[str, Any] = {}
+    if decoding.source != "model":
+        common |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
+        penalty = {"repetition_penalty": decoding.repetition_penalty}
+        optional |= ({"top_k": decoding.top_k} if decoding.top_k else {}) | (penalty if decoding.repetition_penalty != 1 else {})
+        optional = {**OFF, **optional} if says_off else optional
     if prompt.chat_template_kwargs:
         optional["chat_template_kwargs"] = dict(prompt.chat_template_kwargs)
     if stops := _stop_strings(prompt):
@@ -75,10 +86,6 @@ def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding) -> di
     if prompt.json_schema is not None:
         schema = {"name": "answer", "strict": True, "schema": json.loads(prompt.json_schema)}
         optional["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if decoding.top_k:
-        optional["top_k"] = decoding.top_k
-    if decoding.repetition_penalty != 1:
-        optional["repetition_penalty"] = decoding.repetition_penalty
     return {**common, **asked, **optional}
 
 

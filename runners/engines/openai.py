@@ -17,6 +17,9 @@ from runners.engines._completion_api import API, OPENAI, Reply, answer, body, ha
 from runners.failure import Failure
 from runners.server import Server, ServerSettings
 
+_UNKNOWN = frozenset({400, 422})
+"""HTTP statuses of a request that holds values which this server does not know."""
+
 _REFUSED = frozenset({400, 413, 422, 500})
 """HTTP statuses of a request that may be answered without what this server does not know."""
 
@@ -34,8 +37,8 @@ class Settings(ServerSettings):
 class Engine:
     """Asks the server, at most `max_concurrency` requests at a time, in an order in which its prefix cache serves it well.
 
-    Temperature and top-p are always sent. Top-k and the repetition penalty, which OpenAI does not know, are sent only where they are not at
-    their defaults: a server that has others (vLLM takes the model's, unless it runs with `--generation-config vllm`) then uses its own.
+    All that chooses tokens is sent, off or on, so that no default of the server's applies unseen; a server that does not know top-k, min-p and the
+    repetition penalty, as OpenAI's own does not, is not sent them where they are off.
     """
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
@@ -87,6 +90,8 @@ class _Call:
         self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
         """Whether the server holds its model to a JSON Schema; None until it was asked to."""
+        self._says_off: bool | None = None
+        """Whether the server takes values beyond OpenAI's that are off; None until it took or refused them."""
 
     async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
         """The answer, or the reason why this row has none, or the reason why no row will have one."""
@@ -105,12 +110,26 @@ class _Call:
         """A server that refuses a prompt with a JSON Schema and answers it without one is not sent another."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:
-            return await self._client.post(path(free), body(self._model, free, seed, self._decoding))
-        outcome = await self._client.post(path(prompt), body(self._model, prompt, seed, self._decoding))
+            return await self._send(free, seed)
+        outcome = await self._send(prompt, seed)
         if isinstance(outcome, Answered):
             self._takes_schemas = True
         elif not self._takes_schemas and outcome.status in _REFUSED:
-            outcome = await self._client.post(path(free), body(self._model, free, seed, self._decoding))
+            outcome = await self._send(free, seed)
             if isinstance(outcome, Answered):
                 self._takes_schemas = False
+        return outcome
+
+    async def _send(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
+        """A server that refuses values which are off, and answers without them, is not sent them again."""
+        full, plain = (body(self._model, prompt, seed, self._decoding, says_off=says) for says in (True, False))
+        if full == plain or self._says_off is False:
+            return await self._client.post(path(prompt), plain)
+        outcome = await self._client.post(path(prompt), full)
+        if isinstance(outcome, Answered):
+            self._says_off = True
+        elif not self._says_off and outcome.status in _UNKNOWN:
+            outcome = await self._client.post(path(prompt), plain)
+            if isinstance(outcome, Answered):
+                self._says_off = False
         return outcome

@@ -65,6 +65,8 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         raise DataError(f"{settings.model.source} has {loaded.model.config.num_labels} labels; a reward model has one")
     if not loaded.tokenizer.chat_template:
         raise DataError(f"{settings.model.source} has no chat template, so how it is shown an answer is not known")
+    if loaded.no_chat is not None:
+        raise DataError(f"{settings.model.source} cannot be shown an answer through its chat template: {loaded.no_chat}")
 
     longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     rows: list[tuple[Answer, list[int]]] = []

@@ -108,13 +108,16 @@ def test_a_template_that_fails_is_told_when_the_model_is_asked_through_it(tmp_pa
 # ---------------------------------------------------------------- where a turn ends
 
 
-def test_generation_stops_where_the_template_ends_a_turn_and_training_teaches_that_end(tmp_path: Path) -> None:
+def test_generation_stops_where_the_template_ends_a_turn_and_training_teaches_that_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Llama-3-8B-Instruct as first released: turns end with <|eot_id|>, the end that is named is <|end_of_text|>."""
     template = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}<|eot_id|>{% endfor %}"
     made = tokenizer("<|end_of_text|>", "<|eot_id|>", eos_token="<|end_of_text|>", chat_template=template)
     loaded = load(saved(tmp_path, llama(BYTES + 2), made))
     assert loaded.eos_ids == {BYTES, BYTES + 1}
     assert "ends a turn with `<|eot_id|>`" in loaded.remedies[0]
+    assert f"{tmp_path}: {loaded.remedies[0]}" in caplog.messages, "a warning says it"
     assert prompting.end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True).token == BYTES + 1
     assert prompting.end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=False).token == BYTES
     assert loaded.pad_id not in loaded.eos_ids

@@ -40,7 +40,9 @@ def test_the_quickstart_has_every_method_in_every_language() -> None:
 
 def test_the_paper_plans_offline_and_says_that_it_is_not_pinned() -> None:
     loaded = load(SPECS / "paper.yaml")
-    assert all("not pinned" in str(warning) for warning in loaded.warnings)
+    others = [str(warning) for warning in loaded.warnings if "not pinned" not in str(warning)]
+    assert len(others) == 1
+    assert "decoding.repetition_penalty: it counts the prompt's tokens too" in others[0], "as upstream has it"
     assert len(loaded.warnings) >= 12
     cells = planned("paper").study.cells
     assert {cell.model for cell in cells if cell.method == "dpo_base"} == {"smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "qwen2.5-1.5b"}

@@ -3,6 +3,7 @@ import weakref
 
 import pytest
 import torch
+import transformers
 
 from runners.decoding.reader import Reader, forget_readers, reader_of
 from runners.training import memory_given_back
@@ -68,6 +69,15 @@ def test_a_model_that_must_be_given_a_cache_is_found_out():
 def test_a_model_without_key_value_cache_is_refused():
     with pytest.raises(TypeError, match="MambaForCausalLM keeps no key-value cache"):
         Reader(loaded(random_model("mamba")))
+
+
+def test_a_model_that_sees_what_follows_is_refused():
+    config = transformers.BertConfig(
+        vocab_size=300, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2
+    )
+    with pytest.raises(TypeError, match="BertLMHeadModel is not causal as it is configured"):
+        Reader(loaded(transformers.BertLMHeadModel(config).eval()))
+    assert Reader(loaded(transformers.BertLMHeadModel(transformers.BertConfig(**{**config.to_dict(), "is_decoder": True})).eval()))
 
 
 def test_a_reader_is_kept_as_long_as_its_model():

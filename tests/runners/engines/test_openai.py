@@ -42,6 +42,9 @@ def test_a_text_goes_to_completions_with_the_decoding_and_the_first_four_stop_st
         "max_tokens": 5,
         "temperature": 0.0,
         "top_p": 1.0,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
         "stop": ["# Query", "# User", "a", "b"],
     }
 
@@ -62,6 +65,33 @@ def test_a_rows_seed_and_what_openai_does_not_know_are_sent_where_they_count():
         answers(engine(server), [request], temperature=0.7, top_p=0.9, top_k=40, repetition_penalty=1.1)
     body = server.asked[0].body
     assert [body[name] for name in ("seed", "temperature", "top_p", "top_k", "repetition_penalty")] == [2**62 + 1, 0.7, 0.9, 40, 1.1]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_does_not_know_values_beyond_openais_is_not_sent_them_where_they_are_off(status: int):
+    with serving(lambda asked: Said({"error": "unknown: min_p"}, status) if "min_p" in asked.body else completion("fine")) as server:
+        found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
+        assert {answer.text for answer in found.values()} == {"fine"}
+    assert ["min_p" in asked.body for asked in server.asked] == [True, False, False, False]
+
+
+def test_a_decoding_that_is_the_models_own_is_left_to_the_server():
+    with serving(lambda _: completion("fine")) as server:
+        answers(engine(server), requests("a"), source="model")
+    assert server.asked[0].body.keys() == {"model", "prompt", "max_tokens"}
+
+
+def test_arguments_of_the_chat_template_are_sent_and_thinking_is_cut_from_the_answer():
+    prompt = Prompt(messages=(("user", "Why?"),), chat_template_kwargs=(("enable_thinking", False),))
+    with serving(lambda _: chat("<think>\nHm.\n</think>\n\nBecause.")) as server:
+        answer = answers(engine(server), [EngineRequest(key="a", prompt=prompt)])["a"]
+    assert server.asked[0].body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert (answer.text, answer.raw_text) == ("Because.", "<think>\nHm.\n</think>\n\nBecause.")
+
+
+def test_an_answer_in_a_fence_ends_where_that_is_closed():
+    answer = one(completion("So.\n```\n\n# Question:", "length"), Prompt(text="Why?\n```\n", ends_at_fence=True))
+    assert (answer.text, answer.finish_reason, answer.stop_string) == ("So.\n", "stop", "```")
 
 
 def test_a_prompt_with_half_of_a_surrogate_pair_can_be_sent():
@@ -235,7 +265,7 @@ def test_a_setting_that_the_server_refuses_is_told_at_once_and_spoils_no_row():
         words = failing(server, n_rows=50, max_concurrency=1)
     assert "Unexpected fields: {'top_k'}" in words
     assert server.url in words
-    assert len(server.asked) == 2
+    assert len(server.asked) == 4, "the first prompt and a harmless one, each once more without values that are off"
 
 
 # ---------------------------------------------------------------- a server that stays down, or lets nobody in
@@ -329,7 +359,9 @@ def test_a_server_that_refuses_a_json_schema_is_asked_without_and_not_again_with
     with serving(lambda asked: Said("unknown field", status) if "response_format" in asked.body else chat("free")) as server:
         found = answers(engine(server, max_concurrency=1), asking_for_json("a", "b", "c"))
     assert [answer.text for answer in found.values()] == ["free"] * 3
-    assert ["response_format" in asked.body for asked in server.asked] == [True, False, False, False]
+    assert ["response_format" in asked.body for asked in server.asked] == [True, True, False, False, False], (
+        "once without values that are off"
+    )
 
 
 def test_requests_under_way_when_a_server_refuses_a_json_schema_lose_nothing():
