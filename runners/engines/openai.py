@@ -10,7 +10,7 @@ from pydantic import Field
 from dsl.errors import ServerError, XpError
 from dsl.models import Decoding
 from dsl.records import Prompt
-from runners.client import Answered, Client, opened, read
+from runners.client import Answered, Client, opened
 from runners.concurrent import concurrently
 from runners.engine import EngineAnswer, EngineRequest
 from runners.engines._completion_api import API, OPENAI, Reply, answer, body, harmless, path, without_answer
@@ -56,7 +56,8 @@ class Engine:
         return request.prompt.model_dump_json()
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Generator[EngineAnswer]:
-        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`.
+        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`; those
+        whose reply holds no text are `missing`, with the reason.
 
         Closing the iterator drops what is under way and sends no more.
 
@@ -67,7 +68,7 @@ class Engine:
 
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
-            async with opened(self._server, self._settings, API) as client:
+            async with opened(self._server, self._settings, API, Reply) as client:
                 yield _Call(self._settings.name, client, decoding).ask
 
         return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
@@ -83,7 +84,7 @@ def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
 class _Call:
     """What the requests of one call share."""
 
-    def __init__(self, model: str, client: Client, decoding: Decoding) -> None:
+    def __init__(self, model: str, client: Client[Reply], decoding: Decoding) -> None:
         self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
         """Whether the server holds its model to a JSON Schema; None until it was asked to."""
@@ -93,15 +94,12 @@ class _Call:
         prompt, seed = request.prompt, request.seed
         outcome = await self._client.ask(lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed))
         if isinstance(outcome, Answered):
-            reply = read(outcome, Reply)
-            return without_answer(request, reply.words) if isinstance(reply, Failure) else answer(request, reply, outcome.seconds)
+            return answer(request, outcome.reply, outcome.seconds)
         if isinstance(outcome, ServerError):
             return outcome
-        if outcome.status == 500:
-            return without_answer(request, f"the server failed on this prompt {outcome.tries()}, and answers others (500): {outcome.words}")
-        return without_answer(request, f"the server refused this prompt ({outcome.status}): {outcome.words}")
+        return without_answer(request, outcome.of_one("prompt"), is_passing=outcome.is_passing)
 
-    async def _post(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
+    async def _post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
         """A server that refuses a prompt with a JSON Schema and answers it without one is not sent another."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:
