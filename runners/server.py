@@ -1,17 +1,21 @@
 """A server's address and its key, named by the spec, found in the environment and shown to nobody."""
 
 import os
+import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from dsl.errors import ServerError
 from dsl.settings import EngineSettings
-from dsl.words import REDACTED
+from dsl.words import REDACTED, is_secret, scrub
 
 _SHORTEST_SECRET = 8
 """Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
+
+
+_VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
 
 
 class ServerSettings(EngineSettings):
@@ -20,7 +24,7 @@ class ServerSettings(EngineSettings):
     name: str
     """The model, as the server calls it."""
     base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`."""
+    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the address."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -32,6 +36,16 @@ class ServerSettings(EngineSettings):
     max_retries: int = Field(6, ge=0)
     """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
     usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, address: str | None) -> str | None:
+        if address is not None and _may_hold_a_secret(address):
+            raise ValueError(
+                "an address with a name, a password, a key or a query in it would stand in reports and in the store. Name the environment "
+                "variable that holds it: `base_url_env` for the whole address, `api_key_env` for a key"
+            )
+        return address
 
 
 class Server:
@@ -79,6 +93,15 @@ class Server:
         elif isinstance(value, dict):
             return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
         return value
+
+
+def _may_hold_a_secret(address: str) -> bool:
+    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks for."""
+    rest, _, query = address.partition("?")
+    authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
+    return bool(
+        "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
+    )
 
 
 def _variable(name: str, holds: str) -> str:

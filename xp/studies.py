@@ -29,7 +29,8 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     plan = compile(loaded.experiment, pins, loaded.origin)
     if store.is_dir():
         pins.save()
-    found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
+    held = Store(store)
+    found = diff(plan, held.done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings), left_open=held.left_open())
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found

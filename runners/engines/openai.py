@@ -39,18 +39,16 @@ class Engine:
     """
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
-        """Nothing is sent yet.
+        """Nothing is sent yet, nor read from the environment.
 
         Raises:
-            ServerError: an environment variable is not set, or holds no address or no key.
             XpError: a tuned model is named: the server serves its own weights.
         """
         if tuned is not None:
             raise XpError(f"{settings.name} is served, so what was tuned here cannot be put on top of it. Load its weights here instead")
         self._settings = settings
-        self._server = Server(settings, OPENAI)
         self.load_seconds = 0.0
-        self.facts: dict[str, str | int | float | bool | None] = {"server": self._server.host, "name": settings.name}
+        self.facts: dict[str, str | int | float | bool | None] = {"name": settings.name}
 
     def identify(self, request: EngineRequest) -> str:
         return request.prompt.model_dump_json()
@@ -62,13 +60,15 @@ class Engine:
         Closing the iterator drops what is under way and sends no more.
 
         Raises:
-            ServerError: the server stays down after all tries, does not let us in, or refuses any prompt. What was answered before that has
-                been yielded.
+            ServerError: an environment variable is not set, or holds no address or no key; the server stays down after all tries, does not
+                let us in, or refuses any prompt. What was answered before that has been yielded.
         """
+        server = Server(self._settings, OPENAI)
+        self.facts["server"] = server.host
 
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
-            async with opened(self._server, self._settings, API, Reply) as client:
+            async with opened(server, self._settings, API, Reply) as client:
                 yield _Call(self._settings.name, client, decoding).ask
 
         return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
