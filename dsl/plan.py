@@ -136,6 +136,8 @@ class Diff:
     wanted: frozenset[StepId] | None = None
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
+    reach: tuple[str, ...] = ()
+    """The world outside the study's folder that the steps to run touch, and what they lack of it, in lines."""
 
     def why(self, step_id: StepId) -> str:
         """Why a step is to run."""

@@ -2,14 +2,15 @@
 
 import os
 import re
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
 from dsl.errors import ServerError
 from dsl.settings import EngineSettings
-from dsl.words import REDACTED, is_secret, scrub
+from dsl.words import REDACTED, is_secret, one_line, scrub
 
 _SHORTEST_SECRET = 8
 """Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
@@ -21,6 +22,8 @@ _VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
 class ServerSettings(EngineSettings):
     """A model on a server. The key is named by its environment variable and never held."""
 
+    DEFAULT_URL: ClassVar[str]
+    """The address where a spec names none."""
     name: str
     """The model, as the server calls it."""
     base_url: str | None = None
@@ -51,24 +54,16 @@ class ServerSettings(EngineSettings):
 class Server:
     """Where a server is and what opens it; `repr` and messages show neither key nor password."""
 
-    def __init__(self, settings: ServerSettings, default_url: str) -> None:
-        """`default_url` is the address where the settings name none.
+    def __init__(self, settings: ServerSettings) -> None:
+        """Read the environment.
 
         Raises:
             ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or `base_url` is no address.
         """
-        variable = settings.base_url_env
-        address = SecretStr(settings.base_url or (_variable(variable, "the server's address") if variable else default_url))
-        try:
-            parts = urlsplit(address.get_secret_value())
-            _ = parts.port
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
-            raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
-        self._address = address
-        self.host = parts.netloc.rpartition("@")[2]
+        address = _address(settings)
+        parts = urlsplit(address)
+        self._address = SecretStr(address)
+        self.host = _host(parts)
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
@@ -93,6 +88,47 @@ class Server:
         elif isinstance(value, dict):
             return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
         return value
+
+
+@dataclass(frozen=True)
+class Call:
+    """A server that a study asks."""
+
+    host: str
+    """As `https://api.openai.com`."""
+    variable: str | None
+    """The environment variable whose value it is sent."""
+
+    def __str__(self) -> str:
+        return f"calls {self.host}" + (f" and sends it {self.variable}" if self.variable else "")
+
+
+def call_of(settings: ServerSettings) -> Call:
+    """Where a model is asked, and with which variable's value.
+
+    Raises:
+        ServerError: the address is none, or stands in a variable that is not set.
+    """
+    parts = urlsplit(_address(settings))
+    return Call(f"{parts.scheme}://{_host(parts)}", settings.api_key_env)
+
+
+def _address(settings: ServerSettings) -> str:
+    variable = settings.base_url_env
+    address = settings.base_url or (_variable(variable, "the server's address") if variable else settings.DEFAULT_URL)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
+        raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
+    return address
+
+
+def _host(parts: SplitResult) -> str:
+    return one_line(parts.netloc.rpartition("@")[2])
 
 
 def _may_hold_a_secret(address: str) -> bool:

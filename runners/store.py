@@ -6,6 +6,7 @@
     <root>/runs/<run_id>.json      one attempt at a step, `.begun` until it ends
     <root>/experiments/<name>.json what the warehouse must know of a study
     <root>/labels/<name>/<judge>.jsonl  what people said of a study's answers
+    <root>/allowed.json            which environment variables may be sent to which servers
     <root>/cache/                  what can be made again, such as converted weights
     <root>/lock                    who is applying: process, host, since when
     <root>/warehouse.duckdb        made from all of the above
@@ -144,6 +145,23 @@ class Store:
 
     def record_study(self, study: Study) -> None:
         self._record(self.experiments / f"{study.experiment}.json", study)
+
+    def allowed(self) -> frozenset[tuple[str, str]]:
+        """Environment variables and the servers that they may be sent to. What cannot be read allows nothing."""
+        try:
+            pairs = json.loads((self.root / "allowed.json").read_bytes())["variables"]
+            return frozenset((str(variable), str(host)) for variable, host in pairs)
+        except (OSError, ValueError, KeyError, TypeError):
+            return frozenset()
+
+    def allow(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Let environment variables be sent to servers, from now on."""
+        path = self.root / "allowed.json"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"variables": sorted(self.allowed() | set(pairs))})
+        except OSError as error:
+            raise unwritten(error, path) from error
 
     def record_labels(self, experiment: str, judge: str, labels: Iterable[Label]) -> None:
         """Write down what people said under one judge's name, in the place of what they said before."""

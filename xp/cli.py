@@ -78,12 +78,12 @@ def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to 
 @app.command()
 def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
     """Check a spec and report every problem in it."""
-    from xp.studies import load_spec
+    from xp.studies import diff_for
 
     with _told():
-        loaded = load_spec(spec, overrides, store)
-        for warning in loaded.warnings:
-            typer.echo(str(warning), err=True)
+        found = diff_for(spec, overrides, None, store)
+        for line in (*found.warnings, *found.reach):
+            typer.echo(line, err=True)
         typer.echo(f"{spec} is right")
 
 
@@ -116,6 +116,10 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")] = 1,
     targets: Targets = None,
+    allow_env: Annotated[
+        bool,
+        typer.Option("--allow-env", help="Allow, from now on in this store, the environment variables that the plan sends to servers."),
+    ] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
@@ -123,8 +127,10 @@ def apply(
     """Run what is left to do, and load every finished step into the warehouse."""
     from rich.console import Console
 
+    from runners.store import Store
     from xp.apply import apply as run_steps
     from xp.progress import shown
+    from xp.reach import to_allow
     from xp.render import applied_as_text, plan_as_text
     from xp.studies import diff_for
 
@@ -135,8 +141,13 @@ def apply(
             if not yes and not sys.stdin.isatty():
                 typer.echo("xp: nobody to ask; say --yes to run this", err=True)
                 raise typer.Exit(2)
+            new = to_allow(found, Store(store).allowed())
+            if new and yes and not allow_env:
+                raise ArgumentError(f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it: --allow-env")
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
+            if new:
+                Store(store).allow((call.variable or "", call.host) for call in new)
         with shown(found, Console()) as watch:
             applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watch)
         typer.echo(applied_as_text(found, applied))

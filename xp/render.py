@@ -41,6 +41,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     lines += [f"    {kind:<9} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
     lines += [f"  note: {note}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
+    lines += [f"  {line}" for line in diff.reach]
     lines += _contrast_lines(study)
     lines += _power_lines(power)
     if not diff.todo:
@@ -160,6 +161,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "question": study.question,
             "notes": list(study.notes),
             "warnings": list(diff.warnings),
+            "reach": list(diff.reach),
             "contrasts": [contrast.model_dump() for contrast in study.contrasts],
             "nothing_compared": nothing_compared(study),
             "cells": [cell.model_dump() for cell in study.cells],

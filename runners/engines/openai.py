@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ _REFUSED = frozenset({400, 413, 422, 500})
 class Settings(ServerSettings):
     """A served model. The key is named by its environment variable and never held."""
 
+    DEFAULT_URL: ClassVar[str] = OPENAI
     engine: Literal["openai"] = "openai"
     usd_per_million_new_tokens: float | None = Field(None, ge=0)
 
@@ -63,7 +64,7 @@ class Engine:
             ServerError: an environment variable is not set, or holds no address or no key; the server stays down after all tries, does not
                 let us in, or refuses any prompt. What was answered before that has been yielded.
         """
-        server = Server(self._settings, OPENAI)
+        server = Server(self._settings)
         self.facts["server"] = server.host
 
         @asynccontextmanager

@@ -14,8 +14,6 @@ from runners.judges._question import Decided, Question, SystemOne, probabilities
 from runners.judging import NO_REPLY, Told, Tools
 from runners.server import Server
 
-HOSTED = "https://api.typesafe.ai"
-"""The address where a spec names none."""
 API = Api(
     address="`base_url` is the address to which /v1/systemone is added",
     shared="`name`, the model as the server calls it",
@@ -31,7 +29,7 @@ def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools)
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.
     """
-    server = Server(model, HOSTED)
+    server = Server(model)
     tools.facts |= {"server": server.host, "name": model.name}
 
     @asynccontextmanager
