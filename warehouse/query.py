@@ -66,7 +66,7 @@ def _write_parquet(found: duckdb.DuckDBPyRelation, names: Sequence[str], out: Bi
 
 
 def _as_table(names: Sequence[str], rows: Rows) -> str:
-    cells = [list(names), *([_shown(value) for value in row] for row in rows)]
+    cells = [[one_line(name) for name in names], *([_shown(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     is_number = [any(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(names))]
     lines = [[c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)] for row in cells]
