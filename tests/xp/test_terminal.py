@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_output_that_cannot_be_written_ends_in_a_sentence(spec: Path, arguments:
     found = typed(*words, "--store", spec.parent / "store", to="/dev/full")
     assert found.returncode == 1
     assert found.stderr.decode().strip() == "xp: the output cannot be written: No space left on device"
+
+
+def test_ctrl_c_ends_a_query_that_runs_for_long(spec: Path) -> None:
+    sql = "select sum(a.range * b.range) from range(10000000) a, range(10000000) b"
+    command = [sys.executable, "-m", "xp", "query", sql, "--store", str(spec.parent / "store")]
+    running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(4)
+        running.send_signal(signal.SIGINT)
+        out, told = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert (running.returncode, out) == (130, b"")
+    assert told.startswith(b"interrupted")
 
 
 def test_more_rows_than_there_can_be_are_refused(spec: Path) -> None:
