@@ -3,12 +3,12 @@
 A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is no data.
 """
 
+import io
 import os
 import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from dsl.errors import DataError
 
@@ -16,7 +16,7 @@ _OF_THE_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))
 _NAME = re.compile(r"[\w .()/\-]{1,40}")
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading.
 
     Raises:
@@ -27,7 +27,7 @@ def open_regular(path: Path) -> BinaryIO:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISREG(os.fstat(handle).st_mode) and not any(path.resolve().is_relative_to(top) for top in _OF_THE_KERNEL):
-        return os.fdopen(handle, "rb")
+        return open(handle, "rb")
     kind = "a folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "not a regular file"
     os.close(handle)
     raise DataError(f"{path}: this is {kind}; a file is needed")
