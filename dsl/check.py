@@ -14,6 +14,7 @@ from dsl.comparisons import plants
 from dsl.compile import languages_of, requests
 from dsl.errors import DataError, Problem
 from dsl.execution import KINDS
+from dsl.files import read_regular
 from dsl.methods import Dpo, Icl, Sft
 from dsl.methods.base import CellRequest, MethodBase, Shipped
 from dsl.pins import RUNNERS, Pins
@@ -305,9 +306,9 @@ class Checker:
 
     def _prompt_file(self, path: Path, method: MethodBase, file: FilePath) -> None:
         try:
-            text = parse_prompt_text(file.read_text("utf-8"), file)
-        except (OSError, UnicodeDecodeError) as error:
-            self._add((*path, "prompt", "file"), f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
+            text = parse_prompt_text(read_regular(file).decode(), file)
+        except UnicodeDecodeError:
+            self._add((*path, "prompt", "file"), f"{file}: not UTF-8")
         except DataError as error:
             self._add((*path, "prompt", "file"), str(error))
         else:

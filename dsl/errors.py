@@ -3,6 +3,7 @@
     XpError
     ├── SpecError       a spec cannot be read or is not right; holds every problem found
     ├── ArgumentError   what was asked for on the command line is not there
+    ├── OutputError     what a command prints cannot be written
     ├── DataError       a data set does not hold what the spec says of it
     ├── StepFailed      a step ran and did not finish
     ├── StoreError      the store cannot be read or written
@@ -62,6 +63,10 @@ class SpecError(XpError):
 
 class ArgumentError(XpError):
     """What was asked for on the command line is not there."""
+
+
+class OutputError(XpError):
+    """What a command prints cannot be written."""
 
 
 class DataError(XpError):

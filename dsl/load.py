@@ -105,7 +105,7 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
         raise SpecError([document.problem(("extends",), f"{below} stands on this file already: specs extend each other in a circle")])
     if len(above) + 1 >= MAX_EXTENDS:
         raise SpecError([document.problem(("extends",), f"more than {MAX_EXTENDS} files on top of each other")])
-    if below.parent.resolve() != path.parent.resolve():
+    if below.resolve().parent != path.parent.resolve():
         raise SpecError(
             [document.problem(("extends",), "the other spec must lie in the same folder, since both name files relative to it")]
         )

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from dsl.errors import DataError
+from dsl.files import open_regular
 
 RUNNERS = Path(__file__).resolve().parents[1] / "runners"
 
@@ -22,6 +23,8 @@ class Pins:
         self._memory = memory
         self._known: dict[str, list[str | int]] = {}
         self._fresh = False
+        self.files: set[Path] = set()
+        """Those that were asked for, links resolved."""
         if memory is not None and memory.exists():
             try:
                 self._known = json.loads(memory.read_text("utf-8"))
@@ -36,11 +39,12 @@ class Pins:
         """
         try:
             stat = path.stat()
-            key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+            self.files.add(resolved := path.resolve())
+            key, mark = str(resolved), [stat.st_size, stat.st_mtime_ns]
             known = self._known.get(key)
             if known is not None and known[:2] == mark:
                 return str(known[2])
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from error

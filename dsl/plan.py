@@ -142,23 +142,36 @@ class Diff:
     """Steps to run, each after its inputs."""
     missing: frozenset[StepId] = frozenset()
     """Those of them that have no result; the others have one whose input has none."""
+    left_open: frozenset[StepId] = frozenset()
+    """Those of them that are finished but for rows on which a server failed for a reason that may pass."""
     wanted: frozenset[StepId] | None = None
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
+    reach: tuple[str, ...] = ()
+    """The world outside the study's folder that the steps to run touch, and what they lack of it, in lines."""
 
     def why(self, step_id: StepId) -> str:
         """Why a step is to run."""
+        if step_id in self.left_open:
+            return "a server failed on some rows: asked again"
         if step_id in self.missing:
             return "no result"
         again = [i for i in self.plan.steps[step_id].inputs if i not in self.done]
         return f"its input {again[0]} is made again" if again else "its inputs are made again"
 
 
-def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = (), warnings: tuple[str, ...] = ()) -> Diff:
+def diff(
+    plan: Plan,
+    done: Iterable[StepId],
+    targets: Iterable[str] = (),
+    warnings: tuple[str, ...] = (),
+    left_open: Iterable[StepId] = (),
+) -> Diff:
     """What is left to do: every step without a result, and every step whose input has none.
 
     Args:
         done: ids of steps whose result a store holds.
+        left_open: ids of steps that are finished but for rows that are to be asked for again.
         targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs is done too.
     """
     finished: set[StepId] = set()
@@ -173,6 +186,7 @@ def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = (), warnin
         done=frozenset(finished),
         todo=todo,
         missing=frozenset(s for s in todo if s not in held),
+        left_open=frozenset(left_open).intersection(todo),
         wanted=None if wanted is None else frozenset(wanted),
         warnings=warnings,
     )

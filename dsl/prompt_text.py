@@ -6,6 +6,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from dsl.errors import DataError
+from dsl.files import begins_as
 from dsl.values import Language, Value
 
 
@@ -37,7 +38,11 @@ def parse_prompt_text(content: str, path: Path) -> PromptFile:
     try:
         return PromptFile.model_validate(yaml.safe_load(content))
     except yaml.YAMLError as error:
-        raise DataError(f"{path}: not a prompt text: it is not YAML: {' '.join(str(error).split())}") from error
+        mark: yaml.Mark | None = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise DataError(f"{path}: not a prompt text: it is not YAML{where}") from error
     except ValidationError as error:
+        if not begins_as(content, PromptFile.model_fields):
+            raise DataError(f"{path}: not a prompt text: it has none of the keys {', '.join(PromptFile.model_fields)}") from error
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors())
         raise DataError(f"{path}: not a prompt text: {wrong}") from error

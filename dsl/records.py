@@ -86,6 +86,8 @@ class Completion(Value):
     engine: str
     model_served: str | None = None
     """The model name a server answered with."""
+    n_faults: int = 0
+    """Finished attempts at the step in which a server failed on this row for a reason that may pass."""
 
 
 class Verdict(Value):
@@ -113,6 +115,8 @@ class Verdict(Value):
     seconds: float | None = None
     usd: float | None = None
     model_served: str | None = None
+    n_faults: int = 0
+    """As a completion's: here the judge's server failed."""
 
 
 class Label(Value):
@@ -176,6 +180,8 @@ class Outcome(Value):
     n_rows: int = 0
     n_reused: int = 0
     """Rows taken over from other steps or from an earlier attempt."""
+    n_open: int = 0
+    """Rows on which a server failed for a reason that may pass, and which the next apply asks for again."""
     peak_memory_bytes: int | None = None
     start_seconds: float = 0.0
     """Seconds of the total that went into starting the process and importing libraries, which a worker does once."""

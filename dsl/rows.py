@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dsl.errors import DataError
+from dsl.files import are_column_names, read_regular
 from dsl.records import Example
 from dsl.sources import Columns, FileSource, Part, RowNumber, Selector
 from dsl.values import Language
@@ -37,7 +38,7 @@ def read_file(source: FileSource) -> Iterator[Row]:
     """
     path = Path(source.path)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(read_regular(path)) if path.suffix == ".gz" else read_regular(path)
         if source.format == "parquet":
             yield from _parquet(content)
             return
@@ -115,7 +116,8 @@ def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool | Mapping | list | tuple):
-        raise DataError(f"{at}: `{selector}` holds {str(value)[:60]}, not text")  # pyright: ignore[reportUnknownArgumentType]
+        kind = "true or false" if isinstance(value, bool) else "a mapping" if isinstance(value, Mapping) else "a list"
+        raise DataError(f"{at}: `{selector}` holds {kind}, not text")
     return str(value)
 
 
@@ -126,7 +128,7 @@ def _pick(row: Row, selector: Selector, number: int, at: str) -> Any:
         whole = _text(row, selector.column, number, at)
         found = re.search(selector.pattern, whole)
         if found is None:
-            raise DataError(f"{at}: `{selector.pattern}` does not match {whole!r}")
+            raise DataError(f"{at}: `{selector.pattern}` does not match the text of `{selector.column}`")
         return found.group(1) if found.groups() else found.group(0)
     if isinstance(selector, int):
         return _step(row, str(selector), str(selector), at)
@@ -143,14 +145,15 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         mapping = cast("Mapping[str, Any]", value)
         if part in mapping:
             return mapping[part]
-        keys = ", ".join(str(key) for key in list(mapping)[:20])
-        raise DataError(f"{at}: no column `{selector}`; there are: {keys}")
+        keys = [str(key) for key in mapping]
+        others = f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
+        raise DataError(f"{at}: no column `{selector}`; {others}")
     if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
         listed = cast("Sequence[Any]", value)
         if -len(listed) <= int(part) < len(listed):
             return listed[int(part)]
         raise DataError(f"{at}: `{selector}` asks for number {part} of {len(listed)}")
-    raise DataError(f"{at}: `{selector}` does not lead to a value: there is no `{part}` in {str(cast(object, value))[:60]!r}")
+    raise DataError(f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`")
 
 
 def _text(row: Row, selector: Selector, number: int, at: str) -> str:
@@ -199,7 +202,8 @@ def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[
     try:
         names = next(rows, list[str]()) if header else None
         if names is not None and (doubles := sorted({name for name in names if names.count(name) > 1})):
-            raise DataError(f"{path}:1: these column names occur more than once: {', '.join(doubles)}")
+            which = f"these column names occur more than once: {', '.join(doubles)}" if are_column_names(names) else "equal column names"
+            raise DataError(f"{path}:1: {which}")
         for row in rows:
             if not row:
                 continue

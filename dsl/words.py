@@ -130,6 +130,13 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
+def escaped(text: str) -> str:
+    """Text that drives no terminal: lines and tabs stay, other unprintable characters become their escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def shorten(text: str) -> str:
     """At most 60 characters, the cut marked."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

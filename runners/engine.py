@@ -5,8 +5,8 @@
         def identify(self, request: EngineRequest) -> str: ...
         def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]: ...
 
-Answers come as they are finished, in any order. A request that cannot be answered comes back with an `error`, never with an empty text; a
-model or server that is gone altogether is raised.
+Answers come as they are finished, in any order. A request that cannot be answered comes back with an `error`, never with an empty text, and
+a reply without a text as `missing`, with the reason in `error`; a model or server that is gone altogether is raised.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,6 +37,8 @@ class EngineAnswer(Value):
     finish_reason: FinishReason
     stop_string: str | None = None
     error: str | None = None
+    is_passing: bool = False
+    """Whether the same request may be answered another time."""
     n_prompt_tokens: int | None = None
     n_new_tokens: int | None = None
     seconds: float | None = None

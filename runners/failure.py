@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _PASSING = frozenset({408, 409, 429})
 """HTTP statuses, beside 5xx, after which another try may be answered."""
 _CROWDED = frozenset({429, 503, 504})
-_LONGEST_WAIT = 120.0
-"""Seconds. A server that wants to be left alone for longer is not asked again."""
 _LONGEST_WORDS = 300
 """Characters of a server's own words: some send a page of HTML."""
 
@@ -46,6 +44,13 @@ class Failure:
         """As in `in 3 tries`."""
         return f"in {self.n_tries} tries" if self.n_tries > 1 else "at the only try"
 
+    def of_one(self, what: str) -> str:
+        """The failure of one request (`what`: a prompt, a question) to a server that answers others, in words."""
+        status = "" if self.status is None else f" ({self.status})"
+        if self.is_passing:
+            return f"the server failed on this {what} {self.tries()}, and answers others{status}: {self.words}"
+        return f"the server refused this {what}{status}: {self.words}"
+
 
 @dataclass(frozen=True)
 class Api:
@@ -62,7 +67,7 @@ def failed(response: Response, words: str) -> Failure:
     status, wait = None if response.is_success else response.status_code, asked_to_wait(response)
     said = response.headers.get("x-should-retry")  # OpenAI's: `false` comes with a 429 where the money is spent
     is_passing = said == "true" or (said != "false" and (status is None or status in _PASSING or status >= 500))
-    return Failure(status, words, is_passing=is_passing and (wait or 0.0) <= _LONGEST_WAIT, is_crowded=status in _CROWDED, wait=wait)
+    return Failure(status, words, is_passing=is_passing, is_crowded=status in _CROWDED, wait=wait)
 
 
 def asked_to_wait(response: Response) -> float | None:
@@ -108,7 +113,7 @@ def explain(failure: Failure, server: Server, model: str, api: Api) -> ServerErr
         key = server.api_key_env
         todo = f"The key comes from the environment variable {key}" if key else "A key is named by its environment variable: `api_key_env`"
         return ServerError(f"{server.url} does not let us use {model} ({status}): {words}. {todo}")
-    if status in (200, 404, 405):
+    if status in (404, 405):
         return ServerError(
             f"{server.url} has no model {model}, or does not answer this kind of request ({status}): {words}. "
             f"`name` is the model as the server calls it; {api.address}"

@@ -1,26 +1,33 @@
 """A server's address and its key, named by the spec, found in the environment and shown to nobody."""
 
 import os
-from typing import Any
-from urllib.parse import unquote, urlsplit
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from dsl.errors import ServerError
 from dsl.settings import EngineSettings
-from dsl.words import REDACTED
+from dsl.words import REDACTED, is_secret, one_line, scrub
 
 _SHORTEST_SECRET = 8
 """Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
 
 
+_VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
+
+
 class ServerSettings(EngineSettings):
     """A model on a server. The key is named by its environment variable and never held."""
 
+    DEFAULT_URL: ClassVar[str]
+    """The address where a spec names none."""
     name: str
     """The model, as the server calls it."""
     base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`."""
+    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the address."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -33,28 +40,30 @@ class ServerSettings(EngineSettings):
     """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
     usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
 
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, address: str | None) -> str | None:
+        if address is not None and _may_hold_a_secret(address):
+            raise ValueError(
+                "an address with a name, a password, a key or a query in it would stand in reports and in the store. Name the environment "
+                "variable that holds it: `base_url_env` for the whole address, `api_key_env` for a key"
+            )
+        return address
+
 
 class Server:
     """Where a server is and what opens it; `repr` and messages show neither key nor password."""
 
-    def __init__(self, settings: ServerSettings, default_url: str) -> None:
-        """`default_url` is the address where the settings name none.
+    def __init__(self, settings: ServerSettings) -> None:
+        """Read the environment.
 
         Raises:
             ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or `base_url` is no address.
         """
-        variable = settings.base_url_env
-        address = SecretStr(settings.base_url or (_variable(variable, "the server's address") if variable else default_url))
-        try:
-            parts = urlsplit(address.get_secret_value())
-            _ = parts.port
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
-            raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
-        self._address = address
-        self.host = parts.netloc.rpartition("@")[2]
+        address = _address(settings)
+        parts = urlsplit(address)
+        self._address = SecretStr(address)
+        self.host = _host(parts)
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
@@ -79,6 +88,56 @@ class Server:
         elif isinstance(value, dict):
             return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
         return value
+
+
+@dataclass(frozen=True)
+class Call:
+    """A server that a study asks."""
+
+    host: str
+    """As `https://api.openai.com`."""
+    variable: str | None
+    """The environment variable whose value it is sent."""
+
+    def __str__(self) -> str:
+        return f"calls {self.host}" + (f" and sends it {self.variable}" if self.variable else "")
+
+
+def call_of(settings: ServerSettings) -> Call:
+    """Where a model is asked, and with which variable's value.
+
+    Raises:
+        ServerError: the address is none, or stands in a variable that is not set.
+    """
+    parts = urlsplit(_address(settings))
+    return Call(f"{parts.scheme}://{_host(parts)}", settings.api_key_env)
+
+
+def _address(settings: ServerSettings) -> str:
+    variable = settings.base_url_env
+    address = settings.base_url or (_variable(variable, "the server's address") if variable else settings.DEFAULT_URL)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
+        raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
+    return address
+
+
+def _host(parts: SplitResult) -> str:
+    return one_line(parts.netloc.rpartition("@")[2])
+
+
+def _may_hold_a_secret(address: str) -> bool:
+    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks for."""
+    rest, _, query = address.partition("?")
+    authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
+    return bool(
+        "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
+    )
 
 
 def _variable(name: str, holds: str) -> str:

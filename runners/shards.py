@@ -86,6 +86,7 @@ def combine(step_id: StepId, step: Step, store: Store, parts: Sequence[range], o
             seconds=sum(o.seconds for o in outcomes),
             n_rows=sum(o.n_rows for o in outcomes),
             n_reused=sum(o.n_reused for o in outcomes),
+            n_open=sum(o.n_open for o in outcomes),
             peak_memory_bytes=max((o.peak_memory_bytes or 0 for o in outcomes), default=0) or None,
             start_seconds=sum(o.start_seconds for o in outcomes),
             load_seconds=sum(o.load_seconds for o in outcomes),

@@ -1,10 +1,12 @@
 """The store: a folder of finished steps. A kill at any moment leaves either a whole step or an attempt to go on from.
 
     <root>/steps/<step_id>/        finished: step.json, outcome.json, log.txt and what the step's kind writes
+                                   and `open`, where the next apply asks for rows again (`runners.faults`)
     <root>/steps/<step_id>.tmp/    unfinished: whole rows and checkpoints in it are taken over by the next attempt
     <root>/runs/<run_id>.json      one attempt at a step, `.begun` until it ends
     <root>/experiments/<name>.json what the warehouse must know of a study
     <root>/labels/<name>/<judge>.jsonl  what people said of a study's answers
+    <root>/allowed.json            which environment variables may be sent to which servers
     <root>/cache/                  what can be made again, such as converted weights
     <root>/lock                    who is applying: process, host, since when
     <root>/warehouse.duckdb        made from all of the above
@@ -32,6 +34,7 @@ from dsl.plan import Study
 from dsl.records import Label, Outcome, Run
 from dsl.steps import Step
 from dsl.values import StepId, Value
+from runners import faults
 from runners.work import rewrite_rows, write_json
 
 ORPHAN_SECONDS = 120.0
@@ -62,11 +65,18 @@ class Store:
         return (self.steps / step_id / "outcome.json").exists()
 
     def done(self) -> frozenset[StepId]:
-        """Every finished step: one look at the folder and one into each step's, about 10 µs a step."""
+        """Every finished step whose rows are final: one look at the folder and two into each step's, about 15 µs a step."""
+        return frozenset(name for name in self._finished() if not os.path.exists(f"{self.steps}/{name}/{faults.MARKER}"))
+
+    def left_open(self) -> frozenset[StepId]:
+        """Every finished step with rows that are to be asked for again."""
+        return frozenset(name for name in self._finished() if os.path.exists(f"{self.steps}/{name}/{faults.MARKER}"))
+
+    def _finished(self) -> list[StepId]:
         if not self.steps.is_dir():
-            return frozenset()
+            return []
         names = [name for name in os.listdir(self.steps) if not name.endswith(".tmp")]
-        return frozenset(name for name in names if os.path.exists(f"{self.steps}/{name}/outcome.json"))
+        return [name for name in names if os.path.exists(f"{self.steps}/{name}/outcome.json")]
 
     def reopen(self, step_id: StepId) -> None:
         """Make a finished step an unfinished one, so that it is run again and its valid rows are taken over; others stay as they are."""
@@ -102,6 +112,10 @@ class Store:
     def finish(self, step_id: StepId, outcome: Outcome) -> None:
         """Declare the attempt that was begun a result: everything on the disk, then one rename."""
         folder, finished = self.unfinished_folder(step_id), self.step_folder(step_id)
+        if outcome.n_open:
+            (folder / faults.MARKER).touch()
+        else:
+            (folder / faults.MARKER).unlink(missing_ok=True)
         write_json(folder / "outcome.json", outcome)
         for path in folder.rglob("*"):
             if path.is_dir() or path.stat().st_size:
@@ -131,6 +145,23 @@ class Store:
 
     def record_study(self, study: Study) -> None:
         self._record(self.experiments / f"{study.experiment}.json", study)
+
+    def allowed(self) -> frozenset[tuple[str, str]]:
+        """Environment variables and the servers that they may be sent to. What cannot be read allows nothing."""
+        try:
+            pairs = json.loads((self.root / "allowed.json").read_bytes())["variables"]
+            return frozenset((str(variable), str(host)) for variable, host in pairs)
+        except (OSError, ValueError, KeyError, TypeError):
+            return frozenset()
+
+    def allow(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Let environment variables be sent to servers, from now on."""
+        path = self.root / "allowed.json"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"variables": sorted(self.allowed() | set(pairs))})
+        except OSError as error:
+            raise unwritten(error, path) from error
 
     def record_labels(self, experiment: str, judge: str, labels: Iterable[Label]) -> None:
         """Write down what people said under one judge's name, in the place of what they said before."""

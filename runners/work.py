@@ -53,6 +53,7 @@ class Made:
 
     n_rows: int = 0
     n_reused: int = 0
+    n_open: int = 0
     load_seconds: float = 0.0
     facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 

@@ -129,6 +129,8 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         "wal_autocheckpoint": f"{WAL_BYTES}B",
         "memory_limit": f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B",
     }
+    if odd := re.search(r"[?\\]", str(path.resolve())):
+        raise WarehouseError(f"{path}: DuckDB opens no file below a folder with `{odd[0]}` in its name. Name another folder by `--store`")
     until = time.monotonic() + patience
     while True:
         try:

@@ -25,6 +25,7 @@ from dsl.records import Outcome, Run
 from dsl.values import StepId, Value
 from dsl.words import one_line
 from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, told, transaction, wait_until_free
+from warehouse.plain_path import plain
 
 _Record = TypeVar("_Record", bound=Value)
 
@@ -171,7 +172,7 @@ def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[_Finished
         run_file(connection, HERE / "loads" / "stale.sql", step_ids=step_ids)
         for load, alike in by_kind.items():
             longest = min(max(2**20, *(step.size for step in alike)), _LONGEST_ROW)
-            run_file(connection, HERE / "loads" / load, paths=[str(step.rows) for step in alike], longest=longest)
+            run_file(connection, HERE / "loads" / load, paths=[plain(step.rows) for step in alike], longest=longest)
 
 
 def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
@@ -196,7 +197,7 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
             run_file(connection, HERE / "loads" / "all_stale.sql", experiment=experiment)
             connection.execute("delete from labels where experiment = ? and judge = ?", [experiment, judge])
             if place in files:
-                made = {"path": str(files[place].absolute()), "file_sha256": found[place], "longest": _longest(files[place])}
+                made = {"path": plain(files[place]), "file_sha256": found[place], "longest": _longest(files[place])}
                 run_file(connection, HERE / "loads" / "labels.sql", experiment=experiment, judge=judge, **made)
 
 

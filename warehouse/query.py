@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
@@ -32,19 +33,30 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 
     Raises:
         WarehouseError: the warehouse cannot be opened, or DuckDB refuses the query; its own words are kept.
+        KeyboardInterrupt: on Ctrl-C, which ends the query.
     """
-    with connect(path, read_only=True) as connection:
+
+    def find() -> tuple[list[str], Rows] | None:
+        found = connection.sql(sql)
+        if found is None:  # pyright: ignore[reportUnnecessaryComparison]  (what DuckDB says to nothing but spaces)
+            raise WarehouseError("There is no query. Try: select * from score_by_method_language")
+        names = _numbered(found.columns)
+        if format == "parquet":
+            _write_parquet(found, names, out)
+            return None
+        return names, found.fetchall()
+
+    with connect(path, read_only=True) as connection, ThreadPoolExecutor(1) as beside:
         try:
-            found = connection.sql(sql)
-            if found is None:  # pyright: ignore[reportUnnecessaryComparison]  (what DuckDB says to nothing but spaces)
-                raise WarehouseError("There is no query. Try: select * from score_by_method_language")
-            names = _numbered(found.columns)
-            if format == "parquet":
-                _write_parquet(found, names, out)
-                return
-            rows = found.fetchall()
+            found = beside.submit(find).result()  # beside this thread, which alone hears Ctrl-C, and not while DuckDB computes in it
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
         except duckdb.Error as error:
             raise WarehouseError(str(error).strip()) from error
+    if found is None:
+        return
+    names, rows = found
     form = {"table": _as_table, "csv": _as_csv, "json": _as_json}[format]
     out.write(form(names, rows).encode())
 
@@ -66,7 +78,7 @@ def _write_parquet(found: duckdb.DuckDBPyRelation, names: Sequence[str], out: Bi
 
 
 def _as_table(names: Sequence[str], rows: Rows) -> str:
-    cells = [list(names), *([_shown(value) for value in row] for row in rows)]
+    cells = [[one_line(name) for name in names], *([_shown(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     is_number = [any(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(names))]
     lines = [[c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)] for row in cells]

@@ -1,8 +1,10 @@
-"""The command line: every command parses, calls one function and prints what it returns.
+"""The command line: every command parses, calls one function and prints what it returns, without what could drive a terminal.
 
 Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is wrong), 130 (interrupted).
 """
 
+import io
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from dsl.errors import ArgumentError, SpecError, WarehouseError, XpError
+from dsl.errors import ArgumentError, OutputError, SpecError, WarehouseError, XpError
+from dsl.words import escaped
 
 app = typer.Typer(
     help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
@@ -21,8 +24,21 @@ app = typer.Typer(
     add_completion=False,
 )
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML file.")]
-StoreFolder = Annotated[Path, typer.Option("--store", envvar="XP_STORE", help="Where steps and the warehouse lie.")]
+
+def _named_in_unicode(path: Path) -> Path:
+    """A path that can be written down: file systems take any bytes as names."""
+    try:
+        os.fspath(path.absolute()).encode()
+    except (UnicodeEncodeError, FileNotFoundError) as error:
+        why = "its name is not UTF-8" if isinstance(error, UnicodeEncodeError) else "the working folder is gone"
+        raise typer.BadParameter(f"{escaped(os.fspath(path).encode(errors='backslashreplace').decode())}: {why}") from None
+    return path
+
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML file.", callback=_named_in_unicode)]
+StoreFolder = Annotated[
+    Path, typer.Option("--store", envvar="XP_STORE", help="Where steps and the warehouse lie.", callback=_named_in_unicode)
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable.")
 ]
@@ -50,19 +66,49 @@ class ReportFormat(StrEnum):
     latex = "latex"
 
 
+MOST = 1_000_000
+"""The largest number of rows that can be asked for."""
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print text, without what could drive a terminal.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk.
+    """
+    with _written():
+        print(escaped(text), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+@contextmanager
+def _written() -> Generator[None]:
+    """Have output that cannot be written end in a sentence; whoever closed a pipe wants no more, and no sentence."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python holds back is written when it ends
+        raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
+
+
 @contextmanager
 def _told() -> Generator[None]:
-    """What is the user's to mend is printed; anything else is our bug and keeps its traceback."""
+    """What is the user's to mend is printed; anything else is our bug and keeps its traceback. Characters that the terminal's encoding
+    lacks are printed as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except SpecError as error:
-        typer.echo(str(error), err=True)
+        _say(str(error), err=True)
         raise typer.Exit(2) from None
     except XpError as error:
-        typer.echo(f"xp: {error}", err=True)
+        _say(f"xp: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; `xp apply` goes on from here", err=True)
+        _say("interrupted; `xp apply` goes on from here", err=True)
         raise typer.Exit(130) from None
 
 
@@ -72,19 +118,19 @@ def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to 
     from xp.starter import write_starter
 
     with _told():
-        typer.echo(f"wrote {', '.join(str(p) for p in write_starter(path))}\nnext: xp plan {path}")
+        _say(f"wrote {', '.join(str(p) for p in write_starter(path))}\nnext: xp plan {path}")
 
 
 @app.command()
 def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
     """Check a spec and report every problem in it."""
-    from xp.studies import load_spec
+    from xp.studies import diff_for
 
     with _told():
-        loaded = load_spec(spec, overrides, store)
-        for warning in loaded.warnings:
-            typer.echo(str(warning), err=True)
-        typer.echo(f"{spec} is right")
+        found = diff_for(spec, overrides, None, store)
+        for line in (*found.warnings, *found.reach):
+            _say(line, err=True)
+        _say(f"{spec} is right")
 
 
 @app.command()
@@ -92,7 +138,8 @@ def schema() -> None:
     """Print the JSON Schema of a spec, for editors."""
     from xp.schema import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    with _told():
+        _say(schema_text().rstrip())
 
 
 @app.command()
@@ -107,7 +154,7 @@ def plan(
     with _told():
         found = diff_for(spec, overrides, targets, store)
         power = power_of(found, store)
-        typer.echo(plan_as_json(found, power) if as_json else plan_as_text(found, power))
+        _say(plan_as_json(found, power) if as_json else plan_as_text(found, power))
 
 
 @app.command()
@@ -116,6 +163,10 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")] = 1,
     targets: Targets = None,
+    allow_env: Annotated[
+        bool,
+        typer.Option("--allow-env", help="Allow, from now on in this store, the environment variables that the plan sends to servers."),
+    ] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
@@ -123,23 +174,30 @@ def apply(
     """Run what is left to do, and load every finished step into the warehouse."""
     from rich.console import Console
 
+    from runners.store import Store
     from xp.apply import apply as run_steps
     from xp.progress import shown
+    from xp.reach import to_allow
     from xp.render import applied_as_text, plan_as_text
     from xp.studies import diff_for
 
     with _told():
         found = diff_for(spec, overrides, targets, store)
         if found.todo:
-            typer.echo(plan_as_text(found))
+            _say(plan_as_text(found))
             if not yes and not sys.stdin.isatty():
-                typer.echo("xp: nobody to ask; say --yes to run this", err=True)
+                _say("xp: nobody to ask; say --yes to run this", err=True)
                 raise typer.Exit(2)
+            new = to_allow(found, Store(store).allowed())
+            if new and yes and not allow_env:
+                raise ArgumentError(f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it: --allow-env")
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
+            if new:
+                Store(store).allow((call.variable or "", call.host) for call in new)
         with shown(found, Console()) as watch:
             applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watch)
-        typer.echo(applied_as_text(found, applied))
+        _say(applied_as_text(found, applied))
         if applied.failures:
             raise typer.Exit(1)
 
@@ -152,7 +210,7 @@ def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
 
     with _told():
         found = status_of(store)
-        typer.echo(status_as_json(found) if as_json else status_as_text(found))
+        _say(status_as_json(found) if as_json else status_as_text(found))
 
 
 @app.command()
@@ -167,18 +225,19 @@ def query(
 
     with _told():
         try:
-            run(warehouse_of(store), sql, format.value, sys.stdout.buffer)
+            with _written():
+                run(warehouse_of(store), sql, format.value, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
         except WarehouseError as error:
-            typer.echo(f"xp: {error}", err=True)
+            _say(f"xp: {error}", err=True)
             raise typer.Exit(2) from None
-        sys.stdout.buffer.flush()
 
 
 @app.command()
 def show(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell id, or words that name cells, as urial/fr.")],
     item: Annotated[str | None, typer.Option("--item", help="One item, beside the other methods' answers.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many answers.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="At most so many answers.")] = 10,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show prompts, answers and verdicts of a cell."""
@@ -186,7 +245,7 @@ def show(
     from xp.studies import warehouse_of
 
     with _told():
-        typer.echo(render(warehouse_of(store), cell, item, limit))
+        _say(render(warehouse_of(store), cell, item, limit))
 
 
 @app.command()
@@ -209,16 +268,16 @@ def report(
     with _told():
         experiment = experiment_of(study)
         if format is ReportFormat.html:
-            typer.echo(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html")))
+            _say(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html")))
         else:
             for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex"):
-                typer.echo(str(path))
+                _say(str(path))
 
 
 @app.command()
 def sample(
     study: Annotated[str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")],
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many answers.")] = 100,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=MOST, help="How many answers.")] = 100,
     aspects: Annotated[
         list[str] | None, typer.Option("--aspect", metavar="NAME", help="A column of scores for this aspect. Repeatable.")
     ] = None,
@@ -235,7 +294,7 @@ def sample(
         path = output or Path("labels") / f"{experiment}.csv"
         drawn = draw(warehouse_of(store), experiment, rows, seed)
         write_sample(drawn, aspects or (), path)
-        typer.echo(f"{path}: {len(drawn.answers)} answers, from {drawn.n_strata} cells of dataset, language, model and method")
+        _say(f"{path}: {len(drawn.answers)} answers, from {drawn.n_strata} cells of dataset, language, model and method")
 
 
 @app.command()
@@ -254,7 +313,7 @@ def import_labels(
     with _told():
         scores = None if scale is None else read_scale(scale)
         found = take_over(store, warehouse_of(store), experiment_of(study), file, judge, scores)
-        typer.echo(f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have none")
+        _say(f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have none")
 
 
 @app.command()
@@ -264,4 +323,4 @@ def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
 
     with _told():
         make_again(store)
-        typer.echo(f"{store / 'warehouse.duckdb'} is made again")
+        _say(f"{store / 'warehouse.duckdb'} is made again")

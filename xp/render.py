@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.contrasts import nothing_compared
 from dsl.plan import Diff, Study
+from dsl.words import one_line
 from warehouse.statistics.power import minimum_detectable_effect
 from xp.labels import labels_of
 from xp.power import ASSUMED, Detectable, few_training_seeds
@@ -31,7 +32,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     methods = tuple(dict.fromkeys(c.method for c in study.cells))
     models = tuple(dict.fromkeys(c.model for c in study.cells))
     lines = [
-        f"{study.experiment}" + (f": {study.question}" if study.question else ""),
+        f"{study.experiment}" + (f": {one_line(study.question)}" if study.question else ""),
         f"  {_n(len(methods), 'method')}: {', '.join(methods)}",
         f"  {_n(len(models), 'model')}: {', '.join(models)}; {_n(len(study.languages), 'language')}: {', '.join(study.languages)}",
         f"  {_n(len(study.cells), 'cell')}, {_n(len(diff.plan.steps), 'step')}: {len(diff.done)} done, {len(diff.todo)} to run",
@@ -39,8 +40,9 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     total = Counter(step.kind for step in diff.plan.steps.values())
     todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
     lines += [f"    {kind:<9} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
-    lines += [f"  note: {note}" for note in study.notes]
+    lines += [f"  note: {one_line(note)}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
+    lines += [f"  {line}" for line in diff.reach]
     lines += _contrast_lines(study)
     lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
     lines += _power_lines(power)
@@ -192,6 +194,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "question": study.question,
             "notes": list(study.notes),
             "warnings": list(diff.warnings),
+            "reach": list(diff.reach),
             "contrasts": [contrast.model_dump() for contrast in study.contrasts],
             "nothing_compared": nothing_compared(study),
             "few_training_seeds": few_training_seeds(study),
@@ -200,7 +203,6 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "steps": steps,
             "todo": list(diff.todo),
         },
-        ensure_ascii=False,
         indent=1,
     )
 
@@ -234,7 +236,7 @@ def status_as_json(status: Status) -> str:
         }
         for one in status.studies
     ]
-    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, ensure_ascii=False, indent=1)
+    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, indent=1)
 
 
 def _n(count: int, one: str, many: str | None = None) -> str:

@@ -29,7 +29,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,79}")
 """What judges and aspects may be called, as in a spec."""
 
 _STRATUM = ("dataset", "language", "model", "method", "train_languages")
-_RISKY = tuple("=+-@\t\r\n＝＋－＠'")
+_UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+_FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@＝＋－＠]|[\t\r\n']")
+"""Beginnings that a spreadsheet may take for a formula's; characters that are not seen do not count."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,12 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
 
 def guarded(text: str) -> str:
     """Text that no spreadsheet takes for a formula: what begins like one, or with an apostrophe, gets an apostrophe before it."""
-    return f"'{text}" if text.startswith(_RISKY) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unguarded(cell: str) -> str:
     """What `guarded` made the cell from."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_RISKY) else cell
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def _in_turn(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

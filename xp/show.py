@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.errors import ArgumentError
-from dsl.words import suggest
+from dsl.words import escaped, suggest
 from warehouse.connect import connect
 from warehouse.query import fetch
 
@@ -57,7 +57,7 @@ def _coordinates(cells: list[dict[str, Any]]) -> list[str]:
 def _as_text(row: dict[str, Any], *, with_prompt: bool) -> str:
     tuned = f" · tuned on {row['train_languages']}" if row["train_languages"] else ""
     seed = "" if row["seed"] is None else f" · seed {row['seed']}"
-    head = f"━━ {row['item']} · {row['language']} · {row['model']} · {row['method']}{tuned}{seed}  ({row['cell_id']})"
+    head = f"━━ {_safe(row['item'])} · {row['language']} · {row['model']} · {row['method']}{tuned}{seed}  ({row['cell_id']})"
     parts = [head, f"asked: {_safe(row['instruction'])}"]
     if with_prompt and row["prompt"]:
         parts.append(f"prompt:\n{_indented(row['prompt'])}")
@@ -70,10 +70,10 @@ def _as_text(row: dict[str, Any], *, with_prompt: bool) -> str:
         pieces: dict[str, float] = json.loads(verdict["parts"] or "null") or {}
         made_from = f" ({', '.join(f'{_safe(name)}: {_number(score)}' for name, score in pieces.items())})" if pieces else ""
         if verdict["score"] is None:
-            parts.append(f"  {verdict['measure']}: unscored{made_from}, {_safe(verdict['unscored_reason'])}")
+            parts.append(f"  {_safe(verdict['measure'])}: unscored{made_from}, {_safe(verdict['unscored_reason'])}")
         else:
             why = f"  {_safe(verdict['reason'])}" if verdict["reason"] else ""
-            parts.append(f"  {verdict['measure']}: {_number(verdict['score'])}{made_from}{why}")
+            parts.append(f"  {_safe(verdict['measure'])}: {_number(verdict['score'])}{made_from}{why}")
     return "\n".join(parts)
 
 
@@ -87,5 +87,5 @@ def _indented(text: str) -> str:
 
 
 def _safe(text: str | None) -> str:
-    """Control characters, which could drive a terminal, as escapes."""
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text or "")
+    """On one line, without what could drive a terminal."""
+    return escaped(text or "").replace("\n", "\\n")

@@ -1,20 +1,16 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dsl.compile import compile
 from dsl.errors import ArgumentError, WarehouseError
-from dsl.load import Loaded, experiment_name, load
+from dsl.load import experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
 from dsl.records import Run
 from runners.store import Store
-
-
-def load_spec(spec: Path, overrides: list[str] | None, store: Path) -> Loaded:
-    """Read and check a spec. Raises SpecError."""
-    return load(spec, tuple(overrides or ()), _pins(store))
+from xp.reach import reach
 
 
 def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
@@ -29,7 +25,9 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     plan = compile(loaded.experiment, pins, loaded.origin)
     if store.is_dir():
         pins.save()
-    found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
+    held = Store(store)
+    found = diff(plan, held.done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings), left_open=held.left_open())
+    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.todo], pins.files, spec.parent)))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found

@@ -1,16 +1,18 @@
 """OpenAI's completions, of a text or of a chat: what is sent for a prompt, and where, and what a reply says. Values in, values out."""
 
 import json
-from typing import Any
+from typing import Annotated, Any, Self, TypedDict
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
 from dsl.models import Decoding
 from dsl.records import Prompt
+from dsl.words import one_line, shorten
+from runners.client import Count, Detail
 from runners.decoding.stop_strings import cut_at_stop
 from runners.decoding.thinking import without_thinking
 from runners.engine import EngineAnswer, EngineRequest
-from runners.failure import Api, in_words
+from runners.failure import Api
 
 OPENAI = "https://api.openai.com/v1"
 """The address where a spec names none."""
@@ -28,34 +30,40 @@ _HELLO = "Hello"
 
 class Message(BaseModel):
     content: str | None = None
-    refusal: str | None = None
+    refusal: Detail[str] = None
+    tool_calls: Any = None
+    function_call: Any = None
 
 
 class Choice(BaseModel):
     """One answer, in `text` or in `message`, as the endpoint has it."""
 
-    finish_reason: str | None = None
+    finish_reason: Detail[str] = None
     text: str | None = None
     message: Message | None = None
-    stop_reason: str | int | None = None
+    stop_reason: Detail[str | int] = None
     """vLLM: the stop string, or the token, that ended the answer."""
-    matched_stop: str | int | None = None
+    matched_stop: Detail[str | int] = None
     """SGLang's word for it."""
 
 
 class Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
 
 
 class Reply(BaseModel):
-    """What is read of a server's reply; servers add much else."""
+    """What is read of a server's reply; servers add much else. One without a choice is none."""
 
-    choices: list[Choice] | None = None
-    model: str | None = None
-    usage: Usage | None = None
-    error: Any = None
-    """Some servers send their errors with status 200."""
+    choices: Annotated[list[Choice], Field(min_length=1)]
+    model: Detail[str] = None
+    usage: Detail[Usage] = None
+
+    @model_validator(mode="after")
+    def _is_no_error(self) -> Self:
+        if self.choices[0].finish_reason == "error":
+            raise ValueError("the answer ended in an error")
+        return self
 
 
 def path(prompt: Prompt) -> str:
@@ -97,18 +105,24 @@ def harmless(prompt: Prompt) -> Prompt:
 
 
 def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer:
-    """The row that a reply makes, which came after so many seconds. An empty text is an answer; a reply without a choice, or one that a
-    content filter withheld, is none."""
-    if not reply.choices:
-        return without_answer(
-            request, f"the server gave no answer: {in_words(reply.error) if reply.error else 'its reply holds no choice'}"
-        )
+    """The row that a reply makes, which came after so many seconds. An empty text is an answer; no text, or one that a content filter
+    withheld, is none."""
     choice = reply.choices[0]
-    if choice.finish_reason == "content_filter":
-        return without_answer(request, "the server's content filter withheld the answer")
-    raw_text = choice.text or ""
-    if choice.message is not None:
-        raw_text = choice.message.content or choice.message.refusal or ""
+    raw_text = choice.text if choice.message is None else choice.message.content
+    if not raw_text and choice.message is not None and choice.message.refusal:
+        raw_text = choice.message.refusal
+    why_not = _why_no_text(choice, raw_text)
+    if raw_text is None or why_not is not None:
+        return EngineAnswer(
+            key=request.key,
+            prompt_text=_sent(request.prompt),
+            text=None,
+            raw_text=None,
+            finish_reason="missing",
+            error=why_not,
+            seconds=seconds,
+            **_details(reply),
+        )
     text, stop = cut_at_stop(raw_text, _stop_strings(request.prompt), ends_at_fence=request.prompt.ends_at_fence)
     if request.prompt.text is None:
         text = without_thinking(text, "")
@@ -123,16 +137,45 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
         # A server that takes the stop string off and does not name it says "stop" for the model's own end, too: both count as its end.
         finish_reason="stop" if stop is not None else "length" if choice.finish_reason == "length" else "eos",
         stop_string=stop,
-        n_prompt_tokens=reply.usage.prompt_tokens if reply.usage else None,
-        n_new_tokens=reply.usage.completion_tokens if reply.usage else None,
         seconds=seconds,
-        model_served=reply.model,
+        **_details(reply),
     )
 
 
-def without_answer(request: EngineRequest, error: str) -> EngineAnswer:
-    """The row of a prompt that got no answer, and why."""
-    return EngineAnswer(key=request.key, prompt_text=_sent(request.prompt), text=None, raw_text=None, finish_reason="error", error=error)
+def without_answer(request: EngineRequest, error: str, *, is_passing: bool) -> EngineAnswer:
+    """The row of a prompt that got no reply, and why."""
+    return EngineAnswer(
+        key=request.key,
+        prompt_text=_sent(request.prompt),
+        text=None,
+        raw_text=None,
+        finish_reason="error",
+        error=error,
+        is_passing=is_passing,
+    )
+
+
+def _why_no_text(choice: Choice, text: str | None) -> str | None:
+    """Why a choice holds no answer; None where it holds one."""
+    if choice.finish_reason == "content_filter":
+        return "the server's content filter withheld the answer"
+    if not text and choice.message is not None and (choice.message.tool_calls or choice.message.function_call):
+        return "the reply is a tool call and holds no text"
+    if text is None:
+        ended = "" if choice.finish_reason is None else f" ({shorten(one_line(choice.finish_reason))})"
+        return f"the reply holds no text{ended}"
+    return None
+
+
+class _Details(TypedDict):
+    n_prompt_tokens: int | None
+    n_new_tokens: int | None
+    model_served: str | None
+
+
+def _details(reply: Reply) -> _Details:
+    usage = reply.usage or Usage()
+    return _Details(n_prompt_tokens=usage.prompt_tokens, n_new_tokens=usage.completion_tokens, model_served=reply.model)
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:

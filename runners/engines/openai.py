@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from dsl.errors import ServerError, XpError
 from dsl.models import Decoding
 from dsl.records import Prompt
-from runners.client import Answered, Client, opened, read
+from runners.client import Answered, Client, opened
 from runners.concurrent import concurrently
 from runners.engine import EngineAnswer, EngineRequest
 from runners.engines._completion_api import API, OPENAI, Reply, answer, body, harmless, path, without_answer
@@ -27,6 +27,7 @@ _REFUSED = frozenset({400, 413, 422, 500})
 class Settings(ServerSettings):
     """A served model. The key is named by its environment variable and never held."""
 
+    DEFAULT_URL: ClassVar[str] = OPENAI
     engine: Literal["openai"] = "openai"
     usd_per_million_new_tokens: float | None = Field(None, ge=0)
 
@@ -42,35 +43,36 @@ class Engine:
     """
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
-        """Nothing is sent yet.
+        """Nothing is sent yet, nor read from the environment.
 
         Raises:
-            ServerError: an environment variable is not set, or holds no address or no key.
             XpError: a tuned model is named: the server serves its own weights.
         """
         if tuned is not None:
             raise XpError(f"{settings.name} is served, so what was tuned here cannot be put on top of it. Load its weights here instead")
         self._settings = settings
-        self._server = Server(settings, OPENAI)
         self.load_seconds = 0.0
-        self.facts: dict[str, str | int | float | bool | None] = {"server": self._server.host, "name": settings.name}
+        self.facts: dict[str, str | int | float | bool | None] = {"name": settings.name}
 
     def identify(self, request: EngineRequest) -> str:
         return request.prompt.model_dump_json()
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Generator[EngineAnswer]:
-        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`.
+        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`; those
+        whose reply holds no text are `missing`, with the reason.
 
         Closing the iterator drops what is under way and sends no more.
 
         Raises:
-            ServerError: the server stays down after all tries, does not let us in, or refuses any prompt. What was answered before that has
-                been yielded.
+            ServerError: an environment variable is not set, or holds no address or no key; the server stays down after all tries, does not
+                let us in, or refuses any prompt. What was answered before that has been yielded.
         """
+        server = Server(self._settings)
+        self.facts["server"] = server.host
 
         @asynccontextmanager
         async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
-            async with opened(self._server, self._settings, API) as client:
+            async with opened(server, self._settings, API, Reply) as client:
                 yield _Call(self._settings.name, client, decoding).ask
 
         return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
@@ -86,7 +88,7 @@ def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
 class _Call:
     """What the requests of one call share."""
 
-    def __init__(self, model: str, client: Client, decoding: Decoding) -> None:
+    def __init__(self, model: str, client: Client[Reply], decoding: Decoding) -> None:
         self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
         """Whether the server holds its model to a JSON Schema; None until it was asked to."""
@@ -98,15 +100,12 @@ class _Call:
         prompt, seed = request.prompt, request.seed
         outcome = await self._client.ask(lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed))
         if isinstance(outcome, Answered):
-            reply = read(outcome, Reply)
-            return without_answer(request, reply.words) if isinstance(reply, Failure) else answer(request, reply, outcome.seconds)
+            return answer(request, outcome.reply, outcome.seconds)
         if isinstance(outcome, ServerError):
             return outcome
-        if outcome.status == 500:
-            return without_answer(request, f"the server failed on this prompt {outcome.tries()}, and answers others (500): {outcome.words}")
-        return without_answer(request, f"the server refused this prompt ({outcome.status}): {outcome.words}")
+        return without_answer(request, outcome.of_one("prompt"), is_passing=outcome.is_passing)
 
-    async def _post(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
+    async def _post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
         """A server that refuses a prompt with a JSON Schema and answers it without one is not sent another."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:

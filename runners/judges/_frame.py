@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, ValidationError
 
 from dsl.errors import DataError, SpecError
+from dsl.files import begins_as, read_regular
 from dsl.problems import explain
 from dsl.text import read_yaml
 from dsl.values import Language, Value
@@ -62,6 +63,9 @@ def read_value(path: Path, cls: type[Read], called: str) -> Read:
     Raises:
         DataError: it cannot be read, or something in it is wrong; every problem is told with its line and column.
     """
+    content = read_regular(path).decode("utf-8", "replace")
+    if not begins_as(content, cls.model_fields):
+        raise DataError(f"{path}: not {called}: it has none of the keys {', '.join(cls.model_fields)}")
     try:
         document = read_yaml(path)
         try:

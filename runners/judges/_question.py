@@ -7,7 +7,7 @@ options' labels; a decision model reads them with a head of its own. Served ones
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -23,6 +23,7 @@ _SUM_TOLERANCE = 0.02
 class SystemOne(ServerSettings):
     """A served System One model: any server with `/v1/systemone`. The key is named by its environment variable and never held."""
 
+    DEFAULT_URL: ClassVar[str] = "https://api.typesafe.ai"
     engine: Literal["systemone"] = "systemone"
     timeout: float = Field(30.0, gt=0)
     """Seconds one request may take. Not part of the identity."""

@@ -7,15 +7,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from dsl.errors import ServerError
-from runners.client import Answered, Client, opened, read
+from runners.client import Answered, Client, Count, Detail, opened
 from runners.concurrent import concurrently
 from runners.failure import Api, Failure
 from runners.judges._question import Decided, Question, SystemOne, probabilities_of
 from runners.judging import NO_REPLY, Told, Tools
 from runners.server import Server
 
-HOSTED = "https://api.typesafe.ai"
-"""The address where a spec names none."""
 API = Api(
     address="`base_url` is the address to which /v1/systemone is added",
     shared="`name`, the model as the server calls it",
@@ -31,12 +29,12 @@ def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools)
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.
     """
-    server = Server(model, HOSTED)
+    server = Server(model)
     tools.facts |= {"server": server.host, "name": model.name}
 
     @asynccontextmanager
     async def calls() -> AsyncGenerator[Callable[[tuple[int, Question]], Awaitable[Decided | ServerError]]]:
-        async with opened(server, model, API) as client:
+        async with opened(server, model, API, _Reply) as client:
             yield _Call(model, client, "systemone" if server.url.endswith("/v1") else "v1/systemone").ask
 
     return concurrently(enumerate(questions), calls, model.max_concurrency)
@@ -45,7 +43,7 @@ def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools)
 class _Call:
     """What the requests of one call share."""
 
-    def __init__(self, model: SystemOne, client: Client, path: str) -> None:
+    def __init__(self, model: SystemOne, client: "Client[_Reply]", path: str) -> None:
         self._model, self._client, self._path = model, client, path
 
     async def ask(self, asked: tuple[int, Question]) -> Decided | ServerError:
@@ -53,7 +51,7 @@ class _Call:
         place, question = asked
         outcome = await self._client.ask(lambda: self._post(place, question), lambda: self._post(place, _HELLO))
         if isinstance(outcome, Failure):
-            return Decided(place, None, f"{NO_REPLY}the server refused this question ({outcome.status}): {outcome.words}")
+            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}")
         return outcome
 
     async def _post(self, place: int, question: Question) -> Decided | Failure:
@@ -61,16 +59,14 @@ class _Call:
         answered = await self._client.post(self._path, body)
         if isinstance(answered, Failure):
             return answered
-        reply = read(answered, _Reply)
-        if isinstance(reply, Failure):
-            return reply
-        told = self._told(reply, answered)
+        reply, told = answered.reply, self._told(answered)
         try:
             return Decided(place, probabilities_of(question, reply.answers.get("asked", {})), told=told)
         except ValueError as error:
             return Decided(place, None, f"the judge's answer cannot be used: {error}", told)
 
-    def _told(self, reply: "_Reply", answered: Answered) -> Told:
+    def _told(self, answered: "Answered[_Reply]") -> Told:
+        reply = answered.reply
         n_tokens = None if reply.usage is None else reply.usage.input_tokens
         told = Told(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model)
         if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
@@ -79,12 +75,12 @@ class _Call:
 
 
 class _Usage(BaseModel):
-    input_tokens: int | None = None
+    input_tokens: Count = None
 
 
 class _Reply(BaseModel):
     """What is read of a server's reply; servers add much else."""
 
     answers: dict[str, dict[str, Any]]
-    model: str | None = None
-    usage: _Usage | None = None
+    model: Detail[str] = None
+    usage: Detail[_Usage] = None

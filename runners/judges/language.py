@@ -45,6 +45,10 @@ _QUOTED = re.compile(r"«[^«»\n]{1,200}»|“[^“”\n]{1,200}”|\"[^\"\n]{1
 _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A-Za-z][^<>]{0,200}>", re.DOTALL)
 
 
+_LONGEST_WORD = 1000
+"""Letters. The time that lingua takes for a word grows with the square of its length."""
+
+
 class Settings(JudgeSettings):
     """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
 
@@ -89,8 +93,9 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
 
 
 def prose_of(text: str) -> str:
-    """The text without code, markup and addresses, which are English in any language."""
-    return re.sub(r"\s+", " ", _NOT_PROSE.sub(" ", text)).strip()
+    """The text without code, markup and addresses, which are English in any language; words without end in pieces."""
+    words = _NOT_PROSE.sub(" ", text).split()
+    return " ".join(word[at : at + _LONGEST_WORD] for word in words for at in range(0, len(word), _LONGEST_WORD))
 
 
 def _letters(text: str) -> int:

@@ -1,34 +1,43 @@
 """`generate`: one model's answers to one set of examples.
 
 Rows that exist already are taken over: from an earlier attempt at this step, and from other steps, where the same weights were handed the same
-prompt with the same decoding and seed. A larger `max_new_tokens` asks again only for the answers that were cut by length.
+prompt with the same decoding and seed. A larger `max_new_tokens` asks again only for the answers that were cut by length; a step that was
+finished with rows on which its server failed asks again for those.
 """
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from dsl.errors import ServerError
 from dsl.identity import Canonical
 from dsl.pins import Pins
 from dsl.records import Completion, Example, Prompt
 from dsl.steps import GenerateStep, TextPrompt
-from runners import registry
-from runners.engine import EngineAnswer, EngineRequest
+from runners import faults, registry
+from runners.engine import Engine, EngineAnswer, EngineRequest
 from runners.prompting import Prompter
 from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
 
 FILE = "completions.jsonl"
 FENCE = "```"
 
+Wanted = dict[str, tuple[Example, EngineRequest, str]]
+"""Item -> its example, what is asked, and the row's key."""
+
 
 def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
-    """Write `completions.jsonl`, one `Completion` a line, as they are finished."""
+    """Write `completions.jsonl`, one `Completion` a line, as they are finished.
+
+    Raises:
+        ServerError: the server does not answer, or has failed on so many rows that they are no result.
+    """
     examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
     if inputs.part is not None:
         examples = examples[inputs.part.start : inputs.part.stop]
     engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
     prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
-    wanted: dict[str, tuple[Example, EngineRequest, str]] = {}
+    wanted: Wanted = {}
     canonical = Canonical()
     tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
     same_for_all = canonical.text((step.model, tuned, step.decoding.model_copy(update={"max_new_tokens": 1})))
@@ -38,16 +47,46 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
         row_key = hashlib.sha256(canonical.text((same_for_all, engine.identify(request), request.seed)).encode()).hexdigest()
         wanted[example.item] = (example, request, row_key)
 
-    held = dict(_take_over(step, wanted, (out, *inputs.earlier), inputs.donors))
+    earlier = {row.item: row for row in read_rows(out / FILE, Completion)} if faults.were_left_in(out) else {}
+    earlier = {item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]}
+    held = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
+    held |= _take_over(step, {item: one for item, one in wanted.items() if item not in held}, (out, *inputs.earlier), inputs.donors)
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
+    failed = [row for row in held.values() if row.finish_reason == "error"]
     with RowWriter(out / FILE) as writer:
-        missing = [request for item, (_, request, _) in wanted.items() if item not in held]
-        for done, answer in enumerate(engine.generate(missing, step.decoding) if missing else (), len(held) + 1):
-            example, request, row_key = wanted[answer.key]
-            writer.write(_completion(step, example, request, row_key, answer))
+        missing = {item: one for item, one in wanted.items() if item not in held}
+        for done, row in enumerate(_asked(step, engine, missing, earlier), len(held) + 1):
+            writer.write(row)
+            if row.finish_reason == "error":
+                failed.append(row)
             inputs.report(done, len(wanted))
-    return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
+    if not earlier:
+        faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
+    return Made(
+        n_rows=len(wanted),
+        n_reused=len(held),
+        n_open=sum(faults.is_open(row.n_faults) for row in failed),
+        load_seconds=engine.load_seconds,
+        facts=engine.facts,
+    )
+
+
+def _asked(step: GenerateStep, engine: Engine, missing: Wanted, earlier: dict[str, Completion]) -> Iterator[Completion]:
+    """The missing rows as they are answered. Where the step was finished before but for them, a server that does not answer at all is one
+    more fault on each."""
+    left = dict(missing)
+    try:
+        for answer in engine.generate([request for _, request, _ in missing.values()], step.decoding) if missing else ():
+            item = answer.key
+            row = _completion(step, *left.pop(item), answer)
+            n_before = earlier[item].n_faults if item in earlier else 0
+            yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_passing else row
+    except ServerError:
+        if not left.keys() <= earlier.keys():
+            raise
+        for item in left:
+            yield earlier[item].model_copy(update={"n_faults": earlier[item].n_faults + 1})
 
 
 def _weights_of(tuned: Path) -> str:
@@ -64,9 +103,7 @@ def _row_seed(step: GenerateStep, example: Example) -> int | None:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _take_over(
-    step: GenerateStep, wanted: dict[str, tuple[Example, EngineRequest, str]], own: tuple[Path, ...], donors: tuple[Path, ...]
-) -> Iterator[tuple[str, Completion]]:
+def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], donors: tuple[Path, ...]) -> Iterator[tuple[str, Completion]]:
     """Rows of earlier attempts at this step (`own`) as they are; rows of other steps without their time, which was spent once."""
     items: dict[str, list[str]] = {}
     for item, (_, _, row_key) in wanted.items():

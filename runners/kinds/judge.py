@@ -11,15 +11,16 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
-from dsl.errors import DataError
+from dsl.errors import DataError, ServerError
 from dsl.identity import digest
 from dsl.models import Decoding
 from dsl.records import Completion, Example, Prompt, Verdict
 from dsl.settings import EngineSettings
 from dsl.steps import JudgeStep, Probe
-from runners import registry
+from runners import faults, registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
+from runners.server import ServerSettings
 from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
 
 FILE = "verdicts.jsonl"
@@ -33,23 +34,66 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
 
     Raises:
         DataError: a completion answers an item that is not among the examples.
+        ServerError: the judge's server does not answer, or has failed on so many rows that they are no result.
     """
     judge = registry.judge(step.judge.judge)
     answers = list(_answers(step, inputs, Keys(judge, step.judge)))
     missing = {(a.completion.item, a.against, aspect): a for a in answers for aspect in a.keys}
     n_rows = len(missing)
-    held = list(_taken_over(missing, out, inputs.donors))
+    with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
+    earlier = {_place(row): row for row in read_rows(out / FILE, Verdict)} if faults.were_left_in(out) else {}
+    earlier = {place: row for place, row in earlier.items() if place in with_text and row.row_key == missing[place].keys[row.aspect]}
+    held = [row for row in earlier.values() if _is_fault(row) and not faults.is_open(row.n_faults)]
+    for row in held:
+        del missing[_place(row)]
+    held += _taken_over(missing, out, inputs.donors)
     rewrite_rows(out / FILE, held)
     inputs.report(len(held), n_rows)
 
     tools = Tools(_generate(inputs.cache), inputs.cache)
+    model: EngineSettings | None = getattr(step.judge, "model", None)
+    failed = [row for row in held if _is_fault(row)]
     with RowWriter(out / FILE) as writer:
-        for verdict in _verdicts(judge, step, missing, tools):
-            del missing[verdict.item, verdict.against, verdict.aspect]  # a KeyError here is a judge that answers twice or unasked
+        for verdict in _asked(judge, step, missing, tools, earlier):
+            place = _place(verdict)
+            del missing[place]  # a KeyError here is a judge that answers twice or unasked
+            if _is_fault(verdict):
+                verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
+                failed.append(verdict)
             writer.write(verdict)
             inputs.report(n_rows - len(missing), n_rows)
     assert not missing, f"the judge {step.judge.judge} left out {len(missing)} verdicts"
-    return Made(n_rows=n_rows, n_reused=len(held), load_seconds=tools.load_seconds, facts=tools.facts)
+    if not earlier:
+        faults.check(model, [aspect for _, _, aspect in with_text], [(row.aspect, row.unscored_reason or "") for row in failed])
+    return Made(
+        n_rows=n_rows,
+        n_reused=len(held),
+        n_open=sum(faults.is_open(row.n_faults) for row in failed) if isinstance(model, ServerSettings) else 0,
+        load_seconds=tools.load_seconds,
+        facts=tools.facts,
+    )
+
+
+def _place(verdict: Verdict) -> Place:
+    return verdict.item, verdict.against, verdict.aspect
+
+
+def _is_fault(verdict: Verdict) -> bool:
+    """Whether the judge itself failed. Such a verdict says nothing about the answer."""
+    return (verdict.unscored_reason or "").startswith(NO_REPLY)
+
+
+def _asked(
+    judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], tools: Tools, earlier: dict[Place, Verdict]
+) -> Iterator[Verdict]:
+    """The missing verdicts as they are made. Where the step was finished before but for them, a server that does not answer at all is one
+    more fault on each."""
+    try:
+        yield from _verdicts(judge, step, missing, tools)
+    except ServerError:
+        if not missing.keys() <= earlier.keys():
+            raise
+        yield from [earlier[place] for place in missing]
 
 
 def _answers(step: JudgeStep, inputs: Inputs, keys: Keys) -> Iterator[Answer]:
@@ -96,7 +140,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
         if not places:
             return
         for row in read_rows(folder / FILE, Verdict):
-            if row.row_key not in places or (row.unscored_reason or "").startswith(NO_REPLY):
+            if row.row_key not in places or _is_fault(row):
                 continue
             for place in places.pop(row.row_key):
                 answer = missing.pop(place)
@@ -117,8 +161,7 @@ def _verdicts(judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], 
     answers = {(item, against): answer for (item, against, _), answer in missing.items()}
     with_text: list[Answer] = []
     for answer in [replace(answers[place], keys=keys) for place, keys in wanted.items()]:
-        texts = {"": answer.completion} | ({} if answer.opponent is None else {f"of {answer.against}": answer.opponent})
-        lacking = {whose: given for whose, given in texts.items() if given.text is None}
+        lacking = _lacking(answer)
         for whose, given in list(lacking.items())[:1]:
             why = given.error or f"there is no answer ({given.finish_reason})"
             if not whose and (score := step.judge.missing_score()) is not None:
@@ -129,6 +172,12 @@ def _verdicts(judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], 
             with_text.append(answer)
     if with_text:
         yield from judge.judge(with_text, step.judge, tools)
+
+
+def _lacking(answer: Answer) -> dict[str, Completion]:
+    """Whose text lacks: "" for the answer's own, and the opponent's."""
+    texts = {"": answer.completion} | ({} if answer.opponent is None else {f"of {answer.against}": answer.opponent})
+    return {whose: given for whose, given in texts.items() if given.text is None}
 
 
 def _missing(judge: ModuleType, step: JudgeStep, answer: Answer, score: float, reason: str) -> Iterator[Verdict]:

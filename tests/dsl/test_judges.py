@@ -44,7 +44,10 @@ def messages(folder: Path, judge: str) -> list[str]:
         ("{judge: rubric, rubric: just_evil, model: {engine: echo}}", "There are: just_eval"),
         ("{judge: rubric, aspects: [clarty], model: {engine: echo}}", "no clarty. It has helpfulness, clarity"),
         ("{judge: rubric, rubric: {file: none.yaml}, model: {engine: echo}}", "none.yaml: No such file"),
-        ("{judge: rubric, rubric: {file: asked.jsonl}, model: {engine: echo}}", "not a rubric: asked.jsonl:1:1"),
+        (
+            "{judge: rubric, rubric: {file: asked.jsonl}, model: {engine: echo}}",
+            "asked.jsonl: not a rubric: it has none of the keys when, aspects",
+        ),
         ("{judge: rubric, when: {clarty: {}}, model: {engine: echo}}", "no clarty. It has helpfulness, clarity"),
         ("{judge: rubric, instructions_language: eu, model: {engine: echo}}", "must be one of `en`, `item`"),
         ("{judge: decision, model: {engine: systemon, name: jev}}", "Did you mean `systemone`?"),

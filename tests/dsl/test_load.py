@@ -164,7 +164,7 @@ def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
     ("content", "place", "says"),
     [
         (None, "methods.zero.prompt.file", "No such file"),
-        ("just words", "methods.zero.prompt.file", "not a prompt text: the file: "),
+        ("just words", "methods.zero.prompt.file", "not a prompt text: it has none of the keys language, "),
         ("language: en\nquery_tag: Q\n", "methods.zero.prompt.file", "answer_tag: Field required; stop_strings: Field required"),
         ("a: [", "methods.zero.prompt.file", "it is not YAML"),
         ("language: en\nquery_tag: Q\nanswer_tag: A\nstop_strings: []\n", "methods.zero.num_fewshot", "has 0 worked examples, not 2"),
@@ -279,13 +279,13 @@ def test_true_is_no_number(folder: Path) -> None:
 @pytest.mark.parametrize("field", ["id", "txt"])
 def test_a_column_that_recorded_answers_lack_is_told_before_anything_runs(folder: Path, field: str) -> None:
     paid = f"{{method: recorded, answers: {{path: paid.jsonl}}, columns: {{item: id, response: {field}}}}}"
-    (folder / "paid.jsonl").write_text('{"id": "1"}\n', "utf-8")
+    (folder / "paid.jsonl").write_text('{"id": "1", "said": "so"}\n', "utf-8")
     text = GOOD.replace("methods:\n", f"methods:\n  paid: {paid}\n")
     if field == "id":
         assert loaded(folder, text)
     else:
         (found,) = problems(folder, text)
-        assert "methods.paid.columns.response: paid.jsonl: row 1: no column `txt`; there are: id" in found
+        assert "methods.paid.columns.response: paid.jsonl: row 1: no column `txt`; there are: id, said" in found
 
 
 def test_a_file_to_extend_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:

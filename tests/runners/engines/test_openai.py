@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 from time import perf_counter, sleep
@@ -33,7 +34,9 @@ def failing(server: Running | str, n_rows: int = 1, **settings: Any) -> str:
 def test_a_text_goes_to_completions_with_the_decoding_and_the_first_four_stop_strings():
     with serving(lambda _: completion("fine")) as server:
         prompt = Prompt(text="Why?", stop_strings=("# Query", "# User", "a", "b", "c"))
-        answers(engine(server), [EngineRequest(key="a", prompt=prompt)], max_new_tokens=5)
+        asking = engine(server)
+        answers(asking, [EngineRequest(key="a", prompt=prompt)], max_new_tokens=5)
+        assert asking.facts == {"server": server.url.split("/")[2], "name": "tiny"}
     (asked,) = server.asked
     assert asked.path == "/v1/completions"
     assert asked.body == {
@@ -133,9 +136,8 @@ def test_the_answer_is_cut_at_its_first_stop_string_whoever_finds_it(said: Said,
     assert expected[0] in (answer.raw_text or "")
 
 
-@pytest.mark.parametrize("said", [completion(""), completion(None)])
-def test_an_empty_answer_is_an_empty_text(said: Said):
-    answer = one(said)
+def test_an_empty_answer_is_an_empty_text():
+    answer = one(completion(""))
     assert (answer.text, answer.finish_reason, answer.error) == ("", "eos", None)
 
 
@@ -145,19 +147,59 @@ def test_a_chat_models_refusal_is_what_it_says():
     assert one(Said(reply), Prompt(messages=(("user", "Why?"),))).text == "I cannot."
 
 
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def saying(**message: Any) -> Said:
+    """A chat's answer with this message."""
+    return Said({"choices": [{"message": {"role": "assistant", **message}, "finish_reason": "stop"}]})
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (completion("half of", "content_filter"), "content filter"),
-        (Said({**dict(completion("").body), "choices": []}), "no choice"),  # pyright: ignore
-        (Said({"error": {"message": "upstream is gone", "code": 502}}), "upstream is gone"),
-        (completion(["a", "list"]), "choices.0.text"),  # pyright: ignore
+        (completion("half of", "content_filter"), "the server's content filter withheld the answer"),
+        (completion(None), "the reply holds no text (stop)"),
+        (completion(None, "length"), "the reply holds no text (length)"),
+        (Said({"choices": [{}]}), "the reply holds no text"),
+        (Said({"choices": [{"message": {}}]}), "the reply holds no text"),
+        (saying(content=None, reasoning_content="Let me think"), "the reply holds no text (stop)"),
+        (saying(content=None, tool_calls=[CALL]), "the reply is a tool call and holds no text"),
+        (saying(content="", tool_calls=[CALL]), "the reply is a tool call and holds no text"),
+        (saying(content=None, function_call={"name": "f", "arguments": "{}"}), "the reply is a tool call and holds no text"),
     ],
 )
-def test_a_reply_without_an_answer_is_an_error_of_its_row(said: Said, words: str):
-    answer = one(said)
-    assert (answer.text, answer.raw_text, answer.finish_reason) == (None, None, "error")
-    assert words in (answer.error or "")
+def test_a_reply_without_text_is_missing_with_its_reason_and_is_not_asked_for_again(said: Said, words: str):
+    with serving(lambda _: said) as server:
+        answer = answers(engine(server), requests("Why?"))["Why?"]
+    assert (answer.text, answer.raw_text, answer.finish_reason, answer.error) == (None, None, "missing", words)
+    assert not answer.is_passing
+    assert len(server.asked) == 1
+
+
+def test_a_tool_call_beside_a_text_leaves_the_text():
+    assert one(saying(content="Six.", tool_calls=[CALL]), Prompt(messages=(("user", "Why?"),))).text == "Six."
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"usage": {"prompt_tokens": 7, "completion_tokens": 3.5}},
+        {"usage": {"prompt_tokens": 7, "completion_tokens": "many"}},
+        {"usage": {"prompt_tokens": 7, "completion_tokens": -3}},
+        {"usage": {"prompt_tokens": 7, "completion_tokens": 10**30}},
+        {"usage": "many"},
+        {"usage": [1, 2]},
+        {"model": {"name": "served"}},
+        {"model": 42},
+        {"choices": [{"text": "fine", "finish_reason": 17}]},
+        {"choices": [{"text": "fine", "stop_reason": ["a"], "matched_stop": {"a": 1}}]},
+        {"choices": [{"text": "fine", "stop_reason": 1.5}]},
+    ],
+)
+def test_a_malformed_detail_costs_only_the_detail(spoilt: dict[str, Any]):
+    answer = one(Said({"choices": [{"text": "fine", "finish_reason": "stop"}], **spoilt}))
+    assert (answer.text, answer.finish_reason, answer.error, answer.n_new_tokens) == ("fine", "eos", None, None)
 
 
 # ---------------------------------------------------------------- a server that misbehaves for a while
@@ -180,11 +222,24 @@ def test_after_429_it_waits_as_long_as_the_server_says():
         Said("[]", 200, SOON),
         Said('{"choices": ' + "[" * 100_000, 200, SOON),
         Said('{"error": ' + "[" * 600 + "]" * 600 + "}", 200, SOON),
+        Said("null", 200, SOON),
+        Said("", 200, SOON),
+        Said("", 204, {"content-length": "0", **SOON}),
+        Said({"error": {"message": "model overloaded"}}, 200, SOON),
+        Said({**dict(completion("half an answer").body), "error": {"message": "upstream is gone"}}, 200, SOON),  # pyright: ignore
+        Said({"detail": "Hello"}, 200, SOON),
+        Said({"choices": []}, 200, SOON),
+        Said({"choices": {"text": "fine"}}, 200, SOON),
+        Said({"choices": [{"text": ["a", "list"]}]}, 200, SOON),
+        Said(completion("half an answer", "error").body, 200, SOON),
         Said(completion("fine").body, headers={"content-length": "2000", "connection": "close", **SOON}),
+        Said(b"this is not packed", headers={"content-encoding": "gzip", **SOON}),
+        Said(gzip.compress(b"{}")[:-6], headers={"content-encoding": "gzip", **SOON}),
+        Said(b"?", headers={"content-encoding": "br", **SOON}),
         Said(completion("late").body, seconds=1.5),
         Said(completion("trickling").body, trickle=30),
     ],
-    ids=["500", "502", "half JSON", "not text", "not an object", "nested and cut off", "nested", "cut off", "late", "trickling"],
+    ids=lambda said: str(said.body)[:30],
 )
 def test_it_asks_again_after(said: Said):
     with serving(lambda asked: completion("fine") if asked.n_before == 2 else said) as server:
@@ -260,6 +315,100 @@ def test_a_prompt_on_which_the_server_always_fails_is_an_error_of_its_row():
     assert found["b"].text == "fine"
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(completion("late").body, seconds=1.0),
+        Said("<html>Bad gateway</html>", 502, SOON),
+        Said({"error": "quota"}, 429, SOON),
+        Said("<html>Log in</html>", 200, {"content-type": "text/html", **SOON}),
+        Said("", 200, SOON),
+        Said('{"choices":', 200, {"content-length": "9999", "connection": "close"}),
+        Said({"error": {"message": "model overloaded"}}, 200, SOON),
+        Said({"get": True}, 200, SOON),
+    ],
+    ids=lambda said: f"{said.status} {str(said.body)[:20]}" if isinstance(said, Said) else None,
+)
+def test_a_prompt_on_which_the_server_stumbles_costs_its_row_and_may_be_answered_another_time(said: Said, concurrency: int):
+    with serving(lambda asked: said if asked.prompt == "a" else completion("fine")) as server:
+        found = answers(engine(server, max_concurrency=concurrency, max_retries=1, timeout=0.4), requests("a", "b", "c"))
+    assert (found["a"].text, found["a"].finish_reason, found["a"].is_passing) == (None, "error", True)
+    assert (found["a"].error or "").startswith("the server failed on this prompt in 2 tries, and answers others")
+    assert [found[key].text for key in "bc"] == ["fine", "fine"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 451])
+def test_a_gateway_that_bars_one_prompt_costs_its_row(status: int):
+    with serving(lambda asked: Said("blocked by a rule", status) if asked.prompt == "a" else completion("fine")) as server:
+        found = answers(engine(server), requests("a", "b"))
+    assert found["a"].error == f"the server refused this prompt ({status}): blocked by a rule"
+    assert (found["a"].is_passing, found["b"].text) == (False, "fine")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_reply_without_end_is_read_up_to_a_limit(packed: bool):
+    body = completion("A" * 20_000_000).body
+    endless = Said(gzip.compress(json.dumps(body).encode()), headers={"content-encoding": "gzip"}) if packed else Said(body)
+    with serving(lambda asked: endless if asked.prompt == "a" else completion("fine")) as server:
+        found = answers(engine(server), requests("a", "b"))
+    assert found["a"].error == "the server refused this prompt: the reply is larger than 16 MB"
+    assert found["b"].text == "fine"
+
+
+def test_a_packed_reply_is_unpacked():
+    packed = gzip.compress(json.dumps(completion("fine").body).encode())
+    assert one(Said(packed, headers={"content-encoding": "gzip"})).text == "fine"
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_no_redirect_to_another_server_is_followed(status: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XP_TEST_KEY", "sk-a-key-that-nobody-else-may-see")
+    with serving(lambda _: completion("stolen")) as other:
+        for elsewhere in (other.url, other.url.replace("127.0.0.1", "localhost")):
+            with serving(lambda _: Said("", status, {"location": f"{elsewhere}/completions"})) as server:  # noqa: B023
+                assert "it redirects to another address" in failing(server, api_key_env="XP_TEST_KEY")
+    assert other.asked == []
+
+
+def test_a_redirect_within_the_server_is_followed():
+    def moved(asked: Asked) -> Said:
+        return completion("fine") if asked.path == "/v2/completions" else Said("", 308, {"location": "/v2/completions"})
+
+    with serving(moved) as server:
+        assert answers(engine(server), requests("a"))["a"].text == "fine"
+
+
+@pytest.mark.parametrize("location", ["/v1/completions", "file:///etc/passwd", "http://[", ""])
+def test_a_redirect_to_nowhere_is_told(location: str):
+    with serving(lambda _: Said("", 307, {"location": location})) as server:
+        assert f"{server.url} did not answer for tiny" in failing(server, max_retries=0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("HTTP_PROXY", "ftp://proxy:21", "HTTP_PROXY"),
+        ("all_proxy", "socks9://proxy", "ALL_PROXY"),
+        ("HTTPS_PROXY", "http://[::1", "HTTPS_PROXY"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem", "SSL_CERT_FILE"),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_told_by_their_variable(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(variable, value)
+    told = failing("http://localhost:9/v1")
+    assert "http://localhost:9/v1 cannot be asked" in told
+    assert words in told
+
+
+@pytest.mark.parametrize("address", ["http://exa mple/v1", f"http://{'a' * 70}/v1", "http://a\tb/v1", "http://\u200b/v1"])
+def test_an_address_that_is_none_is_told(address: str):
+    assert "http://" in failing(address, max_retries=0)
+
+
 def test_a_setting_that_the_server_refuses_is_told_at_once_and_spoils_no_row():
     with serving(lambda asked: Said({"detail": "Unexpected fields: {'top_k'}"}, 422)) as server:
         words = failing(server, n_rows=50, max_concurrency=1)
@@ -314,7 +463,7 @@ def test_who_is_not_let_in_is_told_at_once_what_to_do(status: int, words: str, m
     monkeypatch.setenv("XP_TEST_KEY", "any-key")
     with serving(lambda _: Said({"error": {"message": "no"}}, status)) as server:
         told = failing(server, n_rows=30, api_key_env="XP_TEST_KEY", max_concurrency=1)
-    assert len(server.asked) == 1
+    assert len(server.asked) == 2
     assert words in told
     assert server.url in told
     assert "tiny" in told
@@ -333,7 +482,6 @@ def test_a_request_is_known_by_all_of_its_prompt():
     prompts = [Prompt(text="a"), Prompt(text="b"), Prompt(text="a", stop_strings=("#",)), Prompt(messages=(("user", "a"),))]
     assert len({asking.identify(EngineRequest(key="k", prompt=prompt)) for prompt in prompts}) == 4
     assert asking.identify(EngineRequest(key="k", prompt=prompts[0])) == asking.identify(EngineRequest(key="l", prompt=prompts[0]))
-    assert asking.facts == {"server": "127.0.0.1:9", "name": "tiny"}
 
 
 # ---------------------------------------------------------------- a JSON Schema for the answer

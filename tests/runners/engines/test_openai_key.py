@@ -64,7 +64,7 @@ def test_a_server_that_repeats_the_key_puts_it_nowhere(
 def test_a_key_that_cannot_be_sent_is_told_by_its_name_alone(value: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XP_TEST_KEY", value)
     with pytest.raises(ServerError, match="XP_TEST_KEY does not hold a key") as caught:
-        engine("http://127.0.0.1:9/v1", api_key_env="XP_TEST_KEY")
+        answers(engine("http://127.0.0.1:9/v1", api_key_env="XP_TEST_KEY"), requests("a"))
     assert KEY not in str(caught.value)
 
 
@@ -72,7 +72,7 @@ def test_a_key_that_cannot_be_sent_is_told_by_its_name_alone(value: str, monkeyp
 def test_a_variable_that_is_not_set_is_named(setting: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("XP_TEST_UNSET", raising=False)
     with pytest.raises(ServerError, match="XP_TEST_UNSET is not set"):
-        Engine(Settings.model_validate({"name": "tiny", setting: "XP_TEST_UNSET"}), None, Path("unused"))
+        answers(Engine(Settings.model_validate({"name": "tiny", setting: "XP_TEST_UNSET"}), None, Path("unused")), requests("a"))
 
 
 def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
@@ -103,7 +103,7 @@ def test_what_stands_behind_the_address_is_sent_behind_the_path_and_not_shown():
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1/v1"])
 def test_an_address_that_is_none_is_told_before_anything_is_sent(url: str):
     with pytest.raises(ServerError, match="`base_url` is not an address such as"):
-        engine(url)
+        answers(engine(url), requests("a"))
 
 
 def test_a_password_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch):

@@ -82,7 +82,17 @@ def test_when_the_server_says_how_long_to_wait_nobody_asks_in_the_meantime() -> 
 def test_a_server_that_wants_to_be_left_alone_for_an_hour_is_not_waited_for() -> None:
     with serving(lambda _: Said("quota", 429, {"retry-after": "3600"})) as server, pytest.raises(ServerError, match="at the only try"):
         answers(engine(server, max_concurrency=1), requests("a", "b"))
-    assert len(server.asked) == 1
+    assert len(server.asked) == 2  # the prompt, and one that no server refuses
+
+
+def test_a_prompt_that_the_server_wants_to_leave_alone_for_a_day_keeps_no_other_waiting() -> None:
+    def answer(asked: Asked) -> Said:
+        return Said("quota", 429, {"retry-after": "86400"}) if asked.prompt == "a" else completion("fine")
+
+    with serving(answer) as server:
+        found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
+    assert found["a"].error == "the server failed on this prompt at the only try, and answers others (429): quota"
+    assert [found[key].text for key in "bc"] == ["fine", "fine"]
 
 
 # ---------------------------------------------------------------- in which order

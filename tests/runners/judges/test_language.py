@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.pins import Pins
-from runners.judges.language import Settings, candidates
+from runners.judges.language import Settings, candidates, prose_of
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 STUDY = Settings(languages=("en", "es", "fr"))
@@ -27,6 +27,12 @@ TEXTS = {
 def test_an_answer_is_told_by_its_language(asked: str, written: str) -> None:
     found = verdict(STUDY, answer(TEXTS[written], language=asked))
     assert found.score == (asked == written), found
+
+
+def test_a_word_without_end_is_read_in_pieces() -> None:
+    longest = max(map(len, prose_of("Donaudampfschifffahrtsgesellschaft" * 2500 + " und mehr").split()))
+    assert longest <= 1000
+    assert verdict(Settings(languages=("de", "en")), answer("Donaudampfschifffahrtsgesellschaft" * 2500, language="de")).score == 1
 
 
 def test_a_region_is_the_same_language() -> None:

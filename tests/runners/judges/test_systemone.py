@@ -154,7 +154,7 @@ def test_an_answer_without_proper_probabilities_is_no_decision(body: dict[str, A
 def test_a_server_that_decides_nothing_is_told_at_once(said: Said, words: str) -> None:
     with serving(lambda _: said) as server, pytest.raises(ServerError, match=words):
         ask(server, *levels(*"abcdefgh"), max_concurrency=1)
-    assert len(server.asked) <= 3
+    assert len(server.asked) <= 6  # the question, and one that no server refuses
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

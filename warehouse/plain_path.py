@@ -1,0 +1,26 @@
+"""Paths of rows as DuckDB may be given them: to it, `*` and `[` in a folder's name are a pattern."""
+
+import atexit
+import functools
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def plain(path: Path) -> str:
+    """The same file by a path without such characters: through a link in a temporary folder, where its own has some."""
+    path = path.absolute()
+    odd = [folder for folder in path.parents if _PATTERN.search(folder.name)]
+    return str(_link_to(odd[0]) / path.relative_to(odd[0]) if odd else path)  # the nearest: nothing odd is below it
+
+
+@functools.cache
+def _link_to(folder: Path) -> Path:
+    place = Path(tempfile.mkdtemp(prefix="xp-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)  # the link alone goes, not what it leads to
+    link = place / "store"
+    link.symlink_to(folder, target_is_directory=True)
+    return link

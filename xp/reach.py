@@ -1,0 +1,105 @@
+"""The world outside a study's folder that its plan touches: files, servers and the variables they are sent, code that comes with weights.
+
+A spec may come from a stranger. `plan` lists what it reaches; a variable is sent to a server only after that pair was allowed once in the
+store.
+"""
+
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dsl.errors import ServerError
+from dsl.models import Weights
+from dsl.pins import RUNNERS
+from dsl.plan import Diff
+from dsl.settings import EngineSettings
+from dsl.steps import DataStep, Step
+from dsl.words import one_line
+from runners.server import Call, Server, ServerSettings, call_of
+
+_FEW_FILES = 3
+"""Files of one folder that are named one by one."""
+
+
+def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterator[str]:
+    """What steps reach, in lines: files outside the study's folder that were read for the plan, servers, remote code, and what they lack."""
+    yield from _outside(files, folder)
+    steps = tuple(steps)
+    for model in _models(steps):
+        if isinstance(model, Weights):
+            if model.hub is not None:
+                yield f"loads {model.hub} from the Hugging Face hub"
+            if model.trust_remote_code:
+                yield f"runs code that comes with {one_line(model.source)} (`trust_remote_code`){_n_code_files(model)}"
+    yield from dict.fromkeys(
+        f"loads {step.source.hub} from the Hugging Face hub" for step in steps if isinstance(step, DataStep) and step.source.source == "hub"
+    )
+    yield from dict.fromkeys(map(str, calls(steps)))
+    for settings in _servers(steps):
+        try:
+            Server(settings)
+        except ServerError as error:
+            yield f"not ready: {error}"
+        else:
+            if (lacking := _nobody_listens(call_of(settings).host)) is not None:
+                yield f"not ready: {lacking}"
+
+
+def calls(steps: Iterable[Step]) -> Iterator[Call]:
+    """The servers that steps ask, each with the variable that it is sent, as far as their addresses are known."""
+    for settings in _servers(steps):
+        try:
+            yield call_of(settings)
+        except ServerError:
+            continue  # told as not ready
+
+
+def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]:
+    """Calls of the steps to run that send a variable to a server which it was not yet sent to from this store."""
+    known = set(allowed)
+    found = dict.fromkeys(calls(diff.plan.steps[step_id] for step_id in diff.todo))
+    return tuple(call for call in found if call.variable is not None and (call.variable, call.host) not in known)
+
+
+def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
+    """Every model that steps use, once. Steps share their settings, so that identity is enough and a large plan is quickly through."""
+    found: dict[int, EngineSettings] = {}
+    for step in steps:
+        for holder, name in ((step, "model"), (step, "weights"), (getattr(step, "judge", None), "model")):
+            model = getattr(holder, name, None)
+            if isinstance(model, EngineSettings):
+                found[id(model)] = model
+    distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found.values()}
+    return tuple(distinct.values())
+
+
+def _servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
+    yield from (model for model in _models(steps) if isinstance(model, ServerSettings))
+
+
+def _outside(files: Iterable[Path], folder: Path) -> Iterator[str]:
+    home = folder.resolve()
+    outside = sorted(file for file in files if not file.is_relative_to(home) and not file.is_relative_to(RUNNERS))
+    n_in = Counter(file.parent for file in outside)
+    for parent, n in n_in.items():
+        if n > _FEW_FILES:
+            yield f"reads {n} files in {one_line(str(parent))}, outside the study's folder"
+    yield from (f"reads {one_line(str(file))}, outside the study's folder" for file in outside if n_in[file.parent] <= _FEW_FILES)
+
+
+def _n_code_files(weights: Weights) -> str:
+    return "" if weights.path is None else f": {sum(1 for _ in Path(weights.path).glob('*.py'))} files"
+
+
+def _nobody_listens(host: str) -> str | None:
+    """Whether a server that should be on this machine is not: nobody else is asked before a study runs."""
+    parts = urlsplit(host)
+    if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return None
+    try:
+        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=1.0).close()
+    except OSError as error:
+        return f"no server answers at {host}: {error.strerror or error}"
+    return None
