@@ -24,7 +24,20 @@ from dsl.plan import Study
 from dsl.records import Outcome, Run
 from dsl.values import StepId, Value
 from dsl.words import one_line
-from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, told, transaction, wait_until_free
+from warehouse.connect import (
+    HERE,
+    PATIENCE_SECONDS,
+    WAREHOUSE,
+    WarehouseUnreadable,
+    connect,
+    kept_tables,
+    made_aside,
+    run_file,
+    set_aside,
+    told,
+    transaction,
+    wait_until_free,
+)
 
 _Record = TypeVar("_Record", bound=Value)
 
@@ -45,17 +58,27 @@ _MOST_STEPS, _MOST_BYTES = 500, 256 * 2**20
 """What is loaded in one transaction: small steps together, since each transaction has its price, and no more than memory holds with ease."""
 
 
-def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None) -> None:
+def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS) -> tuple[str, ...]:
     """Load a study, steps, and every new run and label into the store's warehouse, which is open only for as long as that takes.
 
     Steps that are not finished are passed over, and so are those loaded before, unless they were made again since. With a study, steps
-    that the store holds no more are taken out.
+    that the store holds no more are taken out. A warehouse that cannot be read is moved aside and made again from all that the store holds.
+
+    Returns:
+        What a person must be told of it, in sentences.
 
     Raises:
+        WarehouseHeld: another process has the warehouse open.
         WarehouseError: the warehouse cannot be opened, or a file of the store cannot be read.
     """
-    with connect(store / WAREHOUSE) as connection:
-        _load(connection, store, step_ids, () if study is None else (study,))
+    try:
+        with connect(store / WAREHOUSE, patience=patience) as connection, told(store / WAREHOUSE):
+            _load(connection, store, step_ids, () if study is None else (study,))
+            return ()
+    except WarehouseUnreadable as error:
+        kept = set_aside(store / WAREHOUSE)
+        rebuild(store)
+        return (f"The warehouse could not be read and was made again from the store's files; the old one is {kept}. {error}",)
 
 
 def rebuild(store: Path) -> None:
@@ -66,16 +89,11 @@ def rebuild(store: Path) -> None:
     """
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
-    old, new = store / WAREHOUSE, store / f"{WAREHOUSE}.new"
-    wait_until_free(old)
-    for left_over in (new, _log(new)):
-        left_over.unlink(missing_ok=True)
+    wait_until_free(store / WAREHOUSE)
     studies = [_parse(_read(file), Study, file) for file in sorted((store / "experiments").glob("*.json"))]
     step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
-    with connect(new) as connection:
+    with made_aside(store / WAREHOUSE) as connection:
         _load(connection, store, step_ids, studies)
-    _log(old).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
-    new.replace(old)
 
 
 def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
@@ -281,8 +299,3 @@ def _sha256(text: str) -> str:
 
 def _longest(rows: Path) -> int:
     return min(max(rows.stat().st_size, 2**20), _LONGEST_ROW)
-
-
-def _log(database: Path) -> Path:
-    """Where DuckDB keeps changes that are not in the file yet."""
-    return database.with_name(database.name + ".wal")

@@ -21,6 +21,7 @@ from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
 from runners.store import Store
+from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
 
 Watch = Callable[[Event], None]
@@ -48,6 +49,8 @@ class Applied:
     n_skipped: int
     """Steps that hang on one that failed."""
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
+    """What else a person must be told, in sentences."""
 
     @property
     def n_failed(self) -> int:
@@ -68,10 +71,11 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         ArgumentError: `jobs` are named where a cluster runs the steps.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk.
-        WarehouseError: steps are finished but cannot be loaded; the next apply tries again.
+        WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that somebody reads is no such
+            error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
-    store, study, steps, execution = Store(store_root), diff.plan.study, diff.plan.steps, diff.plan.execution
+    store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     is_local = in_process or execution.executor == "local"
     if jobs > 1 and not is_local:
         raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
@@ -79,24 +83,27 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         store.record_killed_runs()
         store.record_study(study)
         todo, done = _as_it_is_now(diff, store.done())
-        load_store(store.root, sorted(done), study)
-        if not todo:
-            return Applied(0, 0, ())
-        for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
-            store.reopen(step_id)
-        ledger = _Ledger(store, study, watch)
-        try:
-            run = {step_id: steps[step_id] for step_id in todo}
-            if is_local:
-                local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
-            else:
-                registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
-        except BaseException:
-            with contextlib.suppress(WarehouseError):  # what is not loaded now is loaded by the next apply
-                ledger.load()
-            raise
-        ledger.load()
-        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures))
+        ledger = _Ledger(store, study, watch, pending=sorted(done), new_study=study)
+        if todo:
+            _run(diff, todo, done, ledger, jobs, in_process=in_process)
+        ledger.load_at_end()
+        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
+
+
+def _run(diff: Diff, todo: tuple[StepId, ...], done: frozenset[StepId], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
+    store, execution = ledger.store, diff.plan.execution
+    ledger.load_if_free()
+    for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
+        store.reopen(step_id)
+    try:
+        run = {step_id: diff.plan.steps[step_id] for step_id in todo}
+        if in_process or execution.executor == "local":
+            local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
+        else:
+            registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
+    except BaseException:
+        ledger.load_if_free()  # what is not loaded now is loaded by the next apply
+        raise
 
 
 def _as_it_is_now(diff: Diff, held: frozenset[StepId]) -> tuple[tuple[StepId, ...], frozenset[StepId]]:
@@ -121,6 +128,10 @@ class _Ledger:
     failures: list[Failure] = field(default_factory=list[Failure])
     pending: list[StepId] = field(default_factory=list[StepId])
     """Finished, not loaded yet."""
+    new_study: Study | None = None
+    """The study, until it is loaded."""
+    notes: dict[str, None] = field(default_factory=dict[str, None])
+    """What to tell at the end."""
     _load_again_at: float = 0.0
 
     def enter(self, event: Event) -> None:
@@ -136,15 +147,28 @@ class _Ledger:
                 pass
         self.watch(event)
         if self.pending and time.monotonic() >= self._load_again_at:
-            with contextlib.suppress(WarehouseError):  # someone reads it just now; the end of the apply insists
-                self.load()
+            self.load_if_free()
 
-    def load(self) -> None:
+    def load_if_free(self) -> None:
+        """Load what can be loaded now; the end of the apply insists."""
+        with contextlib.suppress(WarehouseError):
+            self._load(patience=0.0)
+
+    def load_at_end(self) -> None:
+        """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note says so."""
+        try:
+            self._load(PATIENCE_SECONDS)
+        except WarehouseHeld as error:
+            waiting = f"The rows of {self.n_done} new steps wait" if self.n_done else "What is new in the store waits"
+            self.notes[f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it."] = None
+
+    def _load(self, patience: float) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
         begun = time.monotonic()
         try:
-            load_store(self.store.root, self.pending)
+            self.notes |= dict.fromkeys(load_store(self.store.root, self.pending, self.new_study, patience))
             self.pending.clear()
+            self.new_study = None
         finally:
             now = time.monotonic()
             self._load_again_at = now + max(1.0, 10 * (now - begun))

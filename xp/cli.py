@@ -260,7 +260,7 @@ def import_labels(
 @app.command()
 def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
     """Make the warehouse again from the files under the store."""
-    from warehouse.load import rebuild as make_again
+    from xp.studies import rebuild as make_again
 
     with _told():
         make_again(store)

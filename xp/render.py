@@ -175,10 +175,11 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """How it went, with every failure and where its log is."""
     if not diff.todo and not applied.n_done:
-        return f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."
-    lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
+        lines = [f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."]
+    else:
+        lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
     lines += [f"  {failure}" for failure in applied.failures]
-    return "\n".join(lines)
+    return "\n".join([*lines, *applied.notes])
 
 
 def status_as_text(status: Status) -> str:

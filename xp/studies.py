@@ -45,6 +45,21 @@ def warehouse_of(store: Path) -> Path:
     return path
 
 
+def rebuild(store: Path) -> None:
+    """Make the warehouse again from the store's files.
+
+    Raises:
+        StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
+        WarehouseError: there is no store, or the warehouse cannot be made.
+    """
+    if not store.is_dir():
+        raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
+    from warehouse.load import rebuild as make_again  # duckdb, which a plan does not need
+
+    with Store(store).lock():
+        make_again(store)
+
+
 def experiment_of(study: str) -> str:
     """The experiment's name: as given, or as the spec file says. Raises SpecError."""
     if not study.endswith((".yaml", ".yml")):

@@ -1,8 +1,11 @@
+import contextlib
 import dataclasses
 import json
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -15,6 +18,7 @@ from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
 from tests.xp.small_study import all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
+from xp.studies import rebuild
 
 
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
@@ -186,3 +190,59 @@ def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> No
     with pytest.raises(ArgumentError, match="with `executor: ray` the cluster decides what runs at once"):
         apply(on_ray(diff_of(spec, store)), store, jobs=2)
     assert apply(on_ray(diff_of(spec, store)), store, in_process=True).n_done == 6
+
+
+@contextlib.contextmanager
+def reader_of(store: Path) -> Iterator[subprocess.Popen[str]]:
+    """A notebook, say, that has the warehouse open."""
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(store / 'warehouse.duckdb')!r}, read_only=True); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        if process.poll() is None:
+            process.communicate("")
+
+
+def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xp.apply.PATIENCE_SECONDS", 0.1)
+    store = tmp_path / "store"
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
+    spec = write_study(tmp_path / "many", n_items=8)
+    with reader_of(store) as reader:
+        applied = apply(diff_of(spec, store), store, in_process=True)
+        (note,) = applied.notes
+        assert (applied.n_done, applied.n_failed) == (6, 0)
+        assert note.startswith("The rows of 6 new steps wait to be loaded: ")
+        assert f"process {reader.pid} " in note
+    applied = apply(diff_of(spec, store), store, in_process=True)
+    assert (applied.n_done, applied.notes) == (0, ())
+    assert len(in_warehouse(store)["completions"]) == 16
+
+
+def test_rows_are_loaded_as_soon_as_the_warehouse_is_let_go(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
+    spec = write_study(tmp_path / "many", n_items=8)
+    with reader_of(store) as reader:
+
+        def close(event: Event) -> None:
+            if isinstance(event, Ended):
+                reader.kill()
+
+        assert apply(diff_of(spec, store), store, in_process=True, watch=close).notes == ()
+    assert len(in_warehouse(store)["completions"]) == 16
+
+
+def test_a_rebuild_beside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+
+    def make_again(event: Event) -> None:
+        with pytest.raises(StoreLocked, match="is in use: process"):
+            rebuild(store)
+
+    assert apply(diff_of(spec, store), store, in_process=True, watch=make_again).n_done == 6
+    rebuild(store)
+    assert len(in_warehouse(store)["completions"]) == 40
