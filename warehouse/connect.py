@@ -41,6 +41,9 @@ COMPUTED = (
 """Tables of what SQL alone does not compute."""
 
 
+MADE_AGAIN = "`xp apply` on a spec or `xp rebuild` makes it again from the store's files."
+
+
 class WarehouseHeld(WarehouseError):
     """Another process has the file open."""
 
@@ -205,13 +208,16 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         time.sleep(0.05)
 
 
+def is_unreadable(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that the file itself is damaged."""
+    always = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
+    return isinstance(error, always) or _UNREADABLE.search(str(error)) is not None
+
+
 def _error(about: object, error: duckdb.Error) -> WarehouseError:
     words = one_line(str(error))
-    is_unreadable = isinstance(error, duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException)
-    if is_unreadable or _UNREADABLE.search(words):
-        return WarehouseUnreadable(
-            f"{about}: this is no readable warehouse ({words}). `xp apply` on a spec or `xp rebuild` makes it again from the store's files."
-        )
+    if is_unreadable(error):
+        return WarehouseUnreadable(f"{about}: this is no readable warehouse ({words}). {MADE_AGAIN}")
     return WarehouseError(f"{about}: {words}")
 
 
