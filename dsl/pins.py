@@ -1,16 +1,20 @@
 """What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of installed packages.
 
-Everything else in a plan comes from the spec. A file's hash is remembered beside its size and modification time, so that a plan over
-gigabytes of local weights reads them once.
+Everything else in a plan comes from the spec. A file's hash is remembered beside its size, times and inode, so that a plan over gigabytes
+of local weights reads them once.
 """
 
 import contextlib
 import hashlib
 import importlib.metadata
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from dsl.errors import DataError
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 RUNNERS = Path(__file__).resolve().parents[1] / "runners"
 
@@ -20,13 +24,12 @@ class Pins:
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
-        self._known: dict[str, list[str | int]] = {}
+        self._known: dict[str, Any] = {}
         self._fresh = False
-        if memory is not None and memory.exists():
-            try:
-                self._known = json.loads(memory.read_text("utf-8"))
-            except ValueError:  # a file cut short by a full disk is only a lost memory
-                self._known = {}
+        if memory is not None:
+            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
+                found = json.loads(memory.read_bytes())
+                self._known = found if isinstance(found, dict) else {}
 
     def file(self, path: Path) -> str:
         """SHA-256 of a file's bytes, in hex.
@@ -36,10 +39,10 @@ class Pins:
         """
         try:
             stat = path.stat()
-            key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+            key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
             known = self._known.get(key)
-            if known is not None and known[:2] == mark:
-                return str(known[2])
+            if isinstance(known, list) and known[:-1] == mark and _SHA256.fullmatch(str(known[-1])):
+                return str(known[-1])
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:

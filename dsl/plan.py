@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from dsl.execution import Execution
+from dsl.records import Record
 from dsl.settings import JudgeSettings, Role, Scale
 from dsl.steps import Step
 from dsl.values import Language, Name, StepId, Value
@@ -82,8 +83,10 @@ class ContrastPlan(Value):
     """False for a comparison with the study's baseline."""
 
 
-class Study(Value):
+class Study(Record):
     """What the warehouse must know of an experiment: `.xp/experiments/<experiment>.json`, written by `xp apply` before the first step."""
+
+    IF_LOST = "`xp apply` on its spec writes it again"
 
     experiment: Name
     question: str
@@ -134,26 +137,38 @@ class Diff:
     wanted: frozenset[StepId] | None = None
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
+    faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
+    """Steps to run that were finished once -> what is wrong with what they left."""
 
     def why(self, step_id: StepId) -> str:
         """Why a step is to run."""
+        if step_id in self.faults:
+            return self.faults[step_id]
         if step_id in self.missing:
             return "no result"
         again = [i for i in self.plan.steps[step_id].inputs if i not in self.done]
         return f"its input {again[0]} is made again" if again else "its inputs are made again"
 
 
-def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = (), warnings: tuple[str, ...] = ()) -> Diff:
+def diff(
+    plan: Plan,
+    done: Iterable[StepId],
+    targets: Iterable[str] = (),
+    warnings: tuple[str, ...] = (),
+    faults: Mapping[StepId, str] | None = None,
+) -> Diff:
     """What is left to do: every step without a result, and every step whose input has none.
 
     Args:
         done: ids of steps whose result a store holds.
+        faults: steps whose result cannot be relied on -> why. Those are made again; what was made from them stays unless it turns out to
+            have been made from other rows.
         targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs is done too.
     """
     finished: set[StepId] = set()
-    held = set(done)
+    held, faults = set(done), faults or {}
     for step_id, step in plan.steps.items():  # a result whose input is gone is made again, since nothing shows what it was made from
-        if step_id in held and all(i in finished for i in step.inputs):
+        if step_id in held and all(i in finished or i in faults for i in step.inputs):
             finished.add(step_id)
     wanted = _with_inputs(plan, targets)
     todo = tuple(s for s in plan.steps if s not in finished and (wanted is None or s in wanted))
@@ -164,6 +179,7 @@ def diff(plan: Plan, done: Iterable[StepId], targets: Iterable[str] = (), warnin
         missing=frozenset(s for s in todo if s not in held),
         wanted=None if wanted is None else frozenset(wanted),
         warnings=warnings,
+        faults={s: faults[s] for s in todo if s in faults},
     )
 
 

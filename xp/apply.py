@@ -21,8 +21,10 @@ from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
 from runners.store import Store
+from runners.written import Checks
 from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
+from xp.studies import checks_of
 
 Watch = Callable[[Event], None]
 """Is told each thing that happens, when it happens."""
@@ -80,23 +82,53 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
     if jobs > 1 and not is_local:
         raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
     with store.lock(), _ended_by_signals():
-        store.record_killed_runs()
+        ledger = _Ledger(store, study, watch, new_study=study)
+        ledger.tell(*store.record_killed_runs())
         store.record_study(study)
-        todo, done = _as_it_is_now(diff, store.done())
-        ledger = _Ledger(store, study, watch, pending=sorted(done), new_study=study)
-        if todo:
-            _run(diff, todo, done, ledger, jobs, in_process=in_process)
+        checks, tried = checks_of(store_root), frozenset[StepId]()
+        while todo := _left_to_do(diff, checks, ledger, tried):  # again, where a step made anew shows that others were made from other rows
+            _run(diff, todo, ledger, jobs, in_process=in_process)
+            tried |= {*todo}
         ledger.load_at_end()
         return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
 
 
-def _run(diff: Diff, todo: tuple[StepId, ...], done: frozenset[StepId], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
-    store, execution = ledger.store, diff.plan.execution
+def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]) -> tuple[StepId, ...]:
+    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger is to load the rest.
+
+    A step whose input is made because there is none is made again; one whose input is damaged or outdated waits for what that input
+    will hold.
+    """
+    store, steps = ledger.store, diff.plan.steps
+    held = checks.held(store.steps, steps)
+    checks.save()
+    planned = {*diff.todo, *diff.done} - tried
+    anew: set[StepId] = set()
+    todo: list[StepId] = []
+    for step_id, step in steps.items():
+        is_held = step_id in held.done or step_id in held.faults
+        if step_id in planned and (not is_held or not anew.isdisjoint(step.inputs)) and not tried:
+            anew.add(step_id)
+        elif step_id not in planned or step_id not in held.faults:
+            continue
+        todo.append(step_id)
+    ledger.pending = sorted(held.done - {*todo})
+    if not todo:
+        return ()
     ledger.load_if_free()
     for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
-        store.reopen(step_id)
+        if step_id in held.damaged:
+            kept = store.set_aside(step_id)
+            ledger.tell(f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in {kept}.")
+        else:
+            store.reopen(step_id)
+    return tuple(todo)
+
+
+def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
+    store, execution, done = ledger.store, diff.plan.execution, frozenset(ledger.store.done())
+    run = {step_id: diff.plan.steps[step_id] for step_id in todo}
     try:
-        run = {step_id: diff.plan.steps[step_id] for step_id in todo}
         if in_process or execution.executor == "local":
             local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
         else:
@@ -104,16 +136,6 @@ def _run(diff: Diff, todo: tuple[StepId, ...], done: frozenset[StepId], ledger: 
     except BaseException:
         ledger.load_if_free()  # what is not loaded now is loaded by the next apply
         raise
-
-
-def _as_it_is_now(diff: Diff, held: frozenset[StepId]) -> tuple[tuple[StepId, ...], frozenset[StepId]]:
-    """What to run and what is done, from what was planned and what lies in the store. A step whose input is made again is made again."""
-    planned = {*diff.todo, *diff.done}
-    todo: dict[StepId, None] = {}
-    for step_id, step in diff.plan.steps.items():
-        if step_id in planned and (step_id not in held or not todo.keys().isdisjoint(step.inputs)):
-            todo[step_id] = None
-    return tuple(todo), frozenset(step_id for step_id in diff.plan.steps if step_id in held and step_id not in todo)
 
 
 @dataclass
@@ -149,6 +171,10 @@ class _Ledger:
         if self.pending and time.monotonic() >= self._load_again_at:
             self.load_if_free()
 
+    def tell(self, *sentences: str) -> None:
+        """Keep sentences for the end."""
+        self.notes |= dict.fromkeys(sentences)
+
     def load_if_free(self) -> None:
         """Load what can be loaded now; the end of the apply insists."""
         with contextlib.suppress(WarehouseError):
@@ -160,13 +186,13 @@ class _Ledger:
             self._load(PATIENCE_SECONDS)
         except WarehouseHeld as error:
             waiting = f"The rows of {self.n_done} new steps wait" if self.n_done else "What is new in the store waits"
-            self.notes[f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it."] = None
+            self.tell(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
 
     def _load(self, patience: float) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
         begun = time.monotonic()
         try:
-            self.notes |= dict.fromkeys(load_store(self.store.root, self.pending, self.new_study, patience))
+            self.tell(*load_store(self.store.root, self.pending, self.new_study, patience))
             self.pending.clear()
             self.new_study = None
         finally:

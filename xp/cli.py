@@ -263,5 +263,5 @@ def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
     from xp.studies import rebuild as make_again
 
     with _told():
-        make_again(store)
-        typer.echo(f"{store / 'warehouse.duckdb'} is made again")
+        notes = make_again(store)
+        typer.echo("\n".join([f"{store / 'warehouse.duckdb'} is made again", *notes]))

@@ -188,7 +188,7 @@ def status_as_text(status: Status) -> str:
     for one in status.studies:
         lines.append(f"  {one.study.experiment}: {one.n_done} of {_n(len(one.study.step_ids), 'step')} done")
         lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
-    return "\n".join(lines)
+    return "\n".join([*lines, *status.notes])
 
 
 def status_as_json(status: Status) -> str:
@@ -202,7 +202,9 @@ def status_as_json(status: Status) -> str:
         }
         for one in status.studies
     ]
-    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, ensure_ascii=False, indent=1)
+    return json.dumps(
+        {"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes}, ensure_ascii=False, indent=1
+    )
 
 
 def _n(count: int, one: str, many: str | None = None) -> str:

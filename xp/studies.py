@@ -1,15 +1,20 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dsl.compile import compile
-from dsl.errors import ArgumentError, WarehouseError
+from dsl.errors import ArgumentError, DataError, WarehouseError
 from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
-from dsl.records import Run
+from dsl.records import Record, Run, read_record
 from runners.store import Store
+from runners.written import Checks
+
+_Record = TypeVar("_Record", bound=Record)
 
 
 def load_spec(spec: Path, overrides: list[str] | None, store: Path) -> Loaded:
@@ -29,7 +34,11 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     plan = compile(loaded.experiment, pins, loaded.origin)
     if store.is_dir():
         pins.save()
-    found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
+    held, checks = Store(store), checks_of(store)
+    steps = checks.held(held.steps, plan.steps)
+    if store.is_dir():
+        checks.save()
+    found = diff(plan, steps.done, targets or (), tuple(str(w) for w in loaded.warnings), steps.faults)
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
@@ -45,8 +54,8 @@ def warehouse_of(store: Path) -> Path:
     return path
 
 
-def rebuild(store: Path) -> None:
-    """Make the warehouse again from the store's files.
+def rebuild(store: Path) -> tuple[str, ...]:
+    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in sentences.
 
     Raises:
         StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
@@ -57,7 +66,7 @@ def rebuild(store: Path) -> None:
     from warehouse.load import rebuild as make_again  # duckdb, which a plan does not need
 
     with Store(store).lock():
-        make_again(store)
+        return make_again(store)
 
 
 def experiment_of(study: str) -> str:
@@ -85,6 +94,8 @@ class Status:
     holder: str | None
     """Who is applying to it now."""
     studies: tuple[StudyStatus, ...]
+    notes: tuple[str, ...] = ()
+    """Files that could not be read, in sentences."""
 
 
 def status_of(store: Path) -> Status:
@@ -92,16 +103,29 @@ def status_of(store: Path) -> Status:
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
-    for file in sorted((store / "runs").glob("*.json")):
-        run = Run.model_validate_json(file.read_bytes())
+    notes: list[str] = []
+    for run in _records(store / "runs", Run, notes):
         if run.step_id not in last or run.started_at >= last[run.step_id].started_at:
             last[run.step_id] = run
     found: list[StudyStatus] = []
-    for file in sorted((store / "experiments").glob("*.json")):
-        study = Study.model_validate_json(file.read_bytes())
+    for study in _records(store / "experiments", Study, notes):
         failed = tuple(last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed")
         found.append(StudyStatus(study, sum(s in done for s in study.step_ids), failed))
-    return Status(store, held.holder(), tuple(found))
+    return Status(store, held.holder(), tuple(found), tuple(notes))
+
+
+def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
+    """Every file of a folder that can be read; of the others, what to tell."""
+    for file in sorted(folder.glob("*.json")):
+        try:
+            yield read_record(file, kind)
+        except DataError as error:
+            notes.append(f"{error}.")
+
+
+def checks_of(store: Path) -> Checks:
+    """What is known of the files of a store's finished steps."""
+    return Checks(store / "cache" / "checked.json")
 
 
 def _pins(store: Path) -> Pins:

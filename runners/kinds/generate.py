@@ -15,7 +15,7 @@ from dsl.steps import GenerateStep, TextPrompt
 from runners import registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.prompting import Prompter
-from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -74,7 +74,7 @@ def _take_over(
     for folder in (*own, *donors):
         if not items:
             return
-        for row in read_rows(folder / FILE, Completion, keys=items):
+        for row in reusable_rows(folder / FILE, Completion, keys=items):
             if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}

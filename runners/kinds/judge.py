@@ -20,7 +20,7 @@ from dsl.steps import JudgeStep, Probe
 from runners import registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
-from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
 FILE = "verdicts.jsonl"
 
@@ -95,7 +95,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
     for folder in (out, *donors):
         if not places:
             return
-        for row in read_rows(folder / FILE, Verdict):
+        for row in reusable_rows(folder / FILE, Verdict):
             if row.row_key not in places or (row.unscored_reason or "").startswith(NO_REPLY):
                 continue
             for place in places.pop(row.row_key):

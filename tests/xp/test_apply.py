@@ -16,9 +16,9 @@ from dsl.execution import Execution
 from dsl.plan import Diff, diff
 from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
-from tests.xp.small_study import all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
+from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
-from xp.studies import rebuild
+from xp.studies import diff_for, rebuild
 
 
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
@@ -246,3 +246,63 @@ def test_a_rebuild_beside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
     assert apply(diff_of(spec, store), store, in_process=True, watch=make_again).n_done == 6
     rebuild(store)
     assert len(in_warehouse(store)["completions"]) == 40
+
+
+@pytest.mark.parametrize("kind", ["data", "generate", "judge"])
+def test_a_damaged_step_alone_is_made_again_and_named(tmp_path: Path, kind: str) -> None:
+    spec, store = write_study(tmp_path / "study", n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    before, loaded = all_rows(store), in_warehouse(store)
+    damaged = step_ids(plan_of(spec), kind)[0]
+    file = store / "steps" / damaged / ROWS[kind]
+    file.write_bytes(file.read_bytes().replace(b"q3", b"q9"))
+    planned = diff_for(spec, None, None, store)
+    assert (planned.todo, planned.why(damaged)) == ((damaged,), f"{ROWS[kind]} holds other bytes than it was written with")
+    applied = apply(planned, store, in_process=True)
+    assert applied.n_done == 1
+    (note,) = applied.notes
+    assert note.startswith(f"{damaged} was damaged and is made again: {ROWS[kind]} holds other bytes")
+    assert (store / "damaged" / damaged / ROWS[kind]).exists()
+    assert all_rows(store) == before
+    assert in_warehouse(store) == loaded
+
+
+def test_what_was_made_from_other_rows_than_an_input_holds_now_is_made_again(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    (generate,), (judge,) = (step_ids(plan_of(spec), kind) for kind in ("generate", "judge"))
+    outcome = store / "steps" / judge / "outcome.json"
+    recorded = _read(outcome)
+    recorded["inputs"] = {generate: "0" * 64}
+    outcome.write_text(json.dumps(recorded), "utf-8")
+    planned = diff_for(spec, None, None, store)
+    assert (planned.todo, planned.why(judge)) == ((judge,), f"its input {generate} was made again and holds other rows")
+    assert apply(planned, store, in_process=True).n_done == 1
+    assert diff_for(spec, None, None, store).todo == ()
+
+
+def test_broken_lines_in_what_an_attempt_or_another_step_left_block_nothing(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    before = all_rows(store)
+    (generate,) = step_ids(plan_of(spec), "generate")
+    Store(store).reopen(generate)
+    file = Store(store).unfinished_folder(generate) / "completions.jsonl"
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([lines[0], b"\0" * 100, b"[]", *lines[3:]]))
+    assert apply(diff_of(spec, store), store, in_process=True).n_done == 2
+    assert all_rows(store) == before
+    assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 3
+
+
+def test_rows_of_a_damaged_step_are_not_reused_by_another(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    few = write_study(tmp_path / "few", languages=("en",), n_items=5)
+    apply(diff_of(few, store), store, in_process=True)
+    (generate,) = step_ids(plan_of(few), "generate")
+    file = store / "steps" / generate / "completions.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"text":"', b'"text":"not what was said '))
+    many = write_study(tmp_path / "many", languages=("en",), n_items=8)
+    apply(diff_of(many, store), store, in_process=True)
+    (generate,) = step_ids(plan_of(many), "generate")
+    assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 0
