@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dsl.errors import DataError
 
@@ -24,12 +24,13 @@ class Pins:
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, list[int | str]] = {}
         self._fresh = False
         if memory is not None:
             with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
                 found = json.loads(memory.read_bytes())
-                self._known = found if isinstance(found, dict) else {}
+                entries = cast("dict[str, Any]", found).items() if isinstance(found, dict) else ()
+                self._known = {key: entry for key, entry in entries if isinstance(entry, list)}
 
     def file(self, path: Path) -> str:
         """SHA-256 of a file's bytes, in hex.
@@ -40,8 +41,8 @@ class Pins:
         try:
             stat = path.stat()
             key, mark = str(path.resolve()), [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-            known = self._known.get(key)
-            if isinstance(known, list) and known[:-1] == mark and _SHA256.fullmatch(str(known[-1])):
+            known = self._known.get(key, [])
+            if known[:-1] == mark and _SHA256.fullmatch(str(known[-1])):
                 return str(known[-1])
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.errors import DataError
 from dsl.models import LICENSES, Weights
 from runners import memory, start
-from runners.weight_files import source_folder
+from runners.weight_files import check_unchanged, source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -182,6 +182,7 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     for adapter in layers:
         model = _merge(model, adapter)
     model.eval()
+    check_unchanged(weights, cache)
 
     eos_ids = _eos_ids(model, tokenizer)
     return Loaded(

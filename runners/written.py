@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -83,7 +83,7 @@ class Checks:
         if memory is not None:
             with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
                 found = json.loads(memory.read_bytes())
-                self._known = found if isinstance(found, dict) else {}
+                self._known = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
     def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
         """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of a file as it is."""
@@ -106,11 +106,11 @@ class Checks:
         Raises:
             Damaged: a file is not as it was written, or the outcome is not that of `step_id`.
         """
-        known = self._known.get(folder)
+        known = cast("tuple[Sha256, dict[StepId, Sha256], dict[str, list[int]]]", self._known.get(folder))
         try:
-            content, inputs, marks = known
+            held, inputs, marks = known
             if all(_mark(f"{folder}/{name}") == mark for name, mark in marks.items()):
-                return Checked(content, inputs)
+                return Checked(held, inputs)
         except (TypeError, ValueError, AttributeError, OSError):  # nothing remembered, nonsense remembered, a file that is gone
             pass
         return self._check_bytes(folder, step_id)
@@ -118,6 +118,10 @@ class Checks:
     def forget(self, folder: str) -> None:
         """Have the bytes of a step's files read by the next check."""
         self._is_fresh |= self._known.pop(folder, None) is not None
+
+    def has_no_digests(self, folder: str) -> bool:
+        """Whether a finished step was written by a version that recorded none, so that it cannot be checked."""
+        return folder in self._known and self._known[folder][2].keys() == {OUTCOME}
 
     def save(self) -> None:
         """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""

@@ -91,10 +91,15 @@ def rebuild(store: Path) -> tuple[str, ...]:
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
     wait_until_free(store / WAREHOUSE)
+    return make_warehouse(store, store / WAREHOUSE)
+
+
+def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
+    """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises WarehouseError."""
     notes: list[str] = []
     studies = list(_records(sorted((store / "experiments").glob("*.json")), Study, notes))
     step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
-    with made_aside(store / WAREHOUSE) as connection:
+    with made_aside(path) as connection:
         return (*notes, *_load(connection, store, step_ids, studies))
 
 

@@ -204,12 +204,15 @@ def report(
 ) -> None:
     """Write the study's report, one HTML file that needs no network, and print its path."""
     from warehouse.report import write_paper, write_report
-    from xp.studies import experiment_of, warehouse_of
+    from xp.studies import experiment_of, unlike_applied, warehouse_of
 
     with _told():
         experiment = experiment_of(study)
+        unlike = "" if study == experiment else unlike_applied(Path(study), store)
+        if unlike:
+            typer.echo(f"warning: {unlike}", err=True)
         if format is ReportFormat.html:
-            typer.echo(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html")))
+            typer.echo(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike)))
         else:
             for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex"):
                 typer.echo(str(path))
@@ -265,3 +268,16 @@ def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
     with _told():
         notes = make_again(store)
         typer.echo("\n".join([f"{store / 'warehouse.duckdb'} is made again", *notes]))
+
+
+@app.command()
+def verify(store: StoreFolder = DEFAULT_STORE) -> None:
+    """Check every file of a store against its digest, judge again by rule, and derive the warehouse again."""
+    from xp.render import verified_as_text
+    from xp.verify import verify as verify_store
+
+    with _told():
+        found = verify_store(store)
+        typer.echo(verified_as_text(found))
+        if found.faults:
+            raise typer.Exit(1)

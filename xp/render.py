@@ -15,6 +15,7 @@ from xp.studies import Status
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.apply import Applied
+    from xp.verify import Verified
 
 MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
@@ -205,6 +206,13 @@ def status_as_json(status: Status) -> str:
     return json.dumps(
         {"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes}, ensure_ascii=False, indent=1
     )
+
+
+def verified_as_text(verified: "Verified") -> str:
+    """What was verified, and everything that does not agree."""
+    looked = f"{_n(verified.n_steps, 'step')} verified, {verified.n_judged} of them judged again by rule"
+    older = f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
+    return "\n".join([f"{looked}{older}: {_n(len(verified.faults), 'fault')}.", *verified.faults])
 
 
 def _n(count: int, one: str, many: str | None = None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dsl.compile import compile
-from dsl.errors import ArgumentError, DataError, WarehouseError
+from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
@@ -38,7 +38,14 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     steps = checks.held(held.steps, plan.steps)
     if store.is_dir():
         checks.save()
-    found = diff(plan, steps.done, targets or (), tuple(str(w) for w in loaded.warnings), steps.faults)
+    warnings = [str(warning) for warning in loaded.warnings]
+    applied = _applied(plan.study.experiment, held)
+    if applied is not None and _is_another(applied, plan.study):
+        warnings.append(
+            f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}. Applying {spec} takes its place, "
+            "cells and report included. Give one of them another name"
+        )
+    found = diff(plan, steps.done, targets or (), tuple(warnings), steps.faults)
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
@@ -74,6 +81,48 @@ def experiment_of(study: str) -> str:
     if not study.endswith((".yaml", ".yml")):
         return study
     return experiment_name(Path(study))
+
+
+def unlike_applied(spec: Path, store: Path) -> str:
+    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where it does not, or holds none."""
+    applied = _applied(experiment_name(spec), Store(store))
+    if applied is None:
+        return ""
+    pins = _pins(store)
+    try:
+        loaded = load(spec, applied.overrides, pins)
+        planned = compile(loaded.experiment, pins, loaded.origin).study
+        is_same = _asked(planned) == _asked(applied)
+    except SpecError:  # as where its data is gone by now
+        is_same = spec.read_text("utf-8-sig") == applied.spec_text
+        planned = applied.model_copy(update={"spec_file": str(spec), "step_ids": ()})
+    if is_same:
+        return ""
+    if _is_another(applied, planned):
+        return (
+            f"The experiment {applied.experiment} was last applied from {applied.spec_file}, another study than {spec}: this report is of "
+            "that one. Give one of them another name and apply it."
+        )
+    return f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again for the one it is now."
+
+
+def _applied(experiment: str, store: Store) -> Study | None:
+    """The study that was applied last under this name, if it can be told."""
+    try:
+        return read_record(store.experiments / f"{experiment}.json", Study)
+    except DataError:
+        return None
+
+
+def _is_another(applied: Study, planned: Study) -> bool:
+    """Whether a study is another file's that is still there and asks for something else."""
+    other = Path(applied.spec_file)
+    return other.is_file() and other.resolve() != Path(planned.spec_file).resolve() and _asked(applied) != _asked(planned)
+
+
+def _asked(study: Study) -> Study:
+    """A study without what may differ between two spec files that ask for the same."""
+    return study.model_copy(update={"spec_file": "", "spec_text": "", "notes": (), "overrides": ()})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dsl.pins import Pins
 from dsl.records import Completion, Example, Prompt
 from dsl.steps import GenerateStep, TextPrompt
 from runners import registry
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engine import EngineAnswer, EngineRequest, bounded
 from runners.prompting import Prompter
 from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
@@ -45,7 +45,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
         missing = [request for item, (_, request, _) in wanted.items() if item not in held]
         for done, answer in enumerate(engine.generate(missing, step.decoding) if missing else (), len(held) + 1):
             example, request, row_key = wanted[answer.key]
-            writer.write(_completion(step, example, request, row_key, answer))
+            writer.write(_completion(step, example, request, row_key, bounded(answer)))
             inputs.report(done, len(wanted))
     return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
 

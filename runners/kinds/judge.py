@@ -18,7 +18,7 @@ from dsl.records import Completion, Example, Prompt, Verdict
 from dsl.settings import EngineSettings
 from dsl.steps import JudgeStep, Probe
 from runners import registry
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engine import EngineAnswer, EngineRequest, bounded
 from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
 from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
@@ -148,7 +148,7 @@ def _generate(cache: Path) -> Generate:
             EngineRequest(key=str(place), prompt=prompt, seed=seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
         ]
         for answer in engine.generate(requests, decoding):
-            yield int(answer.key), answer
+            yield int(answer.key), bounded(answer)
 
     return generate
 

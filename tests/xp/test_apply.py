@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError, StoreLocked, XpError
 from dsl.execution import Execution
@@ -18,7 +19,8 @@ from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
-from xp.studies import diff_for, rebuild
+from xp.cli import app
+from xp.studies import diff_for, rebuild, unlike_applied
 
 
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
@@ -306,3 +308,34 @@ def test_rows_of_a_damaged_step_are_not_reused_by_another(tmp_path: Path) -> Non
     apply(diff_of(many, store), store, in_process=True)
     (generate,) = step_ids(plan_of(many), "generate")
     assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 0
+
+
+def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_firsts_place(tmp_path: Path) -> None:
+    store, first, second = tmp_path / "store", write_study(tmp_path / "one", n_items=3), write_study(tmp_path / "two", n_items=4)
+    apply(diff_for(first, None, None, store), store, in_process=True)
+    assert diff_for(first, None, None, store).warnings == ()
+    (warning,) = diff_for(second, None, None, store).warnings
+    assert warning.startswith(f"the experiment `small` of this store is the study of {first}. Applying {second} takes its place")
+    assert unlike_applied(first, store) == ""
+    apply(diff_for(second, None, None, store), store, in_process=True)
+    assert unlike_applied(first, store).startswith(f"The experiment small was last applied from {second}, another study than {first}")
+    moved = first.rename(tmp_path / "one" / "moved.yaml")
+    apply(diff_for(moved, None, None, store), store, in_process=True)
+    assert unlike_applied(moved, store) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_changed"),
+    [('"max_new_tokens": 16', '"max_new_tokens": 2', True), ('"question"', '  "question"', False), ("it go on", "it stop", True)],
+)
+def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: Path, old: str, new: str, is_changed: bool) -> None:
+    store, spec = tmp_path / "store", write_study(tmp_path / "study", n_items=3)
+    apply(diff_for(spec, ["decoding.top_p=0.9"], None, store), store, in_process=True)
+    assert unlike_applied(spec, store) == ""
+    spec.write_text(spec.read_text("utf-8").replace(old, new), "utf-8")
+    said = f"{spec} was changed since it was applied: this report is of the study as it was then."
+    assert unlike_applied(spec, store).startswith(said) is is_changed
+    report = CliRunner().invoke(app, ["report", str(spec), "--store", str(store), "--out", str(tmp_path / "report.html")])
+    assert report.exit_code == 0
+    assert (said in (tmp_path / "report.html").read_text("utf-8")) is is_changed
+    assert (said in report.stderr) is is_changed
