@@ -7,14 +7,13 @@ rows, the step is no longer that of its inputs.
 """
 
 import contextlib
-import gc
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -80,11 +79,12 @@ class Checks:
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
         self._is_fresh = False
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, str] = {}
+        """Folder -> JSON of its content, its inputs' and its files' marks; as text, since the garbage collector walks through lists."""
         if memory is not None:
-            with contextlib.suppress(OSError, ValueError), _without_collector():  # a file cut short by a full disk is only a lost memory
+            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
                 found = json.loads(memory.read_bytes())
-                self._known = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+                self._known = cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
     def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
         """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of a file as it is."""
@@ -107,12 +107,11 @@ class Checks:
         Raises:
             Damaged: a file is not as it was written, or the outcome is not that of `step_id`.
         """
-        known = cast("tuple[Sha256, dict[StepId, Sha256], dict[str, list[int]]]", self._known.get(folder))
         try:
-            held, inputs, marks = known
+            held, inputs, marks = json.loads(self._known[folder])
             if all(_mark(f"{folder}/{name}") == mark for name, mark in marks.items()):
                 return Checked(held, inputs)
-        except (TypeError, ValueError, AttributeError, OSError):  # nothing remembered, nonsense remembered, a file that is gone
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # nothing remembered, nonsense remembered, a file that is gone
             pass
         return self._check_bytes(folder, step_id)
 
@@ -122,7 +121,7 @@ class Checks:
 
     def has_no_digests(self, folder: str) -> bool:
         """Whether a finished step was written by a version that recorded none, so that it cannot be checked."""
-        return folder in self._known and self._known[folder][2].keys() == {OUTCOME}
+        return folder in self._known and json.loads(self._known[folder])[2].keys() == {OUTCOME}
 
     def save(self) -> None:
         """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""
@@ -151,21 +150,9 @@ class Checks:
             if found.sha256 != written.sha256:
                 raise Damaged(_difference(name, written, found))
         checked = Checked(content(outcome.files), outcome.inputs)
-        self._known[folder] = [checked.content, checked.inputs, marks]
+        self._known[folder] = json.dumps([checked.content, checked.inputs, marks], separators=(",", ":"))
         self._is_fresh = True
         return checked
-
-
-@contextlib.contextmanager
-def _without_collector() -> Generator[None]:
-    """Keep the garbage collector from looking through hundreds of thousands of new lists again and again: four fifths of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _outcome(folder: Path) -> Outcome | None:
