@@ -5,7 +5,6 @@ a runner leaves it, and is loaded into the warehouse before the clock starts.
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +18,9 @@ from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
 from dsl.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
-from dsl.steps import Step
-from dsl.values import StepId, Value
+from dsl.values import Sha256, StepId, Value
 from runners.store import Store
+from runners.written import content, describe
 from xp.apply import apply
 
 PLAN_SECONDS = 2.0
@@ -75,17 +74,19 @@ def write_study(folder: Path, study: dict[str, object], n_items: int = 16) -> Pa
 
 def finish(plan: Plan, store: Path) -> None:
     """Leave every step in the store as its runner does when it is done, but for what puts each file on the disk at once."""
+    contents: dict[StepId, Sha256] = {}
     for step_id, step in plan.steps.items():
+        folder = store / "steps" / step_id
+        folder.mkdir(parents=True)
         name, row = _ROWS[step.kind]
-        folder = f"{store}/steps/{step_id}"
-        os.makedirs(folder)
-        for file, value in (("step.json", step), (name, row), ("outcome.json", _outcome(step_id, step))):
-            with open(f"{folder}/{file}", "w", encoding="utf-8") as out:
-                out.write(value.model_dump_json() + "\n")
-
-
-def _outcome(step_id: StepId, step: Step) -> Outcome:
-    return Outcome(step_id=step_id, seconds=1.0, n_rows=1, versions={"torch": "2.13.0"}, facts={"kind": step.kind})
+        for file, value in (("step.json", step), (name, row)):
+            (folder / file).write_text(value.model_dump_json() + "\n", "utf-8")
+        files, inputs = describe(folder), {i: contents[i] for i in step.inputs}
+        contents[step_id] = content(files)
+        outcome = Outcome(
+            step_id=step_id, seconds=1.0, n_rows=1, versions={"torch": "2.13.0"}, facts={"kind": step.kind}, files=files, inputs=inputs
+        )
+        (folder / "outcome.json").write_text(outcome.model_dump_json() + "\n", "utf-8")
 
 
 _TRAINED = ("metrics.jsonl", TrainMetric(global_step=1, name="loss", value=1.0))

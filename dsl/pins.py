@@ -1,17 +1,21 @@
 """What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of installed packages.
 
-Everything else in a plan comes from the spec. A file's hash is remembered beside its size and modification time, so that a plan over
-gigabytes of local weights reads them once.
+Everything else in a plan comes from the spec. A file's hash is remembered beside its size, times and inode, so that a plan over gigabytes
+of local weights reads them once.
 """
 
 import contextlib
 import hashlib
 import importlib.metadata
 import json
+import re
 from pathlib import Path
+from typing import Any, cast
 
 from dsl.errors import DataError
 from dsl.files import open_regular
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 RUNNERS = Path(__file__).resolve().parents[1] / "runners"
 
@@ -21,15 +25,15 @@ class Pins:
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
-        self._known: dict[str, list[str | int]] = {}
+        self._known: dict[str, list[int | str]] = {}
         self._fresh = False
         self.files: set[Path] = set()
         """Those that were asked for, links resolved."""
-        if memory is not None and memory.exists():
-            try:
-                self._known = json.loads(memory.read_text("utf-8"))
-            except ValueError:  # a file cut short by a full disk is only a lost memory
-                self._known = {}
+        if memory is not None:
+            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
+                found = json.loads(memory.read_bytes())
+                entries = cast("dict[str, Any]", found).items() if isinstance(found, dict) else ()
+                self._known = {key: entry for key, entry in entries if isinstance(entry, list)}
 
     def file(self, path: Path) -> str:
         """SHA-256 of a file's bytes, in hex.
@@ -40,10 +44,10 @@ class Pins:
         try:
             stat = path.stat()
             self.files.add(resolved := path.resolve())
-            key, mark = str(resolved), [stat.st_size, stat.st_mtime_ns]
-            known = self._known.get(key)
-            if known is not None and known[:2] == mark:
-                return str(known[2])
+            key, mark = str(resolved), [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+            known = self._known.get(key, [])
+            if known[:-1] == mark and _SHA256.fullmatch(str(known[-1])):
+                return str(known[-1])
             with open_regular(path) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from dsl.execution import Execution
+from dsl.records import Record
 from dsl.settings import JudgeSettings, Role, Scale
 from dsl.steps import Step
 from dsl.values import Language, Name, StepId, Value
@@ -93,8 +94,10 @@ class ContrastPlan(Value):
         return judge in self.on or measure.partition(" vs ")[0] in self.on
 
 
-class Study(Value):
+class Study(Record):
     """What the warehouse must know of an experiment: `.xp/experiments/<experiment>.json`, written by `xp apply` before the first step."""
+
+    IF_LOST = "`xp apply` on its spec writes it again"
 
     experiment: Name
     question: str
@@ -149,9 +152,13 @@ class Diff:
     warnings: tuple[str, ...] = ()
     reach: tuple[str, ...] = ()
     """The world outside the study's folder that the steps to run touch, and what they lack of it, in lines."""
+    faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
+    """Steps to run that were finished once -> what is wrong with what they left."""
 
     def why(self, step_id: StepId) -> str:
         """Why a step is to run."""
+        if step_id in self.faults:
+            return self.faults[step_id]
         if step_id in self.left_open:
             return "a server failed on some rows: asked again"
         if step_id in self.missing:
@@ -166,18 +173,21 @@ def diff(
     targets: Iterable[str] = (),
     warnings: tuple[str, ...] = (),
     left_open: Iterable[StepId] = (),
+    faults: Mapping[StepId, str] | None = None,
 ) -> Diff:
     """What is left to do: every step without a result, and every step whose input has none.
 
     Args:
         done: ids of steps whose result a store holds.
         left_open: ids of steps that are finished but for rows that are to be asked for again.
+        faults: steps whose result cannot be relied on -> why. Those are made again; what was made from them stays unless it turns out to
+            have been made from other rows.
         targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs is done too.
     """
     finished: set[StepId] = set()
-    held = set(done)
+    held, faults = set(done), faults or {}
     for step_id, step in plan.steps.items():  # a result whose input is gone is made again, since nothing shows what it was made from
-        if step_id in held and all(i in finished for i in step.inputs):
+        if step_id in held and all(i in finished or i in faults for i in step.inputs):
             finished.add(step_id)
     wanted = _with_inputs(plan, targets)
     todo = tuple(s for s in plan.steps if s not in finished and (wanted is None or s in wanted))
@@ -189,6 +199,7 @@ def diff(
         left_open=frozenset(left_open).intersection(todo),
         wanted=None if wanted is None else frozenset(wanted),
         warnings=warnings,
+        faults={s: faults[s] for s in todo if s in faults},
     )
 
 

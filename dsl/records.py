@@ -12,11 +12,14 @@ Beside the steps lie `runs/<run_id>.json` (Run) and what people said of answers,
 A row is a value: it carries the hash of everything that made it (`row_key`), so that a changed step can take it over.
 """
 
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from dsl.errors import DataError
 from dsl.values import Language, Sha256, StepId, TemplateArguments, Value
+from dsl.words import one_line
 
 
 class Example(Value):
@@ -172,8 +175,28 @@ class TrainingFacts(Value):
     """DPO: which model the policy was held to, in words."""
 
 
-class Outcome(Value):
+class Record(Value):
+    """A small file of its own."""
+
+    IF_LOST: ClassVar[str]
+    """What to do about one that cannot be read."""
+
+
+class WrittenFile(Value):
+    """A file of a finished step, as it was written."""
+
+    sha256: Sha256
+    n_bytes: int
+    n_rows: int | None = None
+    """Of JSON lines."""
+    rows_sha256: Sha256 | None = None
+    """Of JSON lines in any order, without the times and costs of making them: equal where equal rows were made again."""
+
+
+class Outcome(Record):
     """How a finished step ended: recorded beside its files, never part of its identity."""
+
+    IF_LOST = "`xp apply` makes the step again"
 
     step_id: StepId
     seconds: float
@@ -190,10 +213,16 @@ class Outcome(Value):
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
+    files: dict[str, WrittenFile] = Field(default_factory=dict)
+    """Each file of the result by its path in the step's folder; none where an older version wrote it."""
+    inputs: dict[StepId, Sha256] = Field(default_factory=dict)
+    """Input step -> digest of what it held when this step was made."""
 
 
-class Run(Value):
+class Run(Record):
     """One attempt at a step: `.xp/runs/<run_id>.json`, written when the attempt ends, however it ends."""
+
+    IF_LOST = "It told of one attempt at a step and of no result: delete it"
 
     run_id: str
     step_id: StepId
@@ -206,3 +235,17 @@ class Run(Value):
     host: str
     pid: int | None = None
     """The worker's process."""
+
+
+_Record = TypeVar("_Record", bound=Record)
+
+
+def read_record(path: Path, kind: type[_Record]) -> _Record:
+    """Read a small file. Raises DataError, with what to do, where it cannot be read as what it should be."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        why = str(error.strerror)
+    except ValidationError as error:
+        why = "it is empty" if not path.stat().st_size else one_line(str(error))[:300]
+    raise DataError(f"{path}: cannot be read as {kind.__name__}: {why}. {kind.IF_LOST}")

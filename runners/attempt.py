@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dsl.errors import StepFailed, XpError
+from dsl.errors import DataError, StepFailed, XpError
 from dsl.records import Outcome
 from dsl.steps import Step
-from dsl.values import StepId
+from dsl.values import Sha256, StepId
 from dsl.words import one_line, scrub
 from runners import memory, registry, shards, start
 from runners.store import Store, is_disk_full, unwritten
-from runners.work import Inputs, Made
+from runners.work import CHECKS, Inputs, Made
+from runners.written import Damaged
 
 RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb")
 """Distributions whose versions may change a result."""
@@ -55,17 +56,28 @@ def attempt(
     try:
         with place.begin(name, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
             folders = {i: store.step_folder(i) for i in step.inputs}
+            contents = {i: _content(i, folder) for i, folder in folders.items()}
             inputs = Inputs(folders, store.cache, donors, report, shards.earlier(store, step_id, part), part)
             outcome = _run(step_id, step, inputs, folder)
             shards.drop(folder)
-            place.finish(name, outcome)
-            return outcome
+            return place.finish(name, outcome.model_copy(update={"inputs": contents}))
     except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
         folder = place.unfinished_folder(name)
         _log(error, folder / "log.txt")
         if is_disk_full(error):
             raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error
         raise StepFailed(in_one_line(error)) from error
+
+
+def _content(step_id: StepId, folder: Path) -> Sha256:
+    """Digest of what an input holds, which is as it was written. Raises DataError."""
+    try:
+        checked = CHECKS.check(str(folder), step_id)
+    except Damaged as error:
+        raise DataError(f"its input {step_id} is damaged: {error}. Apply again, and that step is made again") from error
+    if checked is None:
+        raise DataError(f"its input {step_id} has no result. Apply again, and that step is made again")
+    return checked.content
 
 
 def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:

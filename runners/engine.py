@@ -46,6 +46,19 @@ class EngineAnswer(Value):
     model_served: str | None = None
 
 
+LONGEST_ANSWER = 2**22
+"""Characters of the longest answer that is kept: some hundred times what the longest contexts hold."""
+
+
+def bounded(answer: EngineAnswer) -> EngineAnswer:
+    """The answer or, where it is longer than can be kept, why there is none."""
+    n = max(len(answer.text or ""), len(answer.raw_text or ""))
+    if n <= LONGEST_ANSWER:
+        return answer
+    why = f"the answer has {n:,} characters, more than the {LONGEST_ANSWER:,} that are kept"
+    return answer.model_copy(update={"text": None, "raw_text": None, "finish_reason": "error", "error": why})
+
+
 class Engine(Protocol):
     """The face of an engine, once it is constructed."""
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.errors import DataError
 from dsl.models import Weights
 from runners import load_checks, memory, start
-from runners.weight_files import source_folder
+from runners.weight_files import check_unchanged, source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -196,6 +196,7 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     for adapter in layers:
         model = _merge(model, adapter)
     model.eval()
+    check_unchanged(weights, cache)
 
     checked = load_checks.check(model, tokenizer)
     for remedy in checked.remedies:

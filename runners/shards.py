@@ -95,10 +95,10 @@ def combine(step_id: StepId, step: Step, store: Store, parts: Sequence[range], o
                 **{key: fact for key, fact in outcomes[0].facts.items() if all(o.facts.get(key) == fact for o in outcomes)},
                 "n_shards": len(parts),
             },
+            inputs=outcomes[0].inputs,
         )
         drop(folder)
-        store.finish(step_id, outcome)
-    return outcome
+        return store.finish(step_id, outcome)
 
 
 def show_log(step_id: StepId, store: Store, part: range) -> None:

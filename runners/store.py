@@ -7,6 +7,7 @@
     <root>/experiments/<name>.json what the warehouse must know of a study
     <root>/labels/<name>/<judge>.jsonl  what people said of a study's answers
     <root>/allowed.json            which environment variables may be sent to which servers
+    <root>/damaged/<step_id>/      a finished step whose files were no longer as they were written, before it was made again
     <root>/cache/                  what can be made again, such as converted weights
     <root>/lock                    who is applying: process, host, since when
     <root>/warehouse.duckdb        made from all of the above
@@ -29,13 +30,14 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dsl.errors import StoreError, StoreLocked
+from dsl.errors import DataError, StoreError, StoreLocked
 from dsl.plan import Study
-from dsl.records import Label, Outcome, Run
+from dsl.records import Label, Outcome, Run, read_record
 from dsl.steps import Step
 from dsl.values import StepId, Value
 from runners import faults
-from runners.work import rewrite_rows, write_json
+from runners.work import rewrite_rows, sync, write_json
+from runners.written import describe
 
 ORPHAN_SECONDS = 120.0
 """How long an attempt waits for a process that still holds the same step: a worker whose parent was killed ends in a second or two, and a file
@@ -81,11 +83,20 @@ class Store:
     def reopen(self, step_id: StepId) -> None:
         """Make a finished step an unfinished one, so that it is run again and its valid rows are taken over; others stay as they are."""
         folder, finished = self.unfinished_folder(step_id), self.step_folder(step_id)
-        if finished.exists():
+        if finished.is_dir():
             (finished / "outcome.json").unlink(missing_ok=True)
             if folder.exists():
                 shutil.rmtree(folder)
             finished.rename(folder)
+
+    def set_aside(self, step_id: StepId) -> Path:
+        """Move a damaged step out of the way, so that none of its rows are taken over. Returns where it lies now."""
+        kept = self.root / "damaged" / step_id
+        kept.parent.mkdir(exist_ok=True)
+        if kept.is_dir():
+            shutil.rmtree(kept)
+        self.step_folder(step_id).replace(kept)
+        return kept
 
     @contextlib.contextmanager
     def begin(self, step_id: StepId, step: Step) -> Iterator[Path]:
@@ -109,21 +120,22 @@ class Store:
         finally:
             os.close(lock)
 
-    def finish(self, step_id: StepId, outcome: Outcome) -> None:
-        """Declare the attempt that was begun a result: everything on the disk, then one rename."""
+    def finish(self, step_id: StepId, outcome: Outcome) -> Outcome:
+        """Declare the attempt that was begun a result: everything on the disk, then one rename. Returns the outcome with the files' digests."""
         folder, finished = self.unfinished_folder(step_id), self.step_folder(step_id)
         if outcome.n_open:
             (folder / faults.MARKER).touch()
         else:
             (folder / faults.MARKER).unlink(missing_ok=True)
-        write_json(folder / "outcome.json", outcome)
+        outcome = outcome.model_copy(update={"files": describe(folder)})
         for path in folder.rglob("*"):
             if path.is_dir() or path.stat().st_size:
-                _sync(path)
-        _sync(folder)
+                sync(path)
+        write_json(folder / "outcome.json", outcome)
         folder.rename(finished)
-        _sync(self.steps)
+        sync(self.steps)
         (finished / ".lock").unlink()
+        return outcome
 
     def record_begun(self, run: Run) -> None:
         """Write down an attempt as it begins, in the words that are true if nothing more is heard of it."""
@@ -134,14 +146,21 @@ class Store:
         self._record(self.runs / f"{run.run_id}.json", run)
         (self.runs / f"{run.run_id}.begun").unlink(missing_ok=True)
 
-    def record_killed_runs(self) -> None:
-        """Close the books on attempts whose recorder was killed. Only who holds the store's lock may do this."""
-        for begun in self.runs.glob("*.begun"):
-            run = Run.model_validate_json(begun.read_bytes())
+    def record_killed_runs(self) -> tuple[str, ...]:
+        """Close the books on attempts whose recorder was killed. Only who holds the store's lock may do this. Returns what to tell of it."""
+        notes: list[str] = []
+        for begun in sorted(self.runs.glob("*.begun")):
             if begun.with_suffix(".json").exists():  # killed between two lines of `record_run`
+                begun.unlink()
+                continue
+            try:
+                run = read_record(begun, Run)
+            except DataError as error:  # as a power cut leaves it
+                notes.append(f"{error}. It is deleted now: the attempt was interrupted.")
                 begun.unlink()
             else:
                 self.record_run(run.model_copy(update={"seconds": self._last_sign_of_life(run)}))
+        return tuple(notes)
 
     def record_study(self, study: Study) -> None:
         self._record(self.experiments / f"{study.experiment}.json", study)
@@ -192,7 +211,7 @@ class Store:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _describe((self.root / "lock").read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             pass
         return None
 
@@ -296,12 +315,3 @@ def _describe(holder: bytes) -> str:
         return f"process {known['pid']} on {known['host']} since {known['since']} ({known['command']})"
     except (ValueError, KeyError, TypeError):  # between taking the lock and writing who took it
         return "another process, begun just now"
-
-
-def _sync(path: Path) -> None:
-    """Have the system put a file or a folder on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

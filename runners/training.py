@@ -22,7 +22,7 @@ from runners import memory
 from runners.decoding.reader import forget_readers
 from runners.models import ADAPTER, MODEL, POLICY, Loaded
 from runners.training_rows import Counts
-from runners.work import Inputs, Made, RowWriter, read_rows, write_json
+from runners.work import Inputs, Made, RowWriter, reusable_rows, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -122,7 +122,7 @@ def train(trainer: Trainer, inputs: Inputs, out: Path) -> int:
     from transformers import PrinterCallback
 
     checkpoint, step = _last_checkpoint(out)
-    rows = [row for row in read_rows(out / METRICS, TrainMetric) if row.global_step <= step]
+    rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= step]
     (out / METRICS).unlink(missing_ok=True)
     with RowWriter(out / METRICS) as writer:
         for row in rows:

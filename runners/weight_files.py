@@ -42,6 +42,19 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     return _convert(gguf, Pins().file(gguf), weights, cache)
 
 
+def check_unchanged(weights: Weights, cache: Path) -> None:
+    """Raise DataError where a local folder does not hold what was planned.
+
+    To be called when it was read: what was replaced before or meanwhile is seen then, and what comes later is not in memory.
+    """
+    if weights.path is None or weights.sha256 is None:
+        return
+    pins = Pins(cache / "digests.json")
+    if pins.folder(Path(weights.path)) != weights.sha256:
+        raise DataError(f"{weights.path} has changed since the study was planned. Plan it again")
+    pins.save()
+
+
 def _download(weights: Weights) -> Path:
     """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are not even fetched."""
     from huggingface_hub import snapshot_download

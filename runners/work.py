@@ -18,6 +18,10 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from dsl.values import StepId, Value
+from runners.written import Checks, Damaged
+
+CHECKS = Checks()
+"""What this process has found of the finished steps that it read."""
 
 Row = TypeVar("Row", bound=Value)
 
@@ -94,6 +98,13 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
     Raises:
         ValueError: a line that is not the last one cannot be read.
     """
+    for number, found in _whole_rows(path, row, keys):
+        if isinstance(found, ValidationError):
+            raise ValueError(f"{path}:{number}: not a {row.__name__}: {found}") from found
+        yield found
+
+
+def _whole_rows(path: Path, row: type[Row], keys: Container[str] | None) -> Iterator[tuple[int, Row | ValidationError]]:
     try:
         lines = path.open("rb")  # bytes, because half a line may end in half a character
     except FileNotFoundError:
@@ -105,9 +116,23 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
             if keys is not None and line.startswith(_KEY) and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys:
                 continue
             try:
-                yield row.model_validate_json(line)
+                yield number, row.model_validate_json(line)
             except ValidationError as error:
-                raise ValueError(f"{path}:{number}: not a {row.__name__}: {error}") from error
+                yield number, error
+
+
+def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
+    """The rows that an earlier attempt or another step left in a file, as `read_rows`; what cannot be relied on is passed over.
+
+    That is a line that cannot be read, and every line of a finished step whose files are no longer as they were written.
+    """
+    try:
+        CHECKS.check(str(path.parent))
+    except Damaged:
+        return
+    for _, found in _whole_rows(path, row, keys):
+        if not isinstance(found, ValidationError):
+            yield found
 
 
 def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
@@ -121,8 +146,19 @@ def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
 
 
 def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
-    """Write a small file aside, then move it, so that it is there whole or not at all."""
+    """Write a small file aside, then move it: it is there whole or not at all, after a power cut too."""
     text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(text, "utf-8")
+    sync(aside)
     aside.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the system put a file or a folder on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,14 +2,17 @@
 
 Only one process can have the file open for writing, and while it has, no other can even read it. So a writer opens it for a moment and
 closes it, and whoever finds it taken waits a little before giving up with the name of the process in the way.
+
+A new file is made aside and renamed when it is whole, so that a kill or a full disk leaves no half of one.
 """
 
+import contextlib
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -35,8 +38,22 @@ COMPUTED = ("paired_scores", "contrast_tests", "language_gaps", "method_strength
 """Tables of what SQL alone does not compute."""
 
 
-class _Held(WarehouseError):
+MADE_AGAIN = "`xp apply` on a spec or `xp rebuild` makes it again from the store's files."
+
+
+class WarehouseHeld(WarehouseError):
     """Another process has the file open."""
+
+
+class WarehouseUnreadable(WarehouseError):
+    """The file is there and is no whole database: nothing in it can be relied on."""
+
+
+_UNREADABLE = re.compile(
+    "not a valid DuckDB database|Corrupt database|Could not read (enough|from)|checksum|invalidated|Failed to load metadata|deserializ|version number",
+    re.IGNORECASE,
+)
+"""Words in which DuckDB says so, under several of its exceptions."""
 
 
 def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS) -> duckdb.DuckDBPyConnection:
@@ -48,10 +65,14 @@ def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECO
         patience: Seconds to wait while another process has the file open.
 
     Raises:
-        WarehouseError: there is none to read; another process holds it; it is no warehouse, or has the tables of another version.
+        WarehouseHeld: another process has it open.
+        WarehouseUnreadable: it is damaged.
+        WarehouseError: there is none to read, or it has the tables of another version.
     """
     if not read_only:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            with made_aside(path):
+                pass
         connection = _open(path, read_only, patience)
         with told(path):
             _settle(connection, path)
@@ -59,11 +80,49 @@ def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECO
     if not path.exists():
         raise WarehouseError(f"{path}: there is no warehouse yet. `xp apply` makes one; `xp rebuild` makes it again from a store.")
     connection = _open(path, read_only, patience)
-    if _made_from(connection) == _digests():
-        return connection
+    with told(path):
+        if _made_from(connection) == _digests():
+            return connection
     connection.close()
     connect(path, patience=patience).close()  # a writer puts the views right, or says what is wrong
     return _open(path, read_only, patience)
+
+
+@contextlib.contextmanager
+def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
+    """A new warehouse with tables and views, filled by the block, then put in the place of what is at `path`.
+
+    Raises:
+        WarehouseError: it cannot be written. What is at `path` stays as it is then, as it does if the block raises.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(aside)
+    try:
+        connection = _open(aside, read_only=False, patience=0.0)
+        with contextlib.closing(connection), told(path):
+            _settle(connection, aside)
+            yield connection
+            connection.execute("checkpoint")
+    except BaseException:
+        _remove(aside)
+        raise
+    _sync(aside)
+    if path.is_dir():
+        set_aside(path)
+    _log_of(path).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
+    aside.replace(path)
+    _sync(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Move an unreadable warehouse out of the way, in the place of one that was moved before. Returns where it lies now."""
+    kept = path.with_name(f"{path.name}.unreadable")
+    if kept.is_dir():
+        shutil.rmtree(kept)
+    _log_of(path).unlink(missing_ok=True)
+    path.replace(kept)
+    return kept
 
 
 def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
@@ -74,22 +133,22 @@ def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
     """
     try:
         _open(path, read_only=False, patience=patience).close()
-    except _Held:
+    except WarehouseHeld:
         raise
     except WarehouseError:
         return
 
 
-@contextmanager
+@contextlib.contextmanager
 def told(about: object) -> Generator[None]:
     """Turn what DuckDB complains of into a WarehouseError that begins with what it is about."""
     try:
         yield
     except duckdb.Error as error:
-        raise WarehouseError(f"{about}: {one_line(str(error))}") from error
+        raise _error(about, error) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
     """All of it or, whatever goes wrong, nothing."""
     connection.begin()
@@ -138,14 +197,46 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         except duckdb.Error as error:
             holder = re.search(r"Conflicting lock is held in (.*?) ?\(PID (\d+)\)", str(error))
             if holder is None:
-                raise WarehouseError(f"{path}: {one_line(str(error))}") from error
+                raise _error(path, error) from error
             if time.monotonic() >= until:
                 program, pid = holder.groups()
-                raise _Held(
+                raise WarehouseHeld(
                     f"{path}: process {pid} ({one_line(program)}) has the warehouse open and did not close it within {patience:g} s. "
                     "Close it there, or wait until it is done, and try again."
                 ) from error
         time.sleep(0.05)
+
+
+def is_unreadable(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that the file itself is damaged."""
+    always = (duckdb.InternalException, duckdb.FatalException, duckdb.SerializationException)
+    return isinstance(error, always) or _UNREADABLE.search(str(error)) is not None
+
+
+def _error(about: object, error: duckdb.Error) -> WarehouseError:
+    words = one_line(str(error))
+    if is_unreadable(error):
+        return WarehouseUnreadable(f"{about}: this is no readable warehouse ({words}). {MADE_AGAIN}")
+    return WarehouseError(f"{about}: {words}")
+
+
+def _log_of(path: Path) -> Path:
+    """Where DuckDB keeps changes that are not in the file yet."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _remove(path: Path) -> None:
+    for file in (path, _log_of(path)):
+        file.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the system put a file or a folder on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -11,23 +11,38 @@ Rows go from JSON lines to the table inside DuckDB and never through Python. Wha
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import duckdb
 from pydantic import ValidationError
 
-from dsl.errors import WarehouseError
+from dsl.errors import DataError, WarehouseError
 from dsl.plan import Study
-from dsl.records import Outcome, Run
-from dsl.values import StepId, Value
+from dsl.records import Outcome, Record, Run, read_record
+from dsl.values import StepId
 from dsl.words import one_line
-from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, told, transaction, wait_until_free
+from warehouse import rows_that_load
+from warehouse.connect import (
+    HERE,
+    PATIENCE_SECONDS,
+    WAREHOUSE,
+    WarehouseUnreadable,
+    connect,
+    kept_tables,
+    made_aside,
+    run_file,
+    set_aside,
+    told,
+    transaction,
+    wait_until_free,
+)
 from warehouse.plain_path import plain
 
-_Record = TypeVar("_Record", bound=Value)
+_Record = TypeVar("_Record", bound=Record)
 
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
@@ -46,37 +61,47 @@ _MOST_STEPS, _MOST_BYTES = 500, 256 * 2**20
 """What is loaded in one transaction: small steps together, since each transaction has its price, and no more than memory holds with ease."""
 
 
-def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None) -> None:
+def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS) -> tuple[str, ...]:
     """Load a study, steps, and every new run and label into the store's warehouse, which is open only for as long as that takes.
 
     Steps that are not finished are passed over, and so are those loaded before, unless they were made again since. With a study, steps
-    that the store holds no more are taken out.
+    that the store holds no more are taken out. A warehouse that cannot be read is moved aside and made again from all that the store holds.
+
+    Returns:
+        What a person must be told of it, in sentences: files that cannot be read are passed over, and so are rows that cannot be loaded.
 
     Raises:
-        WarehouseError: the warehouse cannot be opened, or a file of the store cannot be read.
+        WarehouseHeld: another process has the warehouse open.
+        WarehouseError: the warehouse cannot be opened or written.
     """
-    with connect(store / WAREHOUSE) as connection:
-        _load(connection, store, step_ids, () if study is None else (study,))
+    try:
+        with connect(store / WAREHOUSE, patience=patience) as connection, told(store / WAREHOUSE):
+            return _load(connection, store, step_ids, () if study is None else (study,))
+    except WarehouseUnreadable as error:
+        kept = set_aside(store / WAREHOUSE)
+        made_again = f"The warehouse could not be read and was made again from the store's files; the old one is {kept}. {error}"
+        return (made_again, *rebuild(store))
 
 
-def rebuild(store: Path) -> None:
-    """Make the warehouse again from everything in the store: aside at first, then in the old one's place.
+def rebuild(store: Path) -> tuple[str, ...]:
+    """Make the warehouse again from everything in the store: aside at first, then in the old one's place. Returns as `load_store`.
 
     Raises:
-        WarehouseError: there is no store, another process has the old one open, or a file of the store cannot be read. The old one stays as it is then.
+        WarehouseError: there is no store, another process has the old one open, or no new one can be written. The old one stays as it is then.
     """
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
-    old, new = store / WAREHOUSE, store / f"{WAREHOUSE}.new"
-    wait_until_free(old)
-    for left_over in (new, _log(new)):
-        left_over.unlink(missing_ok=True)
-    studies = [_parse(_read(file), Study, file) for file in sorted((store / "experiments").glob("*.json"))]
+    wait_until_free(store / WAREHOUSE)
+    return make_warehouse(store, store / WAREHOUSE)
+
+
+def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
+    """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises WarehouseError."""
+    notes: list[str] = []
+    studies = list(_records(sorted((store / "experiments").glob("*.json")), Study, notes))
     step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
-    with connect(new) as connection:
-        _load(connection, store, step_ids, studies)
-    _log(old).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
-    new.replace(old)
+    with made_aside(path) as connection:
+        return (*notes, *_load(connection, store, step_ids, studies))
 
 
 def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
@@ -115,46 +140,73 @@ class _Finished:
 
 
 def _finished(folder: Path, outcome: bytes) -> _Finished:
-    """Read what is to be known of a step before its rows are. Raises WarehouseError."""
+    """Read what is to be known of a step before its rows are, which must be as they were written. Raises WarehouseError."""
     found = _parse(_text(outcome, folder / "outcome.json"), Outcome, folder / "outcome.json")
     if found.step_id != folder.name:
         raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {found.step_id}.")
-    rows = folder / _ROWS[folder.name.partition("-")[0]][1]
+    kind = folder.name.partition("-")[0]
+    if kind not in _ROWS:
+        raise WarehouseError(f"{folder}: there is no such kind of step.")
+    rows = folder / _ROWS[kind][1]
     try:
         size = rows.stat().st_size
     except FileNotFoundError:  # DuckDB would take the path for a pattern
         raise WarehouseError(f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again.") from None
+    for file in (rows, folder / "step.json"):
+        written = found.files.get(file.name)
+        if written is not None and _file_sha256(file) != written.sha256:
+            raise WarehouseError(f"{file}: is not as it was written. `xp apply` on its spec makes the step again.")
     sha256 = hashlib.sha256(outcome).hexdigest()
     return _Finished(folder.name, _read(folder / "step.json"), found.model_dump_json(), sha256, rows.absolute(), size)
 
 
-def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finished]) -> None:
-    """Load many steps, as many at once as it is good for. Where one is at fault, those before it are loaded and it is named.
+def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finished]) -> list[str]:
+    """Load many steps, as many at once as it is good for. Returns what could not be loaded, in sentences.
 
     Rows may come to lie in any order, which takes a third less time: whoever reads them says in which order.
     """
     batch: list[_Finished] = []
+    notes: list[str] = []
     connection.execute("set preserve_insertion_order = false")
     try:
         for step in steps:
             if batch and (len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES):
-                full, batch = batch, []
-                _load_batch(connection, full)
+                notes += _load_batch(connection, batch)
+                batch = []
             batch.append(step)
-    finally:
         if batch:
-            _load_batch(connection, batch)
+            notes += _load_batch(connection, batch)
+    finally:
         connection.execute("reset preserve_insertion_order")
+    return notes
 
 
-def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[_Finished]) -> None:
+def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[_Finished]) -> list[str]:
+    """Together or, where a step is at fault, each by itself, and that one row by row."""
     try:
         _load_steps(connection, batch)
-    except WarehouseError:
-        if len(batch) == 1:
+    except WarehouseUnreadable:
+        raise
+    except WarehouseError as error:
+        if len(batch) > 1:
+            return [note for step in batch for note in _load_batch(connection, [step])]
+        return [_load_row_by_row(connection, batch[0], error)]
+    return []
+
+
+def _load_row_by_row(connection: duckdb.DuckDBPyConnection, step: _Finished, error: WarehouseError) -> str:
+    """Load those rows of a step that can be loaded; in the place of each other, why it cannot. Returns what to tell of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        repaired = Path(folder) / step.step_id / step.rows.name  # rows are known by the folder they lie in
+        repaired.parent.mkdir()
+        n_rows = rows_that_load.repair(step.rows, repaired, _LONGEST_ROW)
+        try:
+            _load_steps(connection, [replace(step, rows=repaired, size=repaired.stat().st_size)])
+        except WarehouseUnreadable:
             raise
-        for step in batch:
-            _load_steps(connection, [step])
+        except WarehouseError:
+            return f"{step.step_id} cannot be loaded: {error}"
+    return f"{step.step_id}: {n_rows} of its rows cannot be loaded as they are, and say why: {error}"
 
 
 def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[_Finished]) -> None:
@@ -175,13 +227,16 @@ def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[_Finished
             run_file(connection, HERE / "loads" / load, paths=[plain(step.rows) for step in alike], longest=longest)
 
 
-def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> None:
-    """Load every attempt in the folder that is not there yet. A run's file is written once and never changes."""
+def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> list[str]:
+    """Load every attempt in the folder that is not there yet. A run's file is written once and never changes. Returns what cannot be read."""
     known = {run_id for (run_id,) in connection.execute("select run_id from runs").fetchall()}
-    new = [_parse(_read(file), Run, file).model_dump_json() for file in sorted(runs.glob("*.json")) if file.stem not in known]
+    notes: list[str] = []
+    files = [file for file in sorted(runs.glob("*.json")) if file.stem not in known]
+    new = [run.model_dump_json() for run in _records(files, Run, notes)]
     if new:
         with told(runs), transaction(connection):
             run_file(connection, HERE / "loads" / "runs.sql", runs=f"[{','.join(new)}]")
+    return notes
 
 
 def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -201,8 +256,8 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
                 run_file(connection, HERE / "loads" / "labels.sql", experiment=experiment, judge=judge, **made)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> None:
-    steps = store / "steps"
+def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> tuple[str, ...]:
+    steps, notes = store / "steps", list[str]()
     outcomes = {step_id: _outcome(f"{steps}/{step_id}") for step_id in step_ids}
     loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
     known: dict[str, str] = dict(connection.execute("select experiment, study_sha256 from experiments").fetchall())
@@ -214,15 +269,21 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable
     for study in studies:
         if _sha256(study.model_dump_json()) != known.get(study.experiment):
             load_study(connection, study)
-    new = (
-        _finished(steps / step_id, outcome)
-        for step_id, outcome in outcomes.items()
-        if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id)
-    )
-    _load_batches(connection, new)
-    load_runs(connection, store / "runs")
+    notes += _load_batches(connection, _new(steps, outcomes, loaded, notes))
+    notes += load_runs(connection, store / "runs")
     load_labels(connection, store / "labels")
     _compute(connection)
+    return tuple(notes)
+
+
+def _new(steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[StepId, str], notes: list[str]) -> Iterator[_Finished]:
+    """Steps that are not loaded as they are now; of those that cannot be read, what to tell."""
+    for step_id, outcome in outcomes.items():
+        if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id):
+            try:
+                yield _finished(steps / step_id, outcome)
+            except WarehouseError as error:
+                notes.append(f"{step_id} is left out. {error}")
 
 
 def _compute(connection: duckdb.DuckDBPyConnection) -> None:
@@ -247,8 +308,16 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        again = " `xp apply` on its spec writes it again." if kind is Study else ""
-        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}{again}") from error
+        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}. {kind.IF_LOST}.") from error
+
+
+def _records(files: Iterable[Path], kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
+    """The files that can be read; of the others, what to tell."""
+    for file in files:
+        try:
+            yield read_record(file, kind)
+        except DataError as error:
+            notes.append(f"{error}.")
 
 
 def _outcome(folder: Path | str) -> bytes | None:
@@ -256,7 +325,7 @@ def _outcome(folder: Path | str) -> bytes | None:
     try:
         with open(f"{folder}/outcome.json", "rb", buffering=0) as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise WarehouseError(f"{folder}/outcome.json: cannot be read: {error}") from error
@@ -280,10 +349,13 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WarehouseError(f"{path}: cannot be read: {error}") from error
+
+
 def _longest(rows: Path) -> int:
     return min(max(rows.stat().st_size, 2**20), _LONGEST_ROW)
-
-
-def _log(database: Path) -> Path:
-    """Where DuckDB keeps changes that are not in the file yet."""
-    return database.with_name(database.name + ".wal")

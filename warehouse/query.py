@@ -15,7 +15,7 @@ import duckdb
 
 from dsl.errors import WarehouseError
 from dsl.words import one_line
-from warehouse.connect import connect
+from warehouse.connect import MADE_AGAIN, connect, is_unreadable, told
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -53,7 +53,7 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
             connection.interrupt()
             raise
         except duckdb.Error as error:
-            raise WarehouseError(str(error).strip()) from error
+            raise WarehouseError(f"{str(error).strip()}{f' {MADE_AGAIN}' if is_unreadable(error) else ''}") from error
     if found is None:
         return
     names, rows = found
@@ -64,10 +64,11 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 def fetch(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> list[dict[str, Any]]:
-    """What a query of ours finds, a mapping a row."""
-    found = connection.execute(sql, parameters)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    """What a query of ours finds, a mapping a row. Raises WarehouseError."""
+    with told("the warehouse"):
+        found = connection.execute(sql, parameters)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _write_parquet(found: duckdb.DuckDBPyRelation, names: Sequence[str], out: BinaryIO) -> None:

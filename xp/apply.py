@@ -21,7 +21,10 @@ from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
 from runners.store import Store
+from runners.written import Checks
+from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
+from xp.studies import checks_of
 
 Watch = Callable[[Event], None]
 """Is told each thing that happens, when it happens."""
@@ -48,6 +51,8 @@ class Applied:
     n_skipped: int
     """Steps that hang on one that failed."""
     failures: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
+    """What else a person must be told, in sentences."""
 
     @property
     def n_failed(self) -> int:
@@ -68,45 +73,69 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         ArgumentError: `jobs` are named where a cluster runs the steps.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk.
-        WarehouseError: steps are finished but cannot be loaded; the next apply tries again.
+        WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that somebody reads is no such
+            error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
-    store, study, steps, execution = Store(store_root), diff.plan.study, diff.plan.steps, diff.plan.execution
+    store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     is_local = in_process or execution.executor == "local"
     if jobs > 1 and not is_local:
         raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
     with store.lock(), _ended_by_signals():
-        store.record_killed_runs()
+        ledger = _Ledger(store, study, watch, new_study=study)
+        ledger.tell(*store.record_killed_runs())
         store.record_study(study)
-        todo, done = _as_it_is_now(diff, store.done())
-        load_store(store.root, sorted(done), study)
-        if not todo:
-            return Applied(0, 0, ())
-        for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
+        checks, tried = checks_of(store_root), frozenset[StepId]()
+        while todo := _left_to_do(diff, checks, ledger, tried):  # again, where a step made anew shows that others were made from other rows
+            _run(diff, todo, ledger, jobs, in_process=in_process)
+            tried |= {*todo}
+        ledger.load_at_end()
+        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
+
+
+def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]) -> tuple[StepId, ...]:
+    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger is to load the rest.
+
+    A step whose input is made because there is none is made again; one whose input is damaged or outdated waits for what that input
+    will hold.
+    """
+    store, steps = ledger.store, diff.plan.steps
+    held = checks.held(store.steps, steps)
+    checks.save()
+    planned = {*diff.todo, *diff.done} - tried
+    anew: set[StepId] = set()
+    todo: list[StepId] = []
+    for step_id, step in steps.items():
+        is_held = step_id in held.done or step_id in held.faults
+        if step_id in planned and (not is_held or not anew.isdisjoint(step.inputs)) and not tried:
+            anew.add(step_id)
+        elif step_id not in planned or step_id not in held.faults:
+            continue
+        todo.append(step_id)
+    ledger.pending = sorted(held.done - {*todo})
+    if not todo:
+        return ()
+    ledger.load_if_free()
+    for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
+        if step_id in held.damaged:
+            kept = store.set_aside(step_id)
+            ledger.tell(f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in {kept}.")
+        else:
             store.reopen(step_id)
-        ledger = _Ledger(store, study, watch)
-        try:
-            run = {step_id: steps[step_id] for step_id in todo}
-            if is_local:
-                local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
-            else:
-                registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
-        except BaseException:
-            with contextlib.suppress(WarehouseError):  # what is not loaded now is loaded by the next apply
-                ledger.load()
-            raise
-        ledger.load()
-        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures))
+    return tuple(todo)
 
 
-def _as_it_is_now(diff: Diff, held: frozenset[StepId]) -> tuple[tuple[StepId, ...], frozenset[StepId]]:
-    """What to run and what is done, from what was planned and what lies in the store. A step whose input is made again is made again."""
-    planned = {*diff.todo, *diff.done}
-    todo: dict[StepId, None] = {}
-    for step_id, step in diff.plan.steps.items():
-        if step_id in planned and (step_id not in held or not todo.keys().isdisjoint(step.inputs)):
-            todo[step_id] = None
-    return tuple(todo), frozenset(step_id for step_id in diff.plan.steps if step_id in held and step_id not in todo)
+def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
+    store, execution, done = ledger.store, diff.plan.execution, frozenset(ledger.store.done())
+    run = {step_id: diff.plan.steps[step_id] for step_id in todo}
+    try:
+        if in_process or execution.executor == "local":
+            local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
+        else:
+            registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
+    except BaseException:
+        ledger.load_if_free()  # what is not loaded now is loaded by the next apply
+        raise
 
 
 @dataclass
@@ -121,6 +150,10 @@ class _Ledger:
     failures: list[Failure] = field(default_factory=list[Failure])
     pending: list[StepId] = field(default_factory=list[StepId])
     """Finished, not loaded yet."""
+    new_study: Study | None = None
+    """The study, until it is loaded."""
+    notes: dict[str, None] = field(default_factory=dict[str, None])
+    """What to tell at the end."""
     _load_again_at: float = 0.0
 
     def enter(self, event: Event) -> None:
@@ -136,15 +169,32 @@ class _Ledger:
                 pass
         self.watch(event)
         if self.pending and time.monotonic() >= self._load_again_at:
-            with contextlib.suppress(WarehouseError):  # someone reads it just now; the end of the apply insists
-                self.load()
+            self.load_if_free()
 
-    def load(self) -> None:
+    def tell(self, *sentences: str) -> None:
+        """Keep sentences for the end."""
+        self.notes |= dict.fromkeys(sentences)
+
+    def load_if_free(self) -> None:
+        """Load what can be loaded now; the end of the apply insists."""
+        with contextlib.suppress(WarehouseError):
+            self._load(patience=0.0)
+
+    def load_at_end(self) -> None:
+        """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note says so."""
+        try:
+            self._load(PATIENCE_SECONDS)
+        except WarehouseHeld as error:
+            waiting = f"The rows of {self.n_done} new steps wait" if self.n_done else "What is new in the store waits"
+            self.tell(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
+
+    def _load(self, patience: float) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
         begun = time.monotonic()
         try:
-            load_store(self.store.root, self.pending)
+            self.tell(*load_store(self.store.root, self.pending, self.new_study, patience))
             self.pending.clear()
+            self.new_study = None
         finally:
             now = time.monotonic()
             self._load_again_at = now + max(1.0, 10 * (now - begun))

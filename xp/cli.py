@@ -263,12 +263,15 @@ def report(
 ) -> None:
     """Write the study's report, one HTML file that needs no network, and print its path."""
     from warehouse.report import write_paper, write_report
-    from xp.studies import experiment_of, warehouse_of
+    from xp.studies import experiment_of, unlike_applied, warehouse_of
 
     with _told():
         experiment = experiment_of(study)
+        unlike = "" if study == experiment else unlike_applied(Path(study), store)
+        if unlike:
+            _say(f"warning: {unlike}", err=True)
         if format is ReportFormat.html:
-            _say(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html")))
+            _say(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike)))
         else:
             for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex"):
                 _say(str(path))
@@ -319,8 +322,21 @@ def import_labels(
 @app.command()
 def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
     """Make the warehouse again from the files under the store."""
-    from warehouse.load import rebuild as make_again
+    from xp.studies import rebuild as make_again
 
     with _told():
-        make_again(store)
-        _say(f"{store / 'warehouse.duckdb'} is made again")
+        notes = make_again(store)
+        _say("\n".join([f"{store / 'warehouse.duckdb'} is made again", *notes]))
+
+
+@app.command()
+def verify(store: StoreFolder = DEFAULT_STORE) -> None:
+    """Check every file of a store against its digest, judge again by rule, and derive the warehouse again."""
+    from xp.render import verified_as_text
+    from xp.verify import verify as verify_store
+
+    with _told():
+        found = verify_store(store)
+        _say(verified_as_text(found))
+        if found.faults:
+            raise typer.Exit(1)

@@ -304,9 +304,8 @@ def _is_judged(judge: JudgeSettings, example: Example, aspect: str | None) -> bo
 
 def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example] | None:
     """The items that are asked: as the data step wrote them, or else from its file."""
-    held = Store(store)
-    if held.is_done(examples_id):
-        return tuple(read_rows(held.step_folder(examples_id) / "examples.jsonl", Example))
+    if examples_id in diff.done:
+        return tuple(read_rows(Store(store).step_folder(examples_id) / "examples.jsonl", Example))
     data = _step(diff, examples_id, DataStep)
     if not isinstance(data.source, FileSource):
         return None

@@ -16,6 +16,7 @@ from xp.studies import Status
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.apply import Applied
+    from xp.verify import Verified
 
 MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
@@ -210,10 +211,11 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """How it went, with every failure and where its log is."""
     if not diff.todo and not applied.n_done:
-        return f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."
-    lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
+        lines = [f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."]
+    else:
+        lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
     lines += [f"  {failure}" for failure in applied.failures]
-    return "\n".join(lines)
+    return "\n".join([*lines, *applied.notes])
 
 
 def status_as_text(status: Status) -> str:
@@ -222,7 +224,7 @@ def status_as_text(status: Status) -> str:
     for one in status.studies:
         lines.append(f"  {one.study.experiment}: {one.n_done} of {_n(len(one.study.step_ids), 'step')} done")
         lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
-    return "\n".join(lines)
+    return "\n".join([*lines, *status.notes])
 
 
 def status_as_json(status: Status) -> str:
@@ -236,7 +238,14 @@ def status_as_json(status: Status) -> str:
         }
         for one in status.studies
     ]
-    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies}, indent=1)
+    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes}, indent=1)
+
+
+def verified_as_text(verified: "Verified") -> str:
+    """What was verified, and everything that does not agree."""
+    looked = f"{_n(verified.n_steps, 'step')} verified, {verified.n_judged} of them judged again by rule"
+    older = f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
+    return "\n".join([f"{looked}{older}: {_n(len(verified.faults), 'fault')}.", *verified.faults])
 
 
 def _n(count: int, one: str, many: str | None = None) -> str:

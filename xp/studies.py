@@ -1,16 +1,26 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dsl.compile import compile
-from dsl.errors import ArgumentError, WarehouseError
-from dsl.load import experiment_name, load
+from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
+from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Study, diff
-from dsl.records import Run
+from dsl.records import Record, Run, read_record
 from runners.store import Store
+from runners.written import Checks
 from xp.reach import reach
+
+_Record = TypeVar("_Record", bound=Record)
+
+
+def load_spec(spec: Path, overrides: list[str] | None, store: Path) -> Loaded:
+    """Read and check a spec. Raises SpecError."""
+    return load(spec, tuple(overrides or ()), _pins(store))
 
 
 def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
@@ -25,8 +35,19 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     plan = compile(loaded.experiment, pins, loaded.origin)
     if store.is_dir():
         pins.save()
-    held = Store(store)
-    found = diff(plan, held.done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings), left_open=held.left_open())
+    held, checks = Store(store), checks_of(store)
+    steps = checks.held(held.steps, plan.steps)
+    if store.is_dir():
+        checks.save()
+    warnings = [str(warning) for warning in loaded.warnings]
+    applied = _applied(plan.study.experiment, held)
+    if applied is not None and _is_another(applied, plan.study):
+        warnings.append(
+            f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}. Applying {spec} takes its place, "
+            "cells and report included. Give one of them another name"
+        )
+    left_open = held.left_open()
+    found = diff(plan, steps.done - left_open, targets or (), tuple(warnings), left_open, steps.faults)
     found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.todo], pins.files, spec.parent)))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
@@ -43,11 +64,68 @@ def warehouse_of(store: Path) -> Path:
     return path
 
 
+def rebuild(store: Path) -> tuple[str, ...]:
+    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in sentences.
+
+    Raises:
+        StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
+        WarehouseError: there is no store, or the warehouse cannot be made.
+    """
+    if not store.is_dir():
+        raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
+    from warehouse.load import rebuild as make_again  # duckdb, which a plan does not need
+
+    with Store(store).lock():
+        return make_again(store)
+
+
 def experiment_of(study: str) -> str:
     """The experiment's name: as given, or as the spec file says. Raises SpecError."""
     if not study.endswith((".yaml", ".yml")):
         return study
     return experiment_name(Path(study))
+
+
+def unlike_applied(spec: Path, store: Path) -> str:
+    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where it does not, or holds none."""
+    applied = _applied(experiment_name(spec), Store(store))
+    if applied is None:
+        return ""
+    pins = _pins(store)
+    try:
+        loaded = load(spec, applied.overrides, pins)
+        planned = compile(loaded.experiment, pins, loaded.origin).study
+        is_same = _asked(planned) == _asked(applied)
+    except SpecError:  # as where its data is gone by now
+        is_same = spec.read_text("utf-8-sig") == applied.spec_text
+        planned = applied.model_copy(update={"spec_file": str(spec), "step_ids": ()})
+    if is_same:
+        return ""
+    if _is_another(applied, planned):
+        return (
+            f"The experiment {applied.experiment} was last applied from {applied.spec_file}, another study than {spec}: this report is of "
+            "that one. Give one of them another name and apply it."
+        )
+    return f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again for the one it is now."
+
+
+def _applied(experiment: str, store: Store) -> Study | None:
+    """The study that was applied last under this name, if it can be told."""
+    try:
+        return read_record(store.experiments / f"{experiment}.json", Study)
+    except DataError:
+        return None
+
+
+def _is_another(applied: Study, planned: Study) -> bool:
+    """Whether a study is another file's that is still there and asks for something else."""
+    other = Path(applied.spec_file)
+    return other.is_file() and other.resolve() != Path(planned.spec_file).resolve() and _asked(applied) != _asked(planned)
+
+
+def _asked(study: Study) -> Study:
+    """A study without what may differ between two spec files that ask for the same."""
+    return study.model_copy(update={"spec_file": "", "spec_text": "", "notes": (), "overrides": ()})
 
 
 @dataclass(frozen=True)
@@ -68,6 +146,8 @@ class Status:
     holder: str | None
     """Who is applying to it now."""
     studies: tuple[StudyStatus, ...]
+    notes: tuple[str, ...] = ()
+    """Files that could not be read, in sentences."""
 
 
 def status_of(store: Path) -> Status:
@@ -75,16 +155,29 @@ def status_of(store: Path) -> Status:
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
-    for file in sorted((store / "runs").glob("*.json")):
-        run = Run.model_validate_json(file.read_bytes())
+    notes: list[str] = []
+    for run in _records(store / "runs", Run, notes):
         if run.step_id not in last or run.started_at >= last[run.step_id].started_at:
             last[run.step_id] = run
     found: list[StudyStatus] = []
-    for file in sorted((store / "experiments").glob("*.json")):
-        study = Study.model_validate_json(file.read_bytes())
+    for study in _records(store / "experiments", Study, notes):
         failed = tuple(last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed")
         found.append(StudyStatus(study, sum(s in done for s in study.step_ids), failed))
-    return Status(store, held.holder(), tuple(found))
+    return Status(store, held.holder(), tuple(found), tuple(notes))
+
+
+def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
+    """Every file of a folder that can be read; of the others, what to tell."""
+    for file in sorted(folder.glob("*.json")):
+        try:
+            yield read_record(file, kind)
+        except DataError as error:
+            notes.append(f"{error}.")
+
+
+def checks_of(store: Path) -> Checks:
+    """What is known of the files of a store's finished steps."""
+    return Checks(store / "cache" / "checked.json")
 
 
 def _pins(store: Path) -> Pins:

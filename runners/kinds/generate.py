@@ -15,9 +15,9 @@ from dsl.pins import Pins
 from dsl.records import Completion, Example, Prompt
 from dsl.steps import GenerateStep, TextPrompt
 from runners import faults, registry
-from runners.engine import Engine, EngineAnswer, EngineRequest
+from runners.engine import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting import Prompter
-from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -79,7 +79,7 @@ def _asked(step: GenerateStep, engine: Engine, missing: Wanted, earlier: dict[st
     try:
         for answer in engine.generate([request for _, request, _ in missing.values()], step.decoding) if missing else ():
             item = answer.key
-            row = _completion(step, *left.pop(item), answer)
+            row = _completion(step, *left.pop(item), bounded(answer))
             n_before = earlier[item].n_faults if item in earlier else 0
             yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_passing else row
     except ServerError:
@@ -111,7 +111,7 @@ def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], donors
     for folder in (*own, *donors):
         if not items:
             return
-        for row in read_rows(folder / FILE, Completion, keys=items):
+        for row in reusable_rows(folder / FILE, Completion, keys=items):
             if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}

@@ -18,10 +18,10 @@ from dsl.records import Completion, Example, Prompt, Verdict
 from dsl.settings import EngineSettings
 from dsl.steps import JudgeStep, Probe
 from runners import faults, registry
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engine import EngineAnswer, EngineRequest, bounded
 from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
 from runners.server import ServerSettings
-from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
 FILE = "verdicts.jsonl"
 
@@ -139,7 +139,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
     for folder in (out, *donors):
         if not places:
             return
-        for row in read_rows(folder / FILE, Verdict):
+        for row in reusable_rows(folder / FILE, Verdict):
             if row.row_key not in places or _is_fault(row):
                 continue
             for place in places.pop(row.row_key):
@@ -197,7 +197,7 @@ def _generate(cache: Path) -> Generate:
             EngineRequest(key=str(place), prompt=prompt, seed=seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
         ]
         for answer in engine.generate(requests, decoding):
-            yield int(answer.key), answer
+            yield int(answer.key), bounded(answer)
 
     return generate
 

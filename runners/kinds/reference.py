@@ -11,7 +11,7 @@ from dsl.steps import ReferenceStep
 from runners import models, ref_logps, start, training, training_rows
 from runners.models import Loaded
 from runners.training_rows import Row
-from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, reusable_rows, rewrite_rows
 
 ANSWERS = ("chosen", "rejected")
 
@@ -66,7 +66,7 @@ def _take_over(wanted: dict[str, Row], out: Path, donors: Sequence[Path]) -> dic
     for folder in (out, *donors):
         if len(held) == len(wanted):
             break
-        for row in read_rows(folder / ref_logps.FILE, RefLogps):
+        for row in reusable_rows(folder / ref_logps.FILE, RefLogps):
             if row.row_key in wanted:
                 here = wanted[row.row_key]
                 held.setdefault(row.row_key, row.model_copy(update={"item": here.item, "language": here.language}))

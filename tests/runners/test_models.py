@@ -85,6 +85,19 @@ def test_who_trains_gets_a_model_of_their_own(tmp_path: Path) -> None:
     assert models.load(WEIGHTS, None, tmp_path).model is not trained.model
 
 
+def test_weights_that_are_not_those_that_were_planned_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(TINY, tmp_path / "model")
+    planned = Weights(path="model").pinned(Pins(), tmp_path)
+    models.load(planned, None, tmp_path / "cache")
+    file = tmp_path / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(bytes(content))
+    models._forget(base=True)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(DataError, match="has changed since the study was planned"):
+        models.load(planned, None, tmp_path / "cache")
+
+
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     import torch
 

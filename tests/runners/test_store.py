@@ -49,7 +49,12 @@ def test_a_finished_step_has_its_settings_and_outcome_and_leaves_no_attempt(tmp_
     assert store.done() == {ID}
     assert sorted(path.name for path in store.step_folder(ID).iterdir()) == ["examples.jsonl", "outcome.json", "step.json"]
     assert DataStep.model_validate_json((store.step_folder(ID) / "step.json").read_text()) == STEP
-    assert Outcome.model_validate_json((store.step_folder(ID) / "outcome.json").read_text()) == OUTCOME
+    outcome = Outcome.model_validate_json((store.step_folder(ID) / "outcome.json").read_text())
+    assert outcome.model_copy(update={"files": {}}) == OUTCOME
+    assert {name: (file.n_bytes, file.n_rows) for name, file in outcome.files.items()} == {
+        "examples.jsonl": (3, 1),
+        "step.json": (len(STEP.model_dump_json(indent=1)), None),
+    }
     assert not store.unfinished_folder(ID).exists()
 
 
@@ -178,6 +183,16 @@ def test_a_begun_run_whose_recorder_was_killed_is_recorded_as_interrupted(tmp_pa
     (file,) = store.runs.iterdir()
     assert file.name == f"{RUN.run_id}.json"
     assert Run.model_validate_json(file.read_text()) == RUN.model_copy(update={"seconds": 7.0})
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"\0" * 200, b"[]"])
+def test_a_begun_run_that_a_power_cut_left_empty_is_told_once(tmp_path: Path, left: bytes) -> None:
+    store = Store(tmp_path)
+    store.record_begun(RUN)
+    (store.runs / f"{RUN.run_id}.begun").write_bytes(left)
+    (note,) = store.record_killed_runs()
+    assert note.startswith(f"{store.runs / RUN.run_id}.begun: cannot be read as Run: ")
+    assert store.record_killed_runs() == ()
 
 
 def test_a_run_that_ended_is_not_taken_for_a_killed_one(tmp_path: Path) -> None:

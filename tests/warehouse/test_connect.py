@@ -1,8 +1,9 @@
 """One writer at a time, and a file that always has this version's tables and views."""
 
+import io
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from dsl.errors import WarehouseError
 from tests.warehouse.stores import StoreMaker
-from warehouse.connect import WAREHOUSE, connect, view_files
-from warehouse.load import rebuild
+from warehouse.connect import WAREHOUSE, connect, made_aside, view_files
+from warehouse.load import load_store, rebuild
+from warehouse.query import run
 
 
 @contextmanager
@@ -139,3 +141,57 @@ def test_the_file_answers_in_a_client_that_knows_nothing_of_xp(maker: StoreMaker
         client.execute(f"attach '{maker.folder / WAREHOUSE}' as results (read_only)")
         ((mean, low),) = client.execute("select mean_score, ci_low from results.score_by_cell").fetchall()
         assert (mean, round(low, 3)) == (0.5, 0.095)  # Wilson's for one of two
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_its_head(path: Path) -> None:
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+
+
+def no_database(path: Path) -> None:
+    path.write_text("no database", "utf-8")
+
+
+def flipped_in_every_block(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[12288 + 1000 :: 4096] = bytes(255 - byte for byte in content[12288 + 1000 :: 4096])
+    path.write_bytes(bytes(content))
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [emptied, cut_in_half, without_its_head, no_database, flipped_in_every_block, a_folder])
+def test_an_unreadable_warehouse_is_moved_aside_and_made_again_from_the_files(maker: StoreMaker, damage: Callable[[Path], None]) -> None:
+    maker.cell(texts={"1": "a"})
+    maker.study()
+    rebuild(maker.folder)
+    path = maker.folder / WAREHOUSE
+    damage(path)
+    with pytest.raises(WarehouseError, match=r"`xp apply` on a spec or `xp rebuild` makes it again"):
+        run(path, "from completions", "csv", io.BytesIO())
+    (note,) = load_store(maker.folder, [])
+    assert "made again from the store's files; the old one is" in note
+    assert path.with_name(f"{WAREHOUSE}.unreadable").exists()
+    with connect(path, read_only=True) as connection:
+        assert connection.execute("select count(*) from completions").fetchall() == [(1,)]
+
+
+def test_a_new_warehouse_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / WAREHOUSE
+    with pytest.raises(WarehouseError), made_aside(path) as connection:
+        connection.execute("no SQL")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / f"{WAREHOUSE}.new").write_bytes(b"left by a kill")
+    (tmp_path / f"{WAREHOUSE}.wal").write_bytes(b"left by a warehouse that was deleted")
+    connect(path).close()
+    assert [file.name for file in tmp_path.iterdir()] == [WAREHOUSE]

@@ -101,9 +101,13 @@ def _as_a_terminal_does() -> None:
         signal.signal(one, signal.SIG_DFL)
 
 
-def apply_to_end(spec: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def apply_to_end(spec: Path, store: Path, *options: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     process = begin_apply(spec, store, *options)
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -1,20 +1,26 @@
+import contextlib
 import dataclasses
 import json
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError, StoreLocked, XpError
 from dsl.execution import Execution
 from dsl.plan import Diff, diff
 from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
-from tests.xp.small_study import all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
+from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
+from xp.cli import app
+from xp.studies import diff_for, rebuild, unlike_applied
 
 
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
@@ -186,3 +192,150 @@ def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> No
     with pytest.raises(ArgumentError, match="with `executor: ray` the cluster decides what runs at once"):
         apply(on_ray(diff_of(spec, store)), store, jobs=2)
     assert apply(on_ray(diff_of(spec, store)), store, in_process=True).n_done == 6
+
+
+@contextlib.contextmanager
+def reader_of(store: Path) -> Iterator[subprocess.Popen[str]]:
+    """A notebook, say, that has the warehouse open."""
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(store / 'warehouse.duckdb')!r}, read_only=True); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        if process.poll() is None:
+            process.communicate("")
+
+
+def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xp.apply.PATIENCE_SECONDS", 0.1)
+    store = tmp_path / "store"
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
+    spec = write_study(tmp_path / "many", n_items=8)
+    with reader_of(store) as reader:
+        applied = apply(diff_of(spec, store), store, in_process=True)
+        (note,) = applied.notes
+        assert (applied.n_done, applied.n_failed) == (6, 0)
+        assert note.startswith("The rows of 6 new steps wait to be loaded: ")
+        assert f"process {reader.pid} " in note
+    applied = apply(diff_of(spec, store), store, in_process=True)
+    assert (applied.n_done, applied.notes) == (0, ())
+    assert len(in_warehouse(store)["completions"]) == 16
+
+
+def test_rows_are_loaded_as_soon_as_the_warehouse_is_let_go(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
+    spec = write_study(tmp_path / "many", n_items=8)
+    with reader_of(store) as reader:
+
+        def close(event: Event) -> None:
+            if isinstance(event, Ended):
+                reader.kill()
+
+        assert apply(diff_of(spec, store), store, in_process=True, watch=close).notes == ()
+    assert len(in_warehouse(store)["completions"]) == 16
+
+
+def test_a_rebuild_beside_an_apply_is_refused_and_named(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study"), tmp_path / "store"
+
+    def make_again(event: Event) -> None:
+        with pytest.raises(StoreLocked, match="is in use: process"):
+            rebuild(store)
+
+    assert apply(diff_of(spec, store), store, in_process=True, watch=make_again).n_done == 6
+    rebuild(store)
+    assert len(in_warehouse(store)["completions"]) == 40
+
+
+@pytest.mark.parametrize("kind", ["data", "generate", "judge"])
+def test_a_damaged_step_alone_is_made_again_and_named(tmp_path: Path, kind: str) -> None:
+    spec, store = write_study(tmp_path / "study", n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    before, loaded = all_rows(store), in_warehouse(store)
+    damaged = step_ids(plan_of(spec), kind)[0]
+    file = store / "steps" / damaged / ROWS[kind]
+    file.write_bytes(file.read_bytes().replace(b"q3", b"q9"))
+    planned = diff_for(spec, None, None, store)
+    assert (planned.todo, planned.why(damaged)) == ((damaged,), f"{ROWS[kind]} holds other bytes than it was written with")
+    applied = apply(planned, store, in_process=True)
+    assert applied.n_done == 1
+    (note,) = applied.notes
+    assert note.startswith(f"{damaged} was damaged and is made again: {ROWS[kind]} holds other bytes")
+    assert (store / "damaged" / damaged / ROWS[kind]).exists()
+    assert all_rows(store) == before
+    assert in_warehouse(store) == loaded
+
+
+def test_what_was_made_from_other_rows_than_an_input_holds_now_is_made_again(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    (generate,), (judge,) = (step_ids(plan_of(spec), kind) for kind in ("generate", "judge"))
+    outcome = store / "steps" / judge / "outcome.json"
+    recorded = _read(outcome)
+    recorded["inputs"] = {generate: "0" * 64}
+    outcome.write_text(json.dumps(recorded), "utf-8")
+    planned = diff_for(spec, None, None, store)
+    assert (planned.todo, planned.why(judge)) == ((judge,), f"its input {generate} was made again and holds other rows")
+    assert apply(planned, store, in_process=True).n_done == 1
+    assert diff_for(spec, None, None, store).todo == ()
+
+
+def test_broken_lines_in_what_an_attempt_or_another_step_left_block_nothing(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    before = all_rows(store)
+    (generate,) = step_ids(plan_of(spec), "generate")
+    Store(store).reopen(generate)
+    file = Store(store).unfinished_folder(generate) / "completions.jsonl"
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([lines[0], b"\0" * 100, b"[]", *lines[3:]]))
+    assert apply(diff_of(spec, store), store, in_process=True).n_done == 2
+    assert all_rows(store) == before
+    assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 3
+
+
+def test_rows_of_a_damaged_step_are_not_reused_by_another(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    few = write_study(tmp_path / "few", languages=("en",), n_items=5)
+    apply(diff_of(few, store), store, in_process=True)
+    (generate,) = step_ids(plan_of(few), "generate")
+    file = store / "steps" / generate / "completions.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"text":"', b'"text":"not what was said '))
+    many = write_study(tmp_path / "many", languages=("en",), n_items=8)
+    apply(diff_of(many, store), store, in_process=True)
+    (generate,) = step_ids(plan_of(many), "generate")
+    assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 0
+
+
+def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_firsts_place(tmp_path: Path) -> None:
+    store, first, second = tmp_path / "store", write_study(tmp_path / "one", n_items=3), write_study(tmp_path / "two", n_items=4)
+    apply(diff_for(first, None, None, store), store, in_process=True)
+    assert diff_for(first, None, None, store).warnings == ()
+    (warning,) = diff_for(second, None, None, store).warnings
+    assert warning.startswith(f"the experiment `small` of this store is the study of {first}. Applying {second} takes its place")
+    assert unlike_applied(first, store) == ""
+    apply(diff_for(second, None, None, store), store, in_process=True)
+    assert unlike_applied(first, store).startswith(f"The experiment small was last applied from {second}, another study than {first}")
+    moved = first.rename(tmp_path / "one" / "moved.yaml")
+    apply(diff_for(moved, None, None, store), store, in_process=True)
+    assert unlike_applied(moved, store) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_changed"),
+    [('"max_new_tokens": 16', '"max_new_tokens": 2', True), ('"question"', '  "question"', False), ("it go on", "it stop", True)],
+)
+def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: Path, old: str, new: str, is_changed: bool) -> None:
+    store, spec = tmp_path / "store", write_study(tmp_path / "study", n_items=3)
+    apply(diff_for(spec, ["decoding.top_p=0.9"], None, store), store, in_process=True)
+    assert unlike_applied(spec, store) == ""
+    spec.write_text(spec.read_text("utf-8").replace(old, new), "utf-8")
+    said = f"{spec} was changed since it was applied: this report is of the study as it was then."
+    assert unlike_applied(spec, store).startswith(said) is is_changed
+    report = CliRunner().invoke(app, ["report", str(spec), "--store", str(store), "--out", str(tmp_path / "report.html")])
+    assert report.exit_code == 0
+    assert (said in (tmp_path / "report.html").read_text("utf-8")) is is_changed
+    assert (said in report.stderr) is is_changed

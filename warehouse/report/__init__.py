@@ -10,8 +10,8 @@ from pathlib import Path
 from dsl.errors import WarehouseError
 
 
-def write_report(warehouse: Path, experiment: str, out: Path) -> Path:
-    """Write the report of one study to `out`, as HTML, and return it.
+def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") -> Path:
+    """Write the report of one study to `out`, as HTML, and return it. `note` is to be said in it beside the study's own notes.
 
     Raises:
         WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be written.
@@ -19,7 +19,10 @@ def write_report(warehouse: Path, experiment: str, out: Path) -> Path:
     from warehouse.report.page import as_html  # templates, which a plan that asks what a study's judges are does not need
     from warehouse.report.study import read_study
 
-    return _write(out, as_html(read_study(warehouse, experiment)))
+    study = read_study(warehouse, experiment)
+    if note:
+        study.experiment["notes"] = [note, *study.experiment["notes"]]
+    return _write(out, as_html(study))
 
 
 def write_paper(warehouse: Path, experiment: str, out: Path) -> tuple[Path, Path, Path]:

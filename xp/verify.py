@@ -1,0 +1,94 @@
+"""Verifies a store: every file against its digest, verdicts by rule against the judge, the warehouse against the files it is made from."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from dsl import identity
+from dsl.errors import StoreError
+from dsl.steps import AnyStep, JudgeStep, Step
+from dsl.values import StepId
+from runners import registry
+from runners.attempt import in_one_line
+from runners.store import Store
+from runners.work import Inputs
+from runners.written import describe
+from warehouse.compare import differences
+from xp.studies import checks_of
+
+_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at and what does not agree."""
+
+    n_steps: int
+    n_without_digests: int
+    """Steps of an older version, which wrote none."""
+    n_judged: int
+    """Steps whose verdicts were made again by rule."""
+    faults: tuple[str, ...]
+    """In sentences, each beginning with the step or file it is about."""
+
+
+def verify(root: Path) -> Verified:
+    """Read every byte of a store's finished steps, judge again by rule, and derive the warehouse again.
+
+    What does not agree is made again by the next apply.
+
+    Raises:
+        StoreError: there is no store.
+        StoreLocked: an apply is at work on it.
+        WarehouseError: somebody has the warehouse open for writing.
+    """
+    store = Store(root)
+    if not root.is_dir():
+        raise StoreError(f"{root} is no store: there is nothing to verify")
+    with store.lock():
+        step_ids, checks = sorted(store.done()), checks_of(root)
+        for step_id in step_ids:
+            checks.forget(f"{store.steps}/{step_id}")
+        held = checks.held(store.steps, step_ids)
+        checks.save()
+        faults = [f"{step_id}: {why}. `xp apply` makes the step again." for step_id, why in sorted(held.faults.items())]
+        n_judged = 0
+        for step_id, step in _rule_judges(store, step_ids, held.done):
+            n_judged += 1
+            faults += _judged_again(store, step_id, step)
+        faults += differences(root)
+        n_without = sum(checks.has_no_digests(f"{store.steps}/{step_id}") for step_id in held.done)
+        return Verified(len(step_ids), n_without, n_judged, tuple(faults))
+
+
+def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId]) -> Iterator[tuple[StepId, JudgeStep]]:
+    """Judge steps that can be made again as they were: by rule, by this version, from inputs that are as they were written."""
+    for step_id in step_ids:
+        if step_id not in sound or not step_id.startswith("judge-"):
+            continue
+        try:
+            step = _STEP.validate_json((store.step_folder(step_id) / "step.json").read_bytes())
+        except ValidationError:  # of a version that knew other settings
+            continue
+        is_by_rule = isinstance(step, JudgeStep) and step.judge.opinion() is None
+        if is_by_rule and sound.issuperset(step.inputs) and identity.step_id(step) == step_id:
+            yield step_id, step
+
+
+def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
+    inputs = Inputs({i: store.step_folder(i) for i in step.inputs}, store.cache)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            registry.kind(step.kind).run(step, inputs, Path(folder))
+        except Exception as error:  # whatever a judge raises is told, and the other steps are looked at
+            return [f"{step_id}: cannot be judged again: {in_one_line(error)}."]
+        again = describe(Path(folder))
+    was = {name: file for name, file in describe(store.step_folder(step_id)).items() if name in again}
+    if {name: file.rows_sha256 for name, file in again.items()} == {name: file.rows_sha256 for name, file in was.items()}:
+        return []
+    return [
+        f"{step_id}: the judge {step.judge.judge} gives other verdicts now. Delete {store.step_folder(step_id)}, and `xp apply` makes them again."
+    ]
