@@ -1,7 +1,11 @@
 """Ids: `<kind>-` and the first 12 hex digits of the SHA-256 of a step's canonical JSON.
 
-Canonical JSON holds the kind, the class's `VERSION` and every field, defaults too, with sorted keys: order, text and comments of a spec
-do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything counts but the short list below.
+Canonical JSON holds the kind and every field, defaults too, with sorted keys: order, text and comments of a spec do not count. To count a
+field too many costs a re-run; one too few costs a wrong table, so everything counts but the short list below.
+
+Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of what computes them is part of their
+id (`counted_code`). Training, generation and judges that ask a model are not: they have a `VERSION`, which is raised when the same settings
+would now give other results, and tests with frozen results ask for that.
 """
 
 import hashlib
@@ -9,8 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
+from dsl.fingerprint import fingerprint
 from dsl.values import StepId, Value
 
 if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
@@ -36,6 +41,15 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # one encoder: `json.dumps` would make a new one for each value
+
+
+class Coded(Protocol):
+    """A value that code is part of."""
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        """The modules whose fingerprint counts."""
+        ...
 
 
 class Canonical:
@@ -73,6 +87,8 @@ class Canonical:
         pairs = [begin + self.text(fields[name]) for begin, name in _counted(cls)]
         if isinstance(version := getattr(cls, "VERSION", None), int):
             pairs.append(f'"VERSION":{version}')
+        if hasattr(cls, "counted_code") and (modules := cast("Coded", value).counted_code):
+            pairs.append(f'"code":"{fingerprint(*modules)}"')
         return "{" + ",".join(pairs) + "}"
 
 

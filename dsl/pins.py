@@ -15,6 +15,19 @@ from dsl.errors import DataError
 RUNNERS = Path(__file__).resolve().parents[1] / "runners"
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
 class Pins:
     """Digests of files and versions of packages, remembered in `memory` (a JSON file) if one is given."""
 
@@ -40,10 +53,9 @@ class Pins:
             known = self._known.get(key)
             if known is not None and known[:2] == mark:
                 return str(known[2])
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from error
+        digest = file_sha256(path)
         self._known[key] = [*mark, digest]
         self._fresh = True
         return digest

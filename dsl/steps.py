@@ -7,7 +7,7 @@
     judge     completions + examples                       → verdicts.jsonl
 
 Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that cannot change a result are named
-in `identity.NOT_COUNTED`. Bump a class's `VERSION` when the same settings would now give other results.
+in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings would now give other results; a data step's code counts by itself.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -93,8 +93,12 @@ LossType = Literal[
 class Step(Value):
     """A node of the plan."""
 
-    VERSION: ClassVar[int] = 1
     kind: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that make its rows."""
+        return (f"runners.kinds.{self.kind}",)
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
@@ -117,10 +121,15 @@ class DataStep(Step):
     limit: int | None = None
     """The first so many rows."""
 
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        return self.code
+
 
 class SftStep(Step):
     """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
 
+    VERSION: ClassVar[int] = 1
     kind: Literal["sft"] = "sft"
     weights: Weights
     train: tuple[StepId, ...]
@@ -149,6 +158,7 @@ class ReferenceStep(Step):
     learning rate share them.
     """
 
+    VERSION: ClassVar[int] = 1
     kind: Literal["reference"] = "reference"
     weights: Weights
     policy: StepId | None = None
@@ -176,6 +186,7 @@ class ReferenceStep(Step):
 class DpoStep(Step):
     """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
 
+    VERSION: ClassVar[int] = 1
     kind: Literal["dpo"] = "dpo"
     weights: Weights
     policy: StepId | None = None
@@ -207,6 +218,7 @@ class DpoStep(Step):
 class GenerateStep(Step):
     """One model's answers to one set of examples."""
 
+    VERSION: ClassVar[int] = 1
     kind: Literal["generate"] = "generate"
     model: AnyEngine
     tuned: StepId | None = None
@@ -226,6 +238,10 @@ class GenerateStep(Step):
         if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:
             found += [self.prompt.demonstrations.pool, *self.prompt.demonstrations.keep_out]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return (*super().code, *self.model.code)
 
     @property
     def affinity(self) -> str:
@@ -257,6 +273,10 @@ class JudgeStep(Step):
     @property
     def inputs(self) -> tuple[StepId, ...]:
         return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *self.verdicts.values())))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return self.judge.code
 
     @property
     def affinity(self) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypedDict, Unpack
 
+from dsl.fingerprint import fingerprint
 from dsl.identity import Canonical, digest
 from dsl.models import Decoding
 from dsl.records import Completion, Example, Prompt, Verdict
@@ -114,11 +115,12 @@ class Tools:
 
 
 class Keys:
-    """Makes row keys: hashes of a judge's settings for an aspect and of what it reads."""
+    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and of what it reads."""
 
     def __init__(self, module: ModuleType, settings: JudgeSettings) -> None:
         """`module` is the judge's."""
         self._reads: tuple[Reads, ...] = module.READS
+        self._code = fingerprint(*settings.counted_code)
         self._canonical = Canonical()
         self._judge = settings.judge
         settings = settings.model_copy(update={"limit": None})  # which answers are judged does not change a verdict
@@ -151,7 +153,7 @@ class Keys:
                     read[name] = getattr(example, name)
         said = {v.aspect for found in (verdicts or {}).values() for v in found}
         return {
-            aspect: digest((aspect, counted, read))
+            aspect: digest((aspect, counted, self._code, read))
             for aspect, counted in self._settings.items()
             if all(getattr(example, column) for column in self._needs)
             and self._applies(aspect, example)

@@ -48,7 +48,6 @@ _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A
 class Settings(JudgeSettings):
     """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
 
-    VERSION: ClassVar[int] = 2
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "in another language than asked"
     judge: Literal["language"] = "language"

@@ -105,7 +105,8 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, Value]]:
 @pytest.mark.parametrize(
     "step", STEPS, ids=lambda step: f"{step.kind}-{step.affinity or getattr(getattr(step, 'judge', None), 'judge', '')}"
 )
-def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step) -> None:
+def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsl.identity.fingerprint", lambda *modules: " ".join(modules))  # a kind that is none has no code
     before = step_id(step)
     for place, field, changed in mutations(step):
         cls, name = field.rsplit(".", 1)
@@ -125,16 +126,27 @@ def test_every_name_on_the_list_of_fields_not_counted_is_a_field() -> None:
     assert {f"{cls}.{name}" for cls, left_out in NOT_COUNTED.items() for name in left_out} <= fields
 
 
-def test_a_new_version_of_a_kind_makes_new_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = step_id(STEPS[0])
-    monkeypatch.setattr(DataStep, "VERSION", DataStep.VERSION + 1)
-    assert step_id(STEPS[0]) != before
+def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    rubric = next(step for step in STEPS if isinstance(step, JudgeStep) and step.judge.judge == "rubric")
+    for step, versioned in ((STEPS[2], SftStep), (STEPS[3], DpoStep), (STEPS[4], GenerateStep), (rubric, type(rubric.judge))):
+        before = step_id(step)
+        monkeypatch.setattr(versioned, "VERSION", versioned.VERSION + 1)
+        assert step_id(step) != before
 
 
-def test_ids_are_the_same_in_every_process_and_release() -> None:
-    """A golden id: if it changes, every result of every user is made again, and CHANGELOG.md says why."""
-    step = DataStep(source=HubSource(hub="a/b", split="test"), columns=Columns(item="id", instruction="q"), language="en")
-    assert step_id(step) == "data-32e44c2700c5"
+def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [step_id(step) for step in STEPS]
+    monkeypatch.setattr("dsl.identity.fingerprint", lambda *modules: "of other code")
+    by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
+    by_rule = {step.judge.judge for step in by_code if isinstance(step, JudgeStep)}
+    assert {step.kind for step in by_code} == {"data", "judge"}
+    assert set(names("judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
+
+
+def test_every_step_counts_its_code_or_has_a_version() -> None:
+    for step in STEPS:
+        counted = step.judge if isinstance(step, JudgeStep) else step
+        assert bool(getattr(counted, "counted_code", ())) != hasattr(counted, "VERSION"), counted
 
 
 def test_a_step_read_back_from_json_has_the_same_id() -> None:
