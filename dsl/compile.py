@@ -6,7 +6,6 @@ A seed makes cells of its own only where chance enters. What a model cannot do (
 is left out and said in the notes.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +115,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
     key = (build.experiment.experiment, request.dataset, request.language, request.model, method, request.train_languages, request.seed)
     return Cell.model_construct(
-        cell_id=f"cell-{hashlib.sha256(build.canonical.text(key).encode()).hexdigest()[:12]}",
+        cell_id=build.canonical.name("cell", build.canonical.text(key)),
         dataset=request.dataset,
         language=request.language,
         model=request.model,

@@ -21,7 +21,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$"
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A language code (BCP 47, as in `en`, `pt-BR`). Quote it in YAML: a bare `no` is false."""
 
-StepId = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
-"""`<kind>-` and the first 12 hex digits of the step's SHA-256."""
+StepId = Annotated[str, StringConstraints(pattern=r"^[a-z_]+-[0-9a-f]{16}$")]
+"""`<kind>-` and the first 16 hex digits of the step's SHA-256."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.errors import StepFailed, XpError
+from dsl.fingerprint import fingerprint
 from dsl.records import Outcome
 from dsl.steps import Step
 from dsl.values import StepId
@@ -81,6 +82,7 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
         peak_memory_bytes=_peak_memory(),
         start_seconds=since_begun + start.taken(),
         load_seconds=made.load_seconds,
+        code=fingerprint(*step.code),
         versions=_versions(),
         facts={"device": _device(), **made.facts},
     )

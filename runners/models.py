@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.errors import DataError
 from dsl.models import LICENSES, Weights
 from runners import memory, start
-from runners.weight_files import source_folder
+from runners.weight_files import commit_of, source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,6 +56,8 @@ class Loaded:
     """Every token that ends a text: generation settings may name several, the tokenizer another."""
     pad_id: int
     """A token that pads and ends nothing."""
+    commit: str | None = None
+    """What a name on the hub stood for when the weights were loaded; None where they are named by commit, or lie here."""
 
 
 _base: tuple[str, Loaded] | None = None
@@ -190,9 +192,10 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
         n_parameters=model.num_parameters(),
         load_seconds=time.perf_counter() - began,
         device=device,
-        dtype=weights.dtype,
+        dtype=str(model.dtype).removeprefix("torch."),
         eos_ids=eos_ids,
         pad_id=_choose_pad(tokenizer, eos_ids),
+        commit=commit_of(weights),
     )
 
 

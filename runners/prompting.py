@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ CHAT_TEMPLATE = HERE / "chat_template.jinja"
 Messages = Sequence[tuple[str, str]]
 """(role, content), first to last."""
 
-_TEMPLATE_DATE = "26 Jul 2024"
+_TEMPLATE_DATE = datetime(2024, 7, 26)  # noqa: DTZ001  (a date on a wall, in no zone)
 """What templates that print today's date print instead, so that a prompt is the same tomorrow."""
 
 
@@ -134,7 +135,7 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_gene
     """
     from jinja2 import TemplateError
 
-    template = tokenizer.chat_template or _own_template()
+    template = chat_template(tokenizer)
     try:
         return _apply(tokenizer, template, messages, add_generation_prompt)
     except TemplateError:
@@ -144,6 +145,11 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_gene
         return _apply(tokenizer, template, [first, *messages[2:]], add_generation_prompt)
 
 
+def chat_template(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, str]:
+    """The tokenizer's own chat template, or the project's where it has none."""
+    return tokenizer.chat_template or _own_template()
+
+
 def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], messages: Messages, add_generation_prompt: bool) -> str:
     conversation = [{"role": role, "content": content} for role, content in messages]
     return tokenizer.apply_chat_template(
@@ -151,7 +157,8 @@ def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], m
         chat_template=template["default"] if isinstance(template, dict) else template,
         add_generation_prompt=add_generation_prompt,
         tokenize=False,
-        date_string=_TEMPLATE_DATE,
+        date_string=_TEMPLATE_DATE.strftime("%d %b %Y"),
+        strftime_now=_TEMPLATE_DATE.strftime,  # in the place of transformers' own, which asks the clock
     )
 
 

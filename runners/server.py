@@ -1,12 +1,14 @@
 """A server's address and its key, named by the spec, found in the environment and shown to nobody."""
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr
 
 from dsl.errors import ServerError
+from dsl.pins import Pins
 from dsl.settings import EngineSettings
 from dsl.words import REDACTED
 
@@ -22,7 +24,11 @@ class ServerSettings(EngineSettings):
     base_url: str | None = None
     """The server's address, as `http://localhost:8000/v1`."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address."""
+    """The environment variable that holds the address. Host and port count as part of the study, unless `revision` names what is served."""
+    revision: str | None = None
+    """What is served, in words of its own: a version, a digest. With it, another address is the same model."""
+    server: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: host and port that `base_url_env` holds."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key."""
     max_concurrency: int = Field(8, ge=1, le=1024)
@@ -32,6 +38,18 @@ class ServerSettings(EngineSettings):
     max_retries: int = Field(6, ge=0)
     """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
     usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
+
+    def pinned(self, pins: Pins, folder: Path) -> Self:
+        address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
+        return self.model_copy(update={"server": _host(address) or None})
+
+    def unpinned(self) -> str | None:
+        variable = None if self.base_url or self.revision else self.base_url_env
+        if variable is not None and not os.environ.get(variable, "").strip():
+            return (
+                f"the environment variable {variable} is not set: which server answers is part of the study. Set it, or name a `revision`"
+            )
+        return None
 
 
 class Server:
@@ -54,7 +72,9 @@ class Server:
             where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
             raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
         self._address = address
-        self.host = parts.netloc.rpartition("@")[2]
+        self.host = _host(address.get_secret_value())
+        if settings.server not in (None, self.host) and settings.revision is None:
+            raise ServerError(f"the environment variable {variable} names {self.host}, and the study was planned with {settings.server}")
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
@@ -79,6 +99,14 @@ class Server:
         elif isinstance(value, dict):
             return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
         return value
+
+
+def _host(address: str) -> str:
+    """Host and port of an address, without name and password; nothing where it is none."""
+    try:
+        return urlsplit(address).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def _variable(name: str, holds: str) -> str:

@@ -150,6 +150,7 @@ def made(trainer: Trainer, loaded: Loaded, counts: Counts, resumed_from_step: in
         "device": loaded.device,
         "dtype": loaded.dtype,
         "bf16": trainer.args.bf16,
+        "commit": loaded.commit,
     }
     return Made(n_rows=counts.n_rows, load_seconds=loaded.load_seconds, facts={**facts.model_dump(), **more})
 

@@ -16,13 +16,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from dsl.errors import DataError
+from dsl.fingerprint import fingerprint
 from dsl.identity import digest
-from dsl.pins import Pins
+from dsl.pins import WEIGHTS, file_sha256, model_files
 from dsl.records import Example, Prompt
 from dsl.steps import PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models import Loaded
-from runners.prompting import Prompter, encode, end_of_answer, render, token_ids
+from runners.prompting import Prompter, chat_template, encode, end_of_answer, render, token_ids
 from runners.work import Inputs, read_rows
 
 
@@ -134,10 +135,6 @@ def tokenise(
 # ---------------------------------------------------------------- tokens, made once
 
 
-_TOKENISING = 1
-"""Part of the name of tokens that are kept: raise it when the same texts would give other tokens."""
-
-
 class _Asked(Value):
     """What a row's tokens are made of."""
 
@@ -171,12 +168,12 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
 
 
 def _tokenizer_key(loaded: Loaded) -> str:
-    """What decides on the tokens of a text: the tokenizer's files, its template, which tokens end an answer, and the libraries."""
-    pins = Pins()
-    files = [file for file in sorted(Path(loaded.tokenizer.name_or_path).iterdir()) if file.suffix in (".json", ".jinja", ".model", ".txt")]
+    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer, the libraries, and this code."""
+    folder = Path(loaded.tokenizer.name_or_path)
+    files = [file for file in model_files(folder) if file.suffix not in WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
-    own = (str(loaded.tokenizer.chat_template), sorted(loaded.eos_ids))
-    return digest((_TOKENISING, *libraries, *own, [f"{file.name} {pins.file(file)}" for file in files]))
+    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids), fingerprint("runners.training_rows", "runners.prompting"))
+    return digest((*libraries, *own, [f"{file.relative_to(folder)} {file_sha256(file)}" for file in files]))
 
 
 def _tokenised(key: Sha256, asked: _Asked, loaded: Loaded) -> _Tokens:

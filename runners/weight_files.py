@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib
 import importlib.metadata
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,13 @@ def source_folder(weights: Weights, cache: Path) -> Path:
             return _convert_parts(weights, cache)
         raise DataError(f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not loaded")
     return _convert(gguf, Pins().file(gguf), weights, cache)
+
+
+def commit_of(weights: Weights) -> str | None:
+    """The commit that weights on the hub stand for now; None where their revision is one, or where they come from elsewhere."""
+    if weights.hub is None or re.fullmatch("[0-9a-f]{40}", weights.revision or ""):
+        return None
+    return _download(weights).name
 
 
 def _download(weights: Weights) -> Path:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from dsl.methods.base import AnyPrompt, Builder, CellRequest, Made, MethodBase, TrainLanguages, train_variants, untrainable
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceStep
+from dsl.steps import DpoStep, GenerateStep, LossType, ReferenceLogpsStep
 from dsl.values import Language, Name, StepId
 
 
@@ -73,7 +73,7 @@ class Dpo(MethodBase):
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
         prompts = tuple(build.prompt(request, self.prompt, self.num_fewshot, language=language) for language in request.train_languages)
-        reference = ReferenceStep(
+        reference = ReferenceLogpsStep(
             weights=weights,
             policy=policy if self.reference == "policy" else None,
             pairs=pairs,

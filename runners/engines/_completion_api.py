@@ -51,6 +51,8 @@ class Reply(BaseModel):
     choices: list[Choice] | None = None
     model: str | None = None
     usage: Usage | None = None
+    system_fingerprint: str | None = None
+    """What a server says of its version and configuration."""
     error: Any = None
     """Some servers send their errors with status 200."""
 
@@ -115,6 +117,7 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
         n_new_tokens=reply.usage.completion_tokens if reply.usage else None,
         seconds=seconds,
         model_served=reply.model,
+        system_fingerprint=reply.system_fingerprint,
     )
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dsl.identity import Canonical
 from dsl.pins import Pins
-from dsl.records import Completion, Example, Prompt
+from dsl.records import Completion, Example, Prompt, Provenance
 from dsl.steps import GenerateStep, TextPrompt
-from runners import registry
+from runners import provenance, registry
 from runners.engine import EngineAnswer, EngineRequest
 from runners.prompting import Prompter
 from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
@@ -31,7 +31,8 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     wanted: dict[str, tuple[Example, EngineRequest, str]] = {}
     canonical = Canonical()
     tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
-    same_for_all = canonical.text((step.model, tuned, step.decoding.model_copy(update={"max_new_tokens": 1})))
+    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
+    same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
     for example in examples:
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
@@ -41,11 +42,14 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     held = dict(_take_over(step, wanted, (out, *inputs.earlier), inputs.donors))
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
+    facts = engine.facts
+    made_here = provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
     with RowWriter(out / FILE) as writer:
         missing = [request for item, (_, request, _) in wanted.items() if item not in held]
         for done, answer in enumerate(engine.generate(missing, step.decoding) if missing else (), len(held) + 1):
             example, request, row_key = wanted[answer.key]
-            writer.write(_completion(step, example, request, row_key, answer))
+            made = made_here.model_copy(update={"system_fingerprint": answer.system_fingerprint})
+            writer.write(_completion(step, example, request, row_key, answer, made))
             inputs.report(done, len(wanted))
     return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
 
@@ -78,7 +82,7 @@ def _take_over(
             if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}
-                    yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None, "batch_size": None})
+                    yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None})
 
 
 def _still_valid(row: Completion, max_new_tokens: int) -> bool:
@@ -87,7 +91,9 @@ def _still_valid(row: Completion, max_new_tokens: int) -> bool:
     return row.finish_reason in ("eos", "stop", "length", "recorded") and row.max_new_tokens == max_new_tokens
 
 
-def _completion(step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer) -> Completion:
+def _completion(
+    step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer, made: Provenance
+) -> Completion:
     opened = isinstance(step.prompt, TextPrompt)
     return Completion(
         row_key=row_key,
@@ -107,6 +113,7 @@ def _completion(step: GenerateStep, example: Example, request: EngineRequest, ro
         seed=request.seed,
         engine=step.model.engine,
         model_served=answer.model_served,
+        provenance=made,
     )
 
 

@@ -14,12 +14,12 @@ from types import ModuleType
 from dsl.errors import DataError
 from dsl.identity import digest
 from dsl.models import Decoding
-from dsl.records import Completion, Example, Prompt, Verdict
+from dsl.records import Completion, Example, Prompt, Provenance, Verdict
 from dsl.settings import EngineSettings
 from dsl.steps import JudgeStep, Probe
-from runners import registry
+from runners import provenance, registry
 from runners.engine import EngineAnswer, EngineRequest
-from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
+from runners.judging import NO_REPLY, Answer, Facts, Generate, Keys, Tools
 from runners.work import Inputs, Made, RowWriter, read_rows, rewrite_rows
 
 FILE = "verdicts.jsonl"
@@ -35,18 +35,20 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
         DataError: a completion answers an item that is not among the examples.
     """
     judge = registry.judge(step.judge.judge)
-    answers = list(_answers(step, inputs, Keys(judge, step.judge)))
+    resolved = [registry.resolved(model) for model in step.judge.models()]
+    answers = list(_answers(step, inputs, Keys(judge, step.judge, resolved)))
     missing = {(a.completion.item, a.against, aspect): a for a in answers for aspect in a.keys}
     n_rows = len(missing)
     held = list(_taken_over(missing, out, inputs.donors))
     rewrite_rows(out / FILE, held)
     inputs.report(len(held), n_rows)
 
-    tools = Tools(_generate(inputs.cache), inputs.cache)
+    facts: Facts = {}
+    tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
     with RowWriter(out / FILE) as writer:
         for verdict in _verdicts(judge, step, missing, tools):
             del missing[verdict.item, verdict.against, verdict.aspect]  # a KeyError here is a judge that answers twice or unasked
-            writer.write(verdict)
+            writer.write(verdict.model_copy(update={"provenance": _provenance(step, facts)}))
             inputs.report(n_rows - len(missing), n_rows)
     assert not missing, f"the judge {step.judge.judge} left out {len(missing)} verdicts"
     return Made(n_rows=n_rows, n_reused=len(held), load_seconds=tools.load_seconds, facts=tools.facts)
@@ -138,11 +140,19 @@ def _missing(judge: ModuleType, step: JudgeStep, answer: Answer, score: float, r
         yield from (answer.scored(aspect, score, reason=reason) for aspect in answer.keys)
 
 
-def _generate(cache: Path) -> Generate:
-    """The way to a model for judges, which know no engine."""
+def _provenance(step: JudgeStep, facts: Facts) -> Provenance | None:
+    """Of a verdict that a model gave. One by rule has none: its step's id says it."""
+    if not step.judge.models():
+        return None
+    return provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
+
+
+def _generate(cache: Path, facts: Facts) -> Generate:
+    """The way to a model for judges, which know no engine; what is known of the model goes to `facts`."""
 
     def generate(settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
         engine = registry.engine(settings.engine).Engine(settings, None, cache)
+        facts.update((name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts)
         seeds = _seeds(prompts) if decoding.is_sampled else [None] * len(prompts)
         requests = [
             EngineRequest(key=str(place), prompt=prompt, seed=seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))

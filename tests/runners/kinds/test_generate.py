@@ -14,7 +14,7 @@ from runners.kinds import generate
 from runners.kinds.generate import clean
 from runners.work import Inputs, Made, RowWriter, read_rows
 
-EXAMPLES = "data-000000000000"
+EXAMPLES = "data-0000000000000000"
 PROMPT_FILE = """\
 language: en
 query_tag: "# Q:"
