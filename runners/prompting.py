@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +31,13 @@ CHAT_TEMPLATE = HERE / "chat_template.jinja"
 Messages = Sequence[tuple[str, str]]
 """(role, content), first to last."""
 
-_TEMPLATE_DATE = datetime(2024, 7, 26)  # noqa: DTZ001  (a date on a wall, in no zone)
-"""What templates that print today's date print instead, so that a prompt is the same tomorrow."""
+
+class _TemplateDay(datetime):
+    """A clock that stands still: templates that print today's date print this one, so that a prompt is the same tomorrow."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _TemplateDay:
+        return cls(2024, 7, 26)
 
 
 def read_text(text: PromptText) -> PromptFile:
@@ -151,14 +156,18 @@ def chat_template(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, str]:
 
 
 def _apply(tokenizer: PreTrainedTokenizerBase, template: str | dict[str, str], messages: Messages, add_generation_prompt: bool) -> str:
+    from transformers.utils import chat_template_utils
+
+    chat_template_utils.datetime = (
+        _TemplateDay  # `strftime_now` asks it, and no argument takes its place: transformers hands on plain data only
+    )
     conversation = [{"role": role, "content": content} for role, content in messages]
     return tokenizer.apply_chat_template(
         conversation,
         chat_template=template["default"] if isinstance(template, dict) else template,
         add_generation_prompt=add_generation_prompt,
         tokenize=False,
-        date_string=_TEMPLATE_DATE.strftime("%d %b %Y"),
-        strftime_now=_TEMPLATE_DATE.strftime,  # in the place of transformers' own, which asks the clock
+        date_string=_TemplateDay.now().strftime("%d %b %Y"),
     )
 
 

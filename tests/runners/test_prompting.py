@@ -185,9 +185,18 @@ def test_a_system_message_that_a_template_refuses_goes_above_the_question(tokeni
     assert render(tokenizer, chat(("system", "S"), ("user", "Q"))) == "S\n\nQ"
 
 
-def test_todays_date_is_in_no_prompt(tokenizer: Any) -> None:
-    tokenizer.chat_template = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
-    assert render(tokenizer, chat(("user", "Q"))) == "26 Jul 2024"
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ("{%- set today = strftime_now('%Y-%m-%d') -%}{{ today }}", "2024-07-26"),
+        ("{{ strftime_now('%B %d, %Y') if strftime_now is defined else '' }}", "July 26, 2024"),
+    ],
+)
+def test_todays_date_is_in_no_prompt(tokenizer: Any, template: str, prompt: str) -> None:
+    tokenizer.chat_template = template
+    assert render(tokenizer, chat(("user", "Q"))) == prompt
 
 
 @pytest.mark.parametrize(

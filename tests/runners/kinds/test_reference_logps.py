@@ -176,6 +176,18 @@ def test_a_policy_that_was_trained_again_has_no_rows_yet(tmp_path: Path, policy:
         trained(step, found, tmp_path / "dpo", tmp_path / "out")
 
 
+def test_rows_are_known_by_what_was_computed_not_by_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.training.has_bf16", lambda device: False)
+    step, found = study(tmp_path, bf16=True)
+    made = run(step, found, tmp_path / "asked")
+    assert made.facts["bf16"] is False
+    assert {row.provenance and (row.provenance.device, row.provenance.dtype) for row in logps(tmp_path / "asked").values()} == {
+        ("cpu", "float32")
+    }
+    exact = run(step.model_copy(update={"bf16": False}), replace(found, donors=(tmp_path / "asked",)), tmp_path / "exact")
+    assert (exact.n_rows, exact.n_reused) == (32, 32)
+
+
 @pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16")
 def test_the_reference_computes_in_the_precision_of_training(tmp_path: Path) -> None:
     step, found = study(tmp_path, bf16=True)
