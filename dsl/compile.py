@@ -67,7 +67,7 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=tuple(notes(experiment)),
     )
-    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))
+    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse))
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:

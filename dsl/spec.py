@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from dsl.execution import Executor, Kind, Resources
+from dsl.execution import Executor, Kind, Resources, Reuse
 from dsl.judges import AnyJudge
 from dsl.methods import Method
 from dsl.models import Decoding
@@ -92,6 +92,9 @@ class Experiment(Value):
     """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+    reuse: Reuse = "any"
+    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the same settings, whatever version
+    of xp made them (the report flags a mixture), or those alone that the code of today made (`same_fingerprint`)."""
 
     @field_validator("spec_version")
     @classmethod

@@ -79,6 +79,7 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
         seconds=since_begun + time.monotonic() - started,
         n_rows=made.n_rows,
         n_reused=made.n_reused,
+        n_of_other_code=made.n_of_other_code,
         peak_memory_bytes=_peak_memory(),
         start_seconds=since_begun + start.taken(),
         load_seconds=made.load_seconds,

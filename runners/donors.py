@@ -48,6 +48,8 @@ class Donors:
 
     def of(self, step_id: StepId, step: Step, busy: frozenset[StepId] = frozenset()) -> tuple[Path, ...]:
         """Folders to look in, most promising first; not those that are being written (`busy`)."""
+        if not self._store.is_shared:
+            return ()
         close = self._close.get(self._close_key(step) or "", {})
         alike = self._alike.get(self._alike_key(step) or "", {})
         named = dict.fromkeys([*islice(reversed(close), MOST), *islice(reversed(alike), MOST)])

@@ -2,10 +2,11 @@
 
 import contextlib
 import importlib.metadata
+from collections.abc import Iterable
 from functools import cache
 
 from dsl.fingerprint import fingerprint
-from dsl.records import Provenance
+from dsl.records import Completion, Provenance, RefLogps, Verdict
 from dsl.steps import Step
 
 COMPUTING = ("torch", "transformers", "trl", "peft")
@@ -21,6 +22,12 @@ def of(step: Step, *, device: object = None, dtype: object = None, commit: objec
         versions={} if device is None else _versions(),
         commit=None if commit is None else str(commit),
     )
+
+
+def n_of_other_code(rows: Iterable[Completion | Verdict | RefLogps], step: Step) -> int:
+    """How many rows say that other code made them."""
+    here = fingerprint(*step.code)
+    return sum(row.provenance is not None and row.provenance.code != here for row in rows)
 
 
 @cache

@@ -20,8 +20,10 @@ from dsl.values import StepId
 from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
+from runners.reuse import drop_rows_of_other_code
 from runners.store import Store
 from warehouse.load import load_store
+from xp.studies import done_of
 
 Watch = Callable[[Event], None]
 """Is told each thing that happens, when it happens."""
@@ -72,18 +74,21 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
     store, study, steps, execution = Store(store_root), diff.plan.study, diff.plan.steps, diff.plan.execution
+    store.is_shared = execution.reuse == "any"
     is_local = in_process or execution.executor == "local"
     if jobs > 1 and not is_local:
         raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
     with store.lock(), _ended_by_signals():
         store.record_killed_runs()
         store.record_study(study)
-        todo, done = _as_it_is_now(diff, store.done())
+        todo, done = _as_it_is_now(diff, done_of(diff.plan, store))
         load_store(store.root, sorted(done), study)
         if not todo:
             return Applied(0, 0, ())
         for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
             store.reopen(step_id)
+            if not store.is_shared:
+                drop_rows_of_other_code(store, step_id, steps[step_id])
         ledger = _Ledger(store, study, watch)
         try:
             run = {step_id: steps[step_id] for step_id in todo}

@@ -7,8 +7,10 @@ from dsl.compile import compile
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
-from dsl.plan import Diff, Study, diff
+from dsl.plan import Diff, Plan, Study, diff
 from dsl.records import Run
+from dsl.values import StepId
+from runners.reuse import made_by_other_code
 from runners.store import Store
 
 
@@ -29,10 +31,19 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     plan = compile(loaded.experiment, pins, loaded.origin)
     if store.is_dir():
         pins.save()
-    found = diff(plan, Store(store).done(), targets or (), warnings=tuple(str(w) for w in loaded.warnings))
+    held = done_of(plan, Store(store))
+    found = diff(plan, held, targets or (), warnings=tuple(str(w) for w in loaded.warnings))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
+
+
+def done_of(plan: Plan, store: Store) -> frozenset[StepId]:
+    """The finished steps of a store that a plan takes as they are."""
+    done = store.done()
+    if plan.execution.reuse == "same_fingerprint":
+        done -= made_by_other_code(store, plan.steps, done)
+    return done
 
 
 def warehouse_of(store: Path) -> Path:

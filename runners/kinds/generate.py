@@ -51,7 +51,8 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
             made = made_here.model_copy(update={"system_fingerprint": answer.system_fingerprint})
             writer.write(_completion(step, example, request, row_key, answer, made))
             inputs.report(done, len(wanted))
-    return Made(n_rows=len(wanted), n_reused=len(held), load_seconds=engine.load_seconds, facts=engine.facts)
+    n_of_other_code = provenance.n_of_other_code(held.values(), step)
+    return Made(len(wanted), len(held), n_of_other_code, load_seconds=engine.load_seconds, facts=engine.facts)
 
 
 def _weights_of(tuned: Path) -> str:

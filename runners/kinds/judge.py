@@ -51,7 +51,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
             writer.write(verdict.model_copy(update={"provenance": _provenance(step, facts)}))
             inputs.report(n_rows - len(missing), n_rows)
     assert not missing, f"the judge {step.judge.judge} left out {len(missing)} verdicts"
-    return Made(n_rows=n_rows, n_reused=len(held), load_seconds=tools.load_seconds, facts=tools.facts)
+    return Made(n_rows, len(held), provenance.n_of_other_code(held, step), load_seconds=tools.load_seconds, facts=tools.facts)
 
 
 def _answers(step: JudgeStep, inputs: Inputs, keys: Keys) -> Iterator[Answer]:

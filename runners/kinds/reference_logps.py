@@ -47,6 +47,7 @@ def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     return Made(
         n_rows=len(wanted),
         n_reused=len(held),
+        n_of_other_code=provenance.n_of_other_code(held.values(), step),
         load_seconds=loaded.load_seconds,
         facts={
             "n_truncated": counts.n_truncated,

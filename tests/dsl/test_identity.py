@@ -219,6 +219,15 @@ def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_othe
     assert set(names("judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
 
+def test_a_named_batch_size_counts_in_half_precision_and_an_automatic_one_is_none() -> None:
+    def sized(dtype: str, batch_size: int | None) -> str:
+        return digest(WEIGHTS.model_copy(update={"dtype": dtype, "batch_size": batch_size}))
+
+    assert sized("float32", 8) == sized("float32", 16) == sized("float32", None)
+    for half in ("bfloat16", "float16"):
+        assert len({sized(half, 8), sized(half, 16), sized(half, None)}) == 3
+
+
 def test_two_steps_that_share_an_id_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsl.identity.N_DIGITS", 1)
     canonical = Canonical()
