@@ -116,7 +116,7 @@ def _own_items(datasets: Sequence[str]) -> Caveat | None:
     return Caveat(2, f"Each language has items of its own on {listed(list(datasets))}: a gap between languages may be one between items.")
 
 
-_ORIGINS = {"n_codes": "version of the code", "n_devices": "kind of device", "n_dtypes": "precision", "n_versions": "set of libraries"}
+_ORIGINS = {"n_codes": "versions of the code", "n_devices": "kinds of device", "n_dtypes": "precisions", "n_versions": "sets of libraries"}
 """Column -> what rows can differ in that are compared."""
 
 
@@ -125,7 +125,7 @@ def _mixed(mixed: Rows) -> Caveat | None:
     if not mixed:
         return None
     said = [
-        f"{row['kind']} ({row['made_by']}) by {listed([counted(row[column], one) for column, one in _ORIGINS.items() if row[column] > 1])}"
+        f"{row['kind']} ({row['made_by']}) by {listed([f'{row[column]} {name}' for column, name in _ORIGINS.items() if row[column] > 1])}"
         for row in mixed
     ]
     headline = "Rows that are compared were not all made alike."
