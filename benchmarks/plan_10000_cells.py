@@ -94,7 +94,7 @@ _ROWS: dict[str, tuple[str, Value]] = {
     "data": ("examples.jsonl", Example(item="1", language="en", instruction="a", response="b", chosen="c", rejected="d")),
     "sft": _TRAINED,
     "dpo": _TRAINED,
-    "reference": (
+    "reference_logps": (
         "ref_logps.jsonl",
         RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-1.0, ref_rejected_logps=-2.0, n_tokens=2),
     ),

@@ -6,7 +6,6 @@ A seed makes cells of its own only where chance enters. What a model cannot do (
 is left out and said in the notes.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,7 @@ def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) ->
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=tuple(notes(experiment)),
     )
-    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources))
+    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse))
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
@@ -116,7 +115,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
     key = (build.experiment.experiment, request.dataset, request.language, request.model, method, request.train_languages, request.seed)
     return Cell.model_construct(
-        cell_id=f"cell-{hashlib.sha256(build.canonical.text(key).encode()).hexdigest()[:12]}",
+        cell_id=build.canonical.name("cell", build.canonical.text(key)),
         dataset=request.dataset,
         language=request.language,
         model=request.model,

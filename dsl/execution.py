@@ -1,6 +1,6 @@
 """How a study's steps are run: where, and with what. It changes no result, so it is part of no step and of no identity."""
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -36,8 +36,12 @@ class Resources(Value):
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
 
 
+Reuse = Literal["any", "same_fingerprint"]
+
+
 class Execution(Value):
     """Which executor runs a plan's steps, and what a step of each kind is given there."""
 
     executor: Executor = "local"
     resources: dict[Kind, Resources] = {}
+    reuse: Reuse = "any"

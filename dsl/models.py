@@ -41,7 +41,8 @@ class Weights(EngineSettings):
     accept_license: str | None = None
     """The licence accepted by name, for weights whose licence is not an open-source one (`gemma`)."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Rows generated together; without it the engine picks. Recorded, not part of the identity."""
+    """Rows generated together; without it the engine picks. Recorded with each row; part of the identity in half precision, where tokens
+    depend on it."""
     sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: digest of a local folder."""
     version: str | None = None

@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,38 @@ from dsl.files import open_regular
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
+WEIGHTS = frozenset({".safetensors", ".gguf"})
+
+NEVER_READ = (
+    *(".*", "*.md", "LICENSE*"),  # what git and the hub keep, and what people read
+    *("checkpoint-*", "optimizer.pt", "training_args.bin"),  # what a trainer leaves beside a model
+    *("pytorch_model*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"),  # weights in forms that are not loaded
+)
+"""Names of files and folders in a model folder that change nothing. To count one too many costs a re-run; one too few, a wrong table."""
+
 RUNNERS = Path(__file__).resolve().parents[1] / "runners"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        DataError: the file is missing, is not a regular file, or cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that can decide what the model says: all but those on the list `NEVER_READ`, also in folders below."""
+
+    def is_read(path: Path) -> bool:
+        return not any(fnmatchcase(part, pattern) for part in path.relative_to(folder).parts for pattern in NEVER_READ)
+
+    return sorted(path for path in folder.rglob("*") if is_read(path) and path.is_file())
 
 
 class Pins:
@@ -48,22 +80,19 @@ class Pins:
             known = self._known.get(key, [])
             if known[:-1] == mark and _SHA256.fullmatch(str(known[-1])):
                 return str(known[-1])
-            with open_regular(path) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from error
+        digest = file_sha256(path)
         self._known[key] = [*mark, digest]
         self._fresh = True
         return digest
 
     def folder(self, path: Path) -> str:
-        """SHA-256 over the names and contents of a model folder's files (weights, configuration, tokenizer)."""
-        files = sorted(
-            p for p in path.iterdir() if p.is_file() and p.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt", ".gguf"}
-        )
+        """SHA-256 over the names and contents of a model folder's files: weights, configuration, tokenizer, templates, code."""
+        files = model_files(path)
         if not files:
             raise DataError(f"{path}: no model files (*.safetensors, *.json, *.gguf) in this folder")
-        listing = "\n".join(f"{p.name} {self.file(p)}" for p in files)
+        listing = "\n".join(f"{file.relative_to(path)} {self.file(file)}" for file in files)
         return hashlib.sha256(listing.encode()).hexdigest()
 
     def package(self, name: str) -> str:

@@ -18,7 +18,7 @@ class Cell(Value):
     """dataset × language × model × method × seed: one mean in the report."""
 
     cell_id: str
-    """`cell-` and 12 hex digits over the experiment's name and the fields below."""
+    """`cell-` and 16 hex digits over the experiment's name and the fields below."""
     dataset: Name
     language: Language
     model: Name

@@ -1,11 +1,11 @@
 """What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads them.
 
-    data      examples.jsonl      Example
-    sft, dpo  metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
-    reference ref_logps.jsonl     RefLogps
-    generate  completions.jsonl   Completion
-    judge     verdicts.jsonl      Verdict
-    any       outcome.json        Outcome (written last: a directory without it is not a result)
+    data             examples.jsonl      Example
+    sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
+    reference_logps  ref_logps.jsonl     RefLogps
+    generate         completions.jsonl   Completion
+    judge            verdicts.jsonl      Verdict
+    any              outcome.json        Outcome (written last: a directory without it is not a result)
 
 Beside the steps lie `runs/<run_id>.json` (Run) and what people said of answers, `labels/<experiment>/<judge>.jsonl` (Label).
 
@@ -57,6 +57,23 @@ class Prompt(Value):
     """A JSON Schema that the answer is to follow, where a server can hold its model to one."""
 
 
+class Provenance(Value):
+    """Where a row was made, and with what: it changes no identity, and rows that were taken over keep it."""
+
+    code: str
+    """Fingerprint of the code that made it (`dsl.fingerprint`)."""
+    device: str | None = None
+    """`cuda` or `cpu`; null where no model was loaded here."""
+    dtype: str | None = None
+    """What was computed in, as torch names it. In half precision, tokens depend on the batch and on the device."""
+    versions: dict[str, str] = {}
+    """Of the libraries that computed it."""
+    commit: str | None = None
+    """What the name on the hub stood for, where no commit was named."""
+    system_fingerprint: str | None = None
+    """What a server says of its version and configuration."""
+
+
 FinishReason = Literal["eos", "stop", "length", "recorded", "missing", "error"]
 
 
@@ -64,7 +81,8 @@ class Completion(Value):
     """One answer of one model to one example."""
 
     row_key: Sha256
-    """Hash of the weights, the prompt as the engine was handed it, the decoding without its length limit, and the row's seed."""
+    """Hash of the weights (with the commit that their name stood for), the prompt as the engine was handed it, the decoding without its
+    length limit, and the row's seed."""
     item: str
     language: Language
     prompt: str
@@ -91,6 +109,7 @@ class Completion(Value):
     """The model name a server answered with."""
     n_faults: int = 0
     """Finished attempts at the step in which a server failed on this row for a reason that may pass."""
+    provenance: Provenance | None = None
 
 
 class Verdict(Value):
@@ -120,6 +139,8 @@ class Verdict(Value):
     model_served: str | None = None
     n_faults: int = 0
     """As a completion's: here the judge's server failed."""
+    provenance: Provenance | None = None
+    """Null where a rule decided: the step's id has its code."""
 
 
 class Label(Value):
@@ -147,6 +168,7 @@ class RefLogps(Value):
     ref_rejected_logps: float
     n_tokens: int
     """Tokens of both answers with the prompt before each."""
+    provenance: Provenance | None = None
 
 
 class TrainMetric(Value):
@@ -210,6 +232,10 @@ class Outcome(Record):
     """Seconds of the total that went into starting the process and importing libraries, which a worker does once."""
     load_seconds: float = 0.0
     """Seconds of the total that went into loading the model."""
+    code: str = ""
+    """Fingerprint of the code that made it; rows that were taken over have their own."""
+    n_of_other_code: int = 0
+    """Rows taken over that other code made."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""

@@ -90,6 +90,21 @@ class JudgeSettings(Value):
         """The study's other judges whose verdicts this one reads."""
         return ()
 
+    def models(self) -> tuple["EngineSettings", ...]:
+        """The models that it asks; a judge that asks none decides by rule."""
+        named = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(found for found in named if isinstance(found, EngineSettings))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that make its verdicts."""
+        return ("runners.kinds.judge", f"runners.judges.{self.judge}", *(module for model in self.models() for module in model.code))
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        """Those whose fingerprint is part of the identity: of a judge that decides by rule, all."""
+        return () if self.models() else self.code
+
     def affinity(self) -> str:
         """As for engines: judges that load a model say which; the empty word loads none."""
         return ""
@@ -118,6 +133,11 @@ class EngineSettings(Value):
     """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""
 
     engine: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that make its answers."""
+        return (f"runners.engines.{self.engine}",)
 
     def pinned(self, pins: Pins, folder: Path) -> "EngineSettings":
         """The settings with digests of local files (relative to `folder`) and versions of packages filled in."""

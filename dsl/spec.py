@@ -2,14 +2,17 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from dsl.execution import Executor, Kind, Resources
+from dsl.execution import Executor, Kind, Resources, Reuse
 from dsl.judges import AnyJudge
 from dsl.methods import Method
 from dsl.models import Decoding
 from dsl.spec_parts import Dataset, Model
 from dsl.values import Language, Name, Value
+
+SPEC_VERSION = 1
+"""The form of specs that this xp reads: raised when one that is written for it would mean something else, or nothing."""
 
 OneOrMore = Annotated[tuple[Name, ...], Field(min_length=1)]
 
@@ -62,6 +65,8 @@ class JudgeProbe(Value):
 class Experiment(Value):
     """A study: which methods, on which models, in which languages, asked what, judged how."""
 
+    spec_version: int = SPEC_VERSION
+    """The form of specs that this one is written in; without it, that of the xp that reads it."""
     experiment: Name
     """Its name: of its report and of its cells in the warehouse."""
     question: str = ""
@@ -94,6 +99,18 @@ class Experiment(Value):
     """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+    reuse: Reuse = "any"
+    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the same settings, whatever version
+    of xp made them (the report flags a mixture), or those alone that the code of today made (`same_fingerprint`)."""
+
+    @field_validator("spec_version")
+    @classmethod
+    def _is_read(cls, version: int) -> int:
+        if version > SPEC_VERSION:
+            raise ValueError(f"this xp reads specs up to version {SPEC_VERSION}. Upgrade it (`pip install --upgrade xp-lab`)")
+        if version < 1:
+            raise ValueError("versions of specs begin with 1")
+        return version
 
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Whether a cell is part of the study, after `only` and `exclude`."""

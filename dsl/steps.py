@@ -1,13 +1,13 @@
 """Every kind of step on one page. A step is a value: its id is the hash of its content (`dsl.identity`), and its inputs are step ids.
 
-    data      a file or hub data set, one language        → examples.jsonl
-    reference a model + pairs of answers                   → ref_logps.jsonl
-    sft, dpo  weights + data                               → adapter/ or model/, metrics.jsonl
-    generate  a model + examples + a prompt form           → completions.jsonl
-    judge     completions + examples                       → verdicts.jsonl
+    data             a file or hub data set, one language  → examples.jsonl
+    reference_logps  a model + pairs of answers            → ref_logps.jsonl
+    sft, dpo         weights + data                        → adapter/ or model/, metrics.jsonl
+    generate         a model + examples + a prompt form    → completions.jsonl
+    judge            completions + examples                → verdicts.jsonl
 
 Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that cannot change a result are named
-in `identity.NOT_COUNTED`. Bump a class's `VERSION` when the same settings would now give other results.
+in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings would now give other results; a data step's code counts by itself.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -97,8 +97,12 @@ LossType = Literal[
 class Step(Value):
     """A node of the plan."""
 
-    VERSION: ClassVar[int] = 1
     kind: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that make its rows."""
+        return (f"runners.kinds.{self.kind}",)
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
@@ -120,6 +124,10 @@ class DataStep(Step):
     language: Language
     limit: int | None = None
     """The first so many rows."""
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        return self.code
 
 
 class SftStep(Step):
@@ -147,7 +155,7 @@ class SftStep(Step):
         return self.weights.affinity()
 
 
-class ReferenceStep(Step):
+class ReferenceLogpsStep(Step):
     """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to know of its reference.
 
     They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that differ in `beta`, loss or
@@ -155,7 +163,7 @@ class ReferenceStep(Step):
     """
 
     VERSION: ClassVar[int] = 2
-    kind: Literal["reference"] = "reference"
+    kind: Literal["reference_logps"] = "reference_logps"
     weights: Weights
     policy: StepId | None = None
     """The sft step whose result is the reference; None is the weights themselves."""
@@ -190,7 +198,7 @@ class DpoStep(Step):
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
     ref_logps: StepId | None = None
-    """The reference step that has the frozen model's log-probabilities; None computes them again at each training step."""
+    """The reference_logps step that has the frozen model's log-probabilities; None computes them again at each training step."""
     pairs: tuple[StepId, ...]
     rows: int | None = None
     prompts: tuple[PromptForm, ...]
@@ -214,6 +222,7 @@ class DpoStep(Step):
 class GenerateStep(Step):
     """One model's answers to one set of examples."""
 
+    VERSION: ClassVar[int] = 1
     kind: Literal["generate"] = "generate"
     model: AnyEngine
     tuned: StepId | None = None
@@ -233,6 +242,10 @@ class GenerateStep(Step):
         if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:
             found += [self.prompt.demonstrations.pool, *self.prompt.demonstrations.keep_out]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return (*super().code, *self.model.code)
 
     @property
     def affinity(self) -> str:
@@ -266,8 +279,12 @@ class JudgeStep(Step):
         return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *self.verdicts.values())))
 
     @property
+    def code(self) -> tuple[str, ...]:
+        return self.judge.code
+
+    @property
     def affinity(self) -> str:
         return self.judge.affinity()
 
 
-AnyStep = Annotated[DataStep | SftStep | ReferenceStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]
+AnyStep = Annotated[DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]

@@ -37,7 +37,7 @@ NameSet = Annotated[tuple[Name, ...], Field(min_length=1), SORTED]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A language code (BCP 47, as in `en`, `pt-BR`). Quote it in YAML: a bare `no` is false."""
 
-StepId = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
-"""`<kind>-` and the first 12 hex digits of the step's SHA-256."""
+StepId = Annotated[str, StringConstraints(pattern=r"^[a-z_]+-[0-9a-f]{16}$")]
+"""`<kind>-` and the first 16 hex digits of the step's SHA-256."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.errors import DataError, StepFailed, XpError
+from dsl.fingerprint import fingerprint
 from dsl.records import Outcome
 from dsl.steps import Step
 from dsl.values import Sha256, StepId
@@ -91,9 +92,11 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
         n_rows=made.n_rows,
         n_reused=made.n_reused,
         n_open=made.n_open,
+        n_of_other_code=made.n_of_other_code,
         peak_memory_bytes=_peak_memory(),
         start_seconds=since_begun + start.taken(),
         load_seconds=made.load_seconds,
+        code=fingerprint(*step.code),
         versions=_versions(),
         facts={"device": _device(), **made.facts},
     )

@@ -1,6 +1,6 @@
 """Whose rows a step may take over. Row keys decide what is valid; here it is only decided where to look first.
 
-A generate step looks at steps that asked the same model in the same way, a reference step at those of the same model, a judge step at steps
+A generate step looks at steps that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at steps
 with the same kind of judge. Most promising are those over the same prompt and the same model's answers: a set with more items, a greater
 `max_new_tokens`, one more aspect. In a large store the others are many and hold equal rows by chance alone, so only the newest of them are
 named.
@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from dsl import identity
-from dsl.steps import AnyStep, GenerateStep, JudgeStep, ReferenceStep, Step
+from dsl.steps import AnyStep, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from dsl.values import StepId
 from runners.store import Store
 
@@ -26,13 +26,13 @@ class Donors:
     """Where rows lie in a store, finished or not."""
 
     def __init__(self, store: Store) -> None:
-        """Reads every reference, generate and judge step's `step.json`: 0.2 ms each."""
+        """Reads every reference_logps, generate and judge step's `step.json`: 0.2 ms each."""
         self._store = store
         self._lineage: dict[StepId, str] = {}
         self._close: dict[str, dict[StepId, None]] = {}
         self._alike: dict[str, dict[StepId, None]] = {}
         folders = sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime) if store.steps.is_dir() else []
-        for kind in ("reference-", "generate-", "judge-"):  # in this order: what a judge is close to depends on what it reads
+        for kind in ("reference_logps-", "generate-", "judge-"):  # in this order: what a judge is close to depends on what it reads
             for folder in folders:
                 if folder.name.startswith(kind):
                     self._add_folder(folder)
@@ -48,6 +48,8 @@ class Donors:
 
     def of(self, step_id: StepId, step: Step, busy: frozenset[StepId] = frozenset()) -> tuple[Path, ...]:
         """Folders to look in, most promising first; not those that are being written (`busy`)."""
+        if not self._store.is_shared:
+            return ()
         close = self._close.get(self._close_key(step) or "", {})
         alike = self._alike.get(self._alike_key(step) or "", {})
         named = dict.fromkeys([*islice(reversed(close), MOST), *islice(reversed(alike), MOST)])
@@ -74,7 +76,7 @@ class Donors:
             return f"{self._alike_key(step)} {identity.digest(step.prompt)}"
         if isinstance(step, JudgeStep):
             return f"{self._alike_key(step)} {self._lineage.get(step.answers)}"
-        if isinstance(step, ReferenceStep):
+        if isinstance(step, ReferenceLogpsStep):
             return identity.digest((step.weights, step.policy, step.bf16))
         return None
 

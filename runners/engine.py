@@ -1,5 +1,6 @@
 """What every engine is asked and what it answers. An engine is a file in `runners/engines/` with `class Settings` and `class Engine`:
 
+    def resolve(settings: Settings) -> str | None: ...    what the settings leave open, as it stands now; only where they can
     class Engine:
         def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None: ...
         def identify(self, request: EngineRequest) -> str: ...
@@ -44,6 +45,7 @@ class EngineAnswer(Value):
     seconds: float | None = None
     batch_size: int | None = None
     model_served: str | None = None
+    system_fingerprint: str | None = None
 
 
 LONGEST_ANSWER = 2**22

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypedDict, Unpack
 
+from dsl.fingerprint import fingerprint
 from dsl.identity import Canonical, digest
 from dsl.models import Decoding
 from dsl.records import Completion, Example, Prompt, Verdict
@@ -100,6 +101,10 @@ Generate = Callable[[EngineSettings, Sequence[Prompt], Decoding], Iterator[tuple
 """Asks a model: yields the prompt's place in the sequence and its answer, as answers come."""
 
 
+Facts = dict[str, str | int | float | bool | None]
+"""What is to be known of a judge's work, by name."""
+
+
 @dataclass
 class Tools:
     """What a judge may use, and what it wants known of its work."""
@@ -109,16 +114,17 @@ class Tools:
     """For what can be made again, such as converted weights."""
     load_seconds: float = 0.0
     """Written by judges that load a model."""
-    facts: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
     """Written by judges; kept with the step's outcome."""
 
 
 class Keys:
-    """Makes row keys: hashes of a judge's settings for an aspect and of what it reads."""
+    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and of what it reads."""
 
-    def __init__(self, module: ModuleType, settings: JudgeSettings) -> None:
-        """`module` is the judge's."""
+    def __init__(self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()) -> None:
+        """`module` is the judge's; `resolved` what its models' names stand for."""
         self._reads: tuple[Reads, ...] = module.READS
+        self._made_by = (fingerprint(*settings.counted_code), resolved)
         self._canonical = Canonical()
         self._judge = settings.judge
         settings = settings.model_copy(update={"limit": None})  # which answers are judged does not change a verdict
@@ -151,7 +157,7 @@ class Keys:
                     read[name] = getattr(example, name)
         said = {v.aspect for found in (verdicts or {}).values() for v in found}
         return {
-            aspect: digest((aspect, counted, read))
+            aspect: digest((aspect, counted, self._made_by, read))
             for aspect, counted in self._settings.items()
             if all(getattr(example, column) for column in self._needs)
             and self._applies(aspect, example)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.errors import DataError
 from dsl.models import Weights
 from runners import load_checks, memory, start
-from runners.weight_files import check_unchanged, source_folder
+from runners.weight_files import check_unchanged, commit_of, source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,6 +57,8 @@ class Loaded:
     """Every token that ends a text: generation settings may name several, the tokenizer another, the chat template a third."""
     pad_id: int
     """A token of the embedding that pads and ends nothing."""
+    commit: str | None = None
+    """What a name on the hub stood for when the weights were loaded; None where they are named by commit, or lie here."""
     no_chat: str | None = None
     """Why the model cannot be asked through its tokenizer's chat template; None where it can."""
     remedies: tuple[str, ...] = ()
@@ -207,7 +209,8 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
         n_parameters=model.num_parameters(),
         load_seconds=time.perf_counter() - began,
         device=device,
-        dtype=weights.dtype,
+        dtype=str(model.dtype).removeprefix("torch."),
+        commit=commit_of(weights),
         **vars(checked),
     )
 

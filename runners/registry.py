@@ -2,10 +2,13 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
 from dsl.errors import XpError
+from dsl.plugins import names
+from dsl.settings import EngineSettings
 
 
 def kind(name: str) -> ModuleType:
@@ -16,6 +19,14 @@ def kind(name: str) -> ModuleType:
 def engine(name: str) -> ModuleType:
     """An engine's module, with `Settings` and `Engine`."""
     return _find("engines", name)
+
+
+def resolved(settings: EngineSettings) -> str | None:
+    """What settings leave open, as it stands now (the commit behind a name on the hub); None where they say it all."""
+    if settings.engine not in names("engines"):
+        return None
+    resolve: Callable[[EngineSettings], str | None] = getattr(engine(settings.engine), "resolve", lambda settings: None)
+    return resolve(settings)
 
 
 def judge(name: str) -> ModuleType:

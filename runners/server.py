@@ -3,12 +3,14 @@
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
 from dsl.errors import ServerError
+from dsl.pins import Pins
 from dsl.settings import EngineSettings
 from dsl.words import REDACTED, is_secret, one_line, scrub
 
@@ -29,7 +31,11 @@ class ServerSettings(EngineSettings):
     base_url: str | None = None
     """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address."""
+    """The environment variable that holds the address. Host and port count as part of the study, unless `revision` names what is served."""
+    revision: str | None = None
+    """What is served, in words of its own: a version, a digest. With it, another address is the same model."""
+    server: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: host and port that `base_url_env` holds."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key."""
     max_concurrency: int = Field(8, ge=1, le=1024)
@@ -50,6 +56,18 @@ class ServerSettings(EngineSettings):
             )
         return address
 
+    def pinned(self, pins: Pins, folder: Path) -> Self:
+        address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
+        return self.model_copy(update={"server": _host_of(address) or None})
+
+    def unpinned(self) -> str | None:
+        variable = None if self.base_url or self.revision else self.base_url_env
+        if variable is not None and not os.environ.get(variable, "").strip():
+            return (
+                f"the environment variable {variable} is not set: which server answers is part of the study. Set it, or name a `revision`"
+            )
+        return None
+
 
 class Server:
     """Where a server is and what opens it; `repr` and messages show neither key nor password."""
@@ -64,6 +82,10 @@ class Server:
         parts = urlsplit(address)
         self._address = SecretStr(address)
         self.host = _host(parts)
+        if settings.server not in (None, self.host) and settings.revision is None:
+            raise ServerError(
+                f"the environment variable {settings.base_url_env} names {self.host}, and the study was planned with {settings.server}"
+            )
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
@@ -138,6 +160,14 @@ def _may_hold_a_secret(address: str) -> bool:
     return bool(
         "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
     )
+
+
+def _host_of(address: str) -> str:
+    """Host and port of an address, without name and password; nothing where it is none."""
+    try:
+        return _host(urlsplit(address))
+    except ValueError:
+        return ""
 
 
 def _variable(name: str, holds: str) -> str:

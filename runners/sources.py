@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dsl.errors import DataError
-from dsl.pins import Pins
+from dsl.pins import file_sha256
 from dsl.rows import Row, read_file
 from dsl.sources import FileSource, Source
 
@@ -16,7 +16,7 @@ def rows_of(source: Source) -> Iterator[Row]:
         DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the data set or cannot be reached.
     """
     if isinstance(source, FileSource):
-        if Pins().file(Path(source.path)) != source.sha256:
+        if file_sha256(Path(source.path)) != source.sha256:
             raise DataError(f"{source.path} has changed since it was planned. Plan again")
         yield from read_file(source)
         return

@@ -54,6 +54,8 @@ class Store:
         self.experiments = self.root / "experiments"
         self.cache = self.root / "cache"
         self.warehouse = self.root / "warehouse.duckdb"
+        self.is_shared = True
+        """Whether a step may take over rows that other steps have."""
 
     def step_folder(self, step_id: StepId) -> Path:
         """Where the step lies once it is finished."""

@@ -225,6 +225,7 @@ def made(
         "device": loaded.device,
         "dtype": loaded.dtype,
         "bf16": trainer.args.bf16,
+        "commit": loaded.commit,
     }
     return Made(n_rows=counts.n_rows, load_seconds=loaded.load_seconds, facts={**facts.model_dump(), **more})
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsl.errors import DataError
+from dsl.fingerprint import fingerprint
 from dsl.identity import digest
-from dsl.pins import Pins
+from dsl.pins import WEIGHTS, file_sha256, model_files
 from dsl.records import Example, Prompt
 from dsl.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
@@ -166,14 +167,6 @@ def tokenise(
 # ---------------------------------------------------------------- tokens, made once
 
 
-_TOKENISING = 2
-"""Part of the name of tokens that are kept: raise it when the same texts would give other tokens."""
-
-
-_OF_WEIGHTS = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx"}
-"""Endings of files that no tokenizer reads."""
-
-
 class _Asked(Value):
     """What a row's tokens are made of."""
 
@@ -210,13 +203,12 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
 
 
 def _tokenizer_key(loaded: Loaded) -> str:
-    """What decides on the tokens of a text: the tokenizer's files, the chat template, which tokens end an answer, and the libraries."""
-    pins = Pins()
-    in_folder = sorted(Path(loaded.tokenizer.name_or_path).iterdir())
-    files = [file for file in in_folder if file.is_file() and file.suffix not in _OF_WEIGHTS]
+    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer, the libraries, and this code."""
+    folder = Path(loaded.tokenizer.name_or_path)
+    files = [file for file in model_files(folder) if file.suffix not in WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
-    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids))
-    return digest((_TOKENISING, *libraries, *own, [f"{file.name} {pins.file(file)}" for file in files]))
+    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids), fingerprint("runners.training_rows", "runners.prompting"))
+    return digest((*libraries, *own, [f"{file.relative_to(folder)} {file_sha256(file)}" for file in files]))
 
 
 def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:

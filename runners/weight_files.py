@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib
 import importlib.metadata
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,13 @@ def check_unchanged(weights: Weights, cache: Path) -> None:
     if pins.folder(Path(weights.path)) != weights.sha256:
         raise DataError(f"{weights.path} has changed since the study was planned. Plan it again")
     pins.save()
+
+
+def commit_of(weights: Weights) -> str | None:
+    """The commit that weights on the hub stand for now; None where their revision is one, or where they come from elsewhere."""
+    if weights.hub is None or re.fullmatch("[0-9a-f]{40}", weights.revision or ""):
+        return None
+    return _download(weights).name
 
 
 def _download(weights: Weights) -> Path:

@@ -58,6 +58,8 @@ class Made:
     n_rows: int = 0
     n_reused: int = 0
     n_open: int = 0
+    n_of_other_code: int = 0
+    """Of the rows taken over, those that other code made."""
     load_seconds: float = 0.0
     facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 

@@ -28,7 +28,7 @@ OUTCOME = "outcome.json"
 _NO_RESULT = {OUTCOME, "log.txt", ".lock", MARKER}
 """Files of a step that say nothing of its result."""
 
-_INCIDENTAL = ("seconds", "batch_size", "usd")
+_INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
 """Fields that differ between two makings of the same row."""
 
 

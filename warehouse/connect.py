@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -240,7 +241,7 @@ def _sync(path: Path) -> None:
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make tables and views where they are missing, and views again where they are old."""
+    """Make tables and views where they are missing, views again where they are old, and what is computed where another version did."""
     found, wanted = _made_from(connection), _digests()
     if found == wanted:
         return
@@ -250,23 +251,37 @@ def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     with transaction(connection):
         if not found:
             run_file(connection, HERE / "schema.sql")
+        is_old = bool(found) and found.get("computed") != wanted["computed"]
         for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall():
             connection.execute(f'drop view "{name}"')
         run_file(connection, HERE / "statistics" / "macros.sql")
         for file in view_files():
             if file.parent.name == "base":
                 _make_view(connection, file)
-        if not found:
+        if not found or is_old:
             for file in kept_files():
+                connection.execute(f'drop table if exists "{file.stem}"')
                 connection.execute(f'create table "{file.stem}" as from ({file.read_text("utf-8")}) limit 0')
         for file in view_files():
             if file.parent.name == "marts":
                 _make_view(connection, file)
-        connection.executemany("insert or replace into made_from values (?, ?)", list(wanted.items()))
+        if is_old:
+            run_file(connection, HERE / "loads" / "all_stale.sql")
+        now = [(part, digest) for part, digest in wanted.items() if part != "computed" or not is_old]
+        connection.executemany("insert or replace into made_from values (?, ?)", now)
+    if is_old:
+        from warehouse.statistics.refresh import refresh_stale  # numpy and scipy, which most commands do not need
+
+        refresh_stale(connection)
+        connection.execute("insert or replace into made_from values ('computed', ?)", [wanted["computed"]])  # last: a kill begins it again
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
     connection.execute(f'create view "{file.stem}" as {file.read_text("utf-8")}')
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8")
 
 
 def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -277,10 +292,19 @@ def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {"schema": ""} if tables else {}
 
 
-def _digests() -> dict[str, str]:
-    kept = "\0".join(f"{file.stem}\0{file.read_text('utf-8')}" for file in kept_files())
-    texts = {
-        "schema": (HERE / "schema.sql").read_text("utf-8") + kept,
-        "views": "\0".join(f"{file.stem}\0{file.read_text('utf-8')}" for file in (HERE / "statistics" / "macros.sql", *view_files())),
+def digests(read: Callable[[Path], str] = _text) -> dict[str, str]:
+    """Digests of what tables and views are made from here: the tables of what is loaded, the views, and all that decides what is computed."""
+    statistics = sorted(file for file in (HERE / "statistics").iterdir() if file.suffix in (".py", ".sql"))
+    base = [file for file in view_files() if file.parent.name == "base"]
+    parts = {
+        "schema": [HERE / "schema.sql"],
+        "views": [HERE / "statistics" / "macros.sql", *view_files()],
+        "computed": [*statistics, *base, *kept_files()],
     }
-    return {part: hashlib.sha256(text.encode()).hexdigest() for part, text in texts.items()}
+    return {
+        part: hashlib.sha256("\0".join(f"{file.name}\0{read(file)}" for file in files).encode()).hexdigest()
+        for part, files in parts.items()
+    }
+
+
+_digests = cache(digests)

@@ -47,7 +47,7 @@ _Record = TypeVar("_Record", bound=Record)
 _ROWS = {
     "data": ("data.sql", "examples.jsonl"),
     "sft": ("training.sql", "metrics.jsonl"),
-    "reference": ("reference.sql", "ref_logps.jsonl"),
+    "reference_logps": ("reference_logps.sql", "ref_logps.jsonl"),
     "dpo": ("training.sql", "metrics.jsonl"),
     "generate": ("generate.sql", "completions.jsonl"),
     "judge": ("judge.sql", "verdicts.jsonl"),
@@ -99,7 +99,7 @@ def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
     """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises WarehouseError."""
     notes: list[str] = []
     studies = list(_records(sorted((store / "experiments").glob("*.json")), Study, notes))
-    step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z]+-[0-9a-f]{12}", folder.name)]
+    step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z_]+-[0-9a-f]{16}", folder.name)]
     with made_aside(path) as connection:
         return (*notes, *_load(connection, store, step_ids, studies))
 
@@ -111,7 +111,7 @@ def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
         run_file(connection, HERE / "loads" / "study.sql", experiment=study.experiment, study=text, study_sha256=_sha256(text))
         for table in kept_tables():
             connection.execute(f"delete from {table} where experiment = ?", [study.experiment])
-        run_file(connection, HERE / "loads" / "all_stale.sql", experiment=study.experiment)
+        run_file(connection, HERE / "loads" / "stale_study.sql", experiment=study.experiment)
 
 
 def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -249,7 +249,7 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for place in changed:
         with told(files.get(place, folder)), transaction(connection):
             experiment, judge = place
-            run_file(connection, HERE / "loads" / "all_stale.sql", experiment=experiment)
+            run_file(connection, HERE / "loads" / "stale_study.sql", experiment=experiment)
             connection.execute("delete from labels where experiment = ? and judge = ?", [experiment, judge])
             if place in files:
                 made = {"path": plain(files[place]), "file_sha256": found[place], "longest": _longest(files[place])}
@@ -272,7 +272,10 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable
     notes += _load_batches(connection, _new(steps, outcomes, loaded, notes))
     notes += load_runs(connection, store / "runs")
     load_labels(connection, store / "labels")
-    _compute(connection)
+    if is_stale(connection):
+        from warehouse.statistics.refresh import refresh_stale  # numpy and scipy, which loading nothing does not need
+
+        refresh_stale(connection)
     return tuple(notes)
 
 
@@ -286,22 +289,10 @@ def _new(steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[S
                 notes.append(f"{step_id} is left out. {error}")
 
 
-def _compute(connection: duckdb.DuckDBPyConnection) -> None:
-    """What is kept of everything of which something was loaded since it was computed last, also by a load that was killed."""
-    stale = connection.execute("from stale_slices order by all").fetchall()
-    studies = connection.execute("select experiment from experiments where not is_computed order by all").fetchall()
-    if not stale and not studies:
-        return
-    from warehouse.statistics.refresh import refresh_slice, refresh_study  # numpy and scipy, which loading nothing does not need
-
-    for experiment, dataset, model in stale:
-        with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
-            refresh_slice(connection, experiment, dataset, model)
-            connection.execute("delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)", [experiment, dataset, model])
-    for (experiment,) in studies:
-        with told(f"statistics of {experiment}"), transaction(connection):
-            refresh_study(connection, experiment)
-            connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
+def is_stale(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Was something loaded since what is computed of it was computed last, also by a load that was killed?"""
+    ((found,),) = connection.execute("select exists (from stale_slices) or exists (from experiments where not is_computed)").fetchall()
+    return bool(found)
 
 
 def _parse(text: str, kind: type[_Record], file: Path) -> _Record:

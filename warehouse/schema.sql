@@ -124,6 +124,8 @@ create table steps (
     facts json not null,
     -- Counted when the weights were loaded.
     n_parameters bigint,
+    -- Fingerprint of the code that made it.
+    code varchar not null,
     -- Which finish of the step the rows here are from.
     outcome_sha256 varchar not null
 );
@@ -183,7 +185,18 @@ create table step_completions (
     -- The row's own seed.
     seed hugeint,
     engine varchar not null,
-    model_served varchar
+    model_served varchar,
+    -- Fingerprint of the code that made the row.
+    code varchar,
+    -- Null where no model was loaded here.
+    device varchar,
+    dtype varchar,
+    -- Of the libraries that computed it.
+    versions map(varchar, varchar),
+    -- What a name on the hub stood for, where no commit was named.
+    commit varchar,
+    -- What a server says of its version.
+    system_fingerprint varchar
 );
 
 -- One row per judge step, item, opponent and aspect.
@@ -206,7 +219,18 @@ create table step_verdicts (
     n_new_tokens bigint,
     seconds double,
     usd double,
-    model_served varchar
+    model_served varchar,
+    -- Fingerprint of the code that made the row; null where a rule decided.
+    code varchar,
+    -- Null where no model was loaded here.
+    device varchar,
+    dtype varchar,
+    -- Of the libraries that computed it.
+    versions map(varchar, varchar),
+    -- What a name on the hub stood for, where no commit was named.
+    commit varchar,
+    -- What a server says of its version.
+    system_fingerprint varchar
 );
 
 -- One row per step that answers or judges: what its rows took, added up.
@@ -217,7 +241,7 @@ create table step_usage (
     usd double
 );
 
--- One row per reference step and preference pair.
+-- One row per reference_logps step and preference pair.
 create table ref_logps (
     step_id varchar not null,
     item varchar not null,
@@ -451,7 +475,7 @@ create table labels (
     primary key (experiment, judge, answer_id, aspect)
 );
 
--- One row per part of the warehouse whose text must be that of the files: `schema`, `views`.
+-- One row per part of the warehouse whose text must be that of the files: `schema`, `views`, `computed`.
 create table made_from (
     part varchar primary key,
     sha256 varchar not null

@@ -20,11 +20,12 @@ from dsl.values import StepId
 from runners import registry
 from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
+from runners.reuse import drop_rows_of_other_code
 from runners.store import Store
 from runners.written import Checks
 from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
-from xp.studies import checks_of
+from xp.studies import checks_of, other_code
 
 Watch = Callable[[Event], None]
 """Is told each thing that happens, when it happens."""
@@ -78,6 +79,7 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
     store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
+    store.is_shared = execution.reuse == "any"
     is_local = in_process or execution.executor == "local"
     if jobs > 1 and not is_local:
         raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
@@ -103,10 +105,11 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
     held = checks.held(store.steps, steps)
     checks.save()
     planned = {*diff.todo, *diff.done} - tried
+    taken = held.done - other_code(diff.plan, store, held.done)
     anew: set[StepId] = set()
     todo: list[StepId] = []
     for step_id, step in steps.items():
-        is_held = step_id in held.done or step_id in held.faults
+        is_held = step_id in taken or step_id in held.faults
         if step_id in planned and (not is_held or not anew.isdisjoint(step.inputs)) and not tried:
             anew.add(step_id)
         elif step_id not in planned or step_id not in held.faults:
@@ -122,6 +125,8 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
             ledger.tell(f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in {kept}.")
         else:
             store.reopen(step_id)
+        if not store.is_shared:
+            drop_rows_of_other_code(store, step_id, steps[step_id])
     return tuple(todo)
 
 

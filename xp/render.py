@@ -24,7 +24,7 @@ MOST_LINES = 60
 MOST_POWER_LINES = 12
 """Contrasts and measures whose power a text plan shows."""
 
-KINDS = ("data", "sft", "reference", "dpo", "generate", "judge")
+KINDS = ("data", "sft", "reference_logps", "dpo", "generate", "judge")
 
 
 def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
@@ -40,7 +40,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     ]
     total = Counter(step.kind for step in diff.plan.steps.values())
     todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
-    lines += [f"    {kind:<9} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
+    lines += [f"    {kind:<15} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
     lines += [f"  note: {one_line(note)}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
     lines += [f"  {line}" for line in diff.reach]

@@ -9,8 +9,10 @@ from dsl.compile import compile
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.load import Loaded, experiment_name, load
 from dsl.pins import Pins
-from dsl.plan import Diff, Study, diff
+from dsl.plan import Diff, Plan, Study, diff
 from dsl.records import Record, Run, read_record
+from dsl.values import StepId
+from runners.reuse import made_by_other_code
 from runners.store import Store
 from runners.written import Checks
 from xp.reach import reach
@@ -47,11 +49,17 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
             "cells and report included. Give one of them another name"
         )
     left_open = held.left_open()
-    found = diff(plan, steps.done - left_open, targets or (), tuple(warnings), left_open, steps.faults)
+    done = steps.done - left_open - other_code(plan, held, steps.done)
+    found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
     found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.todo], pins.files, spec.parent)))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
+
+
+def other_code(plan: Plan, store: Store, done: frozenset[StepId]) -> frozenset[StepId]:
+    """Those of the finished steps that a plan does not take as they are, since other code made them."""
+    return made_by_other_code(store, plan.steps, done) if plan.execution.reuse == "same_fingerprint" else frozenset()
 
 
 def warehouse_of(store: Path) -> Path:

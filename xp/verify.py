@@ -73,8 +73,9 @@ def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId])
             step = _STEP.validate_json((store.step_folder(step_id) / "step.json").read_bytes())
         except ValidationError:  # of a version that knew other settings
             continue
-        is_by_rule = isinstance(step, JudgeStep) and step.judge.opinion() is None
-        if is_by_rule and sound.issuperset(step.inputs) and identity.step_id(step) == step_id:
+        if not isinstance(step, JudgeStep) or step.judge.opinion() is not None:
+            continue
+        if sound.issuperset(step.inputs) and identity.step_id(step) == step_id:
             yield step_id, step
 
 

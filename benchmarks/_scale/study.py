@@ -144,4 +144,4 @@ def _outcome(step_id: StepId) -> str:
 
 
 def _id(kind: str, *at: object) -> str:
-    return f"{kind}-{hashlib.sha256(repr(at).encode()).hexdigest()[:12]}"
+    return f"{kind}-{hashlib.sha256(repr(at).encode()).hexdigest()[:16]}"

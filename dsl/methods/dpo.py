@@ -19,7 +19,7 @@ from dsl.methods.base import (
 )
 from dsl.models import Adapter, Training, Weights
 from dsl.spec_parts import Model
-from dsl.steps import DpoStep, GenerateStep, LossType, PromptForm, ReferenceStep
+from dsl.steps import DpoStep, GenerateStep, LossType, PromptForm, ReferenceLogpsStep
 from dsl.values import Language, Name, StepId
 
 
@@ -88,7 +88,7 @@ class Dpo(MethodBase):
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
         prompts = tuple(self._prompt(request, build, language) for language in request.train_languages)
-        reference = ReferenceStep(
+        reference = ReferenceLogpsStep(
             weights=self.training.weights(weights, adapter),
             policy=policy if self.reference == "policy" else None,
             pairs=pairs,

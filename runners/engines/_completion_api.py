@@ -58,6 +58,8 @@ class Reply(BaseModel):
     choices: Annotated[list[Choice], Field(min_length=1)]
     model: Detail[str] = None
     usage: Detail[Usage] = None
+    system_fingerprint: Detail[str] = None
+    """What a server says of its version and configuration."""
 
     @model_validator(mode="after")
     def _is_no_error(self) -> Self:

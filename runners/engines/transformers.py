@@ -8,7 +8,14 @@ from dsl.models import Decoding
 from dsl.models import Weights as Settings
 from runners.engine import EngineAnswer, EngineRequest
 
-__all__ = ["Engine", "Settings"]
+__all__ = ["Engine", "Settings", "resolve"]
+
+
+def resolve(settings: Settings) -> str | None:
+    """The commit that a name on the hub stands for now; None where the settings name it."""
+    from runners import weight_files
+
+    return weight_files.commit_of(settings)
 
 
 class Engine:
@@ -26,6 +33,7 @@ class Engine:
             "device": self._loaded.device,
             "dtype": self._loaded.dtype,
             "remedies": "; ".join(self._loaded.remedies) or None,
+            "commit": self._loaded.commit,
         }
 
     def identify(self, request: EngineRequest) -> str:

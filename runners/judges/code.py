@@ -22,7 +22,6 @@ READS: tuple[Reads, ...] = ("text", "instruction", "category")
 class Settings(JudgeSettings):
     """0 where the completion holds code nobody asked for, 1 where it holds none. Items that ask for code stay unscored."""
 
-    VERSION: ClassVar[int] = 2
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "code where none was asked"
     judge: Literal["code"] = "code"

@@ -14,7 +14,6 @@ READS: tuple[Reads, ...] = ("text", "answers")
 class Settings(RightOrWrong):
     """1 where an accepted answer is found in the completion, 0 where none is. Items without accepted answers get no verdict."""
 
-    VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "holds an accepted answer"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)

@@ -17,7 +17,6 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\ufffd")
 class Settings(JudgeSettings):
     """1 where the completion holds a letter, a digit or a pictogram; 0 where it is nothing but white space and punctuation."""
 
-    VERSION: ClassVar[int] = 1
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "no answer"
     judge: Literal["empty"] = "empty"

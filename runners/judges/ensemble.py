@@ -23,7 +23,6 @@ class Settings(JudgeSettings):
     share has a verdict. Members that compare answers are all to have the same opponents. Members must use one scale;
     where two differ, or that of one is not known, the study is refused."""
 
-    VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "several judges together"
     judge: Literal["ensemble"] = "ensemble"
     of: Annotated[tuple[Name, ...], Field(min_length=2), SORTED]
@@ -80,7 +79,7 @@ class Settings(JudgeSettings):
 
 def aspects(settings: Settings) -> dict[str, object]:
     """What counts: how the members are brought together. Their verdicts are read."""
-    counted = ("ensemble", Settings.VERSION, settings.of, settings.by, _needed(settings))
+    counted = ("ensemble", settings.of, settings.by, _needed(settings))
     return dict.fromkeys(settings.verdict_aspects(), counted)
 
 

@@ -14,7 +14,6 @@ READS: tuple[Reads, ...] = ("text", "answers")
 class Settings(RightOrWrong):
     """1 where the completion is an accepted answer, 0 where it is not. Items without accepted answers get no verdict."""
 
-    VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "is an accepted answer"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)

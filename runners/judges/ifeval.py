@@ -27,7 +27,6 @@ class Settings(RightOrWrong):
     some version of it without a first line, a last line or asterisks (`loose`). The verdict's parts say it of each instruction.
     """
 
-    VERSION: ClassVar[int] = 2
     LABEL: ClassVar[str] = "follows every instruction"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "instructions"
     judge: Literal["ifeval"] = "ifeval"

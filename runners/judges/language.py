@@ -52,7 +52,6 @@ _LONGEST_WORD = 1000
 class Settings(JudgeSettings):
     """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
 
-    VERSION: ClassVar[int] = 2
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "in another language than asked"
     judge: Literal["language"] = "language"

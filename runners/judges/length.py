@@ -15,7 +15,6 @@ READS: tuple[Reads, ...] = ("text",)
 class Settings(JudgeSettings):
     """The completion's number of characters (Unicode code points after NFC, so that an accented letter is one)."""
 
-    VERSION: ClassVar[int] = 1
     ROLE: ClassVar[Role] = "measure"
     LABEL: ClassVar[str] = "characters in the answer"
     judge: Literal["length"] = "length"

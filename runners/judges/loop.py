@@ -39,7 +39,6 @@ _MIN_WHOLE_REPEATS = 4  # "no, no, no" is an answer
 class Settings(JudgeSettings):
     """0 where the completion loops, 1 where it does not. What counts as a loop is stated by the thresholds; one sign is enough."""
 
-    VERSION: ClassVar[int] = 2
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "repeats itself without end"
     judge: Literal["loop"] = "loop"

@@ -16,7 +16,6 @@ READS: tuple[Reads, ...] = ("text", "answers", "language")
 class Settings(RightOrWrong):
     """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no number."""
 
-    VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "right number"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)

@@ -60,7 +60,6 @@ class Settings(JudgeSettings):
     """0 where the completion goes on with an invented query or is the question again, 1 where neither. Where turns of a conversation or
     questions were asked for, and are there, it stays unscored."""
 
-    VERSION: ClassVar[int] = 1
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "the question again, or an invented one"
     judge: Literal["prompt_echo"] = "prompt_echo"

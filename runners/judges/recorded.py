@@ -23,7 +23,6 @@ READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 class Settings(JudgeSettings):
     """Verdicts from a file, each matched with the answer it is about. An answer without one stays unscored and says why."""
 
-    VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "recorded verdict"
     judge: Literal["recorded"] = "recorded"
     verdicts: VerdictFile

@@ -60,7 +60,6 @@ _UNFINISHED = {
 class Settings(JudgeSettings):
     """0 where the completion was cut, 1 where it came to its end. Without a finish reason the text's end decides; a doubtful end is unscored."""
 
-    VERSION: ClassVar[int] = 1
     ROLE: ClassVar[Role] = "detector"
     LABEL: ClassVar[str] = "cut before its end"
     judge: Literal["truncated"] = "truncated"

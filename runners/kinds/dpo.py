@@ -66,11 +66,13 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
 def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
     found = ref_logps.read(inputs[step.ref_logps]) if step.ref_logps is not None else {}
-    model = ref_logps.model_key(weights, policy if step.reference == "policy" else None, bf16=step.training.bf16)
+    below = policy if step.reference == "policy" else None
+    # the reference may have been computed where bfloat16 is not to be had, or only there
+    models = [ref_logps.model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
     for row in rows:
         pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
         if step.ref_logps is not None:
-            known = ref_logps.of(row, model, found)
+            known = ref_logps.of(row, models, found)
             pair |= {"ref_chosen_logps": known.ref_chosen_logps, "ref_rejected_logps": known.ref_rejected_logps}
         yield pair
 
@@ -98,7 +100,7 @@ def _trainer_class() -> type[Any]:
             return dataset  # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
 
         def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
-            return dataset  # a reference step did
+            return dataset  # a reference_logps step did
 
         def _set_signature_columns_if_needed(self) -> None:
             super()._set_signature_columns_if_needed()

@@ -12,9 +12,9 @@ from pathlib import Path
 from dsl.errors import ServerError
 from dsl.identity import Canonical
 from dsl.pins import Pins
-from dsl.records import Completion, Example, Prompt
+from dsl.records import Completion, Example, Prompt, Provenance
 from dsl.steps import GenerateStep, TextPrompt
-from runners import faults, registry
+from runners import faults, provenance, registry
 from runners.engine import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting import Prompter
 from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
@@ -40,7 +40,8 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     wanted: Wanted = {}
     canonical = Canonical()
     tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
-    same_for_all = canonical.text((step.model, tuned, step.decoding.model_copy(update={"max_new_tokens": 1})))
+    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
+    same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
     for example in examples:
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
@@ -53,10 +54,12 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     held |= _take_over(step, {item: one for item, one in wanted.items() if item not in held}, (out, *inputs.earlier), inputs.donors)
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
+    facts = engine.facts
+    made_here = provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
     failed = [row for row in held.values() if row.finish_reason == "error"]
     with RowWriter(out / FILE) as writer:
         missing = {item: one for item, one in wanted.items() if item not in held}
-        for done, row in enumerate(_asked(step, engine, missing, earlier), len(held) + 1):
+        for done, row in enumerate(_asked(step, engine, missing, earlier, made_here), len(held) + 1):
             writer.write(row)
             if row.finish_reason == "error":
                 failed.append(row)
@@ -66,20 +69,24 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     return Made(
         n_rows=len(wanted),
         n_reused=len(held),
+        n_of_other_code=provenance.n_of_other_code(held.values(), step),
         n_open=sum(faults.is_open(row.n_faults) for row in failed),
         load_seconds=engine.load_seconds,
-        facts=engine.facts,
+        facts=facts,
     )
 
 
-def _asked(step: GenerateStep, engine: Engine, missing: Wanted, earlier: dict[str, Completion]) -> Iterator[Completion]:
+def _asked(
+    step: GenerateStep, engine: Engine, missing: Wanted, earlier: dict[str, Completion], made_here: Provenance
+) -> Iterator[Completion]:
     """The missing rows as they are answered. Where the step was finished before but for them, a server that does not answer at all is one
     more fault on each."""
     left = dict(missing)
     try:
         for answer in engine.generate([request for _, request, _ in missing.values()], step.decoding) if missing else ():
             item = answer.key
-            row = _completion(step, *left.pop(item), bounded(answer))
+            made = made_here.model_copy(update={"system_fingerprint": answer.system_fingerprint})
+            row = _completion(step, *left.pop(item), bounded(answer), made)
             n_before = earlier[item].n_faults if item in earlier else 0
             yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_passing else row
     except ServerError:
@@ -115,7 +122,7 @@ def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], donors
             if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}
-                    yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None, "batch_size": None})
+                    yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None})
 
 
 def _still_valid(row: Completion, max_new_tokens: int) -> bool:
@@ -124,7 +131,9 @@ def _still_valid(row: Completion, max_new_tokens: int) -> bool:
     return row.finish_reason in ("eos", "stop", "length", "recorded") and row.max_new_tokens == max_new_tokens
 
 
-def _completion(step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer) -> Completion:
+def _completion(
+    step: GenerateStep, example: Example, request: EngineRequest, row_key: str, answer: EngineAnswer, made: Provenance
+) -> Completion:
     opened = isinstance(step.prompt, TextPrompt) and not step.prompt.ends_at_fence
     return Completion(
         row_key=row_key,
@@ -144,6 +153,7 @@ def _completion(step: GenerateStep, example: Example, request: EngineRequest, ro
         seed=request.seed,
         engine=step.model.engine,
         model_served=answer.model_served,
+        provenance=made,
     )
 
 

@@ -14,12 +14,12 @@ from types import ModuleType
 from dsl.errors import DataError, ServerError
 from dsl.identity import digest
 from dsl.models import Decoding
-from dsl.records import Completion, Example, Prompt, Verdict
+from dsl.records import Completion, Example, Prompt, Provenance, Verdict
 from dsl.settings import EngineSettings
 from dsl.steps import JudgeStep, Probe
-from runners import faults, registry
+from runners import faults, provenance, registry
 from runners.engine import EngineAnswer, EngineRequest, bounded
-from runners.judging import NO_REPLY, Answer, Generate, Keys, Tools
+from runners.judging import NO_REPLY, Answer, Facts, Generate, Keys, Tools
 from runners.server import ServerSettings
 from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
 
@@ -37,7 +37,8 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
         ServerError: the judge's server does not answer, or has failed on so many rows that they are no result.
     """
     judge = registry.judge(step.judge.judge)
-    answers = list(_answers(step, inputs, Keys(judge, step.judge)))
+    resolved = [registry.resolved(model) for model in step.judge.models()]
+    answers = list(_answers(step, inputs, Keys(judge, step.judge, resolved)))
     missing = {(a.completion.item, a.against, aspect): a for a in answers for aspect in a.keys}
     n_rows = len(missing)
     with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
@@ -50,7 +51,8 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     rewrite_rows(out / FILE, held)
     inputs.report(len(held), n_rows)
 
-    tools = Tools(_generate(inputs.cache), inputs.cache)
+    facts: Facts = {}
+    tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
     model: EngineSettings | None = getattr(step.judge, "model", None)
     failed = [row for row in held if _is_fault(row)]
     with RowWriter(out / FILE) as writer:
@@ -60,7 +62,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
             if _is_fault(verdict):
                 verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
                 failed.append(verdict)
-            writer.write(verdict)
+            writer.write(verdict.model_copy(update={"provenance": _provenance(step, facts)}))
             inputs.report(n_rows - len(missing), n_rows)
     assert not missing, f"the judge {step.judge.judge} left out {len(missing)} verdicts"
     if not earlier:
@@ -68,6 +70,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     return Made(
         n_rows=n_rows,
         n_reused=len(held),
+        n_of_other_code=provenance.n_of_other_code(held, step),
         n_open=sum(faults.is_open(row.n_faults) for row in failed) if isinstance(model, ServerSettings) else 0,
         load_seconds=tools.load_seconds,
         facts=tools.facts,
@@ -187,11 +190,19 @@ def _missing(judge: ModuleType, step: JudgeStep, answer: Answer, score: float, r
         yield from (answer.scored(aspect, score, reason=reason) for aspect in answer.keys)
 
 
-def _generate(cache: Path) -> Generate:
-    """The way to a model for judges, which know no engine."""
+def _provenance(step: JudgeStep, facts: Facts) -> Provenance | None:
+    """Of a verdict that a model gave. One by rule has none: its step's id says it."""
+    if not step.judge.models():
+        return None
+    return provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
+
+
+def _generate(cache: Path, facts: Facts) -> Generate:
+    """The way to a model for judges, which know no engine; what is known of the model goes to `facts`."""
 
     def generate(settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
         engine = registry.engine(settings.engine).Engine(settings, None, cache)
+        facts.update((name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts)
         seeds = _seeds(prompts) if decoding.is_sampled else [None] * len(prompts)
         requests = [
             EngineRequest(key=str(place), prompt=prompt, seed=seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))

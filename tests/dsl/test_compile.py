@@ -129,7 +129,7 @@ def test_what_differs_in_training_alone_shares_one_reference(folder: Path) -> No
     }
     plan = planned(folder, methods=methods, seeds=[0, 1])
     assert kinds(plan)["dpo"] == 6
-    assert kinds(plan)["reference"] == 1
+    assert kinds(plan)["reference_logps"] == 1
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_what_the_reference_reads_or_is_makes_another(folder: Path, change: dict
     plain: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     sft = {"method": "sft", "train": "rows", "train_languages": "all"}
     plan = planned(folder, methods={"sft": sft, "a": plain, "b": plain | change}, seeds=[0])
-    assert kinds(plan)["reference"] == 2
+    assert kinds(plan)["reference_logps"] == 2
 
 
 def test_rows_that_a_seed_draws_are_a_reference_of_their_own(folder: Path) -> None:
     methods = {"dpo": {"method": "dpo", "pairs": "rows", "train_languages": "all", "rows": 2}}
-    assert kinds(planned(folder, methods=methods, seeds=[0, 1]))["reference"] == 2
+    assert kinds(planned(folder, methods=methods, seeds=[0, 1]))["reference_logps"] == 2
 
 
 def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path) -> None:
@@ -161,7 +161,7 @@ def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path
     dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     sft = {"method": "sft", "train": "rows", "train_languages": "all"}
     plan = planned(folder, methods={"sft": sft, "a": dpo, "b": {**dpo, "policy": "sft", "reference": "base"}}, seeds=[0])
-    assert kinds(plan)["reference"] == 1
+    assert kinds(plan)["reference_logps"] == 1
 
 
 def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trained_in(folder: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trai
 def test_a_reference_that_is_not_computed_beforehand_is_no_step(folder: Path) -> None:
     dpo = {"method": "dpo", "pairs": "rows", "precompute_ref_log_probs": False}
     plan = planned(folder, methods={"dpo": dpo}, seeds=[0])
-    assert "reference" not in kinds(plan)
+    assert "reference_logps" not in kinds(plan)
     assert all(step.ref_logps is None for step in plan.steps.values() if isinstance(step, DpoStep))
 
 

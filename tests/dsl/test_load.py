@@ -47,6 +47,14 @@ def test_a_right_spec_loads(folder: Path) -> None:
     assert loaded(folder, GOOD).experiment.languages == ("en", "fr")
 
 
+def test_a_spec_of_a_version_that_is_not_read_says_how_to_upgrade(folder: Path) -> None:
+    assert loaded(folder, "spec_version: 1\n" + GOOD).experiment == loaded(folder, GOOD).experiment
+    (found,) = problems(folder, "spec_version: 2\n" + GOOD)
+    assert found.startswith("study.yaml:1:15: spec_version: ")
+    assert "this xp reads specs up to version 1. Upgrade it (`pip install --upgrade xp-lab`)" in found
+    assert "begin with 1" in problems(folder, "spec_version: 0\n" + GOOD)[0]
+
+
 def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(folder: Path) -> None:
     text = (
         GOOD.replace("num_fewshot: 0", "num_fewshots: 0")

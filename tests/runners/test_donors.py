@@ -6,7 +6,7 @@ import pytest
 from dsl.identity import step_id
 from dsl.models import Decoding, Weights
 from dsl.records import Outcome
-from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceStep, Step
+from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from runners import donors as module
 from runners.donors import Donors
 from runners.engines.echo import Settings as Echo
@@ -22,7 +22,7 @@ def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperatu
     return GenerateStep(
         model=Echo(),
         tuned=tuned,
-        examples=f"data-{data:012x}",
+        examples=f"data-{data:016x}",
         prompt=prompt,
         decoding=Decoding(max_new_tokens=tokens, temperature=temperature),
         seed=0 if temperature else None,
@@ -30,7 +30,7 @@ def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperatu
 
 
 def judge(answers: Step, settings: Contains | Empty | None = None) -> JudgeStep:
-    return JudgeStep(judge=settings or Contains(), answers=step_id(answers), examples="data-000000000000")
+    return JudgeStep(judge=settings or Contains(), answers=step_id(answers), examples="data-0000000000000000")
 
 
 def put(store: Store, *steps: Step, is_done: bool = True) -> None:
@@ -53,7 +53,7 @@ def test_an_empty_store_has_no_donors(tmp_path: Path) -> None:
 def test_steps_that_ask_the_same_model_in_the_same_way_are_donors_whatever_their_length_limit(tmp_path: Path) -> None:
     store = Store(tmp_path)
     alike = [generate(1), generate(2), generate(1, tokens=4)]
-    others = [generate(1, temperature=0.5), generate(1, tuned="sft-000000000000"), judge(generate(1))]
+    others = [generate(1, temperature=0.5), generate(1, tuned="sft-0000000000000000"), judge(generate(1))]
     put(store, *alike, *others)
     assert set(named(store, generate(3))) == {step_id(step) for step in alike}
 
@@ -103,7 +103,7 @@ def test_a_folder_whose_settings_cannot_be_read_is_no_donor(tmp_path: Path) -> N
     store = Store(tmp_path)
     put(store, generate(1))
     (store.step_folder(step_id(generate(1))) / "step.json").write_text('{"kind": "generate", "of_old": 1}')
-    (store.steps / "generate-000000000000.tmp").mkdir()
+    (store.steps / "generate-0000000000000000.tmp").mkdir()
     assert named(store, generate(2)) == []
 
 
@@ -114,9 +114,11 @@ def test_of_a_great_many_alike_only_the_newest_are_named(tmp_path: Path, monkeyp
     assert named(store, generate(9)) == [step_id(generate(4)), step_id(generate(3))]
 
 
-def reference(*, rows: int | None = None, seed: int | None = None, prompt: ChatPrompt = CHAT, revision: str = "1") -> ReferenceStep:
+def reference(*, rows: int | None = None, seed: int | None = None, prompt: ChatPrompt = CHAT, revision: str = "1") -> ReferenceLogpsStep:
     weights = Weights(hub="a/base", revision=revision)
-    return ReferenceStep(weights=weights, pairs=("data-000000000001",), rows=rows, prompts=(prompt,), max_length=64, bf16=False, seed=seed)
+    return ReferenceLogpsStep(
+        weights=weights, pairs=("data-0000000000010001",), rows=rows, prompts=(prompt,), max_length=64, bf16=False, seed=seed
+    )
 
 
 def test_reference_steps_of_the_same_model_are_donors_whichever_pairs_they_draw(tmp_path: Path) -> None:

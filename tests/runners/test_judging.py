@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
-from runners.judges import code, contains, empty, language, length
+from dsl.fingerprint import Sources, fingerprint, source_of
+from dsl.models import Weights
+from runners.judges import code, contains, empty, ensemble, language, length, rubric
 from runners.judging import Answer, Keys
 from tests.runners.judges.answers import answer
 
@@ -29,11 +31,35 @@ def test_a_key_covers_the_settings_and_the_judge() -> None:
     assert key(length, length.Settings(), one) != key(empty, empty.Settings(), one)
 
 
-def test_a_judges_version_is_part_of_its_keys(monkeypatch) -> None:
+def test_the_code_of_a_judge_that_decides_by_rule_is_part_of_its_keys(monkeypatch) -> None:
     one = answer("Paris.")
-    before = key(length, length.Settings(), one)
-    monkeypatch.setattr(length.Settings, "VERSION", 99)
-    assert key(length, length.Settings(), one) != before
+    members = ensemble.Settings(of=("a", "b"))
+    read = {"a": [Answer(one.example, one.completion, {"length": "a" * 64}).scored("length", 1)]}
+    before = key(length, length.Settings(), one), Keys(ensemble, members).of(one.example, one.completion, verdicts=read)
+    monkeypatch.setattr("runners.judging.fingerprint", lambda *modules: f"of other code {modules}")
+    after = key(length, length.Settings(), one), Keys(ensemble, members).of(one.example, one.completion, verdicts=read)
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_the_code_of_a_judge_that_asks_a_model_is_no_part_of_its_keys(monkeypatch) -> None:
+    one = answer("Paris.")
+    settings = rubric.Settings(model=Weights(hub="some/model"))
+    before = Keys(rubric, settings).of(one.example, one.completion)
+    monkeypatch.setattr("dsl.fingerprint._SOURCES", Sources(source=lambda name: f"{source_of(name)}\nX = 1"))
+    fingerprint.cache_clear()
+    assert Keys(rubric, settings).of(one.example, one.completion) == before
+    fingerprint.cache_clear()
+
+
+def test_a_version_of_a_judge_that_asks_a_model_is_part_of_its_keys(monkeypatch) -> None:
+    one = answer("Paris.")
+    settings = rubric.Settings(model=Weights(hub="some/model"))
+    before = Keys(rubric, settings).of(one.example, one.completion)
+    monkeypatch.setattr(rubric.Settings, "VERSION", 99)
+    after = Keys(rubric, settings).of(one.example, one.completion)
+    assert before.keys() == after.keys()
+    assert all(after[aspect] != before[aspect] for aspect in before)
 
 
 def test_no_answer_and_an_answer_of_the_same_words_have_different_keys() -> None:
@@ -60,7 +86,6 @@ def test_every_public_judge_has_the_one_shape() -> None:
         assert issubclass(module.Settings, JudgeSettings)
         assert module.Settings.model_fields["judge"].default == name
         assert module.Settings.__doc__
-        assert isinstance(module.Settings.VERSION, int)
         assert module.READS
         assert callable(module.judge)
         assert Path(module.__file__ or "").stem == name

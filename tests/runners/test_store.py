@@ -58,6 +58,30 @@ def test_a_finished_step_has_its_settings_and_outcome_and_leaves_no_attempt(tmp_
     assert not store.unfinished_folder(ID).exists()
 
 
+def test_a_finished_step_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file, every folder around it, then the new name, then the folder that holds the name: whatever a power cut leaves is whole."""
+    store, done, rename = Store(tmp_path), list[str](), Path.rename
+
+    def synced(handle: int) -> None:
+        done.append(os.readlink(f"/proc/self/fd/{handle}"))
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append(f"{path.name} -> {Path(target).name}")
+        return rename(path, target)
+
+    with store.begin(ID, STEP) as folder:
+        (folder / "adapter").mkdir()
+        for name in ("examples.jsonl", "adapter/model.safetensors"):
+            (folder / name).write_text("{}\n")
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(Path, "rename", renamed)
+        store.finish(ID, OUTCOME)
+    at = done.index(f"{ID}.tmp -> {ID}")
+    names = ("", "examples.jsonl", "adapter", "adapter/model.safetensors", "outcome.json", "step.json")
+    assert {str(folder / name).rstrip("/") for name in names} <= set(done[:at])
+    assert done[at + 1 :][:1] == [str(store.steps)]
+
+
 def test_neither_an_attempt_nor_a_folder_without_outcome_is_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.begin(ID, STEP):

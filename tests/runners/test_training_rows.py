@@ -1,5 +1,7 @@
 """Which rows are trained on, and as which tokens."""
 
+import copy
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from dsl.errors import DataError
 from dsl.records import Example
-from runners import models, prompting
+from runners import models, prompting, training_rows
 from runners.models import Loaded
 from runners.prompting import Prompter, chat_token_ids, token_ids
 from runners.training_rows import Counts, Row, draw, tokenise
@@ -31,6 +33,28 @@ def drawn(folder: Path, n: int | None, seed: int = 0, **examples: list[Example])
 
 def test_without_a_number_all_rows_are_drawn(tmp_path: Path) -> None:
     assert len(drawn(tmp_path, None, **PARALLEL)) == 72
+
+
+def test_another_template_or_another_tokenizer_file_makes_other_tokens(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(loaded.tokenizer.name_or_path, tmp_path / "model"))
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.name_or_path = str(folder)
+    here = replace(loaded, tokenizer=tokenizer)
+    found = {training_rows._tokenizer_key(here)}
+    monkeypatch.setattr("runners.prompting._own_template", lambda: "{{ messages[0].content }}")
+    found.add(training_rows._tokenizer_key(here))
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    found.add(training_rows._tokenizer_key(here))
+    for name in ("qwen.tiktoken", "tokenizer.model", "tokenization_own.py", "added_tokens.json"):
+        (folder / name).write_text("x")
+        found.add(training_rows._tokenizer_key(here))
+    monkeypatch.setattr("runners.training_rows.fingerprint", lambda *modules: "of other code")
+    found.add(training_rows._tokenizer_key(here))
+    assert len(found) == 8
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert training_rows._tokenizer_key(here) in found
 
 
 def test_fewer_rows_are_a_part_of_more_and_every_seed_draws_others(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def judged(maker: StoreMaker, cell: Cell, judge: str, kind: str, rows: Sequence[
     """Give a cell that was just made another judge's verdicts, on its answers as they are or with a probe's text planted."""
     settings = {"judge": kind, **NEEDED.get(kind, {})}
     maker.described(judge, kind, dict.fromkeys(row.aspect for row in rows if row.aspect != kind))
-    step = JudgeStep.model_validate({"judge": settings, "answers": cell.generate, "examples": "data-000000000000"})
+    step = JudgeStep.model_validate({"judge": settings, "answers": cell.generate, "examples": "data-0000000000000000"})
     place = next(i for i, made in enumerate(maker.cells) if made.cell_id == cell.cell_id)
     here = maker.cells[place]
     n = len(here.judges) + sum(len(judges) for judges in here.probes.values())

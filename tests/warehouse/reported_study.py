@@ -287,7 +287,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _step_id(kind: str, *parts: str) -> str:
-    return f"{kind}-{_sha256(' '.join(parts))[:12]}"
+    return f"{kind}-{_sha256(' '.join(parts))[:16]}"
 
 
 def _sha256(text: str) -> str:

@@ -57,7 +57,7 @@ class StoreMaker:
     def generate(
         self,
         texts: Mapping[str, str | None],
-        examples: StepId = "data-000000000000",
+        examples: StepId = "data-0000000000000000",
         language: str = "en",
         finish_reason: Mapping[str, FinishReason] | None = None,
         facts: Mapping[str, int] | None = None,
@@ -86,7 +86,7 @@ class StoreMaker:
         """Scores of a judge of one aspect, or of several: aspect -> scores. Each opponent in `against` gets the same."""
         settings = {"judge": kind, **NEEDED.get(kind, {})}
         step = JudgeStep.model_validate(
-            {"judge": settings, "answers": answers, "examples": "data-000000000000", "against": dict(against or {})}
+            {"judge": settings, "answers": answers, "examples": "data-0000000000000000", "against": dict(against or {})}
         )
         aspects = {aspect: found for aspect, found in scores.items() if isinstance(found, Mapping)} or {kind: scores}
         told = {"distribution": dict(distribution) if distribution else None}
@@ -97,16 +97,16 @@ class StoreMaker:
             for other in against or (None,)
         ]
         self._n += 1
-        return self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:012x}")
+        return self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:016x}")
 
     def reference(self) -> StepId:
         pair = RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-3.5, ref_rejected_logps=-9.0, n_tokens=12)
-        return self.step(Step(kind="reference"), "ref_logps.jsonl", [pair], step_id_="reference-000000000001")
+        return self.step(Step(kind="reference_logps"), "ref_logps.jsonl", [pair], step_id_="reference_logps-0000000000010001")
 
     def train(self, kind: str, losses: list[float]) -> StepId:
         self._n += 1
         rows = [TrainMetric(global_step=i, name="loss", value=loss) for i, loss in enumerate(losses, 1)]
-        return self.step(Step(kind=kind), "metrics.jsonl", list(rows), step_id_=f"{kind}-{self._n:012x}")
+        return self.step(Step(kind=kind), "metrics.jsonl", list(rows), step_id_=f"{kind}-{self._n:016x}")
 
     def cell(
         self,
@@ -123,7 +123,7 @@ class StoreMaker:
         train: tuple[StepId, ...] = (),
         seed: int | None = None,
         generate: StepId | None = None,
-        examples: StepId = "data-000000000000",
+        examples: StepId = "data-0000000000000000",
         facts: Mapping[str, int] | None = None,
         against: Mapping[str, StepId] | None = None,
         distribution: Mapping[str, float] | None = None,
@@ -142,7 +142,7 @@ class StoreMaker:
             self.described(name.split("=")[0], name.split("=")[-1], [a for a, of in found.items() if isinstance(of, Mapping)])
         self._n += 1
         cell = Cell(
-            cell_id=f"cell-{self._n:012x}",
+            cell_id=f"cell-{self._n:016x}",
             dataset=dataset,
             language=language,
             model=model,

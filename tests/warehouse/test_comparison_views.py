@@ -204,7 +204,7 @@ def test_an_ensemble_is_not_set_beside_its_members(maker: StoreMaker, ask: Ask) 
 def test_an_answer_that_serves_two_cells_is_one_and_languages_are_pooled_by_item(maker: StoreMaker, ask: Ask) -> None:
     given = {"p=contains": {"1": 1.0, "2": 0.0}, "q=exact": {"1": 1.0, "2": 1.0}}
     first = maker.cell("a", scores=given)
-    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffff", "method": "same"}))
+    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffffffff", "method": "same"}))
     maker.cell("a", scores=given, language="fr")
     maker.study()
     found = {r["language"]: (r["n"], r["n_items"]) for r in ask("from judge_agreement")}
@@ -268,7 +268,7 @@ def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_
         },
         texts={"1": "a", "2": "b", "3": "c"},
     )
-    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffff", "method": "same"}))
+    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffffffff", "method": "same"}))
     maker.study()
     label(maker, ask, {"1": 1.0, "2": 1.0})
     found = {(r["measure_a"], r["measure_b"]): r for r in ask("from judge_agreement where language = 'en'")}

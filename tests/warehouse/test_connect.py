@@ -11,8 +11,9 @@ import duckdb
 import pytest
 
 from dsl.errors import WarehouseError
+from dsl.plan import ContrastPlan
 from tests.warehouse.stores import StoreMaker
-from warehouse.connect import WAREHOUSE, connect, made_aside, view_files
+from warehouse.connect import HERE, WAREHOUSE, connect, digests, made_aside, view_files
 from warehouse.load import load_store, rebuild
 from warehouse.query import run
 
@@ -86,6 +87,35 @@ def test_views_of_another_version_are_made_again_and_rows_stay(maker: StoreMaker
         found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
         assert found == {file.stem for file in view_files()}
         assert connection.execute("select text from completions").fetchall() == [("a",)]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_what_another_version_computed_is_computed_again_before_anybody_reads_it(maker: StoreMaker, read_only: bool) -> None:
+    for method, k in (("icl", 2), ("sft", 3)):
+        maker.cell(method, scores={"contains": {str(n): float(n % k > 0) for n in range(9)}})
+    maker.study(contrasts=(ContrastPlan(name="icl_vs_sft", of="icl", against="sft"),))
+    rebuild(maker.folder)
+    path = maker.folder / WAREHOUSE
+    computed = ("cell_scores", "contrast_tests")
+    with connect(path, read_only=True) as connection:
+        before = {table: connection.execute(f"from {table} order by all").fetchall() for table in computed}
+    assert all(before.values())
+    with duckdb.connect(str(path)) as old:
+        for table in computed:
+            old.execute(f"delete from {table}")
+        old.execute("alter table cell_scores add column of_old integer")
+        old.execute("update made_from set sha256 = 'older' where part = 'computed'")
+    with connect(path, read_only=read_only) as connection:
+        assert {table: connection.execute(f"from {table} order by all").fetchall() for table in computed} == before
+        assert connection.execute("from stale_slices").fetchall() == []
+
+
+def test_what_is_computed_hangs_on_every_file_that_decides_it() -> None:
+    deciding = [file for file in HERE.rglob("*") if file.suffix in (".py", ".sql") and file.parent.name in ("statistics", "base", "kept")]
+    assert {"macros.sql", "comparisons.sql", "paired.py", "corrections.py", "verdicts.sql", "cell_scores.sql"} <= {f.name for f in deciding}
+    for edited in deciding:
+        after = digests(lambda file, edited=edited: file.read_text("utf-8") + ("-- more" if file == edited else ""))
+        assert after["computed"] != digests()["computed"], edited
 
 
 @pytest.mark.parametrize("read_only", [True, False])

@@ -56,7 +56,7 @@ def full(maker: StoreMaker) -> StoreMaker:
     shared = maker.cell("icl", examples=asked, scores={"contains": {"1": 1.0, "2": "no answer"}}, facts={"n_parameters": 7})
     maker.cell("sft", train=(maker.reference(), trained), train_languages=("en", "fr"), seed=1, scores={"loop": {"1": 1.0}})
     maker.study("one", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
-    maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffff"}))
+    maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffffffff"}))
     maker.study("two", parallel=False)
     maker.run("run-1", asked, "failed", error="disk full")
     maker.run("run-2", asked)
@@ -161,7 +161,7 @@ def test_a_study_that_lost_cells_loses_them_in_the_warehouse_and_other_studies_k
     with connect(full.folder / WAREHOUSE) as connection:
         cells = connection.execute("select experiment, method from cells order by all").fetchall()
         assert cells == [("one", "only"), ("two", "icl")]
-        assert connection.execute("select distinct cell_id from cell_judges").fetchall() == [("cell-ffffffffffff",)]
+        assert connection.execute("select distinct cell_id from cell_judges").fetchall() == [("cell-ffffffffffffffff",)]
         for table in ("cell_training", "contrasts"):
             assert connection.execute(f"from {table}").fetchall() == []
 
@@ -172,7 +172,7 @@ def test_a_step_that_is_not_finished_is_not_loaded(maker: StoreMaker) -> None:
     folder = maker.folder / "steps" / cell.generate
     shutil.copytree(folder, folder.with_name(folder.name + ".tmp"))
     (folder / "outcome.json").unlink()
-    load_store(maker.folder, [cell.generate, "judge-eeeeeeeeeeee"], study)
+    load_store(maker.folder, [cell.generate, "judge-eeeeeeeeeeeeeeee"], study)
     rebuild(maker.folder)
     with connect(maker.folder / WAREHOUSE) as connection:
         load_step(connection, folder)
@@ -319,7 +319,7 @@ def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker, monkey
     [
         ("", "cannot be read as Outcome"),
         ("{}", "cannot be read as Outcome"),
-        ('{"step_id": "data-bbbbbbbbbbbb", "seconds": 1}', "outcome of data-bbbbbbbbbbbb"),
+        ('{"step_id": "data-bbbbbbbbbbbbbbbb", "seconds": 1}', "outcome of data-bbbbbbbbbbbbbbbb"),
     ],
 )
 def test_a_step_whose_outcome_is_none_or_anothers_is_told_and_left_out(maker: StoreMaker, outcome: str, complaint: str) -> None:

@@ -106,7 +106,7 @@ def test_a_reference_steps_pairs_are_there_once_however_often_it_is_made(maker: 
 
 
 def test_a_failed_step_is_listed_with_its_error(maker: StoreMaker, ask: Ask) -> None:
-    cell = maker.cell(generate="generate-aaaaaaaaaaaa")
+    cell = maker.cell(generate="generate-aaaaaaaaaaaaaaaa")
     maker.study()
     maker.run("run-1", cell.generate, "failed", error="CUDA out of memory")
     (row,) = ask("from cost_by_step")
@@ -160,7 +160,7 @@ def test_the_browser_holds_question_answer_and_every_verdict(maker: StoreMaker, 
 
 def test_a_step_shared_by_two_cells_counts_in_each(maker: StoreMaker, ask: Ask) -> None:
     first = maker.cell("greedy", seed=0, scores={"contains": {"1": 1.0, "2": 0.0}})
-    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffff", "method": "same"}))
+    maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffffffff", "method": "same"}))
     maker.study()
     rows = ask("from score_by_cell")
     assert {(row["method"], row["mean_score"], row["n"], row["mean_characters"]) for row in rows} == {
@@ -173,7 +173,7 @@ def test_two_studies_that_share_a_step_do_not_mix(maker: StoreMaker, ask: Ask) -
     shared = maker.cell("icl", scores={"contains": {"1": 1.0, "2": 0.0}})
     maker.cell("sft", scores={"contains": {"1": 1.0, "2": 1.0}})
     maker.study("one")
-    maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffff"}))
+    maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffffffff"}))
     maker.study("two")
     rows = ask("select experiment, method, mean_score, n from score_by_method_language order by all")
     assert [tuple(row.values()) for row in rows] == [("one", "icl", 0.5, 2), ("one", "sft", 1.0, 2), ("two", "icl", 0.5, 2)]

@@ -88,15 +88,17 @@ def test_on_a_terminal_what_failed_stays_and_what_is_done_goes(planned: Diff) ->
     ("event", "words"),
     [
         (
-            Ended("data-000000000000", "", 1, 59.94, "done", Outcome(step_id="data-000000000000", seconds=1, n_rows=3)),
+            Ended("data-0000000000000000", "", 1, 59.94, "done", Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3)),
             "done, 3 rows in 59.9 s",
         ),
         (
-            Ended("data-000000000000", "", 1, 3725.0, "done", Outcome(step_id="data-000000000000", seconds=1, n_rows=3, n_reused=2)),
+            Ended(
+                "data-0000000000000000", "", 1, 3725.0, "done", Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3, n_reused=2)
+            ),
             "done, 3 rows in 1:02:05, 2 taken over",
         ),
-        (Ended("data-000000000000", "", 1, 3.0, "interrupted", error="interrupted"), "interrupted after 3.0 s"),
-        (Skipped("data-000000000000", "data-111111111111 failed"), "skipped, data-111111111111 failed"),
+        (Ended("data-0000000000000000", "", 1, 3.0, "interrupted", error="interrupted"), "interrupted after 3.0 s"),
+        (Skipped("data-0000000000000000", "data-1111111111111111 failed"), "skipped, data-1111111111111111 failed"),
     ],
 )
 def test_an_end_in_words(event: Ended | Skipped, words: str) -> None:

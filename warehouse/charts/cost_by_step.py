@@ -5,7 +5,14 @@ from collections import defaultdict
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, reach
 
-KINDS = {"data": "reading data", "sft": "SFT", "reference": "DPO's reference", "dpo": "DPO", "generate": "answering", "judge": "judging"}
+KINDS = {
+    "data": "reading data",
+    "sft": "SFT",
+    "reference_logps": "DPO's reference",
+    "dpo": "DPO",
+    "generate": "answering",
+    "judge": "judging",
+}
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:

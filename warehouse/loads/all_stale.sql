@@ -1,9 +1,7 @@
--- Nothing that is kept of the study `$experiment` is that of what is loaded.
+-- Nothing that is kept of any study is that of this version of xp.
 insert or ignore into stale_slices
 select distinct experiment, dataset, model
-from cells
-where experiment = $experiment;
+from cells;
 
 update experiments
-set is_computed = false
-where experiment = $experiment;
+set is_computed = false;

@@ -28,14 +28,15 @@ from read_json(
         batch_size: 'bigint',
         seed: 'hugeint',
         engine: 'varchar',
-        model_served: 'varchar'
+        model_served: 'varchar',
+        provenance: 'struct(code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar, system_fingerprint varchar)'
     }
 );
 
 select error(format('item {} is there {} times', item, count(*))) from rows group by step_id, item having count(*) > 1;
 
 insert into step_completions by name
-select * exclude (prompt)
+select * exclude (prompt, provenance), unnest(provenance)
 from rows;
 
 insert into prompts by name

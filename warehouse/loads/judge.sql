@@ -23,7 +23,8 @@ from read_json(
         n_new_tokens: 'bigint',
         seconds: 'double',
         usd: 'double',
-        model_served: 'varchar'
+        model_served: 'varchar',
+        provenance: 'struct(code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar, system_fingerprint varchar)'
     }
 );
 
@@ -33,6 +34,7 @@ group by step_id, item, against, aspect
 having count(*) > 1;
 
 insert into step_verdicts by name
+select * exclude (provenance), unnest(provenance)
 from rows;
 
 insert into step_usage by name

@@ -14,6 +14,7 @@ select
     outcome -> '$.facts' as facts,
     -- Engines without weights of their own count none.
     nullif(try_cast(outcome ->> '$.facts.n_parameters' as bigint), 0) as n_parameters,
+    coalesce(outcome ->> '$.code', '') as code,
     outcome_sha256
 from (
     select

@@ -21,7 +21,7 @@ def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") ->
 
     study = read_study(warehouse, experiment)
     if note:
-        study.experiment["notes"] = [note, *study.experiment["notes"]]
+        study = replace(study, experiment={**study.experiment, "notes": [note, *study.experiment["notes"]]})
     return _write(out, as_html(study))
 
 

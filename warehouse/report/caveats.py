@@ -43,6 +43,7 @@ def caveats(
     sizes: Rows = (),
     opinions: Sequence[Caveat] = (),
     own_items: Sequence[str] = (),
+    mixed: Rows = (),
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
 
@@ -53,6 +54,7 @@ def caveats(
         sizes: means over languages.
         opinions: what is to be said of judges that decide by opinion.
         own_items: data sets whose languages have items of their own.
+        mixed: makers of rows that were not all made alike.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [
@@ -62,6 +64,7 @@ def caveats(
         _languages(sizes),
         _one_run([*tested, *scores]),
         _own_items(own_items),
+        _mixed(mixed),
         _tests(tested),
     ]
     return sorted((caveat for caveat in found if caveat), key=lambda caveat: -caveat.weight)
@@ -118,6 +121,22 @@ def _own_items(datasets: Sequence[str]) -> Caveat | None:
     if not datasets:
         return None
     return Caveat(2, f"Each language has items of its own on {listed(list(datasets))}: a gap between languages may be one between items.")
+
+
+_ORIGINS = {"n_codes": "versions of the code", "n_devices": "kinds of device", "n_dtypes": "precisions", "n_versions": "sets of libraries"}
+"""Column -> what rows can differ in that are compared."""
+
+
+def _mixed(mixed: Rows) -> Caveat | None:
+    """Rows that differ in more than what the study varies."""
+    if not mixed:
+        return None
+    said = [
+        f"{row['kind']} ({row['made_by']}) by {listed([f'{row[column]} {name}' for column, name in _ORIGINS.items() if row[column] > 1])}"
+        for row in mixed
+    ]
+    headline = "Rows that are compared were not all made alike."
+    return Caveat(2, headline, f"{headline} {'; '.join(said)}. `reuse: same_fingerprint` makes again what other code made.")
 
 
 def _left_out(unscored: Rows, measures: Collection[str]) -> Caveat | None:

@@ -77,7 +77,7 @@ def _cells(study: StudyRows) -> Table:
 
 def _facts(study: StudyRows) -> Table:
     """Device, dtype, tokens trained on and whatever else training and answering wanted known."""
-    rows = [step for step in study.steps if step["facts"] and step["kind"] in ("sft", "reference", "dpo", "generate")]
+    rows = [step for step in study.steps if step["facts"] and step["kind"] in ("sft", "reference_logps", "dpo", "generate")]
     told = Column("facts", lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None))
     return tables.table(
         (tables.text("step_id", "step"), tables.text("methods", "methods"), tables.text("languages", "languages"), told), rows

@@ -38,6 +38,7 @@ VIEWS = (
     "judge_probes",
     "cost_by_model",
     "cost_by_step",
+    "mixed_origins",
 )
 """The views that are shown; the chart of one has its name, where it is drawn."""
 

@@ -52,6 +52,7 @@ def summary(study: StudyRows) -> Summary:
         sizes,
         judges,
         [name for name, is_parallel in study.experiment["parallel"].items() if not is_parallel and len(study.order.languages) > 1],
+        study.views["mixed_origins"],
     )
     return Summary(
         findings=(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from warehouse.connect import HERE, kept_files, run_file
+from warehouse.connect import HERE, kept_files, run_file, told, transaction
 from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
@@ -31,6 +31,18 @@ _TREND = (
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """What is computed of one model on one data set, beside the questions whose answers are kept."""
+
+
+def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
+    """Compute again whatever is no longer that of what is loaded, each slice and each study in a transaction of its own."""
+    for experiment, dataset, model in connection.execute("from stale_slices order by all").fetchall():
+        with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
+            refresh_slice(connection, experiment, dataset, model)
+            connection.execute("delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)", [experiment, dataset, model])
+    for (experiment,) in connection.execute("select experiment from experiments where not is_computed order by all").fetchall():
+        with told(f"statistics of {experiment}"), transaction(connection):
+            refresh_study(connection, experiment)
+            connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
 
 def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, model: str) -> None:

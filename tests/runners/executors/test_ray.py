@@ -319,7 +319,7 @@ def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(no
 
 def test_a_node_to_which_the_step_is_another_one_does_not_run_it(nodes: TwoNodes, tmp_path: Path) -> None:
     (step,) = [step for step in plan_of(write_study(tmp_path / "study", languages=("en",))).steps.values() if step.kind == "data"]
-    (failed,) = ends(run({"data-000000000000": step}, tmp_path / "store"))
+    (failed,) = ends(run({"data-0000000000000000": step}, tmp_path / "store"))
     assert "has another version of xp, to which this is another step" in (failed.error or "")
 
 

@@ -337,7 +337,7 @@ def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_
 
     with serving(judge) as server:
         given = settings(model={**SERVED, "base_url": server.url, "max_concurrency": 1})
-        found = {v.aspect: v for v in verdicts(given, answer("Paris."), tools=Tools(_generate(tmp_path), tmp_path))}
+        found = {v.aspect: v for v in verdicts(given, answer("Paris."), tools=Tools(_generate(tmp_path, {}), tmp_path))}
     assert {aspect: v.score for aspect, v in found.items() if v.score} == {"clarity": 4}
     assert found["depth"].raw == "I cannot judge this."
     assert found["factuality"].unscored_reason == "'9' is not a score from 1 to 5"

@@ -22,7 +22,7 @@ from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, te
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 LORA = Adapter(r=8, lora_alpha=16)
-SFT = "sft-0123456789ab"
+SFT = "sft-0123456789ab89ab"
 LN2 = pytest.approx(math.log(2), abs=1e-5)
 
 

@@ -14,7 +14,7 @@ from runners.kinds import generate
 from runners.kinds.generate import clean
 from runners.work import Inputs, Made, RowWriter, read_rows
 
-EXAMPLES = "data-000000000000"
+EXAMPLES, TUNED = "data-0000000000000000", "sft-0000000000000000"
 PROMPT_FILE = """\
 language: en
 query_tag: "# Q:"
@@ -30,7 +30,9 @@ class Work:
         self.folder = folder
         (folder / "prompt.yaml").write_text(PROMPT_FILE, "utf-8")
 
-    def ask(self, name: str, texts: list[str], donors: tuple[str, ...] = (), **decoding: float) -> tuple[Made, dict[str, Completion]]:
+    def ask(
+        self, name: str, texts: list[str], donors: tuple[str, ...] = (), seed: int = 0, tuned: str | None = None, **decoding: float
+    ) -> tuple[Made, dict[str, Completion]]:
         import hashlib
 
         data = self.folder / f"data-{name}"
@@ -45,11 +47,13 @@ class Work:
             examples=EXAMPLES,
             prompt=TextPrompt(text=PromptText(language="en", path=str(self.folder / "prompt.yaml"), sha256=sha), num_fewshot=0),
             decoding=Decoding.model_validate(decoding),
-            seed=0 if decoding.get("temperature") else None,
+            seed=seed if decoding.get("temperature") else None,
+            tuned=TUNED if tuned else None,
         )
         out = self.folder / name
         out.mkdir(exist_ok=True)
-        inputs = Inputs({EXAMPLES: data}, cache=self.folder / "cache", donors=tuple(self.folder / d for d in donors))
+        folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
+        inputs = Inputs(folders, cache=self.folder / "cache", donors=tuple(self.folder / d for d in donors))
         made = generate.run(step, inputs, out)
         rows = list(read_rows(out / "completions.jsonl", Completion))
         assert len({row.item for row in rows}) == len(rows), "each once"
@@ -96,6 +100,49 @@ def test_another_decoding_takes_nothing_over(work: Work, decoding: dict[str, flo
     work.ask("a", ["one", "two"])
     made, _ = work.ask("b", ["one", "two"], donors=("a",), **decoding)
     assert made.n_reused == 0
+
+
+def test_another_seed_takes_nothing_over(work: Work) -> None:
+    work.ask("a", ["one", "two"], temperature=0.5, seed=0)
+    assert work.ask("b", ["one", "two"], donors=("a",), temperature=0.5, seed=1)[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], donors=("a",), temperature=0.5, seed=0)[0].n_reused == 2
+
+
+def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: Work) -> None:
+    for name, weights in (("t1", b"one"), ("t2", b"two"), ("t3", b"one")):
+        (work.folder / name / "adapter").mkdir(parents=True)
+        (work.folder / name / "adapter" / "adapter_model.safetensors").write_bytes(weights)
+    work.ask("untuned", ["one", "two"])
+    assert work.ask("a", ["one", "two"], donors=("untuned",), tuned="t1")[0].n_reused == 0
+    assert work.ask("b", ["one", "two"], donors=("a",), tuned="t2")[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], donors=("a",), tuned="t3")[0].n_reused == 2
+
+
+@pytest.mark.parametrize(("limit", "is_reused"), [(2, False), (3, False), (4, True), (9, True)])
+def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(work: Work, limit: int, is_reused: bool) -> None:
+    work.ask("a", ["a b c"], max_new_tokens=9)
+    assert work.ask("b", ["a b c"], donors=("a",), max_new_tokens=limit)[0].n_reused == is_reused
+
+
+def test_what_a_name_stands_for_is_part_of_the_key(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(echo, "resolve", lambda settings: "commit one", raising=False)
+    work.ask("a", ["one", "two"])
+    assert work.ask("b", ["one", "two"], donors=("a",))[0].n_reused == 2
+    monkeypatch.setattr(echo, "resolve", lambda settings: "commit two")
+    assert work.ask("c", ["one", "two"], donors=("a",))[0].n_reused == 0
+
+
+def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.provenance.fingerprint", lambda *modules: "of older code")
+    _, before = work.ask("a", ["one"])
+    monkeypatch.setattr("runners.provenance.fingerprint", lambda *modules: " ".join(modules))
+    _, after = work.ask("b", ["one", "two"], donors=("a",))
+    assert [row.provenance.code for row in before.values() if row.provenance] == ["of older code"]
+    assert {row.text: row.provenance and row.provenance.code for row in after.values()} == {
+        "one": "of older code",
+        "two": "runners.kinds.generate runners.engines.echo",
+    }
+    assert {row.text: row.batch_size for row in after.values()} == {"one": 1, "two": 1}
 
 
 def test_another_prompt_text_takes_nothing_over(work: Work) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ from runners.judging import NO_REPLY
 from runners.kinds import judge
 from runners.work import Inputs, Made, RowWriter, read_rows
 
-ANSWERS, EXAMPLES = "generate-000000000000", "data-000000000000"
+ANSWERS, EXAMPLES = "generate-0000000000000000", "data-0000000000000000"
 EXAMPLE_ROWS = [Example(item=str(n), language="en", instruction=f"Question {n}?", answers=("Paris",)) for n in range(4)]
 TEXTS = ["Paris.", "London.", "It is Paris.", None]
 
@@ -302,6 +303,8 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
     drawn: list[dict[str | None, list[int | None]]] = []
 
     class Engine:
+        facts: ClassVar = {}
+
         def __init__(self, *_: object) -> None: ...
 
         def generate(self, requests: list[EngineRequest], _: Decoding) -> Iterator[EngineAnswer]:
@@ -312,7 +315,7 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
 
     monkeypatch.setattr(judge.registry, "engine", lambda name: SimpleNamespace(Engine=Engine))
     one, other = Prompt(text="one"), Prompt(text="other")
-    generate = judge._generate(work.root)
+    generate = judge._generate(work.root, {})
     for prompts, temperature in (([one, other, one], 1.0), ([other], 1.0), ([one, other], 0.0)):
         list(generate(echo.Settings(), prompts, Decoding(temperature=temperature)))
     whole, rest, greedy = drawn

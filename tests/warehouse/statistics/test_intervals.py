@@ -25,6 +25,18 @@ def test_shares_have_wilsons_interval() -> None:
         assert found == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 2, 9, 12, 100, 1000])
+def test_no_error_at_all_has_an_interval_from_zero_and_no_success_at_all_one_to_one(n: int) -> None:
+    with duckdb.connect() as connection:
+        connection.execute((HERE / "statistics" / "macros.sql").read_text("utf-8"))
+        asked = "select wilson_low(0.0, $n), wilson_high(0.0, $n), wilson_low(1.0, $n), wilson_high(1.0, $n)"
+        low, high, low_of_all, high_of_all = connection.execute(asked, {"n": n}).fetchall()[0]
+    expected = proportion_confint(0, n, method="wilson")
+    assert (low, high) == (0.0, pytest.approx(expected[1], abs=1e-6))
+    assert (low_of_all, high_of_all) == (pytest.approx(1 - expected[1], abs=1e-6), 1.0)
+    assert high > 0.0
+
+
 def test_equal_scores_of_nine_items_are_as_sure_as_nine_items_allow() -> None:
     assert bounded_interval(1.0, 0.0, 9, 0.05) == pytest.approx((0.7008, 1.0), abs=1e-4)
     assert bounded_interval(0.5, 0.0, 9, 0.05) == pytest.approx(proportion_confint(4.5, 9, method="wilson"))

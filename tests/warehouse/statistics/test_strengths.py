@@ -156,6 +156,13 @@ def test_a_method_that_won_everything_has_an_interval_without_an_upper_end() -> 
     assert not any(row.is_regularised or row.ci_low is None or row.ci_high is None for row in whole)
 
 
+def test_half_a_level_comparison_is_added_where_one_won_everything() -> None:
+    """By hand: n wins and none become n + 1/4 and 1/4, whose log-odds is the difference of the two strengths."""
+    for n in (1, 5, 20):
+        a, b = strengths(won(n, n))
+        assert value(a) - value(b) == pytest.approx(np.log((n + 0.25) / 0.25), abs=1e-6)
+
+
 def test_the_finite_end_beside_an_infinite_one_is_the_likelihood_s() -> None:
     first, second = strengths(won(20, 20))
     # the likelihood is pᵏ with its upper bound 1

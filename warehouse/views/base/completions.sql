@@ -39,7 +39,15 @@ select
     step_completions.batch_size,
     step_completions.seed as row_seed,
     step_completions.engine,
-    step_completions.model_served
+    step_completions.model_served,
+    step_completions.code,
+    step_completions.device,
+    step_completions.dtype,
+    step_completions.versions,
+    step_completions.commit,
+    step_completions.system_fingerprint,
+    -- Whether the same step gives the same tokens again: in half precision, they depend on the device and on the batch.
+    step_completions.dtype = 'float32' as is_reproducible
 from cells
 join step_completions on step_completions.step_id = cells.generate_step_id
 left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model

@@ -1,4 +1,4 @@
--- Reference steps' `ref_logps.jsonl`, which lie in folders that are named as the steps.
+-- `reference_logps` steps' `ref_logps.jsonl`, which lie in folders that are named as the steps.
 insert into ref_logps by name
 select
     split_part(filename, '/', -2) as step_id,

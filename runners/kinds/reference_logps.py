@@ -1,4 +1,4 @@
-"""`reference`: the log-probabilities that a frozen model gives to both answers of every pair, computed as TRL's DPO computes them."""
+"""`reference_logps`: the log-probabilities that a frozen model gives to both answers of every pair, computed as TRL's DPO computes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dsl.records import RefLogps
-from dsl.steps import ReferenceStep
-from runners import models, ref_logps, start, training, training_rows
+from dsl.steps import ReferenceLogpsStep
+from runners import models, provenance, ref_logps, start, training, training_rows
 from runners.models import Loaded
 from runners.training_rows import Row
 from runners.work import Inputs, Made, RowWriter, reusable_rows, rewrite_rows
@@ -19,19 +19,19 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 """Tokens read together, padding included."""
 
 
-def run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
+def run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     """Write `ref_logps.jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
     with training.memory_given_back():
         return _run(step, inputs, out)
 
 
-def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
+def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     policy = inputs[step.policy] if step.policy is not None else None
     loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
     bf16 = training.uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = training_rows.Counts(), step.seed or 0
     drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
-    model = ref_logps.model_key(step.weights, policy, bf16=step.bf16)
+    model = ref_logps.model_key(step.weights, policy, bf16=bf16)
     wanted = {
         ref_logps.row_key(model, row): row for row in training_rows.tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
     }
@@ -40,12 +40,14 @@ def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
     inputs.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
     with RowWriter(out / ref_logps.FILE) as writer:
+        made = provenance.of(step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit)
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
-            writer.write(row)
+            writer.write(row.model_copy(update={"provenance": made}))
             inputs.report(done, len(wanted))
     return Made(
         n_rows=len(wanted),
         n_reused=len(held),
+        n_of_other_code=provenance.n_of_other_code(held.values(), step),
         load_seconds=loaded.load_seconds,
         facts={
             "n_truncated": counts.n_truncated,
@@ -57,6 +59,7 @@ def _run(step: ReferenceStep, inputs: Inputs, out: Path) -> Made:
             "device": loaded.device,
             "dtype": loaded.dtype,
             "bf16": bf16,
+            "commit": loaded.commit,
         },
     )
 

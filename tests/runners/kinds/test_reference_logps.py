@@ -11,9 +11,9 @@ import pytest
 from dsl.errors import DataError
 from dsl.models import Adapter, Training
 from dsl.records import RefLogps, TrainMetric
-from dsl.steps import DpoStep, LossType, ReferenceStep, SftStep
+from dsl.steps import DpoStep, LossType, ReferenceLogpsStep, SftStep
 from runners import models
-from runners.kinds import dpo, reference, sft
+from runners.kinds import dpo, reference_logps, sft
 from runners.prompting import Prompter, token_ids
 from runners.training import has_bf16
 from runners.work import Inputs, Made, read_rows
@@ -23,7 +23,7 @@ from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 LORA = Adapter(r=8, lora_alpha=16)
-SFT, REFERENCE = "sft-0123456789ab", "reference-0123456789ab"
+SFT, REFERENCE = "sft-0123456789ab89ab", "reference_logps-0123456789ab89ab"
 EVERY_LOSS: tuple[LossType, ...] = get_args(LossType)
 
 
@@ -42,17 +42,17 @@ def tuned(out: Path, found: Inputs, data: str, seed: int) -> Path:
     return out
 
 
-def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[ReferenceStep, Inputs]:
+def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[ReferenceLogpsStep, Inputs]:
     """A step over English and French pairs; `below` is the folder of its policy."""
     found, pairs = inputs(folder / "data", en=rows("preferences", "en"), fr=rows("preferences", "fr"))
     settings = {"weights": WEIGHTS, "pairs": tuple(pairs), "prompts": (chat_form(),) * 2, "max_length": 1024, "bf16": False}
-    step = ReferenceStep.model_validate(settings | {"policy": SFT if below else None} | changes)
+    step = ReferenceLogpsStep.model_validate(settings | {"policy": SFT if below else None} | changes)
     return step, replace(found, folders={**found.folders, **({SFT: below} if below else {})})
 
 
-def run(step: ReferenceStep, found: Inputs, out: Path) -> Made:
+def run(step: ReferenceLogpsStep, found: Inputs, out: Path) -> Made:
     out.mkdir(exist_ok=True)
-    return reference.run(step, found, out)
+    return reference_logps.run(step, found, out)
 
 
 def logps(out: Path) -> dict[tuple[str, str], RefLogps]:
@@ -63,7 +63,7 @@ def metric(out: Path, name: str) -> list[float]:
     return [row.value for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == name]
 
 
-def trained(step: ReferenceStep, found: Inputs, out: Path, ref_logps: Path | None, **changes: Any) -> Made:
+def trained(step: ReferenceLogpsStep, found: Inputs, out: Path, ref_logps: Path | None, **changes: Any) -> Made:
     """A dpo step on the same pairs, held to `ref_logps`'s rows or to what TRL computes as it goes on."""
     settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 1e-3, **changes.pop("training", {})}
     shared = step.model_dump(include={"weights", "pairs", "rows", "prompts"})
@@ -174,6 +174,18 @@ def test_a_policy_that_was_trained_again_has_no_rows_yet(tmp_path: Path, policy:
     assert (made.n_rows, made.n_reused) == (32, 0)
     with pytest.raises(DataError, match="has no log-probabilities of item"):
         trained(step, found, tmp_path / "dpo", tmp_path / "out")
+
+
+def test_rows_are_known_by_what_was_computed_not_by_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.training.has_bf16", lambda device: False)
+    step, found = study(tmp_path, bf16=True)
+    made = run(step, found, tmp_path / "asked")
+    assert made.facts["bf16"] is False
+    assert {row.provenance and (row.provenance.device, row.provenance.dtype) for row in logps(tmp_path / "asked").values()} == {
+        ("cpu", "float32")
+    }
+    exact = run(step.model_copy(update={"bf16": False}), replace(found, donors=(tmp_path / "asked",)), tmp_path / "exact")
+    assert (exact.n_rows, exact.n_reused) == (32, 32)
 
 
 @pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16")

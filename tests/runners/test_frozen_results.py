@@ -1,0 +1,172 @@
+"""Results that are frozen: training, generation and judges that ask a model do not have their code in their id, so what they give for the same
+settings may not change under the same `VERSION`.
+
+Where a change is meant, raise the `VERSION` of what changed, write the results down again (`python -m tests.runners.test_frozen_results`, which
+refuses a change under the same version) and say in CHANGELOG.md why old results are made again.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+import pytest
+
+from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.pins import Pins
+from dsl.plugins import names, settings_of
+from dsl.records import Completion, Prompt, RefLogps, TrainMetric
+from dsl.settings import EngineSettings, JudgeSettings
+from dsl.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SftStep
+from runners import registry, training_rows
+from runners.engine import EngineAnswer
+from runners.engines import openai
+from runners.judges import decision, pairwise, reward, rubric
+from runners.judging import Keys, Tools
+from runners.models import load_to_train
+from runners.work import read_rows
+from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
+from tests.runners.judges.answers import answer
+from tests.runners.judges.test_reward import saved
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+FROZEN = Path(__file__).resolve().parents[1] / "golden" / "results.json"
+TRAINING = Training(max_steps=2, per_device_train_batch_size=2, learning_rate=1e-3)
+LORA = Adapter(r=4)
+
+
+def generated(folder: Path) -> list[Any]:
+    found, (data,) = inputs(folder, en=rows("questions", "en")[:2])
+    said: list[Any] = []
+    for form, decoding in (
+        (text_form("en", 2), Decoding(max_new_tokens=12)),
+        (chat_form(), Decoding(max_new_tokens=12, repetition_penalty=1.2)),
+        (text_form("en", 0), Decoding(max_new_tokens=12, temperature=0.8, top_p=0.9, top_k=20)),
+    ):
+        step = GenerateStep(model=WEIGHTS, examples=data, prompt=form, decoding=decoding, seed=0)
+        out = folder / f"out{len(said)}"
+        out.mkdir()
+        registry.kind("generate").run(step, found, out)
+        made = sorted(read_rows(out / "completions.jsonl", Completion), key=lambda row: row.item)
+        said.append([(row.item, row.prompt[-60:], row.text, row.raw_text, row.finish_reason, row.n_prompt_tokens) for row in made])
+    return said
+
+
+def trained_on(folder: Path) -> Callable[[str, tuple[str, ...]], list[Any]]:
+    """Tokens that a trainer is handed for the first rows of a file."""
+
+    def tokens(name: str, answers: tuple[str, ...]) -> list[Any]:
+        found, (data,) = inputs(folder / name, en=rows(name, "en"))
+        counts = training_rows.Counts()
+        drawn = training_rows.draw((data,), (chat_form(),), answers, found, 2, 0, counts)
+        loaded = load_to_train(WEIGHTS, None, folder / "cache")
+        made = training_rows.tokenise(drawn, answers, loaded, found, 0, 64, counts)
+        return [(row.item, row.prompt_ids, row.answers) for row in made]
+
+    return tokens
+
+
+def tuned(folder: Path) -> list[Any]:
+    found, (data,) = inputs(folder, en=rows("instructions", "en"))
+    step = SftStep(weights=WEIGHTS, train=(data,), rows=4, prompts=(chat_form(),), adapter=LORA, training=TRAINING, seed=0)
+    return [trained_on(folder)("instructions", ("response",)), _losses(step, found, folder / "out")]
+
+
+def aligned(folder: Path) -> list[Any]:
+    found, (data,) = inputs(folder, en=rows("preferences", "en"))
+    step = DpoStep(weights=WEIGHTS, pairs=(data,), rows=4, prompts=(chat_form(),), adapter=LORA, training=TRAINING, seed=0)
+    return [trained_on(folder)("preferences", ("chosen", "rejected")), _losses(step, found, folder / "out")]
+
+
+def _losses(step: SftStep | DpoStep, found: Any, out: Path) -> list[float]:
+    out.mkdir()
+    registry.kind(step.kind).run(step, found, out)
+    return [round(row.value, 4) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == "loss"]
+
+
+def held_to(folder: Path) -> list[Any]:
+    found, (data,) = inputs(folder, en=rows("preferences", "en"))
+    step = ReferenceLogpsStep(weights=WEIGHTS, pairs=(data,), rows=2, prompts=(chat_form(),), max_length=64, bf16=False, seed=0)
+    (folder / "out").mkdir()
+    registry.kind("reference_logps").run(step, found, folder / "out")
+    made = sorted(read_rows(folder / "out" / "ref_logps.jsonl", RefLogps), key=lambda row: row.item)
+    return [(row.item, round(row.ref_chosen_logps, 3), round(row.ref_rejected_logps, 3), row.n_tokens) for row in made]
+
+
+def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
+    """Prompts that a judge sends, and its verdicts on what is replied."""
+    pinned = settings.pinned(("en",), Pins(), Path())
+    module, sent = registry.judge(settings.judge), list[str]()
+
+    def generate(model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
+        for place, prompt in enumerate(prompts):
+            sent.append(prompt.model_dump_json())
+            text = ['{"helpfulness": {"reason": "why", "score": 4}}', '{"overall": {"score": "N/A"}}', "no JSON"][place % 3]
+            yield place, EngineAnswer(key=str(place), prompt_text="", text=text, raw_text=text, finish_reason="eos")
+
+    one = answer("It lives in the sea.", instruction="Where does the zorbo live?", reference="In the sea.")
+    opponent = one.completion.model_copy(update={"text": "On the moon."}) if settings.opponents() else None
+    keys = Keys(module, pinned).of(one.example, one.completion, opponent)
+    asked = replace(one, keys=keys, against="other" if opponent else None, opponent=opponent)
+    verdicts = sorted(module.judge([asked], pinned, Tools(generate, folder)), key=lambda verdict: verdict.aspect)
+    return [sent, [(v.aspect, None if v.score is None else round(v.score, 4), v.unscored_reason, v.reason) for v in verdicts]]
+
+
+def rewarded(folder: Path) -> list[Any]:
+    return judged(reward.Settings(model=Weights(path=str(saved(folder / "reward")))), folder)
+
+
+RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
+    "generate": (GenerateStep, generated),
+    "sft": (SftStep, tuned),
+    "dpo": (DpoStep, aligned),
+    "reference_logps": (ReferenceLogpsStep, held_to),
+    "rubric": (rubric.Settings, lambda folder: judged(rubric.Settings(model=openai.Settings(name="m"), rubric="just_eval"), folder)),
+    "decision": (decision.Settings, lambda folder: judged(decision.Settings(model=WEIGHTS, rubric="overall"), folder)),
+    "reward": (reward.Settings, rewarded),
+    "pairwise": (pairwise.Settings, lambda folder: judged(pairwise.Settings(model=WEIGHTS, against="other"), folder)),
+}
+"""What has a version -> its class, and what it gives."""
+
+
+def found(name: str, folder: Path) -> Any:
+    """Results as JSON holds them."""
+    return json.loads(json.dumps(RESULTS[name][1](folder)))
+
+
+def close(value: Any, frozen: Any) -> bool:
+    """Equal, numbers up to what another processor may compute."""
+    if isinstance(value, list) and isinstance(frozen, list):
+        return len(value) == len(frozen) and all(close(a, b) for a, b in zip(value, frozen, strict=True))
+    return value == (pytest.approx(frozen, abs=2e-3) if isinstance(frozen, float) else frozen)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_of_a_version_do_not_change(name: str, tmp_path: Path) -> None:
+    frozen = json.loads(FROZEN.read_text("utf-8"))[name]
+    assert frozen["version"] == RESULTS[name][0].VERSION, (
+        "write the results of the new version down: python -m tests.runners.test_frozen_results"
+    )
+    assert close(found(name, tmp_path), frozen["results"]), (
+        f"the same settings give other results: raise {RESULTS[name][0].__name__}.VERSION"
+    )
+
+
+def test_everything_that_has_a_version_is_frozen() -> None:
+    classes = [*get_args(get_args(AnyStep)[0]), *(settings_of("judges", name) for name in names("judges"))]
+    assert {cls for cls in classes if hasattr(cls, "VERSION")} == {cls for cls, _ in RESULTS.values()}
+
+
+if __name__ == "__main__":
+    before = json.loads(FROZEN.read_text("utf-8")) if FROZEN.exists() else {}
+    after: dict[str, Any] = {}
+    for name, (cls, _) in RESULTS.items():
+        with TemporaryDirectory() as folder:
+            after[name] = {"version": cls.VERSION, "results": found(name, Path(folder))}
+        was = before.get(name, after[name])
+        if was["version"] == cls.VERSION and not close(after[name]["results"], was["results"]):
+            raise SystemExit(f"{name}: other results under the same version {cls.VERSION}. Raise it first")
+    FROZEN.write_text(json.dumps(after, indent=1, ensure_ascii=False) + "\n", "utf-8")

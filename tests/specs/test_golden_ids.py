@@ -1,0 +1,62 @@
+"""The ids that shipped studies have: a change that moves them shows, and so does what it moves.
+
+Whoever changes them on purpose writes them down again, `python -m tests.specs.test_golden_ids`, and says why in CHANGELOG.md. Steps other than
+judge steps are listed; judge steps are many, so each judge has their number and one hash. What a change of code or of a package moves by
+itself stays out: fingerprints and versions are the same at all times here.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from dsl.compile import compile
+from dsl.load import load
+from dsl.pins import Pins
+from dsl.steps import JudgeStep
+
+PROJECT = Path(__file__).resolve().parents[2]
+SPECS = {path.stem: path for path in sorted((PROJECT / "specs").glob("*.yaml"))}
+GOLDEN = PROJECT / "tests" / "golden" / "ids.json"
+ON_SHARED_DATA = {"phi2", "sizes", "trial"}
+"""Studies whose data lie beside the project."""
+ACCEPTED = {"two_models": ("models.gemma-3-270m.base.accept_license=gemma",)}
+
+Ids = dict[str, dict[str, list[str] | str]]
+"""Spec -> kind -> its steps' ids, or what sums them up."""
+
+
+class SamePackages(Pins):
+    """Every package is installed in version 1."""
+
+    def package(self, name: str) -> str:
+        return "1"
+
+
+def ids_of(name: str) -> dict[str, list[str] | str]:
+    loaded = load(SPECS[name], ACCEPTED.get(name, ()), SamePackages())
+    with patch("dsl.identity.fingerprint", lambda *modules: " ".join(modules)):
+        planned = compile(loaded.experiment, SamePackages(), loaded.origin).steps
+    steps: dict[str, list[str]] = defaultdict(list)
+    for step_id, step in planned.items():
+        steps[f"judge {step.judge.judge}" if isinstance(step, JudgeStep) else step.kind].append(step_id)
+    return {kind: _summed_up(ids) if kind.startswith("judge ") else sorted(ids) for kind, ids in sorted(steps.items())}
+
+
+def _summed_up(ids: list[str]) -> str:
+    return f"{len(ids)} steps, {hashlib.sha256(' '.join(sorted(ids)).encode()).hexdigest()[:16]}"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_shipped_specs_have_their_golden_ids(name: str) -> None:
+    if name in ON_SHARED_DATA and not (PROJECT.parent / "shared" / "data").is_dir():
+        pytest.skip("the public data beside the project is not here")
+    golden: Ids = json.loads(GOLDEN.read_text("utf-8"))
+    assert ids_of(name) == golden[name]
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps({name: ids_of(name) for name in SPECS}, indent=1) + "\n", "utf-8")

@@ -1,0 +1,49 @@
+-- One row per study, kind of step, maker (the engine, the judge or the kind of training), and what its rows were made with.
+with
+
+answered as (
+    select step_id, 'generate' as kind, engine as made_by, code, device, dtype, versions::varchar as versions, count(*) as n_rows
+    from step_completions
+    group by all
+),
+
+judged as (
+    select
+        step_verdicts.step_id,
+        'judge' as kind,
+        steps.settings ->> '$.judge.judge' as made_by,
+        step_verdicts.code,
+        step_verdicts.device,
+        step_verdicts.dtype,
+        step_verdicts.versions::varchar as versions,
+        count(*) as n_rows
+    from step_verdicts
+    join steps on steps.step_id = step_verdicts.step_id
+    where step_verdicts.code is not null
+    group by all
+),
+
+trained as (
+    select
+        step_id,
+        kind,
+        kind as made_by,
+        code,
+        facts ->> '$.device' as device,
+        facts ->> '$.dtype' as dtype,
+        null::varchar as versions,
+        n_rows
+    from steps
+    where kind in ('sft', 'dpo', 'reference_logps')
+)
+
+select experiment_steps.experiment, made.kind, made.made_by, made.code, made.device, made.dtype, made.versions, sum(made.n_rows) as n_rows
+from (
+    from answered
+    union all by name
+    from judged
+    union all by name
+    from trained
+) as made
+join experiment_steps on experiment_steps.step_id = made.step_id
+group by all
