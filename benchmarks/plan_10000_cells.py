@@ -19,7 +19,7 @@ from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
 from dsl.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
-from dsl.steps import Step
+from dsl.steps import JudgeStep, Step
 from dsl.values import StepId, Value
 from runners.store import Store
 from xp.apply import apply
@@ -77,11 +77,12 @@ def finish(plan: Plan, store: Path) -> None:
     """Leave every step in the store as its runner does when it is done, but for what puts each file on the disk at once."""
     for step_id, step in plan.steps.items():
         name, row = _ROWS[step.kind]
+        rows = [_VERDICT.model_copy(update={"judge": key}) for key in step.judges] if isinstance(step, JudgeStep) else [row]
         folder = f"{store}/steps/{step_id}"
         os.makedirs(folder)
-        for file, value in (("step.json", step), (name, row), ("outcome.json", _outcome(step_id, step))):
+        for file, values in (("step.json", [step]), (name, rows), ("outcome.json", [_outcome(step_id, step)])):
             with open(f"{folder}/{file}", "w", encoding="utf-8") as out:
-                out.write(value.model_dump_json() + "\n")
+                out.writelines(value.model_dump_json() + "\n" for value in values)
 
 
 def _outcome(step_id: StepId, step: Step) -> Outcome:
@@ -89,6 +90,7 @@ def _outcome(step_id: StepId, step: Step) -> Outcome:
 
 
 _TRAINED = ("metrics.jsonl", TrainMetric(global_step=1, name="loss", value=1.0))
+_VERDICT = Verdict(row_key="0" * 64, item="1", language="en", aspect="length", score=1.0)
 _ROWS: dict[str, tuple[str, Value]] = {
     "data": ("examples.jsonl", Example(item="1", language="en", instruction="a", response="b", chosen="c", rejected="d")),
     "sft": _TRAINED,
@@ -113,5 +115,5 @@ _ROWS: dict[str, tuple[str, Value]] = {
             engine="transformers",
         ),
     ),
-    "judge": ("verdicts.jsonl", Verdict(row_key="0" * 64, item="1", language="en", aspect="length", score=1.0)),
+    "judge": ("verdicts.jsonl", _VERDICT),
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from dsl.values import StepId, Value
 
 if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
+    from dsl.settings import JudgeSettings
     from dsl.steps import Step
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {
@@ -68,6 +69,10 @@ class Canonical:
         """The step's id."""
         return f"{step.kind}-{hashlib.sha256(self._object(step).encode()).hexdigest()[:12]}"
 
+    def judge_key(self, judge: "JudgeSettings") -> str:
+        """What a judge is called in its step: the first 12 hex digits of the SHA-256 of its settings."""
+        return hashlib.sha256(self.text(judge).encode()).hexdigest()[:12]
+
     def _object(self, value: Value) -> str:
         cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
         pairs = [begin + self.text(fields[name]) for begin, name in _counted(cls)]
@@ -91,6 +96,11 @@ def _counted(cls: type[Value]) -> tuple[tuple[str, str], ...]:
 def step_id(step: "Step") -> StepId:
     """The id of one step."""
     return Canonical().step_id(step)
+
+
+def judge_key(judge: "JudgeSettings") -> str:
+    """The key of one judge's settings in its step."""
+    return Canonical().judge_key(judge)
 
 
 def digest(value: object) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.engines import AnyEngine
-from dsl.identity import NOT_COUNTED, Canonical, class_name, digest, step_id
+from dsl.identity import NOT_COUNTED, Canonical, class_name, digest, judge_key, step_id
 from dsl.judges import AnyJudge
 from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.plugins import names, settings_of
@@ -56,16 +56,13 @@ STEPS: list[Step] = [
         decoding=Decoding(),
     ),
     GenerateStep(model=settings_of("engines", "echo")(), examples=DATA, prompt=CHAT, decoding=Decoding()),
-    *(JudgeStep(judge=settings_of("judges", name)(**NEEDED.get(name, {})), answers=ANSWERS, examples=DATA) for name in names("judges")),
-    JudgeStep(
-        judge=settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
-        answers=ANSWERS,
-        examples=DATA,
-    ),
-    JudgeStep(
-        judge=settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
-        answers=ANSWERS,
-        examples=DATA,
+    *(
+        JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
+        for judge in (
+            *(settings_of("judges", name)(**NEEDED.get(name, {})) for name in names("judges")),
+            settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
+            settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
+        )
     ),
 ]
 
@@ -98,12 +95,17 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, Value]]:
         elif isinstance(found, tuple) and found and isinstance(found[0], Value):
             for place, field, changed in mutations(found[0], f"{at}.{name}[0]"):
                 yield place, field, value.model_copy(update={name: (changed, *found[1:])})
+        elif isinstance(found, dict) and found and isinstance(first := next(iter(found.values())), Value):
+            for place, field, changed in mutations(first, f"{at}.{name}[0]"):
+                yield place, field, value.model_copy(update={name: {**found, next(iter(found)): changed}})
         else:
             yield f"{at}.{name}", f"{class_name(type(value))}.{name}", value.model_copy(update={name: other(found)})
 
 
 @pytest.mark.parametrize(
-    "step", STEPS, ids=lambda step: f"{step.kind}-{step.affinity or getattr(getattr(step, 'judge', None), 'judge', '')}"
+    "step",
+    STEPS,
+    ids=lambda step: f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}",
 )
 def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step) -> None:
     before = step_id(step)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.identity import step_id
+from dsl.identity import judge_key, step_id
 from dsl.models import Decoding, Weights
 from dsl.records import Outcome
 from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceStep, Step
@@ -30,7 +30,8 @@ def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperatu
 
 
 def judge(answers: Step, settings: Contains | Empty | None = None) -> JudgeStep:
-    return JudgeStep(judge=settings or Contains(), answers=step_id(answers), examples="data-000000000000")
+    settings = settings or Contains()
+    return JudgeStep(judges={judge_key(settings): settings}, answers=step_id(answers), examples="data-000000000000")
 
 
 def put(store: Store, *steps: Step, is_done: bool = True) -> None:
