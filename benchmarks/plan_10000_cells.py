@@ -18,6 +18,7 @@ from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
 from dsl.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
+from dsl.steps import JudgeStep
 from dsl.values import Sha256, StepId, Value
 from runners.store import Store
 from runners.written import content, describe
@@ -79,8 +80,9 @@ def finish(plan: Plan, store: Path) -> None:
         folder = store / "steps" / step_id
         folder.mkdir(parents=True)
         name, row = _ROWS[step.kind]
-        for file, value in (("step.json", step), (name, row)):
-            (folder / file).write_text(value.model_dump_json() + "\n", "utf-8")
+        rows = [_VERDICT.model_copy(update={"judge": key}) for key in step.judges] if isinstance(step, JudgeStep) else [row]
+        for file, values in (("step.json", [step]), (name, rows)):
+            (folder / file).write_text("".join(value.model_dump_json() + "\n" for value in values), "utf-8")
         files, inputs = describe(folder), {i: contents[i] for i in step.inputs}
         contents[step_id] = content(files)
         outcome = Outcome(
@@ -90,6 +92,7 @@ def finish(plan: Plan, store: Path) -> None:
 
 
 _TRAINED = ("metrics.jsonl", TrainMetric(global_step=1, name="loss", value=1.0))
+_VERDICT = Verdict(row_key="0" * 64, item="1", language="en", aspect="length", score=1.0)
 _ROWS: dict[str, tuple[str, Value]] = {
     "data": ("examples.jsonl", Example(item="1", language="en", instruction="a", response="b", chosen="c", rejected="d")),
     "sft": _TRAINED,
@@ -114,5 +117,5 @@ _ROWS: dict[str, tuple[str, Value]] = {
             engine="transformers",
         ),
     ),
-    "judge": ("verdicts.jsonl", Verdict(row_key="0" * 64, item="1", language="en", aspect="length", score=1.0)),
+    "judge": ("verdicts.jsonl", _VERDICT),
 }

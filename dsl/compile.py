@@ -16,6 +16,7 @@ from dsl.contrasts import planned_contrasts
 from dsl.errors import DataError
 from dsl.execution import Execution
 from dsl.identity import Canonical
+from dsl.judges import AnyJudge
 from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
 from dsl.models import Decoding
@@ -27,7 +28,7 @@ from dsl.settings import EngineSettings, JudgeSettings
 from dsl.sources import Columns, FileSource, HubSource
 from dsl.spec import Experiment, JudgeProbe
 from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
-from dsl.steps import ChatPrompt, DataStep, Demonstrations, JudgeStep, Probe, PromptForm, PromptText, Step, TextPrompt
+from dsl.steps import ChatPrompt, DataStep, Demonstrations, Judged, JudgeStep, Probe, PromptForm, PromptText, Step, TextPrompt
 from dsl.values import Language, Name, Scalar, StepId
 
 
@@ -127,44 +128,43 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         train=made.train,
         generate=answers,
         judges=judges,
-        probes={
-            name: {
-                judge: build.add(_probed(build.steps[judges[judge]], probe, request.language)) for judge in probe.judges if judge in judges
-            }
-            for name, probe in build.experiment.judge_probes.items()
-        },
+        probes={name: _probed(build, probe, judges, request.language) for name, probe in build.experiment.judge_probes.items()},
     )
 
 
 def _judges(
     build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name, answers: StepId, examples: StepId
-) -> dict[Name, StepId]:
-    """Judge -> its step. A judge that compares has none where there is nothing to compare with, nor has one that reads its verdicts."""
-    found: dict[Name, StepId] = {}
+) -> dict[Name, Judged]:
+    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has one that reads its verdicts."""
+    by_rule = {
+        name: build.judge_of(judge, request, method)
+        for name, judge in build.judges.items()
+        if judge.is_by_rule() and judge.concerns(method)
+    }
+    found = build.judged(by_rule, answers, examples) if by_rule else {}
     for name, judge in build.judges.items():
         opponents = comparisons.of(judge, request, method)
         read = {other: found[other] for other in judge.judges() if other in found}
-        if opponents == {} or (judge.judges() and not read) or not judge.concerns(method):
+        if judge.is_by_rule() or opponents == {} or (judge.judges() and not read) or not judge.concerns(method):
             continue
         against = {other: build.add(build.made(theirs, other).generate) for other, theirs in (opponents or {}).items()}
         for other in read.values():
-            against |= cast(JudgeStep, build.steps[other]).against  # whoever reads comparisons judges the same ones
-        found[name] = build.add(
-            JudgeStep.model_construct(
-                kind="judge",
-                judge=build.judge_of(judge, request, method),
-                answers=answers,
-                examples=examples,
-                against=against,
-                verdicts=read,
-                probe=None,
-            )
-        )
-    return found
+            against |= cast(JudgeStep, build.steps[other.step]).against  # whoever reads comparisons judges the same ones
+        found |= build.judged({name: build.judge_of(judge, request, method)}, answers, examples, against, read)
+    return {name: found[name] for name in build.judges if name in found}
 
 
-def _probed(step: Step, probe: JudgeProbe, language: Language) -> JudgeStep:
-    return cast(JudgeStep, step).model_copy(update={"probe": Probe(text=planted_text(probe.plant, language), rows=probe.rows)})
+def _probed(build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language) -> dict[Name, Judged]:
+    """Judge -> its verdicts on the answers with the probe's text planted in them."""
+    planted = Probe(text=planted_text(probe.plant, language), rows=probe.rows)
+    wanted: dict[StepId, dict[str, AnyJudge]] = {}
+    for judged in (judges[name] for name in probe.judges if name in judges):
+        wanted.setdefault(judged.step, {})[judged.judge] = cast(JudgeStep, build.steps[judged.step]).judges[judged.judge]
+    made = {
+        step: build.add(build.steps[step].model_copy(update={"judges": dict(sorted(settings.items())), "probe": planted}))
+        for step, settings in wanted.items()
+    }
+    return {name: Judged(step=made[judges[name].step], judge=judges[name].judge) for name in probe.judges if name in judges}
 
 
 class _Build:
@@ -194,6 +194,29 @@ class _Build:
         step_id = self.canonical.step_id(step)
         self.steps.setdefault(step_id, step)
         return step_id
+
+    def judged(
+        self,
+        judges: Mapping[Name, JudgeSettings],
+        answers: StepId,
+        examples: StepId,
+        against: Mapping[Name, StepId] | None = None,
+        verdicts: Mapping[Name, Judged] | None = None,
+    ) -> dict[Name, Judged]:
+        """One step for these judges: name -> its verdicts."""
+        keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
+        step = self.add(
+            JudgeStep.model_construct(
+                kind="judge",
+                judges={keys[name]: judges[name] for name in sorted(judges, key=keys.__getitem__)},
+                answers=answers,
+                examples=examples,
+                against=dict(against or {}),
+                verdicts=dict(verdicts or {}),
+                probe=None,
+            )
+        )
+        return {name: Judged(step=step, judge=key) for name, key in keys.items()}
 
     def made(self, request: CellRequest, method: Name) -> Made:
         key = (request, method)

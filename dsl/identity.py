@@ -20,6 +20,7 @@ from dsl.fingerprint import fingerprint
 from dsl.values import StepId, Value
 
 if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
+    from dsl.settings import JudgeSettings
     from dsl.steps import Step
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {
@@ -119,6 +120,10 @@ class Canonical:
             raise DataError(f"two different things of this study share the name {name}, by chance. Change any setting of one of them")
         return name
 
+    def judge_key(self, judge: "JudgeSettings") -> str:
+        """The name of a judge in its step. Raises DataError as `name`."""
+        return self.name(judge.judge, self.text(judge))
+
     def _object(self, value: Value) -> str:
         cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
         counted = _counted(cls)
@@ -153,6 +158,11 @@ def _where(cls: type[Value]) -> Callable[[Mapping[str, object]], frozenset[str]]
 def step_id(step: "Step") -> StepId:
     """The id of one step."""
     return Canonical().step_id(step)
+
+
+def judge_key(judge: "JudgeSettings") -> str:
+    """The key of one judge's settings in its step."""
+    return Canonical().judge_key(judge)
 
 
 def digest(value: object) -> str:

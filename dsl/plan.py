@@ -10,7 +10,7 @@ from pydantic import model_validator
 from dsl.execution import Execution
 from dsl.records import Record
 from dsl.settings import JudgeSettings, Role, Scale
-from dsl.steps import Step
+from dsl.steps import Judged, Step
 from dsl.values import Language, Name, StepId, Value
 
 
@@ -34,10 +34,10 @@ class Cell(Value):
     train: tuple[StepId, ...] = ()
     """Training steps behind the cell, first to last."""
     generate: StepId
-    judges: dict[Name, StepId]
-    """The judge's name in the spec -> its step."""
-    probes: dict[Name, dict[Name, StepId]] = {}
-    """The probe's name in the spec -> judge -> its step on answers with the probe's text planted in them."""
+    judges: dict[Name, Judged]
+    """The judge's name in the spec -> its verdicts."""
+    probes: dict[Name, dict[Name, Judged]] = {}
+    """The probe's name in the spec -> judge -> its verdicts on answers with the probe's text planted in them."""
 
 
 class JudgePlan(Value):

@@ -117,6 +117,8 @@ class Verdict(Value):
 
     row_key: Sha256
     """Hash of the judge's settings for this aspect and of what it read."""
+    judge: str = ""
+    """The key of its settings in the step (`dsl.steps.JudgeStep.judges`)."""
     item: str
     language: Language
     aspect: str

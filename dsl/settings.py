@@ -69,6 +69,10 @@ class JudgeSettings(Value):
         """The source of its opinion, in words; None for judges that decide by rule."""
         return None
 
+    def is_by_rule(self) -> bool:
+        """Whether it decides by rule alone, one answer at a time."""
+        return self.opinion() is None and not self.judges() and self.opponents() == ()
+
     def concerns(self, method: Name) -> bool:
         """Whether it can have verdicts on a method's answers."""
         return True

@@ -260,31 +260,40 @@ class Probe(Value):
     """The answers to the first so many items."""
 
 
+class Judged(Value):
+    """Where the verdicts of one judge are."""
+
+    step: StepId
+    judge: str
+    """Its key among the step's `judges`."""
+
+
 class JudgeStep(Step):
-    """One judge's verdicts on one generate step's completions."""
+    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which take less time than a step does."""
 
     kind: Literal["judge"] = "judge"
-    judge: AnyJudge
+    judges: dict[str, AnyJudge]
+    """The key of a judge's settings (`identity.judge_key`) -> the settings."""
     answers: StepId
     examples: StepId
     against: dict[Name, StepId] = {}
     """Method -> its answers, where each answer is compared with another's."""
-    verdicts: dict[Name, StepId] = {}
+    verdicts: dict[Name, Judged] = {}
     """Judge -> its verdicts on the same answers, where the judge reads them."""
     probe: Probe | None = None
     """What is planted in the answers before they are judged."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *self.verdicts.values())))
+        return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *(read.step for read in self.verdicts.values()))))
 
     @property
     def code(self) -> tuple[str, ...]:
-        return self.judge.code
+        return tuple(dict.fromkeys(module for judge in self.judges.values() for module in judge.code))
 
     @property
     def affinity(self) -> str:
-        return self.judge.affinity()
+        return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
 
 
 AnyStep = Annotated[DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]

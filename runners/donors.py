@@ -85,5 +85,5 @@ class Donors:
             decoding = step.decoding.model_dump(exclude={"max_new_tokens"})
             return identity.digest((step.model, step.tuned, decoding, step.seed))
         if isinstance(step, JudgeStep):
-            return step.judge.judge
+            return ", ".join(sorted({"by rule" if judge.is_by_rule() else judge.judge for judge in step.judges.values()}))
         return None

@@ -33,7 +33,9 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
 
 
 def _is_asked(step: Step) -> bool:
-    return not isinstance(step, DataStep) and not (isinstance(step, JudgeStep) and step.judge.counted_code)
+    return not isinstance(step, DataStep) and not (
+        isinstance(step, JudgeStep) and all(judge.counted_code for judge in step.judges.values())
+    )
 
 
 def _is_own(folder: Path, step: Step) -> bool:

@@ -81,6 +81,8 @@ create table cell_judges (
     -- Which text was planted in the answers before they were judged; empty for verdicts on the answers as they are.
     probe varchar not null,
     judge_step_id varchar not null,
+    -- What the judge is called in its step, whose other verdicts are of other judges.
+    judge_key varchar not null,
     primary key (cell_id, judge, probe)
 );
 
@@ -199,9 +201,11 @@ create table step_completions (
     system_fingerprint varchar
 );
 
--- One row per judge step, item, opponent and aspect.
+-- One row per judge step, judge, item, opponent and aspect.
 create table step_verdicts (
     step_id varchar not null,
+    -- What the step calls the judge.
+    judge_key varchar not null,
     item varchar not null,
     language varchar not null,
     aspect varchar not null,

@@ -1,12 +1,12 @@
 """What a step is for, in the study's own words: plans and progress name steps alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dsl.plan import Cell, Diff
 from dsl.sources import FileSource
-from dsl.steps import DataStep
-from dsl.values import StepId
+from dsl.steps import DataStep, Judged
+from dsl.values import Name, StepId
 
 
 def labels_of(diff: Diff) -> dict[StepId, str]:
@@ -29,11 +29,20 @@ def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:
     for step_id in cell.train:
         yield step_id, f"{cell.method} {cell.model}{tuned}{seed}"
     yield cell.generate, asked
-    for judge, step_id in cell.judges.items():
-        yield step_id, f"{judge} of {asked}"
+    for step_id, names in _by_step(cell.judges):
+        yield step_id, f"{names} of {asked}"
     for probe, judges in cell.probes.items():
-        for judge, step_id in judges.items():
-            yield step_id, f"{judge} of {asked}, {probe}"
+        for step_id, names in _by_step(judges):
+            yield step_id, f"{names} of {asked}, {probe}"
+
+
+def _by_step(judges: Mapping[Name, Judged]) -> Iterator[tuple[StepId, str]]:
+    """Each step with the names of its judges, at most three of them."""
+    steps: dict[StepId, list[Name]] = {}
+    for name, judged in judges.items():
+        steps.setdefault(judged.step, []).append(name)
+    for step_id, names in steps.items():
+        yield step_id, ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more judges"
 
 
 def _source(step: DataStep) -> str:

@@ -15,7 +15,7 @@ from dsl.records import Example
 from dsl.rows import examples, read_file
 from dsl.settings import JudgeSettings
 from dsl.sources import FileSource
-from dsl.steps import DataStep, JudgeStep, Step
+from dsl.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import StepId
 from runners import registry
 from runners.store import Store
@@ -82,7 +82,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
         contrast, cell, measure = row.contrast, row.cell, row.measure
         same = [s for s in here if (s.contrast, s.dataset, s.language) == (contrast.name, cell.dataset, cell.language)]
         variation, source = _variation(measure, same, known)
-        judged = _judged(diff, _step(diff, cell.judges[row.judge], JudgeStep), _aspect(row.judge, measure), asked)
+        judged = _judged(diff, cell.judges[row.judge], _aspect(row.judge, measure), asked)
         n_items = None if judged is None else len(judged)
         is_confirmatory = contrast.is_on(row.judge, measure)
         n_tests, correction = (planned.n_confirmatory, "holm") if is_confirmatory else (planned.n_exploratory, planned.exploratory)
@@ -140,8 +140,8 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     except WarehouseError:  # of another version, or being written just now: a plan can do without
         return []
     settings: dict[tuple[str, int], JudgeSettings] = {}  # most cells share the settings of a judge
-    for judge, step_id in ((judge, step_id) for cell in diff.plan.study.cells for judge, step_id in cell.judges.items()):
-        one = _step(diff, step_id, JudgeStep).judge
+    for judge, judged in ((judge, judged) for cell in diff.plan.study.cells for judge, judged in cell.judges.items()):
+        one = _step(diff, judged.step, JudgeStep).judges[judged.judge]
         settings[judge, id(one)] = one
     planned: dict[str, set[str]] = {}
     for (judge, _), one in settings.items():
@@ -274,20 +274,22 @@ def _aspect(judge: str, measure: str) -> str | None:
     return measure.removeprefix(f"{judge}.").partition(" vs ")[0] if measure.startswith(f"{judge}.") else None
 
 
-def _judged(diff: Diff, step: JudgeStep, aspect: str | None, asked: Callable[[StepId], Sequence[Example] | None]) -> frozenset[str] | None:
+def _judged(diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[StepId], Sequence[Example] | None]) -> frozenset[str] | None:
     """The items that the judge will judge: not those beyond its limit, without what it judges by, or that an aspect is not asked of."""
+    step = _step(diff, judged.step, JudgeStep)
+    judge = step.judges[judged.judge]
     found = asked(step.examples)
     if found is None:
         return None
-    first = found[: step.judge.limit]
+    first = found[: judge.limit]
     if not step.verdicts:
         try:
-            return frozenset(example.item for example in first if _is_judged(step.judge, example, aspect))
+            return frozenset(example.item for example in first if _is_judged(judge, example, aspect))
         except DataError:  # the examples lack a column that aspects are asked by: the step itself will tell
             return None
     # A judge of judges has a score where enough of them have: the majority, where it does not say.
-    members = [_judged(diff, _step(diff, made, JudgeStep), None, asked) or frozenset() for made in step.verdicts.values()]
-    enough = cast("int | None", getattr(step.judge, "min_judges", None)) or len(members) // 2 + 1
+    members = [_judged(diff, read, None, asked) or frozenset() for read in step.verdicts.values()]
+    enough = cast("int | None", getattr(judge, "min_judges", None)) or len(members) // 2 + 1
     return frozenset(example.item for example in first if sum(example.item in member for member in members) >= enough)
 
 

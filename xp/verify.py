@@ -73,7 +73,7 @@ def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId])
             step = _STEP.validate_json((store.step_folder(step_id) / "step.json").read_bytes())
         except ValidationError:  # of a version that knew other settings
             continue
-        if not isinstance(step, JudgeStep) or step.judge.opinion() is not None:
+        if not isinstance(step, JudgeStep) or not all(judge.is_by_rule() for judge in step.judges.values()):
             continue
         if sound.issuperset(step.inputs) and identity.step_id(step) == step_id:
             yield step_id, step
@@ -90,6 +90,5 @@ def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
     was = {name: file for name, file in describe(store.step_folder(step_id)).items() if name in again}
     if {name: file.rows_sha256 for name, file in again.items()} == {name: file.rows_sha256 for name, file in was.items()}:
         return []
-    return [
-        f"{step_id}: the judge {step.judge.judge} gives other verdicts now. Delete {store.step_folder(step_id)}, and `xp apply` makes them again."
-    ]
+    names = ", ".join(judge.judge for judge in step.judges.values())
+    return [f"{step_id}: other verdicts now ({names}). Delete {store.step_folder(step_id)}, and `xp apply` makes them again."]

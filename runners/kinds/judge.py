@@ -1,12 +1,12 @@
-"""`judge`: one judge's verdicts on one generate step's completions.
+"""`judge`: verdicts on one generate step's completions, of one judge or of several that decide by rule.
 
 A verdict that exists already is taken over: from an earlier attempt at this step, and from other steps whose judge read the same. So the
-same answer from two methods is judged once, and another aspect adds its own rows only.
+same answer from two methods is judged once, and another aspect or another judge adds its own rows only.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -15,8 +15,9 @@ from dsl.errors import DataError, ServerError
 from dsl.identity import digest
 from dsl.models import Decoding
 from dsl.records import Completion, Example, Prompt, Provenance, Verdict
-from dsl.settings import EngineSettings
+from dsl.settings import EngineSettings, JudgeSettings
 from dsl.steps import JudgeStep, Probe
+from dsl.values import Name
 from runners import faults, provenance, registry
 from runners.engine import EngineAnswer, EngineRequest, bounded
 from runners.judging import NO_REPLY, Answer, Facts, Generate, Keys, Tools
@@ -25,21 +26,26 @@ from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewr
 
 FILE = "verdicts.jsonl"
 
-Place = tuple[str, str | None, str]
-"""Item, opponent and aspect: there is exactly one verdict for each."""
+Place = tuple[str, str, str | None, str]
+"""Key of the judge, item, opponent and aspect: there is exactly one verdict for each."""
 
 
 def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     """Write `verdicts.jsonl`, one `Verdict` a line, as they are made.
 
+    Of several judges, one that fails says so in its own rows and the others go on.
+
     Raises:
         DataError: a completion answers an item that is not among the examples.
         ServerError: the judge's server does not answer, or has failed on so many rows that they are no result.
     """
-    judge = registry.judge(step.judge.judge)
-    resolved = [registry.resolved(model) for model in step.judge.models()]
-    answers = list(_answers(step, inputs, Keys(judge, step.judge, resolved)))
-    missing = {(a.completion.item, a.against, aspect): a for a in answers for aspect in a.keys}
+    read = _read(step, inputs)
+    missing = {
+        (key, answer.completion.item, answer.against, aspect): answer
+        for key, settings in step.judges.items()
+        for answer in _answers(step, settings, read)
+        for aspect in answer.keys
+    }
     n_rows = len(missing)
     with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
     earlier = {_place(row): row for row in read_rows(out / FILE, Verdict)} if faults.were_left_in(out) else {}
@@ -53,20 +59,24 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
 
     facts: Facts = {}
     tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
-    model: EngineSettings | None = getattr(step.judge, "model", None)
     failed = [row for row in held if _is_fault(row)]
     with RowWriter(out / FILE) as writer:
-        for verdict in _asked(judge, step, missing, tools, earlier):
-            place = _place(verdict)
-            del missing[place]  # a KeyError here is a judge that answers twice or unasked
-            if _is_fault(verdict):
-                verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
-                failed.append(verdict)
-            writer.write(verdict.model_copy(update={"provenance": _provenance(step, facts)}))
-            inputs.report(n_rows - len(missing), n_rows)
-    assert not missing, f"the judge {step.judge.judge} left out {len(missing)} verdicts"
+        for key, settings in step.judges.items():
+            own = {place: answer for place, answer in missing.items() if place[0] == key}
+            verdicts = _asked(settings, own, tools, earlier)
+            for verdict in verdicts if len(step.judges) == 1 else _also_failures(verdicts, settings, own):
+                verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts)})
+                place = _place(verdict)
+                del own[place], missing[place]  # a KeyError here is a judge that answers twice or unasked
+                if _is_fault(verdict):
+                    verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
+                    failed.append(verdict)
+                writer.write(verdict)
+                inputs.report(n_rows - len(missing), n_rows)
+            assert not own, f"the judge {settings.judge} left out {len(own)} verdicts"
+    model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:
-        faults.check(model, [aspect for _, _, aspect in with_text], [(row.aspect, row.unscored_reason or "") for row in failed])
+        faults.check(model, [place[3] for place in with_text], [(row.aspect, row.unscored_reason or "") for row in failed])
     return Made(
         n_rows=n_rows,
         n_reused=len(held),
@@ -78,7 +88,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
 
 
 def _place(verdict: Verdict) -> Place:
-    return verdict.item, verdict.against, verdict.aspect
+    return verdict.judge, verdict.item, verdict.against, verdict.aspect
 
 
 def _is_fault(verdict: Verdict) -> bool:
@@ -86,42 +96,72 @@ def _is_fault(verdict: Verdict) -> bool:
     return (verdict.unscored_reason or "").startswith(NO_REPLY)
 
 
-def _asked(
-    judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], tools: Tools, earlier: dict[Place, Verdict]
-) -> Iterator[Verdict]:
-    """The missing verdicts as they are made. Where the step was finished before but for them, a server that does not answer at all is one
-    more fault on each."""
+def _asked(settings: JudgeSettings, missing: dict[Place, Answer], tools: Tools, earlier: Mapping[Place, Verdict]) -> Iterator[Verdict]:
+    """One judge's missing verdicts as they are made. Where the step was finished before but for them, a server that does not answer at all
+    is one more fault on each."""
     try:
-        yield from _verdicts(judge, step, missing, tools)
+        yield from _verdicts(settings, missing, tools)
     except ServerError:
         if not missing.keys() <= earlier.keys():
             raise
         yield from [earlier[place] for place in missing]
 
 
-def _answers(step: JudgeStep, inputs: Inputs, keys: Keys) -> Iterator[Answer]:
-    """Every answer beside its example, and once for each opponent where answers are compared."""
+def _also_failures(verdicts: Iterator[Verdict], settings: JudgeSettings, left: Mapping[Place, Answer]) -> Iterator[Verdict]:
+    """What a judge says, and where it fails, rows that say why. A machine that lacks something fails the step."""
+    try:
+        yield from verdicts
+    except (OSError, MemoryError, ImportError, DataError, ServerError):
+        raise
+    except Exception as error:
+        why = f"{NO_REPLY}{settings.judge} failed: {type(error).__name__}: {error}"
+        yield from [answer.unscored(aspect, why) for (_, _, _, aspect), answer in left.items()]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What lies in the folders of a step's inputs."""
+
+    examples: Mapping[str, Example]
+    completions: Sequence[Completion]
+    opponents: Mapping[Name, Mapping[str, Completion]]
+    verdicts: Mapping[tuple[str, str | None], Mapping[Name, Sequence[Verdict]]]
+    """Item and opponent -> judge -> what it says."""
+
+
+def _read(step: JudgeStep, inputs: Inputs) -> _Read:
     examples = {example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)}
-    opponents = {method: _by_item(inputs[answers]) for method, answers in step.against.items()}
-    verdicts: dict[tuple[str, str | None], dict[str, list[Verdict]]] = {}
-    for judge, made in step.verdicts.items():
-        for verdict in read_rows(inputs[made] / FILE, Verdict):
-            verdicts.setdefault((verdict.item, verdict.against), {}).setdefault(judge, []).append(verdict)
-    first = set(islice(examples, min(step.judge.limit or len(examples), step.probe.rows if step.probe else len(examples))))
+    completions: list[Completion] = []
     for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
-        example = examples.get(completion.item)
-        if example is None:
+        if completion.item not in examples:
             raise DataError(f"{step.answers} answers the item {completion.item!r}, which is not among the examples of {step.examples}")
+        completions.append(_planted(completion, step.probe))
+    verdicts: dict[tuple[str, str | None], dict[str, list[Verdict]]] = {}
+    for name, judged in step.verdicts.items():
+        for verdict in read_rows(inputs[judged.step] / FILE, Verdict):
+            if verdict.judge == judged.judge:
+                verdicts.setdefault((verdict.item, verdict.against), {}).setdefault(name, []).append(verdict)
+    opponents = {method: _by_item(inputs[answers]) for method, answers in step.against.items()}
+    return _Read(examples, completions, opponents, verdicts)
+
+
+def _answers(step: JudgeStep, settings: JudgeSettings, read: _Read) -> Iterator[Answer]:
+    """Every answer that one judge is to judge beside its example, and once for each opponent where answers are compared."""
+    resolved = [registry.resolved(model) for model in settings.models()]
+    keys = Keys(registry.judge(settings.judge), settings, resolved)
+    most = min(settings.limit or len(read.examples), step.probe.rows if step.probe else len(read.examples))
+    first = set(islice(read.examples, most))
+    for completion in read.completions:
         if completion.item not in first:
             continue
-        completion = _planted(completion, step.probe)
-        if not opponents:
-            read = verdicts.get((completion.item, None), {})
-            yield Answer(example, completion, keys.of(example, completion, verdicts=read), verdicts=read)
-        for method, theirs in opponents.items():
+        example = read.examples[completion.item]
+        if not read.opponents:
+            said = read.verdicts.get((completion.item, None), {})
+            yield Answer(example, completion, keys.of(example, completion, verdicts=said), verdicts=said)
+        for method, theirs in read.opponents.items():
             if (opponent := theirs.get(completion.item)) is not None:
-                read = verdicts.get((completion.item, method), {})
-                yield Answer(example, completion, keys.of(example, completion, opponent, read), method, opponent, read)
+                said = read.verdicts.get((completion.item, method), {})
+                yield Answer(example, completion, keys.of(example, completion, opponent, said), method, opponent, said)
 
 
 def _by_item(folder: Path) -> dict[str, Completion]:
@@ -138,7 +178,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
     """Verdicts that are valid here; their places are taken out of `missing`."""
     places: dict[str, list[Place]] = {}
     for place, answer in missing.items():
-        places.setdefault(answer.keys[place[2]], []).append(place)
+        places.setdefault(answer.keys[place[3]], []).append(place)
     for folder in (out, *donors):
         if not places:
             return
@@ -148,6 +188,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
             for place in places.pop(row.row_key):
                 answer = missing.pop(place)
                 here: dict[str, object] = {
+                    "judge": place[0],
                     "item": answer.completion.item,
                     "language": answer.completion.language,
                     "against": answer.against,
@@ -157,24 +198,26 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
                 yield row.model_copy(update=here)
 
 
-def _verdicts(judge: ModuleType, step: JudgeStep, missing: dict[Place, Answer], tools: Tools) -> Iterator[Verdict]:
+def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: Tools) -> Iterator[Verdict]:
+    """One judge's verdicts on these answers."""
+    judge = registry.judge(settings.judge)
     wanted: dict[tuple[str, str | None], dict[str, str]] = {}
-    for (item, against, aspect), answer in missing.items():
+    for (_, item, against, aspect), answer in missing.items():
         wanted.setdefault((item, against), {})[aspect] = answer.keys[aspect]
-    answers = {(item, against): answer for (item, against, _), answer in missing.items()}
+    answers = {(item, against): answer for (_, item, against, _), answer in missing.items()}
     with_text: list[Answer] = []
     for answer in [replace(answers[place], keys=keys) for place, keys in wanted.items()]:
         lacking = _lacking(answer)
         for whose, given in list(lacking.items())[:1]:
             why = given.error or f"there is no answer ({given.finish_reason})"
-            if not whose and (score := step.judge.missing_score()) is not None:
-                yield from _missing(judge, step, answer, score, f"no answer, which counts as {score:g}: {why}")
+            if not whose and (score := settings.missing_score()) is not None:
+                yield from _missing(judge, settings, answer, score, f"no answer, which counts as {score:g}: {why}")
             else:
                 yield from (answer.unscored(aspect, f"{whose}: {why}".removeprefix(": ")) for aspect in answer.keys)
         if not lacking:
             with_text.append(answer)
     if with_text:
-        yield from judge.judge(with_text, step.judge, tools)
+        yield from judge.judge(with_text, settings, tools)
 
 
 def _lacking(answer: Answer) -> dict[str, Completion]:
@@ -183,16 +226,16 @@ def _lacking(answer: Answer) -> dict[str, Completion]:
     return {whose: given for whose, given in texts.items() if given.text is None}
 
 
-def _missing(judge: ModuleType, step: JudgeStep, answer: Answer, score: float, reason: str) -> Iterator[Verdict]:
+def _missing(judge: ModuleType, settings: JudgeSettings, answer: Answer, score: float, reason: str) -> Iterator[Verdict]:
     if hasattr(judge, "missing"):
-        yield from judge.missing(answer, step.judge, reason)
+        yield from judge.missing(answer, settings, reason)
     else:
         yield from (answer.scored(aspect, score, reason=reason) for aspect in answer.keys)
 
 
 def _provenance(step: JudgeStep, facts: Facts) -> Provenance | None:
     """Of a verdict that a model gave. One by rule has none: its step's id says it."""
-    if not step.judge.models():
+    if not any(judge.models() for judge in step.judges.values()):
         return None
     return provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
 

@@ -259,7 +259,7 @@ def test_a_missing_result_is_named_with_exactly_what_hangs_on_it(folder: Path) -
     (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
     found = diff(plan, everything - {sft})
     cell = next(c for c in plan.study.cells if sft in c.train)
-    assert set(found.todo) == {sft, cell.generate, *cell.judges.values()}
+    assert set(found.todo) == {sft, cell.generate, *(judged.step for judged in cell.judges.values())}
     assert found.why(sft) == "no result"
     assert found.why(cell.generate) == f"its input {sft} is made again"
 
@@ -292,7 +292,7 @@ def test_recorded_answers_are_not_made_again_by_another_decoding(folder: Path) -
 def test_a_probe_judges_the_same_answers_with_text_planted_in_the_asked_language(folder: Path) -> None:
     plan = planned(folder, judge_probes={"planted": {"judges": ["empty"], "rows": 5}})
     for cell in plan.study.cells:
-        plain, probed = plan.steps[cell.judges["empty"]], plan.steps[cell.probes["planted"]["empty"]]
+        plain, probed = plan.steps[cell.judges["empty"].step], plan.steps[cell.probes["planted"]["empty"].step]
         assert isinstance(plain, JudgeStep)
         assert isinstance(probed, JudgeStep)
         assert plain.probe is None
@@ -323,3 +323,20 @@ def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: 
     asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
     trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
     assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]
+
+
+def test_the_judges_by_rule_of_a_cell_are_one_step_and_a_model_that_judges_is_its_own(folder: Path) -> None:
+    judges = {
+        "void": {"judge": "empty"},
+        "long": {"judge": "length"},
+        "mark": {"judge": "rubric", "model": {"engine": "echo"}},
+    }
+    cell = planned(folder, judges=judges).study.cells[0]
+    assert cell.judges["void"].step == cell.judges["long"].step != cell.judges["mark"].step
+    assert cell.judges["void"].judge != cell.judges["long"].judge
+
+
+def test_names_and_order_of_judges_are_in_no_id(folder: Path) -> None:
+    one = {"a": {"judge": "length"}, "b": {"judge": "empty"}}
+    other = {"x": {"judge": "empty"}, "y": {"judge": "length"}}
+    assert set(planned(folder, judges=one).steps) == set(planned(folder, judges=other).steps)

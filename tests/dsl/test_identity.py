@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dsl.engines import AnyEngine
 from dsl.errors import DataError
 from dsl.execution import KINDS
-from dsl.identity import NOT_COUNTED, NOT_COUNTED_WHERE, Canonical, class_name, digest, step_id
+from dsl.identity import NOT_COUNTED, NOT_COUNTED_WHERE, Canonical, class_name, digest, judge_key, step_id
 from dsl.judges import AnyJudge
 from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.plugins import names, settings_of
@@ -76,16 +76,13 @@ STEPS: list[Step] = [
         decoding=Decoding(),
     ),
     GenerateStep(model=settings_of("engines", "echo")(), examples=DATA, prompt=CHAT, decoding=Decoding()),
-    *(JudgeStep(judge=settings_of("judges", name)(**NEEDED.get(name, {})), answers=ANSWERS, examples=DATA) for name in names("judges")),
-    JudgeStep(
-        judge=settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
-        answers=ANSWERS,
-        examples=DATA,
-    ),
-    JudgeStep(
-        judge=settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
-        answers=ANSWERS,
-        examples=DATA,
+    *(
+        JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
+        for judge in (
+            *(settings_of("judges", name)(**NEEDED.get(name, {})) for name in names("judges")),
+            settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
+            settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
+        )
     ),
 ]
 
@@ -124,6 +121,10 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, bool, Valu
         elif isinstance(found, tuple) and found and isinstance(found[0], Value):
             for place, field, is_counted, changed in mutations(found[0], f"{at}.{name}[0]"):
                 whole = value.model_copy(update={name: (changed, *found[1:])})
+                yield place, field, is_counted and name not in not_counted(value), whole
+        elif isinstance(found, dict) and found and isinstance(first := next(iter(found.values())), Value):
+            for place, field, is_counted, changed in mutations(first, f"{at}.{name}[0]"):
+                whole = value.model_copy(update={name: {**found, next(iter(found)): changed}})
                 yield place, field, is_counted and name not in not_counted(value), whole
         else:
             is_counted = name not in not_counted(value)
@@ -168,19 +169,26 @@ def test_only_fields_with_a_reason_do_not_count() -> None:
     assert always | at_times | {"SystemOne.base_url", "SystemOne.server"} == set(WHY_NOT)
 
 
+def judges_of(step: Step) -> list[str]:
+    """What judges a judge step has, by what a spec calls them."""
+    return [judge.judge for judge in step.judges.values()] if isinstance(step, JudgeStep) else []
+
+
 def parts(value: Any) -> Iterator[Value]:
     """A value and all values in it."""
     if isinstance(value, Value):
         yield value
         for name in type(value).model_fields:
             yield from parts(getattr(value, name))
-    elif isinstance(value, tuple):
-        for one in value:
+    elif isinstance(value, tuple | dict):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from parts(one)
 
 
 @pytest.mark.parametrize(
-    "step", STEPS, ids=lambda step: f"{step.kind}-{step.affinity or getattr(getattr(step, 'judge', None), 'judge', '')}"
+    "step",
+    STEPS,
+    ids=lambda step: f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}",
 )
 def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dsl.identity.fingerprint", lambda *modules: " ".join(modules))  # a kind that is none has no code
@@ -203,8 +211,8 @@ def test_every_name_on_the_list_of_fields_not_counted_is_a_field() -> None:
 
 
 def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    rubric = next(step for step in STEPS if isinstance(step, JudgeStep) and step.judge.judge == "rubric")
-    for step, versioned in ((STEPS[2], SftStep), (STEPS[3], DpoStep), (STEPS[4], GenerateStep), (rubric, type(rubric.judge))):
+    rubric = next(step for step in STEPS if "rubric" in judges_of(step))
+    for step, versioned in ((STEPS[2], SftStep), (STEPS[3], DpoStep), (STEPS[4], GenerateStep), (rubric, settings_of("judges", "rubric"))):
         before = step_id(step)
         monkeypatch.setattr(versioned, "VERSION", versioned.VERSION + 1)
         assert step_id(step) != before
@@ -214,7 +222,7 @@ def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_othe
     before = [step_id(step) for step in STEPS]
     monkeypatch.setattr("dsl.identity.fingerprint", lambda *modules: "of other code")
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
-    by_rule = {step.judge.judge for step in by_code if isinstance(step, JudgeStep)}
+    by_rule = {name for step in by_code for name in judges_of(step)}
     assert {step.kind for step in by_code} == {"data", "judge"}
     assert set(names("judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
@@ -243,8 +251,8 @@ def test_a_step_that_comes_twice_has_its_id_twice() -> None:
 
 def test_every_step_counts_its_code_or_has_a_version() -> None:
     for step in STEPS:
-        counted = step.judge if isinstance(step, JudgeStep) else step
-        assert bool(getattr(counted, "counted_code", ())) != hasattr(counted, "VERSION"), counted
+        for counted in step.judges.values() if isinstance(step, JudgeStep) else [step]:
+            assert bool(getattr(counted, "counted_code", ())) != hasattr(counted, "VERSION"), counted
 
 
 def test_a_step_read_back_from_json_has_the_same_id() -> None:

@@ -77,7 +77,9 @@ def steps(spec: Path) -> dict[tuple[str, str], JudgeStep]:
     """(method, judge) -> its step."""
     loaded = load(spec)
     plan = compile(loaded.experiment, Pins(), loaded.origin)
-    return {(cell.method, judge): cast(JudgeStep, plan.steps[step]) for cell in plan.study.cells for judge, step in cell.judges.items()}
+    return {
+        (cell.method, judge): cast(JudgeStep, plan.steps[made.step]) for cell in plan.study.cells for judge, made in cell.judges.items()
+    }
 
 
 def test_who_reads_comparisons_compares_the_same_answers_and_has_nothing_to_say_where_there_are_none(tmp_path: Path) -> None:
@@ -90,7 +92,8 @@ def test_who_reads_comparisons_compares_the_same_answers_and_has_nothing_to_say_
 
 def test_the_shared_aspects_of_a_studys_own_rubric_are_filled_in_by_the_plan(tmp_path: Path) -> None:
     found = steps(write(tmp_path, "{judge: ensemble, of: [file, other]}"))
-    assert found["zero", "both"].judge.aspects == ("wit", "tact")  # type: ignore[attr-defined]
+    (both,) = found["zero", "both"].judges.values()
+    assert both.aspects == ("wit", "tact")  # type: ignore[attr-defined]
 
 
 def test_a_plan_describes_every_judge_and_an_ensemble_has_the_scale_of_its_members(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.identity import step_id
+from dsl.identity import judge_key, step_id
 from dsl.models import Decoding, Weights
 from dsl.records import Outcome
 from dsl.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
@@ -12,6 +12,7 @@ from runners.donors import Donors
 from runners.engines.echo import Settings as Echo
 from runners.judges.contains import Settings as Contains
 from runners.judges.empty import Settings as Empty
+from runners.judges.rubric import Settings as Rubric
 from runners.store import Store
 
 CHAT = ChatPrompt(template="0" * 64)
@@ -29,8 +30,9 @@ def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperatu
     )
 
 
-def judge(answers: Step, settings: Contains | Empty | None = None) -> JudgeStep:
-    return JudgeStep(judge=settings or Contains(), answers=step_id(answers), examples="data-0000000000000000")
+def judge(answers: Step, settings: Contains | Empty | Rubric | None = None) -> JudgeStep:
+    settings = settings or Contains()
+    return JudgeStep(judges={judge_key(settings): settings}, answers=step_id(answers), examples="data-0000000000000000")
 
 
 def put(store: Store, *steps: Step, is_done: bool = True) -> None:
@@ -76,11 +78,19 @@ def test_unfinished_attempts_are_donors_unless_they_are_being_written(tmp_path: 
     assert Donors(store).of(step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)})) == ()
 
 
-def test_judges_of_one_kind_are_donors_and_those_of_the_same_model_s_answers_come_first(tmp_path: Path) -> None:
+def test_models_that_judge_in_one_way_are_donors_and_those_of_the_same_model_s_answers_come_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
     same, other = generate(1), generate(2, prompt=OTHER_CHAT)
-    put(store, same, other, generate(3), judge(same), judge(other), judge(same, Empty()))
+    asks = Rubric.model_validate({"model": {"engine": "echo"}})
+    put(store, same, other, generate(3), judge(same), judge(other), judge(same, asks))
     assert named(store, judge(generate(3))) == [step_id(judge(same)), step_id(judge(other))]
+    assert named(store, judge(generate(3), asks)) == [step_id(judge(same, asks))]
+
+
+def test_steps_of_judges_by_rule_are_donors_whichever_judges_they_have(tmp_path: Path) -> None:
+    store, answers = Store(tmp_path), generate(1)
+    put(store, answers, judge(answers))
+    assert named(store, judge(answers, Empty())) == [step_id(judge(answers))]
 
 
 def test_a_step_that_ended_since_is_a_donor_too(tmp_path: Path) -> None:

@@ -20,6 +20,6 @@ def test_people_and_the_judge_compare_the_second_answer_with_the_first_and_no_an
     plan = compile(loaded.experiment, Pins(), loaded.origin)
     cells = {cell.method: cell for cell in plan.study.cells}
     assert (set(cells["output_1"].judges), set(cells["output_2"].judges)) == (set(), {"gold", "duel"})
-    duel = plan.steps[cells["output_2"].judges["duel"]]
+    duel = plan.steps[cells["output_2"].judges["duel"].step]
     assert isinstance(duel, JudgeStep)
     assert duel.against == {"output_1": cells["output_1"].generate}

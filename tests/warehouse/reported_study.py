@@ -9,7 +9,9 @@ from pathlib import Path
 from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
 from dsl.records import Completion, Example, Label, Outcome, Run, TrainMetric, Verdict
+from dsl.steps import Judged
 from dsl.values import Value
+from tests.warehouse.stores import KEY
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
 
@@ -72,8 +74,8 @@ def write_study(
             for method, kind in methods.items():
                 cell = _cell(store, experiment, language, model, num_parameters, method, kind, data, n_items, texts)
                 cells.append(cell)
-                probed = [step_id for judges in cell.probes.values() for step_id in judges.values()]
-                steps += [*cell.train, cell.generate, *cell.judges.values(), *probed]
+                probed = [judged.step for judges in cell.probes.values() for judged in judges.values()]
+                steps += [*cell.train, cell.generate, *(judged.step for judged in cell.judges.values()), *probed]
     failed = _step_id("judge", experiment, "failed")
     run = Run(
         run_id="run-1",
@@ -141,11 +143,11 @@ def _cell(
     _write_step(store, generate, settings, "completions.jsonl", completions, seconds=20 + 10 * chance.random(), facts=facts)
     skill = SKILL[method] * (1 if language == "en" else 0.7) * (0.6 if num_parameters < 1e9 else 1)
 
-    def judged(judge: str, probe: str = "") -> str:
+    def judged(judge: str, probe: str = "") -> Judged:
         step_id, judge_kind = _step_id("judge", experiment, name, judge, probe), JUDGES[judge]
         verdicts = [v for item in range(n_items) for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])]
-        _write_step(store, step_id, {"kind": "judge", "judge": _judge(judge_kind)}, "verdicts.jsonl", verdicts, seconds=3)
-        return step_id
+        _write_step(store, step_id, {"kind": "judge", "judges": {KEY: _judge(judge_kind)}}, "verdicts.jsonl", verdicts, seconds=3)
+        return Judged(step=step_id, judge=KEY)
 
     judges = {judge: judged(judge) for judge in JUDGES if (judge, method) != ("duel", OPPONENT)}
     return Cell(
@@ -215,6 +217,7 @@ def _verdicts(item: int, language: str, kind: str, skill: float, chance: random.
         score, parts = _score(kind, skill, chance)
         found.append(
             Verdict(
+                judge=KEY,
                 row_key=_sha256(f"{item} {language} {aspect}"),
                 item=f"q{item}",
                 language=language,

@@ -9,7 +9,7 @@ from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
 from dsl.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
 from dsl.sources import Columns, HubSource
-from dsl.steps import DataStep, GenerateStep, JudgeStep, Step
+from dsl.steps import DataStep, GenerateStep, Judged, JudgeStep, Step
 from dsl.values import StepId, Value
 
 Scores = Mapping[str, float | str | None]
@@ -25,6 +25,10 @@ NEEDED: Mapping[str, Mapping[str, object]] = {
     "rubric": {"model": {"engine": "openai", "name": "a judge"}},
 }
 """Kind of judge -> the settings it cannot do without."""
+
+
+KEY = "0123456789ab"
+"""What every step here calls its judge."""
 
 
 class StoreMaker:
@@ -82,11 +86,11 @@ class StoreMaker:
         language: str = "en",
         against: Mapping[str, StepId] | None = None,
         distribution: Mapping[str, float] | None = None,
-    ) -> StepId:
+    ) -> Judged:
         """Scores of a judge of one aspect, or of several: aspect -> scores. Each opponent in `against` gets the same."""
         settings = {"judge": kind, **NEEDED.get(kind, {})}
         step = JudgeStep.model_validate(
-            {"judge": settings, "answers": answers, "examples": "data-0000000000000000", "against": dict(against or {})}
+            {"judges": {KEY: settings}, "answers": answers, "examples": "data-0000000000000000", "against": dict(against or {})}
         )
         aspects = {aspect: found for aspect, found in scores.items() if isinstance(found, Mapping)} or {kind: scores}
         told = {"distribution": dict(distribution) if distribution else None}
@@ -97,7 +101,7 @@ class StoreMaker:
             for other in against or (None,)
         ]
         self._n += 1
-        return self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:016x}")
+        return Judged(step=self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:016x}"), judge=KEY)
 
     def reference(self) -> StepId:
         pair = RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-3.5, ref_rejected_logps=-9.0, n_tokens=12)
@@ -164,7 +168,7 @@ class StoreMaker:
 
     def study(self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True) -> Study:
         """Write down the study of all cells made since the last one."""
-        steps = [s for cell in self.cells for s in (*cell.train, cell.generate, *cell.judges.values())]
+        steps = [s for cell in self.cells for s in (*cell.train, cell.generate, *(judged.step for judged in cell.judges.values()))]
         study = Study(
             experiment=experiment,
             question="Which is better?",
@@ -239,6 +243,7 @@ def verdict(item: str, score: float | str | None, aspect: str = "contains", lang
     scored = not isinstance(score, str)
     return Verdict(
         row_key="0" * 64,
+        judge=KEY,
         item=item,
         language=language,
         aspect=aspect,

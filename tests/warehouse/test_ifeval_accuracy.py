@@ -21,7 +21,7 @@ def judged(maker: StoreMaker, strict: Followed, loose: Followed | None = None, *
     scores = {aspect: dict.fromkeys(found, 1.0) for aspect, found in given.items()}
     made = maker.cell(scores={"follows=ifeval": scores}, **cell)  # pyright: ignore[reportArgumentType]
     rows = [row(item, aspect, found) for aspect, items in given.items() for item, found in items.items()]
-    file = maker.folder / "steps" / made.judges["follows"] / "verdicts.jsonl"
+    file = maker.folder / "steps" / made.judges["follows"].step / "verdicts.jsonl"
     file.write_text("".join(one.model_dump_json() + "\n" for one in rows), "utf-8")
 
 

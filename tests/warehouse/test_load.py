@@ -185,7 +185,7 @@ def test_hostile_text_survives_byte_for_byte(maker: StoreMaker) -> None:
     rows = [
         verdict(item, "unreadable").model_copy(update={"raw": text, "distribution": {text[:50]: 1.0}}) for item, text in HOSTILE.items()
     ]
-    folder = maker.folder / "steps" / maker.judge(cell.generate, "contains", {})
+    folder = maker.folder / "steps" / maker.judge(cell.generate, "contains", {}).step
     (folder / "verdicts.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
     examples = maker.data([Example(item=item, language="en", instruction=text, answers=(text,)) for item, text in HOSTILE.items()])
     load_store(maker.folder, [cell.generate, folder.name, examples], maker.study())
@@ -289,10 +289,10 @@ def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(full: StoreMak
 def test_a_load_computes_only_what_is_said_of_the_models_that_it_touched(maker: StoreMaker) -> None:
     one, other = (maker.cell(model=model, scores={"contains": {"1": 1.0, "2": 0.0}}) for model in ("one", "other"))
     study = maker.study()
-    load_store(maker.folder, [one.generate, *one.judges.values()], study)
+    load_store(maker.folder, [one.generate, *(judged.step for judged in one.judges.values())], study)
     with connect(maker.folder / WAREHOUSE) as connection:
         connection.execute("update cell_scores set mean_score = 7")
-    load_store(maker.folder, [other.generate, *other.judges.values()])
+    load_store(maker.folder, [other.generate, *(judged.step for judged in other.judges.values())])
     with connect(maker.folder / WAREHOUSE) as connection:
         found = connection.execute("select model, mean_score from score_by_cell").fetchall()
         assert sorted(found) == [("one", 7.0), ("other", 0.5)]

@@ -164,7 +164,7 @@ def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> No
         spec_text="experiment: planned",
         parallel={"quiz": True},
         cells=(cell,),
-        step_ids=(cell.generate, *cell.judges.values()),
+        step_ids=(cell.generate, *(judged.step for judged in cell.judges.values())),
         contrasts=(),
         judges=tuple(maker.judges.values()),
     )

@@ -480,7 +480,7 @@ def test_a_step_that_is_loaded_later_is_in_the_statistics_of_every_study_that_as
         maker.cells = [cell.model_copy(update={"cell_id": f"cell-{name}-{i}"}) for i, cell in enumerate(cells)]
         studies.append(maker.study(name, contrasts=(GAIN,)))
     steps = studies[0].step_ids
-    late = [cells[0].judges["contains"]]
+    late = [cells[0].judges["contains"].step]
     for study in studies:
         load_store(maker.folder, [step for step in steps if step not in late], study)
     assert p_values(maker) == []

@@ -16,7 +16,7 @@ def test_verdicts_of_every_sort_stand_below_the_answer(tmp_path: Path) -> None:
     scores = {"right=contains": {"1": "no answer to \x1b[2Jcheck by"}, "characters=length": {"1": 1234.0}, "share=exact": {"1": 1 / 3}}
     maker.cell("dpo", texts={"1": "four"}, scores=scores)
     maker.cell("duel", texts={"1": "six"}, scores={"duel=exact": {"1": 0.5}}, against={"base": base.generate})
-    verdicts = tmp_path / "steps" / maker.cells[-1].judges["duel"] / "verdicts.jsonl"
+    verdicts = tmp_path / "steps" / maker.cells[-1].judges["duel"].step / "verdicts.jsonl"
     verdicts.write_text(verdicts.read_text("utf-8").replace('"parts":null', '"parts":{"first":1.0,"second":0.0}'), "utf-8")
     maker.study()
     rebuild(tmp_path)

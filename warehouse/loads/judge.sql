@@ -1,6 +1,6 @@
 -- Judge steps' `verdicts.jsonl`, which lie in folders that are named as the steps. What a row is known by (`row_key`) stays in the files.
 create or replace temp table rows as
-select split_part(filename, '/', -2) as step_id, * exclude (filename)
+select split_part(filename, '/', -2) as step_id, * exclude (filename) rename (judge as judge_key)
 from read_json(
     $paths,
     filename = true,
@@ -9,6 +9,7 @@ from read_json(
     hive_partitioning = false,
     maximum_object_size = $longest,
     columns = {
+        judge: 'varchar',
         item: 'varchar',
         language: 'varchar',
         aspect: 'varchar',
@@ -30,7 +31,7 @@ from read_json(
 
 select error(format('item {}, aspect {}{} is there {} times', item, aspect, coalesce(' against ' || against, ''), count(*)))
 from rows
-group by step_id, item, against, aspect
+group by step_id, judge_key, item, against, aspect
 having count(*) > 1;
 
 insert into step_verdicts by name

@@ -33,8 +33,8 @@ select unnest(
                 "seed": "bigint",
                 "train": ["varchar"],
                 "generate": "varchar",
-                "judges": "map(varchar, varchar)",
-                "probes": "map(varchar, map(varchar, varchar))"
+                "judges": "map(varchar, struct(step varchar, judge varchar))",
+                "probes": "map(varchar, map(varchar, struct(step varchar, judge varchar)))"
             }],
             "judges": [{
                 "name": "varchar",
@@ -79,11 +79,14 @@ select
 from study_cells;
 
 insert into cell_judges by name
-select cell_id, unnest(map_keys(judges)) as judge, '' as probe, unnest(map_values(judges)) as judge_step_id
-from study_cells
-union all by name
-select cell_id, unnest(map_keys(judges)) as judge, probe, unnest(map_values(judges)) as judge_step_id
-from (select cell_id, unnest(map_keys(probes)) as probe, unnest(map_values(probes)) as judges from study_cells);
+select cell_id, judge, probe, judged.step as judge_step_id, judged.judge as judge_key
+from (
+    select cell_id, unnest(map_keys(judges)) as judge, '' as probe, unnest(map_values(judges)) as judged
+    from study_cells
+    union all by name
+    select cell_id, unnest(map_keys(judges)) as judge, probe, unnest(map_values(judges)) as judged
+    from (select cell_id, unnest(map_keys(probes)) as probe, unnest(map_values(probes)) as judges from study_cells)
+);
 
 insert into cell_training by name
 select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as step_id

@@ -5,6 +5,7 @@ One HTML file is the whole of it. For a paper there are its main tables as LaTeX
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dsl.errors import WarehouseError

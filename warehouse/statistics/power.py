@@ -109,7 +109,7 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
     found = fetch(
         connection,
         """
-        select distinct cells.experiment, cell_judges.judge, steps.settings ->> '$.judge' as settings
+        select distinct cells.experiment, cell_judges.judge, steps.settings -> '$.judges' ->> cell_judges.judge_key as settings
         from cells
         join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
         join steps on steps.step_id = cell_judges.judge_step_id

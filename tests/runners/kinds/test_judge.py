@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from dsl.errors import DataError
+from dsl.identity import judge_key
 from dsl.models import Decoding
 from dsl.records import Completion, Example, Prompt, Verdict
 from dsl.settings import JudgeSettings
@@ -62,8 +63,9 @@ class Work:
                 for row in rows:
                     writer.write(row)
 
-    def run(self, settings: JudgeSettings, out: str, *donors: str, probe: Probe | None = None) -> Made:
-        step = JudgeStep(judge=settings, answers=ANSWERS, examples=EXAMPLES, probe=probe)
+    def run(self, settings: JudgeSettings | tuple[JudgeSettings, ...], out: str, *donors: str, probe: Probe | None = None) -> Made:
+        judges = {judge_key(one): one for one in (settings if isinstance(settings, tuple) else (settings,))}
+        step = JudgeStep(judges=judges, answers=ANSWERS, examples=EXAMPLES, probe=probe)
         folders = {ANSWERS: self.root / "answers", EXAMPLES: self.root / "examples"}
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []
@@ -347,3 +349,34 @@ def test_a_missing_answer_counts_once_for_each_instruction_where_a_benchmark_has
 def test_a_judge_of_a_measure_has_no_score_for_what_is_missing() -> None:
     with pytest.raises(ValidationError, match="missing_as"):
         length.Settings.model_validate({"judge": "length", "missing_as": 0})
+
+
+def test_judges_by_rule_share_a_step_and_one_that_is_added_or_changed_adds_its_own_rows_only(work: Work) -> None:
+    first = contains.Settings(), language.Settings()
+    assert work.run(first, "first").n_rows == 8
+    made = work.run((*first, length.Settings()), "more", "first")
+    assert (made.n_rows, made.n_reused) == (12, 8)
+    made = work.run((first[0], language.Settings(min_characters=5), length.Settings()), "changed", "more")
+    assert (made.n_rows, made.n_reused) == (12, 8)
+
+
+def test_two_judges_of_one_kind_in_a_step_are_known_by_their_settings(work: Work) -> None:
+    strict, lenient = contains.Settings(missing_as=0), contains.Settings()
+    work.run((strict, lenient), "out")
+    rows = {(v.judge, v.item): v.score for v in work.rows("out")}
+    assert (rows[judge_key(strict), "3"], rows[judge_key(lenient), "3"]) == (0, None)
+    assert len(rows) == 8
+
+
+def test_a_judge_by_rule_that_fails_says_so_in_its_own_rows_and_the_others_go_on(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_at_london(answers, *_: object) -> Iterator[Verdict]:
+        for answer in answers:
+            yield answer.scored("length", 1 / (answer.text != "London."))
+
+    monkeypatch.setattr(length, "judge", fails_at_london)
+    settings = length.Settings()
+    work.run((settings, contains.Settings()), "out")
+    failed = [v for v in work.rows("out") if v.judge == judge_key(settings) and (v.unscored_reason or "").startswith(NO_REPLY)]
+    assert {v.item for v in failed} == {"1", "2"}
+    assert failed[0].unscored_reason == f"{NO_REPLY}length failed: ZeroDivisionError: division by zero"
+    assert {v.item: v.score for v in work.rows("out") if v.judge != judge_key(settings)} == {"0": 1, "1": 0, "2": 1, "3": None}

@@ -13,14 +13,17 @@ sizes as (
     group by all
 ),
 
-judge_kinds as (
+-- Recorded preferences are all over the answers of one who is no method of the study.
+recorded as (
     select
-        step_id,
-        settings ->> '$.judge.judge' as judge_kind,
-        -- Recorded preferences are all over the answers of one who is no method of the study.
-        case when settings ->> '$.judge.judge' = 'recorded' then settings ->> '$.judge.against' end as recorded_against
-    from steps
-    where kind = 'judge'
+        cell_judges.cell_id,
+        cell_judges.judge,
+        steps.settings -> '$.judges' -> cell_judges.judge_key ->> '$.against' as against
+    from cell_judges
+    join cells on cells.cell_id = cell_judges.cell_id
+    join judges on judges.experiment = cells.experiment and judges.judge = cell_judges.judge and judges.judge_kind = 'recorded'
+    join steps on steps.step_id = cell_judges.judge_step_id
+    where cell_judges.probe = ''
 ),
 
 judged as (
@@ -37,15 +40,15 @@ judged as (
         cells.seed,
         step_verdicts.item,
         cell_judges.judge,
-        judge_kinds.judge_kind,
+        judges.judge_kind,
         judges.role,
         step_verdicts.aspect,
         -- A judge of one aspect names it as itself.
         case
-            when step_verdicts.aspect = judge_kinds.judge_kind then cell_judges.judge
+            when step_verdicts.aspect = judges.judge_kind then cell_judges.judge
             else cell_judges.judge || '.' || step_verdicts.aspect
-        end || coalesce(' vs ' || coalesce(step_verdicts.against, judge_kinds.recorded_against), '') as measure,
-        coalesce(step_verdicts.against, judge_kinds.recorded_against) as against,
+        end || coalesce(' vs ' || coalesce(step_verdicts.against, recorded.against), '') as measure,
+        coalesce(step_verdicts.against, recorded.against) as against,
         -- Translations of one item are one draw: errors are clustered by this.
         case
             when experiments.parallel[cells.dataset] then step_verdicts.item
@@ -72,8 +75,9 @@ judged as (
     join experiments on experiments.experiment = cells.experiment
     join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
     join judges on judges.experiment = cells.experiment and judges.judge = cell_judges.judge
-    join judge_kinds on judge_kinds.step_id = cell_judges.judge_step_id
-    join step_verdicts on step_verdicts.step_id = cell_judges.judge_step_id
+    join step_verdicts
+        on step_verdicts.step_id = cell_judges.judge_step_id and step_verdicts.judge_key = cell_judges.judge_key
+    left join recorded on recorded.cell_id = cells.cell_id and recorded.judge = cell_judges.judge
     left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
 ),
 
