@@ -63,9 +63,7 @@ class ServerSettings(EngineSettings):
     def unpinned(self) -> str | None:
         variable = None if self.base_url or self.revision else self.base_url_env
         if variable is not None and not os.environ.get(variable, "").strip():
-            return (
-                f"the environment variable {variable} is not set: which server answers is part of the study. Set it, or name a `revision`"
-            )
+            return f"the environment variable {variable} is not set, so this study is not pinned to a server. Set it, or name a `revision`"
         return None
 
 
