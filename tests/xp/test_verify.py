@@ -62,7 +62,7 @@ def test_verdicts_that_the_judge_does_not_give_are_found_though_their_digest_agr
     outcome = json.loads((folder / "outcome.json").read_text("utf-8"))
     outcome["files"] = {name: file.model_dump() for name, file in describe(folder).items()}
     (folder / "outcome.json").write_text(json.dumps(outcome), "utf-8")
-    assert f"{folder.name}: the judge contains gives other verdicts now." in verify(store).faults[0]
+    assert f"{folder.name}: other verdicts now (contains)." in verify(store).faults[0]
 
 
 def test_statistics_that_do_not_follow_from_the_files_are_found(store: Path) -> None:
