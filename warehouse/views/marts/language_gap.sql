@@ -6,7 +6,7 @@
 -- exploratory: `p_corrected`, the corrected interval and `is_significant` are after Benjamini and Yekutieli's correction over all `n_tests`
 -- of them.
 --
--- Trained methods' seeds are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count them, and with one seed test and
+-- Seeds of trained methods are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count them, and with one seed test and
 -- interval are for this one trained model (`scope`).
 select
     * exclude (
