@@ -22,7 +22,7 @@ def run() -> Iterator[Measured]:
     for n_seeds, holds_for in (((3, 5), "over 3 and 5 seeds"), ((1,), "trained with one seed, for this one trained model")):
         for is_right_or_wrong in (True, False):
             seeds = [
-                coverage_over_seeds(is_right_or_wrong, n, s, deviation, 500)
+                coverage_over_seeds(is_right_or_wrong, n, s, deviation, 2000)
                 for n in ITEMS
                 for s in n_seeds
                 for deviation in ((0, 0.05, 0.1) if is_right_or_wrong else (0, 0.05, 0.15, 0.3))

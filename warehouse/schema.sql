@@ -386,8 +386,7 @@ create table language_gaps (
     is_paired boolean not null
 );
 
--- One row per trend over models, where several were asked: of a contrast, of the gap of a contrast between two languages, or of one method's
--- scores, which have no `contrast` and no `against`.
+-- One row per trend over models: of a contrast, of its gap between two languages, or of one method's scores (no `contrast`, no `against`).
 create table size_trends (
     experiment varchar not null,
     contrast varchar,
