@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHORT = 10
 """Tokens of the longer text where nothing in the configuration asks for more."""
 
-_BEYOND = 8
+_BEYOND = 32
 """Tokens of the longer text beyond a window."""
 
 _SHARED = 6
@@ -48,7 +48,7 @@ def _reaches(settings: dict[str, Any]) -> Iterable[int]:
     for name, value in settings.items():
         if isinstance(value, dict):
             yield from _reaches(value)
-        elif type(value) is int and value > 0 and any(word in name for word in _REACHES):
+        elif type(value) is int and value > 0 and "layers" not in name and any(word in name for word in _REACHES):
             yield value
 
 
@@ -95,11 +95,13 @@ def padded_differs(model: PreTrainedModel, pad_id: int, n_tokens: int) -> str | 
 
 
 def _texts(model: PreTrainedModel, n_tokens: int) -> list[Text]:
-    """Three texts: one of so many tokens, two of a few."""
+    """Three texts: one of so many tokens, one a little shorter, so that padding stands before a text that reaches far, and one of a few."""
     n_vocabulary = model.get_input_embeddings().weight.shape[0]
     draw = random.Random(0)
     first = min(3, n_vocabulary - 1)  # special tokens come first, or far behind
-    return [tuple(draw.choices(range(first, min(n_vocabulary, 300)), k=n)) for n in (n_tokens, _SHARED + _NEW, _NEW + 3)]
+    return [
+        tuple(draw.choices(range(first, min(n_vocabulary, 300)), k=n)) for n in (n_tokens, n_tokens - min(n_tokens // 4, 5), _SHARED + _NEW)
+    ]
 
 
 def _read(make: Callable[[], Rows], texts: Sequence[Text], below: Stretch | None = None) -> list[Tensor]:
