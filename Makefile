@@ -11,7 +11,7 @@ demo: .venv/.demo ## run the quickstart study to a report
 	@$(BIN)/xp report $(SPEC)
 
 test: .venv/.dev ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .

@@ -5,6 +5,8 @@ import os
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 settings.register_profile("untimed", settings.default, deadline=None)  # how long an example takes is no claim of any test
 settings.load_profile("untimed")

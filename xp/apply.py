@@ -105,7 +105,7 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
     held = checks.held(store.steps, steps)
     checks.save()
     planned = {*diff.todo, *diff.done} - tried
-    taken = held.done - other_code(diff.plan, store, held.done)
+    taken = held.done - store.left_open() - other_code(diff.plan, store, held.done)
     anew: set[StepId] = set()
     todo: list[StepId] = []
     for step_id, step in steps.items():

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from dsl.compile import compile
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
-from dsl.load import Loaded, experiment_name, load
+from dsl.load import experiment_name, load
 from dsl.pins import Pins
 from dsl.plan import Diff, Plan, Study, diff
 from dsl.records import Record, Run, read_record
@@ -18,11 +18,6 @@ from runners.written import Checks
 from xp.reach import reach
 
 _Record = TypeVar("_Record", bound=Record)
-
-
-def load_spec(spec: Path, overrides: list[str] | None, store: Path) -> Loaded:
-    """Read and check a spec. Raises SpecError."""
-    return load(spec, tuple(overrides or ()), _pins(store))
 
 
 def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
