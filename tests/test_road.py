@@ -108,7 +108,12 @@ def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_give
     before = asked(sql, study)
     subprocess.run(["rm", "-r", str(study / ".xp" / "steps" / sft)], check=True)
     todo = json.loads(xp("plan", "road.yaml", "--json", cwd=study))["todo"]
-    hanging = {step for cell in cells if sft in cell["train"] for step in (cell["generate"], *cell["judges"].values())}
+    hanging = {
+        step
+        for cell in cells
+        if sft in cell["train"]
+        for step in (cell["generate"], *(judged["step"] for judged in cell["judges"].values()))
+    }
     assert set(todo) == {sft, *hanging}
     xp("apply", "road.yaml", "--yes", cwd=study)
     assert asked(sql, study) == before

@@ -118,7 +118,8 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
     ledger.pending = sorted(held.done - {*todo})
     if not todo:
         return ()
-    ledger.load_if_free()
+    with contextlib.suppress(WarehouseHeld):
+        ledger.load(patience=0.0)
     for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
         if step_id in held.damaged:
             kept = store.set_aside(step_id)
@@ -183,17 +184,17 @@ class _Ledger:
     def load_if_free(self) -> None:
         """Load what can be loaded now; the end of the apply insists."""
         with contextlib.suppress(WarehouseError):
-            self._load(patience=0.0)
+            self.load(patience=0.0)
 
     def load_at_end(self) -> None:
         """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note says so."""
         try:
-            self._load(PATIENCE_SECONDS)
+            self.load(PATIENCE_SECONDS)
         except WarehouseHeld as error:
             waiting = f"The rows of {self.n_done} new steps wait" if self.n_done else "What is new in the store waits"
             self.tell(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
 
-    def _load(self, patience: float) -> None:
+    def load(self, patience: float) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
         begun = time.monotonic()
         try:

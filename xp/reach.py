@@ -15,7 +15,7 @@ from dsl.models import Weights
 from dsl.pins import RUNNERS
 from dsl.plan import Diff
 from dsl.settings import EngineSettings
-from dsl.steps import DataStep, Step
+from dsl.steps import DataStep, JudgeStep, Step
 from dsl.words import one_line
 from runners.server import Call, Server, ServerSettings, call_of
 
@@ -67,10 +67,9 @@ def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
     """Every model that steps use, once. Steps share their settings, so that identity is enough and a large plan is quickly through."""
     found: dict[int, EngineSettings] = {}
     for step in steps:
-        for holder, name in ((step, "model"), (step, "weights"), (getattr(step, "judge", None), "model")):
-            model = getattr(holder, name, None)
-            if isinstance(model, EngineSettings):
-                found[id(model)] = model
+        judges = step.judges.values() if isinstance(step, JudgeStep) else ()
+        named = (getattr(step, "model", None), getattr(step, "weights", None), *(model for judge in judges for model in judge.models()))
+        found |= {id(model): model for model in named if isinstance(model, EngineSettings)}
     distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found.values()}
     return tuple(distinct.values())
 

@@ -12,7 +12,7 @@ from dsl.errors import SpecError
 from dsl.load import load
 from dsl.pins import Pins
 from dsl.plan import Plan, diff
-from dsl.steps import DpoStep, GenerateStep, JudgeStep, ReferenceStep, SftStep, TextPrompt
+from dsl.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, TextPrompt
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 
@@ -170,7 +170,7 @@ def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trai
     def dtypes(**changes: Any) -> list[str]:
         methods = {"a": {"method": "dpo", "pairs": "rows", **changes}}
         plan = planned(folder, methods=methods, models=models, seeds=[0], languages=["en"])
-        return [step.weights.dtype for step in plan.steps.values() if isinstance(step, ReferenceStep | DpoStep)]
+        return [step.weights.dtype for step in plan.steps.values() if isinstance(step, ReferenceLogpsStep | DpoStep)]
 
     assert dtypes() == ["bfloat16", "bfloat16"]
     assert dtypes(adapter="none") == ["float32", "bfloat16"]

@@ -55,7 +55,9 @@ def _edit_code(text: str, old: str, new: str) -> str:
 
 
 def test_what_all_judges_share_makes_new_ids_of_all_of_them() -> None:
-    assert changed(edited("runners.kinds.judge", lambda text: text.replace("islice(examples, ", "islice(examples, 1 + "))) == set(BY_RULE)
+    assert changed(edited("runners.kinds.judge", lambda text: text.replace("islice(read.examples, ", "islice(read.examples, 1 + "))) == set(
+        BY_RULE
+    )
 
 
 def test_a_judge_s_edit_moves_no_data_step_and_training_settings_move_no_judge() -> None:

@@ -105,7 +105,7 @@ def test_the_order_of_a_spec_decides_no_step_no_cell_and_no_comparison(folder: P
 def compared(plan: Plan, judge: str) -> list[tuple[str, int | None, str]]:
     """Method, its seed and each of its opponents, in one place."""
     cells = [c for c in plan.study.cells if (c.dataset, c.language, c.model) == ("asked", "en", "small") and judge in c.judges]
-    steps = {cell.cell_id: cast(JudgeStep, plan.steps[cell.judges[judge]]) for cell in cells}
+    steps = {cell.cell_id: cast(JudgeStep, plan.steps[cell.judges[judge].step]) for cell in cells}
     return sorted((c.method, c.seed, other) for c in cells for other in steps[c.cell_id].against)
 
 

@@ -51,7 +51,7 @@ def test_a_variable_that_is_not_set_is_a_warning_of_the_plan(settings: type[Serv
 def test_a_step_that_was_planned_with_one_server_is_not_run_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
     one = planned(Settings, monkeypatch, "http://one:8000/v1")
     assert isinstance(one, Settings)
-    assert Server(one, "").host == "one:8000"
+    assert Server(one).host == "one:8000"
     monkeypatch.setenv("XP_TEST_URL", "http://two:8000/v1")
     with pytest.raises(ServerError, match="names two:8000, and the study was planned with one:8000"):
-        Server(one, "")
+        Server(one)

@@ -96,7 +96,7 @@ def test_rows_made_again_in_other_order_and_time_are_the_same_content(tmp_path: 
 
 
 def test_a_step_made_from_other_rows_than_its_input_holds_now_is_outdated(tmp_path: Path) -> None:
-    store, reader = finished(tmp_path, *ROWS), "generate-000000000000"
+    store, reader = finished(tmp_path, *ROWS), "generate-0000000000000000"
     held = Checks().check(str(store.step_folder(ID)))
     assert held is not None
     folder = store.steps / reader

@@ -22,7 +22,7 @@ def judged(maker: StoreMaker, cell: Cell, judge: str, kind: str, rows: Sequence[
     place = next(i for i, made in enumerate(maker.cells) if made.cell_id == cell.cell_id)
     here = maker.cells[place]
     n = len(here.judges) + sum(len(judges) for judges in here.probes.values())
-    step_id = maker.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{cell.cell_id[-9:]}{n:03x}")
+    step_id = maker.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{cell.cell_id[-13:]}{n:03x}")
     made = Judged(step=step_id, judge=KEY)
     if probe:
         changed: dict[str, object] = {"probes": {**here.probes, probe: {**here.probes.get(probe, {}), judge: made}}}

@@ -253,7 +253,7 @@ def test_a_completion_that_cannot_be_loaded_is_one_row_that_says_why(maker: Stor
     file = maker.folder / "steps" / cell.generate / "completions.jsonl"
     first, _, third = file.read_text("utf-8").splitlines()
     file.write_text(f"{first}\n{row.model_dump_json()}\n{third}\n", "utf-8")
-    (note,) = load_store(maker.folder, [cell.generate, *cell.judges.values()], maker.study())
+    (note,) = load_store(maker.folder, [cell.generate, *(judged.step for judged in cell.judges.values())], maker.study())
     assert f"{cell.generate}: 1 of its rows" in note
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
         found = connection.execute("select item, text, finish_reason, error from completions order by item").fetchall()
@@ -264,11 +264,11 @@ def test_a_completion_that_cannot_be_loaded_is_one_row_that_says_why(maker: Stor
 
 def test_a_verdict_that_cannot_be_loaded_is_unscored_and_says_why(maker: StoreMaker) -> None:
     cell = maker.cell(texts={"1": "a", "2": "b"}, scores={"contains": {"1": 1.0, "2": 1.0}})
-    file = maker.folder / "steps" / cell.judges["contains"] / "verdicts.jsonl"
+    file = maker.folder / "steps" / cell.judges["contains"].step / "verdicts.jsonl"
     first, second = (Verdict.model_validate_json(line) for line in file.read_text("utf-8").splitlines())
     rows = (first, second.model_copy(update={"n_new_tokens": -(10**30)}))
     file.write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
-    assert len(load_store(maker.folder, [cell.generate, *cell.judges.values()], maker.study())) == 1
+    assert len(load_store(maker.folder, [cell.generate, *(judged.step for judged in cell.judges.values())], maker.study())) == 1
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
         found = connection.execute("select item, score, unscored_reason from step_verdicts order by item").fetchall()
     assert found == [("1", 1.0, None), ("2", None, "cannot be loaded: `n_new_tokens` is beyond 64 bits")]
@@ -305,10 +305,10 @@ def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker, monkey
     rebuild(maker.folder)
     before = tables(maker.folder)
 
-    def fail(connection: duckdb.DuckDBPyConnection) -> None:
+    def fail(*_: object) -> None:
         raise WarehouseError("no space left")
 
-    monkeypatch.setattr("warehouse.load._compute", fail)
+    monkeypatch.setattr("warehouse.load.load_labels", fail)
     with pytest.raises(WarehouseError, match="no space left"):
         rebuild(maker.folder)
     assert tables(maker.folder) == before

@@ -249,7 +249,7 @@ def trained(maker: StoreMaker, by_seed: dict[int, dict[str, float | str]]) -> No
             train_languages=("en",),
             dataset="duels",
             scores={"duel=contains": scores},
-            against={"base": "generate-000000000000"},
+            against={"base": "generate-0000000000000000"},
         )
     maker.study()
 

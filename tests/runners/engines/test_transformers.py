@@ -73,17 +73,6 @@ def test_the_context_ends_a_row_by_its_own_limit_and_not_by_that_of_the_longest_
     assert long.finish_reason == "eos" or long.n_new_tokens + short.n_prompt_tokens == 1024
 
 
-def test_prompt_and_answer_together_have_room_or_the_row_is_an_error(engine: Engine) -> None:
-    (fine,) = ask(engine, Prompt(text=QUERY))
-    assert fine.n_prompt_tokens is not None
-    at_most = 1024 - fine.n_prompt_tokens
-    requests = [EngineRequest(key="0", prompt=Prompt(text=QUERY, stop_strings=("\n", " ", "a", "e", "o")))]
-    (fits,) = engine.generate(requests, Decoding(max_new_tokens=at_most))
-    (too_long,) = engine.generate(requests, Decoding(max_new_tokens=at_most + 1))
-    assert fits.error is None
-    assert "the model's 1024 do not hold it" in (too_long.error or "")
-
-
 def test_what_identifies_a_row_is_its_tokens_and_its_stop_strings(engine: Engine) -> None:
     def identity(prompt: Prompt) -> str:
         return engine.identify(EngineRequest(key="a", prompt=prompt))
