@@ -20,7 +20,7 @@ _KINDS: dict[str, type[Value]] = {
 }
 """A file's name -> the class of its rows."""
 
-_PLACE = {"examples.jsonl": ("item",), "completions.jsonl": ("item",), "verdicts.jsonl": ("item", "against", "aspect")}
+_PLACE = {"examples.jsonl": ("item",), "completions.jsonl": ("item",), "verdicts.jsonl": ("judge", "item", "against", "aspect")}
 """Fields that no two rows of a file share."""
 
 _UNBOUNDED = {"seed"}

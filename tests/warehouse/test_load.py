@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from dsl.errors import WarehouseError
@@ -244,9 +243,9 @@ def test_of_many_steps_the_one_at_fault_is_named_and_the_others_are_loaded(maker
     ("row", "why"),
     [
         (completion("2", "b").model_copy(update={"n_new_tokens": 10**30}), "`n_new_tokens` is beyond 64 bits"),
-        (completion("2", "b" * 35_000_000).model_copy(update={"raw_text": "b" * 35_000_000}), "the row has 70,"),
+        (completion("2", "b" * 70_000_000).model_copy(update={"raw_text": "b" * 70_000_000}), "the row has 140,"),
     ],
-    ids=["a count beyond 64 bits", "an answer of 70 MB"],
+    ids=["a count beyond 64 bits", "an answer of 140 MB"],
 )
 def test_a_completion_that_cannot_be_loaded_is_one_row_that_says_why(maker: StoreMaker, row: Completion, why: str) -> None:
     cell = maker.cell(texts={"1": "a", "2": "b", "3": "c"}, scores={"contains": {"1": 1.0, "2": 1.0, "3": 1.0}})

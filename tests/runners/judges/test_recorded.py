@@ -58,7 +58,7 @@ def test_a_preference_is_read_as_alpacaeval_writes_it(preference: object, score:
         ({"q": "Say something.", "p": float("nan")}, "'nan' is no preference"),
         ({"q": "Say something.", "p": " "}, "the preference in first.jsonl is empty"),
         ({"q": "Say something."}, "row 1 has no finding: no column `p`"),
-        ({"q": "Say something.", "p": [2]}, "row 1 has no finding: `p` holds [2], not text"),
+        ({"q": "Say something.", "p": [2]}, "row 1 has no finding: `p` holds a list, not text"),
         ({"q": "Say nothing.", "p": 2}, "no recorded verdict in first.jsonl"),
     ],
 )

@@ -342,4 +342,5 @@ def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_
     assert found["depth"].raw == "I cannot judge this."
     assert found["factuality"].unscored_reason == "'9' is not a score from 1 to 5"
     assert found["engagement"].unscored_reason == "the judge holds the aspect not applicable"
-    assert sum("response_format" in asked.body for asked in server.asked) == 1
+    # with the values that are off, which could be what it refuses, and without them
+    assert sum("response_format" in asked.body for asked in server.asked) == 2
