@@ -281,10 +281,10 @@ def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(nod
         executor.run(todo, (data,), Store(tmp_path / "store"), {"generate": Resources(shard_rows=10)}, events.append)
     (failed,) = [event for event in ends(events) if event.status == "failed"]
     assert failed.step_id == generate
-    assert "examples.jsonl:21: not a Example" in (failed.error or "")
+    assert "examples.jsonl has 41 of the 40 rows it was written with" in (failed.error or "")
     assert [event.reason for event in events if isinstance(event, Skipped)] == [f"{generate} failed"]
     assert len([event for event in ends(events) if event.status == "done"]) == 3
-    assert "not a Example" in (tmp_path / "store" / "steps" / f"{generate}.tmp" / "log.txt").read_text("utf-8")
+    assert "is damaged" in (tmp_path / "store" / "steps" / f"{generate}.tmp" / "log.txt").read_text("utf-8")
 
 
 def test_a_worker_that_dies_is_a_failed_step_and_not_a_lost_node(nodes: TwoNodes, tmp_path: Path) -> None:
