@@ -180,6 +180,13 @@ class Store:
                 self.record_run(run.model_copy(update={"seconds": self._last_sign_of_life(run)}))
         return tuple(notes)
 
+    def has_study(self, study: Study) -> bool:
+        """Whether the study is written down as it is."""
+        try:
+            return (self.experiments / f"{study.experiment}.json").read_bytes() == study.model_dump_json(indent=1).encode()
+        except OSError:
+            return False
+
     def record_study(self, study: Study) -> None:
         self._record(self.experiments / f"{study.experiment}.json", study)
 

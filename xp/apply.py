@@ -25,7 +25,7 @@ from runners.store import Store
 from runners.written import Checks, Damaged
 from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
-from xp.studies import checks_of, last_applied, other_code
+from xp.studies import checks_of, other_code
 
 Watch = Callable[[Event], None]
 """Is told each thing that happens, when it happens."""
@@ -87,8 +87,9 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.tell(*store.record_killed_runs())
         checks, tried = checks_of(store_root), frozenset[StepId]()
-        _check_ids(diff.plan, store, checks)
-        store.record_study(study)
+        if not store.has_study(study):
+            _check_ids(diff.plan, store, checks)
+            store.record_study(study)
         while todo := _left_to_do(diff, checks, ledger, tried):  # again, where a step made anew shows that others were made from other rows
             _run(diff, todo, ledger, jobs, in_process=in_process)
             tried |= {*todo}
@@ -97,12 +98,11 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
 
 
 def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
-    """Raise StoreError where a step of another study has the id of one of this study's; what the study had before was looked at then."""
-    before = last_applied(plan.study.experiment, store)
-    for step_id in plan.steps.keys() - (() if before is None else before.step_ids):
+    """Raise StoreError where a finished step is another than the planned one of its id."""
+    for step_id, step in plan.steps.items():
         with contextlib.suppress(Damaged):  # which is made again
             if checks.check(f"{store.steps}/{step_id}", step_id) is not None:
-                store.check_is(step_id, plan.steps[step_id])
+                store.check_is(step_id, step)
 
 
 def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]) -> tuple[StepId, ...]:

@@ -37,7 +37,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     if store.is_dir():
         checks.save()
     warnings = [str(warning) for warning in loaded.warnings]
-    applied = last_applied(plan.study.experiment, held)
+    applied = _applied(plan.study.experiment, held)
     if applied is not None and _is_another(applied, plan.study):
         warnings.append(
             f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}. Applying {spec} takes its place, "
@@ -91,7 +91,7 @@ def experiment_of(study: str) -> str:
 
 def unlike_applied(spec: Path, store: Path) -> str:
     """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where it does not, or holds none."""
-    applied = last_applied(experiment_name(spec), Store(store))
+    applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
     pins = _pins(store)
@@ -112,7 +112,7 @@ def unlike_applied(spec: Path, store: Path) -> str:
     return f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again for the one it is now."
 
 
-def last_applied(experiment: str, store: Store) -> Study | None:
+def _applied(experiment: str, store: Store) -> Study | None:
     """The study that was applied last under this name, if it can be told."""
     try:
         return read_record(store.experiments / f"{experiment}.json", Study)
