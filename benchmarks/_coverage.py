@@ -7,9 +7,9 @@ import numpy as np
 
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA, correct
-from warehouse.statistics.estimates import Floats
+from warehouse.statistics.estimates import Floats, mean_of
 from warehouse.statistics.intervals import bounded_interval
-from warehouse.statistics.seeds import estimate_over_seeds
+from warehouse.statistics.seeds import with_seeds
 
 Scores = Callable[[np.random.Generator, int, float, float], tuple[Floats, Floats]]
 
@@ -59,7 +59,7 @@ def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation
             against = random.normal(0, 0.3, (n, 1))
             gain, width = 0.2, None
         differences = of.mean(axis=1) - against[:, 0]
-        over_seeds = estimate_over_seeds(differences, [of]) if n_seeds > 1 else None
+        over_seeds = with_seeds(mean_of(differences), [(of,)]) if n_seeds > 1 else None
         low, high = PairedTest(differences, width, over_seeds).interval(ALPHA) or (1.0, -1.0)
         covered += low <= gain + (lucks[0] if n_seeds == 1 else 0.0) <= high
     return covered / n_studies

@@ -48,7 +48,8 @@ def data_of(name: str) -> list[tuple[str, bytes]]:
 
 @cache
 def _data_names() -> frozenset[str]:
-    return frozenset(path.name for path in DATA.iterdir() if path.suffix != ".py" and not (path / "__init__.py").exists())
+    found = [path for path in DATA.iterdir() if path.suffix != ".py" and path.name != "__pycache__"]
+    return frozenset(path.name for path in found if not (path / "__init__.py").exists())
 
 
 def version_of(distribution: str) -> str:

@@ -60,7 +60,7 @@ class Prompt(Value):
 class Provenance(Value):
     """Where a row was made, and with what: it changes no identity, and rows that were taken over keep it."""
 
-    code: str
+    code: str = ""
     """Fingerprint of the code that made it (`dsl.fingerprint`)."""
     device: str | None = None
     """`cuda` or `cpu`; null where no model was loaded here."""

@@ -9,17 +9,13 @@ named.
 from itertools import islice
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from dsl import identity
-from dsl.steps import AnyStep, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
+from dsl.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from dsl.values import StepId
-from runners.store import Store
+from runners.store import Store, read_step
 
 MOST = 64
 """Folders named of the close ones, and of the others."""
-
-_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
 
 
 class Donors:
@@ -57,12 +53,8 @@ class Donors:
         return tuple(folder for folder in folders if folder is not None)
 
     def _add_folder(self, folder: Path) -> None:
-        try:
-            step = _STEP.validate_json((folder / "step.json").read_bytes())
-        except (FileNotFoundError, ValidationError):  # killed before it was written, or written by a version that knew other settings
-            return
-        step_id = folder.name.removesuffix(".tmp")
-        if identity.step_id(step) == step_id:  # else the same settings would give other results today
+        step, step_id = read_step(folder), folder.name.removesuffix(".tmp")
+        if step is not None and identity.step_id(step) == step_id:  # else the same settings would give other results today
             self.add(step_id, step)
 
     def _folder(self, step_id: StepId) -> Path | None:

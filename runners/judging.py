@@ -27,7 +27,7 @@ from typing import Literal, TypedDict, Unpack
 from dsl.fingerprint import fingerprint
 from dsl.identity import Canonical, digest
 from dsl.models import Decoding
-from dsl.records import Completion, Example, Prompt, Verdict
+from dsl.records import Completion, Example, Prompt, Provenance, Verdict
 from dsl.settings import EngineSettings, JudgeSettings
 from dsl.values import Name, Sha256
 from runners.engine import EngineAnswer
@@ -52,6 +52,8 @@ class Told(TypedDict, total=False):
     seconds: float | None
     usd: float | None
     model_served: str | None
+    provenance: Provenance
+    """What a server says of itself; the step adds the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Rows of a source: a local file, or a data set on the Hugging Face hub."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from dsl.errors import DataError
 from dsl.pins import file_sha256
@@ -9,8 +11,8 @@ from dsl.rows import Row, read_file
 from dsl.sources import FileSource, Source
 
 
-def rows_of(source: Source) -> Iterator[Row]:
-    """The rows, in the source's order.
+def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
+    """The rows, in the source's order, and the commit that a name on the hub stands for now; None where the source names it, or is a file.
 
     Raises:
         DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the data set or cannot be reached.
@@ -18,13 +20,15 @@ def rows_of(source: Source) -> Iterator[Row]:
     if isinstance(source, FileSource):
         if file_sha256(Path(source.path)) != source.sha256:
             raise DataError(f"{source.path} has changed since it was planned. Plan again")
-        yield from read_file(source)
-        return
-    from datasets import load_dataset
+        return read_file(source), None
+    from datasets import load_dataset_builder
     from datasets.exceptions import DatasetsError
 
     try:
-        rows = load_dataset(source.hub, source.name, split=source.split, revision=source.revision)
+        builder = load_dataset_builder(source.hub, source.name, revision=source.revision)
+        builder.download_and_prepare()
+        rows = cast("Iterable[Row]", builder.as_dataset(split=source.split))
     except (DatasetsError, OSError, ValueError) as error:
         raise DataError(f"{source.hub}: {error}") from error
-    yield from rows
+    commit = builder.hash or ""
+    return rows, commit if re.fullmatch("[0-9a-f]{40}", commit) and commit != source.revision else None

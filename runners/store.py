@@ -20,6 +20,7 @@ import contextlib
 import datetime
 import errno
 import fcntl
+import functools
 import json
 import os
 import shlex
@@ -30,10 +31,13 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from dsl.errors import DataError, StoreError, StoreLocked
+from dsl.identity import Canonical
 from dsl.plan import Study
 from dsl.records import Label, Outcome, Run, read_record
-from dsl.steps import Step
+from dsl.steps import AnyStep, Step
 from dsl.values import StepId, Value
 from runners import faults
 from runners.work import rewrite_rows, sync, write_json
@@ -100,6 +104,16 @@ class Store:
         self.step_folder(step_id).replace(kept)
         return kept
 
+    def check_is(self, step_id: StepId, step: Step) -> None:
+        """Raise StoreError where another step lies under this id, finished or not, whose hash begins with the same digits by chance."""
+        for folder in (self.step_folder(step_id), self.unfinished_folder(step_id)):
+            found = read_step(folder)
+            if found is not None and found != step and Canonical().text(found) != Canonical().text(step):
+                raise StoreError(
+                    f"{folder} holds another step with the id {step_id}. Choose another `--store`, or move that folder away: its step is made again "
+                    "by the studies that need it"
+                )
+
     @contextlib.contextmanager
     def begin(self, step_id: StepId, step: Step) -> Iterator[Path]:
         """An attempt at a step: the folder to write into, held against every other process until the block ends.
@@ -108,7 +122,9 @@ class Store:
 
         Raises:
             StoreLocked: another process is at work on this step.
+            StoreError: another step has this id.
         """
+        self.check_is(step_id, step)
         folder = self.unfinished_folder(step_id)
         self.reopen(step_id)
         lock = _hold_step(folder)
@@ -163,6 +179,13 @@ class Store:
             else:
                 self.record_run(run.model_copy(update={"seconds": self._last_sign_of_life(run)}))
         return tuple(notes)
+
+    def has_study(self, study: Study) -> bool:
+        """Whether the study is written down as it is."""
+        try:
+            return (self.experiments / f"{study.experiment}.json").read_bytes() == study.model_dump_json(indent=1).encode()
+        except OSError:
+            return False
 
     def record_study(self, study: Study) -> None:
         self._record(self.experiments / f"{study.experiment}.json", study)
@@ -249,6 +272,19 @@ class Store:
             os.ftruncate(handle, 0)
         finally:
             os.close(handle)
+
+
+def read_step(folder: Path) -> Step | None:
+    """The settings of the step in a folder; None where there are none, or a version that knew others wrote them."""
+    try:
+        return _any_step().validate_json((folder / "step.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+@functools.cache
+def _any_step() -> TypeAdapter[Step]:  # which takes a while to make, and a plan needs none
+    return TypeAdapter(AnyStep)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

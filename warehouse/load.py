@@ -114,17 +114,6 @@ def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
         run_file(connection, HERE / "loads" / "stale_study.sql", experiment=study.experiment)
 
 
-def load_step(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Put a finished step and its rows in the place of what was loaded of it before. A folder without `outcome.json` loads nothing.
-
-    Raises:
-        WarehouseError: a file is missing or cannot be read, or an item is there twice. Nothing of the step is changed then.
-    """
-    outcome = _outcome(folder)
-    if outcome is not None:
-        _load_steps(connection, [_finished(folder, outcome)])
-
-
 @dataclass(frozen=True, slots=True)
 class _Finished:
     """A step to load."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from dsl.errors import ArgumentError, WarehouseError
-from dsl.plan import Diff, Study
+from dsl.plan import Diff, Plan, Study
 from dsl.records import Run
 from dsl.values import StepId
 from runners import registry
@@ -22,7 +22,7 @@ from runners.events import Ended, Event, Skipped, Started
 from runners.executors import local
 from runners.reuse import drop_rows_of_other_code
 from runners.store import Store
-from runners.written import Checks
+from runners.written import Checks, Damaged
 from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
 from xp.studies import checks_of, other_code
@@ -73,7 +73,7 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
         StoreLocked: another apply is at work on this store.
-        StoreError: nothing more can be written, as on a full disk.
+        StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of this study's.
         WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that somebody reads is no such
             error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
@@ -86,13 +86,23 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.tell(*store.record_killed_runs())
-        store.record_study(study)
         checks, tried = checks_of(store_root), frozenset[StepId]()
+        if not store.has_study(study):
+            _check_ids(diff.plan, store, checks)
+            store.record_study(study)
         while todo := _left_to_do(diff, checks, ledger, tried):  # again, where a step made anew shows that others were made from other rows
             _run(diff, todo, ledger, jobs, in_process=in_process)
             tried |= {*todo}
         ledger.load_at_end()
         return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
+
+
+def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
+    """Raise StoreError where a finished step is another than the planned one of its id."""
+    for step_id, step in plan.steps.items():
+        with contextlib.suppress(Damaged):  # which is made again
+            if checks.check(f"{store.steps}/{step_id}", step_id) is not None:
+                store.check_is(step_id, step)
 
 
 def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]) -> tuple[StepId, ...]:

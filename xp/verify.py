@@ -5,21 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from dsl import identity
 from dsl.errors import StoreError
-from dsl.steps import AnyStep, JudgeStep, Step
+from dsl.steps import JudgeStep
 from dsl.values import StepId
 from runners import registry
 from runners.attempt import in_one_line
-from runners.store import Store
+from runners.store import Store, read_step
 from runners.work import Inputs
 from runners.written import describe
 from warehouse.compare import differences
 from xp.studies import checks_of
-
-_STEP: TypeAdapter[Step] = TypeAdapter(AnyStep)
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,7 @@ def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId])
     for step_id in step_ids:
         if step_id not in sound or not step_id.startswith("judge-"):
             continue
-        try:
-            step = _STEP.validate_json((store.step_folder(step_id) / "step.json").read_bytes())
-        except ValidationError:  # of a version that knew other settings
-            continue
+        step = read_step(store.step_folder(step_id))
         if not isinstance(step, JudgeStep) or not all(judge.is_by_rule() for judge in step.judges.values()):
             continue
         if sound.issuperset(step.inputs) and identity.step_id(step) == step_id:

@@ -173,11 +173,17 @@ class _Details(TypedDict):
     n_prompt_tokens: int | None
     n_new_tokens: int | None
     model_served: str | None
+    system_fingerprint: str | None
 
 
 def _details(reply: Reply) -> _Details:
     usage = reply.usage or Usage()
-    return _Details(n_prompt_tokens=usage.prompt_tokens, n_new_tokens=usage.completion_tokens, model_served=reply.model)
+    return _Details(
+        n_prompt_tokens=usage.prompt_tokens,
+        n_new_tokens=usage.completion_tokens,
+        model_served=reply.model,
+        system_fingerprint=reply.system_fingerprint,
+    )
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:

@@ -4,16 +4,18 @@ import json
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from dsl.errors import XpError
 from dsl.models import Decoding
+from dsl.rows import Row, instruction_of, text_at
 from dsl.settings import EngineSettings
 from dsl.sources import Columns, FileSource, Source
 from dsl.values import Language
 from runners.engine import EngineAnswer, EngineRequest
+from runners.sources import rows_of
 
 
 class Settings(EngineSettings):
@@ -49,7 +51,8 @@ class Engine:
         """Match key -> the different answers recorded under it."""
         self._unasked: Counter[str] = Counter()
         """Match key -> rows under it, for keys that no request has had yet."""
-        for key, answer in _answers(settings, self._source):
+        rows, commit = rows_of(settings.answers)
+        for key, answer in _answers(rows, settings, self._source):
             answers = self._recorded.setdefault(key, [])
             if answer not in answers:
                 answers.append(answer)
@@ -59,6 +62,7 @@ class Engine:
         self.facts: dict[str, str | int | float | bool | None] = {
             "n_recorded_rows": self._n_unasked,
             "n_rows_without_example": self._n_unasked,
+            "commit": commit,
         }
 
     def identify(self, request: EngineRequest) -> str:
@@ -96,14 +100,11 @@ class Engine:
         )
 
 
-def _answers(settings: Settings, source: str) -> Iterator[tuple[str, str | None]]:
+def _answers(rows: Iterable[Row], settings: Settings, source: str) -> Iterator[tuple[str, str | None]]:
     """(match key, answer or null) of every row in the study's language."""
-    from dsl.rows import instruction_of, text_at
-    from runners.sources import rows_of
-
     columns = settings.columns
     assert columns.response is not None, "the check of a spec asks for `response`"
-    for number, row in enumerate(rows_of(settings.answers), 1):
+    for number, row in enumerate(rows, 1):
         at = f"{source}: row {number}"
         if columns.language is not None and text_at(row, columns.language, number, at) != settings.language:
             continue

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dsl.errors import ServerError
+from dsl.records import Provenance
 from runners.client import Answered, Client, Count, Detail, opened
 from runners.concurrent import concurrently
 from runners.failure import Api, Failure
@@ -68,7 +69,8 @@ class _Call:
     def _told(self, answered: "Answered[_Reply]") -> Told:
         reply = answered.reply
         n_tokens = None if reply.usage is None else reply.usage.input_tokens
-        told = Told(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model)
+        said = Provenance(system_fingerprint=reply.system_fingerprint)
+        told = Told(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said)
         if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
             told["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
         return told
@@ -84,3 +86,4 @@ class _Reply(BaseModel):
     answers: dict[str, dict[str, Any]]
     model: Detail[str] = None
     usage: Detail[_Usage] = None
+    system_fingerprint: Detail[str] = None

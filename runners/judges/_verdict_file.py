@@ -112,7 +112,8 @@ def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
     faults: dict[str, DataError] = {}
     held: set[str] = set()
     """Columns that some row has."""
-    for number, row in enumerate(rows_of(source), 1):
+    rows, _ = rows_of(source)
+    for number, row in enumerate(rows, 1):
         at = f"{source.path}: row {number}"
         language = "" if columns.language is None else text_at(row, columns.language, number, at) or ""
         item = None if columns.item is None else text_at(row, columns.item, number, at) or ""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dsl.records import Prompt, Verdict
+from dsl.records import Prompt, Provenance, Verdict
 from dsl.settings import EngineSettings
 from runners.engine import EngineAnswer
 from runners.judges._frame import Frame
@@ -35,7 +35,7 @@ def verdict_of(answer: Answer, aspect: str, n_levels: int, replies: Sequence[Eng
     has_replied = any(reply.text is not None for reply in replies)
     told = Told(
         raw=None if not has_replied else raw[0] if len(raw) == 1 else json.dumps(raw, ensure_ascii=False),
-        model_served=next((reply.model_served for reply in replies if reply.model_served is not None), None),
+        **served_by(replies),
         **spent,
     )
     scores = {str(number): float(one.score) for number, one in enumerate(found, 1) if one.score is not None}
@@ -64,6 +64,15 @@ def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> Told:
     if None not in prices and None not in tokens:
         told["usd"] = (prices[0] * tokens[0] + prices[1] * tokens[1]) / 1e6
     return told
+
+
+def served_by(replies: Sequence[EngineAnswer]) -> Told:
+    """The server's names for its model and its configuration, of the first reply that has each."""
+    fingerprint = next((reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None)
+    return Told(
+        model_served=next((reply.model_served for reply in replies if reply.model_served is not None), None),
+        provenance=Provenance(system_fingerprint=fingerprint),
+    )
 
 
 def _scale(aspect: Aspect, frame: Frame) -> str:

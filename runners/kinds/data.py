@@ -18,7 +18,8 @@ def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
         DataError: the file is not the one that was planned, or an item occurs twice.
     """
     where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
-    rows = list(examples(rows_of(step.source), step.columns, step.language, step.limit, where))
+    read, commit = rows_of(step.source)
+    rows = list(examples(read, step.columns, step.language, step.limit, where))
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
     if not rows:
@@ -27,4 +28,4 @@ def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)
-    return Made(n_rows=len(rows))
+    return Made(n_rows=len(rows), facts={"commit": commit})

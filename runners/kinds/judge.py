@@ -65,7 +65,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
             own = {place: answer for place, answer in missing.items() if place[0] == key}
             verdicts = _asked(settings, own, tools, earlier)
             for verdict in verdicts if len(step.judges) == 1 else _also_failures(verdicts, settings, own):
-                verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts)})
+                verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts, verdict)})
                 place = _place(verdict)
                 del own[place], missing[place]  # a KeyError here is a judge that answers twice or unasked
                 if _is_fault(verdict):
@@ -233,11 +233,13 @@ def _missing(judge: ModuleType, settings: JudgeSettings, answer: Answer, score: 
         yield from (answer.scored(aspect, score, reason=reason) for aspect in answer.keys)
 
 
-def _provenance(step: JudgeStep, facts: Facts) -> Provenance | None:
-    """Of a verdict that a model gave. One by rule has none: its step's id says it."""
+def _provenance(step: JudgeStep, facts: Facts, verdict: Verdict) -> Provenance | None:
+    """The provenance of a verdict that a model gave. One by rule has none: its step's id says it."""
     if not any(judge.models() for judge in step.judges.values()):
         return None
-    return provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
+    made = provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
+    said = verdict.provenance
+    return made if said is None else made.model_copy(update={"system_fingerprint": said.system_fingerprint})
 
 
 def _generate(cache: Path, facts: Facts) -> Generate:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from dsl.fingerprint import DECIDING, Sources, data_of, fingerprint, source_of, version_of
+from dsl.fingerprint import DATA, DECIDING, Sources, data_of, fingerprint, source_of, version_of
 from dsl.plugins import names, settings_of
+from dsl.steps import Probe
 
 BY_RULE = [name for name in names("judges") if name not in ("decision", "pairwise", "reward", "rubric")]
 
@@ -87,6 +88,29 @@ def test_package_data_count_for_what_names_them() -> None:
     other = Sources(data=read)
     assert other.fingerprint("runners.judges.rubric") != fingerprint("runners.judges.rubric")
     assert changed(other) == set()
+
+
+READERS = {
+    "chat_template.jinja": "runners.kinds.generate",
+    "comparisons": "runners.judges.pairwise",
+    "frames": "runners.judges.rubric",
+    "prompts": "runners.kinds.generate",
+    "rubrics": "runners.judges.rubric",
+}
+"""Package data -> one of the modules that read it."""
+
+
+@pytest.mark.parametrize("data", READERS)
+def test_every_file_of_package_data_counts_for_what_reads_it(data: str) -> None:
+    for edited, _ in data_of(data):
+        other = Sources(data=lambda name, edited=edited: [(file, content + b"#" * (file == edited)) for file, content in data_of(name)])
+        assert other.fingerprint(READERS[data]) != fingerprint(READERS[data]), edited
+
+
+def test_all_package_data_are_read_by_a_runner_but_probes_whose_text_is_a_setting_of_the_step() -> None:
+    there = {path.name for path in DATA.iterdir() if data_of(path.name)}
+    assert there == {*READERS, "probes"}
+    assert Probe.model_fields.keys() >= {"text"}
 
 
 def test_docstrings_comments_and_layout_do_not_count() -> None:

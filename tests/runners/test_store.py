@@ -15,7 +15,7 @@ from dsl.records import Outcome, Run
 from dsl.sources import Columns, FileSource
 from dsl.steps import DataStep
 from runners import store as module
-from runners.store import Store
+from runners.store import Store, read_step
 
 STEP = DataStep(source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"), columns=Columns(instruction="q"), language="en")
 ID = step_id(STEP)
@@ -116,6 +116,29 @@ def test_reopening_what_is_not_finished_changes_nothing(tmp_path: Path) -> None:
         (folder / "rows.jsonl").write_text("{}\n")
     store.reopen(ID)
     assert (store.unfinished_folder(ID) / "rows.jsonl").exists()
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_an_attempt_where_another_step_has_the_same_id_is_refused_and_leaves_that_step_alone(tmp_path: Path, is_finished: bool) -> None:
+    store, other = Store(tmp_path), STEP.model_copy(update={"limit": 7})
+    if is_finished:
+        finish(store)
+    else:
+        with store.begin(ID, STEP):
+            pass
+    with pytest.raises(StoreError, match=f"holds another step with the id {ID}"), store.begin(ID, other):
+        pass
+    assert store.is_done(ID) is is_finished
+    assert read_step(store.step_folder(ID) if is_finished else store.unfinished_folder(ID)) == STEP
+
+
+def test_a_step_whose_file_lies_elsewhere_now_or_whose_settings_cannot_be_read_is_no_other_step(tmp_path: Path) -> None:
+    store, moved = Store(tmp_path), STEP.model_copy(update={"source": STEP.source.model_copy(update={"path": "elsewhere/x.jsonl"})})
+    finish(store)
+    with store.begin(ID, moved) as folder:
+        (folder / "step.json").write_text('{"kind": "data", "of_old": 1}')
+    with store.begin(ID, STEP) as folder:
+        assert read_step(folder) == STEP
 
 
 def test_two_attempts_at_one_step_at_once_are_refused_and_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dsl.plan import ContrastPlan
 from dsl.records import Completion, Example, Label, Verdict
 from tests.warehouse.stores import StoreMaker, completion, verdict
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.load import load_step, load_store, rebuild
+from warehouse.load import load_store, rebuild
 
 HOSTILE = {
     "script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
@@ -74,6 +74,12 @@ def compared(maker: StoreMaker) -> None:
     maker.study("many", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
 
 
+def made_again(folder: Path) -> None:
+    """Have the next load see a step that was made anew."""
+    with (folder / "outcome.json").open("a") as file:
+        file.write("\n")
+
+
 def step_ids(store: Path) -> list[str]:
     return [folder.name for folder in (store / "steps").iterdir()]
 
@@ -100,10 +106,11 @@ def test_a_rebuild_gives_the_tables_that_loading_step_by_step_gives(full: StoreM
 def test_loading_twice_is_loading_once(full: StoreMaker) -> None:
     rebuild(full.folder)
     before = tables(full.folder)
-    with connect(full.folder / WAREHOUSE) as connection:
+    for end in ("\n", ""):  # made again, and once more as they were
         for step_id in step_ids(full.folder):
-            load_step(connection, full.folder / "steps" / step_id)
-    load_store(full.folder, [])  # statistics are made good
+            outcome = full.folder / "steps" / step_id / "outcome.json"
+            outcome.write_text(outcome.read_text("utf-8").rstrip() + end, "utf-8")
+        assert load_store(full.folder, step_ids(full.folder)) == ()
     assert tables(full.folder) == before
 
 
@@ -148,8 +155,9 @@ def test_a_prompt_stays_as_long_as_another_step_was_asked_with_it(maker: StoreMa
     load_store(maker.folder, [one.generate, other.generate], maker.study())
     folder = maker.folder / "steps" / one.generate
     (folder / "completions.jsonl").write_text("")
+    made_again(folder)
+    load_store(maker.folder, [one.generate])
     with connect(maker.folder / WAREHOUSE) as connection:
-        load_step(connection, folder)
         assert connection.execute("select text from prompts").fetchall() == [("question 1",)]
 
 
@@ -174,7 +182,6 @@ def test_a_step_that_is_not_finished_is_not_loaded(maker: StoreMaker) -> None:
     load_store(maker.folder, [cell.generate, "judge-eeeeeeeeeeeeeeee"], study)
     rebuild(maker.folder)
     with connect(maker.folder / WAREHOUSE) as connection:
-        load_step(connection, folder)
         assert connection.execute("from steps").fetchall() == []
         assert connection.execute("from step_completions").fetchall() == []
 
@@ -215,17 +222,18 @@ def test_hostile_text_in_the_study_itself_survives(maker: StoreMaker) -> None:
         (completion("1", "again").model_dump_json().encode(), "item 1 is there 2 times"),
     ],
 )
-def test_a_damaged_file_is_named_and_changes_nothing(maker: StoreMaker, line: bytes, complaint: str) -> None:
+def test_a_damaged_file_is_named_and_costs_no_whole_row(maker: StoreMaker, line: bytes, complaint: str) -> None:
     cell = maker.cell(texts={"1": "whole"})
     load_store(maker.folder, [cell.generate], maker.study())
-    before = tables(maker.folder)
     folder = maker.folder / "steps" / cell.generate
     with (folder / "completions.jsonl").open("ab") as file:
         file.write(line + b"\n")
-    with connect(maker.folder / WAREHOUSE) as connection, pytest.raises(WarehouseError, match=complaint) as found:
-        load_step(connection, folder)
-    assert str(folder / "completions.jsonl") in str(found.value)
-    assert tables(maker.folder) == before
+    made_again(folder)
+    (note,) = load_store(maker.folder, [cell.generate])
+    assert complaint in note
+    assert str(folder / "completions.jsonl") in note
+    with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
+        assert ("whole",) in connection.execute("select text from step_completions").fetchall()
 
 
 def test_of_many_steps_the_one_at_fault_is_named_and_the_others_are_loaded(maker: StoreMaker) -> None:

@@ -10,6 +10,7 @@ from warehouse.charts.theme import Rows
 from warehouse.report.figures import Figure, Section
 from warehouse.report.page import as_html
 from warehouse.report.printed import printed
+from warehouse.report.reproduction import reproduction
 from warehouse.report.sections import sections
 from warehouse.report.sections.contrasts import contrasts, reading
 from warehouse.report.sections.power import detectable
@@ -165,3 +166,12 @@ def test_contrasts_at_equal_length_stand_beside_those_that_were_measured_or_say_
         f"Of {1 + len(rest)} contrasts {len(rest)} can't be compared at equal length, most often since 5 pairs are too few"
         in lengths.says[1]
     )
+
+
+def test_the_commit_that_a_data_sets_name_stood_for_is_told_beside_what_training_and_answering_noted(study: StudyRows) -> None:
+    first, *others = [step for step in study.steps if step["kind"] == "data"]
+    answering = [step for step in study.steps if step["kind"] == "generate"]
+    found = {**first, "facts": {"device": "cpu", "commit": "c0ffee"}}
+    told = reproduction(replace(study, steps=[found, *others, *answering])).facts
+    assert [cells[0] for cells in told.cells] == [step["step_id"] for step in (first, *answering)]
+    assert "commit = c0ffee" in told.cells[0][-1]

@@ -11,7 +11,7 @@ from dsl.plan import ContrastPlan
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.load import load_step, load_store
+from warehouse.load import load_store
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import correct
 from warehouse.statistics.paired import length_adjusted
@@ -500,12 +500,18 @@ def test_nothing_is_computed_again_when_nothing_was_loaded(maker: StoreMaker) ->
     assert p_values(maker) == [("trial", 0.5)]
 
 
-def test_a_load_that_was_killed_before_it_computed_is_made_good_by_the_next(maker: StoreMaker) -> None:
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_load_that_was_killed_before_it_computed_is_made_good_by_the_next(maker: StoreMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     pair(maker, {"1": 1.0, "2": 1.0}, {"1": 0.0, "2": 0.0})
     study = maker.study(contrasts=(GAIN,))
     load_store(maker.folder, study.step_ids[:-1], study)
-    with connect(maker.folder / WAREHOUSE) as connection:
-        load_step(connection, maker.folder / "steps" / study.step_ids[-1])
+    with monkeypatch.context() as patch:
+        patch.setattr("warehouse.statistics.refresh.refresh_stale", killed)
+        with pytest.raises(KeyboardInterrupt):
+            load_store(maker.folder, study.step_ids[-1:])
     assert p_values(maker) == []
     load_store(maker.folder, study.step_ids)
     assert p_values(maker) == [("trial", 0.5)]

@@ -12,11 +12,14 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from dsl.errors import ArgumentError, StoreLocked, XpError
+from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
 from dsl.execution import Execution
 from dsl.plan import Diff, diff
+from dsl.records import Outcome, read_record
 from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
+from runners.work import write_json
+from runners.written import describe
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
 from xp.cli import app
@@ -308,6 +311,25 @@ def test_rows_of_a_damaged_step_are_not_reused_by_another(tmp_path: Path) -> Non
     apply(diff_of(many, store), store, in_process=True)
     (generate,) = step_ids(plan_of(many), "generate")
     assert _read(store / "steps" / generate / "outcome.json")["n_reused"] == 0
+
+
+@pytest.mark.parametrize("kind", ["data", "generate", "judge"])
+def test_a_finished_step_of_another_study_that_shares_an_id_by_chance_is_refused_before_anything_runs(tmp_path: Path, kind: str) -> None:
+    spec, store = write_study(tmp_path, languages=("en",), n_items=2), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    second = tmp_path / "second.yaml"
+    second.write_text(spec.read_text().replace('"small"', '"second"'), "utf-8")
+    (step_id,) = step_ids(plan_of(second), kind)
+    folder, step = store / "steps" / step_id, plan_of(second).steps[step_id]
+    another = {"data": {"limit": 1}, "generate": {"tuned": "sft-0000000000000000"}, "judge": {"answers": "generate-0000000000000000"}}[kind]
+    write_json(folder / "step.json", step.model_copy(update=another))
+    outcome = read_record(folder / "outcome.json", Outcome)
+    write_json(folder / "outcome.json", outcome.model_copy(update={"files": describe(folder)}))
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"holds another step with the id {step_id}"):
+            apply(diff_of(second, store), store, in_process=True)
+    assert not (store / "experiments" / "second.json").exists()
 
 
 def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_firsts_place(tmp_path: Path) -> None:

@@ -76,8 +76,9 @@ def _cells(study: StudyRows) -> Table:
 
 
 def _facts(study: StudyRows) -> Table:
-    """Device, dtype, tokens trained on and whatever else training and answering wanted known."""
-    rows = [step for step in study.steps if step["facts"] and step["kind"] in ("sft", "reference_logps", "dpo", "generate")]
+    """Device, dtype, tokens trained on and whatever else training and answering wanted known; of others, the commit of a name on the hub."""
+    trains_or_answers = ("sft", "reference_logps", "dpo", "generate")
+    rows = [step for step in study.steps if step["facts"] and (step["kind"] in trains_or_answers or step["facts"].get("commit"))]
     told = Column("facts", lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None))
     return tables.table(
         (tables.text("step_id", "step"), tables.text("methods", "methods"), tables.text("languages", "languages"), told), rows

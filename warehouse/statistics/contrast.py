@@ -20,7 +20,7 @@ class PairedTest:
         Args:
             differences: shape (n,), one an item, seeds averaged, no NaN.
             width: the largest difference that the scale allows; None without bounds.
-            over_seeds: `seeds.estimate_over_seeds`, where there are several.
+            over_seeds: `seeds.with_seeds`, where there are several.
         """
         self._differences, self._width, self._over_seeds = differences, width, over_seeds
         self._flips = SignFlips(differences)

@@ -1,4 +1,4 @@
-"""Means and regression lines with standard errors that know of clusters, and Student's t for their intervals."""
+"""Means, regression lines with standard errors robust to clusters, and Student's t for their intervals."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number estimated from clusters, and how far to trust it."""
+    """A number, its standard error and its degrees of freedom."""
 
     value: float
     standard_error: float | None
-    """None where the clusters are too few to have a spread."""
+    """None where there is too little to have a spread."""
     df: float
     """Degrees of freedom of Student's t."""
 
@@ -59,26 +59,6 @@ def mean_of(values: Floats) -> Estimate:
     """The mean of independent values, shape (n,), n ≥ 1, with s / √n."""
     n = len(values)
     return Estimate(float(values.mean()), float(values.std(ddof=1)) / n**0.5 if n > 1 else None, n - 1)
-
-
-def mean_of_clusters(values: Floats, clusters: Sequence[Hashable]) -> Estimate:
-    """The mean of all values, its error from the sums of residuals within clusters.
-
-    SE² = G / (G − 1) · Σ_g (Σ_{i∈g} (y_i − ȳ))² / n², t with G − 1 degrees of freedom (Liang & Zeger 1986; Miller, arXiv 2411.00640, eq. 4,
-    with the small-sample factor of CR1). With one value a cluster it is s / √n.
-
-    Args:
-        values: shape (n,), n ≥ 1, no NaN.
-        clusters: n cluster names.
-    """
-    groups = number_of_each(clusters)
-    n_clusters = int(groups.max()) + 1
-    mean = float(values.mean())
-    if n_clusters < 2:
-        return Estimate(mean, None, 0)
-    sums = np.bincount(groups, weights=values - mean)
-    variance = n_clusters / (n_clusters - 1) * float(sums @ sums) / len(values) ** 2
-    return Estimate(mean, float(np.sqrt(variance)), n_clusters - 1)
 
 
 def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable]) -> Line:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from warehouse.statistics.estimates import Estimate, Floats, mean_of
+from warehouse.statistics.estimates import Estimate, Floats
 
 Runs: TypeAlias = Sequence[Floats]
 """Scores, or differences between what shares training, of one independent set of training runs: a matrix for each sample of items, items × seeds.
@@ -13,23 +13,12 @@ Runs: TypeAlias = Sequence[Floats]
 Each has at least two rows, all have the same two or more columns, none has NaN. The estimate is the sum of the matrices' means."""
 
 
-def estimate_over_seeds(differences: Floats, by_seed: Sequence[Floats]) -> Estimate:
-    """Mean over items and training seeds, with the variance components of both (`with_seeds`).
-
-    With a single set of runs its variance is (MS_item + MS_seed − MS_residual) / (I · S).
-
-    Args:
-        differences: shape (I,), one an item, averaged over seeds; I ≥ 2.
-        by_seed: the matrix of each independent set of runs.
-    """
-    return with_seeds(mean_of(differences), [(scores,) for scores in by_seed])
-
-
 def with_seeds(over_items: Estimate, runs: Sequence[Runs]) -> Estimate:
     """Add to the variance over items that over training seeds (crossed random effects without replication).
 
     V = V_items + Σ max(0, MS_seed − MS_residual) / (I · S), a term for each independent set of training runs, by the mean squares of a two-way
-    analysis of variance (Searle, Casella & McCulloch 1992, chapter 4); degrees of freedom by Satterthwaite (1946).
+    analysis of variance (Searle, Casella & McCulloch 1992, chapter 4); degrees of freedom by Satterthwaite (1946). With a single set of runs
+    of one sample it is (MS_item + MS_seed − MS_residual) / (I · S).
 
     Args:
         over_items: with a standard error, seeds averaged within an item.

@@ -109,7 +109,8 @@ def test_an_answer_with_half_of_a_surrogate_pair_can_be_written():
 
 
 def test_an_answer_keeps_its_counts_its_time_and_the_model_that_the_server_names():
-    answer = one(Said(completion("fine").body, seconds=0.2))
+    answer = one(Said({**completion("fine").body, "system_fingerprint": "fp-7"}, seconds=0.2))
+    assert answer.system_fingerprint == "fp-7"
     assert (answer.text, answer.raw_text, answer.error) == ("fine", "fine", None)
     assert (answer.n_prompt_tokens, answer.n_new_tokens, answer.model_served) == (7, 3, "served-42")
     assert answer.seconds is not None

@@ -109,11 +109,11 @@ def test_a_changed_file_changes_what_identifies_the_changed_rows_alone(tmp_path:
 def test_the_facts_count_rows_that_no_example_asked_for(tmp_path: Path):
     rows = [{"id": "1", "answer": "a"}, {"id": "2", "answer": "b"}, {"id": "2", "answer": "b"}, {"id": "9", "answer": "c"}]
     engine = recorded(tmp_path, rows, BY_ITEM)
-    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 4}
+    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 4, "commit": None}
     engine.identify(EngineRequest(key="2", prompt=Prompt(text="?")))
     ask(engine, "2")
     ask(engine, "5")
-    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 2}
+    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 2, "commit": None}
 
 
 def test_gzipped_and_tabular_files_are_read_as_data_is(tmp_path: Path):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dsl.errors import ServerError
-from dsl.records import Verdict
+from dsl.records import Provenance, Verdict
 from runners.judges import decision
 from runners.judges._decide import Decided, Question, SystemOne, decide
 from runners.judging import NO_REPLY, Tools
@@ -68,12 +68,13 @@ def test_one_question_is_one_request_in_the_form_of_the_api() -> None:
 
 
 def test_a_verdict_keeps_the_distribution_the_tokens_the_cost_and_the_model_that_answered() -> None:
-    with serving(lambda asked: decided(asked, [0.1, 0.0, 0.0, 0.0, 0.9])) as server:
+    with serving(lambda asked: decided(asked, [0.1, 0.0, 0.0, 0.0, 0.9], system_fingerprint="fp-7")) as server:
         settings = decision.Settings(model=model(server, usd_per_million_prompt_tokens=100), aspects=("clarity",))
         (found,) = verdicts(settings, answer("Paris."), tools=Tools(no_model, Path()))
     assert found.score == pytest.approx(4.6)
     assert found.distribution == pytest.approx({"1": 0.1, "2": 0, "3": 0, "4": 0, "5": 0.9})
     assert (found.n_prompt_tokens, found.usd, found.model_served) == (7, pytest.approx(7e-4), "jev-42")
+    assert found.provenance == Provenance(system_fingerprint="fp-7")
     assert (found.seconds or 0) > 0
 
 

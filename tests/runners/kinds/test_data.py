@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from datasets import DatasetBuilder, load_dataset_builder
 
 from dsl.errors import DataError
 from dsl.records import Example
-from dsl.sources import Columns, FileSource
+from dsl.sources import Columns, FileSource, HubSource
 from dsl.steps import DataStep
 from runners.kinds import data
 from runners.work import Inputs, Made, read_rows
@@ -47,3 +48,27 @@ def test_an_item_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows in `en`"):
         run(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("revision", "digest", "recorded"),
+    [(None, "c" * 40, "c" * 40), ("main", "c" * 40, "c" * 40), ("c" * 40, "c" * 40, None), (None, "of a folder", None)],
+    ids=["no revision", "a branch", "the commit itself", "a folder"],
+)
+def test_the_commit_that_a_data_sets_name_stood_for_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, digest: str, recorded: str | None
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "q": "1"}\n', "utf-8")
+    built = load_dataset_builder("json", data_files={"test": str(tmp_path / "rows.jsonl")}, cache_dir=str(tmp_path / "cache"))
+
+    def found(hub: str, name: str | None, revision: str | None) -> DatasetBuilder:
+        assert (hub, name) == ("us/quiz", "en")
+        built.hash = digest  # on the hub, the commit
+        return built
+
+    monkeypatch.setattr("datasets.load_dataset_builder", found)
+    source = HubSource(hub="us/quiz", name="en", split="test", revision=revision)
+    step = DataStep(source=source, columns=Columns(item="id", instruction="q"), language="en")
+    made = data.run(step, Inputs({}, cache=tmp_path), tmp_path)
+    assert [(e.item, e.instruction) for e in read_rows(tmp_path / "examples.jsonl", Example)] == [("a", "1")]
+    assert made.facts == {"commit": recorded}

@@ -221,6 +221,7 @@ def _chat_completion(text: str) -> dict:
         "object": "chat.completion",
         "created": 0,
         "model": "judge-2026",
+        "system_fingerprint": "fp-7",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
         "usage": {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55},
     }
@@ -250,7 +251,9 @@ def test_a_served_judge_scores_every_aspect_and_a_new_aspect_adds_its_own_rows_o
         made = work.run(server.settings(aspects=["clarity"]), "first")
         assert (made.n_rows, len(server.requests)) == (4, 3)
         assert {v.item: v.score for v in work.rows("first")} == {"0": 5, "1": 1, "2": 5, "3": None}
-        assert {v.model_served for v in work.rows("first") if v.score} == {"judge-2026"}
+        told = {(v.model_served, v.provenance and v.provenance.system_fingerprint) for v in work.rows("first") if v.score}
+        assert told == {("judge-2026", "fp-7")}
+        assert all(v.provenance is not None and v.provenance.code for v in work.rows("first"))
         assert server.requests[0]["temperature"] == 0
         made = work.run(server.settings(), "second", "first")
         assert (made.n_rows, made.n_reused, len(server.requests)) == (8, 4, 6)

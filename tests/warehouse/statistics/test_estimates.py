@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from warehouse.statistics.estimates import Estimate, Floats, line_of_clusters, mean_of_clusters, number_of_each, t_probability, t_quantile
+from warehouse.statistics.estimates import Estimate, Floats, line_of_clusters, mean_of, number_of_each, t_probability, t_quantile
 
 
 def clustered(random: np.random.Generator, n_clusters: int, shared: float = 1.0) -> tuple[Floats, list[int]]:
@@ -12,18 +12,6 @@ def clustered(random: np.random.Generator, n_clusters: int, shared: float = 1.0)
     sizes = random.integers(1, 6, n_clusters)
     clusters = np.repeat(np.arange(n_clusters), sizes)
     return shared * random.normal(size=n_clusters)[clusters] + random.normal(size=len(clusters)), list(clusters)
-
-
-def test_the_mean_and_its_error_are_statsmodels_with_clusters() -> None:
-    import statsmodels.api as sm
-
-    values, clusters = clustered(np.random.default_rng(1), 25)
-    found = mean_of_clusters(values + 0.3, clusters)
-    expected = sm.OLS(values + 0.3, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": np.array(clusters)}, use_t=True)
-    assert found.value == pytest.approx(expected.params[0])
-    assert found.standard_error == pytest.approx(expected.bse[0])
-    assert found.interval == pytest.approx(tuple(expected.conf_int()[0]))
-    assert found.p_value == pytest.approx(expected.pvalues[0])
 
 
 def test_a_line_and_its_errors_are_statsmodels_with_clusters() -> None:
@@ -41,15 +29,15 @@ def test_a_line_and_its_errors_are_statsmodels_with_clusters() -> None:
     assert found.estimate(at).standard_error == pytest.approx(expected.t_test(at).sd.item())
 
 
-def test_one_value_a_cluster_is_students_t() -> None:
+def test_the_mean_of_independent_values_is_students_t() -> None:
     values = np.array([0.2, 0.9, -0.4, 1.3])
     interval = stats.ttest_1samp(values, 0).confidence_interval()
-    assert mean_of_clusters(values, "abcd").interval == pytest.approx((interval.low, interval.high))
-    assert mean_of_clusters(values, "abcd").p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert mean_of(values).interval == pytest.approx((interval.low, interval.high))
+    assert mean_of(values).p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
 
 
-def test_one_cluster_has_a_mean_and_no_error() -> None:
-    found = mean_of_clusters(np.array([1.0, 2.0]), ["a", "a"])
+def test_one_value_has_a_mean_and_no_error() -> None:
+    found = mean_of(np.array([1.5]))
     assert (found.value, found.standard_error, found.interval, found.p_value) == (1.5, None, None, None)
 
 
@@ -64,26 +52,6 @@ def test_one_cluster_has_a_mean_and_no_error() -> None:
 def test_a_line_that_the_rows_cannot_give_is_refused(design: list[list[float]], clusters: str) -> None:
     with pytest.raises(ValueError, match=r"depend|do not give"):
         line_of_clusters(np.arange(len(design), dtype=float), np.array(design), clusters)
-
-
-@pytest.mark.parametrize("n_clusters", [30, 80])
-def test_95_percent_intervals_of_a_mean_cover_between_93_and_97_percent_under_clustering(n_clusters: int) -> None:
-    random = np.random.default_rng(n_clusters)
-    covered = 0
-    for _ in range(2000):
-        low, high = mean_of_clusters(*clustered(random, n_clusters)).interval or (0.0, 0.0)
-        covered += low <= 0 <= high
-    assert 0.93 <= covered / 2000 <= 0.97
-
-
-def test_intervals_that_forget_the_clusters_do_not_cover() -> None:
-    random = np.random.default_rng(3)
-    covered = 0
-    for _ in range(500):
-        values, _ = clustered(random, 40)
-        low, high = mean_of_clusters(values, range(len(values))).interval or (0.0, 0.0)
-        covered += low <= 0 <= high
-    assert covered / 500 < 0.9
 
 
 def test_intervals_of_a_slope_cover_between_93_and_97_percent_under_clustering() -> None:

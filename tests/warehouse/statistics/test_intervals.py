@@ -10,8 +10,9 @@ from statsmodels.stats.proportion import proportion_confint
 from benchmarks._coverage import Scores, coverage_over_seeds, false_claims, levels, right_or_wrong
 from warehouse.connect import HERE
 from warehouse.statistics.contrast import PairedTest
+from warehouse.statistics.estimates import mean_of
 from warehouse.statistics.intervals import bounded_interval, paired_interval
-from warehouse.statistics.seeds import estimate_over_seeds
+from warehouse.statistics.seeds import with_seeds
 from warehouse.statistics.sign_flips import SignFlips
 
 RIGHT_OR_WRONG = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=2, max_size=40)
@@ -98,7 +99,7 @@ def test_two_items_at_a_strict_level_have_an_interval_that_is_finite() -> None:
     assert -1e300 < low < 0 < high < 1e300
     differences = np.array([0.5, 0.5, 0.501])
     by_seed = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.002]])
-    over_seeds = estimate_over_seeds(differences, [by_seed])
+    over_seeds = with_seeds(mean_of(differences), [(by_seed,)])
     assert over_seeds.df >= 1
     assert np.isfinite(PairedTest(differences, None, over_seeds).interval(1e-7)).all()
 
@@ -108,7 +109,7 @@ def test_one_seed_right_and_one_wrong_on_all_items_is_no_difference_of_a_half() 
     by_seed = np.column_stack([np.ones(40), np.zeros(40)])
     differences = by_seed.mean(axis=1)
     assert PairedTest(differences, 1.0).p_value == pytest.approx(2 * 0.5**40)
-    test = PairedTest(differences, 1.0, estimate_over_seeds(differences, [by_seed]))
+    test = PairedTest(differences, 1.0, with_seeds(mean_of(differences), [(by_seed,)]))
     assert test.p_value is not None
     assert test.p_value > 0.4
     assert test.interval(0.05) == (-1.0, 1.0)
@@ -121,7 +122,7 @@ def test_intervals_of_trained_methods_cover_over_training_seeds(n_seeds: int, de
     for _ in range(500):
         of = 0.2 + random.normal(0, 0.4, (40, 1)) + random.normal(0, deviation, n_seeds) + random.normal(0, 0.4, (40, n_seeds))
         differences = of.mean(axis=1) - random.normal(0, 0.3, 40)
-        low, high = PairedTest(differences, None, estimate_over_seeds(differences, [of])).interval(0.05) or (0.0, 0.0)
+        low, high = PairedTest(differences, None, with_seeds(mean_of(differences), [(of,)])).interval(0.05) or (0.0, 0.0)
         covered += low <= 0.2 <= high
         low, high = PairedTest(differences, None).interval(0.05) or (0.0, 0.0)
         only_items += low <= 0.2 <= high

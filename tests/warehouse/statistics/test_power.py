@@ -13,9 +13,9 @@ from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.estimates import Floats
+from warehouse.statistics.estimates import Floats, mean_of
 from warehouse.statistics.power import Variation, could_be_significant, minimum_detectable_effect, power, spreads, t_quantile
-from warehouse.statistics.seeds import estimate_over_seeds
+from warehouse.statistics.seeds import with_seeds
 
 RIGHT_OR_WRONG = Variation(deviation=0.5, size=1, smallest=1, width=1)
 REAL_VALUED = Variation(deviation=1, size=1, smallest=1e-6)
@@ -116,7 +116,7 @@ def test_with_several_seeds_the_variance_between_training_runs_counts(n_seeds: i
         runs = random.normal(0, over_runs**0.5, n_seeds)
         by_seed = effect + random.normal(0, deviation, (n, 1)) + runs + random.normal(0, 0.05, (n, n_seeds))
         differences = by_seed.mean(axis=1)
-        return PairedTest(differences, None, estimate_over_seeds(differences, [by_seed]))
+        return PairedTest(differences, None, with_seeds(mean_of(differences), [(by_seed,)]))
 
     assert 0.76 <= found(draw) <= 0.88
 
@@ -198,7 +198,7 @@ def test_a_measured_spread_is_pooled_over_models_and_has_training_runs_apart_but
     assert spread.variance == pytest.approx((1 * 2 + 3 * 3) / 4)
     assert (spread.size, spread.smallest) == pytest.approx(((22 / 3) ** 0.5, 2.0))  # 2, 3 and 3 are not zero
     assert spread.over_runs is None
-    estimate = estimate_over_seeds(runs.mean(axis=1), [runs])
+    estimate = with_seeds(mean_of(runs.mean(axis=1)), [(runs,)])
     assert estimate.standard_error is not None
     assert trained.language == "es"
     assert trained.over_runs == pytest.approx(2 * (estimate.standard_error**2 - runs.mean(axis=1).var(ddof=1) / 4))
