@@ -43,7 +43,7 @@ LOADED_HERE = "of weights that are loaded here"
 UNNAMED = "of a server that its rows do not name: they know neither what `base_url_env` held nor a `revision`"
 NOT_THERE = "for which it has no row: there, another model, prompt, decoding, seed or judge made them"
 NO_TEXT = "that were cut shorter there, were errors, or had no text"
-TO_COME = "on answers that have to be made first"
+TO_COME = "on answers that have to be made first: `xp apply --target generate`, then adopt again"
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,26 @@ def test_rows_that_a_kill_or_a_hand_broke_are_passed_over(tmp_path: Path):
     assert adopted(spec, tmp_path / "store", older=older).n_answers == 7
 
 
+def test_a_verdict_that_its_judge_failed_on_is_not_adopted(tmp_path: Path):
+    spec, older = write_study(tmp_path), tmp_path / "older"
+    shutil.copytree(OLDER_STORE, older)
+    for path in older.rglob("verdicts.jsonl"):
+        failed = '"score":null,"unscored_reason":"the judge did not reply: it was away"'
+        path.write_text(path.read_text("utf-8").replace('"score":3.0,"unscored_reason":null', failed), "utf-8")
+    assert adopted(spec, tmp_path / "store", older=older).n_verdicts == 0
+
+
+def test_rows_that_an_attempt_has_made_here_are_kept(tmp_path: Path):
+    spec, store = write_study(tmp_path), tmp_path / "store"
+    adopted(spec, store)
+    made = {path: path.read_text("utf-8").replace('"adopted"', '"made here"') for path in store.glob("steps/*.tmp/*.jsonl")}
+    for path, rows in made.items():
+        path.write_text(rows, "utf-8")
+    adopted(spec, store)
+    assert len(made) == 4
+    assert {path: path.read_text("utf-8") for path in made} == made
+
+
 def test_a_study_that_takes_no_rows_of_other_code_adopts_none_and_a_folder_that_is_no_store_is_said_to_be_none(tmp_path: Path):
     spec = write_study(tmp_path)
     with pytest.raises(ArgumentError, match="`reuse: same_fingerprint` takes no rows that another version made"):
