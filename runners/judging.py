@@ -159,12 +159,15 @@ class Keys:
                     read[name] = getattr(example, name)
         said = {v.aspect for found in (verdicts or {}).values() for v in found}
         return {
-            aspect: digest((aspect, counted, self._made_by, read))
+            aspect: self._key(aspect, counted, read)
             for aspect, counted in self._settings.items()
             if all(getattr(example, column) for column in self._needs)
             and self._applies(aspect, example)
             and ("verdicts" not in self._reads or aspect in said or (aspect == self._judge and bool(said)))
         }
+
+    def _key(self, aspect: str, counted: str, read: Mapping[str, object]) -> Sha256:
+        return digest((aspect, counted, self._made_by, read))
 
 
 def _text(completion: Completion) -> object:

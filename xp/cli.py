@@ -203,6 +203,28 @@ def apply(
 
 
 @app.command()
+def adopt(
+    spec: SpecFile,
+    older: Annotated[Path, typer.Option("--from", metavar="STORE", help="A store of an older version. It stays as it is.")],
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Take over what servers answered and judged in a store of an older version, so that `xp apply` does not ask for it again."""
+    from xp.adopt import adopt as take_over
+    from xp.apply import apply as run_steps
+    from xp.render import adopted_as_text, applied_as_text
+    from xp.studies import diff_for
+
+    with _told():
+        data = diff_for(spec, overrides, ["data"], store)
+        applied = run_steps(data, store)
+        if applied.failures:
+            _say(applied_as_text(data, applied))
+            raise typer.Exit(1)
+        _say(adopted_as_text(take_over(diff_for(spec, overrides, None, store), store, older)))
+
+
+@app.command()
 def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """Show the store's studies: what is done, what failed last, who is at work."""
     from xp.render import status_as_json, status_as_text

@@ -15,6 +15,7 @@ from xp.power import ASSUMED, Detectable, few_training_seeds
 from xp.studies import Status
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
+    from xp.adopt import Adopted
     from xp.apply import Applied
     from xp.verify import Verified
 
@@ -216,6 +217,13 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
         lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
     lines += [f"  {failure}" for failure in applied.failures]
     return "\n".join([*lines, *applied.notes])
+
+
+def adopted_as_text(adopted: "Adopted") -> str:
+    """What was adopted, and what was not and why."""
+    lines = [f"Adopted: {_n(adopted.n_answers, 'answer')}, {_n(adopted.n_verdicts, 'verdict')}."]
+    lines += [f"  {n:,} not adopted: {why}" for why, n in adopted.left_out.items()]
+    return "\n".join([*lines, "Next: `xp apply`, which asks for the rest."])
 
 
 def status_as_text(status: Status) -> str:

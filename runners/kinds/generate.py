@@ -32,22 +32,8 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     Raises:
         ServerError: the server does not answer, or has failed on so many rows that they are no result.
     """
-    examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
-    if inputs.part is not None:
-        examples = examples[inputs.part.start : inputs.part.stop]
     engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
-    prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
-    wanted: Wanted = {}
-    canonical = Canonical()
-    tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
-    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
-    same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
-    for example in examples:
-        prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
-        request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
-        row_key = hashlib.sha256(canonical.text((same_for_all, engine.identify(request), request.seed)).encode()).hexdigest()
-        wanted[example.item] = (example, request, row_key)
-
+    wanted = wanted_rows(step, inputs, engine)
     earlier = {row.item: row for row in read_rows(out / FILE, Completion)} if faults.were_left_in(out) else {}
     earlier = {item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]}
     held = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
@@ -74,6 +60,25 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
         load_seconds=engine.load_seconds,
         facts=facts,
     )
+
+
+def wanted_rows(step: GenerateStep, inputs: Inputs, engine: Engine) -> Wanted:
+    """What a step asks for, in the order of its examples."""
+    examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
+    if inputs.part is not None:
+        examples = examples[inputs.part.start : inputs.part.stop]
+    prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
+    wanted: Wanted = {}
+    canonical = Canonical()
+    tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
+    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
+    same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
+    for example in examples:
+        prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
+        request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
+        row_key = hashlib.sha256(canonical.text((same_for_all, engine.identify(request), request.seed)).encode()).hexdigest()
+        wanted[example.item] = (example, request, row_key)
+    return wanted
 
 
 def _asked(
@@ -119,13 +124,14 @@ def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], donors
         if not items:
             return
         for row in reusable_rows(folder / FILE, Completion, keys=items):
-            if row.row_key in items and _still_valid(row, step.decoding.max_new_tokens):
+            if row.row_key in items and is_still_valid(row, step.decoding.max_new_tokens):
                 for item in items.pop(row.row_key):
                     here = {"item": item, "language": wanted[item][0].language, "max_new_tokens": step.decoding.max_new_tokens}
                     yield item, row.model_copy(update=here if folder in own else {**here, "seconds": None})
 
 
-def _still_valid(row: Completion, max_new_tokens: int) -> bool:
+def is_still_valid(row: Completion, max_new_tokens: int) -> bool:
+    """Whether a row that was asked for with its own limit is what asking with this one would give."""
     if row.finish_reason in ("eos", "stop") and row.n_new_tokens is not None and row.n_new_tokens < max_new_tokens:
         return True
     return row.finish_reason in ("eos", "stop", "length", "recorded") and row.max_new_tokens == max_new_tokens

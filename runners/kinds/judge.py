@@ -39,18 +39,18 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
         DataError: a completion answers an item that is not among the examples.
         ServerError: the judge's server does not answer, or has failed on so many rows that they are no result.
     """
-    read = _read(step, inputs)
+    read = read_inputs(step, inputs)
     missing = {
         (key, answer.completion.item, answer.against, aspect): answer
         for key, settings in step.judges.items()
-        for answer in _answers(step, settings, read)
+        for answer in answers_of(step, settings, read, keys_of(settings))
         for aspect in answer.keys
     }
     n_rows = len(missing)
     with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
     earlier = {_place(row): row for row in read_rows(out / FILE, Verdict)} if faults.were_left_in(out) else {}
     earlier = {place: row for place, row in earlier.items() if place in with_text and row.row_key == missing[place].keys[row.aspect]}
-    held = [row for row in earlier.values() if _is_fault(row) and not faults.is_open(row.n_faults)]
+    held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
     for row in held:
         del missing[_place(row)]
     held += _taken_over(missing, out, inputs.donors)
@@ -59,7 +59,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
 
     facts: Facts = {}
     tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
-    failed = [row for row in held if _is_fault(row)]
+    failed = [row for row in held if is_fault(row)]
     with RowWriter(out / FILE) as writer:
         for key, settings in step.judges.items():
             own = {place: answer for place, answer in missing.items() if place[0] == key}
@@ -68,7 +68,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
                 verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts, verdict)})
                 place = _place(verdict)
                 del own[place], missing[place]  # a KeyError here is a judge that answers twice or unasked
-                if _is_fault(verdict):
+                if is_fault(verdict):
                     verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
                     failed.append(verdict)
                 writer.write(verdict)
@@ -91,7 +91,7 @@ def _place(verdict: Verdict) -> Place:
     return verdict.judge, verdict.item, verdict.against, verdict.aspect
 
 
-def _is_fault(verdict: Verdict) -> bool:
+def is_fault(verdict: Verdict) -> bool:
     """Whether the judge itself failed. Such a verdict says nothing about the answer."""
     return (verdict.unscored_reason or "").startswith(NO_REPLY)
 
@@ -119,7 +119,7 @@ def _also_failures(verdicts: Iterator[Verdict], settings: JudgeSettings, left: M
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """What lies in the folders of a step's inputs."""
 
     examples: Mapping[str, Example]
@@ -129,7 +129,7 @@ class _Read:
     """Item and opponent -> judge -> what it says."""
 
 
-def _read(step: JudgeStep, inputs: Inputs) -> _Read:
+def read_inputs(step: JudgeStep, inputs: Inputs) -> Read:
     examples = {example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)}
     completions: list[Completion] = []
     for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
@@ -142,13 +142,16 @@ def _read(step: JudgeStep, inputs: Inputs) -> _Read:
             if verdict.judge == judged.judge:
                 verdicts.setdefault((verdict.item, verdict.against), {}).setdefault(name, []).append(verdict)
     opponents = {method: _by_item(inputs[answers]) for method, answers in step.against.items()}
-    return _Read(examples, completions, opponents, verdicts)
+    return Read(examples, completions, opponents, verdicts)
 
 
-def _answers(step: JudgeStep, settings: JudgeSettings, read: _Read) -> Iterator[Answer]:
+def keys_of(settings: JudgeSettings) -> Keys:
+    """What makes the row keys of one judge's verdicts."""
+    return Keys(registry.judge(settings.judge), settings, [registry.resolved(model) for model in settings.models()])
+
+
+def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys) -> Iterator[Answer]:
     """Every answer that one judge is to judge beside its example, and once for each opponent where answers are compared."""
-    resolved = [registry.resolved(model) for model in settings.models()]
-    keys = Keys(registry.judge(settings.judge), settings, resolved)
     most = min(settings.limit or len(read.examples), step.probe.rows if step.probe else len(read.examples))
     first = set(islice(read.examples, most))
     for completion in read.completions:
@@ -183,7 +186,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
         if not places:
             return
         for row in reusable_rows(folder / FILE, Verdict):
-            if row.row_key not in places or _is_fault(row):
+            if row.row_key not in places or is_fault(row):
                 continue
             for place in places.pop(row.row_key):
                 answer = missing.pop(place)
