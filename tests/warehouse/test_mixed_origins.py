@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.records import Completion, Provenance
+from dsl.records import Completion, Provenance, Verdict
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
@@ -39,6 +39,21 @@ def test_rows_that_differ_in_what_made_them_are_flagged(maker: StoreMaker, other
     with connect(write(maker, [HERE, HERE, HERE.model_copy(update=other)]), read_only=True) as connection:
         found = connection.execute("select made_by, n_codes, n_devices, n_dtypes, n_versions, n_rows from mixed_origins").fetchall()
     assert found == [("echo", *counts, 3)]
+
+
+def test_verdicts_that_were_not_made_alike_are_flagged_by_their_judge(maker: StoreMaker) -> None:
+    cell = maker.cell(scores={"good=rubric": {"clarity": {"1": 4.0, "2": 3.0}}})
+    file = maker.folder / "steps" / cell.judges["good"].step / "verdicts.jsonl"
+    rows = [Verdict.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
+    made = [
+        row.model_copy(update={"provenance": HERE.model_copy(update={"code": code * 16})}) for row, code in zip(rows, "ab", strict=True)
+    ]
+    file.write_text("".join(row.model_dump_json() + "\n" for row in made), "utf-8")
+    maker.study()
+    rebuild(maker.folder)
+    with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
+        found = connection.execute("select kind, made_by, n_codes, n_rows from mixed_origins").fetchall()
+    assert found == [("judge", "rubric", 2, 2)]
 
 
 def test_rows_that_were_made_alike_are_not_flagged_nor_are_rows_of_which_nothing_is_known(maker: StoreMaker) -> None:

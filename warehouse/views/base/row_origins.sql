@@ -11,7 +11,7 @@ judged as (
     select
         step_verdicts.step_id,
         'judge' as kind,
-        steps.settings ->> '$.judge.judge' as made_by,
+        steps.settings -> '$.judges' -> step_verdicts.judge_key ->> '$.judge' as made_by,
         step_verdicts.code,
         step_verdicts.device,
         step_verdicts.dtype,
