@@ -57,7 +57,7 @@ def test_verdicts_that_were_not_made_alike_are_flagged_by_their_judge(maker: Sto
 
 
 def test_rows_that_were_made_alike_are_not_flagged_nor_are_rows_of_which_nothing_is_known(maker: StoreMaker) -> None:
-    with connect(write(maker, [HERE, HERE, None]), read_only=True) as connection:
+    with connect(write(maker, [HERE, HERE, Provenance(code=HERE.code), None]), read_only=True) as connection:
         assert connection.execute("from mixed_origins").fetchall() == []
 
 

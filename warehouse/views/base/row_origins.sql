@@ -1,8 +1,9 @@
--- One row per study, kind of step, maker (the engine, the judge or the kind of training), and what its rows were made with.
+-- One row per study, kind of step, maker (the engine, the judge or the kind of training), and what its rows were made with. Rows that no
+-- model was loaded for, such as verdicts on two equal answers, have neither device nor versions: they differ from no other row.
 with
 
 answered as (
-    select step_id, 'generate' as kind, engine as made_by, code, device, dtype, versions::varchar as versions, count(*) as n_rows
+    select step_id, 'generate' as kind, engine as made_by, code, device, dtype, nullif(versions::varchar, '{}') as versions, count(*) as n_rows
     from step_completions
     group by all
 ),
@@ -15,7 +16,7 @@ judged as (
         step_verdicts.code,
         step_verdicts.device,
         step_verdicts.dtype,
-        step_verdicts.versions::varchar as versions,
+        nullif(step_verdicts.versions::varchar, '{}') as versions,
         count(*) as n_rows
     from step_verdicts
     join steps on steps.step_id = step_verdicts.step_id
