@@ -155,6 +155,15 @@ class Diff:
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
 
+    @property
+    def reachable(self) -> tuple[StepId, ...]:
+        """Steps to run, and those that are run again if what they read turns out otherwise."""
+        found = set(self.todo)
+        for step_id, step in self.plan.steps.items():
+            if not found.isdisjoint(step.inputs) and (self.wanted is None or step_id in self.wanted):
+                found.add(step_id)
+        return tuple(step_id for step_id in self.plan.steps if step_id in found)
+
     def why(self, step_id: StepId) -> str:
         """Why a step is to run."""
         if step_id in self.faults:

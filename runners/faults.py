@@ -1,6 +1,7 @@
 """Rows on which a server failed for a reason that may pass. The next two applies ask for them again; then they are final, with their reason.
 
-A finished step with such rows has an empty file `open` in its folder. Its other rows stay as they are when it is run again.
+A finished step with such rows has a file `open` in its folder. Its other rows stay as they are when it is run again; while it is, the file holds
+the rows that are asked again, so that a kill forgets none of their faults.
 """
 
 from collections import Counter

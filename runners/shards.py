@@ -87,6 +87,8 @@ def combine(step_id: StepId, step: Step, store: Store, parts: Sequence[range], o
             n_rows=sum(o.n_rows for o in outcomes),
             n_reused=sum(o.n_reused for o in outcomes),
             n_open=sum(o.n_open for o in outcomes),
+            n_of_other_code=sum(o.n_of_other_code for o in outcomes),
+            code=outcomes[0].code,
             peak_memory_bytes=max((o.peak_memory_bytes or 0 for o in outcomes), default=0) or None,
             start_seconds=sum(o.start_seconds for o in outcomes),
             load_seconds=sum(o.load_seconds for o in outcomes),

@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from dsl.values import StepId, Value
+from runners import faults
 from runners.written import Checks, Damaged
 
 CHECKS = Checks()
@@ -135,6 +136,14 @@ def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None
     for _, found in _whole_rows(path, row, keys):
         if not isinstance(found, ValidationError):
             yield found
+
+
+def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:
+    """The rows of a step that was finished but for some: from the first of its folders that has them, the newest last."""
+    for folder in folders:
+        if faults.were_left_in(folder):
+            return [*read_rows(folder / faults.MARKER, row), *read_rows(folder / file, row)]
+    return []
 
 
 def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:

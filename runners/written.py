@@ -28,6 +28,9 @@ OUTCOME = "outcome.json"
 _NO_RESULT = {OUTCOME, "log.txt", ".lock", MARKER}
 """Files of a step that say nothing of its result."""
 
+_UNREAD = {"step.json", "metrics.jsonl"}
+"""Files that no other step reads."""
+
 _INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
 """Fields that differ between two makings of the same row."""
 
@@ -40,7 +43,7 @@ def describe(folder: Path) -> dict[str, WrittenFile]:
 
 def content(files: Mapping[str, WrittenFile]) -> Sha256:
     """SHA-256 over what a step that reads these files can find in them; equal where equal rows were made again."""
-    listing = [f"{name} {file.rows_sha256 or file.sha256}" for name, file in sorted(files.items()) if name != "step.json"]
+    listing = [f"{name} {file.rows_sha256 or file.sha256}" for name, file in sorted(files.items()) if name not in _UNREAD]
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 

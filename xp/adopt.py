@@ -123,12 +123,13 @@ def _answers(step: GenerateStep, inputs: Inputs, older: Mapping[Sha256, Sequence
         return []
     engine = registry.engine(step.model.engine).Engine(step.model, None, inputs.cache)
     adopted: list[Completion] = []
-    for _, request, row_key in generate.wanted_rows(step, inputs, engine).values():
+    for example, request, row_key in generate.wanted_rows(step, inputs, engine).values():
         rows = older.get(_older_key(step.model, step.decoding, request.prompt, request.seed), ())
         cut = [_cut_anew(row, request.prompt) for row in rows if row.raw_text]
         valid = [row for row in cut if generate.is_still_valid(row, step.decoding.max_new_tokens)]
         if valid:
-            adopted.append(valid[0].model_copy(update={"row_key": row_key, "seconds": None, "provenance": BY_OTHER_CODE}))
+            here = {"item": example.item, "language": example.language, "row_key": row_key}
+            adopted.append(valid[0].model_copy(update={**here, "seconds": None, "provenance": BY_OTHER_CODE}))
         else:
             left_out[f"answers {NO_TEXT if rows else NOT_THERE}"] += 1
     return adopted

@@ -115,6 +115,8 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
     held = checks.held(store.steps, steps)
     checks.save()
     planned = {*diff.todo, *diff.done} - tried
+    if diff.wanted is not None:
+        planned &= diff.wanted
     taken = held.done - store.left_open() - other_code(diff.plan, store, held.done)
     anew: set[StepId] = set()
     todo: list[StepId] = []
@@ -142,7 +144,7 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
 
 
 def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
-    store, execution, done = ledger.store, diff.plan.execution, frozenset(ledger.store.done())
+    store, execution, done = ledger.store, diff.plan.execution, ledger.store.done() | ledger.store.left_open()
     run = {step_id: diff.plan.steps[step_id] for step_id in todo}
     try:
         if in_process or execution.executor == "local":
@@ -198,6 +200,7 @@ class _Ledger:
 
     def load_at_end(self) -> None:
         """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note says so."""
+        self.new_study = self.study  # steps that were finished and are no more are taken out
         try:
             self.load(PATIENCE_SECONDS)
         except WarehouseHeld as error:

@@ -1,10 +1,10 @@
 """Statistical power of a planned study: the minimum detectable effect of each of its contrasts."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, cast
 
@@ -255,10 +255,17 @@ def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
         tests = {test._replace(model="") for test in tests}
     if "language" not in by:
         return len(set(tests))
-    # methods tuned on the language they are asked in are compared with each other
-    tuned = ((test, [() if side == (test.language,) else side for side in (test.of, test.against)]) for test in set(tests))
-    languages = Counter(test._replace(language="", of=of, against=against) for test, (of, against) in tuned)
-    return sum(n * (n - 1) // 2 for n in languages.values())
+    alike: dict[_Test, list[_Test]] = {}
+    for test in set(tests):
+        alike.setdefault(test._replace(language="", of=(), against=()), []).append(test)
+    return sum(_are_comparable(one, other) for group in alike.values() for one, other in combinations(group, 2))
+
+
+def _are_comparable(one: "_Test", other: "_Test") -> bool:
+    """Whether there is a gap between two tests' languages: both sides tuned on the same, or each on the language it is asked in."""
+    sides = ((one.of, other.of), (one.against, other.against))
+    own = (one.language,), (other.language,)
+    return one.language != other.language and all(here == there or (here, there) == own for here, there in sides)
 
 
 def _variation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[Variation, Literal["measured", "pooled", "assumed"]]:

@@ -57,9 +57,9 @@ def calls(steps: Iterable[Step]) -> Iterator[Call]:
 
 
 def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]:
-    """Calls of the steps to run that send a variable to a server which it was not yet sent to from this store."""
+    """Calls of the steps that may run which send a variable to a server which it was not yet sent to from this store."""
     known = set(allowed)
-    found = dict.fromkeys(calls(diff.plan.steps[step_id] for step_id in diff.todo))
+    found = dict.fromkeys(calls(diff.plan.steps[step_id] for step_id in diff.reachable))
     return tuple(call for call in found if call.variable is not None and (call.variable, call.host) not in known)
 
 

@@ -46,7 +46,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
-    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.todo], pins.files, spec.parent)))
+    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.reachable], pins.files, spec.parent)))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
@@ -108,6 +108,11 @@ def unlike_applied(spec: Path, store: Path) -> str:
         return (
             f"The experiment {applied.experiment} was last applied from {applied.spec_file}, another study than {spec}: this report is of "
             "that one. Give one of them another name and apply it."
+        )
+    if spec.read_text("utf-8-sig") == applied.spec_text:
+        return (
+            f"{spec} would be planned otherwise now (its data, xp itself or an environment variable is not as it was): this report is of the "
+            "study as it was applied."
         )
     return f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again for the one it is now."
 

@@ -45,7 +45,7 @@ def verify(root: Path) -> Verified:
     if not root.is_dir():
         raise StoreError(f"{root} is no store: there is nothing to verify")
     with store.lock():
-        step_ids, checks = sorted(store.done()), checks_of(root)
+        step_ids, checks = sorted(store.done() | store.left_open()), checks_of(root)
         for step_id in step_ids:
             checks.forget(f"{store.steps}/{step_id}")
         held = checks.held(store.steps, step_ids)

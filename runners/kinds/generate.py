@@ -17,7 +17,7 @@ from dsl.steps import GenerateStep, TextPrompt
 from runners import faults, provenance, registry
 from runners.engine import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting import Prompter
-from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -34,8 +34,10 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     """
     engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
     wanted = wanted_rows(step, inputs, engine)
-    earlier = {row.item: row for row in read_rows(out / FILE, Completion)} if faults.were_left_in(out) else {}
+    earlier = {row.item: row for row in rows_left_open((out, *inputs.earlier), FILE, Completion)}
     earlier = {item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]}
+    if earlier:
+        rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
     held = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
     held |= _take_over(step, {item: one for item, one in wanted.items() if item not in held}, (out, *inputs.earlier), inputs.donors)
     rewrite_rows(out / FILE, held.values())

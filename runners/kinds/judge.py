@@ -22,7 +22,7 @@ from runners import faults, provenance, registry
 from runners.engine import EngineAnswer, EngineRequest, bounded
 from runners.judging import NO_REPLY, Answer, Facts, Generate, Keys, Tools
 from runners.server import ServerSettings
-from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
 
 FILE = "verdicts.jsonl"
 
@@ -48,8 +48,10 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     }
     n_rows = len(missing)
     with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
-    earlier = {_place(row): row for row in read_rows(out / FILE, Verdict)} if faults.were_left_in(out) else {}
+    earlier = {_place(row): row for row in rows_left_open((out,), FILE, Verdict)}
     earlier = {place: row for place, row in earlier.items() if place in with_text and row.row_key == missing[place].keys[row.aspect]}
+    if earlier:
+        rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
     held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
     for row in held:
         del missing[_place(row)]

@@ -340,3 +340,15 @@ def test_names_and_order_of_judges_are_in_no_id(folder: Path) -> None:
     one = {"a": {"judge": "length"}, "b": {"judge": "empty"}}
     other = {"x": {"judge": "empty"}, "y": {"judge": "length"}}
     assert set(planned(folder, judges=one).steps) == set(planned(folder, judges=other).steps)
+
+
+def test_what_may_be_run_again_hangs_on_what_is_run_and_is_wanted(folder: Path) -> None:
+    plan = planned(folder, seeds=[0])
+    everything = set(plan.steps)
+    (data,) = {plan.steps[c.generate].examples for c in plan.study.cells if c.language == "fr"}  # type: ignore[attr-defined]
+    hanging = {c.generate for c in plan.study.cells if c.language == "fr"}
+    found = diff(plan, everything - {data}, faults={data: "examples.jsonl holds other bytes"})
+    assert found.todo == (data,)
+    assert hanging <= set(found.reachable)
+    assert set(diff(plan, everything - {data}, targets=(data,), faults={data: "damaged"}).reachable) == {data}
+    assert diff(plan, everything).reachable == ()

@@ -9,7 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from runners.faults import MOST
+from dsl.records import Completion
+from runners.faults import MARKER, MOST
+from runners.store import Store
+from runners.work import read_rows, rewrite_rows
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
 from xp.apply import Applied, apply
 from xp.studies import diff_for
@@ -126,6 +129,24 @@ def test_after_two_more_applies_a_row_is_final_with_its_reason(tmp_path: Path):
     assert len(server.asked) == n_before
     ((reason,),) = rows(spec, "select error from step_completions where error is not null")
     assert "the server failed on this prompt in 2 tries, and answers others (502): <html>Bad gateway</html>" in reason
+
+
+def test_a_kill_while_a_row_is_asked_again_forgets_none_of_its_faults(tmp_path: Path):
+    with serving(mostly(STUMBLES["502"])) as server:
+        spec = write_study(tmp_path, server)
+        run(spec)
+        before = rows(spec, COMPLETIONS)
+    store = Store(spec.parent / "store")
+    (step_id,) = store.left_open()
+    store.reopen(step_id)
+    folder = store.unfinished_folder(step_id)
+    made = list(read_rows(folder / "completions.jsonl", Completion))
+    rewrite_rows(folder / MARKER, [row for row in made if row.n_faults])  # as a killed attempt leaves them
+    rewrite_rows(folder / "completions.jsonl", [row for row in made if not row.n_faults])
+    for _ in range(MOST - 1):
+        assert run(spec).n_failed == 0
+        assert rows(spec, COMPLETIONS) == before
+    assert todo(spec) == []
 
 
 def test_a_server_that_is_gone_when_a_row_is_asked_again_leaves_the_step_as_it_was(tmp_path: Path):

@@ -12,7 +12,7 @@ from dsl.plan import Diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply
-from xp.power import ASSUMED, Detectable, power_of
+from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
 from xp.render import plan_as_json, plan_as_text
 from xp.studies import diff_for
 
@@ -304,3 +304,22 @@ def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(sp
     # the difference in two languages, a trend in each, a gap between them and its trend
     assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(ASSUMED, 8, n_tests=6)}
     assert "by_size by size" in plan_as_text(found, power)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "by", "n"),
+    [
+        ({"en": ("en",), "fr": ("en",), "es": ("en",)}, {"language"}, 3),
+        ({"en": ("en",), "fr": ("fr",), "es": ("es",)}, {"language"}, 3),
+        ({"en": ("en",), "fr": ("fr",), "es": ("en",)}, {"language"}, 2),
+        ({"en": (), "fr": ()}, {"language"}, 1),
+        ({"en": (), "fr": ()}, {"size"}, 2),
+        ({"en": (), "fr": ()}, (), 4),
+    ],
+)
+def test_tests_of_gaps_are_between_methods_tuned_alike_or_each_on_its_own_language(
+    tuned: dict[str, tuple[str, ...]], by: set[str], n: int
+) -> None:
+    models = ("small", "large") if by != {"language"} else ("small",)
+    tests = [_Test("correct", "asked", language, model, of, ()) for language, of in tuned.items() for model in models]
+    assert _n_tests(tests, by) == n

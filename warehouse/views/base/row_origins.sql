@@ -1,10 +1,20 @@
--- One row per study, kind of step, maker (the engine, the judge or the kind of training), and what its rows were made with. Rows that no
+-- One row per study, kind of step, maker (the engine, the judge or the kind of training), its model, and what its rows were made with. Rows that no
 -- model was loaded for, such as verdicts on two equal answers, have neither device nor versions: they differ from no other row.
 with
 
 answered as (
-    select step_id, 'generate' as kind, engine as made_by, code, device, dtype, nullif(versions::varchar, '{}') as versions, count(*) as n_rows
+    select
+        step_completions.step_id,
+        'generate' as kind,
+        step_completions.engine as made_by,
+        steps.settings ->> '$.model' as model,
+        step_completions.code,
+        step_completions.device,
+        step_completions.dtype,
+        nullif(step_completions.versions::varchar, '{}') as versions,
+        count(*) as n_rows
     from step_completions
+    join steps on steps.step_id = step_completions.step_id
     group by all
 ),
 
@@ -13,6 +23,7 @@ judged as (
         step_verdicts.step_id,
         'judge' as kind,
         steps.settings -> '$.judges' -> step_verdicts.judge_key ->> '$.judge' as made_by,
+        steps.settings -> '$.judges' -> step_verdicts.judge_key ->> '$.model' as model,
         step_verdicts.code,
         step_verdicts.device,
         step_verdicts.dtype,
@@ -29,16 +40,26 @@ trained as (
         step_id,
         kind,
         kind as made_by,
+        settings ->> '$.weights' as model,
         code,
         facts ->> '$.device' as device,
-        facts ->> '$.dtype' as dtype,
+        case when (facts ->> '$.bf16')::boolean then 'bfloat16' else facts ->> '$.dtype' end as dtype,
         null::varchar as versions,
         n_rows
     from steps
     where kind in ('sft', 'dpo', 'reference_logps')
 )
 
-select experiment_steps.experiment, made.kind, made.made_by, made.code, made.device, made.dtype, made.versions, sum(made.n_rows) as n_rows
+select
+    experiment_steps.experiment,
+    made.kind,
+    made.made_by,
+    made.model,
+    made.code,
+    made.device,
+    made.dtype,
+    made.versions,
+    sum(made.n_rows) as n_rows
 from (
     from answered
     union all by name

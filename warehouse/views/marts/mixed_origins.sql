@@ -1,9 +1,10 @@
--- One row per study and maker of rows that were not all made alike although they are compared: by several versions of the code, on several
+-- One row per study, maker and model of rows that were not all made alike although they are compared: by several versions of the code, on several
 -- kinds of device, in several precisions, or with several versions of the libraries.
 select
     experiment,
     kind,
     made_by,
+    model,
     count(distinct code) as n_codes,
     count(distinct device) as n_devices,
     count(distinct dtype) as n_dtypes,
