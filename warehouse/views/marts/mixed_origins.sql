@@ -1,5 +1,5 @@
--- One row per study, maker and model of rows that were not all made alike although they are compared: by several versions of the code, on several
--- kinds of device, in several precisions, or with several versions of the libraries.
+-- One row per study, maker and model of rows that were not all made alike although they are compared: by several versions of the code, on
+-- several kinds of device, in several precisions, or with several versions of the libraries.
 select
     experiment,
     kind,
