@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from scipy.special import expit, logit
 
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA, correct
@@ -40,8 +41,15 @@ def coverage(scores: Scores, n: int, mean: float, difference: float, n_studies: 
     return paired / n_studies, single / n_studies
 
 
+_CHANCES = np.linspace(0.2, 0.8, 601)
+"""Chances of being right that items have, each as often as the others."""
+
+
 def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation: float, n_studies: int) -> float:
     """Share of studies whose interval holds the true difference between a trained method, whose seeds deviate, and an untrained one.
+
+    Chances of being right deviate in log-odds, by four times `deviation`, which is `deviation` of a chance of one half. Items and deviations lie
+    symmetrically about it, so that the true difference over all training runs is zero.
 
     With several seeds that is the difference over all training runs; with one, that of this one trained model.
     """
@@ -50,18 +58,17 @@ def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation
     for _ in range(n_studies):
         lucks = random.normal(0, deviation, n_seeds)
         if is_right_or_wrong:
-            lucks = lucks.clip(-0.2, 0.2)  # no chance of being right leaves [0, 1], so that the true difference is known
             items = random.uniform(0.2, 0.8, (n, 1))
-            of, against = ((random.random((n, len(luck))) < items + luck).astype(float) for luck in (lucks, np.zeros(1)))
-            gain, width = 0.0, 1.0
+            of, against = ((random.random((n, len(luck))) < expit(logit(items) + 4 * luck)).astype(float) for luck in (lucks, np.zeros(1)))
+            gain, width = float((expit(logit(_CHANCES) + 4 * lucks[0]) - _CHANCES).mean()) if n_seeds == 1 else 0.0, 1.0
         else:
             of = random.normal(0.2, 0.4, (n, 1)) + lucks + random.normal(0, 0.4, (n, n_seeds))
             against = random.normal(0, 0.3, (n, 1))
-            gain, width = 0.2, None
+            gain, width = 0.2 + (lucks[0] if n_seeds == 1 else 0.0), None
         differences = of.mean(axis=1) - against[:, 0]
         over_seeds = with_seeds(mean_of(differences), [(of,)]) if n_seeds > 1 else None
         low, high = PairedTest(differences, width, over_seeds).interval(ALPHA) or (1.0, -1.0)
-        covered += low <= gain + (lucks[0] if n_seeds == 1 else 0.0) <= high
+        covered += low <= gain <= high
     return covered / n_studies
 
 
@@ -79,5 +86,5 @@ def false_claims(n_tests: int, n: int, n_studies: int) -> float:
 
 @cache
 def _p_value(n: int, better: int, worse: int) -> float:
-    """Of n items of which so many are right on one side only."""
+    """p-value of n items of which so many are right on one side only."""
     return PairedTest(np.repeat([1.0, -1.0, 0.0], [better, worse, n - better - worse]), 1.0).p_value or 1.0

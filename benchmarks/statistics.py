@@ -25,7 +25,7 @@ def run() -> Iterator[Measured]:
                 coverage_over_seeds(is_right_or_wrong, n, s, deviation, 2000)
                 for n in ITEMS
                 for s in n_seeds
-                for deviation in ((0, 0.05, 0.1) if is_right_or_wrong else (0, 0.05, 0.15, 0.3))
+                for deviation in (0, 0.05, 0.15, 0.3)
             ]
             kind = "right/wrong" if is_right_or_wrong else "normal"
             yield from _covered(f"contrasts of trained methods {holds_for}, {kind} scores, {len(seeds)} cells", seeds)
