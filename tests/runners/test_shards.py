@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dsl.fingerprint import fingerprint
 from dsl.models import Weights
 from dsl.plan import Plan
 from dsl.records import Outcome
@@ -43,6 +44,7 @@ def test_shards_put_together_are_the_step_in_one_piece(plan: Plan, tmp_path: Pat
     outcomes = {part: make(plan, generate, store, part) for part in reversed(parts)}
     whole = shards.combine(generate, plan.steps[generate], Store(store), parts, [outcomes[part] for part in parts])
     assert (whole.n_rows, whole.n_reused, whole.facts["n_shards"]) == (20, 0, 3)
+    assert (whole.code, whole.n_of_other_code) == (fingerprint(*plan.steps[generate].code), 0)
     assert whole.seconds == pytest.approx(sum(outcome.seconds for outcome in outcomes.values()))
     prepared(plan, tmp_path / "other")
     make(plan, generate, tmp_path / "other")

@@ -272,6 +272,18 @@ def test_a_damaged_step_alone_is_made_again_and_named(tmp_path: Path, kind: str)
     assert in_warehouse(store) == loaded
 
 
+def test_a_target_leaves_alone_what_turns_out_to_be_made_from_other_rows(tmp_path: Path) -> None:
+    spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
+    apply(diff_of(spec, store), store, in_process=True)
+    (data,), (generate,) = (step_ids(plan_of(spec), kind) for kind in ("data", "generate"))
+    outcome = read_record(store / "steps" / generate / "outcome.json", Outcome)
+    write_json(store / "steps" / generate / "outcome.json", outcome.model_copy(update={"inputs": dict.fromkeys(outcome.inputs, "0" * 64)}))
+    file = store / "steps" / data / ROWS["data"]
+    file.write_bytes(file.read_bytes().replace(b"q3", b"q9"))
+    assert apply(diff_for(spec, None, ["data"], store), store, in_process=True).n_done == 1
+    assert generate in diff_for(spec, None, None, store).faults
+
+
 def test_what_was_made_from_other_rows_than_an_input_holds_now_is_made_again(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study", languages=("en",), n_items=5), tmp_path / "store"
     apply(diff_of(spec, store), store, in_process=True)

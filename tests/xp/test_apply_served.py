@@ -16,6 +16,7 @@ from runners.work import read_rows, rewrite_rows
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
 from xp.apply import Applied, apply
 from xp.studies import diff_for
+from xp.verify import verify
 
 N_ITEMS = 6
 BAD = "3 + 3"
@@ -129,6 +130,17 @@ def test_after_two_more_applies_a_row_is_final_with_its_reason(tmp_path: Path):
     assert len(server.asked) == n_before
     ((reason,),) = rows(spec, "select error from step_completions where error is not null")
     assert "the server failed on this prompt in 2 tries, and answers others (502): <html>Bad gateway</html>" in reason
+
+
+def test_a_step_with_rows_to_ask_again_is_verified_too(tmp_path: Path):
+    with serving(mostly(STUMBLES["502"])) as server:
+        spec = write_study(tmp_path, server)
+        run(spec)
+    (step_id,) = Store(spec.parent / "store").left_open()
+    assert verify(spec.parent / "store").faults == ()
+    file = spec.parent / "store" / "steps" / step_id / "completions.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"eos"', b'"stop"', 1))
+    assert any(fault.startswith(f"{step_id}: completions.jsonl ") for fault in verify(spec.parent / "store").faults)
 
 
 def test_a_kill_while_a_row_is_asked_again_forgets_none_of_its_faults(tmp_path: Path):
