@@ -1,4 +1,4 @@
-"""Reads the files that a spec names: regular ones only, after links are resolved.
+"""Read the files that a spec names: regular ones only, after links are resolved. And have what was written put on the disk.
 
 A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is no data.
 """
@@ -55,3 +55,12 @@ def are_column_names(names: Iterable[str]) -> bool:
 def begins_as(content: str, keys: Iterable[str]) -> bool:
     """Whether a YAML text has one of these keys at its top level: only then may an error speak of what stands in it."""
     return re.search(rf"^(?:{'|'.join(map(re.escape, keys))})\s*:", content, re.MULTILINE) is not None
+
+
+def sync(path: Path) -> None:
+    """Have the system put a file or a folder on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -34,13 +34,14 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from dsl.errors import DataError, StoreError, StoreLocked
+from dsl.files import sync
 from dsl.identity import Canonical
 from dsl.plan import Study
 from dsl.records import Label, Outcome, Run, read_record
 from dsl.steps import AnyStep, Step
 from dsl.values import StepId, Value
 from runners import faults
-from runners.work import rewrite_rows, sync, write_json
+from runners.work import rewrite_rows, write_json
 from runners.written import describe
 
 ORPHAN_SECONDS = 120.0

@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from dsl.files import sync
 from dsl.values import StepId, Value
 from runners import faults
 from runners.written import Checks, Damaged
@@ -164,12 +165,3 @@ def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
     sync(aside)
     aside.replace(path)
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Have the system put a file or a folder on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from dsl.errors import WarehouseError
+from dsl.files import sync
 from dsl.words import one_line
 
 HERE = Path(__file__).parent
@@ -108,12 +109,12 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     except BaseException:
         _remove(aside)
         raise
-    _sync(aside)
+    sync(aside)
     if path.is_dir():
         set_aside(path)
     _log_of(path).unlink(missing_ok=True)  # or DuckDB would play the old one's last changes into the new one
     aside.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def set_aside(path: Path) -> Path:
@@ -229,15 +230,6 @@ def _log_of(path: Path) -> Path:
 def _remove(path: Path) -> None:
     for file in (path, _log_of(path)):
         file.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Have the system put a file or a folder on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
