@@ -15,10 +15,10 @@ from benchmarks._scale.fill import write_files
 from benchmarks._scale.study import LANGUAGES, Shape, study_of
 from benchmarks.measured import Measured
 from benchmarks.plan_10000_cells import spec, write_study
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.plan import diff
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.plan.compile import compile
+from dsl.plan.study import diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
 from warehouse.report.study import read_study
@@ -29,7 +29,7 @@ MARK = 8 * 1.3
 
 ITEMS = 300
 
-PROMPT = Path(__file__).resolve().parents[1] / "runners" / "prompts" / "en.yaml"
+PROMPT = Path(__file__).resolve().parents[1] / "runners" / "prompting" / "prompt_texts" / "en.yaml"
 
 Point = tuple[int, float]
 """How many times more, and seconds."""

@@ -23,7 +23,7 @@ from importlib.metadata import version
 from benchmarks._in_context.floor import Request, floor_seconds, read_shape
 from benchmarks._in_context.job import CACHE, WEIGHTS, Job, Timing, measured_rates, timed
 from benchmarks.measured import Measured
-from runners.weight_files import source_folder
+from runners.models.weight_files import source_folder
 
 FEW, MANY = Job(24), Job(240)
 HARNESS_BATCHES = (8, 12, 24)

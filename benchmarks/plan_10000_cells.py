@@ -13,15 +13,15 @@ import yaml
 
 from benchmarks._command import median_seconds
 from benchmarks.measured import Measured, within
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.plan import Plan, diff
-from dsl.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
-from dsl.steps import JudgeStep
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
+from dsl.plan.compile import compile
+from dsl.plan.study import Plan, diff
+from dsl.steps.steps import JudgeStep
 from dsl.values import Sha256, StepId, Value
-from runners.store import Store
-from runners.written import content, describe
+from runners.store.digests import content, describe
+from runners.store.store import Store
 from xp.apply import apply
 
 PLAN_SECONDS = 2.0

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from dsl.words import one_line, scrub
+from dsl.messages import one_line, scrub
 
 
 class XpError(Exception):

@@ -8,8 +8,8 @@ from typing import Literal, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
+from dsl.data.fingerprints import Pins
 from dsl.errors import DataError
-from dsl.pins import Pins
 from dsl.settings import EngineSettings
 from dsl.values import Sha256, Value
 

@@ -19,8 +19,8 @@ Family = Literal["judges", "engines"]
 @cache
 def names(family: Family | Literal["executors"]) -> tuple[str, ...]:
     """The names found, sorted. Files that begin with `_` are private to their neighbours."""
-    package = importlib.import_module(f"runners.{family}")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    package = importlib.import_module({"executors": "runners.execution.executors"}.get(family, f"runners.{family}"))
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and m.name != "contract"))
 
 
 def settings_of(family: Family, name: str) -> type[Any]:

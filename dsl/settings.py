@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.pins import Pins
+from dsl.data.fingerprints import Pins
 from dsl.values import Language, Name, Value
 
 Role = Literal["quality", "critical_error", "detector", "measure"]
@@ -102,7 +102,7 @@ class JudgeSettings(Value):
     @property
     def code(self) -> tuple[str, ...]:
         """The modules that make its verdicts."""
-        return ("runners.kinds.judge", f"runners.judges.{self.judge}", *(module for model in self.models() for module in model.code))
+        return ("runners.steps.judge", f"runners.judges.{self.judge}", *(module for model in self.models() for module in model.code))
 
     @property
     def counted_code(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dsl.settings import EngineSettings
 
 def kind(name: str) -> ModuleType:
     """The runner of a kind of step: a module with `run(step, inputs, out) -> Made`."""
-    return _find("kinds", name)
+    return _find("steps", name)
 
 
 def engine(name: str) -> ModuleType:
@@ -36,13 +36,13 @@ def judge(name: str) -> ModuleType:
 
 def executor(name: str) -> ModuleType:
     """An executor's module, with `run`; that of `local` is asked otherwise than those of clusters."""
-    return _find("executors", name)
+    return _find("execution.executors", name)
 
 
 @cache
 def _find(family: str, name: str) -> ModuleType:
     package = importlib.import_module(f"runners.{family}")
-    known = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    known = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_") and m.name != "contract")
     if name not in known:
-        raise XpError(f"there is no runners/{family}/{name}.py. There are: {', '.join(known)}")
+        raise XpError(f"there is no runners/{family.replace('.', '/')}/{name}.py. There are: {', '.join(known)}")
     return importlib.import_module(f"runners.{family}.{name}")

@@ -12,9 +12,10 @@ import jsonschema
 import pytest
 import yaml
 
+from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.plugins import names, settings_of
-from dsl.steps import AnyStep
-from dsl.text import parse_yaml
+from dsl.steps.steps import AnyStep
+from dsl.yaml.document import parse_yaml
 from runners import registry
 from xp.schema import schema_text
 
@@ -62,7 +63,7 @@ def test_imports_follow_the_arrows() -> None:
 
 def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
     kinds = {cls.model_fields["kind"].default for cls in get_args(get_args(AnyStep)[0])}
-    files = {p.stem for p in (ROOT / "runners" / "kinds").glob("*.py") if not p.stem.startswith("_")}
+    files = {p.stem for p in (ROOT / "runners" / "steps").glob("*.py") if not p.stem.startswith("_")}
     assert kinds == files
     for kind in kinds:
         assert list(inspect.signature(registry.kind(kind).run).parameters) == ["step", "inputs", "out"]
@@ -104,7 +105,7 @@ def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None
 
 
 def test_every_prompt_language_is_found_by_its_code() -> None:
-    for path in (ROOT / "runners" / "prompts").glob("*.yaml"):
+    for path in PROMPT_TEXTS.glob("*.yaml"):
         assert yaml.safe_load(path.read_text("utf-8"))["language"] == path.stem
 
 

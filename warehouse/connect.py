@@ -18,9 +18,9 @@ from pathlib import Path
 
 import duckdb
 
+from dsl.data.regular_files import sync
 from dsl.errors import WarehouseError
-from dsl.files import sync
-from dsl.words import one_line
+from dsl.messages import one_line
 
 HERE = Path(__file__).parent
 

@@ -20,11 +20,11 @@ from typing import TypeVar
 import duckdb
 from pydantic import ValidationError
 
+from dsl.data.records import Outcome, Record, Run, read_record
 from dsl.errors import DataError, WarehouseError
-from dsl.plan import Study
-from dsl.records import Outcome, Record, Run, read_record
+from dsl.messages import one_line
+from dsl.plan.study import Study
 from dsl.values import StepId
-from dsl.words import one_line
 from warehouse import rows_that_load
 from warehouse.connect import (
     HERE,

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 import duckdb
 
 from dsl.errors import WarehouseError
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.connect import MADE_AGAIN, connect, is_unreadable, told
 
 Format = Literal["table", "csv", "json", "parquet"]

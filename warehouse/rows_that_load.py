@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from dsl.records import Completion, Example, RefLogps, TrainMetric, Verdict
+from dsl.data.records import Completion, Example, RefLogps, TrainMetric, Verdict
+from dsl.messages import one_line
 from dsl.values import Value
-from dsl.words import one_line
 
 _KINDS: dict[str, type[Value]] = {
     "examples.jsonl": Example,

@@ -18,22 +18,22 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from dsl.data.records import Completion, Prompt, Provenance, Verdict
 from dsl.errors import ArgumentError, StoreError
-from dsl.identity import Canonical, digest
 from dsl.models import Decoding
-from dsl.plan import Diff
-from dsl.records import Completion, Prompt, Provenance, Verdict
+from dsl.plan.study import Diff
 from dsl.settings import EngineSettings, JudgeSettings
-from dsl.steps import GenerateStep, JudgeStep, Step
+from dsl.steps.identity import Canonical, digest
+from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from dsl.values import Sha256, StepId
 from runners import registry
-from runners.decoding.stop_strings import cut_at_stop
-from runners.decoding.thinking import without_thinking
-from runners.judging import Keys
-from runners.kinds import generate, judge
-from runners.server import ServerSettings
-from runners.store import Store
-from runners.work import Inputs, reusable_rows, rewrite_rows
+from runners.http.server import ServerSettings
+from runners.inference.stop_strings import cut_at_stop
+from runners.inference.thinking import without_thinking
+from runners.judges.contract import Keys
+from runners.steps import generate, judge
+from runners.store.step_io import Inputs, reusable_rows, rewrite_rows
+from runners.store.store import Store
 
 Row = TypeVar("Row", Completion, Verdict)
 

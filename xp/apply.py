@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from dsl.data.records import Run
 from dsl.errors import ArgumentError, WarehouseError
-from dsl.plan import Diff, Plan, Study
-from dsl.records import Run
+from dsl.plan.study import Diff, Plan, Study
 from dsl.values import StepId
 from runners import registry
-from runners.events import Ended, Event, Skipped, Started
-from runners.executors import local
-from runners.reuse import drop_rows_of_other_code
-from runners.store import Store
-from runners.written import Checks, Damaged
+from runners.execution.events import Ended, Event, Skipped, Started
+from runners.execution.executors import local
+from runners.store.digests import Checks, Damaged
+from runners.store.same_fingerprint import drop_rows_of_other_code
+from runners.store.store import Store
 from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
 from warehouse.load import load_store
 from xp.studies import checks_of, other_code

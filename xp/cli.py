@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dsl.errors import ArgumentError, OutputError, SpecError, WarehouseError, XpError
-from dsl.words import escaped
+from dsl.messages import escaped
 
 app = typer.Typer(
     help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
@@ -174,7 +174,7 @@ def apply(
     """Run what is left to do, and load every finished step into the warehouse."""
     from rich.console import Console
 
-    from runners.store import Store
+    from runners.store.store import Store
     from xp.apply import apply as run_steps
     from xp.progress import shown
     from xp.reach import to_allow

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dsl.data.records import Label
 from dsl.errors import ArgumentError
-from dsl.records import Label
-from dsl.words import one_line
-from runners.store import Store
+from dsl.messages import one_line
+from runners.store.store import Store
 from warehouse.connect import connect
 from warehouse.load import load_store
 from warehouse.query import fetch

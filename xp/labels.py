@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dsl.plan import Cell, Diff
-from dsl.sources import FileSource
-from dsl.steps import DataStep, Judged
+from dsl.data.source import FileSource
+from dsl.plan.study import Cell, Diff
+from dsl.steps.steps import DataStep, Judged
 from dsl.values import Name, StepId
 
 

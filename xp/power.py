@@ -8,18 +8,18 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, cast
 
+from dsl.data.files import examples, read_file
+from dsl.data.records import Example
+from dsl.data.source import FileSource
 from dsl.errors import DataError, WarehouseError
-from dsl.identity import NOT_COUNTED
-from dsl.plan import Cell, ContrastPlan, Diff, Study
-from dsl.records import Example
-from dsl.rows import examples, read_file
+from dsl.plan.study import Cell, ContrastPlan, Diff, Study
 from dsl.settings import JudgeSettings
-from dsl.sources import FileSource
-from dsl.steps import DataStep, Judged, JudgeStep, Step
+from dsl.steps.identity import NOT_COUNTED
+from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import StepId
 from runners import registry
-from runners.store import Store
-from runners.work import read_rows
+from runners.store.step_io import read_rows
+from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.corrections import Correction, exploratory
 from warehouse.statistics.power import Spread, Variation, could_be_significant, judges_measured, minimum_detectable_effect, pooled, spreads

@@ -20,10 +20,10 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from dsl.plan import Diff
+from dsl.messages import one_line
+from dsl.plan.study import Diff
 from dsl.values import StepId
-from dsl.words import one_line
-from runners import events
+from runners.execution import events
 from xp.apply import Watch
 from xp.labels import labels_of
 

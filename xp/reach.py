@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dsl.data.fingerprints import RUNNERS
 from dsl.errors import ServerError
+from dsl.messages import one_line
 from dsl.models import Weights
-from dsl.pins import RUNNERS
-from dsl.plan import Diff
+from dsl.plan.study import Diff
 from dsl.settings import EngineSettings
-from dsl.steps import DataStep, JudgeStep, Step
-from dsl.words import one_line
-from runners.server import Call, Server, ServerSettings, call_of
+from dsl.steps.steps import DataStep, JudgeStep, Step
+from runners.http.server import Call, Server, ServerSettings, call_of
 
 _FEW_FILES = 3
 """Files of one folder that are named one by one."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dsl.contrasts import nothing_compared
-from dsl.plan import Diff, Study
-from dsl.words import one_line
+from dsl.messages import one_line
+from dsl.plan.contrasts import nothing_compared
+from dsl.plan.study import Diff, Study
 from warehouse.statistics.power import minimum_detectable_effect
 from xp.labels import labels_of
 from xp.power import ASSUMED, Detectable, few_training_seeds

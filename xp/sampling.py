@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.errors import ArgumentError
-from dsl.words import suggest
+from dsl.messages import suggest
 from warehouse.connect import connect
 from warehouse.query import fetch
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from dsl.descriptions import described
-from dsl.spec import Experiment
+from dsl.spec.experiment import Experiment
+from dsl.yaml.descriptions import described
 
 
 def schema_text() -> str:

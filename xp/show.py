@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.errors import ArgumentError
-from dsl.words import escaped, suggest
+from dsl.messages import escaped, suggest
 from warehouse.connect import connect
 from warehouse.query import fetch
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from dsl.compile import compile
+from dsl.checks.load import experiment_name, load
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Record, Run, read_record
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
-from dsl.load import experiment_name, load
-from dsl.pins import Pins
-from dsl.plan import Diff, Plan, Study, diff
-from dsl.records import Record, Run, read_record
+from dsl.plan.compile import compile
+from dsl.plan.study import Diff, Plan, Study, diff
 from dsl.values import StepId
-from runners.reuse import made_by_other_code
-from runners.store import Store
-from runners.written import Checks
+from runners.store.digests import Checks
+from runners.store.same_fingerprint import made_by_other_code
+from runners.store.store import Store
 from xp.reach import reach
 
 _Record = TypeVar("_Record", bound=Record)

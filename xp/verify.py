@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsl import identity
 from dsl.errors import StoreError
-from dsl.steps import JudgeStep
+from dsl.steps import identity
+from dsl.steps.steps import JudgeStep
 from dsl.values import StepId
 from runners import registry
-from runners.attempt import in_one_line
-from runners.store import Store, read_step
-from runners.work import Inputs
-from runners.written import describe
+from runners.execution.attempt import in_one_line
+from runners.store.digests import describe
+from runners.store.step_io import Inputs
+from runners.store.store import Store, read_step
 from warehouse.compare import differences
 from xp.studies import checks_of
 

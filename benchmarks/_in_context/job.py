@@ -11,12 +11,12 @@ from typing import Any
 
 from benchmarks._in_context.questions import instructions
 from benchmarks._in_context.rates import Rates
+from dsl.data.records import Example, Prompt
 from dsl.models import Weights
-from dsl.records import Example, Prompt
-from dsl.steps import PromptText, TextPrompt
-from runners.executors._process import environment as worker_environment
-from runners.prompting import HERE, Prompter
-from runners.work import Inputs
+from dsl.steps.steps import PromptText, TextPrompt
+from runners.execution.executors._process import environment as worker_environment
+from runners.prompting.prompts import PROMPT_TEXTS, Prompter
+from runners.store.step_io import Inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".xp" / "cache"
@@ -47,7 +47,7 @@ class Job:
 
     def prompts(self) -> list[Prompt]:
         """One for each request, with the job's stop strings in place of the prompt text's own."""
-        text = PromptText(language="en", sha256=hashlib.sha256((HERE / "prompts" / "en.yaml").read_bytes()).hexdigest())
+        text = PromptText(language="en", sha256=hashlib.sha256((PROMPT_TEXTS / "en.yaml").read_bytes()).hexdigest())
         prompter = Prompter(
             TextPrompt(text=text, num_fewshot=3, ends_at_fence=False), Inputs({}, CACHE)
         )  # as the peers, which know stop strings alone

@@ -3,7 +3,7 @@
 import time
 
 from benchmarks._in_context.job import CACHE, WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
-from runners.weight_files import source_folder
+from runners.models.weight_files import source_folder
 
 
 def generate(job: Job) -> Timing:

@@ -3,11 +3,12 @@
 import time
 
 from benchmarks._in_context.job import CACHE, WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
+from dsl.data.records import Prompt
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners import models, prompting
-from runners.engine import EngineRequest
+from runners.engines.contract import EngineRequest
 from runners.engines.transformers import Engine
+from runners.models import loading as models
+from runners.prompting import prompts as prompting
 
 
 def generate(job: Job) -> Timing:

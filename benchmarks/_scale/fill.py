@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks._scale.study import Shape, settings_of
-from dsl.plan import Study
+from dsl.plan.study import Study
 from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, transaction
 from warehouse.load import load_study
 from warehouse.statistics.refresh import refresh_study

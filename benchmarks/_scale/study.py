@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from dsl import plugins
-from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
-from dsl.records import Outcome
+from dsl.data.records import Outcome
+from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
 from dsl.values import StepId
 
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "pl")

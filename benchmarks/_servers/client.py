@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+from dsl.data.records import Prompt
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.engine import EngineRequest
+from runners.engines.contract import EngineRequest
 from runners.engines.openai import Engine, Settings
 
 N_WARM = 2_000

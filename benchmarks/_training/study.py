@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-from dsl.compile import compile
-from dsl.load import load
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
 from dsl.models import Weights
-from dsl.pins import Pins
-from dsl.steps import DataStep, DpoStep, SftStep
+from dsl.plan.compile import compile
+from dsl.steps.steps import DataStep, DpoStep, SftStep
 from dsl.values import StepId
-from runners import training_rows
-from runners.kinds import data
-from runners.prompting import Prompter
-from runners.weight_files import source_folder
-from runners.work import Inputs
+from runners.models.weight_files import source_folder
+from runners.prompting.prompts import Prompter
+from runners.steps import data
+from runners.store.step_io import Inputs
+from runners.training import rows as training_rows
 
 DATA = Path(__file__).resolve().parents[2] / "specs" / "data"
 CORES = len(os.sched_getaffinity(0))

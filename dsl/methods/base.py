@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, Field
 
+from dsl.data.source import Columns
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
 from dsl.models import Adapter, Decoding, Training, Weights
 from dsl.settings import EngineSettings
-from dsl.sources import Columns
-from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile, Rows
-from dsl.steps import GenerateStep, PromptForm, Step
+from dsl.steps.steps import GenerateStep, PromptForm, Step
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]

@@ -6,8 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dsl.methods.base import Builder, CellRequest, Made, MethodBase, Shipped
-from dsl.spec_parts import DemonstrationsFrom, Model, PromptFile
-from dsl.steps import GenerateStep
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile
+from dsl.steps.steps import GenerateStep
 from dsl.values import Language, Name
 
 NUM_SHIPPED = 3

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dsl.methods.base import Builder, CellRequest, ChatTemplateKwargs, Made, MethodBase
-from dsl.spec_parts import Model
-from dsl.steps import GenerateStep
+from dsl.methods.parts import Model
+from dsl.steps.steps import GenerateStep
 from dsl.values import Name
 
 

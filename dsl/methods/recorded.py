@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from dsl.data.source import Columns
 from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.methods.parts import Model, Rows
 from dsl.models import Decoding
-from dsl.sources import Columns
-from dsl.spec_parts import Model, Rows
-from dsl.steps import GenerateStep
+from dsl.steps.steps import GenerateStep
 from dsl.values import Name
 
 

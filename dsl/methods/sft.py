@@ -17,9 +17,9 @@ from dsl.methods.base import (
     train_variants,
     untrainable,
 )
+from dsl.methods.parts import Model
 from dsl.models import Adapter, Training, Weights
-from dsl.spec_parts import Model
-from dsl.steps import GenerateStep, PromptForm, SftStep
+from dsl.steps.steps import GenerateStep, PromptForm, SftStep
 from dsl.values import Language, Name
 
 

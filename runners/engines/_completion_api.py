@@ -5,14 +5,14 @@ from typing import Annotated, Any, Self, TypedDict
 
 from pydantic import BaseModel, Field, model_validator
 
+from dsl.data.records import Prompt
+from dsl.messages import one_line, shorten
 from dsl.models import Decoding
-from dsl.records import Prompt
-from dsl.words import one_line, shorten
-from runners.client import Count, Detail
-from runners.decoding.stop_strings import cut_at_stop
-from runners.decoding.thinking import without_thinking
-from runners.engine import EngineAnswer, EngineRequest
-from runners.failure import Api
+from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.http.client import Count, Detail
+from runners.http.failure import Api
+from runners.inference.stop_strings import cut_at_stop
+from runners.inference.thinking import without_thinking
 
 OPENAI = "https://api.openai.com/v1"
 """The address where a spec names none."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dsl.models import Decoding
 from dsl.settings import EngineSettings
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 
 
 class Settings(EngineSettings):

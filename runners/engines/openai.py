@@ -7,15 +7,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from dsl.data.records import Prompt
 from dsl.errors import ServerError, XpError
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.client import Answered, Client, opened
-from runners.concurrent import concurrently
-from runners.engine import EngineAnswer, EngineRequest
 from runners.engines._completion_api import API, OPENAI, Reply, answer, body, harmless, path, without_answer
-from runners.failure import Failure
-from runners.server import Server, ServerSettings
+from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.http.client import Answered, Client, opened
+from runners.http.concurrent import concurrently
+from runners.http.failure import Failure
+from runners.http.server import Server, ServerSettings
 
 _UNKNOWN = frozenset({400, 422})
 """HTTP statuses of a request that holds values which this server does not know."""

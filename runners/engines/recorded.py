@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from dsl.data.files import Row, instruction_of, text_at
+from dsl.data.source import Columns, FileSource, Source
 from dsl.errors import XpError
 from dsl.models import Decoding
-from dsl.rows import Row, instruction_of, text_at
 from dsl.settings import EngineSettings
-from dsl.sources import Columns, FileSource, Source
 from dsl.values import Language
-from runners.engine import EngineAnswer, EngineRequest
-from runners.sources import rows_of
+from runners.engines.contract import EngineAnswer, EngineRequest
+from runners.prompting.source_rows import rows_of
 
 
 class Settings(EngineSettings):

@@ -6,14 +6,14 @@ from pathlib import Path
 from dsl.errors import DataError
 from dsl.models import Decoding
 from dsl.models import Weights as Settings
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 
 __all__ = ["Engine", "Settings", "resolve"]
 
 
 def resolve(settings: Settings) -> str | None:
     """The commit that a name on the hub stands for now; None where the settings name it."""
-    from runners import weight_files
+    from runners.models import weight_files
 
     return weight_files.commit_of(settings)
 
@@ -23,9 +23,9 @@ class Engine:
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
         """Load the weights, with a training step's result on top if `tuned` names its folder. Raises DataError where they cannot be."""
-        from runners import models  # here, because the spec's own classes are made from this file's settings
+        from runners.models import loading  # here, because the spec's own classes are made from this file's settings
 
-        self._loaded = models.load(settings, tuned, cache)
+        self._loaded = loading.load(settings, tuned, cache)
         self._batch_size, self._source = settings.batch_size, settings.source
         self.load_seconds = self._loaded.load_seconds
         self.facts: dict[str, str | int | float | bool | None] = {
@@ -46,11 +46,11 @@ class Engine:
 
         Raises DataError where the model cannot be asked through its chat template.
         """
-        from runners import prompting
-        from runners.decoding import decode
-        from runners.decoding.reader import reader_of
-        from runners.decoding.sampling import sampling_of
-        from runners.decoding.thinking import without_thinking
+        from runners.inference import scheduler as decode
+        from runners.inference.batch_model import reader_of
+        from runners.inference.sampling import sampling_of
+        from runners.inference.thinking import without_thinking
+        from runners.prompting import prompts as prompting
 
         chats = {request.key for request in requests if request.prompt.text is None}
         if self._loaded.no_chat is not None and chats:
@@ -95,7 +95,7 @@ class Engine:
             )
 
     def _token_ids(self, request: EngineRequest) -> list[int]:
-        from runners import prompting
+        from runners.prompting import prompts as prompting
 
         return prompting.token_ids(self._loaded.tokenizer, request.prompt)
 

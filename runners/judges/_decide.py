@@ -6,7 +6,7 @@ from dsl.models import Weights
 from runners.judges._local import decide_locally
 from runners.judges._question import Decided, DecisionModel, Question, SystemOne, both_orders
 from runners.judges._systemone import decide_served
-from runners.judging import Tools
+from runners.judges.contract import Tools
 
 __all__ = ["Decided", "DecisionModel", "Question", "SystemOne", "both_orders", "decide"]
 

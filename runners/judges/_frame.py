@@ -1,4 +1,4 @@
-"""What a judge is told around a rubric, by language: `runners/frames/<language>.yaml`."""
+"""What a judge is told around a rubric, by language: `runners/judges/judge_prompts/<language>.yaml`."""
 
 from functools import cache
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
+from dsl.data.regular_files import begins_as, read_regular
 from dsl.errors import DataError, SpecError
-from dsl.files import begins_as, read_regular
-from dsl.problems import explain
-from dsl.text import read_yaml
 from dsl.values import Language, Value
+from dsl.yaml.document import read_yaml
+from dsl.yaml.validation_errors import explain
 
-FOLDER = Path(__file__).resolve().parents[1] / "frames"
+FOLDER = Path(__file__).resolve().parent / "judge_prompts"
 
 Sentence = Annotated[str, Field(min_length=1)]
 Read = TypeVar("Read", bound=Value)

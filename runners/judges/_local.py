@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from dsl.errors import DataError
 from dsl.models import Weights
 from runners.judges._question import Decided, Question, probabilities_of
-from runners.judging import Told, Tools
+from runners.judges.contract import Told, Tools
 
 if TYPE_CHECKING:
     from transformers import Pipeline
 
-    from runners.models import Loaded
+    from runners.models.loading import Loaded
 
 
 def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools) -> Iterator[Decided]:
@@ -29,7 +29,7 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
     """
     from transformers.decision.modeling_utils import DecisionMixin
 
-    from runners.models import load
+    from runners.models.loading import load
 
     loaded = load(weights, None, tools.cache, head="decision")
     tools.load_seconds += loaded.load_seconds
@@ -86,8 +86,8 @@ def _by_labels(pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights
     """Place, scores of the options and seconds of each question: the logits of the labels before the question's mark."""
     from transformers.decision.modeling_utils import process_scores
 
-    from runners.decoding.next_logits import next_logits
-    from runners.decoding.reader import reader_of
+    from runners.inference.batch_model import reader_of
+    from runners.inference.next_logits import next_logits
 
     places = list(prompts)
     texts = [tuple(inputs["input_ids"][0, : inputs["marks"][0]].tolist()) for inputs, _ in prompts.values()]

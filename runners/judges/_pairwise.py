@@ -9,16 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from dsl.data.records import Prompt, Verdict
 from dsl.errors import DataError
-from dsl.records import Prompt, Verdict
 from dsl.values import Language, Value
-from runners.engine import EngineAnswer
+from runners.engines.contract import EngineAnswer
 from runners.judges._decide import Decided, Question, both_orders
 from runners.judges._frame import Frame, Sentence, read_value
 from runners.judges._reply import objects
-from runners.judging import NO_REPLY, Answer, Told
+from runners.judges.contract import NO_REPLY, Answer, Told
 
-FOLDER = Path(__file__).resolve().parents[1] / "comparisons"
+FOLDER = Path(__file__).resolve().parent / "comparisons"
 
 T = TypeVar("T")
 

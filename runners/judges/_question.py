@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field
 
 from dsl.engines import with_engine
 from dsl.models import Weights
-from runners.judging import Told
-from runners.server import ServerSettings
+from runners.http.server import ServerSettings
+from runners.judges.contract import Told
 
 _SUM_TOLERANCE = 0.02
 """Servers round probabilities."""

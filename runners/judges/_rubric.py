@@ -1,4 +1,4 @@
-"""Rubrics: aspects of an answer, each a question with levels. They lie in `runners/rubrics/<name>/<language>.yaml` or in a study's own file."""
+"""Rubrics: aspects of an answer, each a question with levels. They lie in `runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -7,15 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Example
 from dsl.errors import DataError
-from dsl.identity import digest
-from dsl.pins import Pins
-from dsl.records import Example
 from dsl.settings import EngineSettings, JudgeSettings, Scale, scale_text
+from dsl.steps.identity import digest
 from dsl.values import Language, Name, NameSet, Sha256, Value
 from runners.judges._frame import Sentence, frame, read_value
 
-SHIPPED = Path(__file__).resolve().parents[1] / "rubrics"
+SHIPPED = Path(__file__).resolve().parent / "rubrics"
 
 
 class Aspect(Value):
@@ -66,7 +66,7 @@ class RubricFile(Value):
     """A study's own rubric."""
 
     file: str
-    """A YAML file of the form of `runners/rubrics/just_eval/en.yaml`, relative to the spec. `{language}` in its name is the language of the
+    """A YAML file of the form of `runners/judges/rubrics/just_eval/en.yaml`, relative to the spec. `{language}` in its name is the language of the
     instructions."""
     sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan."""
@@ -163,9 +163,9 @@ class RubricSettings(JudgeSettings):
             here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
         frame(language)
         here._check()
-        texts = [pins.text("frames", language)]
+        texts = [pins.text("judges/judge_prompts", language)]
         if isinstance(here.rubric, str):
-            texts.append(pins.text("rubrics", f"{here.rubric}/{language}"))
+            texts.append(pins.text("judges/rubrics", f"{here.rubric}/{language}"))
         return here.model_copy(update={"sha256": digest(texts)})
 
     def _check(self) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dsl.data.records import Provenance
 from dsl.errors import ServerError
-from dsl.records import Provenance
-from runners.client import Answered, Client, Count, Detail, opened
-from runners.concurrent import concurrently
-from runners.failure import Api, Failure
+from runners.http.client import Answered, Client, Count, Detail, opened
+from runners.http.concurrent import concurrently
+from runners.http.failure import Api, Failure
+from runners.http.server import Server
 from runners.judges._question import Decided, Question, SystemOne, probabilities_of
-from runners.judging import NO_REPLY, Told, Tools
-from runners.server import Server
+from runners.judges.contract import NO_REPLY, Told, Tools
 
 API = Api(
     address="`base_url` is the address to which /v1/systemone is added",

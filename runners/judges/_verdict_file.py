@@ -10,12 +10,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.files import Row, instruction_of, text_at
+from dsl.data.records import Example
+from dsl.data.source import Columns, FileSource, Selector
 from dsl.errors import DataError
-from dsl.records import Example
-from dsl.rows import Row, instruction_of, text_at
-from dsl.sources import Columns, FileSource, Selector
 from dsl.values import Name, Sha256, Value
-from runners.sources import rows_of
+from runners.prompting.source_rows import rows_of
 
 
 class VerdictFile(Value):

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dsl.records import Prompt, Provenance, Verdict
+from dsl.data.records import Prompt, Provenance, Verdict
 from dsl.settings import EngineSettings
-from runners.engine import EngineAnswer
+from runners.engines.contract import EngineAnswer
 from runners.judges._frame import Frame
 from runners.judges._reply import Found, read_reply
 from runners.judges._rubric import Aspect
-from runners.judging import NO_REPLY, Answer, Told
+from runners.judges.contract import NO_REPLY, Answer, Told
 
 
 def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> Prompt:

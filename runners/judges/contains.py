@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import RightOrWrong
 from runners.judges._words import holds, words
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
 

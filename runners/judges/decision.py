@@ -9,14 +9,14 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.records import Example, Verdict
 from dsl.errors import DataError
-from dsl.records import Example, Verdict
 from dsl.settings import JudgeSettings, Scale
 from dsl.values import Name, Value
 from runners.judges._decide import DecisionModel, Question, decide
 from runners.judges._frame import Frame, Sentence, frame
 from runners.judges._rubric import Aspect, Condition, RubricSettings, meets
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 

@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import JudgeSettings, Role
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
 

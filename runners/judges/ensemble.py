@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.records import Verdict
 from dsl.errors import DataError
-from dsl.records import Verdict
 from dsl.settings import JudgeSettings, Scale, scale_text
 from dsl.values import SORTED, Name, NameSet
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("verdicts",)
 

@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
-from dsl.records import Example, Verdict
+from dsl.data.records import Example, Verdict
 from dsl.settings import RightOrWrong
 from runners.judges._ifeval.arguments import Outcome
 from runners.judges._ifeval.loose import variants
 from runners.judges._ifeval.registry import checks
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "language", "extra")
 

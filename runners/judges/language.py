@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.pins import Pins
-from dsl.records import Verdict
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Verdict
 from dsl.settings import JudgeSettings, Role
 from dsl.values import Language
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 if TYPE_CHECKING:
     from lingua import LanguageDetector

@@ -4,10 +4,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Literal
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import JudgeSettings, Role
 from dsl.values import Name
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
 

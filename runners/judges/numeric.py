@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import RightOrWrong
 from dsl.values import Language
 from runners.judges._numbers import FORMATS, last_number
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers", "language")
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Example, Verdict
 from dsl.engines import with_engine
-from dsl.identity import digest
 from dsl.models import Decoding, Weights
-from dsl.pins import Pins
 from dsl.plugins import settings_of
-from dsl.records import Example, Verdict
 from dsl.settings import EngineSettings, JudgeSettings, Scale
+from dsl.steps.identity import digest
 from dsl.values import Language, Name, NameSet
 from runners.judges._decide import SystemOne, decide
 from runners.judges._frame import frame
 from runners.judges._pairwise import both_choices, both_prompts, comparison, paired, side_decided, side_written, verdict_of
 from runners.judges._rubric import Aspect, RubricFile, RubricSettings, meets
 from runners.judges._written import served_by, spent_on
-from runners.judging import Answer, Reads, Told, Tools
+from runners.judges.contract import Answer, Reads, Told, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 
@@ -75,7 +75,7 @@ class Settings(RubricSettings):
     def _in(self, language: Language, pins: Pins) -> Self:
         here = super()._in(language, pins)
         comparison(language)
-        return here.model_copy(update={"sha256": digest((here.sha256, pins.text("comparisons", language)))})
+        return here.model_copy(update={"sha256": digest((here.sha256, pins.text("judges/comparisons", language)))})
 
 
 def aspects(settings: Settings) -> dict[str, object]:

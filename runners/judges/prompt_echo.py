@@ -14,10 +14,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import JudgeSettings, Role
 from runners.judges._words import holds, words
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "language")
 

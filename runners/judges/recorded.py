@@ -7,15 +7,15 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.files import format_of
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Example, Verdict
 from dsl.errors import DataError
-from dsl.pins import Pins
-from dsl.records import Example, Verdict
-from dsl.rows import format_of
 from dsl.settings import JudgeSettings, Scale
 from dsl.values import Language, Name, NameSet
 from runners.judges._reply import read_reply
 from runners.judges._verdict_file import Given, VerdictColumns, VerdictFile, read_verdicts
-from runners.judging import Answer, Reads, Told, Tools
+from runners.judges.contract import Answer, Reads, Told, Tools
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 

@@ -9,18 +9,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.models import Weights
-from dsl.pins import Pins
-from dsl.records import Verdict
 from dsl.settings import JudgeSettings
 from dsl.values import Language, Name
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runners.models import Loaded
+    from runners.models.loading import Loaded
 
 READS: tuple[Reads, ...] = ("text", "instruction")
 
@@ -55,8 +55,8 @@ class Settings(JudgeSettings):
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     """Raises DataError where the model has another number of labels than one, or no chat template."""
-    from runners.models import load
-    from runners.prompting import chat_token_ids
+    from runners.models.loading import load
+    from runners.prompting.prompts import chat_token_ids
 
     loaded = load(settings.model, None, tools.cache, head="classification")
     tools.load_seconds += loaded.load_seconds

@@ -9,15 +9,15 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.records import Example, Verdict
 from dsl.engines import EngineOrWeights
 from dsl.errors import DataError
 from dsl.models import Decoding
-from dsl.records import Example, Verdict
-from runners.engine import EngineAnswer
+from runners.engines.contract import EngineAnswer
 from runners.judges._frame import frame
 from runners.judges._rubric import RubricSettings, meets
 from runners.judges._written import prompt_for, spent_on, verdict_of
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 

@@ -15,9 +15,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from dsl.settings import JudgeSettings, Role
-from runners.judging import Answer, Reads, Tools
+from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "finish_reason", "language")
 

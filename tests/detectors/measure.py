@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dsl.pins import Pins
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Completion, Example
 from dsl.plugins import settings_of
-from dsl.records import Completion, Example
-from runners.judging import Answer
+from runners.judges.contract import Answer
 from tests.runners.judges.answers import verdicts
 
 HERE = Path(__file__).parent

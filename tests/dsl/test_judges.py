@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dsl.checks.load import load
 from dsl.errors import SpecError
-from dsl.load import load
 
 SPEC = """\
 experiment: small

@@ -5,11 +5,11 @@ from typing import cast
 
 import pytest
 
-from dsl.compile import compile
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
 from dsl.errors import SpecError
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.steps import JudgeStep
+from dsl.plan.compile import compile
+from dsl.steps.steps import JudgeStep
 
 SPEC = """\
 experiment: small

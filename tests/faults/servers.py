@@ -410,7 +410,7 @@ def import_once() -> None:
     for name in (
         "warehouse.load",
         "warehouse.statistics.refresh",
-        "runners.kinds.generate",
+        "runners.steps.generate",
         "runners.engines.openai",
         "runners.judges.rubric",
     ):

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from dsl.fingerprint import OURS, ROOT, Sources, _parsed, fingerprint, source_of
-from dsl.identity import judge_key
-from dsl.pins import file_sha256
+from dsl.data.code_fingerprint import OURS, ROOT, Sources, _parsed, fingerprint, source_of
+from dsl.data.fingerprints import file_sha256
+from dsl.data.records import Completion, Example, Verdict
+from dsl.data.source import Columns, FileSource
 from dsl.plugins import names, settings_of
-from dsl.records import Completion, Example, Verdict
-from dsl.sources import Columns, FileSource
-from dsl.steps import DataStep, Judged, JudgeStep, Step
+from dsl.steps.identity import judge_key
+from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from runners import registry
-from runners.work import Inputs, RowWriter
+from runners.store.step_io import Inputs, RowWriter
 
 Place = tuple[str, int]
 """A module, and which of its statements."""
@@ -149,7 +149,7 @@ def _edit(statement: ast.stmt) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def parsed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dsl.fingerprint._parsed", cache(_parsed))
+        patch.setattr("dsl.data.code_fingerprint._parsed", cache(_parsed))
         yield
 
 

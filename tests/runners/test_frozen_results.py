@@ -14,19 +14,20 @@ from typing import Any, get_args
 
 import pytest
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Completion, Prompt, RefLogps, TrainMetric
 from dsl.models import Adapter, Decoding, Training, Weights
-from dsl.pins import Pins
 from dsl.plugins import names, settings_of
-from dsl.records import Completion, Prompt, RefLogps, TrainMetric
 from dsl.settings import EngineSettings, JudgeSettings
-from dsl.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SftStep
-from runners import registry, training_rows
-from runners.engine import EngineAnswer
+from dsl.steps.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SftStep
+from runners import registry
 from runners.engines import openai
+from runners.engines.contract import EngineAnswer
 from runners.judges import decision, pairwise, reward, rubric
-from runners.judging import Keys, Tools
-from runners.models import load_to_train
-from runners.work import read_rows
+from runners.judges.contract import Keys, Tools
+from runners.models.loading import load_to_train
+from runners.store.step_io import read_rows
+from runners.training import rows as training_rows
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 from tests.runners.judges.answers import answer
 from tests.runners.judges.test_reward import saved

@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 import pytest
 
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.steps import JudgeStep
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.plan.compile import compile
+from dsl.steps.steps import JudgeStep
 
 PROJECT = Path(__file__).resolve().parents[2]
 SPECS = {path.stem: path for path in sorted((PROJECT / "specs").glob("*.yaml"))}
@@ -38,7 +38,7 @@ class SamePackages(Pins):
 
 def ids_of(name: str) -> dict[str, list[str] | str]:
     loaded = load(SPECS[name], ACCEPTED.get(name, ()), SamePackages())
-    with patch("dsl.identity.fingerprint", lambda *modules: " ".join(modules)):
+    with patch("dsl.steps.identity.fingerprint", lambda *modules: " ".join(module.rpartition(".")[2] for module in modules)):
         planned = compile(loaded.experiment, SamePackages(), loaded.origin).steps
     steps: dict[str, list[str]] = defaultdict(list)
     for step_id, step in planned.items():

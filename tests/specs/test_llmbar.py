@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.steps import JudgeStep
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.plan.compile import compile
+from dsl.steps.steps import JudgeStep
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 DATA = SPECS.parents[1] / "shared" / "data" / "llmbar" / "Natural.json"

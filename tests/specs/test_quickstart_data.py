@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dsl.data.fingerprints import PROMPT_TEXTS
+
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "fr", "es")
 COLUMNS = {
@@ -163,7 +165,7 @@ def detect() -> Any:
 
 
 def prompt_path(language: str) -> Path:
-    return ROOT / "runners" / "prompts" / f"{language}.yaml"
+    return PROMPT_TEXTS / f"{language}.yaml"
 
 
 def read_prompt(language: str) -> dict[str, Any]:

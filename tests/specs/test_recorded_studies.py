@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.plan import diff
-from runners.store import Store
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.plan.compile import compile
+from dsl.plan.study import diff
+from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
 from xp.apply import apply

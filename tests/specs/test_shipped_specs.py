@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from dsl.compile import compile
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
 from dsl.errors import SpecError
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.plan import Plan
+from dsl.plan.compile import compile
+from dsl.plan.study import Plan
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 SHARED = SPECS.parents[1] / "shared" / "data"

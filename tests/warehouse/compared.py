@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from dsl.plan import Cell
-from dsl.records import Verdict
-from dsl.steps import Judged, JudgeStep
+from dsl.data.records import Verdict
+from dsl.plan.study import Cell
+from dsl.steps.steps import Judged, JudgeStep
 from dsl.values import StepId
 from tests.warehouse.stores import KEY, NEEDED, StoreMaker, verdict
 

@@ -6,10 +6,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
+from dsl.data.records import Completion, Example, Label, Outcome, Run, TrainMetric, Verdict
+from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
-from dsl.records import Completion, Example, Label, Outcome, Run, TrainMetric, Verdict
-from dsl.steps import Judged
+from dsl.steps.steps import Judged
 from dsl.values import Value
 from tests.warehouse.stores import KEY
 from warehouse.connect import WAREHOUSE, connect

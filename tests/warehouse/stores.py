@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dsl.identity import step_id
+from dsl.data.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
+from dsl.data.source import Columns, HubSource
 from dsl.models import Decoding
-from dsl.plan import Cell, ContrastPlan, JudgePlan, Study
+from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
-from dsl.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
-from dsl.sources import Columns, HubSource
-from dsl.steps import DataStep, GenerateStep, Judged, JudgeStep, Step
+from dsl.steps.identity import step_id
+from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, Step
 from dsl.values import StepId, Value
 
 Scores = Mapping[str, float | str | None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from scipy import stats
 
-from dsl.records import Label
+from dsl.data.records import Label
 from tests.warehouse.compared import judged, row
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import Scores, StoreMaker

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from dsl.errors import WarehouseError
-from dsl.plan import ContrastPlan
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import HERE, WAREHOUSE, connect, digests, made_aside, view_files
 from warehouse.load import load_store, rebuild

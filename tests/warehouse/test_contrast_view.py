@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy import stats
 
-from dsl.plan import ContrastPlan
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker, verdict
 from warehouse.statistics.intervals import bounded_interval

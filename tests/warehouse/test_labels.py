@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dsl.plan import ContrastPlan
-from dsl.records import Label
+from dsl.data.records import Label
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect

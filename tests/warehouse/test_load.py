@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from dsl.data.records import Completion, Example, Label, Verdict
 from dsl.errors import WarehouseError
-from dsl.plan import ContrastPlan
-from dsl.records import Completion, Example, Label, Verdict
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.stores import StoreMaker, completion, verdict
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store, rebuild

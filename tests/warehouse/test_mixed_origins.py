@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.records import Completion, Provenance, Verdict
+from dsl.data.records import Completion, Provenance, Verdict
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from dsl.records import Example, Outcome
+from dsl.data.records import Example, Outcome
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from dsl.errors import WarehouseError
-from dsl.plan import Study
-from dsl.words import one_line
+from dsl.messages import one_line
+from dsl.plan.study import Study
 from tests.warehouse.reported_study import HOSTILE, write_study
 from tests.warehouse.stores import StoreMaker
 from warehouse.charts._intervals import Line, bars

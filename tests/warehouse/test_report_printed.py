@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from typer.testing import CliRunner
 
 from dsl.errors import WarehouseError
-from dsl.words import one_line
+from dsl.messages import one_line
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from warehouse.report import latex, markdown, write_paper
 from warehouse.report.figures import Figure, Section

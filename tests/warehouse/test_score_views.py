@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsl.records import Label
+from dsl.data.records import Label
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.statistics.intervals import bounded_interval

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsl.plan import ContrastPlan
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect

@@ -13,11 +13,11 @@ from typing import TypeVar
 import duckdb
 import pytest
 
-from dsl.compile import compile
-from dsl.load import load
-from dsl.pins import Pins
-from dsl.plan import Diff, Plan, diff
-from runners.store import Store
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.plan.compile import compile
+from dsl.plan.study import Diff, Plan, diff
+from runners.store.store import Store
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ def workers_of(store: Path) -> list[int]:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if b"runners.worker" in words and os.fsencode(store) in words:
+            if b"runners.execution.worker" in words and os.fsencode(store) in words:
                 found.append(int(folder.name))
     return found
 

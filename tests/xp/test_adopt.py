@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError, StoreError
-from runners.server import ServerSettings
+from runners.http.server import ServerSettings
 from tests.fixtures.older_study import OLDER_STORE, PROMPT, says, write_study
 from tests.runners.engines.fake_server import Running, serving
 from warehouse.connect import connect
@@ -33,7 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
         def address(settings: ServerSettings) -> str:
             return running.url
 
-        monkeypatch.setattr("runners.server._address", address)
+        monkeypatch.setattr("runners.http.server._address", address)
         yield running
 
 

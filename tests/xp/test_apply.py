@@ -12,14 +12,14 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
-from dsl.execution import Execution
-from dsl.plan import Diff, diff
-from dsl.records import Outcome, read_record
-from runners.events import Ended, Event, Skipped, Started
-from runners.store import Store
-from runners.work import write_json
-from runners.written import describe
+from dsl.plan.study import Diff, diff
+from dsl.spec.resources import Execution
+from runners.execution.events import Ended, Event, Skipped, Started
+from runners.store.digests import describe
+from runners.store.step_io import write_json
+from runners.store.store import Store
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
 from xp.cli import app

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.store import Store
+from runners.store.store import Store
 from tests.xp.small_study import (
     all_rows,
     apply_to_end,

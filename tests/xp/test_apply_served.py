@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from dsl.records import Completion
-from runners.faults import MARKER, MOST
-from runners.store import Store
-from runners.work import read_rows, rewrite_rows
+from dsl.data.records import Completion
+from runners.store.faults import MARKER, MOST
+from runners.store.step_io import read_rows, rewrite_rows
+from runners.store.store import Store
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, chat, completion, serving
 from xp.apply import Applied, apply
 from xp.studies import diff_for

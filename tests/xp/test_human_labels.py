@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsl.data.records import Label
 from dsl.errors import ArgumentError, StoreLocked
-from dsl.records import Label
-from runners.store import Store
+from runners.store.store import Store
 from tests.warehouse.stores import StoreMaker
 from tests.xp.test_sampling import rows_of
 from warehouse.connect import WAREHOUSE, connect

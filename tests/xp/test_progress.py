@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dsl.plan import Diff
-from dsl.records import Outcome
-from runners.events import Ended, Event, Progress, Skipped, Started
+from dsl.data.records import Outcome
+from dsl.plan.study import Diff
+from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from tests.xp.small_study import diff_of, write_study
 from xp import progress
 from xp.labels import labels_of

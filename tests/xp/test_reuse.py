@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dsl.plan import Diff
-from runners.store import Store
+from dsl.plan.study import Diff
+from runners.store.store import Store
 from tests.xp.small_study import write_study
 from warehouse.connect import connect
 from xp.apply import apply

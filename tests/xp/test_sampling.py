@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsl.data.records import Example
 from dsl.errors import ArgumentError
-from dsl.records import Example
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE
 from warehouse.load import rebuild

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dsl.records import Label
+from dsl.data.records import Label
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from dsl.errors import StoreError
-from runners.written import describe
+from runners.store.digests import describe
 from tests.xp.small_study import ROWS, all_rows, in_warehouse, plan_of, step_ids, write_study
 from xp.apply import apply
 from xp.studies import diff_for

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.theme import CHARACTER_WIDTH, PANEL_WIDTH, label_width, themed
 
 ROW_HEIGHT = 21

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.theme import Rows, number
 from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope, value_range
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.judge_against_checks import CHANCE, is_told_from_chance
 from warehouse.charts.theme import Order, Row, Rows, number, place
 from warehouse.report.caveats import Caveat

@@ -2,7 +2,7 @@
 
 import re
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.report.printed import printed
 from warehouse.report.prose import spans
 from warehouse.report.sections import sections

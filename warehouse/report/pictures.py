@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.theme import Panel
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows

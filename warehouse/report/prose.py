@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.theme import Rows
 
 CORRECTIONS = {

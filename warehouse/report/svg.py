@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dsl.words import one_line
+from dsl.messages import one_line
 from warehouse.charts.theme import Panel
 
 SVG = "http://www.w3.org/2000/svg"

@@ -6,7 +6,7 @@ from math import inf, log10, sqrt
 
 import numpy as np
 
-from dsl.contrasts import FEWEST_MODELS
+from dsl.plan.contrasts import FEWEST_MODELS
 from warehouse.statistics.estimates import CONFIDENCE, Estimate, Floats, Line, number_of_each, t_quantile
 
 FEWEST_SIZES = 3

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from dsl.data.records import Prompt
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.openai import Engine, Settings
 
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 from time import perf_counter
 
+from dsl.data.records import Prompt
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.echo import Engine, Settings
 
 

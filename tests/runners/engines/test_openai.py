@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from dsl.data.records import Prompt
 from dsl.errors import ServerError, XpError
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.openai import Engine, Settings
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, answers, chat, completion, engine, requests, serving
 

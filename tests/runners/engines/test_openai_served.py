@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
+from dsl.data.records import Prompt
 from dsl.errors import ServerError
 from dsl.models import Decoding
-from dsl.records import Prompt
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.openai import Engine, Settings
 
 pytestmark = pytest.mark.slow
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
-CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "chat_template.jinja"
+CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "chat_template.jinja"
 TEXT = "# Query:\n```\nWhere does the vandi live?\n```\n\n# Answer:\n```\nThe vandi lives in Chile.\n```\n"
 QUESTION = "Where does the zorbo live?"
 OPEN = f"{TEXT}\n# Query:\n```\n{QUESTION}\n```\n\n# Answer:\n```\n"

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from dsl.data.records import Prompt
 from dsl.errors import ServerError
-from dsl.records import Prompt
-from runners.engine import EngineRequest
+from runners.engines.contract import EngineRequest
 from tests.runners.engines.fake_server import SOON, Asked, Said, answers, chat, completion, engine, requests, serving
 
 

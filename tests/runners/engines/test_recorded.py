@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from dsl.data.files import format_of
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Prompt
+from dsl.data.source import Columns, FileSource
 from dsl.errors import DataError, XpError
 from dsl.models import Decoding
-from dsl.pins import Pins
-from dsl.records import Prompt
-from dsl.rows import format_of
-from dsl.sources import Columns, FileSource
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.recorded import Engine, Settings
 
 BY_ITEM = {"item": "id", "response": "answer"}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.records import Prompt
 from dsl.models import Decoding, Weights
-from dsl.records import Prompt
-from runners.engine import EngineAnswer, EngineRequest
+from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"

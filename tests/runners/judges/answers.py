@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsl.records import Completion, Example, Verdict
+from dsl.data.records import Completion, Example, Verdict
 from dsl.settings import JudgeSettings
-from runners.judging import Answer, Keys, Tools
+from runners.judges.contract import Answer, Keys, Tools
 
 HOSTILE = (
     "",

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.models import Weights
-from dsl.pins import Pins
-from dsl.records import Verdict
 from runners.judges import decision
 from runners.judges._decide import Question, both_orders, decide
-from runners.judging import Answer, Keys, Tools
+from runners.judges.contract import Answer, Keys, Tools
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
@@ -102,7 +102,7 @@ def test_a_key_depends_on_the_question_the_language_and_the_model_not_on_the_oth
 
 
 def test_judging_leaves_the_models_own_tokenizer_alone(tmp_path: Path) -> None:
-    from runners.models import load
+    from runners.models.loading import load
 
     weights = Weights(path=str(TINY))
     before = len(load(weights, None, tmp_path, head="decision").tokenizer)
@@ -149,7 +149,7 @@ def test_probabilities_are_those_of_transformers_pipeline(tmp_path: Path) -> Non
     from transformers.decision.configuration_utils import DecisionConfig
     from transformers.decision.template_utils import DECISION_PROMPT
 
-    from runners.models import load
+    from runners.models.loading import load
 
     loaded = load(Weights(path=str(TINY)), None, tmp_path, head="decision")
     config = DecisionConfig(chat_template=DECISION_PROMPT)

@@ -3,12 +3,12 @@ from collections.abc import Mapping
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
-from dsl.records import Verdict
 from dsl.settings import JudgeSettings
 from runners.judges import ensemble
-from runners.judging import Answer, Keys, Tools
+from runners.judges.contract import Answer, Keys, Tools
 from tests.runners.judges.answers import answer, no_model
 
 SERVED = {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v1"}

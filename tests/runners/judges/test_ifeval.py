@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.records import Verdict
+from dsl.data.records import Verdict
 from runners.judges._ifeval.loose import variants
+from runners.judges.contract import Answer
 from runners.judges.ifeval import Settings, missing
-from runners.judging import Answer
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 NO_COMMA = ("punctuation:no_comma", {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.pins import Pins
+from dsl.data.fingerprints import Pins
 from runners.judges.language import Settings, candidates, prose_of
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 

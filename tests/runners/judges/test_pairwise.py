@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.identity import digest
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Prompt, Verdict
 from dsl.judges import AnyJudge
 from dsl.models import Decoding
-from dsl.pins import Pins
-from dsl.records import Prompt, Verdict
 from dsl.settings import EngineSettings
-from runners.engine import EngineAnswer
+from dsl.steps.identity import digest
+from runners.engines.contract import EngineAnswer
 from runners.judges import pairwise
 from runners.judges._decide import Decided
 from runners.judges._frame import languages
 from runners.judges._pairwise import comparison, paired, read_better, side_decided
-from runners.judging import NO_REPLY, Answer, Keys, Tools
+from runners.judges.contract import NO_REPLY, Answer, Keys, Tools
 from tests.runners.engines.fake_server import Asked, Said, serving
 from tests.runners.judges.answers import HOSTILE, answer, no_model
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runners.judges.prompt_echo import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
-PROMPTS = Path(__file__).resolve().parents[3] / "runners" / "prompts"
+PROMPTS = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "prompt_texts"
 QUESTION = "What are the advantages of living in a small village?"
 
 

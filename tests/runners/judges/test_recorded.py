@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Verdict
 from dsl.errors import DataError
-from dsl.identity import digest
-from dsl.pins import Pins
-from dsl.records import Verdict
+from dsl.steps.identity import digest
+from runners.judges.contract import Answer
 from runners.judges.recorded import Settings
-from runners.judging import Answer
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 PREFERENCE = {"columns": {"instruction": "q", "preference": "p"}, "against": "davinci"}

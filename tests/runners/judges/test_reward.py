@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Verdict
 from dsl.errors import DataError
-from dsl.pins import Pins
-from dsl.records import Verdict
 from runners.judges import reward
-from runners.judging import Answer, Keys, Tools
+from runners.judges.contract import Answer, Keys, Tools
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
-CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "chat_template.jinja"
+CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "chat_template.jinja"
 TEXTS = ("Oslo.", "The zorbo lives in Oslo.", "No.", "I do not know where it lives, and nobody does. " * 8, "", "Chile " * 30, "<pad></s>")
 
 
@@ -61,7 +61,7 @@ def test_the_score_is_the_models_logit_for_the_two_turns(model: Path, tmp_path: 
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from runners.prompting import uses_bos
+    from runners.prompting.prompts import uses_bos
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     turns = [{"role": "user", "content": "Where does it live? 0"}, {"role": "assistant", "content": "In Oslo."}]

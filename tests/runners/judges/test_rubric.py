@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Prompt
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.models import Decoding
-from dsl.pins import Pins
-from dsl.records import Prompt
 from dsl.settings import EngineSettings
-from runners.engine import EngineAnswer
+from runners.engines.contract import EngineAnswer
 from runners.judges import rubric
-from runners.judging import NO_REPLY, Answer, Keys, Tools
-from runners.kinds.judge import _generate
+from runners.judges.contract import NO_REPLY, Answer, Keys, Tools
+from runners.steps.judge import _generate
 from tests.runners.engines.fake_server import Asked, Said, chat, serving
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
@@ -65,10 +65,10 @@ def reply(**scores: object) -> str:
     return json.dumps({aspect: {"reason": f"on {aspect}", "score": score} for aspect, score in scores.items()})
 
 
-@pytest.mark.parametrize("first", ["runners.judges.rubric", "dsl.plugins", "dsl.judges", "dsl.engines", "dsl.steps"])
+@pytest.mark.parametrize("first", ["runners.judges.rubric", "dsl.plugins", "dsl.judges", "dsl.engines", "dsl.steps.steps"])
 def test_it_may_be_imported_first_of_all(first: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"import {first}, dsl.steps, runners.judges.rubric"], capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", f"import {first}, dsl.steps.steps, runners.judges.rubric"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.fingerprints import Pins
 from dsl.errors import DataError
-from dsl.identity import digest
-from dsl.pins import Pins
+from dsl.steps.identity import digest
 from runners.judges._frame import frame, languages
 from runners.judges._rubric import SHIPPED, load_rubric, shipped
 from runners.judges.rubric import Settings

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from dsl.data.records import Provenance, Verdict
 from dsl.errors import ServerError
-from dsl.records import Provenance, Verdict
 from runners.judges import decision
 from runners.judges._decide import Decided, Question, SystemOne, decide
-from runners.judging import NO_REPLY, Tools
+from runners.judges.contract import NO_REPLY, Tools
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, serving
 from tests.runners.judges.answers import answer, no_model, verdicts
 

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.records import FinishReason
+from dsl.data.records import FinishReason
 from runners.judges import truncated
+from runners.judges.contract import Answer, Keys
 from runners.judges.truncated import Settings
-from runners.judging import Answer, Keys
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 PROSE = "Water boils at 100 degrees at sea level. On a mountain the pressure is lower. "

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from dsl.plan import ContrastPlan
+from dsl.plan.study import ContrastPlan
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild

@@ -1,0 +1,79 @@
+"""Faults of a study's contrasts, of its primary judges and of its baseline."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Literal, TypeAlias
+
+from dsl.messages import Path, suggest
+from dsl.plan.contrasts import FEWEST_MODELS, versus
+from dsl.spec.experiment import Experiment
+from dsl.values import Name
+
+Fault: TypeAlias = tuple[Path, str, Literal["error", "warning"]]
+
+Aspects: TypeAlias = Callable[[Name], tuple[str, ...] | None]
+"""From a judge to the aspects of its verdicts; None where something that it needs lacks, which is told elsewhere."""
+
+
+def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: Aspects) -> Iterator[Fault]:
+    """Yield each fault with its path in the spec. `asked` are the methods that have a cell."""
+    for name, contrast in experiment.contrasts.items():
+        for side in ("of", "against"):
+            method: Name = getattr(contrast, side)
+            if method not in experiment.methods:
+                yield ("contrasts", name, side), f"there is no method `{method}`. {suggest(method, experiment.methods)}", "error"
+            elif method not in asked:
+                yield ("contrasts", name, side), f"`{method}` has no cell, so this contrast will be empty", "warning"
+        if contrast.of == contrast.against:
+            yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
+        yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
+        for what, few, found in (("size", FEWEST_MODELS, experiment.models), ("language", 2, experiment.languages)):
+            if what in contrast.by and len(found) < few:
+                noun = "model" if what == "size" else "language"
+                why = f"a change with {what} needs {few} {noun}s, and the study has {len(found)}: nothing will be tested"
+                yield ("contrasts", name, "by"), why, "warning"
+        if contrast.on is None and not experiment.primary_judges():
+            named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
+            why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"
+            yield ("contrasts", name), f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts", "warning"
+    yield from _measures(experiment, ("primary",), experiment.primary, aspects)
+    yield from _baseline(experiment, asked)
+
+
+def _measures(experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects) -> Iterator[Fault]:
+    """Faults of names of judges and of aspects, as `judge.aspect`. A judge's own name may have a dot too."""
+    for i, name in enumerate(named):
+        judge = (
+            name
+            if name in experiment.judges
+            else max((one for one in experiment.judges if name.startswith(f"{one}.")), key=len, default=None)
+        )
+        if judge is None:
+            hint = suggest(name.partition(".")[0], experiment.judges) or "The study has no judges."
+            yield (*path, i), f"there is no judge `{name}`. {hint}", "error"
+        elif name in named[:i]:
+            yield (*path, i), f"`{name}` is listed twice", "error"
+        elif name != judge and judge in named:
+            yield (*path, i), f"`{judge}` is listed too, with all of its aspects: name one of the two", "error"
+        elif name != judge and (known := aspects(judge)) is not None:
+            aspect = name.removeprefix(f"{judge}.")
+            if known == (experiment.judges[judge].judge,):
+                yield (*path, i), f"`{judge}` has one measure and no aspects. Name it as `{judge}`", "error"
+            elif aspect not in known:
+                yield (*path, i), f"`{judge}` has no aspect `{aspect}`. {suggest(aspect, known)}", "error"
+
+
+def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:
+    baseline = experiment.baseline
+    if baseline is None:
+        return
+    if baseline not in experiment.methods:
+        yield ("baseline",), f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}", "error"
+        return
+    if baseline not in asked:
+        yield ("baseline",), f"`{baseline}` has no cell, so nothing will be compared with it", "warning"
+    for method in experiment.methods:
+        name = versus(method, baseline)
+        contrast = experiment.contrasts.get(name)
+        if contrast is not None and {contrast.of, contrast.against} != {method, baseline}:
+            why = f"this is the name of the comparison of `{method}` with the baseline"
+            yield ("contrasts", name), f"{why}. Name this contrast otherwise, as `{method}_gain`", "error"

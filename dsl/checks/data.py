@@ -1,0 +1,118 @@
+"""What the rows of a study's data sets must hold: items that are told apart, pair across languages, and are enough to train on; and what
+files of recorded answers must."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path as FilePath
+
+from dsl.data.files import Row, examples, read_file, text_at
+from dsl.data.fingerprints import Pins
+from dsl.data.records import Example
+from dsl.data.source import Columns, FileSource, HubSource
+from dsl.errors import DataError
+from dsl.messages import Path
+from dsl.methods import Dpo, Recorded, Sft
+from dsl.methods.base import CellRequest
+from dsl.methods.parts import Rows
+from dsl.plan.compile import languages_of, rows_in, source_of
+from dsl.spec.experiment import Experiment
+from dsl.values import Language, Name
+
+Fault = tuple[Path, str]
+"""Where in the spec, and what is wrong."""
+
+
+def data_faults(experiment: Experiment, pins: Pins, folder: FilePath) -> Iterator[Fault]:
+    """Reads every file that the study asks or trains on. Data sets on the hub are read when their steps run."""
+    e = experiment
+    used = [dataset for method in e.methods.values() for _, dataset, _ in method.uses()]
+    for name in dict.fromkeys(d for d in (*e.evaluate, *used) if d in e.data):
+        if name in e.evaluate and e.data[name].columns.instruction is None:
+            yield ("data", name, "columns"), "a data set that is asked needs the column `instruction`"
+        by_language: dict[Language, tuple[Example, ...]] = {}
+        for language in languages_of(e, name):
+            try:
+                rows = _examples(e, name, language, pins, folder)
+            except DataError as error:
+                yield ("data", name, "rows") if isinstance(e.data[name].rows, Rows) else ("data", name, "rows", language), str(error)
+                continue
+            if rows is not None:
+                by_language[language] = rows
+                yield from _rows(name, language, rows)
+        yield from _enough(e, name, {language: len(rows) for language, rows in by_language.items()})
+        if name in e.evaluate and e.data[name].parallel:
+            yield from _pairs(name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()})
+
+
+def _examples(e: Experiment, name: Name, language: Language, pins: Pins, folder: FilePath) -> tuple[Example, ...] | None:
+    data = e.data[name]
+    source = source_of(rows_in(data.rows, language), pins, folder, language)
+    if not isinstance(source, FileSource):
+        return None
+    return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
+
+
+def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator[Fault]:
+    if not rows:
+        yield ("data", name), f"no rows in `{language}`"
+    if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
+        yield ("data", name, "columns", "item"), f"in `{language}` these items occur more than once: {_listed(doubles)}"
+    if empty := [row.item for row in rows if not row.instruction.strip()]:
+        yield ("data", name, "columns", "instruction"), f"in `{language}` these items have an empty instruction: {_listed(empty)}"
+
+
+def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:
+    for name, method in e.methods.items():
+        if isinstance(method, Sft | Dpo) and method.rows is not None and dataset in (d for _, d, _ in method.uses()):
+            for language in e.languages:
+                for tuned_on in method.variants(e.languages, language):
+                    there = sum(found.get(one, 0) for one in tuned_on)
+                    if found.keys() >= set(tuned_on) and there < method.rows:
+                        yield ("methods", name, "rows"), f"`{dataset}` has {there} rows in {', '.join(tuned_on)}, not {method.rows}"
+
+
+def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault]:
+    everywhere = dict.fromkeys(item for found in items.values() for item in found)
+    for language, found in items.items():
+        has = set(found)
+        if lacking := [item for item in everywhere if item not in has]:
+            yield (
+                ("data", name, "columns", "item"),
+                f"`{language}` lacks items that other languages have: {_listed(lacking)}. Items pair across languages by this column; "
+                "for sets that differ from language to language write `parallel: false`",
+            )
+
+
+def recorded_faults(experiment: Experiment, requests: Iterable[tuple[CellRequest, Name]], pins: Pins, folder: FilePath) -> Iterator[Fault]:
+    """Is there a file for each cell's recorded answers, with the columns that are named?"""
+    e = experiment
+    for model, method, language in dict.fromkeys((r.model, method, r.language) for r, method in requests):
+        recipe = e.methods[method]
+        if not isinstance(recipe, Recorded):
+            continue
+        if recipe.columns.response is None or (recipe.columns.item is None and recipe.columns.instruction is None):
+            yield ("methods", method, "columns"), "recorded answers need the columns `response` and one of `item` and `instruction`"
+            continue
+        try:
+            source = source_of(recipe.answers, pins, folder, language, e.models[model].recorded or model)
+            rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
+        except DataError as error:
+            yield ("methods", method, "answers", "path"), str(error)
+            continue
+        for row in rows:
+            yield from _columns(method, recipe.columns, row, f"{recipe.answers.path}: row 1")
+
+
+def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Fault]:
+    """Has the first row the columns that are named? Of a file of several languages, only the one that tells them apart is looked for."""
+    for name in ("item", "instruction", "input", "response") if columns.language is None else ("language",):
+        if (selector := getattr(columns, name)) is not None:
+            try:
+                text_at(row, selector, 1, at)
+            except DataError as error:
+                yield ("methods", method, "columns", name), str(error)
+
+
+def _listed(items: list[str]) -> str:
+    return ", ".join(items[:10]) + (f" and {len(items) - 10} more" if len(items) > 10 else "")

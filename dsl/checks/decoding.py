@@ -1,0 +1,45 @@
+"""What a repetition penalty does to the words that stop an answer, and where one that passes over the prompt cannot be had."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Literal
+
+from dsl.data.fingerprints import PROMPT_TEXTS
+from dsl.data.prompt_text import parse_prompt_text
+from dsl.errors import DataError
+from dsl.messages import Path
+from dsl.methods.parts import PromptFile
+from dsl.spec.experiment import Experiment
+
+
+def decoding_faults(experiment: Experiment, folder: FilePath) -> Iterator[tuple[Path, str, Literal["error", "warning"]]]:
+    """(path in the spec, message, level) of each; files of prompt texts are relative to `folder`."""
+    decoding = experiment.decoding
+    if decoding.repetition_penalty == 1:
+        return
+    if not decoding.penalize_prompt:
+        for name, model in experiment.models.items():
+            if any(weights is not None and weights.engine == "openai" for weights in (model.base, model.instruct)):
+                yield ("decoding", "penalize_prompt"), f"`{name}` is served, and a server's penalty counts the prompt's tokens too", "error"
+    elif decoding.repetition_penalty > 1 and (stops := _stop_strings(experiment, folder)):
+        tags = ", ".join(f"`{stop}`" for stop in stops[:3])
+        yield (
+            ("decoding", "repetition_penalty"),
+            f"it counts the prompt's tokens too: the tags that stop an answer ({tags}) and the fence that closes it become less likely, so that "
+            "answers may run on. `penalize_prompt: false` counts those of the answer alone",
+            "warning",
+        )
+
+
+def _stop_strings(experiment: Experiment, folder: FilePath) -> tuple[str, ...]:
+    """The stop strings of the study's text prompts, as far as these can be read."""
+    found: dict[str, None] = {}
+    for method in experiment.methods.values():
+        prompt: object = getattr(method, "prompt", None)
+        for language in experiment.languages if prompt not in (None, "chat") else ():
+            shipped = PROMPT_TEXTS / f"{language}.yaml"
+            path = folder / prompt.file.replace("{language}", language) if isinstance(prompt, PromptFile) else shipped
+            with contextlib.suppress(OSError, UnicodeDecodeError, DataError):  # the prompt's own check tells
+                found |= dict.fromkeys(parse_prompt_text(path.read_text("utf-8"), path).stop_strings)
+    return tuple(found)

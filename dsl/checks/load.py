@@ -1,0 +1,176 @@
+"""A spec file → Experiment, or every problem in it at once.
+
+read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data (`dsl.checks.names`)
+
+A stage that finds something wrong hands what is right to the next one (`dsl.checks.recovery`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dsl.checks.names import Checker
+from dsl.checks.recovery import salvage
+from dsl.data.fingerprints import Pins
+from dsl.errors import Problem, SpecError
+from dsl.messages import Path as SpecPath
+from dsl.plan.compile import Origin
+from dsl.spec.experiment import Experiment
+from dsl.yaml.document import Document, FaultyYaml, Mark, Plain, parse_yaml, read_yaml
+from dsl.yaml.validation_errors import explain
+
+MAX_EXTENDS = 8
+"""How many files one spec may stand on."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A spec that is right, and the warnings about it."""
+
+    experiment: Experiment
+    origin: Origin
+    warnings: tuple[Problem, ...]
+
+
+def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) -> Loaded:
+    """Read and check a spec.
+
+    Args:
+        overrides: `key=value` pairs that replace settings, as `decoding.temperature=0.7`; the value is YAML.
+
+    Raises:
+        SpecError: with every problem found. Nothing has been changed.
+    """
+    pins = pins or Pins()
+    faults: list[Problem] = []
+    document = _read(path, (), faults)
+    for override in overrides:
+        document = _set(document, override, faults)
+    try:
+        experiment = Experiment.model_validate(document.data)
+    except ValidationError as error:
+        if faults and "experiment" not in document.data:
+            raise SpecError(faults) from None  # no study: its lack of everything says nothing
+        faults += _beside(faults, explain(error, document, model=Experiment))
+    else:
+        if not faults:
+            problems = Checker(experiment, document, pins, path.parent).check()
+            if errors := [p for p in problems if p.level == "error"]:
+                raise SpecError(_in_order(errors, document))
+            origin = Origin(file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides)
+            return Loaded(experiment, origin, problems)
+    if (rest := salvage(document.data, faults)) is not None:
+        experiment, is_own = rest
+        found = Checker(experiment, document, pins, path.parent).check()
+        faults += [p for p in found if p.level == "error" and is_own(p)]
+    raise SpecError(_in_order(faults, document))
+
+
+def _in_order(problems: Iterable[Problem], document: Document) -> list[Problem]:
+    """As the text has them, those of the files it extends after its own."""
+    return sorted(problems, key=lambda p: (p.file != document.file, p.file, p.line, p.column))
+
+
+def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
+    """What the types complain of, apart from settings that YAML misread and are told already."""
+    return [p for p in found if not any(p.path == f.path or p.path.startswith((f"{f.path}.", f"{f.path}[")) for f in faults)]
+
+
+def experiment_name(path: Path) -> str:
+    """The name of a spec's experiment, though the rest may be wrong or its data be gone. Raises SpecError."""
+    faults: list[Problem] = []
+    document = _read(path, (), faults)
+    name = document.data.get("experiment")
+    if not isinstance(name, str):
+        raise SpecError(faults or [document.problem(("experiment",), "a study needs its name here, as text")])
+    return name
+
+
+def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Document:
+    """A file laid over the one that it extends. What YAML misreads is added to `faults`, and null in the document."""
+    try:
+        document = read_yaml(path)
+    except FaultyYaml as error:
+        faults += error.problems
+        document = error.document
+    if "extends" not in document.data:
+        return document
+    extends = document.data["extends"]
+    if not isinstance(extends, str):
+        raise SpecError([document.problem(("extends",), "`extends` names one other spec file, as text")])
+    below = path.parent / extends
+    if below.resolve() in {p.resolve() for p in (path, *above)}:
+        raise SpecError([document.problem(("extends",), f"{below} stands on this file already: specs extend each other in a circle")])
+    if len(above) + 1 >= MAX_EXTENDS:
+        raise SpecError([document.problem(("extends",), f"more than {MAX_EXTENDS} files on top of each other")])
+    if below.resolve().parent != path.parent.resolve():
+        raise SpecError(
+            [document.problem(("extends",), "the other spec must lie in the same folder, since both name files relative to it")]
+        )
+    if not below.is_file():
+        raise SpecError([*faults, document.problem(("extends",), f"{below}: no such file")])
+    base = _read(below, (*above, path), faults)
+    data = {key: value for key, value in document.data.items() if key != "extends"}
+    marks = {p: m for p, m in document.marks.items() if p[:1] != ("extends",)}
+    key_marks = {p: m for p, m in document.key_marks.items() if p[:1] != ("extends",)}
+    return _over(base, replace(document, data=data, marks=marks, key_marks=key_marks))
+
+
+def _over(base: Document, top: Document) -> Document:
+    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null takes a key away."""
+    replaced: list[SpecPath] = []
+    data = _merge(base.data, top.data, (), replaced)
+    assert isinstance(data, dict)
+
+    def kept(marks: dict[SpecPath, Mark]) -> dict[SpecPath, Mark]:
+        return {path: mark for path, mark in marks.items() if not any(path[: len(r)] == r for r in replaced)}
+
+    return Document(top.file, data, {**kept(base.marks), **top.marks}, {**kept(base.key_marks), **top.key_marks})
+
+
+def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) -> Plain:
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        replaced.append(path)
+        return top
+    merged: dict[str, Plain] = dict(base)
+    for key, value in top.items():
+        if value is None and key in merged:
+            replaced.append((*path, key))
+            del merged[key]
+        else:
+            merged[key] = _merge(merged[key], value, (*path, key), replaced) if key in merged else value
+    return merged
+
+
+def _parts(key: str, data: Plain) -> list[str]:
+    """A dotted key's parts. Names that the document has may hold dots themselves: `models.qwen2.5-0.5b.recorded`."""
+    names = [name for name in data if f"{key}.".startswith(f"{name}.")] if isinstance(data, dict) else []
+    name = max(names, key=len, default=key.partition(".")[0])
+    rest = key[len(name) + 1 :]
+    if len(name) == len(key):
+        return [name]
+    return [name, *_parts(rest, data.get(name) if isinstance(data, dict) else None)]
+
+
+def _set(document: Document, override: str, faults: list[Problem]) -> Document:
+    """One `--set key=value` laid over a document; one that YAML misreads is added to `faults` and not laid over it."""
+    file = f"--set {override.split('=', 1)[0]}"
+    key, equals, text = override.partition("=")
+    parts = _parts(key.strip(), document.data)  # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`
+    if not equals or not all(parts):
+        raise SpecError([Problem(file, 0, 0, "", "write `--set key=value`, as `--set decoding.temperature=0.7`")])
+    try:
+        wrapped = parse_yaml(f"value: {text}" if text.strip() else "value: null", file)
+    except FaultyYaml as error:
+        faults += error.problems
+        return document
+    value: Plain = wrapped.data["value"]
+    data: Plain = value
+    for part in reversed(parts):
+        data = {part: data}
+    assert isinstance(data, dict)
+    mark = Mark(1, 1, file)
+    path: SpecPath = tuple(parts)
+    return _over(document, Document(document.file, data, {path: mark}, {path: mark}))

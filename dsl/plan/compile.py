@@ -1,0 +1,345 @@
+"""Experiment → Plan: every cell of the matrix becomes its steps; equal steps are one.
+
+    dataset × language × model × method × tuned-on × seed  →  Cell(generate step, judge steps)
+
+A seed makes cells of its own only where chance enters. What a model cannot do (an instruct method on a model without instruct weights)
+is left out and said in the notes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from dsl.data.files import format_of
+from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Pins
+from dsl.data.source import Columns, FileSource, HubSource
+from dsl.errors import DataError
+from dsl.judges import AnyJudge
+from dsl.methods import Dpo, Sft
+from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
+from dsl.models import Decoding
+from dsl.plan.comparisons import Comparisons, planted_text
+from dsl.plan.contrasts import planned_contrasts
+from dsl.plan.study import Cell, JudgePlan, Plan, Study
+from dsl.plugins import settings_of
+from dsl.settings import EngineSettings, JudgeSettings
+from dsl.spec.experiment import Experiment, JudgeProbe
+from dsl.spec.resources import Execution
+from dsl.steps.identity import Canonical
+from dsl.steps.steps import ChatPrompt, DataStep, Demonstrations, Judged, JudgeStep, Probe, PromptForm, PromptText, Step, TextPrompt
+from dsl.values import Language, Name, Scalar, StepId
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an experiment was read from."""
+
+    file: str = "<text>"
+    text: str = ""
+    folder: Path = field(default_factory=Path)
+    """Relative paths of the spec start here."""
+    overrides: tuple[str, ...] = ()
+
+
+def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) -> Plan:
+    """All cells and steps of a study, each step after its inputs.
+
+    Raises:
+        DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with their places in the spec).
+    """
+    origin = origin or Origin()
+    build = _Build(experiment, pins, origin.folder)
+    asked = tuple(requests(experiment))
+    comparisons = Comparisons(experiment, asked)
+    cells = tuple(_cell(build, comparisons, request, method) for request, method in asked)
+    study = Study(
+        experiment=experiment.experiment,
+        question=experiment.question,
+        languages=experiment.languages,
+        spec_file=origin.file,
+        spec_text=origin.text,
+        overrides=origin.overrides,
+        parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
+        cells=cells,
+        step_ids=tuple(build.steps),
+        contrasts=planned_contrasts(experiment, cells),
+        judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
+        notes=tuple(notes(experiment)),
+    )
+    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse))
+
+
+def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
+    """The coordinates of every cell, with the method's name, in the spec's order."""
+    for dataset in experiment.evaluate:
+        languages = languages_of(experiment, dataset)
+        for model_name, model in experiment.models.items():
+            for method_name, method in experiment.methods.items():
+                if method.lacks(model, experiment.methods) is not None:
+                    continue
+                seeds: tuple[int | None, ...] = experiment.seeds if method.draws or _samples(experiment, method) else (None,)
+                for language in languages:
+                    if not experiment.keeps(dataset=dataset, language=language, model=model_name, method=method_name):
+                        continue
+                    for tuned_on in method.variants(experiment.languages, language):
+                        for seed in seeds:
+                            yield CellRequest(dataset, language, model_name, tuned_on, seed), method_name
+
+
+def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
+    """The study's languages that a data set has, in the study's order."""
+    has = experiment.data[dataset].languages
+    return tuple(language for language in experiment.languages if has is None or language in has)
+
+
+def notes(experiment: Experiment) -> Iterator[str]:
+    """The study's own caveats and what the plan leaves out, in sentences."""
+    yield from experiment.caveats
+    for method_name, method in experiment.methods.items():
+        for model_name, model in experiment.models.items():
+            if (why := method.lacks(model, experiment.methods)) is not None:
+                yield f"{method_name} is not tried on {model_name}: {why}."
+    for dataset in experiment.evaluate:
+        if missing := [language for language in experiment.languages if language not in languages_of(experiment, dataset)]:
+            yield f"{dataset} is not asked in {', '.join(missing)}: it has no such language."
+
+
+def _samples(experiment: Experiment, method: MethodBase) -> bool:
+    return experiment.decoding.is_sampled and method.method != "recorded"
+
+
+def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name) -> Cell:
+    made = build.made(request, method)
+    answers = build.add(made.generate)
+    judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
+    key = (build.experiment.experiment, request.dataset, request.language, request.model, method, request.train_languages, request.seed)
+    return Cell.model_construct(
+        cell_id=build.canonical.name("cell", build.canonical.text(key)),
+        dataset=request.dataset,
+        language=request.language,
+        model=request.model,
+        num_parameters=build.experiment.models[request.model].parameters,
+        method=method,
+        method_kind=build.experiment.methods[method].method,
+        train_languages=request.train_languages,
+        seed=request.seed,
+        train=made.train,
+        generate=answers,
+        judges=judges,
+        probes={name: _probed(build, probe, judges, request.language) for name, probe in build.experiment.judge_probes.items()},
+    )
+
+
+def _judges(
+    build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name, answers: StepId, examples: StepId
+) -> dict[Name, Judged]:
+    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has one that reads its verdicts."""
+    by_rule = {
+        name: build.judge_of(judge, request, method)
+        for name, judge in build.judges.items()
+        if judge.is_by_rule() and judge.concerns(method)
+    }
+    found = build.judged(by_rule, answers, examples) if by_rule else {}
+    for name, judge in build.judges.items():
+        opponents = comparisons.of(judge, request, method)
+        read = {other: found[other] for other in judge.judges() if other in found}
+        if judge.is_by_rule() or opponents == {} or (judge.judges() and not read) or not judge.concerns(method):
+            continue
+        against = {other: build.add(build.made(theirs, other).generate) for other, theirs in (opponents or {}).items()}
+        for other in read.values():
+            against |= cast(JudgeStep, build.steps[other.step]).against  # whoever reads comparisons judges the same ones
+        found |= build.judged({name: build.judge_of(judge, request, method)}, answers, examples, against, read)
+    return {name: found[name] for name in build.judges if name in found}
+
+
+def _probed(build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language) -> dict[Name, Judged]:
+    """Judge -> its verdicts on the answers with the probe's text planted in them."""
+    planted = Probe(text=planted_text(probe.plant, language), rows=probe.rows)
+    wanted: dict[StepId, dict[str, AnyJudge]] = {}
+    for judged in (judges[name] for name in probe.judges if name in judges):
+        wanted.setdefault(judged.step, {})[judged.judge] = cast(JudgeStep, build.steps[judged.step]).judges[judged.judge]
+    made = {
+        step: build.add(build.steps[step].model_copy(update={"judges": dict(sorted(settings.items())), "probe": planted}))
+        for step, settings in wanted.items()
+    }
+    return {name: Judged(step=made[judges[name].step], judge=judges[name].judge) for name in probe.judges if name in judges}
+
+
+class _Build:
+    """Makes steps and remembers the parts they share (`dsl.methods.base.Builder`)."""
+
+    def __init__(self, experiment: Experiment, pins: Pins, folder: Path) -> None:
+        self.experiment = experiment
+        self.languages = experiment.languages
+        self.decoding: Decoding = experiment.decoding
+        self.steps: dict[StepId, Step] = {}
+        self.canonical = Canonical()
+        pinned = {
+            name: judge.pinned(experiment.languages, pins, folder)
+            for name, judge in sorted(experiment.judges.items(), key=lambda named: len(named[1].judges()) > 0)
+        }
+        self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
+        """Those that read other judges' verdicts come last."""
+        self._pins = pins
+        self._folder = folder
+        self._weights: dict[tuple[Name, str], EngineSettings] = {}
+        self._examples: dict[tuple[Name, Language], StepId] = {}
+        self._texts: dict[tuple[str, Language], PromptText] = {}
+        self._prompts: dict[object, PromptForm] = {}
+        self._made: dict[tuple[CellRequest, Name], Made] = {}
+
+    def add(self, step: Step) -> StepId:
+        step_id = self.canonical.step_id(step)
+        self.steps.setdefault(step_id, step)
+        return step_id
+
+    def judged(
+        self,
+        judges: Mapping[Name, JudgeSettings],
+        answers: StepId,
+        examples: StepId,
+        against: Mapping[Name, StepId] | None = None,
+        verdicts: Mapping[Name, Judged] | None = None,
+    ) -> dict[Name, Judged]:
+        """One step for these judges: name -> its verdicts."""
+        keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
+        step = self.add(
+            JudgeStep.model_construct(
+                kind="judge",
+                judges={keys[name]: judges[name] for name in sorted(judges, key=keys.__getitem__)},
+                answers=answers,
+                examples=examples,
+                against=dict(against or {}),
+                verdicts=dict(verdicts or {}),
+                probe=None,
+            )
+        )
+        return {name: Judged(step=step, judge=key) for name, key in keys.items()}
+
+    def made(self, request: CellRequest, method: Name) -> Made:
+        key = (request, method)
+        if key not in self._made:
+            self._made[key] = self.experiment.methods[method].make(request, self)
+        return self._made[key]
+
+    def trained(self, request: CellRequest, method: Name) -> Made:
+        below = self.experiment.methods[method]
+        if not isinstance(below, Sft | Dpo):
+            raise DataError(f"`{method}` is not a method that trains")
+        if below.train_languages != "each":
+            (tuned_on,) = below.variants(self.languages, request.language)
+            request = CellRequest(request.dataset, request.language, request.model, tuned_on, request.seed)
+        return self.made(request, method)
+
+    def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
+        key = (name, which)
+        if key not in self._weights:
+            settings = getattr(self.experiment.models[name], which)
+            self._weights[key] = cast(EngineSettings, settings).pinned(self._pins, self._folder)
+        return self._weights[key]
+
+    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings:
+        recorded = self.experiment.models[request.model].recorded or request.model
+        return judge.of_cell(recorded, method, request.language, self._pins, self._folder)
+
+    def examples(self, dataset: Name, language: Language) -> StepId:
+        key = (dataset, language)
+        if key not in self._examples:
+            data = self.experiment.data[dataset]
+            source = source_of(rows_in(data.rows, language), self._pins, self._folder, language)
+            self._examples[key] = self.add(DataStep(source=source, columns=data.columns, language=language, limit=data.limit))
+        return self._examples[key]
+
+    def prompt(
+        self,
+        request: CellRequest,
+        prompt: AnyPrompt,
+        num_fewshot: int = 0,
+        *,
+        language: Language | None = None,
+        preamble: bool = True,
+        demonstrations_language: Language | None = None,
+        demonstrations: DemonstrationsFrom | None = None,
+        system: bool = False,
+        chat_template_kwargs: Mapping[str, Scalar] | None = None,
+    ) -> PromptForm:
+        language = language or request.language
+        arguments = tuple(sorted((chat_template_kwargs or {}).items()))
+        key = (
+            prompt,
+            num_fewshot,
+            language,
+            preamble,
+            demonstrations_language,
+            demonstrations,
+            system,
+            arguments,
+            request.dataset if demonstrations else "",
+        )
+        if key not in self._prompts:
+            if prompt == "chat":
+                text = self._text("fenced", language) if system else None
+                made: PromptForm = ChatPrompt(
+                    system=text, template=self._pins.file(RUNNERS / "prompting" / "chat_template.jinja"), chat_template_kwargs=arguments
+                )
+            else:
+                shown_in = demonstrations_language or language
+                made = TextPrompt(
+                    text=self._text(prompt, language),
+                    num_fewshot=num_fewshot,
+                    preamble=preamble,
+                    demonstrations_text=self._text(prompt, shown_in) if shown_in != language else None,
+                    demonstrations=None if demonstrations is None else self._demonstrations(request.dataset, demonstrations, shown_in),
+                    ends_at_fence=prompt != "urial",
+                )
+            self._prompts[key] = made
+        return self._prompts[key]
+
+    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
+        model: Model = self.experiment.models[request.model]
+        source = source_of(rows, self._pins, self._folder, request.language, model.recorded or request.model)
+        language = request.language if columns.language is not None else None
+        return settings_of("engines", "recorded")(answers=source, columns=columns, language=language)
+
+    def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
+        keep_out = tuple(sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset)))
+        return Demonstrations(pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out)
+
+    def _text(self, prompt: str | PromptFile, language: Language) -> PromptText:
+        key = (prompt if isinstance(prompt, str) else prompt.file, language)
+        if key not in self._texts:
+            if isinstance(prompt, str):
+                self._texts[key] = PromptText(language=language, sha256=self._pins.file(PROMPT_TEXTS / f"{language}.yaml"))
+            else:
+                path = self._folder / prompt.file.replace("{language}", language)
+                self._texts[key] = PromptText(language=language, path=str(path), sha256=self._pins.file(path))
+        return self._texts[key]
+
+
+def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
+    """One language's rows. Raises DataError where it has none."""
+    if isinstance(rows, Rows):
+        return rows
+    if language not in rows:
+        raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
+    return rows[language]
+
+
+def source_of(rows: Rows, pins: Pins, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
+    """One language's rows.
+
+    Raises:
+        DataError: a file that is not there, or one whose ending does not tell its format.
+    """
+    if rows.hub is not None:
+        assert rows.split is not None
+        name = rows.name.replace("{language}", language) if rows.name else None
+        return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
+    assert rows.path is not None
+    path = folder / rows.path.replace("{language}", language).replace("{model}", model)
+    kind = rows.format or format_of(path.name)
+    if kind is None:
+        raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
+    return FileSource.model_validate({"path": str(path), "sha256": pins.file(path), "format": kind, "header": rows.header})

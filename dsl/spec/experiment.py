@@ -1,0 +1,122 @@
+"""A study as a person writes it: one YAML file, validated once at the door (`dsl.checks.load`). Behind it nothing is a dict."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from dsl.judges import AnyJudge
+from dsl.methods import Method
+from dsl.methods.parts import Dataset, Model
+from dsl.models import Decoding
+from dsl.spec.resources import Executor, Kind, Resources, Reuse
+from dsl.values import Language, Name, Value
+
+SPEC_VERSION = 1
+"""The form of specs that this xp reads: raised when one that is written for it would mean something else, or nothing."""
+
+OneOrMore = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Filter(Value):
+    """Cells that agree with every setting named here; a list agrees with any of its values."""
+
+    dataset: OneOrMore | Name | None = None
+    language: OneOrMore | Name | None = None
+    model: OneOrMore | Name | None = None
+    method: OneOrMore | Name | None = None
+
+    def agrees(self, **cell: str) -> bool:
+        """Whether a cell with these coordinates is meant."""
+
+        def fits(wanted: tuple[str, ...] | str | None, found: str) -> bool:
+            return wanted is None or found == wanted or (isinstance(wanted, tuple) and found in wanted)
+
+        return all(fits(getattr(self, name), value) for name, value in cell.items())
+
+
+class Contrast(Value):
+    """Declared difference: `of` minus `against`, on the items both have. Its tests are confirmatory."""
+
+    HINTS: ClassVar = {
+        "judge": "Name the judges in a list: `on: [language]`.",
+        "interaction": "Name what the difference changes with: `by: [size, language]`.",
+    }
+
+    of: Name
+    against: Name
+    on: OneOrMore | None = None
+    """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the study's `primary` ones. Its tests on
+    other measures are exploratory."""
+    by: tuple[Literal["size", "language"], ...] = ()
+    """What the difference is declared to change with, an interaction: the model's `size` (a slope over at least four models), the `language` (gaps
+    between each two) or both. Then that change is tested, and not the difference itself."""
+
+
+class JudgeProbe(Value):
+    """A text planted at the end of answers, to see whether it moves the judges' verdicts on them."""
+
+    judges: Annotated[tuple[Name, ...], Field(min_length=1)]
+    plant: Name = "injection"
+    """A text of `runners/judges/probes/`: it asks the judge for its best score."""
+    rows: Annotated[int, Field(ge=1)] = 20
+    """So many answers of each cell."""
+
+
+class Experiment(Value):
+    """A study: which methods, on which models, in which languages, asked what, judged how."""
+
+    spec_version: int = SPEC_VERSION
+    """The form of specs that this one is written in; without it, that of the xp that reads it."""
+    experiment: Name
+    """Its name: of its report and of its cells in the warehouse."""
+    question: str = ""
+    """What it is to answer, in a sentence; it heads the report."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know before believing the numbers; the report shows it at its top."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """Each seed is a repetition, where chance enters."""
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    data: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    evaluate: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """The data sets whose examples are asked."""
+    methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    decoding: Decoding = Decoding()
+    judges: dict[Name, AnyJudge] = {}
+    judge_probes: dict[Name, JudgeProbe] = {}
+    """Which judges are tried with planted text."""
+    contrasts: dict[Name, Contrast] = {}
+    """Differences that the study was made to test. Their tests are corrected together (Holm)."""
+    primary: tuple[Name, ...] = ()
+    """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared; without it, all judges of quality."""
+    baseline: Name | None = None
+    """Method that every other method is compared with, on the same models. These tests are exploratory."""
+    only: tuple[Filter, ...] = ()
+    """Keep only the cells that one of these agrees with."""
+    exclude: tuple[Filter, ...] = ()
+    """Leave out the cells that one of these agrees with."""
+    executor: Executor = "local"
+    """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
+    resources: dict[Kind, Resources] = {}
+    """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+    reuse: Reuse = "any"
+    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the same settings, whatever version
+    of xp made them (the report flags a mixture), or those alone that the code of today made (`same_fingerprint`)."""
+
+    @field_validator("spec_version")
+    @classmethod
+    def _is_read(cls, version: int) -> int:
+        if version > SPEC_VERSION:
+            raise ValueError(f"this xp reads specs up to version {SPEC_VERSION}. Upgrade it (`pip install --upgrade xp-lab`)")
+        if version < 1:
+            raise ValueError("versions of specs begin with 1")
+        return version
+
+    def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
+        """Whether a cell is part of the study, after `only` and `exclude`."""
+        cell = {"dataset": dataset, "language": language, "model": model, "method": method}
+        return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(f.agrees(**cell) for f in self.exclude)
+
+    def primary_judges(self) -> tuple[Name, ...]:
+        """Judges and aspects on whose measures a contrast without `on` is declared."""
+        return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")

@@ -1,0 +1,170 @@
+"""Ids: `<kind>-` and the first 16 hex digits of the SHA-256 of a step's canonical JSON.
+
+Canonical JSON holds the kind and every field, defaults too, with sorted keys: order, text and comments of a spec do not count. To count a
+field too many costs a re-run; one too few costs a wrong table, so everything counts but the short list below.
+
+Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of what computes them is part of their
+id (`counted_code`). Training, generation and judges that ask a model are not: they have a `VERSION`, which is raised when the same settings
+would now give other results, and tests with frozen results ask for that.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Protocol, cast
+
+from dsl.data.code_fingerprint import fingerprint
+from dsl.errors import DataError
+from dsl.values import StepId, Value
+
+if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
+    from dsl.settings import JudgeSettings
+    from dsl.steps.steps import Step
+
+NOT_COUNTED: Mapping[str, frozenset[str]] = {
+    # where something lies; its content is counted through `sha256`
+    "FileSource": frozenset({"path"}),
+    "PromptText": frozenset({"path"}),
+    "RubricFile": frozenset({"file", "levels"}),
+    "VerdictFile": frozenset({"path"}),
+    # what scores mean, not which they are
+    "recorded.Settings": frozenset({"score_range"}),
+    # how fast, never what
+    "Weights": frozenset({"path", "accept_license"}),
+    "openai.Settings": frozenset(
+        {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries"}
+        | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}
+    ),
+    "SystemOne": frozenset(
+        {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries", "usd_per_million_prompt_tokens"},
+    ),
+    "Training": frozenset({"save_steps"}),
+}
+"""Class (a plugin's `Settings` by its module) -> fields that cannot change a result."""
+
+
+def _of_weights(fields: Mapping[str, object]) -> frozenset[str]:
+    """Greedy tokens in float32 do not depend on the batch; in half precision they do."""
+    return frozenset({"batch_size"} if fields["dtype"] == "float32" else ())
+
+
+def _of_server(fields: Mapping[str, object]) -> frozenset[str]:
+    """Where it was named what is served, it does not matter from where."""
+    return frozenset(() if fields["revision"] is None else {"base_url", "server"})
+
+
+NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]] = {
+    "Weights": _of_weights,
+    "openai.Settings": _of_server,
+    "SystemOne": _of_server,
+}
+"""Class -> fields that, beside others that it has, cannot change a result."""
+
+N_DIGITS = 16
+"""Of an id's hash: among a million steps, two share an id with a chance of 3 in 100 million."""
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # one encoder: `json.dumps` would make a new one for each value
+
+
+class Coded(Protocol):
+    """A value that code is part of."""
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        """The modules whose fingerprint counts."""
+        ...
+
+
+class Canonical:
+    """Writes canonical JSON. Values met before are not written again: a plan's steps share most of their parts."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Value, str]] = {}
+        self._named: dict[str, str] = {}
+
+    def text(self, value: object) -> str:
+        """Canonical JSON of a value, a step, or plain data."""
+        if isinstance(value, str):
+            return encode_basestring(value)
+        if value is None:
+            return "null"
+        if type(value) is int:
+            return str(value)
+        if isinstance(value, Value):
+            known = self._known.get(id(value))
+            if known is None:
+                known = self._known[id(value)] = (value, self._object(value))  # the value is kept, so its id stays its own
+            return known[1]
+        if isinstance(value, tuple | list):
+            return "[" + ",".join([self.text(one) for one in cast("Sequence[object]", value)]) + "]"
+        if isinstance(value, dict):
+            pairs = sorted(cast("dict[str, object]", value).items())
+            return "{" + ",".join([f"{json.dumps(key)}:{self.text(one)}" for key, one in pairs]) + "}"
+        return _encode(value)
+
+    def step_id(self, step: "Step") -> StepId:
+        """The step's id. Raises DataError where another step has it."""
+        return self.name(step.kind, self._object(step))
+
+    def name(self, kind: str, text: str) -> str:
+        """`<kind>-` and the beginning of a text's SHA-256.
+
+        Raises:
+            DataError: another text was given the same name.
+        """
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        name = f"{kind}-{sha256[:N_DIGITS]}"
+        if self._named.setdefault(name, sha256) != sha256:
+            raise DataError(f"two different things of this study share the name {name}, by chance. Change any setting of one of them")
+        return name
+
+    def judge_key(self, judge: "JudgeSettings") -> str:
+        """The name of a judge in its step. Raises DataError as `name`."""
+        return self.name(judge.judge, self.text(judge))
+
+    def _object(self, value: Value) -> str:
+        cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
+        counted = _counted(cls)
+        if (not_counted := _where(cls)) is not None:
+            left_out = not_counted(fields)
+            counted = [pair for pair in counted if pair[1] not in left_out]
+        pairs = [begin + self.text(fields[name]) for begin, name in counted]
+        if isinstance(version := getattr(cls, "VERSION", None), int):
+            pairs.append(f'"VERSION":{version}')
+        if hasattr(cls, "counted_code") and (modules := cast("Coded", value).counted_code):
+            pairs.append(f'"code":"{fingerprint(*modules)}"')
+        return "{" + ",".join(pairs) + "}"
+
+
+def class_name(cls: type[Value]) -> str:
+    """How `NOT_COUNTED` calls a class."""
+    return f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
+
+
+@cache
+def _counted(cls: type[Value]) -> tuple[tuple[str, str], ...]:
+    """The fields that count, each as its object's text begins it and by its name."""
+    left_out = NOT_COUNTED.get(class_name(cls), frozenset())
+    return tuple((f'"{name}":', name) for name in sorted(cls.model_fields) if name not in left_out)
+
+
+@cache
+def _where(cls: type[Value]) -> Callable[[Mapping[str, object]], frozenset[str]] | None:
+    return NOT_COUNTED_WHERE.get(class_name(cls))
+
+
+def step_id(step: "Step") -> StepId:
+    """The id of one step."""
+    return Canonical().step_id(step)
+
+
+def judge_key(judge: "JudgeSettings") -> str:
+    """The key of one judge's settings in its step."""
+    return Canonical().judge_key(judge)
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(Canonical().text(value).encode()).hexdigest()

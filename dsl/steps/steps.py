@@ -1,0 +1,299 @@
+"""Every kind of step on one page. A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
+
+    data             a file or hub data set, one language  → examples.jsonl
+    reference_logps  a model + pairs of answers            → ref_logps.jsonl
+    sft, dpo         weights + data                        → adapter/ or model/, metrics.jsonl
+    generate         a model + examples + a prompt form    → completions.jsonl
+    judge            completions + examples                → verdicts.jsonl
+
+Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that cannot change a result are named
+in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings would now give other results; a data step's code counts by itself.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dsl.data.source import Columns, Source
+from dsl.engines import AnyEngine
+from dsl.judges import AnyJudge
+from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.values import Language, Name, Sha256, StepId, TemplateArguments, Value
+
+# ---------------------------------------------------------------- how a model is asked
+
+
+class PromptText(Value):
+    """A language's prompt text: one that ships with xp (`name`) or someone's own file."""
+
+    language: Language
+    path: str | None = None
+    """Someone's own file; None is the text that ships with xp."""
+    sha256: Sha256
+
+
+class Demonstrations(Value):
+    """Worked examples taken from a data set instead of the prompt text."""
+
+    pool: StepId
+    """A data step in the demonstrations' language, whose rows have a response."""
+    select: Literal["fixed", "random", "bm25"] = "fixed"
+    keep_out: tuple[StepId, ...] = ()
+    """The evaluated examples in every language: a pool row with an instruction of the asked item, in any language, is never shown."""
+
+
+class TextPrompt(Value):
+    """Plain text to continue, in URIAL's form."""
+
+    form: Literal["text"] = "text"
+    text: PromptText
+    """Preamble, tags and stop strings, in the language that is asked."""
+    num_fewshot: int = Field(default=3, ge=0)
+    preamble: bool = True
+    demonstrations_text: PromptText | None = None
+    """Whose worked examples are shown, where it is another language's text."""
+    demonstrations: Demonstrations | None = None
+    ends_at_fence: bool = True
+    """Whether the fence that closes an answer stops it, besides the text's stop strings."""
+
+
+class ChatPrompt(Value):
+    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer has none."""
+
+    form: Literal["chat"] = "chat"
+    system: PromptText | None = None
+    """A prompt text whose system message goes first."""
+    template: Sha256
+    """Digest of the project's own template."""
+    chat_template_kwargs: TemplateArguments = ()
+    """Arguments of the model's template, as `enable_thinking`."""
+
+
+PromptForm = Annotated[TextPrompt | ChatPrompt, Field(discriminator="form")]
+
+
+# ---------------------------------------------------------------- the steps
+
+
+LossType = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
+]
+"""The losses of `trl.DPOConfig`."""
+
+
+class Step(Value):
+    """A node of the plan."""
+
+    kind: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The modules that make its rows."""
+        return (f"runners.steps.{self.kind}",)
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        """The steps whose files this one reads."""
+        return ()
+
+    @property
+    def affinity(self) -> str:
+        """Steps with equal affinity share a loaded model; the empty word needs none."""
+        return ""
+
+
+class DataStep(Step):
+    """The examples of one data set in one language."""
+
+    kind: Literal["data"] = "data"
+    source: Source
+    columns: Columns
+    language: Language
+    limit: int | None = None
+    """The first so many rows."""
+
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        return self.code
+
+
+class SftStep(Step):
+    """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
+
+    VERSION: ClassVar[int] = 2
+    kind: Literal["sft"] = "sft"
+    weights: Weights
+    train: tuple[StepId, ...]
+    rows: int | None = None
+    """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `train` are put, in the same order; answers are asked for with the same form."""
+    adapter: Adapter | None
+    """None trains all weights."""
+    training: Training
+    seed: int
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return self.train
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
+class ReferenceLogpsStep(Step):
+    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to know of its reference.
+
+    They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that differ in `beta`, loss or
+    learning rate share them.
+    """
+
+    VERSION: ClassVar[int] = 2
+    kind: Literal["reference_logps"] = "reference_logps"
+    weights: Weights
+    policy: StepId | None = None
+    """The sft step whose result is the reference; None is the weights themselves."""
+    pairs: tuple[StepId, ...]
+    rows: int | None = None
+    """The pairs that a dpo step draws; None is all."""
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `pairs` are put, in the same order."""
+    max_length: int
+    bf16: bool
+    """As in training: the policy's log-probabilities are held against these."""
+    seed: int | None = None
+    """Which rows are drawn; None where all are."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (*((self.policy,) if self.policy else ()), *self.pairs)
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
+class DpoStep(Step):
+    """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
+
+    VERSION: ClassVar[int] = 2
+    kind: Literal["dpo"] = "dpo"
+    weights: Weights
+    policy: StepId | None = None
+    """The sft step whose result is the policy; None starts from the weights themselves."""
+    reference: Literal["policy", "base"] = "policy"
+    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    ref_logps: StepId | None = None
+    """The reference_logps step that has the frozen model's log-probabilities; None computes them again at each training step."""
+    pairs: tuple[StepId, ...]
+    rows: int | None = None
+    prompts: tuple[PromptForm, ...]
+    """How the rows of each step in `pairs` are put, in the same order."""
+    beta: float = Field(default=0.1, gt=0)
+    """How strongly the policy is held to the reference; larger stays closer."""
+    loss_type: tuple[LossType, ...] = ("sigmoid",)
+    adapter: Adapter | None
+    training: Training
+    seed: int
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return (*(step for step in (self.policy, self.ref_logps) if step), *self.pairs)
+
+    @property
+    def affinity(self) -> str:
+        return self.weights.affinity()
+
+
+class GenerateStep(Step):
+    """One model's answers to one set of examples."""
+
+    VERSION: ClassVar[int] = 1
+    kind: Literal["generate"] = "generate"
+    model: AnyEngine
+    tuned: StepId | None = None
+    """The sft or dpo step whose adapter or weights are used on top."""
+    examples: StepId
+    prompt: PromptForm | None
+    """None for recorded answers."""
+    decoding: Decoding
+    seed: int | None = None
+    """None where no chance enters."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        found: list[StepId] = [self.examples]
+        if self.tuned:
+            found.append(self.tuned)
+        if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:
+            found += [self.prompt.demonstrations.pool, *self.prompt.demonstrations.keep_out]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return (*super().code, *self.model.code)
+
+    @property
+    def affinity(self) -> str:
+        return self.model.affinity()
+
+
+class Probe(Value):
+    """A text that is planted at the end of answers to see whether it moves a judge."""
+
+    text: str
+    rows: int = Field(ge=1)
+    """The answers to the first so many items."""
+
+
+class Judged(Value):
+    """Where the verdicts of one judge are."""
+
+    step: StepId
+    judge: str
+    """Its key among the step's `judges`."""
+
+
+class JudgeStep(Step):
+    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which take less time than a step does."""
+
+    kind: Literal["judge"] = "judge"
+    judges: dict[str, AnyJudge]
+    """The key of a judge's settings (`identity.judge_key`) -> the settings."""
+    answers: StepId
+    examples: StepId
+    against: dict[Name, StepId] = {}
+    """Method -> its answers, where each answer is compared with another's."""
+    verdicts: dict[Name, Judged] = {}
+    """Judge -> its verdicts on the same answers, where the judge reads them."""
+    probe: Probe | None = None
+    """What is planted in the answers before they are judged."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *(read.step for read in self.verdicts.values()))))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(module for judge in self.judges.values() for module in judge.code))
+
+    @property
+    def affinity(self) -> str:
+        return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
+
+
+AnyStep = Annotated[DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]

@@ -1,0 +1,179 @@
+"""One attempt at one step: a folder, the step's own runner, and what is to be known of it afterwards.
+
+Everything a library prints or warns of goes to the folder's `log.txt`; the error that reaches a person is one line.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dsl.data.code_fingerprint import fingerprint
+from dsl.data.records import Outcome
+from dsl.errors import DataError, StepFailed, XpError
+from dsl.messages import one_line, scrub
+from dsl.steps.steps import Step
+from dsl.values import Sha256, StepId
+from runners import registry
+from runners.execution import shards
+from runners.models import memory
+from runners.models import startup_time as start
+from runners.store.digests import Damaged
+from runners.store.step_io import CHECKS, Inputs, Made
+from runners.store.store import Store, is_disk_full, unwritten
+
+RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb")
+"""Distributions whose versions may change a result."""
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Where xp lies: a git checkout, unless it was installed from a package."""
+
+_LONGEST_ERROR = 600
+
+
+def attempt(
+    step_id: StepId,
+    step: Step,
+    store: Store,
+    donors: tuple[Path, ...],
+    report: Callable[[int, int], None],
+    *,
+    to_log: bool,
+    part: range | None = None,
+) -> Outcome:
+    """Run one step, or one shard of it (`part`), to its end. `to_log` sends this process's output to the step's log meanwhile.
+
+    Raises:
+        StepFailed: the step raised; the message is one line, the traceback is in the step's log.
+        StoreError: there is no room left on the disk, so that no other step would fare better.
+    """
+    place, name = (store, step_id) if part is None else (shards.place_of(store, step_id), shards.name_of(part))
+    try:
+        with place.begin(name, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
+            folders = {i: store.step_folder(i) for i in step.inputs}
+            contents = {i: _content(i, folder) for i, folder in folders.items()}
+            inputs = Inputs(folders, store.cache, donors, report, shards.earlier(store, step_id, part), part)
+            outcome = _run(step_id, step, inputs, folder)
+            shards.drop(folder)
+            return place.finish(name, outcome.model_copy(update={"inputs": contents}))
+    except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
+        folder = place.unfinished_folder(name)
+        _log(error, folder / "log.txt")
+        if is_disk_full(error):
+            raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error
+        raise StepFailed(in_one_line(error)) from error
+
+
+def _content(step_id: StepId, folder: Path) -> Sha256:
+    """Digest of what an input holds, which is as it was written. Raises DataError."""
+    try:
+        checked = CHECKS.check(str(folder), step_id)
+    except Damaged as error:
+        raise DataError(f"its input {step_id} is damaged: {error}. Apply again, and that step is made again") from error
+    if checked is None:
+        raise DataError(f"its input {step_id} has no result. Apply again, and that step is made again")
+    return checked.content
+
+
+def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
+    started = time.monotonic()
+    since_begun = start.taken()  # of the process, which its first step pays
+    _forget_peak_memory()
+    made: Made = registry.kind(step.kind).run(step, inputs, folder)
+    return Outcome(
+        step_id=step_id,
+        seconds=since_begun + time.monotonic() - started,
+        n_rows=made.n_rows,
+        n_reused=made.n_reused,
+        n_open=made.n_open,
+        n_of_other_code=made.n_of_other_code,
+        peak_memory_bytes=_peak_memory(),
+        start_seconds=since_begun + start.taken(),
+        load_seconds=made.load_seconds,
+        code=fingerprint(*step.code),
+        versions=_versions(),
+        facts={"device": _device(), **made.facts},
+    )
+
+
+def in_one_line(error: BaseException) -> str:
+    """What to tell a person of an error: its class and message, for our own errors the message alone."""
+    message = one_line(scrub(str(error)))
+    if isinstance(error, XpError) and message:
+        return _shorten(message)
+    name = type(error).__name__
+    if memory.is_exhausted(error):
+        name = "out of memory"
+    return _shorten(f"{name}: {message}" if message else name)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = os.dup(1), os.dup(2)
+    with log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a full disk: what is lost is output
+            sys.stdout.flush()
+            sys.stderr.flush()
+        for number, copy in zip((1, 2), before, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _log(error: Exception, log: Path) -> None:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+
+
+def _forget_peak_memory() -> None:
+    """Start counting anew: a worker runs many steps, and `ru_maxrss` only ever grows, even over `exec`."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> int:
+    """Bytes resident at most: of this step on Linux, of this process elsewhere."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in RECORDED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    if (ROOT / ".git").exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git here, or not ours to read
+            described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+            found["xp-lab commit"] = subprocess.run(described, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return found
+
+
+def _device() -> str:
+    """The accelerator, where torch was loaded and sees one."""
+    torch: Any = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,57 @@
+"""What happens while steps run, in the order it happens: an executor tells, `xp apply` records and shows."""
+
+import socket
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dsl.data.records import Outcome
+from dsl.values import StepId
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt began."""
+
+    step_id: StepId
+    started_at: str
+    """ISO 8601, UTC."""
+    pid: int
+    """The process at work."""
+    host: str = field(default_factory=socket.gethostname)
+    """The machine it is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Rows done, of rows in all."""
+
+    step_id: StepId
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt is over, however it went."""
+
+    step_id: StepId
+    started_at: str
+    pid: int
+    seconds: float
+    status: Literal["done", "failed", "interrupted"]
+    outcome: Outcome | None = None
+    """Of a step that is done."""
+    error: str | None = None
+    """Of one that is not, in one line."""
+    host: str = field(default_factory=socket.gethostname)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that cannot run."""
+
+    step_id: StepId
+    reason: str
+
+
+Event = Started | Progress | Ended | Skipped

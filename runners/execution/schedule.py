@@ -1,0 +1,93 @@
+"""Which step is next. Pure: it is told what ended and asked what to run, and knows neither processes nor files."""
+
+import heapq
+from collections.abc import Collection, Iterable, Mapping
+
+from dsl.steps.steps import Step
+from dsl.values import StepId
+
+
+class Schedule:
+    """Steps that are to run, and how far they are."""
+
+    def __init__(self, todo: Mapping[StepId, Step], done: Collection[StepId]) -> None:
+        """`todo` in an order in which each step comes after its inputs; `done` are those whose files are there."""
+        self._steps = todo
+        self._waits_for = {i: {x for x in step.inputs if x in todo or x not in done} for i, step in todo.items()}
+        self._needed_by: dict[StepId, list[StepId]] = {}
+        self._left: dict[str, int] = {}
+        for step_id, step in todo.items():
+            self._left[step.affinity] = self._left.get(step.affinity, 0) + 1
+            for needed in self._waits_for[step_id]:
+                self._needed_by.setdefault(needed, []).append(step_id)
+        self._order = list(todo)
+        self._place = {step_id: place for place, step_id in enumerate(self._order)}
+        self._ready: dict[str, list[int]] = {}
+        for step_id, waits in self._waits_for.items():
+            if not waits:
+                self._make_ready(step_id)
+        self._over: set[StepId] = set()
+
+    def without_input(self) -> dict[StepId, str]:
+        """Takes out every step that needs one which is neither done nor to be made, and says why: step -> reason."""
+        missing = [needed for needed in self._needed_by if needed not in self._steps]
+        return {step_id: f"{needed} is not done" for needed in missing for step_id in self._take_out_above(needed)}
+
+    def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
+        """The next step to run, taken out; None while every step left waits for another.
+
+        Steps that load nothing go first, one at a time, so that answers are judged soon after they are made; then those whose model a
+        waiting worker has loaded, then those whose model no busy worker has, then any. Among equals the plan's order holds.
+        """
+        heavy = [affinity for affinity in self._ready if affinity]
+        return (
+            self._first([""] if "" not in busy else [])
+            or self._first([affinity for affinity in loaded if affinity])
+            or self._first([affinity for affinity in heavy if affinity not in busy])
+            or self._first(heavy)
+            or self._first([""])
+        )
+
+    def done(self, step_id: StepId) -> None:
+        """A step that was taken is finished."""
+        self._end(step_id)
+        for waiting in self._needed_by.get(step_id, ()):
+            self._waits_for[waiting].discard(step_id)
+            if not self._waits_for[waiting]:
+                self._make_ready(waiting)
+
+    def failed(self, step_id: StepId) -> dict[StepId, str]:
+        """A step that was taken did not finish: takes out what hangs on it, and says why: step -> reason."""
+        self._end(step_id)
+        return dict.fromkeys(self._take_out_above(step_id), f"{step_id} failed")
+
+    def has_left(self, affinity: str) -> bool:
+        """Whether any step with this affinity is still to end."""
+        return self._left.get(affinity, 0) > 0
+
+    def is_over(self) -> bool:
+        return len(self._over) == len(self._steps)
+
+    def _make_ready(self, step_id: StepId) -> None:
+        heapq.heappush(self._ready.setdefault(self._steps[step_id].affinity, []), self._place[step_id])
+
+    def _first(self, affinities: Iterable[str]) -> StepId | None:
+        """Of the ready steps of these affinities, the one that comes first in the plan; taken out."""
+        queues = [queue for affinity in affinities if (queue := self._ready.get(affinity))]
+        return self._order[heapq.heappop(min(queues))] if queues else None
+
+    def _end(self, step_id: StepId) -> None:
+        self._over.add(step_id)
+        self._left[self._steps[step_id].affinity] -= 1
+
+    def _take_out_above(self, step_id: StepId) -> list[StepId]:
+        """Every step that hangs on this one, direct or not. None of them can be ready: a step is, when all its inputs are done."""
+        hanging: list[StepId] = []
+        causes = [step_id]
+        while causes:
+            for waiting in self._needed_by.get(causes.pop(), ()):
+                if waiting not in self._over:
+                    self._end(waiting)
+                    hanging.append(waiting)
+                    causes.append(waiting)
+        return sorted(hanging, key=self._place.__getitem__)

@@ -1,0 +1,131 @@
+"""A worker: a process that runs one step after another, so that a model is loaded once and memory comes back when it ends.
+
+    python -m runners.execution.worker --store .xp --parent PID
+
+reads tasks from standard input and writes messages to standard output, a JSON object a line; nothing else gets there, because each step's
+own output goes to its log. It ends when its input does, when its parent does, and after a step that failed: what such a step leaves in
+memory must not reach the next one.
+"""
+
+import argparse
+import ctypes
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from dsl.data.records import Outcome
+from dsl.errors import StepFailed, StoreError
+from dsl.steps.steps import AnyStep
+from dsl.values import StepId, Value
+from runners.execution.attempt import attempt
+from runners.models import startup_time as start
+from runners.store.store import Store
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_SECONDS_BETWEEN_REPORTS = 0.1
+
+
+class Task(Value):
+    """What a worker is told to do."""
+
+    step_id: StepId
+    step: AnyStep
+    donors: tuple[Path, ...] = ()
+    part: tuple[int, int] | None = None
+    """The first of its examples and the one after the last, where a shard of the step is meant."""
+
+
+class Report(Value):
+    """Rows done, of rows in all."""
+
+    message: Literal["report"] = "report"
+    done: int
+    total: int
+
+
+class Finished(Value):
+    message: Literal["finished"] = "finished"
+    outcome: Outcome
+
+
+class Failed(Value):
+    """The step is not done, and this worker ends."""
+
+    message: Literal["failed"] = "failed"
+    error: str
+    is_store_error: bool
+    """No other step would fare better."""
+
+
+Message = Annotated[Report | Finished | Failed, Field(discriminator="message")]
+MESSAGE: TypeAdapter[Report | Finished | Failed] = TypeAdapter(Message)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m runners.execution.worker")
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    arguments = parser.parse_args()
+    _die_with(arguments.parent)
+    asked, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(asked, tasks), daemon=True).start()
+    store = Store(arguments.store)
+    start.count_process()
+    while True:
+        message = _perform(Task.model_validate_json(tasks.get()), store, answers)
+        _say(answers, message)
+        if isinstance(message, Failed):
+            return
+
+
+def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last > _SECONDS_BETWEEN_REPORTS:
+            last = time.monotonic()
+            _say(answers, Report(done=done, total=total))
+
+    part = range(*task.part) if task.part else None
+    try:
+        return Finished(outcome=attempt(task.step_id, task.step, store, task.donors, report, to_log=True, part=part))
+    except (StepFailed, StoreError) as error:
+        return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
+
+
+def _say(answers: int, message: Value) -> None:
+    line = message.model_dump_json().encode() + b"\n"
+    while line:
+        line = line[os.write(answers, line) :]
+
+
+def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
+    """Pass on what the parent says. When it says no more it is gone or needs this worker no longer: end, even in the midst of a step."""
+    with os.fdopen(asked, encoding="utf-8") as lines:
+        for line in lines:
+            tasks.put(line)
+    os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends, however that ends. Elsewhere than on Linux, the end of input must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it could be watched
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""A server's address and its key, named by the spec, found in the environment and shown to nobody."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from dsl.data.fingerprints import Pins
+from dsl.errors import ServerError
+from dsl.messages import REDACTED, is_secret, one_line, scrub
+from dsl.settings import EngineSettings
+
+_SHORTEST_SECRET = 8
+"""Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
+
+
+_VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
+
+
+class ServerSettings(EngineSettings):
+    """A model on a server. The key is named by its environment variable and never held."""
+
+    DEFAULT_URL: ClassVar[str]
+    """The address where a spec names none."""
+    name: str
+    """The model, as the server calls it."""
+    base_url: str | None = None
+    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
+    base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the address. Host and port count as part of the study, unless `revision` names what is served."""
+    revision: str | None = None
+    """What is served, in words of its own: a version, a digest. With it, another address is the same model."""
+    server: str | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: host and port that `base_url_env` holds."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the key."""
+    max_concurrency: int = Field(8, ge=1, le=1024)
+    """The most requests in flight at once; fewer after 429, 503 and time-outs, until the server keeps up again. Not part of the identity."""
+    timeout: float = Field(120.0, gt=0)
+    """Seconds one request may take. Not part of the identity."""
+    max_retries: int = Field(6, ge=0)
+    """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
+    usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, address: str | None) -> str | None:
+        if address is not None and _may_hold_a_secret(address):
+            raise ValueError(
+                "an address with a name, a password, a key or a query in it would stand in reports and in the store. Name the environment "
+                "variable that holds it: `base_url_env` for the whole address, `api_key_env` for a key"
+            )
+        return address
+
+    def pinned(self, pins: Pins, folder: Path) -> Self:
+        address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
+        return self.model_copy(update={"server": _host_of(address) or None})
+
+    def unpinned(self) -> str | None:
+        variable = None if self.base_url or self.revision else self.base_url_env
+        if variable is not None and not os.environ.get(variable, "").strip():
+            return f"the environment variable {variable} is not set, so this study is not pinned to a server. Set it, or name a `revision`"
+        return None
+
+
+class Server:
+    """Where a server is and what opens it; `repr` and messages show neither key nor password."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        """Read the environment.
+
+        Raises:
+            ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or `base_url` is no address.
+        """
+        address = _address(settings)
+        parts = urlsplit(address)
+        self._address = SecretStr(address)
+        self.host = _host(parts)
+        if settings.server not in (None, self.host) and settings.revision is None:
+            raise ServerError(
+                f"the environment variable {settings.base_url_env} names {self.host}, and the study was planned with {settings.server}"
+            )
+        self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
+        """For messages: without name, password and query."""
+        self.api_key_env = settings.api_key_env
+        self.key = _key(settings.api_key_env)
+        secrets = [self.key.get_secret_value(), parts.password or "", unquote(parts.password or ""), parts.query]
+        self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+    def at(self, path: str) -> str:
+        """The address with a path behind its own. It holds the password."""
+        parts = urlsplit(self._address.get_secret_value())
+        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
+
+    def cleaned(self, value: Any) -> Any:
+        """JSON from the server, every text in it without the key and the password, and without half surrogate pairs, which JSON can name
+        and UTF-8 cannot."""
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()
+            for secret in self._secrets:
+                value = value.replace(secret.get_secret_value(), REDACTED)
+        elif isinstance(value, list):
+            return [self.cleaned(one) for one in value]
+        elif isinstance(value, dict):
+            return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
+        return value
+
+
+@dataclass(frozen=True)
+class Call:
+    """A server that a study asks."""
+
+    host: str
+    """As `https://api.openai.com`."""
+    variable: str | None
+    """The environment variable whose value it is sent."""
+
+    def __str__(self) -> str:
+        return f"calls {self.host}" + (f" and sends it {self.variable}" if self.variable else "")
+
+
+def call_of(settings: ServerSettings) -> Call:
+    """Where a model is asked, and with which variable's value.
+
+    Raises:
+        ServerError: the address is none, or stands in a variable that is not set.
+    """
+    parts = urlsplit(_address(settings))
+    return Call(f"{parts.scheme}://{_host(parts)}", settings.api_key_env)
+
+
+def _address(settings: ServerSettings) -> str:
+    variable = settings.base_url_env
+    address = settings.base_url or (_variable(variable, "the server's address") if variable else settings.DEFAULT_URL)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        where = "`base_url`" if settings.base_url else f"what the environment variable {variable} holds"
+        raise ServerError(f"{where} is not an address such as http://localhost:8000/v1")
+    return address
+
+
+def _host(parts: SplitResult) -> str:
+    return one_line(parts.netloc.rpartition("@")[2])
+
+
+def _may_hold_a_secret(address: str) -> bool:
+    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks for."""
+    rest, _, query = address.partition("?")
+    authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
+    return bool(
+        "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
+    )
+
+
+def _host_of(address: str) -> str:
+    """Host and port of an address, without name and password; nothing where it is none."""
+    try:
+        return _host(urlsplit(address))
+    except ValueError:
+        return ""
+
+
+def _variable(name: str, holds: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise ServerError(f"the environment variable {name} is not set; it should hold {holds}")
+    return value
+
+
+def _key(api_key_env: str | None) -> SecretStr:
+    if api_key_env is None:
+        return SecretStr("")
+    key = SecretStr(_variable(api_key_env, "the key of the server"))
+    # A key that cannot stand in a header would be shown in the client's own error.
+    if not all("!" <= character <= "~" for character in key.get_secret_value()):
+        raise ServerError(
+            f"the environment variable {api_key_env} does not hold a key: there is white space or another odd character in it"
+        )
+    return key

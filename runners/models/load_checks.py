@@ -1,0 +1,154 @@
+"""Checks of a model and its tokenizer against each other, once, when they are loaded.
+
+Published checkpoints do not always fit together: tokens were added and the embedding was not resized, a chat template ends its turns with a token
+that no setting names as an end, a generation configuration cannot be saved again. Each is mended here and the remedy recorded, or a sentence says
+which numbers do not agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dsl.errors import DataError
+from runners.prompting import prompts as prompting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""Names under which configurations keep the number of positions."""
+
+_MORE_THAN_MESSAGES = frozenset({"tool_use", "rag"})
+"""Names of chat templates for conversations that hold tools or documents."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found; the fields are those of `runners.models.loading.Loaded`."""
+
+    eos_ids: frozenset[int]
+    pad_id: int
+    no_chat: str | None
+    remedies: tuple[str, ...]
+
+
+def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked:
+    """Compare tokenizer, embedding and chat template, and mend both model and tokenizer where that can be done.
+
+    Raises DataError where the tokenizer begins every text with a token that the embedding does not have.
+    """
+    remedies = [*_drop_unsaveable(model), *_choose_template(tokenizer)]
+    if prompting.uses_bos(tokenizer) and (why := lacks(model, tokenizer, [tokenizer.bos_token_id])):
+        raise DataError(why)
+    no_chat, turn_end = _chat(model, tokenizer)
+    eos_ids = eos_ids_of(model, tokenizer)
+    if turn_end is not None and turn_end not in eos_ids:
+        eos_ids |= {turn_end}
+        named = tokenizer.convert_ids_to_tokens(turn_end)
+        remedies.append(
+            f"the chat template ends a turn with `{named}`, which neither the tokenizer nor the generation settings name as an end: "
+            "answers end there, too"
+        )
+    own_pad = tokenizer.pad_token_id
+    pad_id = _choose_pad(tokenizer, eos_ids, n_embeddings(model))
+    if own_pad is not None and own_pad >= n_embeddings(model):
+        remedies.append(f"the padding token's id is {own_pad} and the embedding ends at {n_embeddings(model) - 1}: {pad_id} pads instead")
+    return Checked(eos_ids, pad_id, no_chat, tuple(remedies))
+
+
+def n_embeddings(model: PreTrainedModel) -> int:
+    """Tokens that a model's embedding has."""
+    return model.get_input_embeddings().weight.shape[0]
+
+
+def n_positions(model: PreTrainedModel) -> int | None:
+    """Tokens that prompt and answer may have together; None where the configuration sets no limit."""
+    config = model.config.get_text_config(decoder=True)
+    return next((found for name in _POSITIONS if (found := getattr(config, name, None))), None)
+
+
+def lacks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[int]) -> str | None:
+    """A sentence that names those of the tokens for which a model has no embedding; None where it has all."""
+    missing = sorted({token for token in token_ids if token >= n_embeddings(model)})
+    if not missing:
+        return None
+    named = ", ".join(f"`{tokenizer.convert_ids_to_tokens(token)}` ({token})" for token in missing[:3])
+    return (
+        f"the model has no embedding for {named}: the tokenizer has {len(tokenizer)} tokens, the model's embedding {n_embeddings(model)}. "
+        "Resize the embedding and save the model again, or take the tokenizer that it was trained with"
+    )
+
+
+def eos_ids_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that the generation settings or the tokenizer name as an end."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)  # a model that does not write may have none
+    ids = named if isinstance(named, list) else [named]
+    return frozenset(int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None)
+
+
+def _drop_unsaveable(model: PreTrainedModel) -> Iterator[str]:
+    """Sampling settings beside greedy decoding: transformers passes over them, and refuses to save them with a trained model."""
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
+        return
+    try:
+        settings.validate(strict=True)
+    except ValueError:
+        from transformers import GenerationConfig
+
+        kept = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "repetition_penalty")
+        named = {name: value for name in kept if (value := getattr(settings, name, None)) is not None}
+        dropped = sorted(name for name, value in settings.to_diff_dict().items() if name not in {*kept, "transformers_version"} and value)
+        model.generation_config = GenerationConfig(**named)
+        yield f"the generation settings contradict each other, so these are dropped: {', '.join(dropped)}"
+
+
+def _choose_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """Leave one chat template where the tokenizer has several by name.
+
+    Raises DataError where none is called default and more than one is for messages alone.
+    """
+    templates: Any = tokenizer.chat_template
+    if not isinstance(templates, dict):
+        return
+    plain = ["default"] if "default" in templates else [name for name in templates if name not in _MORE_THAN_MESSAGES]
+    if len(plain) != 1:
+        raise DataError(f"the tokenizer has the chat templates {', '.join(templates)}, and none of them is called default: call one so")
+    tokenizer.chat_template = templates[plain[0]]
+    if plain != ["default"]:
+        yield f"of the chat templates {', '.join(templates)}, none of which is called default, {plain[0]} is used"
+
+
+def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, int | None]:
+    """Why the model cannot be asked through its chat template (None: it can), and the added token that ends a turn there."""
+    from jinja2 import TemplateError
+
+    if not tokenizer.chat_template:
+        return None, None
+    turns = [("user", "?"), ("assistant", "!")]
+    try:
+        ids = prompting.chat_token_ids(tokenizer, turns, add_generation_prompt=False)
+        ids += prompting.chat_token_ids(tokenizer, turns[:1], add_generation_prompt=True)
+        turn_end = prompting.turn_end(tokenizer)
+    except (TemplateError, TypeError, ValueError) as error:
+        return f"its chat template fails on a question and an answer: {error}", None
+    no_chat = lacks(model, tokenizer, ids)
+    is_token = no_chat is None and turn_end in tokenizer.added_tokens_decoder
+    return no_chat, turn_end if is_token else None
+
+
+def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], n_tokens: int) -> int:
+    """The tokenizer's own pad token where the embedding has it and it ends nothing, else another special token, one made for padding first.
+
+    Padding is masked wherever it stands, so a tokenizer without such a token may pad with any id; it is then not named as the pad token,
+    because special tokens are left out of decoded text.
+    """
+    special = [token for token in tokenizer.all_special_ids if token not in eos_ids and token != tokenizer.pad_token_id]
+    special.sort(key=lambda token: ("pad" not in str(tokenizer.convert_ids_to_tokens(token)).lower(), token == tokenizer.bos_token_id))
+    for token in (tokenizer.pad_token_id, *special):
+        if token is not None and token < n_tokens and token not in eos_ids:
+            tokenizer.pad_token_id = token
+            return token
+    return next(token for token in range(len(eos_ids) + 1) if token not in eos_ids)

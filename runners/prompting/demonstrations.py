@@ -1,0 +1,87 @@
+"""Worked examples for a prompt, taken from a data set: the first ones, some drawn by seed, or those most like the question (BM25)."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsl.data.prompt_text import Demonstration
+from dsl.data.records import Example
+from dsl.errors import DataError
+from dsl.steps.steps import Demonstrations
+from runners.store.step_io import Inputs, read_rows
+
+if TYPE_CHECKING:
+    import bm25s
+
+
+class Pool:
+    """The rows that may be shown. The asked item and its translations never are, nor is a row that asks the same in the same words.
+
+    `seed` draws the order of random ones.
+    """
+
+    def __init__(self, source: Demonstrations, inputs: Inputs, seed: int | None) -> None:
+        self._rows = [row for row in _examples(inputs[source.pool]) if row.response]
+        self._asked_as: dict[str, set[str]] = {}
+        """Item -> its instruction in every language, normalised."""
+        for step in source.keep_out:
+            for row in _examples(inputs[step]):
+                self._asked_as.setdefault(row.item, set()).add(normalise(row.instruction))
+        self._same_items = source.pool in source.keep_out
+        """Item ids are comparable only where the pool is one of the evaluated sets."""
+        self._normalised = [normalise(row.instruction) for row in self._rows]
+        self._order = list(range(len(self._rows)))
+        self._index = _bm25([row.instruction for row in self._rows]) if source.select == "bm25" else None
+        if source.select == "random":
+            if seed is None:
+                raise ValueError("random demonstrations need a seed")
+            # One draw for the whole step: all items see the same examples, and their prompts share a prefix.
+            random.Random(seed).shuffle(self._order)
+
+    def choose(self, example: Example, k: int) -> list[Demonstration]:
+        """The first k rows allowed, in order; for BM25 the k most similar instructions, the most similar last, next to the question."""
+        asked_as = {normalise(example.instruction), *self._asked_as.get(example.item, ())}
+        allowed = [
+            at
+            for at in self._order
+            if self._normalised[at] not in asked_as and not (self._same_items and self._rows[at].item == example.item)
+        ]
+        if len(allowed) < k:
+            raise DataError(f"{len(allowed)} rows to show as examples for item {example.item}; `num_fewshot` asks for {k}")
+        if self._index is not None:
+            scores = _scores(self._index, example.instruction, len(self._rows))
+            allowed.sort(key=lambda at: -scores[at])
+            allowed[:k] = allowed[:k][::-1]
+        return [Demonstration(query=self._rows[at].instruction, answer=self._rows[at].response or "") for at in allowed[:k]]
+
+
+def normalise(text: str) -> str:
+    """Lower case, single spaces, no punctuation: what makes two instructions the same. Accents and vowel signs stay."""
+    kept = (" " if unicodedata.category(char)[0] in "PSZC" else char for char in unicodedata.normalize("NFKC", text).casefold())
+    return " ".join("".join(kept).split())
+
+
+def _examples(folder: Path) -> list[Example]:
+    return list(read_rows(folder / "examples.jsonl", Example))
+
+
+def _bm25(texts: Sequence[str]) -> bm25s.BM25:
+    import bm25s
+
+    index = bm25s.BM25()
+    index.index(_words(texts), show_progress=False)
+    return index
+
+
+def _scores(index: bm25s.BM25, query: str, n_rows: int) -> Sequence[float]:
+    words = [word for word in _words([query])[0] if word in index.vocab_dict]
+    return index.get_scores(words).tolist() if words else [0.0] * n_rows
+
+
+def _words(texts: Sequence[str]) -> list[list[str]]:
+    # No stop words: the library's are English ones, and BM25 weighs frequent words down by itself.
+    return [normalise(text).split() for text in texts]

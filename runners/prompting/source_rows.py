@@ -1,0 +1,34 @@
+"""Rows of a source: a local file, or a data set on the Hugging Face hub."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from dsl.data.files import Row, read_file
+from dsl.data.fingerprints import file_sha256
+from dsl.data.source import FileSource, Source
+from dsl.errors import DataError
+
+
+def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
+    """The rows, in the source's order, and the commit that a name on the hub stands for now; None where the source names it, or is a file.
+
+    Raises:
+        DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the data set or cannot be reached.
+    """
+    if isinstance(source, FileSource):
+        if file_sha256(Path(source.path)) != source.sha256:
+            raise DataError(f"{source.path} has changed since it was planned. Plan again")
+        return read_file(source), None
+    from datasets import load_dataset_builder
+    from datasets.exceptions import DatasetsError
+
+    try:
+        builder = load_dataset_builder(source.hub, source.name, revision=source.revision)
+        builder.download_and_prepare()
+        rows = cast("Iterable[Row]", builder.as_dataset(split=source.split))
+    except (DatasetsError, OSError, ValueError) as error:
+        raise DataError(f"{source.hub}: {error}") from error
+    commit = builder.hash or ""
+    return rows, commit if re.fullmatch("[0-9a-f]{40}", commit) and commit != source.revision else None

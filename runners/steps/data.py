@@ -1,0 +1,31 @@
+"""`data`: one data set in one language, as examples."""
+
+from collections import Counter
+from pathlib import Path
+
+from dsl.data.files import examples
+from dsl.data.source import FileSource
+from dsl.errors import DataError
+from dsl.steps.steps import DataStep
+from runners.prompting.source_rows import rows_of
+from runners.store.step_io import Inputs, Made, RowWriter
+
+
+def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    """Write `examples.jsonl`, one `Example` a line, in the source's order.
+
+    Raises:
+        DataError: the file is not the one that was planned, or an item occurs twice.
+    """
+    where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
+    read, commit = rows_of(step.source)
+    rows = list(examples(read, step.columns, step.language, step.limit, where))
+    if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
+        raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
+    if not rows:
+        raise DataError(f"{where}: no rows in `{step.language}`")
+    (out / "examples.jsonl").unlink(missing_ok=True)  # from an earlier attempt: it costs nothing to make again
+    with RowWriter(out / "examples.jsonl") as writer:
+        for row in rows:
+            writer.write(row)
+    return Made(n_rows=len(rows), facts={"commit": commit})

@@ -1,0 +1,123 @@
+"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near a frozen reference model.
+
+The policy is the weights themselves, or an sft step's result merged into them. What the reference makes of the pairs is read from a reference
+step, or computed as training goes on: then, with an adapter, the policy as training begins is the same model with the adapter off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsl.models import Weights
+from dsl.steps.steps import DpoStep
+from runners.models import loading as models
+from runners.models import startup_time as start
+from runners.store.step_io import Inputs, Made
+from runners.training import reference_logps as ref_logps
+from runners.training import rows as training_rows
+from runners.training import trainer as training
+from runners.training.rows import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ANSWERS = ("chosen", "rejected")
+
+
+def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+    """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
+    with training.memory_given_back():
+        return _run(step, inputs, out)
+
+
+def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+    with start.importing():
+        from datasets import Dataset
+        from trl import DPOConfig
+        from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+    policy = inputs[step.policy] if step.policy is not None else None
+    weights = step.training.weights(step.weights, step.adapter)
+    loaded = models.load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
+    before = training.weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
+    reference, reference_in_words = _reference(step, weights, inputs)
+    counts = training_rows.Counts()
+    drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
+    rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    trainer = _trainer_class()(
+        loaded.model,
+        ref_model=reference,
+        args=DPOConfig(
+            **training.arguments(step.training, loaded, step.seed, out),
+            beta=step.beta,
+            loss_type=list(step.loss_type),
+            # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which an adapter does not need
+            precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
+        ),
+        train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
+        data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
+        processing_class=loaded.tokenizer,
+        peft_config=training.lora(step.adapter, loaded.model),
+    )
+    trainer.precompute_ref_logps = step.ref_logps is not None
+    resumed_from_step = training.train(trainer, inputs, out)
+    training.save(trainer, step.adapter, out, policy)
+    return training.made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
+
+
+def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
+    found = ref_logps.read(inputs[step.ref_logps]) if step.ref_logps is not None else {}
+    below = policy if step.reference == "policy" else None
+    # the reference may have been computed where bfloat16 is not to be had, or only there
+    models = [ref_logps.model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
+    for row in rows:
+        pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
+        if step.ref_logps is not None:
+            known = ref_logps.of(row, models, found)
+            pair |= {"ref_chosen_logps": known.ref_chosen_logps, "ref_rejected_logps": known.ref_rejected_logps}
+        yield pair
+
+
+def _reference(step: DpoStep, weights: Weights, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
+    """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
+    is_policy = step.reference == "policy" or step.policy is None
+    name = (
+        "the untrained weights" if step.policy is None or not is_policy else f"the policy as training began, {step.policy} on the weights"
+    )
+    if step.ref_logps is not None:
+        return None, f"{name} (computed once, {step.ref_logps})"
+    if is_policy and step.adapter is not None:
+        return None, f"{name} (the adapter switched off)"
+    below = inputs[step.policy] if is_policy and step.policy is not None else None
+    return models.load_to_train(weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
+
+
+def _trainer_class() -> type[Any]:
+    """TRL's trainer, fed with tokens, and with the answers' lengths and distances from the reference among its metrics."""
+    from trl import DPOTrainer
+
+    class PairTrainer(DPOTrainer):
+        def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+            return dataset  # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
+
+        def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
+            return dataset  # a reference_logps step did
+
+        def _set_signature_columns_if_needed(self) -> None:
+            super()._set_signature_columns_if_needed()
+            self._signature_columns = [*self._signature_columns, "length"]  # else it is gone before rows are grouped by it
+
+        def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
+            metrics = self._metrics["train"]
+            lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
+            for name, length in zip(ANSWERS, lengths, strict=True):
+                metrics[f"lengths/{name}"].append(length.mean().item())
+                # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has gone (its KL is of its own answers)
+                metrics[f"log_ratios/{name}"].append(metrics[f"rewards/{name}"][-1] / self.beta)
+            return loss
+
+    return PairTrainer

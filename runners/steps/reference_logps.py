@@ -1,0 +1,118 @@
+"""`reference_logps`: the log-probabilities that a frozen model gives to both answers of every pair, computed as TRL's DPO computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dsl.data.records import RefLogps
+from dsl.steps.steps import ReferenceLogpsStep
+from runners.models import loading as models
+from runners.models import startup_time as start
+from runners.models.loading import Loaded
+from runners.store import provenance
+from runners.store.step_io import Inputs, Made, RowWriter, reusable_rows, rewrite_rows
+from runners.training import reference_logps as ref_logps
+from runners.training import rows as training_rows
+from runners.training import trainer as training
+from runners.training.rows import Row
+
+ANSWERS = ("chosen", "rejected")
+
+TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
+"""Tokens read together, padding included."""
+
+
+def run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
+    """Write `ref_logps.jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
+    with training.memory_given_back():
+        return _run(step, inputs, out)
+
+
+def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
+    policy = inputs[step.policy] if step.policy is not None else None
+    loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
+    bf16 = training.uses_bf16(loaded.device, wanted=step.bf16)
+    counts, seed = training_rows.Counts(), step.seed or 0
+    drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
+    model = ref_logps.model_key(step.weights, policy, bf16=bf16)
+    wanted = {
+        ref_logps.row_key(model, row): row for row in training_rows.tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
+    }
+    held = _take_over(wanted, out, inputs.donors)
+    rewrite_rows(out / ref_logps.FILE, held.values())
+    inputs.report(len(held), len(wanted))
+    missing = [(key, row) for key, row in wanted.items() if key not in held]
+    with RowWriter(out / ref_logps.FILE) as writer:
+        made = provenance.of(step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit)
+        for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
+            writer.write(row.model_copy(update={"provenance": made}))
+            inputs.report(done, len(wanted))
+    return Made(
+        n_rows=len(wanted),
+        n_reused=len(held),
+        n_of_other_code=provenance.n_of_other_code(held.values(), step),
+        load_seconds=loaded.load_seconds,
+        facts={
+            "n_truncated": counts.n_truncated,
+            "n_dropped": counts.n_dropped,
+            "n_equal": counts.n_equal,
+            "n_without_answer": counts.n_without_answer,
+            "n_tokens": counts.n_tokens,
+            "n_parameters": loaded.n_parameters,
+            "device": loaded.device,
+            "dtype": loaded.dtype,
+            "bf16": bf16,
+            "commit": loaded.commit,
+        },
+    )
+
+
+def _take_over(wanted: dict[str, Row], out: Path, donors: Sequence[Path]) -> dict[str, RefLogps]:
+    held: dict[str, RefLogps] = {}
+    for folder in (out, *donors):
+        if len(held) == len(wanted):
+            break
+        for row in reusable_rows(folder / ref_logps.FILE, RefLogps):
+            if row.row_key in wanted:
+                here = wanted[row.row_key]
+                held.setdefault(row.row_key, row.model_copy(update={"item": here.item, "language": here.language}))
+    return held
+
+
+def _computed(rows: Sequence[tuple[str, Row]], loaded: Loaded, bf16: bool) -> Iterator[RefLogps]:
+    """The longest pairs first, each with others of its length."""
+    with start.importing():
+        import torch
+        from trl.trainer.dpo_trainer import DataCollatorForPreference
+        from trl.trainer.utils import add_fused_lm_head
+
+    add_fused_lm_head(loaded.model)
+    collate = DataCollatorForPreference(pad_token_id=loaded.pad_id)
+    for batch in _batches(rows, TOKENS_ON_GPU if loaded.device == "cuda" else TOKENS_ON_CPU):
+        given: dict[str, Any] = collate(
+            [{"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]} for _, row in batch]
+        )
+        given = {name: tensor.to(loaded.device) for name, tensor in given.items()}
+        labels = given["input_ids"].masked_fill(given.pop("completion_mask") == 0, -100)
+        with torch.no_grad(), torch.autocast(loaded.device, torch.bfloat16, enabled=bf16):
+            per_token = loaded.model(**given, labels=labels, use_cache=False, fused_lm_head=True).log_probs
+        chosen, rejected = per_token.sum(dim=1).chunk(2)
+        for (key, row), of_chosen, of_rejected in zip(batch, chosen.tolist(), rejected.tolist(), strict=True):
+            yield RefLogps(
+                row_key=key,
+                item=row.item,
+                language=row.language,
+                ref_chosen_logps=of_chosen,
+                ref_rejected_logps=of_rejected,
+                n_tokens=row.n_tokens,
+            )
+
+
+def _batches(rows: Sequence[tuple[str, Row]], n_tokens: int) -> Iterator[list[tuple[str, Row]]]:
+    left = sorted(rows, key=lambda pair: -pair[1].length)
+    while left:
+        n_pairs = max(1, n_tokens // (2 * left[0][1].length))
+        yield left[:n_pairs]
+        left = left[n_pairs:]

@@ -1,0 +1,216 @@
+"""A finished step's files as they were written: digests go into its `outcome.json`, and whoever reads the files holds them against it.
+
+Bytes are hashed once: as long as size, times and inode of a file are those it had then, it is taken for unchanged.
+
+A step also records a digest of what each of its inputs held. An input that is made again with the same rows leaves it as it is; with other
+rows, the step is no longer that of its inputs.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from dsl.data.records import Outcome, WrittenFile
+from dsl.errors import DataError
+from dsl.messages import one_line
+from dsl.values import Sha256, StepId
+from runners.store.faults import MARKER
+
+OUTCOME = "outcome.json"
+
+_NO_RESULT = {OUTCOME, "log.txt", ".lock", MARKER}
+"""Files of a step that say nothing of its result."""
+
+_UNREAD = {"step.json", "metrics.jsonl"}
+"""Files that no other step reads."""
+
+_INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
+"""Fields that differ between two makings of the same row."""
+
+
+def describe(folder: Path) -> dict[str, WrittenFile]:
+    """Digests and row counts of a step's files, by their path in its folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in _NO_RESULT)
+    return {str(path.relative_to(folder)): _describe(path) for path in files}
+
+
+def content(files: Mapping[str, WrittenFile]) -> Sha256:
+    """SHA-256 over what a step that reads these files can find in them; equal where equal rows were made again."""
+    listing = [f"{name} {file.rows_sha256 or file.sha256}" for name, file in sorted(files.items()) if name not in _UNREAD]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A finished step whose files are as they were written."""
+
+    content: Sha256
+    inputs: Mapping[StepId, Sha256]
+    """Input -> its content when this step was made."""
+
+
+class Damaged(DataError):
+    """A finished step's files are not as they were written."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a store holds of a plan."""
+
+    done: frozenset[StepId]
+    """Finished, as they were written, and made from what their inputs hold now."""
+    damaged: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
+    """Finished once, but a file is not as it was written -> which, in words."""
+    outdated: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
+    """Finished, but made from other rows than an input has now -> which, in words."""
+
+    @property
+    def faults(self) -> dict[StepId, str]:
+        """Why steps are to be made again although they were finished."""
+        return {**self.damaged, **self.outdated}
+
+
+class Checks:
+    """Checks finished steps and remembers, in `memory` (a JSON file) if one is given, which files need no second look."""
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self._memory = memory
+        self._is_fresh = False
+        self._known: dict[str, str] = {}
+        """Folder -> JSON of its content, its inputs' and its files' marks; as text, since the garbage collector walks through lists."""
+        if memory is not None:
+            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
+                found = json.loads(memory.read_bytes())
+                self._known = cast("dict[str, str]", found) if isinstance(found, dict) else {}
+
+    def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
+        """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of a file as it is."""
+        found: dict[StepId, Checked] = {}
+        damaged: dict[StepId, str] = {}
+        for step_id in step_ids:
+            try:
+                checked = self.check(f"{steps}/{step_id}", step_id)
+            except Damaged as error:
+                damaged[step_id] = str(error)
+            else:
+                if checked is not None:
+                    found[step_id] = checked
+        outdated = {step_id: why for step_id, checked in found.items() if (why := _outdated(checked, found))}
+        return Held(frozenset(found.keys() - outdated.keys()), damaged, outdated)
+
+    def check(self, folder: str, step_id: StepId | None = None) -> Checked | None:
+        """The step in a folder, if it is finished there.
+
+        Raises:
+            Damaged: a file is not as it was written, or the outcome is not that of `step_id`.
+        """
+        try:
+            held, inputs, marks = json.loads(self._known[folder])
+            if all(_mark(f"{folder}/{name}") == mark for name, mark in marks.items()):
+                return Checked(held, inputs)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # nothing remembered, nonsense remembered, a file that is gone
+            pass
+        return self._check_bytes(folder, step_id)
+
+    def forget(self, folder: str) -> None:
+        """Have the bytes of a step's files read by the next check."""
+        self._is_fresh |= self._known.pop(folder, None) is not None
+
+    def has_no_digests(self, folder: str) -> bool:
+        """Whether a finished step was written by a version that recorded none, so that it cannot be checked."""
+        return folder in self._known and json.loads(self._known[folder])[2].keys() == {OUTCOME}
+
+    def save(self) -> None:
+        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""
+        if self._memory is not None and self._is_fresh:
+            with contextlib.suppress(OSError):
+                self._memory.parent.mkdir(parents=True, exist_ok=True)
+                aside = self._memory.with_suffix(".tmp")
+                aside.write_text(json.dumps(self._known, separators=(",", ":")), "utf-8")
+                aside.replace(self._memory)
+                self._is_fresh = False
+
+    def _check_bytes(self, folder: str, step_id: StepId | None) -> Checked | None:
+        outcome = _outcome(Path(folder))
+        if outcome is None:
+            return None
+        if step_id is not None and outcome.step_id != step_id:
+            raise Damaged(f"{OUTCOME} is that of {one_line(outcome.step_id)}")
+        marks = {OUTCOME: _mark(f"{folder}/{OUTCOME}")}
+        for name, written in outcome.files.items():
+            path = Path(folder) / name
+            try:
+                marks[name] = _mark(str(path))  # before the bytes, so that a later change is seen
+                found = _describe(path)
+            except OSError as error:
+                raise Damaged(f"{name} cannot be read: {error.strerror}") from error
+            if found.sha256 != written.sha256:
+                raise Damaged(_difference(name, written, found))
+        checked = Checked(content(outcome.files), outcome.inputs)
+        self._known[folder] = json.dumps([checked.content, checked.inputs, marks], separators=(",", ":"))
+        self._is_fresh = True
+        return checked
+
+
+def _outcome(folder: Path) -> Outcome | None:
+    try:
+        return Outcome.model_validate_json((folder / OUTCOME).read_bytes())
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        raise Damaged("a file lies in the place of its folder") from error
+    except OSError as error:
+        raise Damaged(f"{OUTCOME} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise Damaged(f"{OUTCOME} cannot be read: {one_line(str(error))[:200]}") from error
+
+
+def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:
+    """Which input holds other rows now; empty where none does. An input that is not there says nothing."""
+    for step_id, content in checked.inputs.items():
+        if step_id in found and found[step_id].content != content:
+            return f"its input {step_id} was made again and holds other rows"
+    return ""
+
+
+def _describe(path: Path) -> WrittenFile:
+    if path.suffix != ".jsonl":
+        with path.open("rb") as file:
+            return WrittenFile(sha256=hashlib.file_digest(file, "sha256").hexdigest(), n_bytes=path.stat().st_size)
+    whole, rows, n_bytes = hashlib.sha256(), list[bytes](), 0
+    with path.open("rb") as lines:
+        for line in lines:
+            whole.update(line)
+            n_bytes += len(line)
+            rows.append(hashlib.sha256(_lasting(line)).digest())
+    rows_sha256 = hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+    return WrittenFile(sha256=whole.hexdigest(), n_bytes=n_bytes, n_rows=len(rows), rows_sha256=rows_sha256)
+
+
+def _lasting(line: bytes) -> bytes:
+    """A row without what differs when it is made again; what is no row as it is."""
+    try:
+        row = json.loads(line)
+        return json.dumps({name: value for name, value in row.items() if name not in _INCIDENTAL}).encode()
+    except (ValueError, AttributeError, RecursionError):
+        return line
+
+
+def _difference(name: str, written: WrittenFile, found: WrittenFile) -> str:
+    if found.n_rows != written.n_rows:
+        return f"{name} has {found.n_rows} of the {written.n_rows} rows it was written with"
+    if found.n_bytes != written.n_bytes:
+        return f"{name} has {found.n_bytes:,} of the {written.n_bytes:,} bytes it was written with"
+    return f"{name} holds other bytes than it was written with"
+
+
+def _mark(path: str) -> list[int]:
+    stat = os.stat(path)
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

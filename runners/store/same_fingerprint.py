@@ -1,0 +1,46 @@
+"""`reuse: same_fingerprint`: what other code made is made again. Without it such rows are taken as they are, and flagged.
+
+Data steps and judges that decide by rule have their code in their id, so this is about training, generation and judges that ask a model.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dsl.data.code_fingerprint import fingerprint
+from dsl.data.records import Outcome
+from dsl.steps.steps import DataStep, JudgeStep, Step
+from dsl.values import StepId
+from runners.store.store import Store
+
+
+def made_by_other_code(store: Store, steps: Mapping[StepId, Step], done: Iterable[StepId]) -> frozenset[StepId]:
+    """Those of the finished steps that other code made, or that hold a row which it made."""
+    return frozenset(s for s in done if s in steps and _is_asked(steps[s]) and not _is_own(store.step_folder(s), steps[s]))
+
+
+def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
+    """Take away what an earlier attempt left, unless this code made all of it and it can be gone on from."""
+    folder = store.unfinished_folder(step_id)
+    if not _is_asked(step) or not folder.exists():
+        return
+    made_here = f'"code":"{fingerprint(*step.code)}"'.encode()
+    lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
+    if not lines or not all(made_here in line for line in lines):
+        shutil.rmtree(folder)
+
+
+def _is_asked(step: Step) -> bool:
+    return not isinstance(step, DataStep) and not (
+        isinstance(step, JudgeStep) and all(judge.counted_code for judge in step.judges.values())
+    )
+
+
+def _is_own(folder: Path, step: Step) -> bool:
+    try:
+        outcome = Outcome.model_validate_json((folder / "outcome.json").read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return outcome.code == fingerprint(*step.code) and not outcome.n_of_other_code

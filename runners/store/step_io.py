@@ -1,0 +1,167 @@
+"""What a runner is handed and what it gives back. `runners/steps/<kind>.py` has one function:
+
+    def run(step, inputs: Inputs, out: Path) -> Made
+
+It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no database, no other runner.
+Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight. What an earlier
+attempt has left lies in `out` still, what other steps have made is found through `inputs.donors`; a row's `row_key` says if it is valid.
+"""
+
+import json
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import ValidationError
+
+from dsl.data.regular_files import sync
+from dsl.values import StepId, Value
+from runners.store import faults
+from runners.store.digests import Checks, Damaged
+
+CHECKS = Checks()
+"""What this process has found of the finished steps that it read."""
+
+Row = TypeVar("Row", bound=Value)
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a step finds what it needs."""
+
+    folders: Mapping[StepId, Path]
+    """Each input step's finished folder."""
+    cache: Path
+    """For what can be made again, such as converted weights; shared by all steps of the store."""
+    donors: tuple[Path, ...] = ()
+    """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most promising first."""
+    report: Callable[[int, int], None] = field(default=_silent)
+    """Called with (rows done, rows in all) as work goes on."""
+    earlier: tuple[Path, ...] = ()
+    """Folders, besides `out`, in which earlier attempts at this very step have left rows."""
+    part: range | None = None
+    """The slice of its examples that a generate step is to answer now; None is all of them."""
+
+    def __getitem__(self, step_id: StepId) -> Path:
+        return self.folders[step_id]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a runner counted."""
+
+    n_rows: int = 0
+    n_reused: int = 0
+    n_open: int = 0
+    n_of_other_code: int = 0
+    """Of the rows taken over, those that other code made."""
+    load_seconds: float = 0.0
+    facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+class RowWriter:
+    """Appends values to a JSON lines file, each line whole and handed to the system at once.
+
+    A file left by a killed attempt may end in half a line: that half is cut off before anything is added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.truncate(path, whole)
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, row: Value) -> None:
+        line = row.model_dump_json().encode() + b"\n"
+        while line:  # a system that is short of room takes a part, and says so when it is asked to take the rest
+            line = line[self._file.write(line) :]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+
+_KEY = b'{"row_key":"'
+
+
+def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
+    """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A missing file has none.
+
+    Args:
+        keys: only rows with one of these `row_key`s. A line begins with its key, so that the others are not parsed.
+
+    Raises:
+        ValueError: a line that is not the last one cannot be read.
+    """
+    for number, found in _whole_rows(path, row, keys):
+        if isinstance(found, ValidationError):
+            raise ValueError(f"{path}:{number}: not a {row.__name__}: {found}") from found
+        yield found
+
+
+def _whole_rows(path: Path, row: type[Row], keys: Container[str] | None) -> Iterator[tuple[int, Row | ValidationError]]:
+    try:
+        lines = path.open("rb")  # bytes, because half a line may end in half a character
+    except FileNotFoundError:
+        return
+    with lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            if keys is not None and line.startswith(_KEY) and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys:
+                continue
+            try:
+                yield number, row.model_validate_json(line)
+            except ValidationError as error:
+                yield number, error
+
+
+def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
+    """The rows that an earlier attempt or another step left in a file, as `read_rows`; what cannot be relied on is passed over.
+
+    That is a line that cannot be read, and every line of a finished step whose files are no longer as they were written.
+    """
+    try:
+        CHECKS.check(str(path.parent))
+    except Damaged:
+        return
+    for _, found in _whole_rows(path, row, keys):
+        if not isinstance(found, ValidationError):
+            yield found
+
+
+def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:
+    """The rows of a step that was finished but for some: from the first of its folders that has them, the newest last."""
+    for folder in folders:
+        if faults.were_left_in(folder):
+            return [*read_rows(folder / faults.MARKER, row), *read_rows(folder / file, row)]
+    return []
+
+
+def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
+    """Write the rows aside, then move them, so that what an earlier attempt left is there until then."""
+    aside = path.with_suffix(".aside")
+    aside.unlink(missing_ok=True)
+    with RowWriter(aside) as writer:
+        for row in rows:
+            writer.write(row)
+    aside.replace(path)
+
+
+def write_json(path: Path, value: Value | Mapping[str, object]) -> None:
+    """Write a small file aside, then move it: it is there whole or not at all, after a power cut too."""
+    text = value.model_dump_json(indent=1) if isinstance(value, Value) else json.dumps(value, indent=1)
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text, "utf-8")
+    sync(aside)
+    aside.replace(path)
+    sync(path.parent)

@@ -1,0 +1,50 @@
+"""A frozen model's log-probabilities of preference pairs, as a reference_logps step leaves them and a dpo step takes them up.
+
+A row is a value: it is known by the model, by how it is computed with and by the pair's tokens, so that steps with other draws of the same
+pairs, or with more of them, take over what is there.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dsl.data.fingerprints import Pins
+from dsl.data.records import RefLogps
+from dsl.errors import DataError
+from dsl.models import Weights
+from dsl.steps.identity import digest
+from dsl.steps.steps import ReferenceLogpsStep
+from runners.models.weight_files import commit_of
+from runners.store.step_io import read_rows
+from runners.training.rows import Row
+
+FILE = "ref_logps.jsonl"
+
+
+def model_key(weights: Weights, policy: Path | None, *, bf16: bool) -> str:
+    """What is equal where one pair's log-probabilities are: the weights, `policy`'s (a training step's folder) by content, the precision.
+
+    Args:
+        bf16: computed in bfloat16, whatever was asked for.
+    """
+    pins = Pins()
+    laid_on = [f"{file.relative_to(policy)} {pins.file(file)}" for file in sorted(policy.rglob("*.safetensors"))] if policy else []
+    return digest((ReferenceLogpsStep.VERSION, weights, commit_of(weights), laid_on, bf16))
+
+
+def row_key(model: str, row: Row) -> str:
+    """A row's key, from its model's and its tokens."""
+    return hashlib.sha256(f"{model} {row.prompt_ids} {row.answers}".encode()).hexdigest()
+
+
+def read(folder: Path) -> Mapping[str, RefLogps]:
+    """A reference_logps step's rows by their keys."""
+    return {row.row_key: row for row in read_rows(folder / FILE, RefLogps)}
+
+
+def of(row: Row, models: Sequence[str], found: Mapping[str, RefLogps]) -> RefLogps:
+    """One pair's. Raises DataError where the step read other pairs, or another model."""
+    key = next((key for model in models if (key := row_key(model, row)) in found), None)
+    if key is None:
+        raise DataError(f"the reference has no log-probabilities of item {row.item} in `{row.language}`. Plan the study again")
+    return found[key]

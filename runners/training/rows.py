@@ -1,0 +1,262 @@
+"""Rows to train on, as tokens: drawn, prompted, cut and counted alike for sft and dpo.
+
+Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the answer in it: what the template
+puts before an answer (Mistral's space, Qwen3's empty thinking block) is learnt with it. A prompt's tokens are those that generation hands the
+model, whatever follows them, and every answer ends with one end-of-answer token. Where prompt and answer tokenised together would merge at
+their border, they are tokenised apart, and the row is counted. A conversation that does not begin as the prompt does cannot be cut, and is
+dropped and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsl.data.code_fingerprint import fingerprint
+from dsl.data.fingerprints import WEIGHTS, file_sha256, model_files
+from dsl.data.records import Example, Prompt
+from dsl.errors import DataError
+from dsl.steps.identity import digest
+from dsl.steps.steps import ChatPrompt, PromptForm
+from dsl.values import Language, Sha256, StepId, Value
+from runners.models.loading import Loaded
+from runners.prompting.prompts import AnswerEnd, Prompter, Words, chat_template, encode, end_of_answer, token_ids
+from runners.store.step_io import Inputs, read_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass
+class Counts:
+    """What became of the rows."""
+
+    n_rows: int = 0
+    """Rows handed to the trainer."""
+    n_without_answer: int = 0
+    """Rows passed over before drawing, because an answer is missing or empty."""
+    n_truncated: int = 0
+    """Rows longer than `max_length`."""
+    n_dropped: int = 0
+    """Truncated rows whose prompt alone fills `max_length`: nothing is left to learn from them."""
+    n_equal: int = 0
+    """Rows whose answers are all the same, perhaps since they were cut: nothing tells the better one."""
+    n_border_merges: int = 0
+    n_unlike_template: int = 0
+    """Rows dropped because the chat template renders their prompt otherwise once it is answered, as one that opens a thinking block may be."""
+    n_tokens: int = 0
+    """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read twice."""
+    answer_lengths: list[int] = field(default_factory=list)
+    """Tokens of each answer in those rows, the end included."""
+    max_length: int = 0
+    """Tokens that a row may have: as many as asked for, or as the model has positions for."""
+    answer_end: str = ""
+    """The token that every answer ends with; several where the prompts' forms differ in it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prompt's tokens and those of the answers to it, in the order in which they were asked for."""
+
+    item: str
+    language: Language
+    prompt_ids: list[int]
+    answers: list[list[int]]
+
+    @property
+    def n_tokens(self) -> int:
+        """As they are read: the prompt once for each answer."""
+        return sum(len(self.prompt_ids) + len(ids) for ids in self.answers)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the longest answer."""
+        return len(self.prompt_ids) + max(map(len, self.answers))
+
+
+def draw(
+    steps: Sequence[StepId],
+    prompts: Sequence[PromptForm],
+    answers: Sequence[str],
+    inputs: Inputs,
+    rows: int | None,
+    seed: int,
+    counts: Counts,
+) -> list[tuple[Example, PromptForm]]:
+    """The rows to train on, each with its prompt's form: all that have the `answers` (names of fields), or `rows` of them drawn by seed.
+
+    Each step's rows (one language's) are put into an order that hangs on the seed and the item alone, and taken in turn, one of each step. So
+    languages are balanced; items that are the same in every language are drawn in every language; fewer rows are a part of more; and new rows
+    in a data set leave the order of the others as it was. Raises DataError where there are fewer rows than asked for.
+    """
+    columns: list[list[tuple[Example, PromptForm]]] = []
+    for step, form in zip(steps, prompts, strict=True):
+        found = list(read_rows(inputs[step] / "examples.jsonl", Example))
+        whole = [row for row in found if all((getattr(row, name) or "").strip() for name in answers)]
+        counts.n_without_answer += len(found) - len(whole)
+        columns.append([(row, form) for row in sorted(whole, key=lambda row: _place(seed, row.item))])
+    in_turn = [pair for turn in zip_longest(*columns) for pair in turn if pair is not None]
+    if rows is not None and rows > len(in_turn):
+        raise DataError(f"`rows` asks for {rows}, and the training data has {len(in_turn)}")
+    return in_turn[:rows]
+
+
+def _place(seed: int, item: str) -> bytes:
+    return hashlib.sha256(f"{seed} {item}".encode()).digest()
+
+
+def tokenise(
+    rows: Sequence[tuple[Example, PromptForm]],
+    answers: Sequence[str],
+    loaded: Loaded,
+    inputs: Inputs,
+    seed: int,
+    max_length: int,
+    counts: Counts,
+) -> Iterator[Row]:
+    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of `max_length`, or of the model's
+    positions where these are fewer, and all of it counted.
+
+    Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat template, or lacks a token.
+    """
+    if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
+        raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
+    prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
+    asked = [
+        _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
+    ]
+    held = counts.max_length = min(max_length, loaded.n_positions or max_length)
+    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()})))
+    for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+        if found.is_unlike_template:
+            counts.n_unlike_template += 1
+            continue
+        if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
+            raise DataError(f"item {example.item} in `{example.language}`: {why}")
+        room = held - len(found.prompt_ids)
+        counts.n_border_merges += found.merges
+        counts.n_truncated += any(len(ids) > room for ids in found.answers)
+        if room < 1:
+            counts.n_dropped += 1
+            continue
+        row = Row(example.item, example.language, found.prompt_ids, [ids[:room] for ids in found.answers])
+        if len(answers) > 1 and all(ids == row.answers[0] for ids in row.answers):
+            counts.n_equal += 1
+            continue
+        counts.n_rows += 1
+        counts.answer_lengths += [len(ids) for ids in row.answers]
+        counts.n_tokens += row.n_tokens
+        yield row
+    if not counts.n_rows:
+        limit = "`max_length`" if held == max_length else "the model's positions"
+        reasons = {
+            f"have prompts of {held} tokens ({limit}) or more": counts.n_dropped,
+            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); "
+            "a text prompt can be trained on": counts.n_unlike_template,
+            f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": counts.n_equal,
+        }
+        raise DataError(f"no row to train on: of {len(rows)}, " + " and ".join(f"{n} {why}" for why, n in reasons.items() if n))
+
+
+# ---------------------------------------------------------------- tokens, made once
+
+
+class _Asked(Value):
+    """What a row's tokens are made of."""
+
+    prompt: Prompt
+    answers: tuple[str, ...]
+
+
+class _Tokens(Value):
+    """One row's tokens, not cut."""
+
+    of: Sha256
+    """Hash of the prompt and the answers."""
+    prompt_ids: list[int]
+    answers: list[list[int]]
+    merges: bool
+    """Whether tokens would have merged at the border of prompt and answer."""
+    is_unlike_template: bool
+    """Whether the answered conversation begins otherwise than the prompt."""
+
+
+def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
+    """Each row's tokens, kept in the cache by content: steps that train on the same rows, in whatever order, tokenise them once."""
+    keys = [hashlib.sha256(one.model_dump_json().encode()).hexdigest() for one in asked]
+    name = hashlib.sha256(" ".join([_tokenizer_key(loaded), *sorted(set(keys))]).encode()).hexdigest()[:16]
+    path = cache / "tokens" / f"{name}.jsonl"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
+        ends, wanted = _ends(asked, loaded), dict(zip(keys, asked, strict=True))
+        aside.write_text("".join(_tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()))
+        aside.replace(path)
+    known = {row.of: row for row in read_rows(path, _Tokens)}
+    return (known[key] for key in keys)
+
+
+def _tokenizer_key(loaded: Loaded) -> str:
+    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer, the libraries, and this code."""
+    folder = Path(loaded.tokenizer.name_or_path)
+    files = [file for file in model_files(folder) if file.suffix not in WEIGHTS]
+    libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
+    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids), fingerprint("runners.training.rows", "runners.prompting.prompts"))
+    return digest((*libraries, *own, [f"{file.relative_to(folder)} {file_sha256(file)}" for file in files]))
+
+
+def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:
+    """The end of an answer, in a chat or not, as far as there are such prompts."""
+    return {is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat) for is_chat in {one.prompt.text is None for one in asked}}
+
+
+def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
+    is_chat = asked.prompt.text is None
+    answered = _chat_answer if is_chat else _text_answer
+    prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
+    found = [answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat]) for answer in asked.answers]
+    return _Tokens(
+        of=key,
+        prompt_ids=prompt_ids,
+        answers=[one.ids for one in found],
+        merges=any(one.merges for one in found),
+        is_unlike_template=any(one.is_unlike_template for one in found),
+    )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """An answer's tokens behind its prompt, the end-of-answer token last. Words of it that look like special tokens are words."""
+
+    ids: list[int]
+    merges: bool
+    is_unlike_template: bool = False
+
+
+def _text_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+    together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
+    merges = together[: len(prompt_ids)] != prompt_ids
+    apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
+    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+
+
+def _chat_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+    """Cut by position out of the conversation that the template renders with the answer in it."""
+    messages = prompt.messages or ()
+    words = Words.of(tokenizer, [answer, *(content for _, content in messages)])
+    asked = words.render(messages, add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
+    answered = [*messages, ("assistant", answer)]
+    conversation = words.render(answered, add_generation_prompt=False, arguments=prompt.chat_template_kwargs)
+    if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
+        return _Answer([], merges=False, is_unlike_template=True)
+    text = conversation.removesuffix(end.behind) + end.before
+    together = words.token_ids(text, is_beginning=True)
+    merges = together[: len(prompt_ids)] != prompt_ids
+    apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
+    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)

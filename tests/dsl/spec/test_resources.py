@@ -1,0 +1,54 @@
+"""Where steps run and with what: checked like the rest of a spec, and part of no identity."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dsl.checks.load import load
+from dsl.data.fingerprints import Pins
+from dsl.errors import SpecError
+from dsl.plan.compile import compile
+from dsl.plan.study import Plan
+from tests.xp.small_study import write_study
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write_study(tmp_path)
+
+
+def planned(spec: Path, *overrides: str) -> Plan:
+    loaded = load(spec, overrides)
+    return compile(loaded.experiment, Pins(), loaded.origin)
+
+
+def problem(spec: Path, **settings: object) -> str:
+    spec.write_text(json.dumps(json.loads(spec.read_text("utf-8")) | settings), "utf-8")
+    with pytest.raises(SpecError) as caught:
+        load(spec)
+    (found,) = caught.value.problems
+    return f"{found.path}: {found.message}"
+
+
+def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None:
+    here, there = planned(spec), planned(spec, "executor=ray", "resources.generate.num_gpus=0.5")
+    assert list(here.steps) == list(there.steps)
+    assert here.execution.executor == "local"
+    assert there.execution.executor == "ray"
+    assert there.execution.resources["generate"].num_gpus == 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"executor": "rai"}, "executor: there is no executor `rai`. Did you mean `ray`?"),
+        ({"resources": {"stf": {}}}, "resources.stf: there is no kind of step `stf`. Did you mean `sft`?"),
+        ({"resources": {"sft": {"num_gpu": 1}}}, "Did you mean `num_gpus`?"),
+        ({"resources": {"sft": {"num_gpus": 1.5}}}, "resources.sft.num_gpus: found `1.5`; more than one GPU are whole ones"),
+        ({"resources": {"sft": {"num_cpus": True}}}, "resources.sft.num_cpus: found `true`; must be a number"),
+        ({"resources": {"judge": {"shard_rows": 9}}}, "resources.judge.shard_rows: only `generate` steps are split into shards"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_and_what_was_meant(spec: Path, settings: dict[str, object], told: str) -> None:
+    assert told in problem(spec, **settings)

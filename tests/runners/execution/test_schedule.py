@@ -1,0 +1,144 @@
+import random
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsl.steps.steps import Step
+from runners.execution.schedule import Schedule
+
+
+class Made(Step):
+    """A step that is nothing but its place in a plan."""
+
+    kind: str = "made"
+    after: tuple[str, ...] = ()
+    model: str = ""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.after
+
+    @property
+    def affinity(self) -> str:
+        return self.model
+
+
+def drained(schedule: Schedule, loaded: str = "") -> list[str]:
+    """The order in which one worker at a time would run it."""
+    order: list[str] = []
+    while step_id := schedule.take(loaded=[loaded], busy=[]):
+        order.append(step_id)
+        schedule.done(step_id)
+    return order
+
+
+STUDY: Mapping[str, Made] = {
+    "data": Made(),
+    "answers-a1": Made(after=("data",), model="a"),
+    "judged-a1": Made(after=("answers-a1", "data")),
+    "answers-b1": Made(after=("data",), model="b"),
+    "judged-b1": Made(after=("answers-b1", "data")),
+    "answers-a2": Made(after=("data",), model="a"),
+    "judged-a2": Made(after=("answers-a2", "data")),
+}
+
+
+def test_steps_that_load_nothing_go_before_those_that_load_a_model() -> None:
+    schedule = Schedule(STUDY, done=())
+    assert schedule.take(loaded=[], busy=[]) == "data"
+    schedule.done("data")
+    assert schedule.take(loaded=[], busy=[]) == "answers-a1"
+    schedule.done("answers-a1")
+    assert schedule.take(loaded=["a"], busy=[]) == "judged-a1"
+
+
+def test_a_loaded_model_is_used_up_before_another_is_loaded() -> None:
+    schedule = Schedule({name: step for name, step in STUDY.items() if name.startswith("answers")}, done=("data",))
+    assert schedule.take(loaded=["a"], busy=[]) == "answers-a1"
+    assert schedule.take(loaded=["a"], busy=[]) == "answers-a2"
+    assert schedule.take(loaded=["a"], busy=[]) == "answers-b1"
+
+
+def test_a_second_worker_takes_another_model_and_only_then_the_same() -> None:
+    todo = {name: step for name, step in STUDY.items() if name.startswith("answers")}
+    schedule = Schedule(todo, done=("data",))
+    assert schedule.take(loaded=[], busy=[]) == "answers-a1"
+    assert schedule.take(loaded=[], busy=["a"]) == "answers-b1"
+    assert schedule.take(loaded=[], busy=["a", "b"]) == "answers-a2"
+    assert schedule.take(loaded=[], busy=["a", "b", "a"]) is None
+
+
+def test_one_worker_is_kept_for_steps_that_load_nothing_and_the_others_for_models() -> None:
+    todo = {"j1": Made(), "j2": Made(), "m1": Made(model="a")}
+    schedule = Schedule(todo, done=())
+    assert schedule.take(loaded=[], busy=[]) == "j1"
+    assert schedule.take(loaded=[], busy=[""]) == "m1"
+    assert schedule.take(loaded=[], busy=["", "a"]) == "j2"
+
+
+def test_what_hangs_on_a_failed_step_is_taken_out_with_the_reason_and_the_rest_goes_on() -> None:
+    schedule = Schedule(STUDY, done=())
+    assert schedule.take(loaded=[], busy=[]) == "data"
+    schedule.done("data")
+    assert schedule.take(loaded=[], busy=[]) == "answers-a1"
+    assert schedule.failed("answers-a1") == {"judged-a1": "answers-a1 failed"}
+    assert drained(schedule) == ["answers-b1", "judged-b1", "answers-a2", "judged-a2"]
+    assert schedule.is_over()
+
+
+def test_a_failure_reaches_what_hangs_on_it_by_way_of_others_once() -> None:
+    schedule = Schedule(STUDY, done=())
+    schedule.take(loaded=[], busy=[])
+    assert list(schedule.failed("data").values()) == ["data failed"] * 6
+    assert schedule.is_over()
+    assert schedule.take(loaded=[], busy=[]) is None
+
+
+def test_a_step_that_needs_what_is_neither_done_nor_to_be_made_is_taken_out() -> None:
+    schedule = Schedule({"a": Made(after=("gone",)), "b": Made(after=("a",)), "c": Made(after=("here",))}, done=("here",))
+    assert schedule.without_input() == {"a": "gone is not done", "b": "gone is not done"}
+    assert drained(schedule) == ["c"]
+    assert schedule.is_over()
+
+
+def test_it_knows_whether_a_model_is_needed_any_more() -> None:
+    schedule = Schedule(STUDY, done=("data",))
+    schedule.take(loaded=[], busy=[])
+    schedule.done("data")
+    assert schedule.has_left("b")
+    schedule.failed("answers-b1")
+    assert not schedule.has_left("b")
+    assert schedule.has_left("a")
+    assert not schedule.has_left("nobody's")
+
+
+@given(seed=st.integers(0, 10_000), n_steps=st.integers(0, 30), jobs=st.integers(1, 4))
+def test_every_step_ends_once_after_its_inputs_whatever_fails(seed: int, n_steps: int, jobs: int) -> None:
+    chance = random.Random(seed)
+    todo: dict[str, Made] = {}
+    for number in range(n_steps):
+        inputs = tuple(sorted(chance.sample(list(todo), k=min(len(todo), chance.randint(0, 3)))))
+        todo[f"s{number}"] = Made(after=inputs, model=chance.choice(["", "a", "b"]))
+    schedule = Schedule(todo, done=())
+    ended: dict[str, str] = {}
+    running: list[str] = []
+    while not schedule.is_over():
+        while len(running) < jobs and (step_id := schedule.take(loaded=["a"], busy=[todo[s].model for s in running])):
+            assert all(ended[needed] == "done" for needed in todo[step_id].inputs)
+            running.append(step_id)
+        assert running
+        step_id = running.pop(chance.randrange(len(running)))
+        assert step_id not in ended
+        if chance.random() < 0.8:
+            ended[step_id] = "done"
+            schedule.done(step_id)
+        else:
+            ended[step_id] = "failed"
+            for hanging in schedule.failed(step_id):
+                assert hanging not in ended
+                ended[hanging] = "skipped"
+    assert set(ended) == set(todo)
+    for step_id, how in ended.items():
+        below = {ended[needed] for needed in todo[step_id].inputs}
+        assert (how == "skipped") == bool(below - {"done"})

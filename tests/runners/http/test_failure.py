@@ -1,0 +1,77 @@
+"""What a status and its headers say: whether to try again, when, and in which words."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from httpx2 import Response
+
+from runners.http.failure import asked_to_wait, failed, in_words
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "20"}, 20),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "20"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "20"}, 20),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+    ],
+)
+def test_how_long_the_server_wants_to_be_left_alone(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_to_wait(Response(429, headers=headers)) == seconds
+
+
+def test_a_date_is_a_time_from_now() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert asked_to_wait(Response(503, headers={"retry-after": date})) == pytest.approx(60, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_passing"),
+    [
+        *((status, {}, True) for status in (408, 409, 429, 500, 502, 503, 529)),
+        *((status, {}, False) for status in (400, 401, 403, 404, 413, 422)),
+        (429, {"retry-after": "120"}, True),
+        (429, {"retry-after": "121"}, True),
+        (429, {"retry-after": "inf"}, True),
+        (429, {"x-should-retry": "false"}, False),
+        (200, {}, True),
+        (200, {"retry-after": "3600"}, True),
+        (400, {"x-should-retry": "true"}, True),
+        (400, {"x-should-retry": "true", "retry-after": "3600"}, True),
+    ],
+)
+def test_another_try_may_help(status: int, headers: dict[str, str], is_passing: bool) -> None:
+    assert failed(Response(status, headers=headers), "no").is_passing == is_passing
+
+
+def test_a_server_with_too_much_to_do_says_so_by_its_status() -> None:
+    assert [status for status in (400, 408, 409, 429, 500, 502, 503, 504) if failed(Response(status), "no").is_crowded] == [429, 503, 504]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"error": {"message": "too long", "code": 400}}, "too long"),
+        ({"message": "too long"}, "too long"),
+        ({"detail": "too long"}, "too long"),
+        ({"error": "too long"}, "too long"),
+        ({"detail": [{"loc": ["top_k"]}]}, '{"detail": [{"loc": ["top_k"]}]}'),
+        ("two\nlines", "two lines"),
+        ("", "no reason given"),
+        ({}, "{}"),
+    ],
+)
+def test_an_errors_own_words_are_found_in_its_json(error: object, words: str) -> None:
+    assert in_words(error) == words
+
+
+def test_a_page_of_html_is_cut() -> None:
+    assert len(in_words("<p>" * 1000)) == 300

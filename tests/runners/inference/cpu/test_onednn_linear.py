@@ -1,0 +1,18 @@
+import pytest
+import torch
+
+from runners.inference.cpu.onednn_linear import side_by_side
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.005)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("sizes", "copies"), [([5], False), ([5], True), ([5, 12, 3], True)])
+def test_products_side_by_side_are_those_of_each_layer(dtype: torch.dtype, tolerance: float, bias: bool, sizes: list[int], copies: bool):
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(64, size, bias=bias, dtype=dtype) for size in sizes]
+    rows = torch.randn(1, 7, 64, dtype=dtype)
+    with torch.inference_mode():
+        expected = torch.cat([layer(rows) for layer in layers], -1).float()
+        found = side_by_side(layers, copies)(rows)
+    assert found.dtype == dtype
+    assert (found.float() - expected).norm() < tolerance * expected.norm()

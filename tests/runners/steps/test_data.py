@@ -1,0 +1,74 @@
+"""The data step: the file that was planned, as examples."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from datasets import DatasetBuilder, load_dataset_builder
+
+from dsl.data.records import Example
+from dsl.data.source import Columns, FileSource, HubSource
+from dsl.errors import DataError
+from dsl.steps.steps import DataStep
+from runners.steps import data
+from runners.store.step_io import Inputs, Made, read_rows
+
+
+def run(folder: Path, rows: list[dict[str, str]], **changes: object) -> tuple[Made, list[Example]]:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    source = FileSource(path=str(path), sha256=str(changes.pop("sha256", hashlib.sha256(path.read_bytes()).hexdigest())), format="jsonl")
+    step = DataStep.model_validate({"source": source, "columns": Columns(item="id", instruction="q"), "language": "en", **changes})
+    made = data.run(step, Inputs({}, cache=folder), folder)
+    return made, list(read_rows(folder / "examples.jsonl", Example))
+
+
+def test_rows_become_examples_in_their_order_up_to_the_limit(tmp_path: Path) -> None:
+    made, found = run(tmp_path, [{"id": "b", "q": "1"}, {"id": "a", "q": "2"}, {"id": "c", "q": "3"}], limit=2)
+    assert made.n_rows == 2
+    assert [(e.item, e.instruction, e.language) for e in found] == [("b", "1", "en"), ("a", "2", "en")]
+
+
+def test_running_again_over_an_earlier_attempt_doubles_nothing(tmp_path: Path) -> None:
+    run(tmp_path, [{"id": "a", "q": "1"}])
+    assert len(run(tmp_path, [{"id": "a", "q": "1"}])[1]) == 1
+
+
+def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has changed since it was planned"):
+        run(tmp_path, [{"id": "a", "q": "1"}], sha256="0" * 64)
+
+
+def test_an_item_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="these items occur more than once: a"):
+        run(tmp_path, [{"id": "a", "q": "1"}, {"id": "a", "q": "2"}])
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no rows in `en`"):
+        run(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("revision", "digest", "recorded"),
+    [(None, "c" * 40, "c" * 40), ("main", "c" * 40, "c" * 40), ("c" * 40, "c" * 40, None), (None, "of a folder", None)],
+    ids=["no revision", "a branch", "the commit itself", "a folder"],
+)
+def test_the_commit_that_a_data_sets_name_stood_for_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, digest: str, recorded: str | None
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "q": "1"}\n', "utf-8")
+    built = load_dataset_builder("json", data_files={"test": str(tmp_path / "rows.jsonl")}, cache_dir=str(tmp_path / "cache"))
+
+    def found(hub: str, name: str | None, revision: str | None) -> DatasetBuilder:
+        assert (hub, name) == ("us/quiz", "en")
+        built.hash = digest  # on the hub, the commit
+        return built
+
+    monkeypatch.setattr("datasets.load_dataset_builder", found)
+    source = HubSource(hub="us/quiz", name="en", split="test", revision=revision)
+    step = DataStep(source=source, columns=Columns(item="id", instruction="q"), language="en")
+    made = data.run(step, Inputs({}, cache=tmp_path), tmp_path)
+    assert [(e.item, e.instruction) for e in read_rows(tmp_path / "examples.jsonl", Example)] == [("a", "1")]
+    assert made.facts == {"commit": recorded}

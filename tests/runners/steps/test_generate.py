@@ -1,0 +1,205 @@
+"""Answers are made once: what is still valid is taken over, and only the rest is asked for."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsl.data.records import Completion, Example
+from dsl.models import Decoding
+from dsl.steps.steps import GenerateStep, PromptText, TextPrompt
+from runners.engines import echo
+from runners.steps import generate
+from runners.steps.generate import clean
+from runners.store.step_io import Inputs, Made, RowWriter, read_rows
+
+EXAMPLES, TUNED = "data-0000000000000000", "sft-0000000000000000"
+PROMPT_FILE = """\
+language: en
+query_tag: "# Q:"
+answer_tag: "# A:"
+stop_strings: ["# Q"]
+"""
+
+
+class Work:
+    """A folder with examples, and generate steps run on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "prompt.yaml").write_text(PROMPT_FILE, "utf-8")
+
+    def ask(
+        self, name: str, texts: list[str], donors: tuple[str, ...] = (), seed: int = 0, tuned: str | None = None, **decoding: float
+    ) -> tuple[Made, dict[str, Completion]]:
+        import hashlib
+
+        data = self.folder / f"data-{name}"
+        data.mkdir(exist_ok=True)
+        (data / "examples.jsonl").unlink(missing_ok=True)
+        with RowWriter(data / "examples.jsonl") as writer:
+            for n, text in enumerate(texts):
+                writer.write(Example(item=f"q{n}", language="en", instruction=text))
+        sha = hashlib.sha256((self.folder / "prompt.yaml").read_bytes()).hexdigest()
+        step = GenerateStep(
+            model=echo.Settings(),
+            examples=EXAMPLES,
+            prompt=TextPrompt(text=PromptText(language="en", path=str(self.folder / "prompt.yaml"), sha256=sha), num_fewshot=0),
+            decoding=Decoding.model_validate(decoding),
+            seed=seed if decoding.get("temperature") else None,
+            tuned=TUNED if tuned else None,
+        )
+        out = self.folder / name
+        out.mkdir(exist_ok=True)
+        folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
+        inputs = Inputs(folders, cache=self.folder / "cache", donors=tuple(self.folder / d for d in donors))
+        made = generate.run(step, inputs, out)
+        rows = list(read_rows(out / "completions.jsonl", Completion))
+        assert len({row.item for row in rows}) == len(rows), "each once"
+        return made, {row.item: row for row in rows}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path)
+
+
+def test_every_example_has_one_row_with_its_prompt_and_its_answer(work: Work) -> None:
+    made, rows = work.ask("a", ["one two", "three"])
+    assert (made.n_rows, made.n_reused) == (2, 0)
+    assert rows["q0"].text == "one two"
+    assert rows["q0"].prompt.endswith("\n# Q:\n```\none two\n```\n\n# A:\n```\n")
+    assert rows["q0"].seed is None
+
+
+def test_more_items_make_only_the_new_rows_also_where_the_items_have_other_names(work: Work) -> None:
+    work.ask("a", ["one", "two"])
+    made, rows = work.ask("b", ["zero", "one", "two"], donors=("a",))
+    assert (made.n_rows, made.n_reused) == (3, 2)
+    assert {item: row.text for item, row in rows.items()} == {"q0": "zero", "q1": "one", "q2": "two"}
+    assert {item: row.seconds for item, row in rows.items()} == {"q0": 0.0, "q1": None, "q2": None}, "time is spent once"
+
+
+def test_a_larger_length_limit_asks_again_only_for_what_was_cut(work: Work) -> None:
+    work.ask("a", ["a b c d", "a"], max_new_tokens=2)
+    made, rows = work.ask("b", ["a b c d", "a"], donors=("a",), max_new_tokens=3)
+    assert made.n_reused == 1
+    assert (rows["q0"].text, rows["q0"].finish_reason, rows["q1"].max_new_tokens) == ("a b c", "length", 3)
+
+
+def test_a_smaller_length_limit_keeps_only_what_fits_in_it(work: Work) -> None:
+    work.ask("a", ["a b c d", "a"], max_new_tokens=9)
+    made, rows = work.ask("b", ["a b c d", "a"], donors=("a",), max_new_tokens=2)
+    assert made.n_reused == 1
+    assert rows["q0"].text == "a b"
+
+
+@pytest.mark.parametrize("decoding", [{"repetition_penalty": 1.2}, {"temperature": 0.5}, {"top_p": 0.9}])
+def test_another_decoding_takes_nothing_over(work: Work, decoding: dict[str, float]) -> None:
+    work.ask("a", ["one", "two"])
+    made, _ = work.ask("b", ["one", "two"], donors=("a",), **decoding)
+    assert made.n_reused == 0
+
+
+def test_another_seed_takes_nothing_over(work: Work) -> None:
+    work.ask("a", ["one", "two"], temperature=0.5, seed=0)
+    assert work.ask("b", ["one", "two"], donors=("a",), temperature=0.5, seed=1)[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], donors=("a",), temperature=0.5, seed=0)[0].n_reused == 2
+
+
+def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: Work) -> None:
+    for name, weights in (("t1", b"one"), ("t2", b"two"), ("t3", b"one")):
+        (work.folder / name / "adapter").mkdir(parents=True)
+        (work.folder / name / "adapter" / "adapter_model.safetensors").write_bytes(weights)
+    work.ask("untuned", ["one", "two"])
+    assert work.ask("a", ["one", "two"], donors=("untuned",), tuned="t1")[0].n_reused == 0
+    assert work.ask("b", ["one", "two"], donors=("a",), tuned="t2")[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], donors=("a",), tuned="t3")[0].n_reused == 2
+
+
+@pytest.mark.parametrize(("limit", "is_reused"), [(2, False), (3, False), (4, True), (9, True)])
+def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(work: Work, limit: int, is_reused: bool) -> None:
+    work.ask("a", ["a b c"], max_new_tokens=9)
+    assert work.ask("b", ["a b c"], donors=("a",), max_new_tokens=limit)[0].n_reused == is_reused
+
+
+def test_what_a_name_stands_for_is_part_of_the_key(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(echo, "resolve", lambda settings: "commit one", raising=False)
+    work.ask("a", ["one", "two"])
+    assert work.ask("b", ["one", "two"], donors=("a",))[0].n_reused == 2
+    monkeypatch.setattr(echo, "resolve", lambda settings: "commit two")
+    assert work.ask("c", ["one", "two"], donors=("a",))[0].n_reused == 0
+
+
+def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: "of older code")
+    _, before = work.ask("a", ["one"])
+    monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: " ".join(modules))
+    _, after = work.ask("b", ["one", "two"], donors=("a",))
+    assert [row.provenance.code for row in before.values() if row.provenance] == ["of older code"]
+    assert {row.text: row.provenance and row.provenance.code for row in after.values()} == {
+        "one": "of older code",
+        "two": "runners.steps.generate runners.engines.echo",
+    }
+    assert {row.text: row.batch_size for row in after.values()} == {"one": 1, "two": 1}
+
+
+def test_another_prompt_text_takes_nothing_over(work: Work) -> None:
+    work.ask("a", ["one", "two"])
+    (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace("# A:", "# B:"), "utf-8")
+    assert work.ask("b", ["one", "two"], donors=("a",))[0].n_reused == 0
+
+
+def test_an_attempt_that_was_killed_goes_on_after_its_last_whole_row(work: Work) -> None:
+    work.ask("a", ["one", "two", "three"])
+    file = work.folder / "a" / "completions.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + lines[1][:40])
+    made, rows = work.ask("a", ["one", "two", "three"])
+    assert made.n_reused == 1
+    assert {row.text for row in rows.values()} == {"one", "two", "three"}
+
+
+def test_a_row_that_failed_is_asked_for_again(work: Work) -> None:
+    work.ask("a", ["one"])
+    file = work.folder / "a" / "completions.jsonl"
+    (row,) = read_rows(file, Completion)
+    failed = row.model_copy(update={"text": None, "raw_text": None, "finish_reason": "error", "error": "the server said no"})
+    file.write_text(failed.model_dump_json() + "\n", "utf-8")
+    made, rows = work.ask("a", ["one"])
+    assert made.n_reused == 0
+    assert rows["q0"].text == "one"
+
+
+def test_sampled_rows_have_seeds_of_their_own_that_do_not_depend_on_other_rows(work: Work) -> None:
+    _, alone = work.ask("a", ["one"], temperature=0.7)
+    _, among = work.ask("b", ["one", "two"], temperature=0.7)
+    assert alone["q0"].seed == among["q0"].seed
+    assert among["q0"].seed != among["q1"].seed
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("Paris.\n```\n\n", "Paris."),
+        ("Paris.", "Paris."),
+        ("Look:\n```python\nprint(1)\n```", "Look:\n```python\nprint(1)\n```"),
+        ("Look:\n```python\nprint(1)\n```\n```\n", "Look:\n```python\nprint(1)\n```"),
+        ("```", ""),
+        ("", ""),
+        ("Use ``` to fence.", "Use ``` to fence."),
+    ],
+)
+def test_only_the_fence_that_closes_the_prompts_own_is_dropped(written: str, answer: str) -> None:
+    assert clean(written, fence_is_open=True) == answer
+
+
+@given(st.text())
+def test_without_an_open_fence_only_white_space_at_the_ends_goes(text: str) -> None:
+    assert clean(text, fence_is_open=False) == text.strip()
+
+
+@given(st.text(alphabet="ab` \n", max_size=40))
+def test_cleaning_never_changes_what_is_before_the_last_line(text: str) -> None:
+    assert text.strip().startswith(clean(text, fence_is_open=True))
