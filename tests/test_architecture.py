@@ -16,7 +16,10 @@ from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.plugins import names, settings_of
 from dsl.steps.steps import AnyStep
 from dsl.yaml.document import parse_yaml
-from runners import registry
+from runners.engines import find_engine
+from runners.execution.executors import find_executor
+from runners.judges import find_judge
+from runners.steps import find_runner
 from xp.schema import schema_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,28 +69,28 @@ def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
     files = {p.stem for p in (ROOT / "runners" / "steps").glob("*.py") if not p.stem.startswith("_")}
     assert kinds == files
     for kind in kinds:
-        assert list(inspect.signature(registry.kind(kind).run).parameters) == ["step", "inputs", "out"]
+        assert list(inspect.signature(find_runner(kind).run).parameters) == ["step", "inputs", "out"]
 
 
 @pytest.mark.parametrize("family", ["judges", "engines"])
 def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str) -> None:
-    for name in names(family):  # type: ignore[arg-type]
+    for name in names(f"dsl.{family}"):  # type: ignore[arg-type]
         settings = settings_of(family, name)  # type: ignore[arg-type]
         assert settings.model_fields[family[:-1]].default == name
         assert settings.__doc__
-    for name in names("judges"):
-        assert list(inspect.signature(registry.judge(name).judge).parameters) == ["answers", "settings", "tools"]
-    for name in names("engines"):
-        engine = registry.engine(name).Engine
+    for name in names("dsl.judges"):
+        assert list(inspect.signature(find_judge(name).judge).parameters) == ["answers", "settings", "tools"]
+    for name in names("dsl.engines"):
+        engine = find_engine(name).Engine
         assert list(inspect.signature(engine).parameters) == ["settings", "tuned", "cache"]
         assert callable(engine.generate)
         assert callable(engine.identify)
 
 
 def test_every_executor_is_a_file_with_a_function_that_runs_steps() -> None:
-    assert names("executors") == ("local", "ray")
-    for name in names("executors"):
-        run = registry.executor(name).run
+    assert names("runners.execution.executors") == ("local", "ray")
+    for name in names("runners.execution.executors"):
+        run = find_executor(name).run
         assert list(inspect.signature(run).parameters)[:3] == ["todo", "done", "store"]
         assert run.__doc__
 

@@ -19,17 +19,17 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from dsl.data.records import Completion, Prompt, Provenance, Verdict
+from dsl.engines.contract import Decoding, EngineSettings, ServerSettings
 from dsl.errors import ArgumentError, StoreError
-from dsl.models import Decoding
+from dsl.judges.contract import JudgeSettings
 from dsl.plan.study import Diff
-from dsl.settings import EngineSettings, JudgeSettings
 from dsl.steps.identity import Canonical, digest
 from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from dsl.values import Sha256, StepId
-from runners import registry
-from runners.http.server import ServerSettings
+from runners.engines import find_engine
 from runners.inference.stop_strings import cut_at_stop
 from runners.inference.thinking import without_thinking
+from runners.judges import find_judge
 from runners.judges.contract import Keys
 from runners.steps import generate, judge
 from runners.store.step_io import Inputs, reusable_rows, rewrite_rows
@@ -121,7 +121,7 @@ def _answers(step: GenerateStep, inputs: Inputs, older: Mapping[Sha256, Sequence
         with (inputs[step.examples] / "examples.jsonl").open("rb") as lines:
             left_out[f"answers {why}"] += sum(1 for _ in lines)
         return []
-    engine = registry.engine(step.model.engine).Engine(step.model, None, inputs.cache)
+    engine = find_engine(step.model.engine).Engine(step.model, None, inputs.cache)
     adopted: list[Completion] = []
     for example, request, row_key in generate.wanted_rows(step, inputs, engine).values():
         rows = older.get(_older_key(step.model, step.decoding, request.prompt, request.seed), ())
@@ -139,7 +139,7 @@ def _verdicts(step: JudgeStep, inputs: Inputs, older: Mapping[Sha256, Sequence[V
     read, adopted = judge.read_inputs(step, inputs), list[Verdict]()
     left_out[f"verdicts {TO_COME}"] += len(read.examples) - len(read.completions)
     for settings in step.judges.values():
-        module = registry.judge(settings.judge)
+        module = find_judge(settings.judge)
         if why := next((why for model in settings.models() if (why := _cannot_be_proved(model))), ""):
             left_out[f"verdicts {why}"] += sum(
                 len(answer.keys) for answer in judge.answers_of(step, settings, read, Keys(module, settings))

@@ -17,9 +17,8 @@ from dsl.data.records import Run
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.study import Diff, Plan, Study
 from dsl.values import StepId
-from runners import registry
 from runners.execution.events import Ended, Event, Skipped, Started
-from runners.execution.executors import local
+from runners.execution.executors import find_executor, local
 from runners.store.digests import Checks, Damaged
 from runners.store.same_fingerprint import drop_rows_of_other_code
 from runners.store.store import Store
@@ -150,7 +149,7 @@ def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", jobs: int, *, 
         if in_process or execution.executor == "local":
             local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
         else:
-            registry.executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
+            find_executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
     except BaseException:
         ledger.load_if_free()  # what is not loaded now is loaded by the next apply
         raise

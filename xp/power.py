@@ -12,12 +12,12 @@ from dsl.data.files import examples, read_file
 from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.errors import DataError, WarehouseError
+from dsl.judges.contract import JudgeSettings
 from dsl.plan.study import Cell, ContrastPlan, Diff, Study
-from dsl.settings import JudgeSettings
 from dsl.steps.identity import NOT_COUNTED
 from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import StepId
-from runners import registry
+from runners.judges import find_judge
 from runners.store.step_io import read_rows
 from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
@@ -303,7 +303,7 @@ def _judged(diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[Ste
 def _is_judged(judge: JudgeSettings, example: Example, aspect: str | None) -> bool:
     if not all(getattr(example, column) for column in judge.NEEDS):
         return False
-    module = registry.judge(judge.judge)
+    module = find_judge(judge.judge)
     if not hasattr(module, "applies"):
         return True
     aspects: Mapping[str, object] = module.aspects(judge)

@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dsl.data.fingerprints import RUNNERS
+from dsl.engines.contract import EngineSettings, ServerSettings
+from dsl.engines.transformers import Weights
 from dsl.errors import ServerError
 from dsl.messages import one_line
-from dsl.models import Weights
 from dsl.plan.study import Diff
-from dsl.settings import EngineSettings
 from dsl.steps.steps import DataStep, JudgeStep, Step
-from runners.http.server import Call, Server, ServerSettings, call_of
+from runners.http.server import Call, Server, call_of
 
 _FEW_FILES = 3
 """Files of one folder that are named one by one."""

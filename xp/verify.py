@@ -9,8 +9,8 @@ from dsl.errors import StoreError
 from dsl.steps import identity
 from dsl.steps.steps import JudgeStep
 from dsl.values import StepId
-from runners import registry
 from runners.execution.attempt import in_one_line
+from runners.steps import find_runner
 from runners.store.digests import describe
 from runners.store.step_io import Inputs
 from runners.store.store import Store, read_step
@@ -76,7 +76,7 @@ def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
     inputs = Inputs({i: store.step_folder(i) for i in step.inputs}, store.cache)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            registry.kind(step.kind).run(step, inputs, Path(folder))
+            find_runner(step.kind).run(step, inputs, Path(folder))
         except Exception as error:  # whatever a judge raises is told, and the other steps are looked at
             return [f"{step_id}: cannot be judged again: {in_one_line(error)}."]
         again = describe(Path(folder))

@@ -4,7 +4,7 @@ import time
 
 from benchmarks._in_context.job import CACHE, WARM_UP_TOKENS, WEIGHTS, Job, Timing, answer
 from dsl.data.records import Prompt
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
 from runners.engines.contract import EngineRequest
 from runners.engines.transformers import Engine
 from runners.models import loading as models

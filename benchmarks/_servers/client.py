@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from dsl.data.records import Prompt
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from runners.engines.contract import EngineRequest
-from runners.engines.openai import Engine, Settings
+from runners.engines.openai import Engine
 
 N_WARM = 2_000
 """Answers after which memory should be what it will be."""

@@ -12,7 +12,7 @@ import yaml
 
 from dsl.checks.load import load
 from dsl.data.fingerprints import Pins
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
 from dsl.plan.compile import compile
 from dsl.steps.steps import DataStep, DpoStep, SftStep
 from dsl.values import StepId

@@ -13,15 +13,15 @@ from dsl.checks.decoding import decoding_faults
 from dsl.data.fingerprints import PROMPT_TEXTS, Pins
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
+from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError, Problem
+from dsl.judges.contract import JudgeSettings
 from dsl.messages import Path, suggest
 from dsl.methods import Dpo, Icl, Sft
 from dsl.methods.base import CellRequest, MethodBase, Shipped
 from dsl.methods.parts import PromptFile, Rows
 from dsl.plan.comparisons import plants
 from dsl.plan.compile import languages_of, requests
-from dsl.plugins import names
-from dsl.settings import EngineSettings, JudgeSettings
 from dsl.spec.experiment import Experiment
 from dsl.spec.resources import KINDS
 from dsl.values import Language, Name
@@ -329,7 +329,6 @@ class Checker:
             self._add(path, message, on="key" if path[-1] == "columns" else "value")
 
     def _execution(self) -> None:
-        self._known(("executor",), self.experiment.executor, names("executors"), "executor")
         for kind, asked in self.experiment.resources.items():
             if self._known(("resources", kind), kind, KINDS, "kind of step") and asked.shard_rows is not None and kind != "generate":
                 self._add(("resources", kind, "shard_rows"), "only `generate` steps are split into shards", on="key")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from dsl.data.fingerprints import file_sha256
 from dsl.data.records import Example
 from dsl.data.regular_files import are_column_names, read_regular
 from dsl.data.source import Columns, FileSource, Part, RowNumber, Selector
@@ -53,6 +54,17 @@ def read_file(source: FileSource) -> Iterator[Row]:
         yield from _jsonl(path, text)
     else:
         yield from _separated(path, text, "," if source.format == "csv" else "\t", source.header)
+
+
+def read_planned(source: FileSource) -> Iterator[Row]:
+    """The rows of a file whose digest the plan has filled in.
+
+    Raises:
+        DataError: as `read_file`, or the file is no longer the one that was planned.
+    """
+    if file_sha256(Path(source.path)) != source.sha256:
+        raise DataError(f"{source.path} has changed since it was planned. Plan again")
+    return read_file(source)
 
 
 def examples(rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str) -> Iterator[Example]:

@@ -45,6 +45,11 @@ def file_sha256(path: Path) -> str:
         raise DataError(f"{path}: {error.strerror or error}") from error
 
 
+def combined(*digests: str) -> str:
+    """SHA-256 over several digests, in hex."""
+    return hashlib.sha256(json.dumps(digests, separators=(",", ":")).encode()).hexdigest()
+
+
 def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that can decide what the model says: all but those on the list `NEVER_READ`, also in folders below."""
 

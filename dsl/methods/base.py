@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Protocol
 from pydantic import AfterValidator, Field
 
 from dsl.data.source import Columns
+from dsl.engines.contract import Decoding, EngineSettings
+from dsl.engines.transformers import Weights
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
-from dsl.models import Adapter, Decoding, Training, Weights
-from dsl.settings import EngineSettings
 from dsl.steps.steps import GenerateStep, PromptForm, Step
+from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dsl.data.source import Columns
+from dsl.engines.contract import Decoding
 from dsl.methods.base import Builder, CellRequest, Made, MethodBase
 from dsl.methods.parts import Model, Rows
-from dsl.models import Decoding
 from dsl.steps.steps import GenerateStep
 from dsl.values import Name
 

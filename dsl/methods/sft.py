@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.engines.transformers import Weights
 from dsl.methods.base import (
     AnyPrompt,
     Builder,
@@ -18,8 +19,8 @@ from dsl.methods.base import (
     untrainable,
 )
 from dsl.methods.parts import Model
-from dsl.models import Adapter, Training, Weights
 from dsl.steps.steps import GenerateStep, PromptForm, SftStep
+from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Language, Name
 
 

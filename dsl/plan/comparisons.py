@@ -7,8 +7,8 @@ from functools import cache
 import yaml
 
 from dsl.data.fingerprints import RUNNERS
+from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import CellRequest
-from dsl.settings import JudgeSettings
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 

@@ -14,17 +14,17 @@ from typing import Literal, cast
 from dsl.data.files import format_of
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Pins
 from dsl.data.source import Columns, FileSource, HubSource
+from dsl.engines.contract import Decoding, EngineSettings
+from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
+from dsl.judges.contract import JudgeSettings
 from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
-from dsl.models import Decoding
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
-from dsl.plugins import settings_of
-from dsl.settings import EngineSettings, JudgeSettings
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
@@ -301,7 +301,7 @@ class _Build:
         model: Model = self.experiment.models[request.model]
         source = source_of(rows, self._pins, self._folder, request.language, model.recorded or request.model)
         language = request.language if columns.language is not None else None
-        return settings_of("engines", "recorded")(answers=source, columns=columns, language=language)
+        return RecordedAnswers(answers=source, columns=columns, language=language)
 
     def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
         keep_out = tuple(sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset)))

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from dsl.data.records import Record
-from dsl.settings import JudgeSettings, Role, Scale
+from dsl.judges.contract import JudgeSettings, Role, Scale
 from dsl.spec.resources import Execution
 from dsl.steps.steps import Judged, Step
 from dsl.values import Language, Name, StepId, Value

@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from dsl.engines.contract import Decoding
 from dsl.judges import AnyJudge
 from dsl.methods import Method
 from dsl.methods.parts import Dataset, Model
-from dsl.models import Decoding
 from dsl.spec.resources import Executor, Kind, Resources, Reuse
 from dsl.values import Language, Name, Value
 

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from dsl.plugins import names
 from dsl.steps.steps import AnyStep
 from dsl.values import Value
 
@@ -12,8 +11,8 @@ _STEP_CLASSES: tuple[Any, ...] = get_args(get_args(AnyStep)[0])
 KINDS: tuple[str, ...] = tuple(step.model_fields["kind"].default for step in _STEP_CLASSES)
 """Every kind of step."""
 
-Executor = Annotated[str, Field(json_schema_extra={"enum": list(names("executors"))})]
-"""The name of a file in `runners/executors/`."""
+Executor = Literal["local", "ray"]
+"""The name of a file in `runners/execution/executors/`."""
 
 
 class Resources(Value):

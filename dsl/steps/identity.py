@@ -20,7 +20,7 @@ from dsl.errors import DataError
 from dsl.values import StepId, Value
 
 if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make row keys with this module
-    from dsl.settings import JudgeSettings
+    from dsl.judges.contract import JudgeSettings
     from dsl.steps.steps import Step
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {

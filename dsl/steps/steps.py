@@ -16,8 +16,10 @@ from pydantic import Field
 
 from dsl.data.source import Columns, Source
 from dsl.engines import AnyEngine
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights
 from dsl.judges import AnyJudge
-from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Language, Name, Sha256, StepId, TemplateArguments, Value
 
 # ---------------------------------------------------------------- how a model is asked

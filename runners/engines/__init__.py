@@ -1,0 +1,20 @@
+"""Engines: a file here for each in `dsl/engines/`, with `class Engine` (see `contract`)."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+from dsl.engines.contract import EngineSettings
+from dsl.plugins import find, names
+
+
+def find_engine(name: str) -> ModuleType:
+    """The engine's module. Raises XpError where there is none."""
+    return find("runners.engines", name)
+
+
+def resolved(settings: EngineSettings) -> str | None:
+    """What settings leave open, as it stands now (the commit behind a name on the hub); None where they say it all."""
+    if settings.engine not in names("runners.engines"):
+        return None
+    resolve: Callable[[EngineSettings], str | None] = getattr(find_engine(settings.engine), "resolve", lambda settings: None)
+    return resolve(settings)

@@ -6,16 +6,14 @@ from typing import Annotated, Any, Self, TypedDict
 from pydantic import BaseModel, Field, model_validator
 
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding
 from dsl.messages import one_line, shorten
-from dsl.models import Decoding
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Count, Detail
 from runners.http.failure import Api
 from runners.inference.stop_strings import cut_at_stop
 from runners.inference.thinking import without_thinking
 
-OPENAI = "https://api.openai.com/v1"
-"""The address where a spec names none."""
 API = Api(
     address="`base_url` usually ends in /v1",
     shared="`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow (`max_new_tokens`)",

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from dsl.data.records import FinishReason, Prompt
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
 from dsl.values import Value
 
 

@@ -3,21 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from dsl.models import Decoding
-from dsl.settings import EngineSettings
+from dsl.engines.contract import Decoding
+from dsl.engines.echo import Settings
 from runners.engines.contract import EngineAnswer, EngineRequest
-
-
-class Settings(EngineSettings):
-    """`{engine: echo}`."""
-
-    engine: Literal["echo"] = "echo"
-    seconds_per_row: float = Field(0.0, ge=0)
-    """How long an answer takes, for watching a run and for stopping it half-way."""
 
 
 class Engine:

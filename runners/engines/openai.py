@@ -3,36 +3,23 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ClassVar, Literal
-
-from pydantic import Field
 
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from dsl.errors import ServerError, XpError
-from dsl.models import Decoding
-from runners.engines._completion_api import API, OPENAI, Reply, answer, body, harmless, path, without_answer
+from runners.engines._completion_api import API, Reply, answer, body, harmless, path, without_answer
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Answered, Client, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Failure
-from runners.http.server import Server, ServerSettings
+from runners.http.server import Server
 
 _UNKNOWN = frozenset({400, 422})
 """HTTP statuses of a request that holds values which this server does not know."""
 
 _REFUSED = frozenset({400, 413, 422, 500})
 """HTTP statuses of a request that may be answered without what this server does not know."""
-
-
-class Settings(ServerSettings):
-    """A served model. The key is named by its environment variable and never held."""
-
-    DEFAULT_URL: ClassVar[str] = OPENAI
-    engine: Literal["openai"] = "openai"
-    usd_per_million_new_tokens: float | None = Field(None, ge=0)
-
-    def affinity(self) -> str:
-        return ""
 
 
 class Engine:

@@ -6,30 +6,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from dsl.data.files import Row, instruction_of, text_at
-from dsl.data.source import Columns, FileSource, Source
+from dsl.data.source import FileSource
+from dsl.engines.contract import Decoding
+from dsl.engines.recorded import Settings
 from dsl.errors import XpError
-from dsl.models import Decoding
-from dsl.settings import EngineSettings
-from dsl.values import Language
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.prompting.source_rows import rows_of
-
-
-class Settings(EngineSettings):
-    """Filled in by the plan from `method: recorded`."""
-
-    engine: Literal["recorded"] = "recorded"
-    answers: Source
-    columns: Columns
-    """`response` is the answer; `item` or `instruction` says to which example it belongs."""
-    language: Language | None = None
-    """Whose rows are taken, where `columns` names a `language` column."""
-
-    def affinity(self) -> str:
-        return ""
 
 
 class Engine:

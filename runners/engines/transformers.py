@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights as Settings
 from dsl.errors import DataError
-from dsl.models import Decoding
-from dsl.models import Weights as Settings
 from runners.engines.contract import EngineAnswer, EngineRequest
 
 __all__ = ["Engine", "Settings", "resolve"]

@@ -23,10 +23,10 @@ from dsl.errors import DataError, StepFailed, XpError
 from dsl.messages import one_line, scrub
 from dsl.steps.steps import Step
 from dsl.values import Sha256, StepId
-from runners import registry
 from runners.execution import shards
 from runners.models import memory
 from runners.models import startup_time as start
+from runners.steps import find_runner
 from runners.store.digests import Damaged
 from runners.store.step_io import CHECKS, Inputs, Made
 from runners.store.store import Store, is_disk_full, unwritten
@@ -88,7 +88,7 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
     started = time.monotonic()
     since_begun = start.taken()  # of the process, which its first step pays
     _forget_peak_memory()
-    made: Made = registry.kind(step.kind).run(step, inputs, folder)
+    made: Made = find_runner(step.kind).run(step, inputs, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from dsl.engines.contract import ServerSettings
 from dsl.errors import ServerError
 from runners.http.failure import Api, Failure, explain, failed, in_words, in_words_of_transport
-from runners.http.server import Server, ServerSettings
+from runners.http.server import Server
 from runners.http.window import Window
 
 if TYPE_CHECKING:

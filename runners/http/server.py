@@ -1,70 +1,18 @@
 """A server's address and its key, named by the spec, found in the environment and shown to nobody."""
 
 import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import SecretStr
 
-from dsl.data.fingerprints import Pins
+from dsl.engines.contract import ServerSettings
 from dsl.errors import ServerError
-from dsl.messages import REDACTED, is_secret, one_line, scrub
-from dsl.settings import EngineSettings
+from dsl.messages import REDACTED, one_line
 
 _SHORTEST_SECRET = 8
 """Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
-
-
-_VERSION = re.compile(r"api-version=[\w.\-]{1,20}")
-
-
-class ServerSettings(EngineSettings):
-    """A model on a server. The key is named by its environment variable and never held."""
-
-    DEFAULT_URL: ClassVar[str]
-    """The address where a spec names none."""
-    name: str
-    """The model, as the server calls it."""
-    base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
-    base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address. Host and port count as part of the study, unless `revision` names what is served."""
-    revision: str | None = None
-    """What is served, in words of its own: a version, a digest. With it, another address is the same model."""
-    server: str | None = Field(None, json_schema_extra={"readOnly": True})
-    """Filled in by the plan: host and port that `base_url_env` holds."""
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key."""
-    max_concurrency: int = Field(8, ge=1, le=1024)
-    """The most requests in flight at once; fewer after 429, 503 and time-outs, until the server keeps up again. Not part of the identity."""
-    timeout: float = Field(120.0, gt=0)
-    """Seconds one request may take. Not part of the identity."""
-    max_retries: int = Field(6, ge=0)
-    """Further tries after 429, 5xx and time-outs, with growing pauses. Not part of the identity."""
-    usd_per_million_prompt_tokens: float | None = Field(None, ge=0)
-
-    @field_validator("base_url")
-    @classmethod
-    def _holds_no_secret(cls, address: str | None) -> str | None:
-        if address is not None and _may_hold_a_secret(address):
-            raise ValueError(
-                "an address with a name, a password, a key or a query in it would stand in reports and in the store. Name the environment "
-                "variable that holds it: `base_url_env` for the whole address, `api_key_env` for a key"
-            )
-        return address
-
-    def pinned(self, pins: Pins, folder: Path) -> Self:
-        address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
-        return self.model_copy(update={"server": _host_of(address) or None})
-
-    def unpinned(self) -> str | None:
-        variable = None if self.base_url or self.revision else self.base_url_env
-        if variable is not None and not os.environ.get(variable, "").strip():
-            return f"the environment variable {variable} is not set, so this study is not pinned to a server. Set it, or name a `revision`"
-        return None
 
 
 class Server:
@@ -149,23 +97,6 @@ def _address(settings: ServerSettings) -> str:
 
 def _host(parts: SplitResult) -> str:
     return one_line(parts.netloc.rpartition("@")[2])
-
-
-def _may_hold_a_secret(address: str) -> bool:
-    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks for."""
-    rest, _, query = address.partition("?")
-    authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
-    return bool(
-        "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
-    )
-
-
-def _host_of(address: str) -> str:
-    """Host and port of an address, without name and password; nothing where it is none."""
-    try:
-        return _host(urlsplit(address))
-    except ValueError:
-        return ""
 
 
 def _variable(name: str, holds: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dsl.engines.contract import Decoding
 from dsl.errors import DataError
-from dsl.models import Decoding
 from runners.inference.next_token import Sampling
 
 if TYPE_CHECKING:

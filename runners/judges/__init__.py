@@ -1,0 +1,10 @@
+"""Judges: a file here for each in `dsl/judges/`, with `judge(answers, settings, tools)` (see `contract`)."""
+
+from types import ModuleType
+
+from dsl.plugins import find
+
+
+def find_judge(name: str) -> ModuleType:
+    """The judge's module. Raises XpError where there is none."""
+    return find("runners.judges", name)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
+from dsl.judges._decision_model import DecisionModel, SystemOne
 from runners.judges._local import decide_locally
-from runners.judges._question import Decided, DecisionModel, Question, SystemOne, both_orders
+from runners.judges._question import Decided, Question, both_orders
 from runners.judges._systemone import decide_served
 from runners.judges.contract import Tools
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Weights
 from runners.judges._question import Decided, Question, probabilities_of
 from runners.judges.contract import Told, Tools
 

@@ -5,20 +5,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TypeVar
 
 from dsl.data.records import Prompt, Verdict
-from dsl.errors import DataError
-from dsl.values import Language, Value
+from dsl.judges._comparison import Comparison
+from dsl.judges._frame import Frame
 from runners.engines.contract import EngineAnswer
 from runners.judges._decide import Decided, Question, both_orders
-from runners.judges._frame import Frame, Sentence, read_value
 from runners.judges._reply import objects
 from runners.judges.contract import NO_REPLY, Answer, Told
-
-FOLDER = Path(__file__).resolve().parent / "comparisons"
 
 T = TypeVar("T")
 
@@ -29,25 +24,6 @@ _LETTER = re.compile(
 )
 _TIES = frozenset({"tie", "[[c]]", "draw", "equal", "both", "neither", "a tie", "égalité", "empate"})
 _NOT_APPLICABLE = frozenset({"n/a", "na", "none", "not applicable", "null", ""})
-
-
-class Comparison(Value):
-    """A language's texts for comparisons, beside its `Frame`."""
-
-    language: Language
-    compare: Sentence
-    better: Sentence
-    """What stands for the better answer in the form of a reply …"""
-    better_of_two: Sentence
-    """… and where a tie is not asked for."""
-    question: Sentence
-    """Put to a model that decides; `{question}` is the aspect's."""
-    first_answer: Sentence
-    second_answer: Sentence
-    first: Sentence
-    """What each outcome means."""
-    second: Sentence
-    tie: Sentence
 
 
 @dataclass(frozen=True)
@@ -61,20 +37,6 @@ class Side:
     raw: str | None = None
     probabilities: tuple[float, float, float] | None = None
     """That our answer wins, ties, loses."""
-
-
-@cache
-def comparison(language: Language) -> Comparison:
-    """A language's texts.
-
-    Raises:
-        DataError: there are none in this language.
-    """
-    path = FOLDER / f"{language}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-        raise DataError(f"judges that compare have no instructions in `{language}`. There are: {known}")
-    return read_value(path, Comparison, "texts for a judge that compares")
 
 
 def both_prompts(answer: Answer, question: str, names: Frame, text: Comparison, ties: bool) -> tuple[Prompt, Prompt]:

@@ -7,34 +7,11 @@ options' labels; a decision model reads them with a head of its own. Served ones
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
-
-from dsl.engines import with_engine
-from dsl.models import Weights
-from runners.http.server import ServerSettings
 from runners.judges.contract import Told
 
 _SUM_TOLERANCE = 0.02
 """Servers round probabilities."""
-
-
-class SystemOne(ServerSettings):
-    """A served System One model: any server with `/v1/systemone`. The key is named by its environment variable and never held."""
-
-    DEFAULT_URL: ClassVar[str] = "https://api.typesafe.ai"
-    engine: Literal["systemone"] = "systemone"
-    timeout: float = Field(30.0, gt=0)
-    """Seconds one request may take. Not part of the identity."""
-
-    @property
-    def code(self) -> tuple[str, ...]:
-        return ()  # the judge's own imports lead to it
-
-
-DecisionModel = Annotated[Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)]
-"""Who decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from pydantic import BaseModel
 
 from dsl.data.records import Provenance
 from dsl.errors import ServerError
+from dsl.judges._decision_model import SystemOne
 from runners.http.client import Answered, Client, Count, Detail, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Api, Failure
 from runners.http.server import Server
-from runners.judges._question import Decided, Question, SystemOne, probabilities_of
+from runners.judges._question import Decided, Question, probabilities_of
 from runners.judges.contract import NO_REPLY, Told, Tools
 
 API = Api(

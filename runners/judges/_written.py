@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from dsl.data.records import Prompt, Provenance, Verdict
-from dsl.settings import EngineSettings
+from dsl.engines.contract import EngineSettings
+from dsl.judges._frame import Frame
+from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
-from runners.judges._frame import Frame
 from runners.judges._reply import Found, read_reply
-from runners.judges._rubric import Aspect
 from runners.judges.contract import NO_REPLY, Answer, Told
 
 

@@ -1,23 +1,13 @@
 """`contains`: is one of the item's accepted answers in the answer? As whole words, whatever their case, accents and punctuation."""
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
 
 from dsl.data.records import Verdict
-from dsl.settings import RightOrWrong
+from dsl.judges.contains import Settings
 from runners.judges._words import holds, words
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
-
-
-class Settings(RightOrWrong):
-    """1 where an accepted answer is found in the completion, 0 where none is. Items without accepted answers get no verdict."""
-
-    LABEL: ClassVar[str] = "holds an accepted answer"
-    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
-    NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
-    judge: Literal["contains"] = "contains"
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

@@ -26,8 +26,8 @@ from typing import Literal, TypedDict, Unpack
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Completion, Example, Prompt, Provenance, Verdict
-from dsl.models import Decoding
-from dsl.settings import EngineSettings, JudgeSettings
+from dsl.engines.contract import Decoding, EngineSettings
+from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import Canonical, digest
 from dsl.values import Name, Sha256
 from runners.engines.contract import EngineAnswer

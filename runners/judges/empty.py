@@ -2,24 +2,15 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
 
 from dsl.data.records import Verdict
-from dsl.settings import JudgeSettings, Role
+from dsl.judges.empty import Settings
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text",)
 
 # Letters that show nothing (Hangul fillers), the blank Braille pattern, and what is put where bytes could not be read.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\ufffd")
-
-
-class Settings(JudgeSettings):
-    """1 where the completion holds a letter, a digit or a pictogram; 0 where it is nothing but white space and punctuation."""
-
-    ROLE: ClassVar[Role] = "critical_error"
-    LABEL: ClassVar[str] = "no answer"
-    judge: Literal["empty"] = "empty"
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

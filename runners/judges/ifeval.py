@@ -8,10 +8,10 @@ Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the column
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, cast
 
 from dsl.data.records import Example, Verdict
-from dsl.settings import RightOrWrong
+from dsl.judges.ifeval import Settings
 from runners.judges._ifeval.arguments import Outcome
 from runners.judges._ifeval.loose import variants
 from runners.judges._ifeval.registry import checks
@@ -20,26 +20,6 @@ from runners.judges.contract import Answer, Reads, Tools
 READS: tuple[Reads, ...] = ("text", "language", "extra")
 
 _IDS, _ARGUMENTS = "instruction_id_list", "kwargs"
-
-
-class Settings(RightOrWrong):
-    """1 where every instruction of the item is followed, 0 where one is not: by the answer as it is (`strict`), or for each instruction by
-    some version of it without a first line, a last line or asterisks (`loose`). The verdict's parts say it of each instruction.
-    """
-
-    LABEL: ClassVar[str] = "follows every instruction"
-    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "instructions"
-    judge: Literal["ifeval"] = "ifeval"
-    benchmark: Literal["ifeval", "m_ifeval"] | None = None
-    """The benchmark whose published definition is followed to the letter: a missing answer follows nothing (as with `missing_as: 0`),
-    a random letter is counted where `#` or `!` is asked for, and `zh` is not the detector's `zh-cn`. Left out, instructions are taken at
-    their word."""
-
-    def missing_score(self) -> float | None:
-        return 0 if self.benchmark else self.missing_as
-
-    def verdict_aspects(self) -> tuple[str, ...]:
-        return "strict", "loose"
 
 
 def aspects(settings: Settings) -> dict[str, object]:

@@ -9,14 +9,10 @@ identification fails on short text (lingua-py #226, #267). Marchisio et al., arX
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from dsl.data.fingerprints import Pins
 from dsl.data.records import Verdict
-from dsl.settings import JudgeSettings, Role
+from dsl.judges.language import Settings
 from dsl.values import Language
 from runners.judges.contract import Answer, Reads, Tools
 
@@ -47,23 +43,6 @@ _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A
 
 _LONGEST_WORD = 1000
 """Letters. The time that lingua takes for a word grows with the square of its length."""
-
-
-class Settings(JudgeSettings):
-    """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
-
-    ROLE: ClassVar[Role] = "critical_error"
-    LABEL: ClassVar[str] = "in another language than asked"
-    judge: Literal["language"] = "language"
-    min_characters: int = Field(20, ge=1)
-    """Letters below which the judge abstains, code, links and digits left out: identification fails on short text."""
-    min_confidence: float = Field(0.55, ge=0, le=1)
-    """Share of the likeliest language below which the judge abstains."""
-    languages: tuple[Language, ...] = Field((), json_schema_extra={"readOnly": True})
-    """Filled in by the plan: the study's languages."""
-
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "Settings":
-        return self.model_copy(update={"languages": tuple(sorted(set(languages)))})
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

@@ -2,26 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import ClassVar, Literal
 
 from dsl.data.records import Verdict
-from dsl.settings import RightOrWrong
-from dsl.values import Language
+from dsl.judges.numeric import Settings
 from runners.judges._numbers import FORMATS, last_number
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers", "language")
-
-
-class Settings(RightOrWrong):
-    """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no number."""
-
-    LABEL: ClassVar[str] = "right number"
-    CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
-    NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
-    judge: Literal["numeric"] = "numeric"
-    answers_language: Language | None = "en"
-    """Whose number format the accepted answers are written in: MGSM writes `2,125` in every language. null is the item's own language."""
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

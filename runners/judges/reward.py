@@ -6,51 +6,20 @@ to the same instruction, and says nothing across models.
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from dsl.data.fingerprints import Pins
 from dsl.data.records import Verdict
 from dsl.errors import DataError
-from dsl.models import Weights
-from dsl.settings import JudgeSettings
-from dsl.values import Language, Name
+from dsl.judges.reward import Settings
 from runners.judges.contract import Answer, Reads, Tools
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runners.models.loading import Loaded
 
 READS: tuple[Reads, ...] = ("text", "instruction")
 
 _BATCH_SIZE = 8
-
-
-class Settings(JudgeSettings):
-    """The model's logit; higher is better. What is longer than the model can read stays unscored, and nothing is cut."""
-
-    VERSION: ClassVar[int] = 1
-    LABEL: ClassVar[str] = "reward model's score"
-    ORDERS_ONLY: ClassVar[bool] = True
-    judge: Literal["reward"] = "reward"
-    model: Weights
-    """A sequence-classification model with one label and a chat template."""
-
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: "Path") -> "Settings":
-        return self.model_copy(update={"model": self.model.pinned(pins, folder)})
-
-    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
-        return None
-
-    def opinion(self) -> str:
-        return self.model.opinion()
-
-    def affinity(self) -> str:
-        return self.model.affinity()
-
-    def unpinned(self) -> str | None:
-        return self.model.unpinned()
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

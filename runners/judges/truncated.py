@@ -11,12 +11,9 @@ the end can be read both ways (a title, a number, a list without full stops, cod
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
-
-from pydantic import Field
 
 from dsl.data.records import Verdict
-from dsl.settings import JudgeSettings, Role
+from dsl.judges.truncated import Settings
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "finish_reason", "language")
@@ -55,16 +52,6 @@ _UNFINISHED = {
     ),
 }
 """Words that no sentence of a language ends in, or next to none."""
-
-
-class Settings(JudgeSettings):
-    """0 where the completion was cut, 1 where it came to its end. Without a finish reason the text's end decides; a doubtful end is unscored."""
-
-    ROLE: ClassVar[Role] = "detector"
-    LABEL: ClassVar[str] = "cut before its end"
-    judge: Literal["truncated"] = "truncated"
-    min_words: int = Field(6, ge=1)
-    """Words below which a last line without a closing mark may be a title, a name or a number: the judge abstains."""
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:

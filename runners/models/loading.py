@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Weights
 from runners.models import load_checks, memory
 from runners.models import startup_time as start
 from runners.models.weight_files import check_unchanged, commit_of, source_folder

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dsl.data.fingerprints import Pins
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Weights
 
 _CONVERSION = 1
 """Part of the name of converted weights: raise it when the conversion changes."""

@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import cast
 
-from dsl.data.files import Row, read_file
-from dsl.data.fingerprints import file_sha256
+from dsl.data.files import Row, read_planned
 from dsl.data.source import FileSource, Source
 from dsl.errors import DataError
 
@@ -18,9 +16,7 @@ def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
         DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the data set or cannot be reached.
     """
     if isinstance(source, FileSource):
-        if file_sha256(Path(source.path)) != source.sha256:
-            raise DataError(f"{source.path} has changed since it was planned. Plan again")
-        return read_file(source), None
+        return read_planned(source), None
     from datasets import load_dataset_builder
     from datasets.exceptions import DatasetsError
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
 from dsl.steps.steps import DpoStep
 from runners.models import loading as models
 from runners.models import startup_time as start

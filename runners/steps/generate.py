@@ -14,7 +14,7 @@ from dsl.data.records import Completion, Example, Prompt, Provenance
 from dsl.errors import ServerError
 from dsl.steps.identity import Canonical
 from dsl.steps.steps import GenerateStep, TextPrompt
-from runners import registry
+from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
 from runners.store import faults, provenance
@@ -33,7 +33,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     Raises:
         ServerError: the server does not answer, or has failed on so many rows that they are no result.
     """
-    engine = registry.engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
+    engine = find_engine(step.model.engine).Engine(step.model, inputs[step.tuned] if step.tuned else None, inputs.cache)
     wanted = wanted_rows(step, inputs, engine)
     earlier = {row.item: row for row in rows_left_open((out, *inputs.earlier), FILE, Completion)}
     earlier = {item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]}
@@ -75,7 +75,7 @@ def wanted_rows(step: GenerateStep, inputs: Inputs, engine: Engine) -> Wanted:
     canonical = Canonical()
     tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
-    same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
+    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
     for example in examples:
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))

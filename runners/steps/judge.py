@@ -12,15 +12,15 @@ from pathlib import Path
 from types import ModuleType
 
 from dsl.data.records import Completion, Example, Prompt, Provenance, Verdict
+from dsl.engines.contract import Decoding, EngineSettings, ServerSettings
 from dsl.errors import DataError, ServerError
-from dsl.models import Decoding
-from dsl.settings import EngineSettings, JudgeSettings
+from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import digest
 from dsl.steps.steps import JudgeStep, Probe
 from dsl.values import Name
-from runners import registry
+from runners.engines import find_engine, resolved
 from runners.engines.contract import EngineAnswer, EngineRequest, bounded
-from runners.http.server import ServerSettings
+from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Keys, Tools
 from runners.store import faults, provenance
 from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
@@ -150,7 +150,7 @@ def read_inputs(step: JudgeStep, inputs: Inputs) -> Read:
 
 def keys_of(settings: JudgeSettings) -> Keys:
     """What makes the row keys of one judge's verdicts."""
-    return Keys(registry.judge(settings.judge), settings, [registry.resolved(model) for model in settings.models()])
+    return Keys(find_judge(settings.judge), settings, [resolved(model) for model in settings.models()])
 
 
 def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys) -> Iterator[Answer]:
@@ -206,7 +206,7 @@ def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path])
 
 def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: Tools) -> Iterator[Verdict]:
     """One judge's verdicts on these answers."""
-    judge = registry.judge(settings.judge)
+    judge = find_judge(settings.judge)
     wanted: dict[tuple[str, str | None], dict[str, str]] = {}
     for (_, item, against, aspect), answer in missing.items():
         wanted.setdefault((item, against), {})[aspect] = answer.keys[aspect]
@@ -252,7 +252,7 @@ def _generate(cache: Path, facts: Facts) -> Generate:
     """The way to a model for judges, which know no engine; what is known of the model goes to `facts`."""
 
     def generate(settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
-        engine = registry.engine(settings.engine).Engine(settings, None, cache)
+        engine = find_engine(settings.engine).Engine(settings, None, cache)
         facts.update((name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts)
         seeds = _seeds(prompts) if decoding.is_sampled else [None] * len(prompts)
         requests = [

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.errors import ServerError
-from dsl.settings import EngineSettings
-from runners.http.server import ServerSettings
 
 MOST = 3
 """Attempts that may end in a fault on the same row."""

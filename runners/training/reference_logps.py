@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dsl.data.fingerprints import Pins
 from dsl.data.records import RefLogps
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Weights
 from dsl.steps.identity import digest
 from dsl.steps.steps import ReferenceLogpsStep
 from runners.models.weight_files import commit_of

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import TrainingFacts, TrainMetric
 from dsl.errors import DataError, StepFailed
-from dsl.models import Adapter, Training
+from dsl.steps.training_settings import Adapter, Training
 from runners.inference.batch_model import forget_readers
 from runners.models import memory
 from runners.models.loading import ADAPTER, MODEL, POLICY, Loaded

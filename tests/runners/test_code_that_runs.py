@@ -21,7 +21,7 @@ from dsl.data.source import Columns, FileSource
 from dsl.plugins import names, settings_of
 from dsl.steps.identity import judge_key
 from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
-from runners import registry
+from runners.steps import find_runner
 from runners.store.step_io import Inputs, RowWriter
 
 Place = tuple[str, int]
@@ -36,7 +36,7 @@ TEXTS = [
     "I cannot help.",
     None,
 ]
-BY_RULE = sorted(name for name in names("judges") if name not in ("decision", "pairwise", "reward", "rubric"))
+BY_RULE = sorted(name for name in names("dsl.judges") if name not in ("decision", "pairwise", "reward", "rubric"))
 EXTRA = {"instruction_id_list": '["punctuation:no_comma", "length_constraints:number_words"]'}
 EXTRA["kwargs"] = '[{}, {"relation": "at least", "num_words": 2}]'
 
@@ -103,7 +103,7 @@ def ran(work: Callable[[], object]) -> set[Place]:
     def seen(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(f"{ROOT}/") and code.co_name != "<module>":
-            module = ".".join(Path(code.co_filename).relative_to(ROOT).with_suffix("").parts)
+            module = ".".join(Path(code.co_filename).relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             if module.split(".")[0] in OURS:
                 found.add((module, code.co_firstlineno))
 
@@ -156,7 +156,7 @@ def parsed_once() -> Iterator[None]:
 @pytest.mark.parametrize("name", ["data", *BY_RULE])
 def test_an_edit_of_any_definition_that_ran_makes_a_new_fingerprint(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
     step = _steps(folders)[name]
-    kind, inputs = registry.kind(step.kind), Inputs(folders, tmp_path / "cache")
+    kind, inputs = find_runner(step.kind), Inputs(folders, tmp_path / "cache")
     places = ran(lambda: kind.run(step, inputs, tmp_path))
     assert {module for module, _ in places} >= set(step.code)
     assert [place for place in sorted(places) if edited(place[0], [place[1]]).fingerprint(*step.code) == fingerprint(*step.code)] == []

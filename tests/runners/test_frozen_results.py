@@ -16,16 +16,18 @@ import pytest
 
 from dsl.data.fingerprints import Pins
 from dsl.data.records import Completion, Prompt, RefLogps, TrainMetric
-from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.engines.contract import Decoding, EngineSettings
+from dsl.engines.transformers import Weights
+from dsl.judges.contract import JudgeSettings
 from dsl.plugins import names, settings_of
-from dsl.settings import EngineSettings, JudgeSettings
 from dsl.steps.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SftStep
-from runners import registry
+from dsl.steps.training_settings import Adapter, Training
 from runners.engines import openai
 from runners.engines.contract import EngineAnswer
-from runners.judges import decision, pairwise, reward, rubric
+from runners.judges import decision, find_judge, pairwise, reward, rubric
 from runners.judges.contract import Keys, Tools
 from runners.models.loading import load_to_train
+from runners.steps import find_runner
 from runners.store.step_io import read_rows
 from runners.training import rows as training_rows
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
@@ -50,7 +52,7 @@ def generated(folder: Path) -> list[Any]:
         step = GenerateStep(model=WEIGHTS, examples=data, prompt=form, decoding=decoding, seed=0)
         out = folder / f"out{len(said)}"
         out.mkdir()
-        registry.kind("generate").run(step, found, out)
+        find_runner("generate").run(step, found, out)
         made = sorted(read_rows(out / "completions.jsonl", Completion), key=lambda row: row.item)
         said.append([(row.item, row.prompt[-60:], row.text, row.raw_text, row.finish_reason, row.n_prompt_tokens) for row in made])
     return said
@@ -84,7 +86,7 @@ def aligned(folder: Path) -> list[Any]:
 
 def _losses(step: SftStep | DpoStep, found: Any, out: Path) -> list[float]:
     out.mkdir()
-    registry.kind(step.kind).run(step, found, out)
+    find_runner(step.kind).run(step, found, out)
     return [round(row.value, 4) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == "loss"]
 
 
@@ -92,7 +94,7 @@ def held_to(folder: Path) -> list[Any]:
     found, (data,) = inputs(folder, en=rows("preferences", "en"))
     step = ReferenceLogpsStep(weights=WEIGHTS, pairs=(data,), rows=2, prompts=(chat_form(),), max_length=64, bf16=False, seed=0)
     (folder / "out").mkdir()
-    registry.kind("reference_logps").run(step, found, folder / "out")
+    find_runner("reference_logps").run(step, found, folder / "out")
     made = sorted(read_rows(folder / "out" / "ref_logps.jsonl", RefLogps), key=lambda row: row.item)
     return [(row.item, round(row.ref_chosen_logps, 3), round(row.ref_rejected_logps, 3), row.n_tokens) for row in made]
 
@@ -100,7 +102,7 @@ def held_to(folder: Path) -> list[Any]:
 def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
     """Prompts that a judge sends, and its verdicts on what is replied."""
     pinned = settings.pinned(("en",), Pins(), Path())
-    module, sent = registry.judge(settings.judge), list[str]()
+    module, sent = find_judge(settings.judge), list[str]()
 
     def generate(model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
         for place, prompt in enumerate(prompts):
@@ -157,7 +159,7 @@ def test_results_of_a_version_do_not_change(name: str, tmp_path: Path) -> None:
 
 
 def test_everything_that_has_a_version_is_frozen() -> None:
-    classes = [*get_args(get_args(AnyStep)[0]), *(settings_of("judges", name) for name in names("judges"))]
+    classes = [*get_args(get_args(AnyStep)[0]), *(settings_of("judges", name) for name in names("dsl.judges"))]
     assert {cls for cls in classes if hasattr(cls, "VERSION")} == {cls for cls, _ in RESULTS.values()}
 
 

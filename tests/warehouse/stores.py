@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dsl.data.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
 from dsl.data.source import Columns, HubSource
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
 from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
 from dsl.plugins import settings_of
 from dsl.steps.identity import step_id

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from dsl.engines.contract import ServerSettings
 from dsl.errors import ArgumentError, StoreError
-from runners.http.server import ServerSettings
 from tests.fixtures.older_study import OLDER_STORE, PROMPT, says, write_study
 from tests.runners.engines.fake_server import Running, serving
 from warehouse.connect import connect

@@ -8,7 +8,7 @@ from dsl.data.code_fingerprint import DATA, DECIDING, Sources, data_of, fingerpr
 from dsl.plugins import names, settings_of
 from dsl.steps.steps import Probe
 
-BY_RULE = [name for name in names("judges") if name not in ("decision", "pairwise", "reward", "rubric")]
+BY_RULE = [name for name in names("dsl.judges") if name not in ("decision", "pairwise", "reward", "rubric")]
 
 
 def edited(module: str, edit: Callable[[str], str]) -> Sources:
@@ -64,8 +64,8 @@ def test_what_all_judges_share_makes_new_ids_of_all_of_them() -> None:
 def test_a_judge_s_edit_moves_no_data_step_and_training_settings_move_no_judge() -> None:
     before = fingerprint("runners.steps.data")
     assert edited("runners.judges.loop", lambda text: text + "\nX = 1\n").fingerprint("runners.steps.data") == before
-    assert edited("dsl.models", lambda text: text.replace("lora_alpha", "lora_beta")).fingerprint("runners.steps.data") == before
-    assert changed(edited("dsl.models", lambda text: text.replace("lora_alpha", "lora_beta"))) == set()
+    assert edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")).fingerprint("runners.steps.data") == before
+    assert changed(edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta"))) == set()
 
 
 @pytest.mark.parametrize("library", DECIDING)
@@ -159,7 +159,7 @@ def test_an_import_for_type_checkers_does_not_count() -> None:
 
 def test_the_modules_that_judges_and_engines_name_are_there() -> None:
     for family, field in (("judges", "judge"), ("engines", "engine")):
-        for name in names(family):  # type: ignore[arg-type]
+        for name in names(f"dsl.{family}"):  # type: ignore[arg-type]
             assert source_of(f"runners.{family}.{settings_of(family, name).model_fields[field].default}") is not None  # type: ignore[arg-type]
 
 

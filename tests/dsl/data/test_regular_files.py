@@ -11,8 +11,8 @@ from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
 from dsl.data.source import Columns, FileSource, Part
 from dsl.errors import DataError
-from runners.judges._frame import read_value
-from runners.judges._rubric import Rubric
+from dsl.judges._frame import read_value
+from dsl.judges._rubric import Rubric
 
 SECRETS = [
     "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n",

@@ -42,7 +42,7 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"executor": "rai"}, "executor: there is no executor `rai`. Did you mean `ray`?"),
+        ({"executor": "rai"}, "must be one of `local`, `ray`. Did you mean `ray`?"),
         ({"resources": {"stf": {}}}, "resources.stf: there is no kind of step `stf`. Did you mean `sft`?"),
         ({"resources": {"sft": {"num_gpu": 1}}}, "Did you mean `num_gpus`?"),
         ({"resources": {"sft": {"num_gpus": 1.5}}}, "resources.sft.num_gpus: found `1.5`; more than one GPU are whole ones"),

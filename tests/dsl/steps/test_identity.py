@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.engines import AnyEngine
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
-from dsl.models import Adapter, Decoding, Training, Weights
+from dsl.judges._rubric import RubricFile
 from dsl.plugins import names, settings_of
 from dsl.spec.resources import KINDS
 from dsl.steps.identity import NOT_COUNTED, NOT_COUNTED_WHERE, Canonical, class_name, digest, judge_key, step_id
@@ -28,8 +30,8 @@ from dsl.steps.steps import (
     Step,
     TextPrompt,
 )
+from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Value
-from runners.judges._rubric import RubricFile
 
 SHA = "ab" * 32
 DATA, OTHER, TUNED, ANSWERS = "data-0123456789ab89ab", "data-ba98765432103210", "sft-0123456789ab89ab", "generate-0123456789ab89ab"
@@ -79,7 +81,7 @@ STEPS: list[Step] = [
     *(
         JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
         for judge in (
-            *(settings_of("judges", name)(**NEEDED.get(name, {})) for name in names("judges")),
+            *(settings_of("judges", name)(**NEEDED.get(name, {})) for name in names("dsl.judges")),
             settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
             settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
         )
@@ -224,7 +226,7 @@ def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_othe
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
     by_rule = {name for step in by_code for name in judges_of(step)}
     assert {step.kind for step in by_code} == {"data", "judge"}
-    assert set(names("judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
+    assert set(names("dsl.judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
 
 def test_a_named_batch_size_counts_in_half_precision_and_an_automatic_one_is_none() -> None:

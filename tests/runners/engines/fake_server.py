@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dsl.data.records import Prompt
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.engines.openai import Engine, Settings
+from runners.engines.openai import Engine
 
 
 @dataclass(frozen=True)

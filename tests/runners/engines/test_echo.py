@@ -2,9 +2,10 @@ from pathlib import Path
 from time import perf_counter
 
 from dsl.data.records import Prompt
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
+from dsl.engines.echo import Settings
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.engines.echo import Engine, Settings
+from runners.engines.echo import Engine
 
 
 def echoed(prompt: Prompt, max_new_tokens: int = 16) -> EngineAnswer:

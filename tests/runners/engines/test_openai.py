@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from dsl.errors import ServerError, XpError
-from dsl.models import Decoding
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.engines.openai import Engine, Settings
+from runners.engines.openai import Engine
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, answers, chat, completion, engine, requests, serving
 
 WHY = Prompt(text="Why?")
@@ -235,7 +236,7 @@ def test_after_429_it_waits_as_long_as_the_server_says():
         Said(completion("half an answer", "error").body, 200, SOON),
         Said(completion("fine").body, headers={"content-length": "2000", "connection": "close", **SOON}),
         Said(b"this is not packed", headers={"content-encoding": "gzip", **SOON}),
-        Said(gzip.compress(b"{}")[:-6], headers={"content-encoding": "gzip", **SOON}),
+        Said(gzip.compress(b"{}", mtime=0)[:-6], headers={"content-encoding": "gzip", **SOON}),
         Said(b"?", headers={"content-encoding": "br", **SOON}),
         Said(completion("late").body, seconds=1.5),
         Said(completion("trickling").body, trickle=30),

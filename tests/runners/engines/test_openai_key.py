@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from dsl.errors import ServerError
-from dsl.models import Decoding
-from runners.engines.openai import Engine, Settings
+from runners.engines.openai import Engine
 from tests.runners.engines.fake_server import SOON, Asked, Said, answers, completion, engine, requests, serving
 
 KEY = "sk-9fK2mQ7xW4tB8nR1"

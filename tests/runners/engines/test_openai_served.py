@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding
+from dsl.engines.openai import Settings
 from dsl.errors import ServerError
-from dsl.models import Decoding
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.engines.openai import Engine, Settings
+from runners.engines.openai import Engine
 
 pytestmark = pytest.mark.slow
 

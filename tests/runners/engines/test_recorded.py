@@ -9,10 +9,11 @@ from dsl.data.files import format_of
 from dsl.data.fingerprints import Pins
 from dsl.data.records import Prompt
 from dsl.data.source import Columns, FileSource
+from dsl.engines.contract import Decoding
+from dsl.engines.recorded import Settings
 from dsl.errors import DataError, XpError
-from dsl.models import Decoding
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.engines.recorded import Engine, Settings
+from runners.engines.recorded import Engine
 
 BY_ITEM = {"item": "id", "response": "answer"}
 BY_INSTRUCTION = {"instruction": "asked", "response": "answer"}

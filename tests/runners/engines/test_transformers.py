@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dsl.data.records import Prompt
-from dsl.models import Decoding, Weights
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
 

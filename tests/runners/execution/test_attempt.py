@@ -13,7 +13,6 @@ from dsl.data.source import Columns, FileSource
 from dsl.errors import DataError, StepFailed, StoreError
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
-from runners import registry
 from runners.execution.attempt import ROOT, attempt, in_one_line
 from runners.models import startup_time as start
 from runners.store.step_io import Inputs, Made
@@ -30,7 +29,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Outco
     """Makes an attempt at a step whose runner is the given function."""
 
     def make(run: Run) -> Outcome:
-        monkeypatch.setattr(registry, "kind", lambda name: SimpleNamespace(run=run))
+        monkeypatch.setattr("runners.execution.attempt.find_runner", lambda kind: SimpleNamespace(run=run))
         return attempt(ID, STEP, Store(tmp_path), (), lambda done, total: None, to_log=True)
 
     return make

@@ -7,7 +7,7 @@ import pytest
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
 from dsl.plan.study import Plan
 from runners.execution import shards
 from runners.execution.attempt import attempt

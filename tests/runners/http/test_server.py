@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from dsl.data.fingerprints import Pins
+from dsl.engines.contract import EngineSettings, ServerSettings
+from dsl.engines.openai import Settings
 from dsl.errors import ServerError
-from dsl.settings import EngineSettings
+from dsl.judges._decision_model import SystemOne
 from dsl.steps.identity import digest
-from runners.engines.openai import Settings
-from runners.http.server import Server, ServerSettings
-from runners.judges._question import SystemOne
+from runners.http.server import Server
 
 BOTH = pytest.mark.parametrize("settings", [Settings, SystemOne])
 

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from dsl.data.records import Example
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
 from dsl.steps.steps import PromptText, TextPrompt
 from runners.inference.batch_model import Reader
 from runners.inference.scheduler import Request, Sampling, generate

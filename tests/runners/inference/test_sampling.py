@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from transformers import GenerationConfig
 
+from dsl.engines.contract import Decoding
 from dsl.errors import DataError
-from dsl.models import Decoding
 from runners.inference.next_token import Sampling
 from runners.inference.sampling import sampling_of
 from tests.runners.inference.tiny_models import random_model

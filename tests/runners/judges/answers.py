@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dsl.data.records import Completion, Example, Verdict
-from dsl.settings import JudgeSettings
+from dsl.judges.contract import JudgeSettings
 from runners.judges.contract import Answer, Keys, Tools
 
 HOSTILE = (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges.code import Settings
+from dsl.judges.code import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 PYTHON = "import math\n\ndef area(r):\n    return math.pi * r ** 2\n\nprint(area(2))"

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from dsl.data.code_fingerprint import Sources, fingerprint, source_of
-from dsl.models import Weights
+from dsl.engines.transformers import Weights
 from runners.judges import code, contains, empty, ensemble, language, length, rubric
 from runners.judges.contract import Answer, Keys
 from tests.runners.judges.answers import answer
@@ -75,14 +75,14 @@ def test_verdicts_carry_the_item_and_the_key() -> None:
 
 
 def test_every_public_judge_has_the_one_shape() -> None:
+    from dsl.judges.contract import JudgeSettings
     from dsl.plugins import names
-    from dsl.settings import JudgeSettings
-    from runners import registry
+    from runners.judges import find_judge
 
-    found = names("judges")
+    found = names("dsl.judges")
     assert {"contains", "numeric", "exact", "language", "loop", "code", "empty", "length", "rubric"} <= set(found)
     for name in found:
-        module = registry.judge(name)
+        module = find_judge(name)
         assert issubclass(module.Settings, JudgeSettings)
         assert module.Settings.model_fields["judge"].default == name
         assert module.Settings.__doc__

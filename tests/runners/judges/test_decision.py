@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsl.data.fingerprints import Pins
 from dsl.data.records import Verdict
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
-from dsl.models import Weights
 from runners.judges import decision
 from runners.judges._decide import Question, both_orders, decide
 from runners.judges.contract import Answer, Keys, Tools

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
-from dsl.settings import JudgeSettings
+from dsl.judges.contract import JudgeSettings
 from runners.judges import ensemble
 from runners.judges.contract import Answer, Keys, Tools
 from tests.runners.judges.answers import answer, no_model

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.records import Verdict
+from dsl.judges.ifeval import Settings
 from runners.judges._ifeval.loose import variants
 from runners.judges.contract import Answer
-from runners.judges.ifeval import Settings, missing
+from runners.judges.ifeval import missing
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 NO_COMMA = ("punctuation:no_comma", {})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runners.judges.ifeval import Settings
+from dsl.judges.ifeval import Settings
 from tests.runners.judges.answers import answer, verdicts
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

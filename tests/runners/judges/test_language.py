@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.data.fingerprints import Pins
-from runners.judges.language import Settings, candidates, prose_of
+from dsl.judges.language import Settings
+from runners.judges.language import candidates, prose_of
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 STUDY = Settings(languages=("en", "es", "fr"))

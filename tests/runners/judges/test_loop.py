@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges.loop import Settings
+from dsl.judges.loop import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 SENTENCE = "The cat was alive and the box was opened. "

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges.prompt_echo import Settings
+from dsl.judges.prompt_echo import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 PROMPTS = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "prompt_texts"

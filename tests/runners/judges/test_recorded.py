@@ -10,9 +10,9 @@ import pytest
 from dsl.data.fingerprints import Pins
 from dsl.data.records import Verdict
 from dsl.errors import DataError
+from dsl.judges.recorded import Settings
 from dsl.steps.identity import digest
 from runners.judges.contract import Answer
-from runners.judges.recorded import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 
 PREFERENCE = {"columns": {"instruction": "q", "preference": "p"}, "against": "davinci"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges.refusal import Settings
+from dsl.judges.refusal import Settings
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 

@@ -9,10 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsl.data.fingerprints import Pins
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
-from dsl.models import Decoding
-from dsl.settings import EngineSettings
 from runners.engines.contract import EngineAnswer
 from runners.judges import rubric
 from runners.judges.contract import NO_REPLY, Answer, Keys, Tools

@@ -6,10 +6,10 @@ import pytest
 
 from dsl.data.fingerprints import Pins
 from dsl.errors import DataError
+from dsl.judges._frame import frame, languages
+from dsl.judges._rubric import SHIPPED, load_rubric, shipped
+from dsl.judges.rubric import Settings
 from dsl.steps.identity import digest
-from runners.judges._frame import frame, languages
-from runners.judges._rubric import SHIPPED, load_rubric, shipped
-from runners.judges.rubric import Settings
 
 OWN = """
 aspects:

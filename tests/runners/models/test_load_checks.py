@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dsl.data.records import Prompt
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Decoding, Weights
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
 from runners.models import load_checks

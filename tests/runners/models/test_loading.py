@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dsl.data.fingerprints import Pins
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from dsl.models import Weights
 from runners.models import load_checks, memory
 from runners.models import loading as models
 from runners.models.loading import Loaded

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dsl.data.records import Example, TrainMetric
-from dsl.models import Adapter, Training
 from dsl.steps.steps import DpoStep, SftStep
+from dsl.steps.training_settings import Adapter, Training
 from runners.models import loading as models
 from runners.prompting.prompts import Prompter, token_ids
 from runners.steps import dpo, sft

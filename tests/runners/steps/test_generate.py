@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.records import Completion, Example
-from dsl.models import Decoding
+from dsl.engines.contract import Decoding
 from dsl.steps.steps import GenerateStep, PromptText, TextPrompt
 from runners.engines import echo
 from runners.steps import generate

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from dsl.data.records import Completion, Example, Prompt, Verdict
+from dsl.engines.contract import Decoding
 from dsl.errors import DataError
-from dsl.models import Decoding
-from dsl.settings import JudgeSettings
+from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import judge_key
 from dsl.steps.steps import JudgeStep, Probe
 from runners.engines import echo
@@ -318,7 +318,7 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
                 drawn[-1].setdefault(request.prompt.text, []).append(request.seed)
             return iter(())
 
-    monkeypatch.setattr(judge.registry, "engine", lambda name: SimpleNamespace(Engine=Engine))
+    monkeypatch.setattr(judge, "find_engine", lambda name: SimpleNamespace(Engine=Engine))
     one, other = Prompt(text="one"), Prompt(text="other")
     generate = judge._generate(work.root, {})
     for prompts, temperature in (([one, other, one], 1.0), ([other], 1.0), ([one, other], 0.0)):

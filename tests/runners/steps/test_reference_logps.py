@@ -10,8 +10,8 @@ import pytest
 
 from dsl.data.records import RefLogps, TrainMetric
 from dsl.errors import DataError
-from dsl.models import Adapter, Training
 from dsl.steps.steps import DpoStep, LossType, ReferenceLogpsStep, SftStep
+from dsl.steps.training_settings import Adapter, Training
 from runners.models import loading as models
 from runners.prompting.prompts import Prompter, token_ids
 from runners.steps import dpo, reference_logps, sft

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from dsl.data.records import Example, TrainingFacts, TrainMetric
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError, StepFailed
-from dsl.models import Adapter, Training, Weights
 from dsl.steps.steps import SftStep
+from dsl.steps.training_settings import Adapter, Training
 from runners.models import loading as models
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter, token_ids

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from dsl.data.records import Outcome
-from dsl.models import Decoding, Weights
+from dsl.engines.contract import Decoding
+from dsl.engines.echo import Settings as Echo
+from dsl.engines.transformers import Weights
+from dsl.judges.contains import Settings as Contains
+from dsl.judges.empty import Settings as Empty
+from dsl.judges.rubric import Settings as Rubric
 from dsl.steps.identity import judge_key, step_id
 from dsl.steps.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
-from runners.engines.echo import Settings as Echo
-from runners.judges.contains import Settings as Contains
-from runners.judges.empty import Settings as Empty
-from runners.judges.rubric import Settings as Rubric
 from runners.store import reusable_rows as module
 from runners.store.reusable_rows import Donors
 from runners.store.store import Store

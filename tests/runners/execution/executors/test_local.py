@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dsl.data.fingerprints import PROMPT_TEXTS, Pins
-from dsl.models import Decoding, Weights
+from dsl.engines.contract import Decoding
+from dsl.engines.transformers import Weights
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep, GenerateStep, PromptText, Step, TextPrompt
 from runners.execution.events import Ended, Event, Progress, Skipped, Started

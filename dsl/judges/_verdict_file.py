@@ -1,6 +1,7 @@
 """Files of verdicts that exist already, with the columns a study names."""
 
 import hashlib
+import math
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +11,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.files import Row, instruction_of, text_at
+from dsl.data.files import Row, instruction_of, read_planned, text_at
 from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, Selector
 from dsl.errors import DataError
 from dsl.values import Name, Sha256, Value
-from runners.prompting.source_rows import rows_of
 
 
 class VerdictFile(Value):
@@ -112,8 +112,7 @@ def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
     faults: dict[str, DataError] = {}
     held: set[str] = set()
     """Columns that some row has."""
-    rows, _ = rows_of(source)
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(read_planned(source), 1):
         at = f"{source.path}: row {number}"
         language = "" if columns.language is None else text_at(row, columns.language, number, at) or ""
         item = None if columns.item is None else text_at(row, columns.item, number, at) or ""
@@ -152,3 +151,12 @@ def _digest(text: str) -> str:
 def _normalised(text: str) -> str:
     """Equal for two writings of one text: composed characters or not, any white space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def number_in(text: str) -> float | None:
+    """A text as a finite number, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dsl.data.fingerprints import Pins
+from dsl.engines.contract import EngineSettings
 from dsl.values import Language, Name, Value
 
 Role = Literal["quality", "critical_error", "detector", "measure"]
@@ -131,31 +132,3 @@ class RightOrWrong(JudgeSettings):
 
     def missing_score(self) -> float | None:
         return self.missing_as
-
-
-class EngineSettings(Value):
-    """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""
-
-    engine: str
-
-    @property
-    def code(self) -> tuple[str, ...]:
-        """The modules that make its answers."""
-        return (f"runners.engines.{self.engine}",)
-
-    def pinned(self, pins: Pins, folder: Path) -> "EngineSettings":
-        """The settings with digests of local files (relative to `folder`) and versions of packages filled in."""
-        return self
-
-    def affinity(self) -> str:
-        """Steps with equal affinity share a loaded model, so a worker takes them one after another; the empty word loads none."""
-        return ""
-
-    def unpinned(self) -> str | None:
-        """Why the same settings may later mean another model, or None."""
-        return None
-
-    def opinion(self) -> str:
-        """The source of a judge's opinion, where this model gives it."""
-        named = (getattr(self, name, None) for name in ("name", "hub", "package", "path"))
-        return f"the opinion of a model, {next((str(found) for found in named if found), self.engine)}"

@@ -1,11 +1,11 @@
-"""Engines as a spec names them: the union of the `Settings` in `runners/engines/`. Apart from the judges' union, because judges use it."""
+"""Engines as a spec names them: the union of the `Settings` of the files here. `runners/engines/` has the engine of each."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
+from dsl.engines.contract import EngineSettings
 from dsl.plugins import union
-from dsl.settings import EngineSettings
 
 
 def with_engine(value: Any) -> Any:

@@ -6,13 +6,14 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
+from dsl.data.fingerprints import RUNNERS
 from dsl.data.regular_files import begins_as, read_regular
 from dsl.errors import DataError, SpecError
 from dsl.values import Language, Value
 from dsl.yaml.document import read_yaml
 from dsl.yaml.validation_errors import explain
 
-FOLDER = Path(__file__).resolve().parent / "judge_prompts"
+FOLDER = RUNNERS / "judges" / "judge_prompts"
 
 Sentence = Annotated[str, Field(min_length=1)]
 Read = TypeVar("Read", bound=Value)

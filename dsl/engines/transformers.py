@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, cast
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from dsl.data.fingerprints import Pins
+from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
-from dsl.settings import EngineSettings
-from dsl.values import Sha256, Value
+from dsl.values import Sha256
 
 _GEMMA_TYPES = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "paligemma", "recurrent_gemma", "shieldgemma2")
 LICENSES: Mapping[str, str] = dict.fromkeys((*_GEMMA_TYPES, "t5gemma", "t5gemma2", "vaultgemma"), "gemma")
@@ -101,6 +101,9 @@ class Weights(EngineSettings):
         return None
 
 
+Settings = Weights
+
+
 def _configuration(folder: Path) -> dict[str, object]:
     """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading tells."""
     try:
@@ -108,85 +111,3 @@ def _configuration(folder: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return cast("dict[str, object]", found) if isinstance(found, dict) else {}
-
-
-class Adapter(Value):
-    """LoRA, as `peft.LoraConfig` names it."""
-
-    r: int = Field(default=16, ge=1)
-    lora_alpha: int = Field(default=32, ge=1)
-    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
-
-
-class Training(Value):
-    """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
-
-    learning_rate: float = Field(default=2e-4, gt=0)
-    max_steps: int = Field(default=-1, ge=-1)
-    """Optimiser steps; -1 counts `num_train_epochs` instead."""
-    num_train_epochs: float = Field(default=1.0, gt=0)
-    per_device_train_batch_size: int = Field(default=4, ge=1)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    max_length: int = Field(default=1024, ge=8)
-    """Tokens of prompt and answer together; longer rows are cut and counted."""
-    train_sampling_strategy: Literal["random", "group_by_length"] = "random"
-    """The order of the rows: as chance has it, or with rows of about the same length together, so that little is padded."""
-    padding_free: bool = False
-    """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft; best with `flash_attention_2`."""
-    bf16: bool = False
-    """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
-    in float32. The step's facts say which."""
-    pure_bf16: bool = False
-    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about 1/256 of a weight is rounded
-    away; without this, all weights are trained in float32 whatever their `dtype`."""
-    gradient_checkpointing: bool = False
-    logging_steps: int = Field(default=1, ge=1)
-    save_steps: int = Field(default=50, ge=1)
-    """Optimiser steps between checkpoints, from which a killed run goes on."""
-
-    def as_trl(self) -> dict[str, object]:
-        """Keyword arguments for `SFTConfig` and `DPOConfig`."""
-        return self.model_dump(exclude={"pure_bf16"})
-
-    def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
-        """The weights in the precision in which they are trained: float32 where all of them are, since half-precision ones round small
-        updates away. Raises DataError where `pure_bf16` meets weights that are not bfloat16."""
-        if adapter is not None:
-            return weights
-        if self.pure_bf16 and weights.dtype != "bfloat16":
-            raise DataError(f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype: {weights.dtype}`")
-        return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
-
-
-class Decoding(Value):
-    """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
-
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
-
-    source: Literal["model"] | None = Field(default=None, alias="from")
-    """`model`: temperature, top-p, top-k and repetition penalty are those that the model was published with (its generation_config.json)."""
-    max_new_tokens: int = Field(default=256, ge=1)
-    temperature: float = Field(default=0.0, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int = Field(default=0, ge=0)
-    """0 is no limit."""
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    penalize_prompt: bool = True
-    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in transformers and vLLM."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        both = sorted(self.model_fields_set & {"temperature", "top_p", "top_k", "repetition_penalty"})
-        if self.source == "model" and any(getattr(self, name) != type(self).model_fields[name].default for name in both):
-            raise ValueError(f"`from: model` takes {', '.join(both)} from the model: name either")
-        return self
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether chance may enter: a model's own settings are known only when it is loaded."""
-        return self.temperature > 0 or self.source == "model"

@@ -1,0 +1,21 @@
+"""Settings of the `recorded` engine."""
+
+from typing import Literal
+
+from dsl.data.source import Columns, Source
+from dsl.engines.contract import EngineSettings
+from dsl.values import Language
+
+
+class Settings(EngineSettings):
+    """Filled in by the plan from `method: recorded`."""
+
+    engine: Literal["recorded"] = "recorded"
+    answers: Source
+    columns: Columns
+    """`response` is the answer; `item` or `instruction` says to which example it belongs."""
+    language: Language | None = None
+    """Whose rows are taken, where `columns` names a `language` column."""
+
+    def affinity(self) -> str:
+        return ""

@@ -1,0 +1,43 @@
+"""Texts for judges that compare two answers, by language: `runners/judges/comparisons/<language>.yaml`."""
+
+from functools import cache
+
+from dsl.data.fingerprints import RUNNERS
+from dsl.errors import DataError
+from dsl.judges._frame import Sentence, read_value
+from dsl.values import Language, Value
+
+FOLDER = RUNNERS / "judges" / "comparisons"
+
+
+class Comparison(Value):
+    """A language's texts for comparisons, beside its `Frame`."""
+
+    language: Language
+    compare: Sentence
+    better: Sentence
+    """What stands for the better answer in the form of a reply …"""
+    better_of_two: Sentence
+    """… and where a tie is not asked for."""
+    question: Sentence
+    """Put to a model that decides; `{question}` is the aspect's."""
+    first_answer: Sentence
+    second_answer: Sentence
+    first: Sentence
+    """What each outcome means."""
+    second: Sentence
+    tie: Sentence
+
+
+@cache
+def comparison(language: Language) -> Comparison:
+    """A language's texts.
+
+    Raises:
+        DataError: there are none in this language.
+    """
+    path = FOLDER / f"{language}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+        raise DataError(f"judges that compare have no instructions in `{language}`. There are: {known}")
+    return read_value(path, Comparison, "texts for a judge that compares")

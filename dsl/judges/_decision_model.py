@@ -1,0 +1,26 @@
+"""Models that decide between options: served System One models, or weights loaded here."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from dsl.engines import with_engine
+from dsl.engines.contract import ServerSettings
+from dsl.engines.transformers import Weights
+
+
+class SystemOne(ServerSettings):
+    """A served System One model: any server with `/v1/systemone`. The key is named by its environment variable and never held."""
+
+    DEFAULT_URL: ClassVar[str] = "https://api.typesafe.ai"
+    engine: Literal["systemone"] = "systemone"
+    timeout: float = Field(30.0, gt=0)
+    """Seconds one request may take. Not part of the identity."""
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        return ()  # the judge's own imports lead to it
+
+
+DecisionModel = Annotated[Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)]
+"""Who decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""

@@ -1,0 +1,213 @@
+"""Rubrics: aspects of an answer, each a question with levels. They lie in `runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dsl.data.fingerprints import RUNNERS, Pins, combined
+from dsl.engines.contract import EngineSettings
+from dsl.errors import DataError
+from dsl.judges._frame import Sentence, frame, read_value
+from dsl.judges.contract import JudgeSettings, Scale, scale_text
+from dsl.values import Language, Name, NameSet, Sha256, Value
+
+SHIPPED = RUNNERS / "judges" / "rubrics"
+
+
+class Aspect(Value):
+    """One thing an answer is judged on."""
+
+    question: Sentence
+    levels: Annotated[tuple[Sentence, ...], Field(min_length=2, max_length=10)]
+    """What an answer of each level is like, from 1 (worst) on."""
+
+
+class OwnQuestion(Value):
+    """A question of a study's own, in place of a rubric's aspect."""
+
+    question: Sentence
+    levels: Annotated[tuple[Sentence, ...], Field(min_length=2, max_length=10)] | None = None
+    """What an answer of each level is like, from 1 (worst) on; the score is the expected level. Without levels it is a yes-or-no question,
+    and the score is the probability of yes."""
+
+
+class OtherThan(Value):
+    """Any value but these."""
+
+    other_than: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+Condition = dict[str, tuple[str, ...] | OtherThan]
+"""Column -> the values it may have, in every column named: `{category: [safety]}` or `{category: {other_than: [safety]}}`. A column is
+`category` or one that the data set names under `extra`. Without a column, every item meets it."""
+
+
+class Rubric(Value):
+    """A rubric file."""
+
+    when: dict[Name, Condition] = {}
+    """Aspect -> the items it is judged on; an aspect that is not named here is judged on all."""
+    aspects: Annotated[dict[Name, Aspect], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _conditions_are_of_aspects(self) -> Self:
+        if unknown := [name for name in self.when if name not in self.aspects]:
+            raise ValueError(f"`when` names {', '.join(unknown)}, which is not among the aspects {', '.join(self.aspects)}")
+        return self
+
+    def chosen(self, names: tuple[Name, ...] | None) -> dict[Name, Aspect]:
+        """The aspects named, in the rubric's order; all of them where none is.
+
+        Raises:
+            DataError: a name is not in the rubric.
+        """
+        wanted = names or tuple(self.aspects)
+        if unknown := [name for name in wanted if name not in self.aspects]:
+            raise DataError(f"the rubric has no {', '.join(unknown)}. It has {', '.join(self.aspects)}")
+        return {name: aspect for name, aspect in self.aspects.items() if name in wanted}
+
+
+class RubricFile(Value):
+    """A study's own rubric."""
+
+    file: str
+    """A YAML file of the form of `runners/judges/rubrics/just_eval/en.yaml`, relative to the spec. `{language}` in its name is the language of the
+    instructions."""
+    sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan."""
+    levels: dict[Name, int] = Field(default={}, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: how many levels each aspect has. Their text is in the file, so they are not counted."""
+
+
+class RubricSettings(JudgeSettings):
+    """What judges that go by a rubric have in common."""
+
+    rubric: Name | RubricFile = "just_eval"
+    """A rubric that ships with xp, or `{file: …}`."""
+    aspects: NameSet | None = None
+    """The aspects to judge; without it, all of the rubric."""
+    when: dict[Name, Condition] = {}
+    """Aspect -> the items it is judged on, in place of the rubric's own condition: `{safety: {split: [safety]}}`. An item outside gets no
+    verdict on the aspect; `{}` judges every item."""
+    instructions_language: Literal["en", "item"] = "en"
+    """The language of the judge's instructions and of the rubric: English, or the item's own."""
+    model: EngineSettings
+    language: Language = Field("en", json_schema_extra={"readOnly": True})
+    """Filled in by the plan: the language of the instructions in the cell."""
+    sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan: digest of the texts that ship with xp."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if isinstance(self.rubric, str):
+            if self.rubric not in shipped():
+                raise ValueError(
+                    f"no rubric `{self.rubric}` ships with xp. There are: {', '.join(shipped())}. Your own is named by `{{file: …}}`"
+                )
+            try:
+                self._check()
+            except DataError as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> Self:
+        here = self.model_copy(update={"model": self.model.pinned(pins, folder)})
+        if isinstance(self.rubric, RubricFile):
+            file = str(folder / self.rubric.file)
+            if self.instructions_language == "item" and "{language}" not in file:
+                raise DataError(f"`instructions_language: item` needs a rubric in each language: write {{language}} in {self.rubric.file}")
+            here = here.model_copy(update={"rubric": RubricFile(file=file)})
+        wanted = languages if self.instructions_language == "item" else ("en",)
+        filled = [here._in(language, pins) for language in wanted]  # every language, so that a text that lacks is told at once
+        for aspect in filled[0].verdict_aspects():
+            scales = {one.language: one.scale(aspect) for one in filled}
+            if len(set(scales.values())) > 1:
+                told = ", ".join(f"{language}: {scale_text(scale)}" for language, scale in scales.items())
+                raise DataError(
+                    f"the rubric's scale for `{aspect}` differs between languages ({told}): give each the same number of levels"
+                )
+        return filled[0]
+
+    def of_cell(self, model: Name, method: Name, language: Language, pins: Pins, folder: Path) -> Self:
+        return self._in(language, pins) if self.instructions_language == "item" else self
+
+    def affinity(self) -> str:
+        return self.model.affinity()
+
+    def unpinned(self) -> str | None:
+        return self.model.unpinned()
+
+    def chosen(self) -> dict[str, Aspect]:
+        """The aspects to judge, with their texts."""
+        return self._text().chosen(self.aspects)
+
+    def asked(self) -> Mapping[str, Aspect | OwnQuestion]:
+        """The same by their names in verdicts."""
+        return self.chosen()
+
+    def verdict_aspects(self) -> tuple[str, ...]:
+        return tuple(self.asked())
+
+    def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
+        asked = self.asked().get(aspect)
+        return None if asked is None else (1.0, float(len(asked.levels))) if asked.levels else (0.0, 1.0)
+
+    def opinion(self) -> str:
+        return self.model.opinion()
+
+    def condition(self, aspect: str) -> Condition:
+        """The items that an aspect is judged on."""
+        return self.when.get(aspect, self._text().when.get(aspect, {}))
+
+    def _in(self, language: Language, pins: Pins) -> Self:
+        """With the texts of one language. Raises DataError where there are none."""
+        here = self.model_copy(update={"language": language})
+        if isinstance(here.rubric, RubricFile):
+            own = RubricFile(file=here.rubric.file, sha256=pins.file(here._path()))
+            levels = {name: len(aspect.levels) for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()}
+            here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
+        frame(language)
+        here._check()
+        texts = [pins.text("judges/judge_prompts", language)]
+        if isinstance(here.rubric, str):
+            texts.append(pins.text("judges/rubrics", f"{here.rubric}/{language}"))
+        return here.model_copy(update={"sha256": combined(*texts)})
+
+    def _check(self) -> None:
+        """Are the aspects that are named in the rubric?"""
+        rubric = self._text()
+        rubric.chosen(self.aspects)
+        rubric.chosen(tuple(self.when))
+
+    def _text(self) -> Rubric:
+        return load_rubric(self._path(), self.rubric.sha256 if isinstance(self.rubric, RubricFile) else None)
+
+    def _path(self) -> Path:
+        if isinstance(self.rubric, RubricFile):
+            return Path(self.rubric.file.replace("{language}", self.language))
+        path = SHIPPED / self.rubric / f"{self.language}.yaml"
+        if not path.is_file():
+            known = sorted(path.stem for path in path.parent.glob("*.yaml"))
+            raise DataError(f"the rubric {self.rubric} has no text in `{self.language}`. There are: {', '.join(known)}")
+        return path
+
+
+@cache
+def load_rubric(path: Path, sha256: Sha256 | None = None) -> Rubric:
+    """Read a rubric file; `sha256` is what the plan found it to hold.
+
+    Raises:
+        DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is wrong is told with its line.
+    """
+    if sha256 is not None and Pins().file(path) != sha256:
+        raise DataError(f"{path} has changed since the study was planned. Plan it again")
+    return read_value(path, Rubric, "a rubric")
+
+
+@cache
+def shipped() -> tuple[str, ...]:
+    """The rubrics that ship with xp."""
+    return tuple(sorted(path.name for path in SHIPPED.iterdir() if (path / "en.yaml").is_file()))

@@ -1,0 +1,62 @@
+"""Settings of training, spelled as PEFT and TRL spell them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dsl.engines.transformers import Weights
+from dsl.errors import DataError
+from dsl.values import Value
+
+
+class Adapter(Value):
+    """LoRA, as `peft.LoraConfig` names it."""
+
+    r: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class Training(Value):
+    """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
+
+    learning_rate: float = Field(default=2e-4, gt=0)
+    max_steps: int = Field(default=-1, ge=-1)
+    """Optimiser steps; -1 counts `num_train_epochs` instead."""
+    num_train_epochs: float = Field(default=1.0, gt=0)
+    per_device_train_batch_size: int = Field(default=4, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_length: int = Field(default=1024, ge=8)
+    """Tokens of prompt and answer together; longer rows are cut and counted."""
+    train_sampling_strategy: Literal["random", "group_by_length"] = "random"
+    """The order of the rows: as chance has it, or with rows of about the same length together, so that little is padded."""
+    padding_free: bool = False
+    """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft; best with `flash_attention_2`."""
+    bf16: bool = False
+    """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
+    in float32. The step's facts say which."""
+    pure_bf16: bool = False
+    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about 1/256 of a weight is rounded
+    away; without this, all weights are trained in float32 whatever their `dtype`."""
+    gradient_checkpointing: bool = False
+    logging_steps: int = Field(default=1, ge=1)
+    save_steps: int = Field(default=50, ge=1)
+    """Optimiser steps between checkpoints, from which a killed run goes on."""
+
+    def as_trl(self) -> dict[str, object]:
+        """Keyword arguments for `SFTConfig` and `DPOConfig`."""
+        return self.model_dump(exclude={"pure_bf16"})
+
+    def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
+        """The weights in the precision in which they are trained: float32 where all of them are, since half-precision ones round small
+        updates away. Raises DataError where `pure_bf16` meets weights that are not bfloat16."""
+        if adapter is not None:
+            return weights
+        if self.pure_bf16 and weights.dtype != "bfloat16":
+            raise DataError(f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype: {weights.dtype}`")
+        return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
