@@ -7,8 +7,8 @@ from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding
 from runners.engines.contract import EngineRequest
 from runners.engines.transformers import Engine
-from runners.models import loading as models
-from runners.prompting import prompts as prompting
+from runners.models.loading import load
+from runners.prompting.prompts import token_ids
 
 
 def generate(job: Job) -> Timing:
@@ -30,8 +30,8 @@ def generate(job: Job) -> Timing:
     if failed := [one.error for one in answers if one.error is not None]:
         raise RuntimeError(f"{len(failed)} requests were not answered: {failed[0]}")
     answers.sort(key=lambda one: int(one.key))
-    tokenizer = models.load(settings, None, CACHE).tokenizer  # the one in memory
-    columns = zip(*(prompting.token_ids(tokenizer, prompt) for prompt in prompts), strict=False)
+    tokenizer = load(settings, None, CACHE).tokenizer  # the one in memory
+    columns = zip(*(token_ids(tokenizer, prompt) for prompt in prompts), strict=False)
     return Timing(
         seconds,
         texts=[one.raw_text or "" for one in answers],

@@ -20,7 +20,7 @@ from runners.models.weight_files import source_folder
 from runners.prompting.prompts import Prompter
 from runners.steps import data
 from runners.store.step_io import Inputs
-from runners.training import rows as training_rows
+from runners.training.rows import Counts, draw
 
 DATA = Path(__file__).resolve().parents[2] / "specs" / "data"
 CORES = len(os.sched_getaffinity(0))
@@ -149,7 +149,7 @@ def _rows(step: SftStep | DpoStep, inputs: Inputs) -> list[dict[str, str]]:
     """Texts, as TRL wants them, in the order in which xp draws them."""
     names = ANSWERS[step.kind]
     sets = step.train if isinstance(step, SftStep) else step.pairs
-    drawn = training_rows.draw(sets, step.prompts, tuple(names), inputs, step.rows, step.seed, training_rows.Counts())
+    drawn = draw(sets, step.prompts, tuple(names), inputs, step.rows, step.seed, Counts())
     prompters = {form: Prompter(form, inputs) for form in step.prompts}
     return [
         {"prompt": prompters[form].prompt(example).text or ""} | {trl: getattr(example, ours).strip() for ours, trl in names.items()}

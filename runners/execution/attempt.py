@@ -25,7 +25,7 @@ from dsl.steps.steps import Step
 from dsl.values import Sha256, StepId
 from runners.execution import shards
 from runners.models import memory
-from runners.models import startup_time as start
+from runners.models.startup_time import taken
 from runners.steps import find_runner
 from runners.store.digests import Damaged
 from runners.store.step_io import CHECKS, Inputs, Made
@@ -86,7 +86,7 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
 
 def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
     started = time.monotonic()
-    since_begun = start.taken()  # of the process, which its first step pays
+    since_begun = taken()  # of the process, which its first step pays
     _forget_peak_memory()
     made: Made = find_runner(step.kind).run(step, inputs, folder)
     return Outcome(
@@ -97,7 +97,7 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
         n_open=made.n_open,
         n_of_other_code=made.n_of_other_code,
         peak_memory_bytes=_peak_memory(),
-        start_seconds=since_begun + start.taken(),
+        start_seconds=since_begun + taken(),
         load_seconds=made.load_seconds,
         code=fingerprint(*step.code),
         versions=_versions(),

@@ -25,7 +25,7 @@ from dsl.errors import StepFailed, StoreError
 from dsl.steps.steps import AnyStep
 from dsl.values import StepId, Value
 from runners.execution.attempt import attempt
-from runners.models import startup_time as start
+from runners.models.startup_time import count_process
 from runners.store.store import Store
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -81,7 +81,7 @@ def main() -> None:
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(asked, tasks), daemon=True).start()
     store = Store(arguments.store)
-    start.count_process()
+    count_process()
     while True:
         message = _perform(Task.model_validate_json(tasks.get()), store, answers)
         _say(answers, message)

@@ -18,9 +18,8 @@ from runners.inference.packed import PackedModel, PackedRows
 from runners.inference.padded import PaddedRows
 from runners.inference.prefix_cache import Stretch
 from runners.inference.thinking import special_marks
-from runners.models import loading as models
 from runners.models import memory
-from runners.models.loading import Loaded
+from runners.models.loading import Loaded, twin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,14 +61,14 @@ class Reader:
         self._marks = special_marks(loaded.tokenizer)
         self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}
         self._packed: PackedModel | None = None
-        self.model = self._alone = models.twin(model)
+        self.model = self._alone = twin(model)
         self.not_shared_because = "it was told not to" if not shares else _looks_unlike(model)
         """Why rows do not share what they begin with; None where they do."""
         self.one_by_one_because: str | None = None
         """Why rows are not even read beside each other; None where they may be."""
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
-            self.model = models.twin(model)
+            self.model = twin(model)
             exchange(self.model, free)
             self._packed = PackedModel(self.model, free // _PREFIX_SHARE, screened_head(self.model, free))
         self._try(trial.SHORT)

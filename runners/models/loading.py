@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
-from runners.models import startup_time as start
+from runners.models.startup_time import importing
 from runners.models.weight_files import check_unchanged, commit_of, source_folder
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def twin(model: PreTrainedModel) -> PreTrainedModel:
 
 def _import(layers: Sequence[Path]) -> None:
     """What takes seconds the first time, so that it is told apart from loading."""
-    with start.importing():
+    with importing():
         from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
         if any(layer.name == ADAPTER for layer in layers):

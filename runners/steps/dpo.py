@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.engines.transformers import Weights
 from dsl.steps.steps import DpoStep
-from runners.models import loading as models
-from runners.models import startup_time as start
+from runners.models.loading import load_to_train
+from runners.models.startup_time import importing
 from runners.store.step_io import Inputs, Made
-from runners.training import reference_logps as ref_logps
-from runners.training import rows as training_rows
-from runners.training import trainer as training
-from runners.training.rows import Row
+from runners.training.reference_logps import logps_of, model_key, read_reference_logps
+from runners.training.rows import Counts, Row, draw, tokenise
+from runners.training.trainer import arguments, lora, made, memory_given_back, save, train, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,29 +27,29 @@ ANSWERS = ("chosen", "rejected")
 
 def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
     """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
-    with training.memory_given_back():
+    with memory_given_back():
         return _run(step, inputs, out)
 
 
 def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
-    with start.importing():
+    with importing():
         from datasets import Dataset
         from trl import DPOConfig
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
     policy = inputs[step.policy] if step.policy is not None else None
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = models.load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
-    before = training.weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
+    loaded = load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
+    before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     reference, reference_in_words = _reference(step, weights, inputs)
-    counts = training_rows.Counts()
-    drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    counts = Counts()
+    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
     trainer = _trainer_class()(
         loaded.model,
         ref_model=reference,
         args=DPOConfig(
-            **training.arguments(step.training, loaded, step.seed, out),
+            **arguments(step.training, loaded, step.seed, out),
             beta=step.beta,
             loss_type=list(step.loss_type),
             # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which an adapter does not need
@@ -59,24 +58,24 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
         train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
-        peft_config=training.lora(step.adapter, loaded.model),
+        peft_config=lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = training.train(trainer, inputs, out)
-    training.save(trainer, step.adapter, out, policy)
-    return training.made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
+    resumed_from_step = train(trainer, inputs, out)
+    save(trainer, step.adapter, out, policy)
+    return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
 def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
-    found = ref_logps.read(inputs[step.ref_logps]) if step.ref_logps is not None else {}
+    found = read_reference_logps(inputs[step.ref_logps]) if step.ref_logps is not None else {}
     below = policy if step.reference == "policy" else None
     # the reference may have been computed where bfloat16 is not to be had, or only there
-    models = [ref_logps.model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
+    keys = [model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
     for row in rows:
         pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
         if step.ref_logps is not None:
-            known = ref_logps.of(row, models, found)
+            known = logps_of(row, keys, found)
             pair |= {"ref_chosen_logps": known.ref_chosen_logps, "ref_rejected_logps": known.ref_rejected_logps}
         yield pair
 
@@ -92,7 +91,7 @@ def _reference(step: DpoStep, weights: Weights, inputs: Inputs) -> tuple[PreTrai
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
     below = inputs[step.policy] if is_policy and step.policy is not None else None
-    return models.load_to_train(weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
+    return load_to_train(weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:

@@ -8,15 +8,13 @@ from typing import Any
 
 from dsl.data.records import RefLogps
 from dsl.steps.steps import ReferenceLogpsStep
-from runners.models import loading as models
-from runners.models import startup_time as start
-from runners.models.loading import Loaded
+from runners.models.loading import Loaded, load_to_train
+from runners.models.startup_time import importing
 from runners.store import provenance
 from runners.store.step_io import Inputs, Made, RowWriter, reusable_rows, rewrite_rows
-from runners.training import reference_logps as ref_logps
-from runners.training import rows as training_rows
-from runners.training import trainer as training
-from runners.training.rows import Row
+from runners.training.reference_logps import FILE, model_key, row_key
+from runners.training.rows import Counts, Row, draw, tokenise
+from runners.training.trainer import memory_given_back, uses_bf16
 
 ANSWERS = ("chosen", "rejected")
 
@@ -25,26 +23,24 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 
 
 def run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
-    """Write `ref_logps.jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
-    with training.memory_given_back():
+    """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
+    with memory_given_back():
         return _run(step, inputs, out)
 
 
 def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     policy = inputs[step.policy] if step.policy is not None else None
-    loaded = models.load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
-    bf16 = training.uses_bf16(loaded.device, wanted=step.bf16)
-    counts, seed = training_rows.Counts(), step.seed or 0
-    drawn = training_rows.draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
-    model = ref_logps.model_key(step.weights, policy, bf16=bf16)
-    wanted = {
-        ref_logps.row_key(model, row): row for row in training_rows.tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
-    }
+    loaded = load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
+    bf16 = uses_bf16(loaded.device, wanted=step.bf16)
+    counts, seed = Counts(), step.seed or 0
+    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
+    model = model_key(step.weights, policy, bf16=bf16)
+    wanted = {row_key(model, row): row for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)}
     held = _take_over(wanted, out, inputs.donors)
-    rewrite_rows(out / ref_logps.FILE, held.values())
+    rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
-    with RowWriter(out / ref_logps.FILE) as writer:
+    with RowWriter(out / FILE) as writer:
         made = provenance.of(step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit)
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
             writer.write(row.model_copy(update={"provenance": made}))
@@ -74,7 +70,7 @@ def _take_over(wanted: dict[str, Row], out: Path, donors: Sequence[Path]) -> dic
     for folder in (out, *donors):
         if len(held) == len(wanted):
             break
-        for row in reusable_rows(folder / ref_logps.FILE, RefLogps):
+        for row in reusable_rows(folder / FILE, RefLogps):
             if row.row_key in wanted:
                 here = wanted[row.row_key]
                 held.setdefault(row.row_key, row.model_copy(update={"item": here.item, "language": here.language}))
@@ -83,7 +79,7 @@ def _take_over(wanted: dict[str, Row], out: Path, donors: Sequence[Path]) -> dic
 
 def _computed(rows: Sequence[tuple[str, Row]], loaded: Loaded, bf16: bool) -> Iterator[RefLogps]:
     """The longest pairs first, each with others of its length."""
-    with start.importing():
+    with importing():
         import torch
         from trl.trainer.dpo_trainer import DataCollatorForPreference
         from trl.trainer.utils import add_fused_lm_head

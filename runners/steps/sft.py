@@ -5,37 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsl.steps.steps import SftStep
-from runners.models import loading as models
-from runners.models import startup_time as start
+from runners.models.loading import load_to_train
+from runners.models.startup_time import importing
 from runners.store.step_io import Inputs, Made
-from runners.training import rows as training_rows
-from runners.training import trainer as training
+from runners.training.rows import Counts, draw, tokenise
+from runners.training.trainer import arguments, check_rows_apart, lora, made, memory_given_back, save, train, weights_of
 
 ANSWERS = ("response",)
 
 
 def run(step: SftStep, inputs: Inputs, out: Path) -> Made:
     """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
-    with training.memory_given_back():
+    with memory_given_back():
         return _run(step, inputs, out)
 
 
 def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
-    with start.importing():
+    with importing():
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = models.load_to_train(weights, None, inputs.cache, is_frozen=step.adapter is not None)
-    before = training.weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
-    counts = training_rows.Counts()
-    drawn = training_rows.draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = training_rows.tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    loaded = load_to_train(weights, None, inputs.cache, is_frozen=step.adapter is not None)
+    before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
+    counts = Counts()
+    drawn = draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
     trainer = SFTTrainer(
         loaded.model,
         args=SFTConfig(
-            **training.arguments(step.training, loaded, step.seed, out),
+            **arguments(step.training, loaded, step.seed, out),
             dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
         ),
         train_dataset=Dataset.from_list(
@@ -44,10 +44,10 @@ def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
         # TRL makes the one that pads nothing by itself, and takes no other
         data_collator=None if step.training.padding_free else DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
-        peft_config=training.lora(step.adapter, loaded.model),
+        peft_config=lora(step.adapter, loaded.model),
     )
     if step.training.padding_free:
-        training.check_rows_apart(trainer)
-    resumed_from_step = training.train(trainer, inputs, out)
-    training.save(trainer, step.adapter, out)
-    return training.made(trainer, loaded, counts, resumed_from_step, out, before)
+        check_rows_apart(trainer)
+    resumed_from_step = train(trainer, inputs, out)
+    save(trainer, step.adapter, out)
+    return made(trainer, loaded, counts, resumed_from_step, out, before)

@@ -37,12 +37,12 @@ def row_key(model: str, row: Row) -> str:
     return hashlib.sha256(f"{model} {row.prompt_ids} {row.answers}".encode()).hexdigest()
 
 
-def read(folder: Path) -> Mapping[str, RefLogps]:
+def read_reference_logps(folder: Path) -> Mapping[str, RefLogps]:
     """A reference_logps step's rows by their keys."""
     return {row.row_key: row for row in read_rows(folder / FILE, RefLogps)}
 
 
-def of(row: Row, models: Sequence[str], found: Mapping[str, RefLogps]) -> RefLogps:
+def logps_of(row: Row, models: Sequence[str], found: Mapping[str, RefLogps]) -> RefLogps:
     """One pair's. Raises DataError where the step read other pairs, or another model."""
     key = next((key for model in models if (key := row_key(model, row)) in found), None)
     if key is None:

@@ -29,7 +29,7 @@ from runners.judges.contract import Keys, Tools
 from runners.models.loading import load_to_train
 from runners.steps import find_runner
 from runners.store.step_io import read_rows
-from runners.training import rows as training_rows
+from runners.training.rows import Counts, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 from tests.runners.judges.answers import answer
 from tests.runners.judges.test_reward import saved
@@ -63,10 +63,10 @@ def trained_on(folder: Path) -> Callable[[str, tuple[str, ...]], list[Any]]:
 
     def tokens(name: str, answers: tuple[str, ...]) -> list[Any]:
         found, (data,) = inputs(folder / name, en=rows(name, "en"))
-        counts = training_rows.Counts()
-        drawn = training_rows.draw((data,), (chat_form(),), answers, found, 2, 0, counts)
+        counts = Counts()
+        drawn = draw((data,), (chat_form(),), answers, found, 2, 0, counts)
         loaded = load_to_train(WEIGHTS, None, folder / "cache")
-        made = training_rows.tokenise(drawn, answers, loaded, found, 0, 64, counts)
+        made = tokenise(drawn, answers, loaded, found, 0, 64, counts)
         return [(row.item, row.prompt_ids, row.answers) for row in made]
 
     return tokens

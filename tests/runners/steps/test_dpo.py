@@ -11,11 +11,11 @@ import pytest
 from dsl.data.records import Example, TrainMetric
 from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
-from runners.models import loading as models
+from runners.models.loading import load, load_to_train
 from runners.prompting.prompts import Prompter, token_ids
 from runners.steps import dpo, sft
 from runners.store.step_io import Inputs, Made, read_rows
-from runners.training import rows as training_rows
+from runners.training.rows import Counts, draw
 from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
@@ -77,7 +77,7 @@ def log_probability(folder: Path | None, cache: Path, example: Example, answer: 
     """Of the answer and its end, in nats, made by hand; and its number of tokens."""
     import torch
 
-    loaded = models.load(WEIGHTS, folder, cache)
+    loaded = load(WEIGHTS, folder, cache)
     prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), Inputs({}, cache)).prompt(example))
     ids = [*loaded.tokenizer.encode(answer, add_special_tokens=False), loaded.tokenizer.eos_token_id]
     with torch.no_grad():
@@ -171,10 +171,10 @@ def test_what_was_learnt_needs_nothing_but_its_own_folder(
     shutil.copytree(tuned[policy], before)
     step, found = study(tmp_path, before, adapter=adapter, training={"max_steps": 1, "learning_rate": 1e-9})
     run(step, found, tmp_path / "out")
-    expected = models.load_to_train(WEIGHTS, before, tmp_path / "cache").model.state_dict()
+    expected = load_to_train(WEIGHTS, before, tmp_path / "cache").model.state_dict()
     shutil.rmtree(before)
-    got = models.load_to_train(WEIGHTS, tmp_path / "out", tmp_path / "cache").model.state_dict()
-    untrained = models.load_to_train(WEIGHTS, None, tmp_path / "cache").model.state_dict()
+    got = load_to_train(WEIGHTS, tmp_path / "out", tmp_path / "cache").model.state_dict()
+    untrained = load_to_train(WEIGHTS, None, tmp_path / "cache").model.state_dict()
     assert all((got[name] - expected[name]).abs().max() < 1e-5 for name in expected)  # so small a step leaves the policy as it was
     assert any((got[name] - untrained[name]).abs().max() > 1e-3 for name in expected)
     assert (tmp_path / "out" / "policy").exists() is (adapter is not None)
@@ -214,7 +214,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
     prompts = (text_form("en", 0), text_form("fr", 0))
     step, found = study(tmp_path, prompts=prompts, beta=0.3, training={"max_steps": 6})
     run(step, found, tmp_path / "out")
-    drawn = training_rows.draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, training_rows.Counts())
+    drawn = draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [{"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected} for pair, form in drawn]
     settings = step.training.as_trl()

@@ -12,7 +12,7 @@ from dsl.data.records import RefLogps, TrainMetric
 from dsl.errors import DataError
 from dsl.steps.steps import DpoStep, LossType, ReferenceLogpsStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
-from runners.models import loading as models
+from runners.models.loading import load
 from runners.prompting.prompts import Prompter, token_ids
 from runners.steps import dpo, reference_logps, sft
 from runners.store.step_io import Inputs, Made, read_rows
@@ -100,7 +100,7 @@ def test_log_probabilities_are_of_the_answer_and_its_end_whatever_stands_beside_
     made = run(step, found, tmp_path / "out")
     got = logps(tmp_path / "out")
     assert (made.n_rows, made.n_reused, len(got)) == (32, 0, 32)
-    loaded = models.load(WEIGHTS, policy, found.cache)
+    loaded = load(WEIGHTS, policy, found.cache)
     for pair in (*rows("preferences", "en")[:3], *rows("preferences", "fr")[-3:]):
         prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(pair))
         for name in ("chosen", "rejected"):

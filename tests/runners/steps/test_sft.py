@@ -16,12 +16,11 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError, StepFailed
 from dsl.steps.steps import SftStep
 from dsl.steps.training_settings import Adapter, Training
-from runners.models import loading as models
-from runners.models.loading import Loaded
+from runners.models.loading import Loaded, load, load_to_train
 from runners.prompting.prompts import Prompter, token_ids
 from runners.steps import sft
 from runners.store.step_io import Inputs, Made, read_rows
-from runners.training import rows as training_rows
+from runners.training.rows import Counts, draw
 from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
@@ -98,7 +97,7 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
     )
     run(step, found, tmp_path / "out")
 
-    loaded = models.load(WEIGHTS, None, tmp_path / "cache")
+    loaded = load(WEIGHTS, None, tmp_path / "cache")
     total, n = 0.0, 0
     for example in read_rows(tmp_path / "data" / "en" / "examples.jsonl", Example):
         prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(example))
@@ -126,8 +125,8 @@ def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None
         ]
         return sum(ended) / len(ended), sum(right) / len(right)
 
-    assert stops(models.load(WEIGHTS, None, tmp_path / "cache")) == (0.0, 0.0)
-    ended, right = stops(models.load(WEIGHTS, tmp_path / "out", tmp_path / "cache"))
+    assert stops(load(WEIGHTS, None, tmp_path / "cache")) == (0.0, 0.0)
+    ended, right = stops(load(WEIGHTS, tmp_path / "out", tmp_path / "cache"))
     assert ended > 0.9
     assert right > 0.5
 
@@ -139,7 +138,7 @@ def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(tmp_pa
     assert {path.name for path in (tmp_path / "out").iterdir()} == {left, "metrics.jsonl", "facts.json"}
     assert list((tmp_path / "out" / left).glob("*.safetensors"))
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
-    before, after = (models.load(WEIGHTS, tuned, tmp_path / "cache").model for tuned in (None, tmp_path / "out"))
+    before, after = (load(WEIGHTS, tuned, tmp_path / "cache").model for tuned in (None, tmp_path / "out"))
     assert any((one != other).any() for one, other in zip(before.parameters(), after.parameters(), strict=True))
     facts = TrainingFacts.model_validate_json((tmp_path / "out" / "facts.json").read_text())
     assert facts.model_dump() == {name: made.facts[name] for name in TrainingFacts.model_fields}
@@ -199,9 +198,7 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_as_if_nothing_
     seconds = [value for _, value in metric(tmp_path / "killed", "seconds")]
     assert len(seconds) == 7
     assert seconds == sorted(seconds)
-    one, other = (
-        models.load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict() for name in ("killed", "undisturbed")
-    )
+    one, other = (load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict() for name in ("killed", "undisturbed"))
     assert all((one[name] == other[name]).all() for name in one)
 
 
@@ -233,9 +230,9 @@ def test_training_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytes
 def test_training_leaves_the_model_in_memory_as_it_was(tmp_path: Path) -> None:
     """Full training changes weights in place; a later step of the same worker must not see them."""
     step, found = study(tmp_path, adapter=None)
-    before = {name: weight.clone() for name, weight in models.load(WEIGHTS, None, found.cache).model.state_dict().items()}
+    before = {name: weight.clone() for name, weight in load(WEIGHTS, None, found.cache).model.state_dict().items()}
     run(step, found, tmp_path / "out")
-    after = models.load(WEIGHTS, None, found.cache).model.state_dict()
+    after = load(WEIGHTS, None, found.cache).model.state_dict()
     assert all((before[name] == after[name]).all() for name in before)
 
 
@@ -243,11 +240,11 @@ def test_an_adapter_is_trained_on_the_weights_in_memory_which_stay_there_bit_for
     import torch
 
     step, found = study(tmp_path, training={"gradient_checkpointing": True})
-    base = models.load(WEIGHTS, None, found.cache)
+    base = load(WEIGHTS, None, found.cache)
     before = {name: weight.clone() for name, weight in base.model.state_dict().items()}
     made = run(step, found, tmp_path / "out")
     assert made.load_seconds < 1
-    after = models.load(WEIGHTS, None, found.cache)
+    after = load(WEIGHTS, None, found.cache)
     assert after.model is base.model
     assert not after.model.training
     assert not hasattr(after.model, "peft_config")
@@ -276,7 +273,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
 
     step, found = study(tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6})
     run(step, found, tmp_path / "out")
-    drawn = training_rows.draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, training_rows.Counts())
+    drawn = draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [{"prompt": prompters[form].prompt(example).text, "completion": example.response} for example, form in drawn]
     settings = step.training.as_trl()
@@ -350,7 +347,7 @@ def test_a_text_prompt_is_trained_on_too_and_in_bf16(tmp_path: Path) -> None:
     run(step, found, tmp_path / "out")
     assert len(metric(tmp_path / "out", "loss")) == 3
     shutil.rmtree(tmp_path / "data")
-    models.load(WEIGHTS, tmp_path / "out", tmp_path / "cache")
+    load(WEIGHTS, tmp_path / "out", tmp_path / "cache")
 
 
 # ---------------------------------------------------------------- other families, other precisions
@@ -393,7 +390,7 @@ def test_half_precision_weights_are_trained_in_float32_and_the_share_that_moved_
         made = run(step, found, tmp_path / f"{pure}")
         assert made.facts["dtype"] == ("bfloat16" if pure else "float32")
         moved[pure] = made.facts["share_moved"]
-    before, after = (models.load(weights, tuned, found.cache).model.state_dict() for tuned in (None, tmp_path / "False"))
+    before, after = (load(weights, tuned, found.cache).model.state_dict() for tuned in (None, tmp_path / "False"))
     n_moved = sum((after[name] != before[name]).sum().item() for name in before if name != "lm_head.weight")
     assert moved[False] == pytest.approx(n_moved / sum(before[name].numel() for name in before if name != "lm_head.weight"), abs=0.01)
     assert 0 < moved[True] < moved[False] < 1

@@ -11,12 +11,9 @@ import pytest
 
 from dsl.data.records import Example
 from dsl.errors import DataError
-from runners.models import loading as models
-from runners.models.loading import Loaded
-from runners.prompting import prompts as prompting
+from runners.models.loading import Loaded, load_to_train, twin
 from runners.prompting.prompts import Prompter, chat_token_ids, token_ids
-from runners.training import rows as training_rows
-from runners.training.rows import Counts, Row, draw, tokenise
+from runners.training.rows import Counts, Row, _tokenizer_key, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 
 LANGUAGES = ("en", "fr", "es")
@@ -25,7 +22,7 @@ PARALLEL = {language: rows("instructions", language) for language in LANGUAGES}
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    return models.load_to_train(WEIGHTS, None, tmp_path_factory.mktemp("cache"))
+    return load_to_train(WEIGHTS, None, tmp_path_factory.mktemp("cache"))
 
 
 def drawn(folder: Path, n: int | None, seed: int = 0, **examples: list[Example]) -> list[tuple[str, str]]:
@@ -44,19 +41,19 @@ def test_another_template_or_another_tokenizer_file_makes_other_tokens(
     tokenizer = copy.deepcopy(loaded.tokenizer)
     tokenizer.name_or_path = str(folder)
     here = replace(loaded, tokenizer=tokenizer)
-    found = {training_rows._tokenizer_key(here)}
+    found = {_tokenizer_key(here)}
     monkeypatch.setattr("runners.prompting.prompts._own_template", lambda: "{{ messages[0].content }}")
-    found.add(training_rows._tokenizer_key(here))
+    found.add(_tokenizer_key(here))
     tokenizer.chat_template = "{{ messages[-1].content }}"
-    found.add(training_rows._tokenizer_key(here))
+    found.add(_tokenizer_key(here))
     for name in ("qwen.tiktoken", "tokenizer.model", "tokenization_own.py", "added_tokens.json"):
         (folder / name).write_text("x")
-        found.add(training_rows._tokenizer_key(here))
+        found.add(_tokenizer_key(here))
     monkeypatch.setattr("runners.training.rows.fingerprint", lambda *modules: "of other code")
-    found.add(training_rows._tokenizer_key(here))
+    found.add(_tokenizer_key(here))
     assert len(found) == 8
     (folder / "model.safetensors").write_bytes(b"other weights")
-    assert training_rows._tokenizer_key(here) in found
+    assert _tokenizer_key(here) in found
 
 
 def test_fewer_rows_are_a_part_of_more_and_every_seed_draws_others(tmp_path: Path) -> None:
@@ -197,7 +194,7 @@ def with_template(loaded: Loaded, template: str) -> Loaded:
     tokenizer = copy.deepcopy(loaded.tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
     tokenizer.chat_template = template
-    model = models.twin(loaded.model)
+    model = twin(loaded.model)
     model.resize_token_embeddings(len(tokenizer))
     return replace(loaded, model=model, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
 
@@ -342,7 +339,7 @@ def test_another_template_of_the_projects_own_is_tokenised_anew(loaded: Loaded, 
     """A tokenizer without a template is given the project's, in training as in generation."""
     assert not loaded.tokenizer.chat_template
     made(loaded, tmp_path, [example("It eats.")])
-    monkeypatch.setattr(prompting, "_own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
+    monkeypatch.setattr("runners.prompting.prompts._own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
     ((row,), _) = made(loaded, tmp_path, [example("It eats.")])
     assert row.prompt_ids == token_ids(loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats.")))
     assert loaded.tokenizer.decode(row.prompt_ids) == "<s>Q: Where?\nA: "

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from runners.models import memory
-from runners.training import trainer as training
+from runners.training import trainer
 
 
 def test_bf16_is_used_where_it_is_asked_for_and_something_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False})
-    assert not training.uses_bf16("cpu", wanted=True)
+    assert not trainer.uses_bf16("cpu", wanted=True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, "amx_bf16": False})
-    assert training.uses_bf16("cpu", wanted=True)
-    assert not training.uses_bf16("cpu", wanted=False)
+    assert trainer.uses_bf16("cpu", wanted=True)
+    assert not trainer.uses_bf16("cpu", wanted=False)
 
 
 def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
@@ -35,7 +35,7 @@ def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
 
     gc.disable()
     try:
-        with training.memory_given_back():
+        with trainer.memory_given_back():
             left = train()
         assert left() is None
     finally:
@@ -50,11 +50,11 @@ def test_free_memory_is_what_is_there_to_be_used() -> None:
 def test_the_share_of_weights_that_moved_is_that_of_all_weights_though_large_tensors_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    monkeypatch.setattr(training, "_SAMPLED", 10)
+    monkeypatch.setattr(trainer, "_SAMPLED", 10)
     model: Any = torch.nn.Sequential(torch.nn.Linear(30, 30, bias=False), torch.nn.Linear(10, 10, bias=False))
-    before = training.weights_of(model, "bfloat16")
+    before = trainer.weights_of(model, "bfloat16")
     assert all(len(weights) <= 11 for weights in before.values())
     with torch.no_grad():
         model[1].weight += 1  # 100 of 1,000 weights
         model[0].weight *= 1 + 1e-5  # in bfloat16 as good as nothing
-    assert training._share_moved(before, model) == pytest.approx(0.1, abs=0.02)
+    assert trainer._share_moved(before, model) == pytest.approx(0.1, abs=0.02)
