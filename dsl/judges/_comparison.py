@@ -4,7 +4,7 @@ from functools import cache
 
 from dsl.data.fingerprints import RUNNERS
 from dsl.errors import DataError
-from dsl.judges._frame import Sentence, read_value
+from dsl.judges._judge_prompts import Sentence, read_value
 from dsl.values import Language, Value
 
 FOLDER = RUNNERS / "judges" / "comparisons"

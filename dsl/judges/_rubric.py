@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from dsl.data.fingerprints import RUNNERS, Pins, combined
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
-from dsl.judges._frame import Sentence, frame, read_value
+from dsl.judges._judge_prompts import Sentence, frame, read_value
 from dsl.judges.contract import JudgeSettings, Scale, scale_text
 from dsl.values import Language, Name, NameSet, Sha256, Value
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.code import Settings
-from runners.judges._code import asks_for_code, code_in
+from runners.judges._text.code import asks_for_code, code_in
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "category")

@@ -7,10 +7,10 @@ can be asked; models made for it give calibrated probabilities.
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Example, Verdict
-from dsl.judges._frame import Frame, frame
+from dsl.judges._judge_prompts import Frame, frame
 from dsl.judges.decision import Settings
-from runners.judges._decide import Question, decide
-from runners.judges._rubric import meets
+from runners.judges._model_judges.conditions import meets
+from runners.judges._model_judges.decide import Question, decide
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.exact import Settings
-from runners.judges._words import words
+from runners.judges._text.words import words
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")

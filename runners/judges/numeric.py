@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from dsl.data.records import Verdict
 from dsl.judges.numeric import Settings
-from runners.judges._numbers import FORMATS, last_number
+from runners.judges._text.numbers import FORMATS, last_number
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers", "language")

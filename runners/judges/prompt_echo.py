@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.prompt_echo import Settings
-from runners.judges._words import holds, words
+from runners.judges._text.words import holds, words
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "language")

@@ -6,7 +6,7 @@ from pathlib import Path
 from dsl.data.records import Example, Verdict
 from dsl.judges._verdict_file import Given, number_in, read_verdicts
 from dsl.judges.recorded import Settings
-from runners.judges._reply import read_reply
+from runners.judges._model_judges.reply import read_reply
 from runners.judges.contract import Answer, Reads, Told, Tools
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.refusal import Settings
-from runners.judges._refusals import PHRASES, Phrases
+from runners.judges._text.refusals import PHRASES, Phrases
 from runners.judges.contract import Answer, Reads, Tools
 
 READS: tuple[Reads, ...] = ("text", "language")

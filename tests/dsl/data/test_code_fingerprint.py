@@ -36,9 +36,9 @@ def of(modules: Mapping[str, str], name: str = "dsl.top") -> str:
 @pytest.mark.parametrize(
     ("module", "old", "new", "judges"),
     [
-        ("runners.judges._words", '"œ": "oe"', '"œ": "o"', {"contains", "exact", "prompt_echo"}),
-        ("runners.judges._refusals", "can't", "cannot", {"refusal"}),
-        ("runners.judges._numbers", "0", "1", {"numeric"}),
+        ("runners.judges._text.words", '"œ": "oe"', '"œ": "o"', {"contains", "exact", "prompt_echo"}),
+        ("runners.judges._text.refusals", "can't", "cannot", {"refusal"}),
+        ("runners.judges._text.numbers", "0", "1", {"numeric"}),
         ("runners.judges.loop", "1", "2", {"loop"}),
         ("runners.judges._ifeval.words", "1", "2", {"ifeval"}),
     ],

@@ -11,7 +11,7 @@ from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
 from dsl.data.source import Columns, FileSource, Part
 from dsl.errors import DataError
-from dsl.judges._frame import read_value
+from dsl.judges._judge_prompts import read_value
 from dsl.judges._rubric import Rubric
 
 SECRETS = [

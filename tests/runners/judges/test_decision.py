@@ -15,7 +15,7 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from runners.judges import decision
-from runners.judges._decide import Question, both_orders, decide
+from runners.judges._model_judges.decide import Question, both_orders, decide
 from runners.judges.contract import Answer, Keys, Tools
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 

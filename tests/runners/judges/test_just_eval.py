@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from runners.judges._reply import Found, read_reply
+from runners.judges._model_judges.reply import Found, read_reply
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "just_eval" / "examples"
 JUDGED = ("1.score_multi.gpt-4", "1.safety.score_safety.chatgpt")

@@ -10,12 +10,12 @@ from dsl.data.records import Prompt, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.judges import AnyJudge
 from dsl.judges._comparison import comparison
-from dsl.judges._frame import languages
+from dsl.judges._judge_prompts import languages
 from dsl.steps.identity import digest
 from runners.engines.contract import EngineAnswer
 from runners.judges import pairwise
-from runners.judges._decide import Decided
-from runners.judges._pairwise import paired, read_better, side_decided
+from runners.judges._model_judges.comparison import paired, read_better, side_decided
+from runners.judges._model_judges.decide import Decided
 from runners.judges.contract import NO_REPLY, Answer, Keys, Tools
 from tests.runners.engines.fake_server import Asked, Said, serving
 from tests.runners.judges.answers import HOSTILE, answer, no_model

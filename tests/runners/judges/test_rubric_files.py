@@ -6,7 +6,7 @@ import pytest
 
 from dsl.data.fingerprints import Pins
 from dsl.errors import DataError
-from dsl.judges._frame import frame, languages
+from dsl.judges._judge_prompts import frame, languages
 from dsl.judges._rubric import SHIPPED, load_rubric, shipped
 from dsl.judges.rubric import Settings
 from dsl.steps.identity import digest

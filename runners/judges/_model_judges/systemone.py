@@ -13,7 +13,7 @@ from runners.http.client import Answered, Client, Count, Detail, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Api, Failure
 from runners.http.server import Server
-from runners.judges._question import Decided, Question, probabilities_of
+from runners.judges._model_judges.question import Decided, Question, probabilities_of
 from runners.judges.contract import NO_REPLY, Told, Tools
 
 API = Api(

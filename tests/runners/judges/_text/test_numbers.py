@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges._numbers import FORMATS, last_number
+from runners.judges._text.numbers import FORMATS, last_number
 
 STYLES = {"en": [(",", ".")], "fr": [(" ", ","), ("\u202f", ","), ("\u00a0", ",")], "es": [(".", ","), (" ", ","), ("\u202f", ",")]}
 SENTENCES = ["{}", "= {}.", "**{}**", "$ {}", "The answer is {} €!", "\\boxed{{{}}}", "x: {}\n\n", "({})", "{} %", "« {} »"]

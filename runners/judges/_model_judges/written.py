@@ -7,10 +7,10 @@ from statistics import fmean
 
 from dsl.data.records import Prompt, Provenance, Verdict
 from dsl.engines.contract import EngineSettings
-from dsl.judges._frame import Frame
+from dsl.judges._judge_prompts import Frame
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
-from runners.judges._reply import Found, read_reply
+from runners.judges._model_judges.reply import Found, read_reply
 from runners.judges.contract import NO_REPLY, Answer, Told
 
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from dsl.data.records import Prompt, Verdict
 from dsl.judges._comparison import Comparison
-from dsl.judges._frame import Frame
+from dsl.judges._judge_prompts import Frame
 from runners.engines.contract import EngineAnswer
-from runners.judges._decide import Decided, Question, both_orders
-from runners.judges._reply import objects
+from runners.judges._model_judges.decide import Decided, Question, both_orders
+from runners.judges._model_judges.reply import objects
 from runners.judges.contract import NO_REPLY, Answer, Told
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from dsl.engines.transformers import Weights
 from dsl.judges._decision_model import DecisionModel, SystemOne
-from runners.judges._local import decide_locally
-from runners.judges._question import Decided, Question, both_orders
-from runners.judges._systemone import decide_served
+from runners.judges._model_judges.local import decide_locally
+from runners.judges._model_judges.question import Decided, Question, both_orders
+from runners.judges._model_judges.systemone import decide_served
 from runners.judges.contract import Tools
 
 __all__ = ["Decided", "DecisionModel", "Question", "SystemOne", "both_orders", "decide"]

@@ -19,7 +19,7 @@ from dsl.data.records import Provenance, Verdict
 from dsl.errors import ServerError
 from dsl.judges._decision_model import SystemOne
 from runners.judges import decision
-from runners.judges._decide import Decided, Question, decide
+from runners.judges._model_judges.decide import Decided, Question, decide
 from runners.judges.contract import NO_REPLY, Tools
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, serving
 from tests.runners.judges.answers import answer, no_model, verdicts

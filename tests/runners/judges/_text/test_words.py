@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges._words import holds, words
+from runners.judges._text.words import holds, words
 
 
 @pytest.mark.parametrize(

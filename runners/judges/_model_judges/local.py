@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
-from runners.judges._question import Decided, Question, probabilities_of
+from runners.judges._model_judges.question import Decided, Question, probabilities_of
 from runners.judges.contract import Told, Tools
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runners.judges._reply import read_reply
+from runners.judges._model_judges.reply import read_reply
 
 
 @pytest.mark.parametrize(
