@@ -30,8 +30,8 @@ from runners.engines import find_engine
 from runners.inference.stop_strings import cut_at_stop
 from runners.inference.thinking import without_thinking
 from runners.judges import find_judge
-from runners.judges.contract import Keys
 from runners.steps import generate, judge
+from runners.store.row_keys import Keys
 from runners.store.step_io import Inputs, reusable_rows, rewrite_rows
 from runners.store.store import Store
 

@@ -8,7 +8,7 @@ from dsl.engines.contract import Decoding
 from runners.engines.contract import EngineRequest
 from runners.engines.transformers import Engine
 from runners.models.loading import load
-from runners.prompting.prompts import token_ids
+from runners.prompting.tokens import token_ids
 
 
 def generate(job: Job) -> Timing:

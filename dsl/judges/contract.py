@@ -132,3 +132,8 @@ class RightOrWrong(JudgeSettings):
 
     def missing_score(self) -> float | None:
         return self.missing_as
+
+
+Reads = Literal[
+    "item", "text", "finish_reason", "instruction", "answers", "reference", "language", "category", "extra", "opponent", "verdicts"
+]

@@ -50,12 +50,12 @@ class Engine:
         from runners.inference.batch_model import reader_of
         from runners.inference.sampling import sampling_of
         from runners.inference.thinking import without_thinking
-        from runners.prompting import prompts
+        from runners.prompting import tokens
 
         chats = {request.key for request in requests if request.prompt.text is None}
         if self._loaded.no_chat is not None and chats:
             raise DataError(f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}")
-        texts = {request.key: prompts.render(self._loaded.tokenizer, request.prompt) for request in requests}
+        texts = {request.key: tokens.render(self._loaded.tokenizer, request.prompt) for request in requests}
         ready: list[decode.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
@@ -95,9 +95,9 @@ class Engine:
             )
 
     def _token_ids(self, request: EngineRequest) -> list[int]:
-        from runners.prompting import prompts
+        from runners.prompting import tokens
 
-        return prompts.token_ids(self._loaded.tokenizer, request.prompt)
+        return tokens.token_ids(self._loaded.tokenizer, request.prompt)
 
     def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
         """Why a prompt cannot be answered, or None."""

@@ -4,16 +4,9 @@ Everything a library prints or warns of goes to the folder's `log.txt`; the erro
 """
 
 import contextlib
-import functools
-import importlib.metadata
-import os
-import platform
-import resource
-import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +17,15 @@ from dsl.messages import one_line, scrub
 from dsl.steps.steps import Step
 from dsl.values import Sha256, StepId
 from runners.execution import shards
+from runners.execution.log import log_traceback, output_to
+from runners.execution.versions import versions
 from runners.models import memory
+from runners.models.memory import forget_peak_memory, peak_memory
 from runners.models.startup_time import taken
 from runners.steps import find_runner
 from runners.store.digests import Damaged
 from runners.store.step_io import CHECKS, Inputs, Made
 from runners.store.store import Store, is_disk_full, unwritten
-
-RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb")
-"""Distributions whose versions may change a result."""
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Where xp lies: a git checkout, unless it was installed from a package."""
 
 _LONGEST_ERROR = 600
 
@@ -58,7 +48,7 @@ def attempt(
     """
     place, name = (store, step_id) if part is None else (shards.place_of(store, step_id), shards.name_of(part))
     try:
-        with place.begin(name, step) as folder, _output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
+        with place.begin(name, step) as folder, output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
             inputs = Inputs(folders, store.cache, donors, report, shards.earlier(store, step_id, part), part)
@@ -67,7 +57,7 @@ def attempt(
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
     except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
         folder = place.unfinished_folder(name)
-        _log(error, folder / "log.txt")
+        log_traceback(error, folder / "log.txt")
         if is_disk_full(error):
             raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error
         raise StepFailed(in_one_line(error)) from error
@@ -87,7 +77,7 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
 def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
-    _forget_peak_memory()
+    forget_peak_memory()
     made: Made = find_runner(step.kind).run(step, inputs, folder)
     return Outcome(
         step_id=step_id,
@@ -96,11 +86,11 @@ def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
         n_reused=made.n_reused,
         n_open=made.n_open,
         n_of_other_code=made.n_of_other_code,
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=peak_memory(),
         start_seconds=since_begun + taken(),
         load_seconds=made.load_seconds,
         code=fingerprint(*step.code),
-        versions=_versions(),
+        versions=versions(),
         facts={"device": _device(), **made.facts},
     )
 
@@ -118,59 +108,6 @@ def in_one_line(error: BaseException) -> str:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
-
-
-@contextlib.contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught too."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    before = os.dup(1), os.dup(2)
-    with log.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # a full disk: what is lost is output
-            sys.stdout.flush()
-            sys.stderr.flush()
-        for number, copy in zip((1, 2), before, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-
-
-def _log(error: Exception, log: Path) -> None:
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
-        file.write("".join(traceback.format_exception(error)))
-
-
-def _forget_peak_memory() -> None:
-    """Start counting anew: a worker runs many steps, and `ru_maxrss` only ever grows, even over `exec`."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory() -> int:
-    """Bytes resident at most: of this step on Linux, of this process elsewhere."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in RECORDED:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    if (ROOT / ".git").exists():
-        with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git here, or not ours to read
-            described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-            found["xp-lab commit"] = subprocess.run(described, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    return found
 
 
 def _device() -> str:

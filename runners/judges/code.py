@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.code import Settings
+from dsl.judges.contract import Reads
 from runners.judges._text.code import asks_for_code, code_in
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "category")
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
 from dsl.judges.contains import Settings
+from dsl.judges.contract import Reads
 from runners.judges._text.words import holds, words
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Example, Verdict
 from dsl.judges._judge_prompts import Frame, frame
+from dsl.judges.contract import Reads
 from dsl.judges.decision import Settings
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import Question, decide
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.ensemble import Settings
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("verdicts",)
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.exact import Settings
 from runners.judges._text.words import words
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from dsl.data.records import Example, Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.ifeval import Settings
 from runners.judges._ifeval.arguments import Outcome
 from runners.judges._ifeval.loose import variants
 from runners.judges._ifeval.registry import checks
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "language", "extra")
 

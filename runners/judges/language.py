@@ -12,9 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.language import Settings
 from dsl.values import Language
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 if TYPE_CHECKING:
     from lingua import LanguageDetector

@@ -4,8 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.length import Settings
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text",)
 

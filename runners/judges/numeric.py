@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.numeric import Settings
 from runners.judges._text.numbers import FORMATS, last_number
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers", "language")
 

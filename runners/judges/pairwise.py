@@ -12,12 +12,13 @@ from dsl.engines.transformers import Weights
 from dsl.judges._comparison import comparison
 from dsl.judges._decision_model import SystemOne
 from dsl.judges._judge_prompts import frame
+from dsl.judges.contract import Reads
 from dsl.judges.pairwise import Settings
 from runners.judges._model_judges.comparison import both_choices, both_prompts, paired, side_decided, side_written, verdict_of
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import decide
 from runners.judges._model_judges.written import served_by, spent_on
-from runners.judges.contract import Answer, Reads, Told, Tools
+from runners.judges.contract import Answer, Told, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.prompt_echo import Settings
 from runners.judges._text.words import holds, words
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "language")
 

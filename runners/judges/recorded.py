@@ -5,9 +5,10 @@ from pathlib import Path
 
 from dsl.data.records import Example, Verdict
 from dsl.judges._verdict_file import Given, number_in, read_verdicts
+from dsl.judges.contract import Reads
 from dsl.judges.recorded import Settings
 from runners.judges._model_judges.reply import read_reply
-from runners.judges.contract import Answer, Reads, Told, Tools
+from runners.judges.contract import Answer, Told, Tools
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 

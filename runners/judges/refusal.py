@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.refusal import Settings
 from runners.judges._text.refusals import PHRASES, Phrases
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "language")
 

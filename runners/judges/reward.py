@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from dsl.data.records import Verdict
 from dsl.errors import DataError
+from dsl.judges.contract import Reads
 from dsl.judges.reward import Settings
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 if TYPE_CHECKING:
     from runners.models.loading import Loaded
@@ -25,7 +26,7 @@ _BATCH_SIZE = 8
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     """Raises DataError where the model has another number of labels than one, or no chat template."""
     from runners.models.loading import load
-    from runners.prompting.prompts import chat_token_ids
+    from runners.prompting.tokens import chat_token_ids
 
     loaded = load(settings.model, None, tools.cache, head="classification")
     tools.load_seconds += loaded.load_seconds

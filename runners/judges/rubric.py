@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from dsl.data.records import Example, Verdict
 from dsl.engines.contract import Decoding
 from dsl.judges._judge_prompts import frame
+from dsl.judges.contract import Reads
 from dsl.judges.rubric import Settings
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.written import prompt_for, spent_on, verdict_of
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 

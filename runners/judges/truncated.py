@@ -13,8 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Verdict
+from dsl.judges.contract import Reads
 from dsl.judges.truncated import Settings
-from runners.judges.contract import Answer, Reads, Tools
+from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "finish_reason", "language")
 

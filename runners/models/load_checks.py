@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dsl.errors import DataError
-from runners.prompting import prompts
+from runners.prompting import tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,7 +40,7 @@ def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked
     Raises DataError where the tokenizer begins every text with a token that the embedding does not have.
     """
     remedies = [*_drop_unsaveable(model), *_choose_template(tokenizer)]
-    if prompts.uses_bos(tokenizer) and (why := lacks(model, tokenizer, [tokenizer.bos_token_id])):
+    if tokens.uses_bos(tokenizer) and (why := lacks(model, tokenizer, [tokenizer.bos_token_id])):
         raise DataError(why)
     no_chat, turn_end = _chat(model, tokenizer)
     eos_ids = eos_ids_of(model, tokenizer)
@@ -129,9 +129,9 @@ def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[s
         return None, None
     turns = [("user", "?"), ("assistant", "!")]
     try:
-        ids = prompts.chat_token_ids(tokenizer, turns, add_generation_prompt=False)
-        ids += prompts.chat_token_ids(tokenizer, turns[:1], add_generation_prompt=True)
-        turn_end = prompts.turn_end(tokenizer)
+        ids = tokens.chat_token_ids(tokenizer, turns, add_generation_prompt=False)
+        ids += tokens.chat_token_ids(tokenizer, turns[:1], add_generation_prompt=True)
+        turn_end = tokens.turn_end(tokenizer)
     except (TemplateError, TypeError, ValueError) as error:
         return f"its chat template fails on a question and an answer: {error}", None
     no_chat = lacks(model, tokenizer, ids)

@@ -21,8 +21,9 @@ from dsl.values import Name
 from runners.engines import find_engine, resolved
 from runners.engines.contract import EngineAnswer, EngineRequest, bounded
 from runners.judges import find_judge
-from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Keys, Tools
+from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
 from runners.store import faults, provenance
+from runners.store.row_keys import Keys
 from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
 
 FILE = "verdicts.jsonl"

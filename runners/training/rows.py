@@ -26,7 +26,8 @@ from dsl.steps.identity import digest
 from dsl.steps.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
-from runners.prompting.prompts import AnswerEnd, Prompter, Words, chat_template, encode, end_of_answer, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import AnswerEnd, Words, chat_template, encode, end_of_answer, token_ids
 from runners.store.step_io import Inputs, read_rows
 
 if TYPE_CHECKING:

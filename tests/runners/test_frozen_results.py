@@ -25,9 +25,10 @@ from dsl.steps.training_settings import Adapter, Training
 from runners.engines import openai
 from runners.engines.contract import EngineAnswer
 from runners.judges import decision, find_judge, pairwise, reward, rubric
-from runners.judges.contract import Keys, Tools
+from runners.judges.contract import Tools
 from runners.models.loading import load_to_train
 from runners.steps import find_runner
+from runners.store.row_keys import Keys
 from runners.store.step_io import read_rows
 from runners.training.rows import Counts, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form

@@ -13,7 +13,8 @@ from dsl.data.source import Columns, FileSource
 from dsl.errors import DataError, StepFailed, StoreError
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
-from runners.execution.attempt import ROOT, attempt, in_one_line
+from runners.execution.attempt import attempt, in_one_line
+from runners.execution.versions import ROOT
 from runners.models.startup_time import importing, taken
 from runners.store.step_io import Inputs, Made
 from runners.store.store import Store

@@ -15,7 +15,8 @@ from dsl.steps.steps import PromptText, TextPrompt
 from runners.inference.batch_model import Reader
 from runners.inference.scheduler import Request, Sampling, generate
 from runners.models.loading import Loaded, load
-from runners.prompting.prompts import Prompter, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import token_ids
 from runners.store.step_io import Inputs
 
 ROOT = Path(__file__).resolve().parents[3]

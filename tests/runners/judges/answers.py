@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dsl.data.records import Completion, Example, Verdict
 from dsl.judges.contract import JudgeSettings
-from runners.judges.contract import Answer, Keys, Tools
+from runners.judges.contract import Answer, Tools
+from runners.store.row_keys import Keys
 
 HOSTILE = (
     "",

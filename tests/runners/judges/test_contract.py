@@ -4,7 +4,8 @@ from pathlib import Path
 from dsl.data.code_fingerprint import Sources, fingerprint, source_of
 from dsl.engines.transformers import Weights
 from runners.judges import code, contains, empty, ensemble, language, length, rubric
-from runners.judges.contract import Answer, Keys
+from runners.judges.contract import Answer
+from runners.store.row_keys import Keys
 from tests.runners.judges.answers import answer
 
 

@@ -16,7 +16,8 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from runners.judges import decision
 from runners.judges._model_judges.decide import Question, both_orders, decide
-from runners.judges.contract import Answer, Keys, Tools
+from runners.judges.contract import Answer, Tools
+from runners.store.row_keys import Keys
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"

@@ -8,7 +8,8 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from runners.judges import ensemble
-from runners.judges.contract import Answer, Keys, Tools
+from runners.judges.contract import Answer, Tools
+from runners.store.row_keys import Keys
 from tests.runners.judges.answers import answer, no_model
 
 SERVED = {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v1"}

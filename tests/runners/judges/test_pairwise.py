@@ -16,7 +16,8 @@ from runners.engines.contract import EngineAnswer
 from runners.judges import pairwise
 from runners.judges._model_judges.comparison import paired, read_better, side_decided
 from runners.judges._model_judges.decide import Decided
-from runners.judges.contract import NO_REPLY, Answer, Keys, Tools
+from runners.judges.contract import NO_REPLY, Answer, Tools
+from runners.store.row_keys import Keys
 from tests.runners.engines.fake_server import Asked, Said, serving
 from tests.runners.judges.answers import HOSTILE, answer, no_model
 

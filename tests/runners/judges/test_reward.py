@@ -10,7 +10,8 @@ from dsl.data.fingerprints import Pins
 from dsl.data.records import Verdict
 from dsl.errors import DataError
 from runners.judges import reward
-from runners.judges.contract import Answer, Keys, Tools
+from runners.judges.contract import Answer, Tools
+from runners.store.row_keys import Keys
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
@@ -61,7 +62,7 @@ def test_the_score_is_the_models_logit_for_the_two_turns(model: Path, tmp_path: 
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from runners.prompting.prompts import uses_bos
+    from runners.prompting.tokens import uses_bos
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     turns = [{"role": "user", "content": "Where does it live? 0"}, {"role": "assistant", "content": "In Oslo."}]

@@ -14,8 +14,9 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from runners.engines.contract import EngineAnswer
 from runners.judges import rubric
-from runners.judges.contract import NO_REPLY, Answer, Keys, Tools
+from runners.judges.contract import NO_REPLY, Answer, Tools
 from runners.steps.judge import _generate
+from runners.store.row_keys import Keys
 from tests.runners.engines.fake_server import Asked, Said, chat, serving
 from tests.runners.judges.answers import HOSTILE, answer, verdicts
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from dsl.data.records import FinishReason
 from dsl.judges.truncated import Settings
 from runners.judges import truncated
-from runners.judges.contract import Answer, Keys
+from runners.judges.contract import Answer
+from runners.store.row_keys import Keys
 from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 PROSE = "Water boils at 100 degrees at sea level. On a mountain the pressure is lower. "

@@ -14,7 +14,7 @@ from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.transformers import Engine
 from runners.models import load_checks, loading
 from runners.models.loading import Loaded
-from runners.prompting.prompts import end_of_answer, render
+from runners.prompting.tokens import end_of_answer, render
 from tests.runners.checkpoints import BYTES, CHATML, llama, saved, tokenizer
 
 CHAT = Prompt(messages=(("user", "Why?"),))

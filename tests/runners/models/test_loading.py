@@ -15,7 +15,8 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
 from runners.models.loading import Loaded, _forget, load, load_to_train
-from runners.prompting.prompts import Prompter, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

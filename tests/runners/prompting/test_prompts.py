@@ -11,19 +11,8 @@ import pytest
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.steps import ChatPrompt, PromptText, TextPrompt
-from runners.prompting.prompts import (
-    CHAT_TEMPLATE,
-    PROMPT_TEXTS,
-    AnswerEnd,
-    Prompter,
-    encode,
-    end_of_answer,
-    read_text,
-    render,
-    render_chat,
-    token_ids,
-    uses_bos,
-)
+from runners.prompting.prompts import PROMPT_TEXTS, Prompter, read_text
+from runners.prompting.tokens import CHAT_TEMPLATE, AnswerEnd, encode, end_of_answer, render, render_chat, token_ids, uses_bos
 from runners.store.step_io import Inputs
 from tests.fixtures.tiny_study import TINY, chat_form, text_at
 

@@ -12,7 +12,8 @@ from dsl.data.records import Example, TrainMetric
 from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.models.loading import load, load_to_train
-from runners.prompting.prompts import Prompter, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import token_ids
 from runners.steps import dpo, sft
 from runners.store.step_io import Inputs, Made, read_rows
 from runners.training.rows import Counts, draw

@@ -13,7 +13,8 @@ from dsl.errors import DataError
 from dsl.steps.steps import DpoStep, LossType, ReferenceLogpsStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.models.loading import load
-from runners.prompting.prompts import Prompter, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import token_ids
 from runners.steps import dpo, reference_logps, sft
 from runners.store.step_io import Inputs, Made, read_rows
 from runners.training.trainer import has_bf16

@@ -17,7 +17,8 @@ from dsl.errors import DataError, StepFailed
 from dsl.steps.steps import SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.models.loading import Loaded, load, load_to_train
-from runners.prompting.prompts import Prompter, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import token_ids
 from runners.steps import sft
 from runners.store.step_io import Inputs, Made, read_rows
 from runners.training.rows import Counts, draw

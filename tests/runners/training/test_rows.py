@@ -12,7 +12,8 @@ import pytest
 from dsl.data.records import Example
 from dsl.errors import DataError
 from runners.models.loading import Loaded, load_to_train, twin
-from runners.prompting.prompts import Prompter, chat_token_ids, token_ids
+from runners.prompting.prompts import Prompter
+from runners.prompting.tokens import chat_token_ids, token_ids
 from runners.training.rows import Counts, Row, _tokenizer_key, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 
@@ -42,7 +43,7 @@ def test_another_template_or_another_tokenizer_file_makes_other_tokens(
     tokenizer.name_or_path = str(folder)
     here = replace(loaded, tokenizer=tokenizer)
     found = {_tokenizer_key(here)}
-    monkeypatch.setattr("runners.prompting.prompts._own_template", lambda: "{{ messages[0].content }}")
+    monkeypatch.setattr("runners.prompting.tokens._own_template", lambda: "{{ messages[0].content }}")
     found.add(_tokenizer_key(here))
     tokenizer.chat_template = "{{ messages[-1].content }}"
     found.add(_tokenizer_key(here))
@@ -339,7 +340,7 @@ def test_another_template_of_the_projects_own_is_tokenised_anew(loaded: Loaded, 
     """A tokenizer without a template is given the project's, in training as in generation."""
     assert not loaded.tokenizer.chat_template
     made(loaded, tmp_path, [example("It eats.")])
-    monkeypatch.setattr("runners.prompting.prompts._own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
+    monkeypatch.setattr("runners.prompting.tokens._own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
     ((row,), _) = made(loaded, tmp_path, [example("It eats.")])
     assert row.prompt_ids == token_ids(loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats.")))
     assert loaded.tokenizer.decode(row.prompt_ids) == "<s>Q: Where?\nA: "

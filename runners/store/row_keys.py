@@ -1,0 +1,65 @@
+"""Row keys of verdicts: hashes of all that decides one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
+
+from dsl.data.code_fingerprint import fingerprint
+from dsl.data.records import Completion, Example, Verdict
+from dsl.judges.contract import JudgeSettings, Reads
+from dsl.steps.identity import Canonical, digest
+from dsl.values import Name, Sha256
+
+
+class Keys:
+    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and of what it reads."""
+
+    def __init__(self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()) -> None:
+        """`module` is the judge's; `resolved` what its models' names stand for."""
+        self._reads: tuple[Reads, ...] = module.READS
+        self._made_by = (fingerprint(*settings.counted_code), resolved)
+        self._canonical = Canonical()
+        self._judge = settings.judge
+        settings = settings.model_copy(update={"limit": None})  # which answers are judged does not change a verdict
+        own: dict[str, object] = module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
+        self._settings = {aspect: self._canonical.text(counted) for aspect, counted in own.items()}
+        applies: Callable[[JudgeSettings, str, Example], bool] | None = getattr(module, "applies", None)
+        self._applies = (lambda aspect, example: True) if applies is None else partial(applies, settings)
+        self._needs = settings.NEEDS
+
+    def of(
+        self,
+        example: Example,
+        completion: Completion,
+        opponent: Completion | None = None,
+        verdicts: Mapping[Name, Sequence[Verdict]] | None = None,
+    ) -> dict[str, Sha256]:
+        """aspect -> row key, for every aspect that applies to the example, and on which the judges that are read say something."""
+        read: dict[str, object] = {}
+        for name in self._reads:
+            match name:
+                case "text":
+                    read[name] = _text(completion)
+                case "finish_reason":
+                    read[name] = completion.finish_reason
+                case "opponent":
+                    read[name] = opponent and _text(opponent)
+                case "verdicts":
+                    read[name] = {j: [(v.aspect, v.score, v.unscored_reason) for v in found] for j, found in (verdicts or {}).items()}
+                case _:
+                    read[name] = getattr(example, name)
+        said = {v.aspect for found in (verdicts or {}).values() for v in found}
+        return {
+            aspect: self._key(aspect, counted, read)
+            for aspect, counted in self._settings.items()
+            if all(getattr(example, column) for column in self._needs)
+            and self._applies(aspect, example)
+            and ("verdicts" not in self._reads or aspect in said or (aspect == self._judge and bool(said)))
+        }
+
+    def _key(self, aspect: str, counted: str, read: Mapping[str, object]) -> Sha256:
+        return digest((aspect, counted, self._made_by, read))
+
+
+def _text(completion: Completion) -> object:
+    return (completion.text, completion.error or completion.finish_reason) if completion.text is None else completion.text
