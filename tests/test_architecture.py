@@ -26,6 +26,7 @@ HEAVY = ("torch", "transformers", "trl", "peft")
     "arguments",
     [
         ["--help"],
+        ["--version"],
         ["plan", "specs/smoke.yaml"],
         ["plan", "specs/quickstart.yaml"],
         ["plan", "specs/paper.yaml"],

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,23 @@ def test_the_readme_shows_every_command_and_its_ten_line_study_is_right(tmp_path
         (tmp_path / f"questions_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     done = xp("validate", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:
+    done = xp("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"xp {version('xp-lab')}\n")
+
+
+def test_the_shell_is_told_how_to_complete_and_the_words_it_asks_for(tmp_path: Path) -> None:
+    def shell(command: str, **asked: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+        done = subprocess.run(["bash", "-c", f"{command}; true"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "complete -o default -F _xp_completion xp" in shell(f"{sys.executable} -m xp --show-completion")
+    words = shell(f"{sys.executable} -m xp", _XP_COMPLETE="complete_bash", COMP_WORDS="xp re", COMP_CWORD="1")
+    assert words.split() == ["report", "rebuild"]
 
 
 def test_a_pipe_that_is_closed_early_ends_a_query_quietly(applied: Path) -> None:
