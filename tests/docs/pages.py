@@ -1,6 +1,6 @@
-"""Pages made from the code: the commands, the settings of a spec and the views. Cog puts them into `docs/*.md`.
+"""Parts of pages that are made from the code: commands, settings of a spec, views, the list of decisions.
 
-`python -m cogapp -r docs/cli.md docs/spec.md docs/views.md` writes them anew; a test holds them to the code.
+Cog puts them into `docs/`: `make pages` writes them, and a test compares them.
 """
 
 import json
@@ -22,14 +22,14 @@ LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 def commands() -> str:
     """Return the help of every command as Markdown."""
-    import click
+    from typer import Context
     from typer.cli import get_docs_for_click
     from typer.main import get_command
 
     from xp.cli import app
 
     command = get_command(app)
-    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="xp"), name="xp", title=" ")
+    text = get_docs_for_click(obj=command, ctx=Context(command, info_name="xp"), name="xp", title=" ")
     before, _, listed = text.partition("**Commands**:")  # the list cuts each sentence short
     return f"{before.lstrip('# ').strip()}\n\n{listed[listed.index('## ') :].strip()}\n"
 
@@ -66,6 +66,12 @@ def views() -> str:
         lines.append(f"## `{folder.name}`\n")
         lines.extend(f"### `{path.stem}`\n\n{_header(path)}\n\n{columns[path.stem]}\n" for path in sorted(folder.glob("*.sql")))
     return "\n".join(lines)
+
+
+def decisions() -> str:
+    """Return a list of the dated pages, newest first, each with its title."""
+    found = sorted((ROOT / "docs" / "decisions").glob("20*.md"), reverse=True)
+    return "".join(f"- [{path.read_text('utf-8').splitlines()[0].removeprefix('# ')}]({path.name})\n" for path in found)
 
 
 def _header(path: Path) -> str:
