@@ -124,10 +124,13 @@ def test_commands_of_the_pages_run(command: str, study: Path, tmp_path: Path, mo
     assert done.exit_code == 0, f"{COMMANDS[command]}\n{done.output}"
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
-def test_make_targets_of_the_pages_are_there(command: str) -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert command.split()[1] in targets, COMMANDS[command]
+def test_make_targets_of_pages_and_continuous_integration_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {command.split()[1] for command in COMMANDS if command.startswith("make ")} <= targets
+    for name in (".ci/run", ".pre-commit-config.yaml"):
+        called = set(re.findall(r"make ([a-z-]+)", (ROOT / name).read_text("utf-8")))
+        assert called
+        assert called <= targets, name
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "python -m" in command])
