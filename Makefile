@@ -13,8 +13,8 @@ demo: .venv/.demo ## run the quickstart study to a report
 test: .venv/.dev ## all tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-test-quick: .venv/.dev ## the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+test-quick: .venv/.dev ## what needs no model, process, server or browser
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
