@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test test-quick check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
@@ -13,11 +13,20 @@ demo: .venv/.demo ## run the quickstart study to a report
 test: .venv/.dev ## all tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
+test-quick: .venv/.dev ## what needs no model, process, server or browser
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
+
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+pages: .venv/.dev ## the parts of docs/ that are made from the code
+	$(BIN)/python -m cogapp -r $$(grep -rl --include='*.md' '\[\[\[cog' docs)
+
+docs: .venv/.docs ## the site of docs/, into site/; a broken link ends it
+	$(BIN)/zensical build --clean --strict
 
 bench: .venv/.bench ## every claim about speed, measured; writes benchmarks/results.json and the table of benchmarks/README.md
 	$(BIN)/python -m benchmarks
@@ -41,6 +50,10 @@ install: .venv/.demo
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
 
+.venv/.docs: .venv/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	@touch $@
+
 # The peers that the benchmarks are held against. llama.cpp is compiled, some minutes, for what this processor says it can do: left to find
 # that out for itself, it has been seen to crash.
 FEATURES := $(shell sed -n 's/^flags[^:]*: //p;T;q' /proc/cpuinfo 2>/dev/null)
@@ -54,4 +67,4 @@ LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -30,6 +31,7 @@ HEAVY = ("torch", "transformers", "trl", "peft")
     "arguments",
     [
         ["--help"],
+        ["--version"],
         ["plan", "specs/smoke.yaml"],
         ["plan", "specs/quickstart.yaml"],
         ["plan", "specs/paper.yaml"],
@@ -62,6 +64,13 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", cod
 def test_imports_follow_the_arrows() -> None:
     done = subprocess.run([Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_package_is_shipped_with_its_type_information() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    for package in tool["importlinter"]["root_packages"]:
+        assert (ROOT / package / "py.typed").is_file()
+        assert "py.typed" in tool["setuptools"]["package-data"][package]
 
 
 def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:

@@ -21,7 +21,6 @@ app = typer.Typer(
     help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -110,6 +109,23 @@ def _told() -> Generator[None]:
     except KeyboardInterrupt:
         _say("interrupted; `xp apply` goes on from here", err=True)
         raise typer.Exit(130) from None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        _say(f"xp {version('xp-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the installed version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command; each of them prints and ends."""
 
 
 @app.command()

@@ -2,9 +2,9 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -168,21 +168,21 @@ def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -
     assert (tmp_path / "study.yaml").read_text("utf-8") == before
 
 
-def test_the_readme_shows_every_command_and_its_ten_line_study_is_right(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    listed = set(re.findall(r"^│ (\w+) ", xp("--help", cwd=tmp_path).stdout, re.MULTILINE))
-    assert listed >= {"plan", "apply"}
-    assert {command for command in listed if f"xp {command}" not in readme} == set()
-    study = re.search(r"## A study in ten lines\n\n((?:    .*\n)+)", readme)
-    assert study is not None
-    text = re.sub(r"^    ", "", study[1], flags=re.MULTILINE)
-    assert len(text.splitlines()) == 10
-    (tmp_path / "mine.yaml").write_text(text, "utf-8")
-    for language, questions in QUESTIONS.items():
-        rows = [{"item": i, "instruction": q, "answers": a} for i, q, a in questions]
-        (tmp_path / f"questions_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    done = xp("validate", "mine.yaml", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:
+    done = xp("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"xp {version('xp-lab')}\n")
+
+
+def test_the_shell_is_told_how_to_complete_and_the_words_it_asks_for(tmp_path: Path) -> None:
+    def shell(command: str, **asked: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+        done = subprocess.run(["bash", "-c", f"{command}; true"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "complete -o default -F _xp_completion xp" in shell(f"{sys.executable} -m xp --show-completion")
+    words = shell(f"{sys.executable} -m xp", _XP_COMPLETE="complete_bash", COMP_WORDS="xp re", COMP_CWORD="1")
+    assert words.split() == ["report", "rebuild"]
 
 
 def test_a_pipe_that_is_closed_early_ends_a_query_quietly(applied: Path) -> None:

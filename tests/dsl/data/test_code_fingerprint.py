@@ -112,7 +112,7 @@ def test_every_file_of_package_data_counts_for_what_reads_it(data: str) -> None:
 
 def test_all_package_data_are_read_by_a_runner_but_probes_whose_text_is_a_setting_of_the_step() -> None:
     there = {path.name for path in DATA.rglob("*") if data_of(path.name)}
-    assert there == {*READERS, "probes"}
+    assert there == {*READERS, "probes", "py.typed"}  # the last one is for type checkers
     assert Probe.model_fields.keys() >= {"text"}
 
 

@@ -1,8 +1,8 @@
 -- One row per dataset, model, method and measure: the mean over languages and items, seeds averaged first, with a 95% interval from
 -- cluster-robust errors. Translations of one item are one cluster (Miller, arXiv 2411.00640): the squared sums of residuals of each
--- cluster, times G / (G - 1) for G clusters, and what a judge that gives a distribution was unsure of. `train_languages` is `each` where it
--- differs from language to language. Judges need not be equally strict in every language: a raw mean across languages carries a `warning`,
--- unless the score is a check of the answer by rule, or in every language there are people's verdicts on answers that the judge scored too.
+-- cluster, times G / (G - 1) for G clusters. `train_languages` is `each` where it differs from language to language. Judges need not be
+-- equally strict in every language: a raw mean across languages carries a `warning`, unless the score is a check of the answer by rule, or
+-- in every language there are people's verdicts on answers that the judge scored too.
 with
 
 calibrated as (

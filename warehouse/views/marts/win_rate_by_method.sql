@@ -4,7 +4,7 @@
 -- without one. `n_inconsistent` counts verdicts whose winner changed with the order in which the two answers stood: ties in the win rate.
 -- Their share is of the verdicts for which both orders were asked and read; null where none was.
 --
--- The 95% interval is Student's t, cut at 0 and 100; where every item ended the same way, which leaves no standard error, it is Wilson's.
+-- The 95% interval is Wilson's for an effective number of items, with the variance of training seeds where there are several.
 select *
 from win_rates
 order by all

@@ -1,0 +1,146 @@
+"""Every command in the pages: its options are known; what can be run on the README's ten-line study is run."""
+
+import csv
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer import TyperException
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from xp.cli import app
+from xp.starter import QUESTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *(ROOT / folder / "README.md" for folder in ("benchmarks", "tests/detectors")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+XP: Any = get_command(app)
+"""Any: typer keeps the classes of commands to itself."""
+
+
+def _commands() -> dict[str, str]:
+    """Return each command of the pages, of a line of its own or in backticks, with the first page that has it."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        for line, quoted in re.findall(r"^ {4}(\S.*)$|`([^`\n]+)`", page.read_text("utf-8"), re.MULTILINE):
+            command = " ".join(shlex.split(line, comments=True)) if line.startswith(("make", ".venv")) else line or quoted
+            if re.match(r"(xp|make|(\.venv/bin/)?python) \S", command) and not command.startswith("xp  "):
+                found.setdefault(command, page.name)
+    return found
+
+
+COMMANDS = _commands()
+OF_XP = [command for command in COMMANDS if command.startswith("xp ")]
+
+
+def _parts(command: str) -> tuple[Any, Sequence[str]]:
+    """Return the command that is asked for and its words."""
+    words = shlex.split(command)[1:]
+    return (XP, words) if words[0].startswith("-") or words[0] == "COMMAND" else (XP.commands[words[0]], words[1:])
+
+
+def _can_be_run(command: str) -> bool:
+    """Return True for what names all that it needs, and no word in capitals or dots to be replaced."""
+    asked, words = _parts(command)
+    if asked is XP or any(word.isupper() or word == "…" for word in words):
+        return False
+    try:
+        asked.make_context(asked.name, list(words))
+    except TyperException:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the README's study, on models that echo, applied once, and with labels to be imported."""
+    folder = tmp_path_factory.mktemp("shown")
+    text = _study_of_the_readme()
+    echoed, n = re.subn(r"\{package: [^}]*\}", "{engine: echo}", text)
+    assert n == 2
+    (folder / "mine.yaml").write_text(text, "utf-8")
+    (folder / "study.yaml").write_text(echoed, "utf-8")
+    for language, questions in QUESTIONS.items():
+        rows = [{"item": i, "instruction": q, "answers": a} for i, q, a in questions]
+        (folder / f"questions_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in ("xp apply study.yaml --yes --in-process", "xp sample study.yaml --output labels.csv"):
+            done = _run(command)
+            assert done.exit_code == 0, done.output
+    with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
+        drawn = list(csv.DictReader(file))
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(drawn[0]))
+        writer.writeheader()
+        writer.writerows(row | {"score": "3"} for row in drawn)
+    return folder
+
+
+def _study_of_the_readme() -> str:
+    found = re.search(r"## A study in ten lines\n\n((?:    .*\n)+)", (ROOT / "README.md").read_text("utf-8"))
+    assert found is not None
+    text = re.sub(r"^    ", "", found[1], flags=re.MULTILINE)
+    assert len(text.splitlines()) == 10
+    return text
+
+
+def _run(command: str) -> Result:
+    return CliRunner().invoke(app, shlex.split(command)[1:])
+
+
+def test_the_readme_shows_every_command() -> None:
+    assert {command for command in XP.commands if f"`xp {command}" not in (ROOT / "README.md").read_text("utf-8")} == set()
+
+
+def test_the_ten_line_study_of_the_readme_is_valid(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study)
+    done = _run("xp validate mine.yaml")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", OF_XP)
+def test_commands_and_options_of_the_pages_are_known(command: str) -> None:
+    asked, words = _parts(command)
+    options = {"--help", *(option for parameter in asked.params for option in parameter.opts)}
+    assert {word for word in words if word.startswith("-")} <= options, COMMANDS[command]
+
+
+@pytest.mark.parametrize("command", [command for command in OF_XP if _can_be_run(command)])
+def test_commands_of_the_pages_run(command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path if command.startswith("xp init") else study)
+    shutil.rmtree(study / "labels", ignore_errors=True)  # which `xp sample` does not overwrite
+    done = _run(command)
+    assert done.exit_code == 0, f"{COMMANDS[command]}\n{done.output}"
+
+
+def test_make_targets_of_pages_and_continuous_integration_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {command.split()[1] for command in COMMANDS if command.startswith("make ")} <= targets
+    for name in (".ci/run", ".pre-commit-config.yaml"):
+        called = set(re.findall(r"make ([a-z-]+)", (ROOT / name).read_text("utf-8")))
+        assert called
+        assert called <= targets, name
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "python -m" in command])
+def test_modules_and_tests_of_the_pages_are_there(command: str) -> None:
+    module, *words = command.split()[2:]
+    assert importlib.util.find_spec(module), COMMANDS[command]
+    if module == "benchmarks":
+        assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in words), COMMANDS[command]
+    for word in words:
+        path, _, test = word.partition("::")
+        if path.startswith("tests/"):
+            assert (ROOT / path).exists(), COMMANDS[command]
+            assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), COMMANDS[command]
