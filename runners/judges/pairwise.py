@@ -21,7 +21,7 @@ from runners.judges._decide import SystemOne, decide
 from runners.judges._frame import frame
 from runners.judges._pairwise import both_choices, both_prompts, comparison, paired, side_decided, side_written, verdict_of
 from runners.judges._rubric import Aspect, RubricFile, RubricSettings, meets
-from runners.judges._written import served_by, spent_on
+from runners.judges._written import n_faults_of, served_by, spent_on
 from runners.judging import Answer, Reads, Told, Tools
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
@@ -119,7 +119,7 @@ def _written(asked: list[tuple[Answer, str]], settings: Settings, model: EngineS
     prompts = [p for answer, aspect in asked for p in both_prompts(answer, chosen[aspect].question, names, text, settings.ties)]
     for which, first, second in paired(tools.generate(model, prompts, Decoding(max_new_tokens=settings.max_new_tokens))):
         answer, aspect = asked[which]
-        told = Told(**spent_on((first, second), model), **served_by((first, second)))
+        told = Told(**spent_on((first, second), model), **served_by((first, second)), n_faults=n_faults_of((first, second)))
         ours_first, ours_second = side_written(first, settings.ties, is_first=True), side_written(second, settings.ties, is_first=False)
         yield verdict_of(answer, aspect, ours_first, ours_second, told)
 
