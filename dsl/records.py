@@ -237,7 +237,7 @@ class Outcome(Record):
     code: str = ""
     """Fingerprint of the code that made it; rows that were taken over have their own."""
     n_of_other_code: int = 0
-    """Rows taken over that other code made."""
+    """Rows taken over that other code made; of a training, optimiser steps."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from dsl.fingerprint import fingerprint
 from dsl.records import Outcome
-from dsl.steps import DataStep, JudgeStep, Step
+from dsl.steps import DataStep, DpoStep, JudgeStep, SftStep, Step
 from dsl.values import StepId
 from runners.store import Store
+from runners.work import codes_of
 
 
 def made_by_other_code(store: Store, steps: Mapping[StepId, Step], done: Iterable[StepId]) -> frozenset[StepId]:
@@ -26,9 +27,13 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
     folder = store.unfinished_folder(step_id)
     if not _is_asked(step) or not folder.exists():
         return
-    made_here = f'"code":"{fingerprint(*step.code)}"'.encode()
-    lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
-    if not lines or not all(made_here in line for line in lines):
+    code = fingerprint(*step.code)
+    if isinstance(step, SftStep | DpoStep):
+        is_own = codes_of(folder) == {code}
+    else:
+        lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
+        is_own = bool(lines) and all(f'"code":"{code}"'.encode() in line for line in lines)
+    if not is_own:
         shutil.rmtree(folder)
 
 

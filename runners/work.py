@@ -22,6 +22,8 @@ from dsl.values import StepId, Value
 from runners import faults
 from runners.written import Checks, Damaged
 
+CODE = "code.json"
+"""A file of an attempt at a training: the code whose checkpoints lie there, since they do not say it as rows do."""
 CHECKS = Checks()
 """What this process has found of the finished steps that it read."""
 
@@ -61,7 +63,7 @@ class Made:
     n_reused: int = 0
     n_open: int = 0
     n_of_other_code: int = 0
-    """Of the rows taken over, those that other code made."""
+    """Of the rows taken over, those that other code made; of a training, optimiser steps."""
     load_seconds: float = 0.0
     facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
@@ -155,6 +157,19 @@ def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
         for row in rows:
             writer.write(row)
     aside.replace(path)
+
+
+def codes_of(folder: Path) -> frozenset[str]:
+    """Fingerprints of the code that worked on an attempt at a training so far; an empty one where that was not written down."""
+    try:
+        return frozenset(json.loads((folder / CODE).read_bytes())["fingerprints"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset({""})
+
+
+def write_codes(folder: Path, codes: Iterable[str]) -> None:
+    """Write down which code works on an attempt at a training: checkpoints do not say it, as rows do."""
+    write_json(folder / CODE, {"fingerprints": sorted(codes)})
 
 
 def write_json(path: Path, value: Value | Mapping[str, object]) -> None:

@@ -25,7 +25,7 @@ from runners.faults import MARKER
 
 OUTCOME = "outcome.json"
 
-_NO_RESULT = {OUTCOME, "log.txt", ".lock", MARKER}
+_NO_RESULT = {OUTCOME, "log.txt", "code.json", ".lock", MARKER}
 """Files of a step that say nothing of its result."""
 
 _UNREAD = {"step.json", "metrics.jsonl"}

@@ -58,7 +58,7 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
         peft_config=training.lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = training.train(trainer, inputs, out)
+    resumed_from_step = training.train(trainer, step, inputs, out)
     training.save(trainer, step.adapter, out, policy)
     return training.made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 

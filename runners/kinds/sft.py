@@ -45,6 +45,6 @@ def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
     )
     if step.training.padding_free:
         training.check_rows_apart(trainer)
-    resumed_from_step = training.train(trainer, inputs, out)
+    resumed_from_step = training.train(trainer, step, inputs, out)
     training.save(trainer, step.adapter, out)
     return training.made(trainer, loaded, counts, resumed_from_step, out, before)
