@@ -11,12 +11,11 @@ from pathlib import Path
 from dsl.errors import DataError
 from dsl.identity import digest
 from dsl.models import Weights
-from dsl.pins import Pins
 from dsl.records import RefLogps
 from dsl.steps import ReferenceLogpsStep
 from runners.training_rows import Row
 from runners.weight_files import commit_of
-from runners.work import read_rows
+from runners.work import read_rows, tuned_weights
 
 FILE = "ref_logps.jsonl"
 
@@ -27,8 +26,7 @@ def model_key(weights: Weights, policy: Path | None, *, bf16: bool) -> str:
     Args:
         bf16: computed in bfloat16, whatever was asked for.
     """
-    pins = Pins()
-    laid_on = [f"{file.relative_to(policy)} {pins.file(file)}" for file in sorted(policy.rglob("*.safetensors"))] if policy else []
+    laid_on = tuned_weights(policy) if policy else []
     return digest((ReferenceLogpsStep.VERSION, weights, commit_of(weights), laid_on, bf16))
 
 

@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from dsl.files import sync
+from dsl.pins import file_sha256
 from dsl.values import StepId, Value
 from runners import faults
 from runners.written import Checks, Damaged
@@ -139,6 +140,16 @@ def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None
     for _, found in _whole_rows(path, row, keys):
         if not isinstance(found, ValidationError):
             yield found
+
+
+def tuned_weights(folder: Path) -> list[str]:
+    """Path and SHA-256 of the weights that a training step made: trained again, on a GPU say, the same step need not make the same.
+
+    A finished step's are those in its outcome, since its files are as they were written.
+    """
+    written = CHECKS.files(str(folder))
+    names = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.safetensors"))]
+    return [f"{name} {written[name].sha256 if name in written else file_sha256(folder / name)}" for name in names]
 
 
 def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:

@@ -119,6 +119,15 @@ class Checks:
             pass
         return self._check_bytes(folder, step_id)
 
+    def files(self, folder: str) -> Mapping[str, WrittenFile]:
+        """The files of a finished step by their path in its folder; none where it is not finished, or an older version recorded none.
+
+        Raises:
+            Damaged: as `check`.
+        """
+        outcome = _outcome(Path(folder)) if self.check(folder) is not None else None
+        return {} if outcome is None else outcome.files
+
     def forget(self, folder: str) -> None:
         """Have the bytes of a step's files read by the next check."""
         self._is_fresh |= self._known.pop(folder, None) is not None

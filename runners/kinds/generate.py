@@ -11,13 +11,12 @@ from pathlib import Path
 
 from dsl.errors import ServerError
 from dsl.identity import Canonical
-from dsl.pins import Pins
 from dsl.records import Completion, Example, Prompt, Provenance
 from dsl.steps import GenerateStep, TextPrompt
 from runners import faults, provenance, registry
 from runners.engine import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting import Prompter
-from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
+from runners.work import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open, tuned_weights
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -72,7 +71,7 @@ def wanted_rows(step: GenerateStep, inputs: Inputs, engine: Engine) -> Wanted:
     prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
     wanted: Wanted = {}
     canonical = Canonical()
-    tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
+    tuned = " ".join(tuned_weights(inputs[step.tuned])) if step.tuned else ""
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
     same_for_all = canonical.text((step.model, registry.resolved(step.model), tuned, decoding))
     for example in examples:
@@ -101,12 +100,6 @@ def _asked(
             raise
         for item in left:
             yield earlier[item].model_copy(update={"n_faults": earlier[item].n_faults + 1})
-
-
-def _weights_of(tuned: Path) -> str:
-    """What training made, by content: trained again, on a GPU say, a step with the same id need not give the same weights."""
-    pins = Pins()
-    return " ".join(f"{file.relative_to(tuned)} {pins.file(file)}" for file in sorted(tuned.rglob("*.safetensors")))
 
 
 def _row_seed(step: GenerateStep, example: Example) -> int | None:
