@@ -362,7 +362,9 @@ def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_
     ("old", "new", "is_changed"),
     [('"max_new_tokens": 16', '"max_new_tokens": 2', True), ('"question"', '  "question"', False), ("it go on", "it stop", True)],
 )
-def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: Path, old: str, new: str, is_changed: bool) -> None:
+def test_a_report_says_that_its_spec_was_changed_since_it_was_applied_in_each_of_its_files(
+    tmp_path: Path, old: str, new: str, is_changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, spec = tmp_path / "store", write_study(tmp_path / "study", n_items=3)
     apply(diff_for(spec, ["decoding.top_p=0.9"], None, store), store, in_process=True)
     assert unlike_applied(spec, store) == ""
@@ -373,3 +375,10 @@ def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: 
     assert report.exit_code == 0
     assert (said in (tmp_path / "report.html").read_text("utf-8")) is is_changed
     assert (said in report.stderr) is is_changed
+    monkeypatch.setattr("warehouse.report.pictures.write_pictures", lambda study, folder: None)
+    paper = CliRunner().invoke(app, ["report", str(spec), "--format", "latex", "--store", str(store), "--out", str(tmp_path / "paper.tex")])
+    assert paper.exit_code == 0
+    latex, markdown = ((tmp_path / f"paper.{kind}").read_text("utf-8").replace("\\_", "_") for kind in ("tex", "md"))
+    assert (f"\n% {said}" in latex) is is_changed
+    assert (f"\n\\noindent\\textbf{{{said}" in latex) is is_changed
+    assert (f"\n- {said}" in markdown) is is_changed
