@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from dsl.files import sync
 from dsl.pins import file_sha256
+from dsl.records import why_invalid
 from dsl.values import StepId, Value
 from runners import faults
 from runners.written import Checks, Damaged
@@ -107,7 +108,7 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
     """
     for number, found in _whole_rows(path, row, keys):
         if isinstance(found, ValidationError):
-            raise ValueError(f"{path}:{number}: not a {row.__name__}: {found}") from found
+            raise ValueError(f"{path}:{number}: not a {row.__name__}: {why_invalid(found)}") from found
         yield found
 
 

@@ -18,7 +18,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from dsl.errors import DataError
-from dsl.records import Outcome, WrittenFile
+from dsl.records import Outcome, WrittenFile, why_invalid
 from dsl.values import Sha256, StepId
 from dsl.words import one_line
 from runners.faults import MARKER
@@ -178,7 +178,7 @@ def _outcome(folder: Path) -> Outcome | None:
     except OSError as error:
         raise Damaged(f"{OUTCOME} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise Damaged(f"{OUTCOME} cannot be read: {one_line(str(error))[:200]}") from error
+        raise Damaged(f"{OUTCOME} cannot be read: {why_invalid(error)}") from error
 
 
 def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:
