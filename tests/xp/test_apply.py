@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,11 +17,14 @@ from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
 from dsl.execution import Execution
 from dsl.plan import Diff, diff
 from dsl.records import Outcome, read_record
+from runners.engines import echo
 from runners.events import Ended, Event, Skipped, Started
 from runners.store import Store
 from runners.work import write_json
 from runners.written import describe
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
+from warehouse.report.study import read_study
+from warehouse.report.summary import summary
 from xp.apply import apply
 from xp.cli import app
 from xp.studies import diff_for, rebuild, unlike_applied
@@ -356,6 +360,25 @@ def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_
     moved = first.rename(tmp_path / "one" / "moved.yaml")
     apply(diff_for(moved, None, None, store), store, in_process=True)
     assert unlike_applied(moved, store) == ""
+
+
+def test_what_is_mended_in_a_checkpoint_is_told_once_for_each_model_by_apply_and_by_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, spec, made = tmp_path / "store", write_study(tmp_path / "study", n_items=3), echo.Engine.__init__
+
+    def mended(engine: echo.Engine, *arguments: Any) -> None:
+        made(engine, *arguments)
+        engine.facts["remedies"] = (
+            "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too"
+        )
+
+    monkeypatch.setattr(echo.Engine, "__init__", mended)
+    applied = apply(diff_for(spec, None, None, store), store, in_process=True)
+    said = "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too."
+    assert applied.notes == (f"echo: {said}",)
+    (caveat,) = [reason for reason in summary(read_study(store / "warehouse.duckdb", "small")).reasons if said in reason]
+    assert caveat == f"Checkpoints were mended when they were loaded. `echo`: {said}"
 
 
 @pytest.mark.parametrize(
