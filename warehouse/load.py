@@ -20,9 +20,8 @@ from typing import TypeVar
 import duckdb
 from pydantic import ValidationError
 
-from dsl.data.records import Outcome, Record, Run, read_record
+from dsl.data.records import Outcome, Record, Run, read_record, why_invalid
 from dsl.errors import DataError, WarehouseError
-from dsl.messages import one_line
 from dsl.plan.study import Study
 from dsl.values import StepId
 from warehouse import rows_that_load
@@ -288,7 +287,7 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {one_line(str(error))}. {kind.IF_LOST}.") from error
+        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {why_invalid(error)}. {kind.IF_LOST}.") from error
 
 
 def _records(files: Iterable[Path], kind: type[_Record], notes: list[str]) -> Iterator[_Record]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from dsl.data.records import Completion, Example, RefLogps, TrainMetric, Verdict
+from dsl.data.records import Completion, Example, RefLogps, TrainMetric, Verdict, why_invalid
 from dsl.messages import one_line
 from dsl.values import Value
 
@@ -60,7 +60,7 @@ def _parsed(line: bytes, kind: type[Value], longest: int) -> tuple[Value | None,
     try:
         row = kind.model_validate_json(line)
     except ValidationError as error:
-        return None, one_line(str(error))[:300]
+        return None, why_invalid(error)
     if len(line) > longest:
         return row, f"the row has {len(line):,} bytes, more than the {longest:,} that can be loaded"
     for name, value in _numbers(row):

@@ -138,7 +138,7 @@ def _answers(step: GenerateStep, inputs: Inputs, older: Mapping[Sha256, Sequence
 def _verdicts(step: JudgeStep, inputs: Inputs, older: Mapping[Sha256, Sequence[Verdict]], left_out: Counter[str]) -> list[Verdict]:
     read, adopted = judge.read_inputs(step, inputs), list[Verdict]()
     left_out[f"verdicts {TO_COME}"] += len(read.examples) - len(read.completions)
-    for settings in step.judges.values():
+    for name, settings in step.judges.items():
         module = find_judge(settings.judge)
         if why := next((why for model in settings.models() if (why := _cannot_be_proved(model))), ""):
             left_out[f"verdicts {why}"] += sum(
@@ -151,8 +151,9 @@ def _verdicts(step: JudgeStep, inputs: Inputs, older: Mapping[Sha256, Sequence[V
             for aspect, row_key in answer.keys.items():
                 rows = [row for row in older.get(as_keyed_then.keys[aspect], ()) if not judge.is_fault(row)]
                 if rows:
-                    here = {"row_key": row_key, "seconds": None, "usd": None, "provenance": BY_OTHER_CODE}
-                    adopted.append(rows[0].model_copy(update=here))
+                    place = {"judge": name, "item": answer.completion.item, "language": answer.completion.language}
+                    here = {**place, "against": answer.against, "row_key": row_key, "seconds": None, "usd": None}
+                    adopted.append(rows[0].model_copy(update={**here, "provenance": BY_OTHER_CODE}))
                 else:
                     left_out[f"verdicts {NOT_THERE}"] += 1
     return adopted

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
 from dsl.data.records import Run
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.study import Diff, Plan, Study
-from dsl.values import StepId
+from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Skipped, Started
 from runners.execution.executors import find_executor, local
 from runners.store.digests import Checks, Damaged
@@ -173,6 +174,11 @@ class _Ledger:
     """What to tell at the end."""
     _load_again_at: float = 0.0
 
+    @cached_property
+    def _models(self) -> dict[StepId, Name]:
+        """Step that trains or asks a model -> the model's name."""
+        return {step_id: cell.model for cell in self.study.cells for step_id in (*cell.train, cell.generate)}
+
     def enter(self, event: Event) -> None:
         match event:
             case Started():
@@ -221,6 +227,8 @@ class _Ledger:
         if event.status == "done":
             self.n_done += 1
             self.pending.append(event.step_id)
+            if (mended := event.outcome and event.outcome.facts.get("remedies")) and event.step_id in self._models:
+                self.tell(f"{self._models[event.step_id]}: {mended}.")
         elif event.status == "failed":
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))

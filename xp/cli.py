@@ -311,7 +311,7 @@ def report(
         if format is ReportFormat.html:
             _say(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike)))
         else:
-            for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex"):
+            for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex", unlike):
                 _say(str(path))
 
 

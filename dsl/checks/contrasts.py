@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Literal, TypeAlias
 
 from dsl.messages import Path, suggest
+from dsl.plan.compile import languages_of
 from dsl.plan.contrasts import FEWEST_MODELS, versus
 from dsl.spec.experiment import Experiment
 from dsl.values import Name
@@ -26,17 +27,30 @@ def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: As
         if contrast.of == contrast.against:
             yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
         yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
-        for what, few, found in (("size", FEWEST_MODELS, experiment.models), ("language", 2, experiment.languages)):
-            if what in contrast.by and len(found) < few:
-                noun = "model" if what == "size" else "language"
-                why = f"a change with {what} needs {few} {noun}s, and the study has {len(found)}: nothing will be tested"
-                yield ("contrasts", name, "by"), why, "warning"
+        for why in _untestable(experiment, contrast.by):
+            yield ("contrasts", name, "by"), why, "warning"
         if contrast.on is None and not experiment.primary_judges():
             named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
             why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"
             yield ("contrasts", name), f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts", "warning"
     yield from _measures(experiment, ("primary",), experiment.primary, aspects)
     yield from _baseline(experiment, asked)
+
+
+def _untestable(experiment: Experiment, by: Collection[str]) -> Iterator[str]:
+    """Yield why changes of a difference will not be tested: too few models or languages, or items that do not pair."""
+    asked = [dataset for dataset in experiment.evaluate if dataset in experiment.data]
+    n_models, n_languages = len(experiment.models), max((len(languages_of(experiment, dataset)) for dataset in asked), default=2)
+    if "size" in by and n_models < FEWEST_MODELS:
+        yield f"a change with size needs {FEWEST_MODELS} models, and the study has {n_models}: nothing will be tested"
+    if "language" in by and n_languages < 2:
+        yield f"a change with language needs 2 languages, and no data set is asked in more than {n_languages}: nothing will be tested"
+    for dataset in asked if {"size", "language"} <= set(by) else ():
+        if not experiment.data[dataset].parallel:
+            yield (
+                f"a change with size and language is tested on items that pair across languages, and those of `{dataset}` do not "
+                "(`parallel: false`): nothing will be tested on it"
+            )
 
 
 def _measures(experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects) -> Iterator[Fault]:

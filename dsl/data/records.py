@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from dsl.errors import DataError
-from dsl.messages import one_line
+from dsl.messages import listed
 from dsl.values import Language, Sha256, StepId, TemplateArguments, Value
 
 
@@ -237,7 +237,7 @@ class Outcome(Record):
     code: str = ""
     """Fingerprint of the code that made it; rows that were taken over have their own."""
     n_of_other_code: int = 0
-    """Rows taken over that other code made."""
+    """Rows taken over that other code made; of a training, optimiser steps."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
@@ -275,5 +275,16 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
     except OSError as error:
         why = str(error.strerror)
     except ValidationError as error:
-        why = "it is empty" if not path.stat().st_size else one_line(str(error))[:300]
+        why = why_invalid(error)
     raise DataError(f"{path}: cannot be read as {kind.__name__}: {why}. {kind.IF_LOST}")
+
+
+def why_invalid(error: ValidationError) -> str:
+    """In short, why something is no record: it is no JSON, lacks fields, has fields that nobody knows, or has others that hold what they cannot."""
+    fields: dict[str, list[str]] = {"lacks": [], "has unknown": [], "has invalid": []}
+    for details in error.errors(include_url=False, include_context=False, include_input=False):
+        if not details["loc"]:
+            return "it is no JSON object" if details["type"] == "model_type" else "it is no whole JSON"
+        verb = {"missing": "lacks", "extra_forbidden": "has unknown"}.get(details["type"], "has invalid")
+        fields[verb].append(".".join(map(str, details["loc"])))
+    return "it " + ", ".join(f"{verb} {listed(names, 3)}" for verb, names in fields.items() if names)

@@ -43,6 +43,8 @@ class Told(TypedDict, total=False):
     seconds: float | None
     usd: float | None
     model_served: str | None
+    n_faults: int
+    """1 where the judge's server failed for a reason that may pass; the step counts those of earlier attempts."""
     provenance: Provenance
     """What a server says of itself; the step adds the rest."""
 

@@ -61,7 +61,7 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
         peft_config=lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = train(trainer, inputs, out)
+    resumed_from_step = train(trainer, step, inputs, out)
     save(trainer, step.adapter, out, policy)
     return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsl.data.fingerprints import Pins
 from dsl.data.records import Completion, Example, Prompt, Provenance
 from dsl.errors import ServerError
 from dsl.steps.identity import Canonical
@@ -18,7 +17,7 @@ from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
 from runners.store import faults, provenance
-from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
+from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open, tuned_weights
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -73,7 +72,7 @@ def wanted_rows(step: GenerateStep, inputs: Inputs, engine: Engine) -> Wanted:
     prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
     wanted: Wanted = {}
     canonical = Canonical()
-    tuned = _weights_of(inputs[step.tuned]) if step.tuned else ""
+    tuned = " ".join(tuned_weights(inputs[step.tuned])) if step.tuned else ""
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
     same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
     for example in examples:
@@ -102,12 +101,6 @@ def _asked(
             raise
         for item in left:
             yield earlier[item].model_copy(update={"n_faults": earlier[item].n_faults + 1})
-
-
-def _weights_of(tuned: Path) -> str:
-    """What training made, by content: trained again, on a GPU say, a step with the same id need not give the same weights."""
-    pins = Pins()
-    return " ".join(f"{file.relative_to(tuned)} {pins.file(file)}" for file in sorted(tuned.rglob("*.safetensors")))
 
 
 def _row_seed(step: GenerateStep, example: Example) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dsl.data.records import Completion, Example, Prompt, Provenance, Verdict
-from dsl.engines.contract import Decoding, EngineSettings, ServerSettings
+from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError, ServerError
 from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import digest
@@ -72,8 +72,9 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
                 verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts, verdict)})
                 place = _place(verdict)
                 del own[place], missing[place]  # a KeyError here is a judge that answers twice or unasked
-                if is_fault(verdict):
+                if verdict.n_faults:
                     verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
+                if is_fault(verdict):
                     failed.append(verdict)
                 writer.write(verdict)
                 inputs.report(n_rows - len(missing), n_rows)
@@ -85,7 +86,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
         n_rows=n_rows,
         n_reused=len(held),
         n_of_other_code=provenance.n_of_other_code(held, step),
-        n_open=sum(faults.is_open(row.n_faults) for row in failed) if isinstance(model, ServerSettings) else 0,
+        n_open=sum(faults.is_open(row.n_faults) for row in failed),
         load_seconds=tools.load_seconds,
         facts=tools.facts,
     )

@@ -48,6 +48,6 @@ def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
     )
     if step.training.padding_free:
         check_rows_apart(trainer)
-    resumed_from_step = train(trainer, inputs, out)
+    resumed_from_step = train(trainer, step, inputs, out)
     save(trainer, step.adapter, out)
     return made(trainer, loaded, counts, resumed_from_step, out, before)

@@ -17,7 +17,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from dsl.data.records import Outcome, WrittenFile
+from dsl.data.records import Outcome, WrittenFile, why_invalid
 from dsl.errors import DataError
 from dsl.messages import one_line
 from dsl.values import Sha256, StepId
@@ -25,7 +25,7 @@ from runners.store.faults import MARKER
 
 OUTCOME = "outcome.json"
 
-_NO_RESULT = {OUTCOME, "log.txt", ".lock", MARKER}
+_NO_RESULT = {OUTCOME, "log.txt", "code.json", ".lock", MARKER}
 """Files of a step that say nothing of its result."""
 
 _UNREAD = {"step.json", "metrics.jsonl"}
@@ -119,6 +119,15 @@ class Checks:
             pass
         return self._check_bytes(folder, step_id)
 
+    def files(self, folder: str) -> Mapping[str, WrittenFile]:
+        """The files of a finished step by their path in its folder; none where it is not finished, or an older version recorded none.
+
+        Raises:
+            Damaged: as `check`.
+        """
+        outcome = _outcome(Path(folder)) if self.check(folder) is not None else None
+        return {} if outcome is None else outcome.files
+
     def forget(self, folder: str) -> None:
         """Have the bytes of a step's files read by the next check."""
         self._is_fresh |= self._known.pop(folder, None) is not None
@@ -169,7 +178,7 @@ def _outcome(folder: Path) -> Outcome | None:
     except OSError as error:
         raise Damaged(f"{OUTCOME} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise Damaged(f"{OUTCOME} cannot be read: {one_line(str(error))[:200]}") from error
+        raise Damaged(f"{OUTCOME} cannot be read: {why_invalid(error)}") from error
 
 
 def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import Outcome
-from dsl.steps.steps import DataStep, JudgeStep, Step
+from dsl.steps.steps import DataStep, DpoStep, JudgeStep, SftStep, Step
 from dsl.values import StepId
+from runners.store.step_io import codes_of
 from runners.store.store import Store
 
 
@@ -26,9 +27,13 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
     folder = store.unfinished_folder(step_id)
     if not _is_asked(step) or not folder.exists():
         return
-    made_here = f'"code":"{fingerprint(*step.code)}"'.encode()
-    lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
-    if not lines or not all(made_here in line for line in lines):
+    code = fingerprint(*step.code)
+    if isinstance(step, SftStep | DpoStep):
+        is_own = codes_of(folder) == {code}
+    else:
+        lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
+        is_own = bool(lines) and all(f'"code":"{code}"'.encode() in line for line in lines)
+    if not is_own:
         shutil.rmtree(folder)
 
 

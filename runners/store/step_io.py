@@ -17,11 +17,15 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from dsl.data.fingerprints import file_sha256
+from dsl.data.records import why_invalid
 from dsl.data.regular_files import sync
 from dsl.values import StepId, Value
 from runners.store import faults
 from runners.store.digests import Checks, Damaged
 
+CODE = "code.json"
+"""A file of an attempt at a training: the code whose checkpoints lie there, since they do not say it as rows do."""
 CHECKS = Checks()
 """What this process has found of the finished steps that it read."""
 
@@ -61,7 +65,7 @@ class Made:
     n_reused: int = 0
     n_open: int = 0
     n_of_other_code: int = 0
-    """Of the rows taken over, those that other code made."""
+    """Of the rows taken over, those that other code made; of a training, optimiser steps."""
     load_seconds: float = 0.0
     facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
@@ -104,7 +108,7 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
     """
     for number, found in _whole_rows(path, row, keys):
         if isinstance(found, ValidationError):
-            raise ValueError(f"{path}:{number}: not a {row.__name__}: {found}") from found
+            raise ValueError(f"{path}:{number}: not a {row.__name__}: {why_invalid(found)}") from found
         yield found
 
 
@@ -139,6 +143,16 @@ def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None
             yield found
 
 
+def tuned_weights(folder: Path) -> list[str]:
+    """Path and SHA-256 of the weights that a training step made: trained again, on a GPU say, the same step need not make the same.
+
+    A finished step's are those in its outcome, since its files are as they were written.
+    """
+    written = CHECKS.files(str(folder))
+    names = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.safetensors"))]
+    return [f"{name} {written[name].sha256 if name in written else file_sha256(folder / name)}" for name in names]
+
+
 def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:
     """The rows of a step that was finished but for some: from the first of its folders that has them, the newest last."""
     for folder in folders:
@@ -155,6 +169,19 @@ def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
         for row in rows:
             writer.write(row)
     aside.replace(path)
+
+
+def codes_of(folder: Path) -> frozenset[str]:
+    """Fingerprints of the code that worked on an attempt at a training so far; an empty one where that was not written down."""
+    try:
+        return frozenset(json.loads((folder / CODE).read_bytes())["fingerprints"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset({""})
+
+
+def write_codes(folder: Path, codes: Iterable[str]) -> None:
+    """Write down which code works on an attempt at a training: checkpoints do not say it, as rows do."""
+    write_json(folder / CODE, {"fingerprints": sorted(codes)})
 
 
 def write_json(path: Path, value: Value | Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
     <root>/steps/<step_id>/        finished: step.json, outcome.json, log.txt and what the step's kind writes
                                    and `open`, where the next apply asks for rows again (`runners.store.faults`)
     <root>/steps/<step_id>.tmp/    unfinished: whole rows and checkpoints in it are taken over by the next attempt
+                                   (`code.json` says which code made checkpoints; a row says it itself)
     <root>/runs/<run_id>.json      one attempt at a step, `.begun` until it ends
     <root>/experiments/<name>.json what the warehouse must know of a study
     <root>/labels/<name>/<judge>.jsonl  what people said of a study's answers

@@ -8,14 +8,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dsl.data.fingerprints import Pins
 from dsl.data.records import RefLogps
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.steps.identity import digest
 from dsl.steps.steps import ReferenceLogpsStep
 from runners.models.weight_files import commit_of
-from runners.store.step_io import read_rows
+from runners.store.step_io import read_rows, tuned_weights
 from runners.training.rows import Row
 
 FILE = "ref_logps.jsonl"
@@ -27,8 +26,7 @@ def model_key(weights: Weights, policy: Path | None, *, bf16: bool) -> str:
     Args:
         bf16: computed in bfloat16, whatever was asked for.
     """
-    pins = Pins()
-    laid_on = [f"{file.relative_to(policy)} {pins.file(file)}" for file in sorted(policy.rglob("*.safetensors"))] if policy else []
+    laid_on = tuned_weights(policy) if policy else []
     return digest((ReferenceLogpsStep.VERSION, weights, commit_of(weights), laid_on, bf16))
 
 

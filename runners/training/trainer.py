@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsl.data.code_fingerprint import fingerprint
 from dsl.data.records import TrainingFacts, TrainMetric
 from dsl.errors import DataError, StepFailed
+from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.inference.batch_model import forget_readers
 from runners.models import memory
 from runners.models.loading import ADAPTER, MODEL, POLICY, Loaded
-from runners.store.step_io import Inputs, Made, RowWriter, reusable_rows, write_json
+from runners.store.step_io import Inputs, Made, RowWriter, codes_of, reusable_rows, write_codes, write_json
 from runners.training.rows import Counts
 
 if TYPE_CHECKING:
@@ -117,12 +119,13 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
     }
 
 
-def train(trainer: Trainer, inputs: Inputs, out: Path) -> int:
+def train(trainer: Trainer, step: SftStep | DpoStep, inputs: Inputs, out: Path) -> int:
     """Train to the end; the step it went on from, 0 for the beginning. Raises StepFailed when the loss is no longer a number."""
     from transformers import PrinterCallback
 
-    checkpoint, step = _last_checkpoint(out)
-    rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= step]
+    checkpoint, resumed_from_step = _last_checkpoint(out)
+    write_codes(out, {fingerprint(*step.code)} | (codes_of(out) if checkpoint else frozenset()))
+    rows = [row for row in reusable_rows(out / METRICS, TrainMetric) if row.global_step <= resumed_from_step]
     (out / METRICS).unlink(missing_ok=True)
     with RowWriter(out / METRICS) as writer:
         for row in rows:
@@ -131,7 +134,7 @@ def train(trainer: Trainer, inputs: Inputs, out: Path) -> int:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_recorder(writer, inputs.report, last.get("seconds", 0.0), last.get("num_tokens", 0.0), trainer.model.dtype))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return step
+    return resumed_from_step
 
 
 def check_rows_apart(trainer: Trainer) -> None:
@@ -227,7 +230,12 @@ def made(
         "bf16": trainer.args.bf16,
         "commit": loaded.commit,
     }
-    return Made(n_rows=counts.n_rows, load_seconds=loaded.load_seconds, facts={**facts.model_dump(), **more})
+    return Made(
+        n_rows=counts.n_rows,
+        n_of_other_code=resumed_from_step if len(codes_of(out)) > 1 else 0,
+        load_seconds=loaded.load_seconds,
+        facts={**facts.model_dump(), **more},
+    )
 
 
 def _share_moved(before: Mapping[str, torch.Tensor], model: PreTrainedModel) -> float:

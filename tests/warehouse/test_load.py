@@ -1,6 +1,7 @@
 """The loader: what the store holds is in the tables, once, byte for byte, whatever was loaded before."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -282,14 +283,31 @@ def test_a_verdict_that_cannot_be_loaded_is_unscored_and_says_why(maker: StoreMa
 
 
 @pytest.mark.parametrize("folder", ["runs", "experiments"])
-@pytest.mark.parametrize("left", [b"", b"{", b"\xff\0", b"[]"])
-def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(full: StoreMaker, folder: str, left: bytes) -> None:
+@pytest.mark.parametrize(
+    ("left", "why"),
+    [
+        (b"", "it is no whole JSON"),
+        (b"{", "it is no whole JSON"),
+        (b"\xff\0", "it is no whole JSON"),
+        (b"[]", "it is no JSON object"),
+        (b"{}", "it lacks `{}`, `{}`, `{}` and "),
+        (b'{"step_ids": 7, "n": 1, "cells": [{"id": 1}], "step_id": 7}', "it lacks "),
+    ],
+)
+def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(full: StoreMaker, folder: str, left: bytes, why: str) -> None:
     rebuild(full.folder)
     before = tables(full.folder)
     (full.folder / folder).mkdir(exist_ok=True)
     (full.folder / folder / "left.json").write_bytes(left)
     (note,) = rebuild(full.folder)
-    assert note.startswith(f"{full.folder / folder / 'left.json'}: cannot be read as ")
+    kind, lost, lacking = {
+        "runs": ("Run", "It told of one attempt at a step and of no result: delete it.", ("run_id", "step_id", "experiment")),
+        "experiments": ("Study", "`xp apply` on its spec writes it again.", ("experiment", "question", "languages")),
+    }[folder]
+    assert note.startswith(f"{full.folder / folder / 'left.json'}: cannot be read as {kind}: {why.format(*lacking)}")
+    assert note.endswith(f". {lost}")
+    assert len(note) < len(str(full.folder)) + 250
+    assert not re.search(r"pydantic|validation|input", note)
     assert tables(full.folder) == before
 
 

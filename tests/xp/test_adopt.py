@@ -11,10 +11,15 @@ from typer.testing import CliRunner
 
 from dsl.engines.contract import ServerSettings
 from dsl.errors import ArgumentError, StoreError
+from dsl.steps.steps import GenerateStep
+from runners.engines import find_engine
+from runners.steps import generate
+from runners.store.step_io import Inputs
+from runners.store.store import Store
 from tests.fixtures.older_study import OLDER_STORE, PROMPT, says, write_study
 from tests.runners.engines.fake_server import Running, serving
 from warehouse.connect import connect
-from xp.adopt import LOADED_HERE, NO_TEXT, NOT_THERE, TO_COME, UNNAMED, Adopted, adopt
+from xp.adopt import LOADED_HERE, NO_TEXT, NOT_THERE, TO_COME, UNNAMED, Adopted, _older_key, adopt
 from xp.apply import apply
 from xp.cli import app
 from xp.studies import diff_for
@@ -88,6 +93,52 @@ def test_the_older_store_is_only_read_and_adopting_twice_changes_nothing(tmp_pat
     assert adopted(spec, tmp_path / "store", older=older) == first
     assert {path: path.read_bytes() for path in rows} == rows
     assert {path: path.stat().st_mtime_ns for path in older.rglob("*")} == before
+
+
+def older_keys(folder: Path, **settings: Any) -> list[str]:
+    """The keys that the older version gave the study's answers."""
+    spec, store, keys = write_study(folder, **settings), Store(folder / "store"), list[str]()
+    apply(diff_for(spec, None, ["data"], store.root), store.root, in_process=True)
+    for step in diff_for(spec, None, None, store.root).plan.steps.values():
+        if isinstance(step, GenerateStep):
+            engine = find_engine(step.model.engine).Engine(step.model, None, store.cache)
+            wanted = generate.wanted_rows(step, Inputs({step.examples: store.step_folder(step.examples)}, store.cache), engine)
+            keys += [_older_key(step.model, step.decoding, request.prompt, request.seed) for _, request, _ in wanted.values()]
+    return keys
+
+
+@pytest.mark.parametrize("is_greedy", [True, False])
+def test_rows_are_adopted_under_the_names_that_items_and_languages_have_now(is_greedy: bool, tmp_path: Path, server: Running):
+    settings: dict[str, Any] = {"decoding": {"max_new_tokens": 16}} if is_greedy else {}
+    older = tmp_path / "older"
+    shutil.copytree(OLDER_STORE, older)
+    now = dict(zip(older_keys(tmp_path / "sampled"), older_keys(tmp_path / "as asked", **settings), strict=True))
+    for path in older.rglob("completions.jsonl"):
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        path.write_text("".join(json.dumps(row | {"row_key": now[row["row_key"]]}) + "\n" for row in rows), "utf-8")
+    spec = write_study(tmp_path, **settings, languages=["fr"])
+    (tmp_path / "fr.jsonl").write_text((tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8")
+    (tmp_path / "prompt_fr.yaml").write_text(PROMPT.replace("language: en", "language: fr"), "utf-8")
+    fresh = in_warehouse(spec, tmp_path / "fresh")
+    assert {item for _, item, *_ in fresh} == {f"r{i}" for i in range(5)}
+    asked(server)
+    found = adopted(spec, tmp_path / "store", older=older)
+    # a sampled answer was drawn with a seed that item and language are part of
+    assert (found.n_answers, found.n_verdicts) == ((9, 7) if is_greedy else (0, 0))
+    for path in (tmp_path / "store" / "steps").glob("*.tmp/*.jsonl"):
+        assert {(row["item"][0], row["language"]) for row in map(json.loads, path.read_text("utf-8").splitlines())} == {("r", "fr")}
+    assert in_warehouse(spec, tmp_path / "store") == fresh
+    assert asked(server) == ({"judge": 3, "tiny": 1} if is_greedy else {"judge": 8, "tiny": 10})
+
+
+def test_verdicts_are_adopted_on_the_same_answers_to_items_of_other_names(tmp_path: Path, server: Running):
+    spec, store = write_study(tmp_path), tmp_path / "store"
+    (tmp_path / "en.jsonl").write_text((tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8")
+    apply(diff_for(spec, None, ["generate"], store), store, in_process=True)
+    asked(server)
+    assert adopted(spec, store) == Adopted(0, 8, {f"verdicts {NOT_THERE}": 2})
+    assert {item for _, item, *_ in in_warehouse(spec, store)} == {f"r{i}" for i in range(5)}
+    assert asked(server) == {"judge": 2}
 
 
 def served(**settings: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,11 +17,14 @@ from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
 from dsl.plan.study import Diff, diff
 from dsl.spec.resources import Execution
+from runners.engines import echo
 from runners.execution.events import Ended, Event, Skipped, Started
 from runners.store.digests import describe
 from runners.store.step_io import write_json
 from runners.store.store import Store
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
+from warehouse.report.study import read_study
+from warehouse.report.summary import summary
 from xp.apply import apply
 from xp.cli import app
 from xp.studies import diff_for, rebuild, unlike_applied
@@ -358,11 +362,32 @@ def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_
     assert unlike_applied(moved, store) == ""
 
 
+def test_what_is_mended_in_a_checkpoint_is_told_once_for_each_model_by_apply_and_by_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, spec, made = tmp_path / "store", write_study(tmp_path / "study", n_items=3), echo.Engine.__init__
+
+    def mended(engine: echo.Engine, *arguments: Any) -> None:
+        made(engine, *arguments)
+        engine.facts["remedies"] = (
+            "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too"
+        )
+
+    monkeypatch.setattr(echo.Engine, "__init__", mended)
+    applied = apply(diff_for(spec, None, None, store), store, in_process=True)
+    said = "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too."
+    assert applied.notes == (f"echo: {said}",)
+    (caveat,) = [reason for reason in summary(read_study(store / "warehouse.duckdb", "small")).reasons if said in reason]
+    assert caveat == f"Checkpoints were mended when they were loaded. `echo`: {said}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "is_changed"),
     [('"max_new_tokens": 16', '"max_new_tokens": 2', True), ('"question"', '  "question"', False), ("it go on", "it stop", True)],
 )
-def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: Path, old: str, new: str, is_changed: bool) -> None:
+def test_a_report_says_that_its_spec_was_changed_since_it_was_applied_in_each_of_its_files(
+    tmp_path: Path, old: str, new: str, is_changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, spec = tmp_path / "store", write_study(tmp_path / "study", n_items=3)
     apply(diff_for(spec, ["decoding.top_p=0.9"], None, store), store, in_process=True)
     assert unlike_applied(spec, store) == ""
@@ -373,3 +398,10 @@ def test_a_report_says_that_its_spec_was_changed_since_it_was_applied(tmp_path: 
     assert report.exit_code == 0
     assert (said in (tmp_path / "report.html").read_text("utf-8")) is is_changed
     assert (said in report.stderr) is is_changed
+    monkeypatch.setattr("warehouse.report.pictures.write_pictures", lambda study, folder: None)
+    paper = CliRunner().invoke(app, ["report", str(spec), "--format", "latex", "--store", str(store), "--out", str(tmp_path / "paper.tex")])
+    assert paper.exit_code == 0
+    latex, markdown = ((tmp_path / f"paper.{kind}").read_text("utf-8").replace("\\_", "_") for kind in ("tex", "md"))
+    assert (f"\n% {said}" in latex) is is_changed
+    assert (f"\n\\noindent\\textbf{{{said}" in latex) is is_changed
+    assert (f"\n- {said}" in markdown) is is_changed

@@ -252,6 +252,27 @@ def test_a_question_that_a_judge_fails_on_is_final_after_two_more_applies_also_w
     assert reason.startswith("the judge did not reply: the server failed on this prompt in 2 tries")
 
 
+DECIDED = Said({"answers": {"asked": {"probabilities": {"0": 0.0, "1": 0.0, "2": 0.0, "3": 1.0, "4": 0.0}}}})
+
+
+@pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
+@pytest.mark.parametrize(
+    ("judge", "engine", "good"),
+    [(OPINION, "openai", GOOD), ({**OPINION, "repeats": 2}, "openai", GOOD), ({**OPINION, "judge": "decision"}, "systemone", DECIDED)],
+    ids=["rubric", "rubric asked twice", "decision"],
+)
+def test_a_question_that_a_judge_refuses_is_final_and_one_that_it_fails_on_is_asked_again(
+    judge: dict[str, Any], engine: str, good: Said, status: int, is_passing: bool, tmp_path: Path
+):
+    with serving(lambda asked: Said({"error": {"message": "no"}}, status, SOON) if BAD in asked.prompt else good) as server:
+        spec = write_study(tmp_path, server, judge={**judge, "model": {**served(server), "engine": engine}}, model={"engine": "echo"})
+        assert run(spec).n_failed == 0
+        assert todo(spec) == (["judge: a server failed on some rows: asked again"] if is_passing else [])
+    ((item, reason),) = rows(spec, "select item, unscored_reason from step_verdicts where score is null")
+    assert item == "q3"
+    assert f"({status}): no" in reason
+
+
 def test_a_judge_that_fails_on_most_questions_gives_no_result(tmp_path: Path):
     with serving(lambda asked: GOOD if BAD in asked.prompt or "Hello" in asked.prompt else STUMBLES["502"]) as server:
         spec = judged(tmp_path, server)

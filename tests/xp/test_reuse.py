@@ -5,9 +5,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from dsl.plan.study import Diff
 from runners.store.store import Store
+from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import write_study
 from warehouse.connect import connect
 from xp.apply import apply
@@ -85,3 +87,55 @@ def test_an_attempt_of_this_code_is_gone_on_from_and_one_of_other_code_is_not(ma
         apply(asked(spec, store, "same_fingerprint"), store, in_process=True)
         outcome = json.loads((Store(store).step_folder(generate) / "outcome.json").read_text())
         assert outcome["n_reused"] == n_reused
+
+
+def write_training(folder: Path) -> Path:
+    """A study that trains four steps, with a checkpoint after two."""
+    columns = {"item": "item", "instruction": "instruction"}
+    study = {
+        "experiment": "trained",
+        "languages": ["en"],
+        "models": {"tiny": {"base": {"path": str(TINY)}}},
+        "data": {
+            "asked": {"rows": {"path": str(TINY / "questions_en.jsonl")}, "columns": columns, "limit": 2},
+            "taught": {"rows": {"path": str(TINY / "instructions_en.jsonl")}, "columns": {**columns, "response": "response"}},
+        },
+        "evaluate": ["asked"],
+        "methods": {
+            "sft": {
+                "method": "sft",
+                "train": "taught",
+                "training": {"max_steps": 4, "save_steps": 2, "per_device_train_batch_size": 2, "max_length": 96},
+            }
+        },
+        "decoding": {"max_new_tokens": 4},
+    }
+    spec = folder / "trained.yaml"
+    spec.write_text(yaml.safe_dump(study), "utf-8")
+    return spec
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("begun_by", "reuse", "resumed_from_step", "is_own"),
+    [("this", "same_fingerprint", 4, True), ("other", "same_fingerprint", 0, True), ("other", "any", 4, False)],
+)
+def test_an_interrupted_training_is_gone_on_from_unless_other_code_began_it_and_one_fingerprint_is_asked_for(
+    begun_by: str, reuse: str, resumed_from_step: int, is_own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, store = write_training(tmp_path), tmp_path / "store"
+
+    def interrupted(*_: object) -> None:
+        raise RuntimeError("interrupted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("runners.steps.sft.save", interrupted)
+        if begun_by == "other":
+            patched.setattr("runners.training.trainer.fingerprint", lambda *modules: "of older code")
+        assert apply(asked(spec, store), store, in_process=True).n_failed == 1
+    assert apply(asked(spec, store, reuse), store, in_process=True).n_failed == 0
+    (trained,) = (store / "steps").glob("sft-*")
+    outcome = json.loads((trained / "outcome.json").read_text("utf-8"))
+    assert outcome["facts"]["resumed_from_step"] == resumed_from_step
+    assert (trained.name not in asked(spec, store, "same_fingerprint").todo) == is_own

@@ -7,8 +7,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsl.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from warehouse.report.study import StudyRows
 
 
 def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") -> Path:
@@ -18,16 +22,12 @@ def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") ->
         WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be written.
     """
     from warehouse.report.page import as_html  # templates, which a plan that asks what a study's judges are does not need
-    from warehouse.report.study import read_study
 
-    study = read_study(warehouse, experiment)
-    if note:
-        study = replace(study, experiment={**study.experiment, "notes": [note, *study.experiment["notes"]]})
-    return _write(out, as_html(study))
+    return _write(out, as_html(_read(warehouse, experiment, note)))
 
 
-def write_paper(warehouse: Path, experiment: str, out: Path) -> tuple[Path, Path, Path]:
-    """Write what a paper takes from the report of one study.
+def write_paper(warehouse: Path, experiment: str, out: Path, note: str = "") -> tuple[Path, Path, Path]:
+    """Write what a paper takes from the report of one study. `note` is to be said in its texts.
 
     Returns:
         The tables as LaTeX (`out`) and as Markdown (`.md` beside it), and the folder of the charts (`…-figures`), each as SVG and PNG.
@@ -38,15 +38,21 @@ def write_paper(warehouse: Path, experiment: str, out: Path) -> tuple[Path, Path
     from warehouse.report.latex import as_latex
     from warehouse.report.markdown import as_markdown
     from warehouse.report.pictures import write_pictures
-    from warehouse.report.study import read_study
 
-    study = read_study(warehouse, experiment)
-    latex = _write(out, as_latex(study))
+    study = _read(warehouse, experiment, note)
+    latex = _write(out, as_latex(study, note))
     markdown = _write(out.with_suffix(".md"), as_markdown(study))
     figures = out.with_name(f"{out.stem}-figures")
     with _told(figures):
         write_pictures(study, figures)
     return latex, markdown, figures
+
+
+def _read(warehouse: Path, experiment: str, note: str) -> "StudyRows":
+    from warehouse.report.study import read_study
+
+    study = read_study(warehouse, experiment)
+    return replace(study, experiment={**study.experiment, "notes": [note, *study.experiment["notes"]]}) if note else study
 
 
 def _write(out: Path, text: str) -> Path:

@@ -44,6 +44,7 @@ def caveats(
     opinions: Sequence[Caveat] = (),
     own_items: Sequence[str] = (),
     mixed: Rows = (),
+    mended: Sequence[tuple[str, str]] = (),
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
 
@@ -55,6 +56,7 @@ def caveats(
         opinions: what is to be said of judges that decide by opinion.
         own_items: data sets whose languages have items of their own.
         mixed: makers of rows that were not all made alike.
+        mended: models, and what was mended in their checkpoints when they were loaded, for each step.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [
@@ -65,6 +67,7 @@ def caveats(
         _one_run([*tested, *scores]),
         _own_items(own_items),
         _mixed(mixed),
+        _mended(mended),
         _tests(tested),
     ]
     return sorted((caveat for caveat in found if caveat), key=lambda caveat: -caveat.weight)
@@ -137,6 +140,14 @@ def _mixed(mixed: Rows) -> Caveat | None:
     ]
     headline = "Rows that are compared were not all made alike."
     return Caveat(2, headline, f"{headline} {'; '.join(said)}. `reuse: same_fingerprint` makes again what other code made.")
+
+
+def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:
+    """Checkpoints whose parts did not fit together."""
+    if not mended:
+        return None
+    headline = "Checkpoints were mended when they were loaded."
+    return Caveat(2, headline, f"{headline} {' '.join(dict.fromkeys(f'`{models}`: {what}.' for models, what in mended))}")
 
 
 def _left_out(unscored: Rows, measures: Collection[str]) -> Caveat | None:

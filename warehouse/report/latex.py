@@ -49,11 +49,19 @@ _HEAD = r"""% Tables of the study {experiment}. In the preamble: \usepackage[T1]
 """
 
 
-def as_latex(study: StudyRows) -> str:
-    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`."""
+_NOTE = r"""
+% {comment}
+\noindent\textbf{{{text}}}\par
+"""
+
+
+def as_latex(study: StudyRows, note: str = "") -> str:
+    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`, below a note if there is one."""
     experiment = str(study.experiment["experiment"])
     parts = [latex_table(one.label, one.caption, one.table) for section in sections(study) for one in printed(experiment, section)]
-    return _HEAD.format(experiment=re.sub(r"[^A-Za-z0-9_.-]", "-", experiment)) + "".join(f"\n{part}" for part in parts)
+    head = _HEAD.format(experiment=re.sub(r"[^A-Za-z0-9_.-]", "-", experiment))
+    noted = _NOTE.format(comment=one_line(note), text=prose(note)) if note else ""
+    return head + noted + "".join(f"\n{part}" for part in parts)
 
 
 def escaped(text: str) -> str:

@@ -53,6 +53,7 @@ def summary(study: StudyRows) -> Summary:
         judges,
         [name for name, is_parallel in study.experiment["parallel"].items() if not is_parallel and len(study.order.languages) > 1],
         study.views["mixed_origins"],
+        [(", ".join(step["models"] or ()), step["facts"]["remedies"]) for step in study.steps if step["facts"].get("remedies")],
     )
     return Summary(
         findings=(

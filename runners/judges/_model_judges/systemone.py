@@ -53,7 +53,7 @@ class _Call:
         place, question = asked
         outcome = await self._client.ask(lambda: self._post(place, question), lambda: self._post(place, _HELLO))
         if isinstance(outcome, Failure):
-            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}")
+            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}", Told(n_faults=int(outcome.is_passing)))
         return outcome
 
     async def _post(self, place: int, question: Question) -> Decided | Failure:

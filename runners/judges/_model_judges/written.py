@@ -43,7 +43,7 @@ def verdict_of(answer: Answer, aspect: str, n_levels: int, replies: Sequence[Eng
     # A judge that failed says nothing of the answer; named first, it lets the verdict be made again.
     why_not.sort(key=lambda why: not why.startswith(NO_REPLY))
     if not scores:
-        return answer.unscored(aspect, "; ".join(why_not), **told)
+        return answer.unscored(aspect, "; ".join(why_not), n_faults=n_faults_of(replies), **told)
     if len(found) == 1:
         return answer.scored(aspect, scores["1"], reason=found[0].reason, **told)
     reasons = [f"{number}: {one.reason}" for number, one in enumerate(found, 1) if one.score is not None and one.reason]
@@ -73,6 +73,11 @@ def served_by(replies: Sequence[EngineAnswer]) -> Told:
         model_served=next((reply.model_served for reply in replies if reply.model_served is not None), None),
         provenance=Provenance(system_fingerprint=fingerprint),
     )
+
+
+def n_faults_of(replies: Sequence[EngineAnswer]) -> int:
+    """1 where a reply failed for a reason that may pass."""
+    return int(any(reply.is_passing for reply in replies))
 
 
 def _scale(aspect: Aspect, frame: Frame) -> str:

@@ -113,6 +113,38 @@ def test_an_interaction_with_size_and_language_is_declared_beside_the_difference
     assert "size" in fault
 
 
+@pytest.mark.parametrize(
+    ("data", "by", "said"),
+    [
+        ({"parallel": False}, ["language"], None),
+        ({"parallel": False}, ["size"], None),
+        (
+            {"parallel": False},
+            ["size", "language"],
+            "a change with size and language is tested on items that pair across languages, and those of `asked` do not "
+            "(`parallel: false`): nothing will be tested on it",
+        ),
+        (
+            {"languages": ["en"]},
+            ["language"],
+            "a change with language needs 2 languages, and no data set is asked in more than 1: nothing will be tested",
+        ),
+    ],
+)
+def test_an_interaction_that_the_items_cannot_show_is_told_where_it_is_declared(
+    data: dict[str, Any], by: list[str], said: str | None, folder: Path
+) -> None:
+    asked = {"asked": STUDY["data"]["asked"] | data}
+    models = dict.fromkeys(("k", "l", "m", "n"), STUDY["models"]["m"])
+    methods = {name: STUDY["methods"][name] for name in ("three", "zero")}
+    changes = {"data": asked, "models": models, "methods": methods, "judges": {"correct": {"judge": "contains"}}}
+    found = loaded(folder, STUDY | changes | {"contrasts": {"both": {"of": "three", "against": "zero", "by": by}}})
+    assert [(warning.path, warning.message) for warning in found.warnings if ".by" in warning.path] == (
+        [] if said is None else [("contrasts.both.by", said)]
+    )
+    assert all(warning.line for warning in found.warnings if ".by" in warning.path)
+
+
 def test_methods_that_are_never_tried_on_one_model_are_not_compared(folder: Path) -> None:
     apart = [{"method": "zero", "model": "n"}, {"method": "instruct"}]
     plan = planned(folder, baseline="zero", contrasts={}, only=apart)

@@ -18,7 +18,7 @@ from runners.judges._model_judges.comparison import paired, read_better, side_de
 from runners.judges._model_judges.decide import Decided
 from runners.judges.contract import NO_REPLY, Answer, Tools
 from runners.store.row_keys import Keys
-from tests.runners.engines.fake_server import Asked, Said, serving
+from tests.runners.engines.fake_server import SOON, Asked, Said, serving
 from tests.runners.judges.answers import HOSTILE, answer, no_model
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
@@ -39,8 +39,9 @@ def compared(ours: str, theirs: str, given: pairwise.Settings, tools: Tools, **e
 class Server:
     """Stands for a model that writes: `reply` is called with what stands as A and as B, and makes the reply's text; None is a failure."""
 
-    def __init__(self, reply: Callable[[str, str], str | None]) -> None:
+    def __init__(self, reply: Callable[[str, str], str | None], *, is_passing: bool = False) -> None:
         self.prompts: list[Prompt] = []
+        self._is_passing = is_passing
         self._reply = reply
 
     @property
@@ -63,6 +64,7 @@ class Server:
                     raw_text=text,
                     finish_reason="eos" if text is not None else "error",
                     error=None if text is not None else "HTTP 400",
+                    is_passing=text is None and self._is_passing,
                     n_prompt_tokens=100,
                     n_new_tokens=10,
                     seconds=1.0,
@@ -113,6 +115,22 @@ def test_unreadable_in_either_order_is_unscored_with_all_that_was_written() -> N
 def test_a_judge_that_fails_in_one_order_is_asked_again_another_time() -> None:
     (found,) = compared("ours", "theirs", settings(), Server(lambda a, b: None if a == "ours" else "hm").tools)
     assert found.unscored_reason == f"{NO_REPLY}HTTP 400; the reply does not say which answer is better"
+
+
+@pytest.mark.parametrize("is_passing", [True, False])
+def test_a_writing_judge_that_fails_in_one_order_says_whether_that_may_pass(is_passing: bool) -> None:
+    server = Server(lambda a, b: None if a == "ours" else says("B"), is_passing=is_passing)
+    (found,) = compared("ours", "theirs", settings(), server.tools)
+    assert (found.score, found.n_faults) == (None, int(is_passing))
+
+
+@pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
+def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(status: int, is_passing: bool) -> None:
+    good = Said({"answers": {"asked": {"probabilities": {"first": 1.0, "second": 0.0, "tie": 0.0}}}})
+    with serving(lambda asked: Said("no", status, SOON) if asked.body["state"].get("first answer") == "ours" else good) as server:
+        given = settings(model={"engine": "systemone", "name": "jev", "base_url": server.url, "max_retries": 0})
+        (found,) = compared("ours", "theirs", given, Tools(no_model, Path()))
+    assert (found.score, found.n_faults) == (None, int(is_passing))
 
 
 def test_a_tie_that_was_not_asked_for_is_none() -> None:

@@ -136,7 +136,7 @@ def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None
 def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(tmp_path: Path, adapter: Adapter | None, left: str) -> None:
     step, found = study(tmp_path, adapter=adapter, training={"save_steps": 2})
     made = run(step, found, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {left, "metrics.jsonl", "facts.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {left, "metrics.jsonl", "facts.json", "code.json"}
     assert list((tmp_path / "out" / left).glob("*.safetensors"))
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
     before, after = (load(WEIGHTS, tuned, tmp_path / "cache").model for tuned in (None, tmp_path / "out"))

@@ -1,5 +1,6 @@
 """A finished step's files are held against the digests in its outcome."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dsl.data.records import Outcome
-from runners.store.digests import Checks, content, describe
+from runners.store.digests import Checks, Damaged, content, describe
+from runners.store.step_io import CHECKS, tuned_weights
 from runners.store.store import Store
 from tests.runners.store.test_store import ID, STEP
 
@@ -74,6 +76,27 @@ def test_bytes_are_read_once_and_again_when_a_file_was_touched(tmp_path: Path, m
     os.utime(store.step_folder(ID) / "examples.jsonl", (0, 0))
     assert Checks(memory).held(store.steps, [ID]).done == {ID}
     assert len(read) == 2
+
+
+def test_weights_that_were_checked_are_known_by_their_outcome_and_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    with store.begin(ID, STEP) as folder:
+        for name in ("adapter", "policy/model"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "model.safetensors").write_bytes(name.encode())
+        unfinished = tuned_weights(folder)
+        store.finish(ID, Outcome(step_id=ID, seconds=1.0))
+    hashed: list[object] = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: (hashed.append(file.name), digest(file, kind))[1])
+    assert CHECKS.check(str(store.step_folder(ID))) is not None
+    n_hashed = len(hashed)
+    assert tuned_weights(store.step_folder(ID)) == unfinished
+    assert [name.split()[0] for name in unfinished] == ["adapter/model.safetensors", "policy/model/model.safetensors"]
+    assert len(hashed) == n_hashed
+    (store.step_folder(ID) / "adapter" / "model.safetensors").write_bytes(b"another")
+    with pytest.raises(Damaged, match=r"^adapter/model.safetensors holds other bytes than it was written with"):
+        tuned_weights(store.step_folder(ID))
 
 
 @pytest.mark.parametrize("memory", ["", "[]", "null", "7", '{"/x": 5}', '{"%s": [1]}', '{"%s": ["", {}, 3]}', "\udcff{"])
