@@ -16,7 +16,7 @@ from benchmarks._scale.study import LANGUAGES, Shape, study_of
 from benchmarks.measured import Measured
 from benchmarks.plan_10000_cells import spec, write_study
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.plan.study import diff
 from warehouse.connect import WAREHOUSE, connect
@@ -110,7 +110,7 @@ def _plan(folder: Path, what: str, n: int) -> float:
 
     def plan() -> None:
         loaded = load(path)
-        diff(compile(loaded.experiment, Pins(), loaded.origin), ())
+        diff(compile(loaded.experiment, Fingerprints(), loaded.origin), ())
 
     return _best(plan)
 

@@ -14,7 +14,7 @@ import yaml
 from benchmarks._command import median_seconds
 from benchmarks.measured import Measured, within
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan, diff
@@ -54,7 +54,7 @@ def run() -> Iterator[Measured]:
     with TemporaryDirectory() as folder:
         path, store = write_study(Path(folder), spec()), Path(folder) / "store"
         loaded = load(path)
-        plan = compile(loaded.experiment, Pins(), loaded.origin)
+        plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
         assert len(plan.study.cells) >= 10_000
         size = f"{len(plan.study.cells):,} cells, {len(plan.steps):,} steps"
         yield within(f"xp plan of {size}, nothing done", median_seconds("plan", str(path), "--store", str(store)), PLAN_SECONDS)

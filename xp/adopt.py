@@ -32,7 +32,7 @@ from runners.inference.thinking import without_thinking
 from runners.judges import find_judge
 from runners.steps import generate, judge
 from runners.store.row_keys import Keys
-from runners.store.step_io import Inputs, reusable_rows, rewrite_rows
+from runners.store.step_io import StepContext, reusable_rows, rewrite_rows
 from runners.store.store import Store
 
 Row = TypeVar("Row", Completion, Verdict)
@@ -73,7 +73,7 @@ def adopt(diff: Diff, root: Path, older: Path) -> Adopted:
         completions, verdicts = _by_key(older, generate.FILE, Completion), _by_key(older, judge.FILE, Verdict)
         for step_id in diff.todo:
             step = diff.plan.steps[step_id]
-            inputs = Inputs({i: _folder_of(store, i) for i in step.inputs}, store.cache)
+            inputs = StepContext({i: _folder_of(store, i) for i in step.inputs}, store.cache)
             if store.is_done(step_id):  # with rows to ask for again, or damaged
                 continue
             if isinstance(step, GenerateStep) and step.model.engine != "recorded":
@@ -116,7 +116,9 @@ def _lay_down(store: Store, step_id: StepId, step: Step, file: str, rows: Sequen
             rewrite_rows(folder / file, ({row.row_key: row for row in rows} | held).values())
 
 
-def _answers(step: GenerateStep, inputs: Inputs, older: Mapping[Sha256, Sequence[Completion]], left_out: Counter[str]) -> list[Completion]:
+def _answers(
+    step: GenerateStep, inputs: StepContext, older: Mapping[Sha256, Sequence[Completion]], left_out: Counter[str]
+) -> list[Completion]:
     if why := _cannot_be_proved(step.model):
         with (inputs[step.examples] / "examples.jsonl").open("rb") as lines:
             left_out[f"answers {why}"] += sum(1 for _ in lines)
@@ -135,7 +137,7 @@ def _answers(step: GenerateStep, inputs: Inputs, older: Mapping[Sha256, Sequence
     return adopted
 
 
-def _verdicts(step: JudgeStep, inputs: Inputs, older: Mapping[Sha256, Sequence[Verdict]], left_out: Counter[str]) -> list[Verdict]:
+def _verdicts(step: JudgeStep, inputs: StepContext, older: Mapping[Sha256, Sequence[Verdict]], left_out: Counter[str]) -> list[Verdict]:
     read, adopted = judge.read_inputs(step, inputs), list[Verdict]()
     left_out[f"verdicts {TO_COME}"] += len(read.examples) - len(read.completions)
     for name, settings in step.judges.items():

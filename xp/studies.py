@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dsl.checks.load import experiment_name, load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Record, Run, read_record
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.plan.compile import compile
@@ -27,11 +27,11 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
         SpecError: the spec is not right.
         ArgumentError: a target names no step.
     """
-    pins = _pins(store)
-    loaded = load(spec, tuple(overrides or ()), pins)
-    plan = compile(loaded.experiment, pins, loaded.origin)
+    fingerprints = _fingerprints(store)
+    loaded = load(spec, tuple(overrides or ()), fingerprints)
+    plan = compile(loaded.experiment, fingerprints, loaded.origin)
     if store.is_dir():
-        pins.save()
+        fingerprints.save()
     held, checks = Store(store), checks_of(store)
     steps = checks.held(held.steps, plan.steps)
     if store.is_dir():
@@ -46,7 +46,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
-    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.reachable], pins.files, spec.parent)))
+    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)))
     if targets and not found.wanted:
         raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
     return found
@@ -94,10 +94,10 @@ def unlike_applied(spec: Path, store: Path) -> str:
     applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
-    pins = _pins(store)
+    fingerprints = _fingerprints(store)
     try:
-        loaded = load(spec, applied.overrides, pins)
-        planned = compile(loaded.experiment, pins, loaded.origin).study
+        loaded = load(spec, applied.overrides, fingerprints)
+        planned = compile(loaded.experiment, fingerprints, loaded.origin).study
         is_same = _asked(planned) == _asked(applied)
     except SpecError:  # as where its data is gone by now
         is_same = spec.read_text("utf-8-sig") == applied.spec_text
@@ -188,5 +188,5 @@ def checks_of(store: Path) -> Checks:
     return Checks(store / "cache" / "checked.json")
 
 
-def _pins(store: Path) -> Pins:
-    return Pins(store / "cache" / "digests.json")
+def _fingerprints(store: Path) -> Fingerprints:
+    return Fingerprints(store / "cache" / "digests.json")

@@ -12,7 +12,7 @@ from dsl.values import StepId
 from runners.execution.attempt import in_one_line
 from runners.steps import find_runner
 from runners.store.digests import describe
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 from runners.store.store import Store, read_step
 from warehouse.compare import differences
 from xp.studies import checks_of
@@ -73,7 +73,7 @@ def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId])
 
 
 def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
-    inputs = Inputs({i: store.step_folder(i) for i in step.inputs}, store.cache)
+    inputs = StepContext({i: store.step_folder(i) for i in step.inputs}, store.cache)
     with tempfile.TemporaryDirectory() as folder:
         try:
             find_runner(step.kind).run(step, inputs, Path(folder))

@@ -16,7 +16,7 @@ from dsl.engines.transformers import Weights
 from dsl.steps.steps import PromptText, TextPrompt
 from runners.execution.executors._process import environment as worker_environment
 from runners.prompting.prompts import PROMPT_TEXTS, Prompter
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".xp" / "cache"
@@ -49,7 +49,7 @@ class Job:
         """One for each request, with the job's stop strings in place of the prompt text's own."""
         text = PromptText(language="en", sha256=hashlib.sha256((PROMPT_TEXTS / "en.yaml").read_bytes()).hexdigest())
         prompter = Prompter(
-            TextPrompt(text=text, num_fewshot=3, ends_at_fence=False), Inputs({}, CACHE)
+            TextPrompt(text=text, num_fewshot=3, ends_at_fence=False), StepContext({}, CACHE)
         )  # as the peers, which know stop strings alone
         asked = [Example(item=str(at), language="en", instruction=one) for at, one in enumerate(instructions(self.n_requests))]
         prompts = [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
 from dsl.plan.compile import compile
 from dsl.steps.steps import DataStep, DpoStep, SftStep
@@ -19,7 +19,7 @@ from dsl.values import StepId
 from runners.models.weight_files import source_folder
 from runners.prompting.prompts import Prompter
 from runners.steps import data
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 from runners.training.rows import Counts, draw
 
 DATA = Path(__file__).resolve().parents[2] / "specs" / "data"
@@ -82,13 +82,13 @@ def jobs(study: Path, store: Path, folder: Path) -> list[Job]:
     import torch
 
     loaded = load(study)
-    plan = compile(loaded.experiment, Pins(), loaded.origin)
-    inputs = Inputs({}, store / "cache")
+    plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
+    inputs = StepContext({}, store / "cache")
     folders = {step_id: folder / step_id for step_id, step in plan.steps.items() if isinstance(step, DataStep)}
     for step_id, into in folders.items():
         into.mkdir(parents=True, exist_ok=True)
         data.run(plan.steps[step_id], inputs, into)  # type: ignore[arg-type]
-    inputs = Inputs(folders, store / "cache")
+    inputs = StepContext(folders, store / "cache")
     found: list[Job] = []
     for step_id, step in plan.steps.items():
         if not isinstance(step, SftStep | DpoStep):
@@ -145,7 +145,7 @@ def losses_of_script(job: Job) -> list[float]:
     return json.loads(Path(job.settings["out"], "losses.json").read_text("utf-8"))
 
 
-def _rows(step: SftStep | DpoStep, inputs: Inputs) -> list[dict[str, str]]:
+def _rows(step: SftStep | DpoStep, inputs: StepContext) -> list[dict[str, str]]:
     """Texts, as TRL wants them, in the order in which xp draws them."""
     names = ANSWERS[step.kind]
     sets = step.train if isinstance(step, SftStep) else step.pairs

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 
 from dsl.data.files import Row, examples, read_file, text_at
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
@@ -23,17 +23,17 @@ Fault = tuple[Path, str]
 """Where in the spec, and what is wrong."""
 
 
-def data_faults(experiment: Experiment, pins: Pins, folder: FilePath) -> Iterator[Fault]:
+def data_faults(experiment: Experiment, fingerprints: Fingerprints, folder: FilePath) -> Iterator[Fault]:
     """Reads every file that the study asks or trains on. Data sets on the hub are read when their steps run."""
     e = experiment
-    used = [dataset for method in e.methods.values() for _, dataset, _ in method.uses()]
+    used = [dataset for method in e.methods.values() for _, dataset, _ in method.required_columns()]
     for name in dict.fromkeys(d for d in (*e.evaluate, *used) if d in e.data):
         if name in e.evaluate and e.data[name].columns.instruction is None:
             yield ("data", name, "columns"), "a data set that is asked needs the column `instruction`"
         by_language: dict[Language, tuple[Example, ...]] = {}
         for language in languages_of(e, name):
             try:
-                rows = _examples(e, name, language, pins, folder)
+                rows = _examples(e, name, language, fingerprints, folder)
             except DataError as error:
                 yield ("data", name, "rows") if isinstance(e.data[name].rows, Rows) else ("data", name, "rows", language), str(error)
                 continue
@@ -45,9 +45,9 @@ def data_faults(experiment: Experiment, pins: Pins, folder: FilePath) -> Iterato
             yield from _pairs(name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()})
 
 
-def _examples(e: Experiment, name: Name, language: Language, pins: Pins, folder: FilePath) -> tuple[Example, ...] | None:
+def _examples(e: Experiment, name: Name, language: Language, fingerprints: Fingerprints, folder: FilePath) -> tuple[Example, ...] | None:
     data = e.data[name]
-    source = source_of(rows_in(data.rows, language), pins, folder, language)
+    source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
     if not isinstance(source, FileSource):
         return None
     return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
@@ -64,7 +64,7 @@ def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator
 
 def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:
     for name, method in e.methods.items():
-        if isinstance(method, Sft | Dpo) and method.rows is not None and dataset in (d for _, d, _ in method.uses()):
+        if isinstance(method, Sft | Dpo) and method.rows is not None and dataset in (d for _, d, _ in method.required_columns()):
             for language in e.languages:
                 for tuned_on in method.variants(e.languages, language):
                     there = sum(found.get(one, 0) for one in tuned_on)
@@ -84,7 +84,9 @@ def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault
             )
 
 
-def recorded_faults(experiment: Experiment, requests: Iterable[tuple[CellRequest, Name]], pins: Pins, folder: FilePath) -> Iterator[Fault]:
+def recorded_faults(
+    experiment: Experiment, requests: Iterable[tuple[CellRequest, Name]], fingerprints: Fingerprints, folder: FilePath
+) -> Iterator[Fault]:
     """Is there a file for each cell's recorded answers, with the columns that are named?"""
     e = experiment
     for model, method, language in dict.fromkeys((r.model, method, r.language) for r, method in requests):
@@ -95,7 +97,7 @@ def recorded_faults(experiment: Experiment, requests: Iterable[tuple[CellRequest
             yield ("methods", method, "columns"), "recorded answers need the columns `response` and one of `item` and `instruction`"
             continue
         try:
-            source = source_of(recipe.answers, pins, folder, language, e.models[model].recorded or model)
+            source = source_of(recipe.answers, fingerprints, folder, language, e.models[model].recorded or model)
             rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
         except DataError as error:
             yield ("methods", method, "answers", "path"), str(error)

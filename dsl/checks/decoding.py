@@ -9,7 +9,7 @@ from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.errors import DataError
 from dsl.messages import Path
-from dsl.methods.parts import PromptFile
+from dsl.methods.parts import PromptPath
 from dsl.spec.experiment import Experiment
 
 
@@ -39,7 +39,7 @@ def _stop_strings(experiment: Experiment, folder: FilePath) -> tuple[str, ...]:
         prompt: object = getattr(method, "prompt", None)
         for language in experiment.languages if prompt not in (None, "chat") else ():
             shipped = PROMPT_TEXTS / f"{language}.yaml"
-            path = folder / prompt.file.replace("{language}", language) if isinstance(prompt, PromptFile) else shipped
+            path = folder / prompt.file.replace("{language}", language) if isinstance(prompt, PromptPath) else shipped
             with contextlib.suppress(OSError, UnicodeDecodeError, DataError):  # the prompt's own check tells
                 found |= dict.fromkeys(parse_prompt_text(path.read_text("utf-8"), path).stop_strings)
     return tuple(found)

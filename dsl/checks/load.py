@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dsl.checks.names import Checker
-from dsl.checks.recovery import salvage
-from dsl.data.fingerprints import Pins
+from dsl.checks.recovery import drop_invalid
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import Problem, SpecError
 from dsl.messages import Path as SpecPath
 from dsl.plan.compile import Origin
@@ -34,7 +34,7 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) -> Loaded:
+def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints | None = None) -> Loaded:
     """Read and check a spec.
 
     Args:
@@ -43,7 +43,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) 
     Raises:
         SpecError: with every problem found. Nothing has been changed.
     """
-    pins = pins or Pins()
+    fingerprints = fingerprints or Fingerprints()
     faults: list[Problem] = []
     document = _read(path, (), faults)
     for override in overrides:
@@ -56,14 +56,14 @@ def load(path: Path, overrides: tuple[str, ...] = (), pins: Pins | None = None) 
         faults += _beside(faults, explain(error, document, model=Experiment))
     else:
         if not faults:
-            problems = Checker(experiment, document, pins, path.parent).check()
+            problems = Checker(experiment, document, fingerprints, path.parent).check()
             if errors := [p for p in problems if p.level == "error"]:
                 raise SpecError(_in_order(errors, document))
             origin = Origin(file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides)
             return Loaded(experiment, origin, problems)
-    if (rest := salvage(document.data, faults)) is not None:
+    if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
-        found = Checker(experiment, document, pins, path.parent).check()
+        found = Checker(experiment, document, fingerprints, path.parent).check()
         faults += [p for p in found if p.level == "error" and is_own(p)]
     raise SpecError(_in_order(faults, document))
 

@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 from dsl.checks.contrasts import contrast_faults
 from dsl.checks.data import data_faults, recorded_faults
 from dsl.checks.decoding import decoding_faults
-from dsl.data.fingerprints import PROMPT_TEXTS, Pins
+from dsl.data.fingerprints import PROMPT_TEXTS, Fingerprints
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
 from dsl.engines.contract import EngineSettings
@@ -19,7 +19,7 @@ from dsl.judges.contract import JudgeSettings
 from dsl.messages import Path, suggest
 from dsl.methods import Dpo, Icl, Sft
 from dsl.methods.base import CellRequest, MethodBase, Shipped
-from dsl.methods.parts import PromptFile, Rows
+from dsl.methods.parts import PromptPath, Rows
 from dsl.plan.comparisons import plants
 from dsl.plan.compile import languages_of, requests
 from dsl.spec.experiment import Experiment
@@ -31,11 +31,11 @@ from dsl.yaml.document import Document
 class Checker:
     """Collects what is wrong with one experiment."""
 
-    def __init__(self, experiment: Experiment, document: Document, pins: Pins, folder: FilePath) -> None:
+    def __init__(self, experiment: Experiment, document: Document, fingerprints: Fingerprints, folder: FilePath) -> None:
         self.experiment = experiment
         self.problems: list[Problem] = []
         self._document = document
-        self._pins = pins
+        self._fingerprints = fingerprints
         self._folder = folder
 
     def check(self) -> tuple[Problem, ...]:
@@ -136,7 +136,7 @@ class Checker:
                 if (why := settings.unpinned()) is not None:
                     self._add(("models", name, which), why, level="warning")
                 try:
-                    settings.pinned(self._pins, self._folder)
+                    settings.pinned(self._fingerprints, self._folder)
                 except DataError as error:
                     self._add(("models", name, which), str(error))
             if not loaded and model.parameters is None:
@@ -178,7 +178,7 @@ class Checker:
         """Can the judges that this one reads be brought together?"""
         e = self.experiment
         try:
-            pinned = {other: e.judges[other].pinned(e.languages, self._pins, self._folder) for other in judge.judges()}
+            pinned = {other: e.judges[other].pinned(e.languages, self._fingerprints, self._folder) for other in judge.judges()}
         except DataError:
             return  # told of the judge that it lacks something
         try:
@@ -191,7 +191,7 @@ class Checker:
         e = self.experiment
         judge = e.judges[name]
         try:
-            known = {n: e.judges[n].pinned(e.languages, self._pins, self._folder) for n in (name, *judge.judges()) if n in e.judges}
+            known = {n: e.judges[n].pinned(e.languages, self._fingerprints, self._folder) for n in (name, *judge.judges()) if n in e.judges}
             return known[name].among(known).verdict_aspects()
         except DataError:
             return None
@@ -200,7 +200,7 @@ class Checker:
         """Which files or packages a judge does not find, for the study and then for each cell, and which cells it would mix up."""
         e = self.experiment
         try:
-            pinned = judge.pinned(e.languages, self._pins, self._folder)
+            pinned = judge.pinned(e.languages, self._fingerprints, self._folder)
         except DataError as error:
             yield str(error)
             return
@@ -209,12 +209,12 @@ class Checker:
             if not judge.concerns(method):
                 continue
             try:
-                here = pinned.of_cell(e.models[model].recorded or model, method, language, self._pins, self._folder)
+                here = pinned.of_cell(e.models[model].recorded or model, method, language, self._fingerprints, self._folder)
             except DataError as error:
                 yield str(error)
             else:
                 found[model, method, language] = here.model_dump_json()
-        if confused := pinned.confuses():
+        if confused := pinned.ambiguous_coordinates():
             yield from self._confused(found, confused)
 
     def _confused(self, settings: dict[tuple[Name, Name, Language], str], confused: frozenset[str]) -> Iterator[str]:
@@ -247,7 +247,7 @@ class Checker:
         e = self.experiment
         for name, method in e.methods.items():
             path = ("methods", name)
-            for setting, dataset, needed in method.uses():
+            for setting, dataset, needed in method.required_columns():
                 at = (*path, setting, "from") if setting == "demonstrations" else (*path, setting)
                 if not self._known(at, dataset, tuple(e.data), "data set"):
                     continue
@@ -293,7 +293,7 @@ class Checker:
             asks_shipped = asks_shipped or prompt in get_args(Shipped) or getattr(method, "system", False)
             if prompt not in (None, "chat") and getattr(method, "chat_template_kwargs", None):
                 self._add(("methods", name, "chat_template_kwargs"), "there is no chat template in a text prompt", on="key")
-            if isinstance(prompt, PromptFile):
+            if isinstance(prompt, PromptPath):
                 for language in self.experiment.languages:
                     self._prompt_file(("methods", name), method, self._folder / prompt.file.replace("{language}", language))
         for i, language in enumerate(self.experiment.languages):
@@ -321,11 +321,11 @@ class Checker:
             self._add(path, message, level)
 
     def _data(self) -> None:
-        for path, message in data_faults(self.experiment, self._pins, self._folder):
+        for path, message in data_faults(self.experiment, self._fingerprints, self._folder):
             self._add(path, message, on="key" if path[-1] == "columns" else "value")
 
     def _recorded(self) -> None:
-        for path, message in recorded_faults(self.experiment, self._requests(), self._pins, self._folder):
+        for path, message in recorded_faults(self.experiment, self._requests(), self._fingerprints, self._folder):
             self._add(path, message, on="key" if path[-1] == "columns" else "value")
 
     def _execution(self) -> None:

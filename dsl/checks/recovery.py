@@ -25,7 +25,7 @@ _HARMLESS: dict[str, dict[str, Plain]] = {
 }
 
 
-def salvage(data: dict[str, Plain], problems: Iterable[Problem]) -> tuple[Experiment, Callable[[Problem], bool]] | None:
+def drop_invalid(data: dict[str, Plain], problems: Iterable[Problem]) -> tuple[Experiment, Callable[[Problem], bool]] | None:
     """What is right in a faulty spec, and whether a problem found in it is the file's own; None where too little is left to check."""
     faulty = {problem.path for problem in problems if problem.path}
     kept = cast("dict[str, Plain]", _without(data, (), faulty)) | (

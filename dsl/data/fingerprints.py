@@ -59,7 +59,7 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_read(path) and path.is_file())
 
 
-class Pins:
+class Fingerprints:
     """Digests of files and versions of packages, remembered in `memory` (a JSON file) if one is given."""
 
     def __init__(self, memory: Path | None = None) -> None:

@@ -17,7 +17,7 @@ class Demonstration(Value):
     answer: str
 
 
-class PromptFile(Value):
+class PromptTemplate(Value):
     """A language's prompt text, as its YAML file holds it."""
 
     language: Language
@@ -29,20 +29,20 @@ class PromptFile(Value):
     system: str | None = None
 
 
-def parse_prompt_text(content: str, path: Path) -> PromptFile:
+def parse_prompt_text(content: str, path: Path) -> PromptTemplate:
     """The prompt text in a file's content.
 
     Raises:
         DataError: it is not a prompt text; the message says which keys are wrong.
     """
     try:
-        return PromptFile.model_validate(yaml.safe_load(content))
+        return PromptTemplate.model_validate(yaml.safe_load(content))
     except yaml.YAMLError as error:
         mark: yaml.Mark | None = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise DataError(f"{path}: not a prompt text: it is not YAML{where}") from error
     except ValidationError as error:
-        if not begins_as(content, PromptFile.model_fields):
-            raise DataError(f"{path}: not a prompt text: it has none of the keys {', '.join(PromptFile.model_fields)}") from error
+        if not begins_as(content, PromptTemplate.model_fields):
+            raise DataError(f"{path}: not a prompt text: it has none of the keys {', '.join(PromptTemplate.model_fields)}") from error
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors())
         raise DataError(f"{path}: not a prompt text: {wrong}") from error

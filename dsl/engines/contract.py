@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.messages import is_secret, one_line, scrub
 from dsl.values import Value
 
@@ -23,7 +23,7 @@ class EngineSettings(Value):
         """The modules that make its answers."""
         return (f"runners.engines.{self.engine}",)
 
-    def pinned(self, pins: Pins, folder: Path) -> "EngineSettings":
+    def pinned(self, fingerprints: Fingerprints, folder: Path) -> "EngineSettings":
         """The settings with digests of local files (relative to `folder`) and versions of packages filled in."""
         return self
 
@@ -108,7 +108,7 @@ class ServerSettings(EngineSettings):
             )
         return address
 
-    def pinned(self, pins: Pins, folder: Path) -> Self:
+    def pinned(self, fingerprints: Fingerprints, folder: Path) -> Self:
         address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
         return self.model_copy(update={"server": host_of(address) or None})
 

@@ -8,7 +8,7 @@ from typing import Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
 from dsl.values import Sha256
@@ -80,16 +80,16 @@ class Weights(EngineSettings):
             f"Read it, and if you accept it write `accept_license: {license_name}`"
         )
 
-    def pinned(self, pins: Pins, folder: Path) -> "Weights":
+    def pinned(self, fingerprints: Fingerprints, folder: Path) -> "Weights":
         if self.path is not None:
             path = folder / self.path
             if not path.is_dir():
                 raise DataError(f"{path}: no such folder")
             config = _configuration(path)
             self.check_type(str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True)
-            return self.model_copy(update={"path": str(path), "sha256": pins.folder(path)})
+            return self.model_copy(update={"path": str(path), "sha256": fingerprints.folder(path)})
         if self.package is not None and self.version is None:
-            return self.model_copy(update={"version": pins.package(self.package)})
+            return self.model_copy(update={"version": fingerprints.package(self.package)})
         return self
 
     def affinity(self) -> str:

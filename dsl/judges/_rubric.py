@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.fingerprints import RUNNERS, Pins, combined
+from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
 from dsl.judges._judge_prompts import Sentence, frame, read_value
@@ -113,15 +113,15 @@ class RubricSettings(JudgeSettings):
                 raise ValueError(str(error)) from error
         return self
 
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> Self:
-        here = self.model_copy(update={"model": self.model.pinned(pins, folder)})
+    def pinned(self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path) -> Self:
+        here = self.model_copy(update={"model": self.model.pinned(fingerprints, folder)})
         if isinstance(self.rubric, RubricFile):
             file = str(folder / self.rubric.file)
             if self.instructions_language == "item" and "{language}" not in file:
                 raise DataError(f"`instructions_language: item` needs a rubric in each language: write {{language}} in {self.rubric.file}")
             here = here.model_copy(update={"rubric": RubricFile(file=file)})
         wanted = languages if self.instructions_language == "item" else ("en",)
-        filled = [here._in(language, pins) for language in wanted]  # every language, so that a text that lacks is told at once
+        filled = [here._in(language, fingerprints) for language in wanted]  # every language, so that a text that lacks is told at once
         for aspect in filled[0].verdict_aspects():
             scales = {one.language: one.scale(aspect) for one in filled}
             if len(set(scales.values())) > 1:
@@ -131,8 +131,8 @@ class RubricSettings(JudgeSettings):
                 )
         return filled[0]
 
-    def of_cell(self, model: Name, method: Name, language: Language, pins: Pins, folder: Path) -> Self:
-        return self._in(language, pins) if self.instructions_language == "item" else self
+    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> Self:
+        return self._in(language, fingerprints) if self.instructions_language == "item" else self
 
     def affinity(self) -> str:
         return self.model.affinity()
@@ -162,18 +162,18 @@ class RubricSettings(JudgeSettings):
         """The items that an aspect is judged on."""
         return self.when.get(aspect, self._text().when.get(aspect, {}))
 
-    def _in(self, language: Language, pins: Pins) -> Self:
+    def _in(self, language: Language, fingerprints: Fingerprints) -> Self:
         """With the texts of one language. Raises DataError where there are none."""
         here = self.model_copy(update={"language": language})
         if isinstance(here.rubric, RubricFile):
-            own = RubricFile(file=here.rubric.file, sha256=pins.file(here._path()))
+            own = RubricFile(file=here.rubric.file, sha256=fingerprints.file(here._path()))
             levels = {name: len(aspect.levels) for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()}
             here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
         frame(language)
         here._check()
-        texts = [pins.text("judges/judge_prompts", language)]
+        texts = [fingerprints.text("judges/judge_prompts", language)]
         if isinstance(here.rubric, str):
-            texts.append(pins.text("judges/rubrics", f"{here.rubric}/{language}"))
+            texts.append(fingerprints.text("judges/rubrics", f"{here.rubric}/{language}"))
         return here.model_copy(update={"sha256": combined(*texts)})
 
     def _check(self) -> None:
@@ -202,7 +202,7 @@ def load_rubric(path: Path, sha256: Sha256 | None = None) -> Rubric:
     Raises:
         DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is wrong is told with its line.
     """
-    if sha256 is not None and Pins().file(path) != sha256:
+    if sha256 is not None and Fingerprints().file(path) != sha256:
         raise DataError(f"{path} has changed since the study was planned. Plan it again")
     return read_value(path, Rubric, "a rubric")
 

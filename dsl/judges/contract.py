@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import EngineSettings
 from dsl.values import Language, Name, Value
 
@@ -38,11 +38,11 @@ class JudgeSettings(Value):
     limit: int | None = Field(None, ge=1)
     """Only the answers to the first so many items of a data set, for judges that are slow or cost money."""
 
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "JudgeSettings":
+    def pinned(self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path) -> "JudgeSettings":
         """The settings with everything filled in that the verdicts depend on: the study's languages, digests of files (relative to `folder`)."""
         return self
 
-    def of_cell(self, model: Name, method: Name, language: Language, pins: Pins, folder: Path) -> "JudgeSettings":
+    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> "JudgeSettings":
         """The pinned settings for one cell, where they name files by the cell's coordinates."""
         return self
 
@@ -78,7 +78,7 @@ class JudgeSettings(Value):
         """Whether it can have verdicts on a method's answers."""
         return True
 
-    def confuses(self) -> frozenset[str]:
+    def ambiguous_coordinates(self) -> frozenset[str]:
         """Coordinates of cells whose answers it cannot tell apart: cells that differ in one of these may not have the same settings.
         Among `model`, `method`, `language`, `tuned on` and `seed`."""
         return frozenset()

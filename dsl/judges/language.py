@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.judges.contract import JudgeSettings, Role
 from dsl.values import Language
 
@@ -23,5 +23,5 @@ class Settings(JudgeSettings):
     languages: tuple[Language, ...] = Field((), json_schema_extra={"readOnly": True})
     """Filled in by the plan: the study's languages."""
 
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "Settings":
+    def pinned(self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path) -> "Settings":
         return self.model_copy(update={"languages": tuple(sorted(set(languages)))})

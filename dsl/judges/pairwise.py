@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from dsl.data.fingerprints import Pins, combined
+from dsl.data.fingerprints import Fingerprints, combined
 from dsl.engines import with_engine
 from dsl.engines.contract import EngineSettings
 from dsl.engines.openai import Settings as OpenAI
@@ -60,7 +60,7 @@ class Settings(RubricSettings):
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale:
         return 0.0, 1.0
 
-    def _in(self, language: Language, pins: Pins) -> Self:
-        here = super()._in(language, pins)
+    def _in(self, language: Language, fingerprints: Fingerprints) -> Self:
+        here = super()._in(language, fingerprints)
         comparison(language)
-        return here.model_copy(update={"sha256": combined(here.sha256 or "", pins.text("judges/comparisons", language))})
+        return here.model_copy(update={"sha256": combined(here.sha256 or "", fingerprints.text("judges/comparisons", language))})

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from dsl.data.files import format_of
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges._verdict_file import VerdictColumns, VerdictFile, number_in, read_verdicts
 from dsl.judges.contract import JudgeSettings, Scale
@@ -53,13 +53,13 @@ class Settings(JudgeSettings):
             raise ValueError("name the `aspects` to look for" if by_row else "`aspects` are looked for in `raw`, or by a column `aspect`")
         return self
 
-    def of_cell(self, model: Name, method: Name, language: Language, pins: Pins, folder: Path) -> "Settings":
+    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> "Settings":
         named = self.verdicts
         path = folder / named.path.replace("{language}", language).replace("{model}", model).replace("{method}", method)
         kind = named.format or format_of(path.name)
         if kind is None:
             raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
-        file = VerdictFile.model_validate({"path": str(path), "format": kind, "header": named.header, "sha256": pins.file(path)})
+        file = VerdictFile.model_validate({"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)})
         given = read_verdicts(file, self.columns)  # a column that is not there is told before anything runs
         if self.score_range is not None:
             low, high = self.score_range
@@ -71,7 +71,7 @@ class Settings(JudgeSettings):
     def concerns(self, method: Name) -> bool:
         return method != self.against  # nobody is compared with themselves
 
-    def confuses(self) -> frozenset[str]:
+    def ambiguous_coordinates(self) -> frozenset[str]:
         if self.columns.response is not None:
             return frozenset()
         told = self.columns.item is None or self.columns.language is not None  # instructions differ from language to language

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
 from dsl.judges.contract import JudgeSettings
 from dsl.values import Language, Name
@@ -20,8 +20,8 @@ class Settings(JudgeSettings):
     model: Weights
     """A sequence-classification model with one label and a chat template."""
 
-    def pinned(self, languages: tuple[Language, ...], pins: Pins, folder: Path) -> "Settings":
-        return self.model_copy(update={"model": self.model.pinned(pins, folder)})
+    def pinned(self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path) -> "Settings":
+        return self.model_copy(update={"model": self.model.pinned(fingerprints, folder)})
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
         return None

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
 from dsl.steps.steps import GenerateStep, PromptForm, Step
 from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Language, Name, Scalar, StepId, Value
@@ -18,7 +18,7 @@ Shipped = Literal["fenced", "urial"]
 """Prompt texts that ship with xp. `fenced`: an answer ends at the fence that closes it, or at a stop string. `urial`: at a stop string alone, as
 upstream has it."""
 
-AnyPrompt = Literal["chat"] | Shipped | PromptFile
+AnyPrompt = Literal["chat"] | Shipped | PromptPath
 """`chat` is the model's chat template, or the project's own where it has none; the others are plain text to continue."""
 
 
@@ -69,13 +69,13 @@ class Builder(Protocol):
         """The settings that read someone else's answers for one cell."""
         ...
 
-    def trained(self, request: CellRequest, method: Name) -> "Made":
+    def trained(self, request: CellRequest, method: Name) -> "CellSteps":
         """The steps of another method of the study, for the same cell. Where it tunes `each` language by itself, it takes the request's."""
         ...
 
 
 @dataclass(frozen=True)
-class Made:
+class CellSteps:
     """A cell's answers, and the training behind them."""
 
     generate: GenerateStep
@@ -102,19 +102,19 @@ class MethodBase(Value):
         return ((),)
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
 
-    def lacks(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
         """Why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
 
-    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+    def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         """Data sets the method reads: (setting, data set, columns it needs)."""
         return ()
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         raise NotImplementedError  # every method of the union has its own
 
 

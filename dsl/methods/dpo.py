@@ -10,8 +10,8 @@ from dsl.methods.base import (
     AnyPrompt,
     Builder,
     CellRequest,
+    CellSteps,
     ChatTemplateKwargs,
-    Made,
     MethodBase,
     TrainLanguages,
     check_precision,
@@ -62,21 +62,21 @@ class Dpo(MethodBase):
         return self
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         return True
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         return train_variants(self.train_languages, languages, asked)
 
-    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         if self.policy == "base" or self.policy == "instruct":
             return untrainable(model, self.policy)
-        return methods[self.policy].lacks(model, methods)
+        return methods[self.policy].why_not_applicable(model, methods)
 
-    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+    def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("pairs", self.pairs, ("instruction", "chosen", "rejected")),)
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         if self.policy == "base" or self.policy == "instruct":
             before: tuple[StepId, ...] = ()
             weights = build.weights(request.model, self.policy)
@@ -115,7 +115,7 @@ class Dpo(MethodBase):
             seed=request.seed,
         )
         tuned = build.add(step)
-        return Made(
+        return CellSteps(
             GenerateStep(
                 model=weights,
                 tuned=tuned,

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.methods.base import Builder, CellRequest, Made, MethodBase, Shipped
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile
+from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase, Shipped
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.steps import GenerateStep
 from dsl.values import Language, Name
 
@@ -20,7 +20,7 @@ class Icl(MethodBase):
     method: Literal["icl"] = "icl"
     weights: Literal["base", "instruct"] = "base"
     """Which of the model's weights are prompted."""
-    prompt: Shipped | PromptFile = "fenced"
+    prompt: Shipped | PromptPath = "fenced"
     num_fewshot: int = Field(default=3, ge=0)
     """Worked examples shown. 0 is zero-shot: preamble and question only."""
     preamble: bool = True
@@ -41,16 +41,16 @@ class Icl(MethodBase):
         return self
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         return self.demonstrations is not None and self.demonstrations.select == "random"
 
-    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return f"it has no `{self.weights}`" if getattr(model, self.weights) is None else None
 
-    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+    def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("demonstrations", self.demonstrations.source, ("instruction", "response")),) if self.demonstrations else ()
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         prompt = build.prompt(
             request,
             self.prompt,
@@ -59,12 +59,12 @@ class Icl(MethodBase):
             demonstrations_language=self.demonstrations_language,
             demonstrations=self.demonstrations,
         )
-        return Made(
+        return CellSteps(
             GenerateStep(
                 model=build.weights(request.model, self.weights),
                 examples=build.examples(request.dataset, request.language),
                 prompt=prompt,
                 decoding=build.decoding,
-                seed=request.seed if self.draws or build.decoding.is_sampled else None,
+                seed=request.seed if self.is_stochastic or build.decoding.is_sampled else None,
             )
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from dsl.methods.base import Builder, CellRequest, ChatTemplateKwargs, Made, MethodBase
+from dsl.methods.base import Builder, CellRequest, CellSteps, ChatTemplateKwargs, MethodBase
 from dsl.methods.parts import Model
 from dsl.steps.steps import GenerateStep
 from dsl.values import Name
@@ -18,11 +18,11 @@ class Instruct(MethodBase):
     chat_template_kwargs: ChatTemplateKwargs = {}
     """As `{enable_thinking: false}`."""
 
-    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return "it has no `instruct`" if model.instruct is None else None
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
-        return Made(
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
+        return CellSteps(
             GenerateStep(
                 model=build.weights(request.model, "instruct"),
                 examples=build.examples(request.dataset, request.language),

@@ -59,7 +59,7 @@ class Dataset(Value):
     """Only the first so many rows of each language."""
 
 
-class PromptFile(Value):
+class PromptPath(Value):
     """Someone's own prompt text, in the form of `runners/prompting/prompt_texts/<language>.yaml`."""
 
     file: str

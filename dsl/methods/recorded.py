@@ -5,7 +5,7 @@ from typing import Literal
 
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding
-from dsl.methods.base import Builder, CellRequest, Made, MethodBase
+from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import Model, Rows
 from dsl.steps.steps import GenerateStep
 from dsl.values import Name
@@ -19,11 +19,11 @@ class Recorded(MethodBase):
     columns: Columns
     """`response` is the answer; `item` or `instruction` says which example it answers."""
 
-    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return None
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
-        return Made(
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
+        return CellSteps(
             GenerateStep(
                 model=build.recorded(request, self.answers, self.columns),
                 examples=build.examples(request.dataset, request.language),

@@ -10,8 +10,8 @@ from dsl.methods.base import (
     AnyPrompt,
     Builder,
     CellRequest,
+    CellSteps,
     ChatTemplateKwargs,
-    Made,
     MethodBase,
     TrainLanguages,
     check_precision,
@@ -51,19 +51,19 @@ class Sft(MethodBase):
         return self
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         return True
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         return train_variants(self.train_languages, languages, asked)
 
-    def lacks(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
+    def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return untrainable(model, self.weights)
 
-    def uses(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
+    def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         return (("train", self.train, ("instruction", "response")),)
 
-    def make(self, request: CellRequest, build: Builder) -> Made:
+    def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         weights = build.weights(request.model, self.weights)
         assert isinstance(weights, Weights)
         assert request.seed is not None
@@ -77,7 +77,7 @@ class Sft(MethodBase):
             seed=request.seed,
         )
         tuned = build.add(step)
-        return Made(
+        return CellSteps(
             GenerateStep(
                 model=weights,
                 tuned=tuned,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from dsl.data.files import format_of
-from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Pins
+from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
@@ -20,8 +20,8 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods import Dpo, Sft
-from dsl.methods.base import AnyPrompt, CellRequest, Made, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptFile, Rows
+from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
@@ -43,14 +43,14 @@ class Origin:
     overrides: tuple[str, ...] = ()
 
 
-def compile(experiment: Experiment, pins: Pins, origin: Origin | None = None) -> Plan:
+def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin | None = None) -> Plan:
     """All cells and steps of a study, each step after its inputs.
 
     Raises:
         DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with their places in the spec).
     """
     origin = origin or Origin()
-    build = _Build(experiment, pins, origin.folder)
+    build = _Build(experiment, fingerprints, origin.folder)
     asked = tuple(requests(experiment))
     comparisons = Comparisons(experiment, asked)
     cells = tuple(_cell(build, comparisons, request, method) for request, method in asked)
@@ -77,9 +77,9 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
         languages = languages_of(experiment, dataset)
         for model_name, model in experiment.models.items():
             for method_name, method in experiment.methods.items():
-                if method.lacks(model, experiment.methods) is not None:
+                if method.why_not_applicable(model, experiment.methods) is not None:
                     continue
-                seeds: tuple[int | None, ...] = experiment.seeds if method.draws or _samples(experiment, method) else (None,)
+                seeds: tuple[int | None, ...] = experiment.seeds if method.is_stochastic or _samples(experiment, method) else (None,)
                 for language in languages:
                     if not experiment.keeps(dataset=dataset, language=language, model=model_name, method=method_name):
                         continue
@@ -99,7 +99,7 @@ def notes(experiment: Experiment) -> Iterator[str]:
     yield from experiment.caveats
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():
-            if (why := method.lacks(model, experiment.methods)) is not None:
+            if (why := method.why_not_applicable(model, experiment.methods)) is not None:
                 yield f"{method_name} is not tried on {model_name}: {why}."
     for dataset in experiment.evaluate:
         if missing := [language for language in experiment.languages if language not in languages_of(experiment, dataset)]:
@@ -170,25 +170,25 @@ def _probed(build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], l
 class _Build:
     """Makes steps and remembers the parts they share (`dsl.methods.base.Builder`)."""
 
-    def __init__(self, experiment: Experiment, pins: Pins, folder: Path) -> None:
+    def __init__(self, experiment: Experiment, fingerprints: Fingerprints, folder: Path) -> None:
         self.experiment = experiment
         self.languages = experiment.languages
         self.decoding: Decoding = experiment.decoding
         self.steps: dict[StepId, Step] = {}
         self.canonical = Canonical()
         pinned = {
-            name: judge.pinned(experiment.languages, pins, folder)
+            name: judge.pinned(experiment.languages, fingerprints, folder)
             for name, judge in sorted(experiment.judges.items(), key=lambda named: len(named[1].judges()) > 0)
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
         """Those that read other judges' verdicts come last."""
-        self._pins = pins
+        self._fingerprints = fingerprints
         self._folder = folder
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
         self._examples: dict[tuple[Name, Language], StepId] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
         self._prompts: dict[object, PromptForm] = {}
-        self._made: dict[tuple[CellRequest, Name], Made] = {}
+        self._made: dict[tuple[CellRequest, Name], CellSteps] = {}
 
     def add(self, step: Step) -> StepId:
         step_id = self.canonical.step_id(step)
@@ -218,13 +218,13 @@ class _Build:
         )
         return {name: Judged(step=step, judge=key) for name, key in keys.items()}
 
-    def made(self, request: CellRequest, method: Name) -> Made:
+    def made(self, request: CellRequest, method: Name) -> CellSteps:
         key = (request, method)
         if key not in self._made:
-            self._made[key] = self.experiment.methods[method].make(request, self)
+            self._made[key] = self.experiment.methods[method].steps_for(request, self)
         return self._made[key]
 
-    def trained(self, request: CellRequest, method: Name) -> Made:
+    def trained(self, request: CellRequest, method: Name) -> CellSteps:
         below = self.experiment.methods[method]
         if not isinstance(below, Sft | Dpo):
             raise DataError(f"`{method}` is not a method that trains")
@@ -237,18 +237,18 @@ class _Build:
         key = (name, which)
         if key not in self._weights:
             settings = getattr(self.experiment.models[name], which)
-            self._weights[key] = cast(EngineSettings, settings).pinned(self._pins, self._folder)
+            self._weights[key] = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
         return self._weights[key]
 
     def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings:
         recorded = self.experiment.models[request.model].recorded or request.model
-        return judge.of_cell(recorded, method, request.language, self._pins, self._folder)
+        return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
 
     def examples(self, dataset: Name, language: Language) -> StepId:
         key = (dataset, language)
         if key not in self._examples:
             data = self.experiment.data[dataset]
-            source = source_of(rows_in(data.rows, language), self._pins, self._folder, language)
+            source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
             self._examples[key] = self.add(DataStep(source=source, columns=data.columns, language=language, limit=data.limit))
         return self._examples[key]
 
@@ -282,7 +282,9 @@ class _Build:
             if prompt == "chat":
                 text = self._text("fenced", language) if system else None
                 made: PromptForm = ChatPrompt(
-                    system=text, template=self._pins.file(RUNNERS / "prompting" / "chat_template.jinja"), chat_template_kwargs=arguments
+                    system=text,
+                    template=self._fingerprints.file(RUNNERS / "prompting" / "chat_template.jinja"),
+                    chat_template_kwargs=arguments,
                 )
             else:
                 shown_in = demonstrations_language or language
@@ -299,7 +301,7 @@ class _Build:
 
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
         model: Model = self.experiment.models[request.model]
-        source = source_of(rows, self._pins, self._folder, request.language, model.recorded or request.model)
+        source = source_of(rows, self._fingerprints, self._folder, request.language, model.recorded or request.model)
         language = request.language if columns.language is not None else None
         return RecordedAnswers(answers=source, columns=columns, language=language)
 
@@ -307,14 +309,14 @@ class _Build:
         keep_out = tuple(sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset)))
         return Demonstrations(pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out)
 
-    def _text(self, prompt: str | PromptFile, language: Language) -> PromptText:
+    def _text(self, prompt: str | PromptPath, language: Language) -> PromptText:
         key = (prompt if isinstance(prompt, str) else prompt.file, language)
         if key not in self._texts:
             if isinstance(prompt, str):
-                self._texts[key] = PromptText(language=language, sha256=self._pins.file(PROMPT_TEXTS / f"{language}.yaml"))
+                self._texts[key] = PromptText(language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml"))
             else:
                 path = self._folder / prompt.file.replace("{language}", language)
-                self._texts[key] = PromptText(language=language, path=str(path), sha256=self._pins.file(path))
+                self._texts[key] = PromptText(language=language, path=str(path), sha256=self._fingerprints.file(path))
         return self._texts[key]
 
 
@@ -327,7 +329,7 @@ def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
     return rows[language]
 
 
-def source_of(rows: Rows, pins: Pins, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
+def source_of(rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
     """One language's rows.
 
     Raises:
@@ -342,4 +344,4 @@ def source_of(rows: Rows, pins: Pins, folder: Path, language: Language, model: s
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
-    return FileSource.model_validate({"path": str(path), "sha256": pins.file(path), "format": kind, "header": rows.header})
+    return FileSource.model_validate({"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header})

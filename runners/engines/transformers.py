@@ -47,7 +47,7 @@ class Engine:
         Raises DataError where the model cannot be asked through its chat template.
         """
         from runners.inference import scheduler as decode
-        from runners.inference.batch_model import reader_of
+        from runners.inference.batch_model import batch_model_of
         from runners.inference.sampling import sampling_of
         from runners.inference.thinking import without_thinking
         from runners.prompting import tokens
@@ -76,7 +76,7 @@ class Engine:
                 )
         sampling = sampling_of(decoding, self._loaded.model)
         self.facts["decoding"] = str(sampling)
-        reader = reader_of(self._loaded)
+        reader = batch_model_of(self._loaded)
         for row in decode.generate(reader, ready, sampling, self._batch_size):
             self.facts |= {"prefix_not_shared_because": reader.not_shared_because, "one_by_one_because": reader.one_by_one_because}
             self.facts["n_shared_tokens"] = max(row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0))

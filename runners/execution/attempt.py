@@ -24,7 +24,7 @@ from runners.models.memory import forget_peak_memory, peak_memory
 from runners.models.startup_time import taken
 from runners.steps import find_runner
 from runners.store.digests import Damaged
-from runners.store.step_io import CHECKS, Inputs, Made
+from runners.store.step_io import CHECKS, StepContext, StepResult
 from runners.store.store import Store, is_disk_full, unwritten
 
 _LONGEST_ERROR = 600
@@ -34,7 +34,7 @@ def attempt(
     step_id: StepId,
     step: Step,
     store: Store,
-    donors: tuple[Path, ...],
+    reuse_from: tuple[Path, ...],
     report: Callable[[int, int], None],
     *,
     to_log: bool,
@@ -51,7 +51,7 @@ def attempt(
         with place.begin(name, step) as folder, output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
-            inputs = Inputs(folders, store.cache, donors, report, shards.earlier(store, step_id, part), part)
+            inputs = StepContext(folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part)
             outcome = _run(step_id, step, inputs, folder)
             shards.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
@@ -74,11 +74,11 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
     return checked.content
 
 
-def _run(step_id: StepId, step: Step, inputs: Inputs, folder: Path) -> Outcome:
+def _run(step_id: StepId, step: Step, inputs: StepContext, folder: Path) -> Outcome:
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    made: Made = find_runner(step.kind).run(step, inputs, folder)
+    made: StepResult = find_runner(step.kind).run(step, inputs, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,

@@ -37,7 +37,7 @@ class Task(Value):
 
     step_id: StepId
     step: AnyStep
-    donors: tuple[Path, ...] = ()
+    reuse_from: tuple[Path, ...] = ()
     part: tuple[int, int] | None = None
     """The first of its examples and the one after the last, where a shard of the step is meant."""
 
@@ -100,7 +100,7 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
 
     part = range(*task.part) if task.part else None
     try:
-        return Finished(outcome=attempt(task.step_id, task.step, store, task.donors, report, to_log=True, part=part))
+        return Finished(outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part))
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
 

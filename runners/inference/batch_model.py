@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from runners.inference import trial
-from runners.inference.cpu.fused_modules import exchange
+from runners.inference.cpu.fused_modules import patch_modules
 from runners.inference.cpu.screened_lm_head import screened_head
 from runners.inference.packed import PackedModel, PackedRows
 from runners.inference.padded import PaddedRows
-from runners.inference.prefix_cache import Stretch
+from runners.inference.prefix_cache import PrefixNode
 from runners.inference.thinking import special_marks
 from runners.models import memory
-from runners.models.loading import Loaded, twin
+from runners.models.loading import Loaded, sharing_copy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,22 +30,22 @@ _PREFIX_SHARE = 8
 _MOST_ROWS = {"cpu": 128, "cuda": 256}
 """Rows decoded together at most, by device: more bring next to nothing."""
 
-_READERS: WeakKeyDictionary[PreTrainedModel, Reader] = WeakKeyDictionary()
+_BATCH_MODELS: WeakKeyDictionary[PreTrainedModel, BatchModel] = WeakKeyDictionary()
 
 
-def reader_of(loaded: Loaded) -> Reader:
+def batch_model_of(loaded: Loaded) -> BatchModel:
     """The reader kept for a model, made now if there is none."""
-    if loaded.model not in _READERS:
-        _READERS[loaded.model] = Reader(loaded)
-    return _READERS[loaded.model]
+    if loaded.model not in _BATCH_MODELS:
+        _BATCH_MODELS[loaded.model] = BatchModel(loaded)
+    return _BATCH_MODELS[loaded.model]
 
 
-def forget_readers() -> None:
+def forget_batch_models() -> None:
     """Let go of all prefixes and laid-out weights, which are made again when they are asked for."""
-    _READERS.clear()
+    _BATCH_MODELS.clear()
 
 
-class Reader:
+class BatchModel:
     """Reads rows with a model, which stays as it is: what is exchanged is exchanged in a twin over the same tensors."""
 
     def __init__(self, loaded: Loaded, *, shares: bool = True) -> None:
@@ -61,15 +61,15 @@ class Reader:
         self._marks = special_marks(loaded.tokenizer)
         self._special = {at for at, token in loaded.tokenizer.added_tokens_decoder.items() if token.special}
         self._packed: PackedModel | None = None
-        self.model = self._alone = twin(model)
+        self.model = self._alone = sharing_copy(model)
         self.not_shared_because = "it was told not to" if not shares else _looks_unlike(model)
         """Why rows do not share what they begin with; None where they do."""
         self.one_by_one_because: str | None = None
         """Why rows are not even read beside each other; None where they may be."""
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
-            self.model = twin(model)
-            exchange(self.model, free)
+            self.model = sharing_copy(model)
+            patch_modules(self.model, free)
             self._packed = PackedModel(self.model, free // _PREFIX_SHARE, screened_head(self.model, free))
         self._try(trial.SHORT)
         self._reaches = trial.reaches(model.config)
@@ -82,7 +82,7 @@ class Reader:
         kept = [token for token in token_ids if token in self._marks or token not in self._special]
         return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def place(self, prompts: Sequence[tuple[int, ...]], n_new: int = 0) -> list[Stretch]:
+    def place(self, prompts: Sequence[tuple[int, ...]], n_new: int = 0) -> list[PrefixNode]:
         """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared.
 
         Where a prompt with `n_new` tokens more reaches beyond a window of the model, reading such texts is tried first.
@@ -91,7 +91,7 @@ class Reader:
         if reached := [reach for reach in self._reaches if reach < longest]:
             self._reaches = self._reaches[len(reached) :]
             self._try(trial.beyond(reached[-1]))
-        return self._packed.tree.place(prompts) if self._packed else [Stretch()] * len(prompts)
+        return self._packed.tree.place(prompts) if self._packed else [PrefixNode()] * len(prompts)
 
     def batch_size(self, n_tokens: int, wanted: int | None = None) -> int:
         """Rows of so many tokens of their own that are decoded together: as many as wanted, else as fit with their keys, values and logits into
@@ -119,7 +119,7 @@ class Reader:
 
         rows = PaddedRows(self._alone, self._pad_id)
         with torch.inference_mode():
-            rows.add([(Stretch(), [0] * n_tokens)])
+            rows.add([(PrefixNode(), [0] * n_tokens)])
         return rows.n_cache_bytes()
 
     def _try(self, n_tokens: int) -> None:
@@ -134,9 +134,9 @@ class Reader:
             if self._packed is None and self.one_by_one_because is None:
                 self.one_by_one_because = trial.padded_differs(self._alone, self._pad_id, n_tokens)
 
-    def rows(self, likeliest_only: bool = False) -> PackedRows | PaddedRows:
-        """A new batch; of its logits only each row's largest need be right if `likeliest_only`."""
-        return PackedRows(self._packed, likeliest_only) if self._packed else PaddedRows(self.model, self._pad_id)
+    def rows(self, argmax_only: bool = False) -> PackedRows | PaddedRows:
+        """A new batch; of its logits only each row's largest need be right if `argmax_only`."""
+        return PackedRows(self._packed, argmax_only) if self._packed else PaddedRows(self.model, self._pad_id)
 
 
 def _looks_unlike(model: PreTrainedModel) -> str | None:

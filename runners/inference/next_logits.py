@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.order import longest_first
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def next_logits(reader: Reader, prompts: Sequence[tuple[int, ...]], batch_size: int | None = None) -> Iterator[tuple[int, Tensor, float]]:
+def next_logits(
+    reader: BatchModel, prompts: Sequence[tuple[int, ...]], batch_size: int | None = None
+) -> Iterator[tuple[int, Tensor, float]]:
     """For each prompt, in any order: its place, the logits (vocabulary,) after its last token, and its share of the wall time in seconds.
 
     At most `batch_size` prompts are read together; as many as fit into memory, if None.

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from runners.inference.prefix_cache import Stretch
+from runners.inference.prefix_cache import PrefixNode
 
 
-def longest_first(prompts: Sequence[tuple[int, ...]], placed: Sequence[Stretch]) -> list[int]:
+def longest_first(prompts: Sequence[tuple[int, ...]], placed: Sequence[PrefixNode]) -> list[int]:
     """Places of the prompts, longest first; those behind one stretch of prefix stay together.
 
     So rows of similar length stand side by side, and a batch too large for memory is the first.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runners.inference.cpu.screened_lm_head import ScreenedHead
 from runners.inference.prefix_attention import IMPLEMENTATION, IN_USE, Layout, Shared, attention
-from runners.inference.prefix_cache import PrefixTree, Stretch
+from runners.inference.prefix_cache import PrefixCache, PrefixNode
 
 if TYPE_CHECKING:
     import torch
@@ -34,25 +34,25 @@ class PackedModel:
         ALL_ATTENTION_FUNCTIONS.register(IMPLEMENTATION, attention)
         model.set_attn_implementation(IMPLEMENTATION)
         self._model, self._head = model, head
-        self.tree = PrefixTree(self.stretch, max_prefix_bytes)
+        self.tree = PrefixCache(self.stretch, max_prefix_bytes)
 
     def run(
         self,
-        lines: Lines,
+        lines: KVCache,
         first: int,
-        behind: Sequence[Stretch],
+        behind: Sequence[PrefixNode],
         lengths: Sequence[int],
         token_ids: Sequence[Sequence[int]],
-        likeliest_only: bool = False,
+        argmax_only: bool = False,
     ) -> Tensor:
-        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right if `likeliest_only`.
+        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right if `argmax_only`.
 
         The rows lie in `lines` from line `first` on, `behind` a stretch each, with `lengths` tokens of their own before the new ones.
         """
         import torch
 
         if self._head is not None:
-            self._head.is_on = likeliest_only
+            self._head.is_on = argmax_only
 
         device = self._model.device
         steps = [len(ids) for ids in token_ids]
@@ -65,11 +65,11 @@ class PackedModel:
         finally:
             IN_USE.reset(token)
 
-    def stretch(self, below: Stretch, token_ids: tuple[int, ...]) -> Stretch:
+    def stretch(self, below: PrefixNode, token_ids: tuple[int, ...]) -> PrefixNode:
         """Read tokens that come after a stretch."""
-        lines = Lines(spare=0)
+        lines = KVCache(spare=0)
         self.run(lines, 0, [below], [0], [token_ids])
-        return Stretch(token_ids, below, [keys[0] for keys in lines.keys], [values[0] for values in lines.values])
+        return PrefixNode(token_ids, below, [keys[0] for keys in lines.keys], [values[0] for values in lines.values])
 
 
 class PackedRows:
@@ -77,17 +77,17 @@ class PackedRows:
 
     refills = True
 
-    def __init__(self, model: PackedModel, likeliest_only: bool = False) -> None:
-        self._model, self._likeliest_only = model, likeliest_only
-        self._behind: list[Stretch] = []
+    def __init__(self, model: PackedModel, argmax_only: bool = False) -> None:
+        self._model, self._argmax_only = model, argmax_only
+        self._behind: list[PrefixNode] = []
         self._lengths: list[int] = []
-        self._lines = Lines(_SPARE)
+        self._lines = KVCache(_SPARE)
 
-    def add(self, rows: Sequence[tuple[Stretch, Sequence[int]]]) -> Tensor:
+    def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
         """Logits (rows, vocabulary) after each new row: the stretch it stands behind, and its whole text so far."""
         import torch
 
-        groups: list[list[tuple[Stretch, Sequence[int]]]] = []
+        groups: list[list[tuple[PrefixNode, Sequence[int]]]] = []
         n_tokens = 0
         for below, ids in rows:
             n_tokens += len(ids) - below.end
@@ -113,19 +113,19 @@ class PackedRows:
         del self._behind[len(order) :], self._lengths[len(order) :]
         return order
 
-    def _add(self, rows: Sequence[tuple[Stretch, Sequence[int]]]) -> Tensor:
+    def _add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
         first = len(self._behind)
         self._behind += [below for below, _ in rows]
         self._lengths += [0] * len(rows)
         return self._extend(first, [ids[below.end :] for below, ids in rows])
 
     def _extend(self, first: int, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        logits = self._model.run(self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._likeliest_only)
+        logits = self._model.run(self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._argmax_only)
         self._lengths[first:] = [length + len(ids) for length, ids in zip(self._lengths[first:], token_ids, strict=True)]
         return logits
 
 
-class Lines:
+class KVCache:
     """Keys and values of rows, each layer's in one tensor (lines, heads_kv, columns, head_dim), made when the first are written."""
 
     def __init__(self, spare: int) -> None:
@@ -183,7 +183,7 @@ def _larger(tensor: Tensor, lines: int, columns: int) -> Tensor:
 
 
 def _layout(
-    lines: Lines, first: int, behind: Sequence[Stretch], lengths: Sequence[int], steps: Sequence[int], device: torch.device
+    lines: KVCache, first: int, behind: Sequence[PrefixNode], lengths: Sequence[int], steps: Sequence[int], device: torch.device
 ) -> Layout:
     import torch
 
@@ -201,11 +201,11 @@ def _layout(
     return layout(slice(None), is_new, (last.to(device), layout(last, is_new=False)) if is_new else None)
 
 
-def _shared(behind: Sequence[Stretch], row: Tensor, device: torch.device) -> list[Shared]:
+def _shared(behind: Sequence[PrefixNode], row: Tensor, device: torch.device) -> list[Shared]:
     """The stretches that any row stands behind, each with the tokens that see it."""
     import torch
 
-    rows: dict[Stretch, list[int]] = {}
+    rows: dict[PrefixNode, list[int]] = {}
     for at, below in enumerate(behind):
         for stretch in below.chain():
             rows.setdefault(stretch, []).append(at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runners.inference.prefix_cache import Stretch
+from runners.inference.prefix_cache import PrefixNode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ class PaddedRows:
         longest_short = getattr(model.config.get_text_config(decoder=True), "original_max_position_embeddings", None)
         self._switch = None if longest_short is None else longest_short + 1
 
-    def add(self, rows: Sequence[tuple[Stretch, Sequence[int]]]) -> Tensor:
+    def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
         """Logits (rows, vocabulary) after each row's whole text so far; there must be no rows yet."""
         import torch
 

@@ -57,7 +57,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Together:
+class QueryBlock:
     """Tokens that meet those before them together."""
 
     asking: slice
@@ -84,7 +84,7 @@ class Layout:
     asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
     """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
-    _together: dict[int | None, list[Together]] = field(default_factory=dict)
+    _together: dict[int | None, list[QueryBlock]] = field(default_factory=dict)
     _turns: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
     def bias(self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype) -> Tensor:
@@ -98,7 +98,7 @@ class Layout:
             self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, group, -1).flatten(0, 1)
         return self._bias[heads_kv, group, window]
 
-    def together(self, window: int | None) -> list[Together]:
+    def together(self, window: int | None) -> list[QueryBlock]:
         """Who sees whom among the tokens of rows that are all new."""
         if window not in self._together:
             self._together[window] = list(together(self.columns, window))
@@ -198,7 +198,7 @@ def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: 
     return out, lse
 
 
-def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[Together]) -> tuple[Tensor, Tensor]:
+def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[QueryBlock]) -> tuple[Tensor, Tensor]:
     """Of rows that are all new, whose keys and values these are."""
     import torch
 
@@ -207,7 +207,7 @@ def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each:
     return torch.cat(out), torch.cat(lse)
 
 
-def together(columns: Tensor, window: int | None) -> Iterator[Together]:
+def together(columns: Tensor, window: int | None) -> Iterator[QueryBlock]:
     """Tokens of new rows, in these columns of them, see those of their row up to themselves. Some at a time meet those that any of them sees:
     asked for causal attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
     import torch
@@ -220,7 +220,7 @@ def together(columns: Tensor, window: int | None) -> Iterator[Together]:
         seen = slice(begins[first] if window is None else max(begins[first], first - window + 1), first + at_once)
         last = place[asking, None]
         hidden = (place[seen] > last) | (place[seen] < begin[asking, None])
-        yield Together(asking, seen, hidden if window is None else hidden | (place[seen] <= last - window))
+        yield QueryBlock(asking, seen, hidden if window is None else hidden | (place[seen] <= last - window))
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:

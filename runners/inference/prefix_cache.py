@@ -22,15 +22,15 @@ MIN_SAVED_TOKENS = 128
 
 
 @dataclass(eq=False)
-class Stretch:
+class PrefixNode:
     """Some tokens of a prefix, after those of its parent; the root has none."""
 
     token_ids: tuple[int, ...] = ()
-    parent: Stretch | None = None
+    parent: PrefixNode | None = None
     keys: Sequence[Tensor] = ()
     """One for each layer: (heads_kv, tokens, head_dim)."""
     values: Sequence[Tensor] = ()
-    children: list[Stretch] = field(default_factory=list["Stretch"])
+    children: list[PrefixNode] = field(default_factory=list["PrefixNode"])
     last_use: int = 0
 
     @property
@@ -43,7 +43,7 @@ class Stretch:
         """Tokens of the text up to the end of this stretch."""
         return self.start + len(self.token_ids)
 
-    def chain(self) -> list[Stretch]:
+    def chain(self) -> list[PrefixNode]:
         """From the beginning of the text to this stretch, without the root."""
         return [*self.parent.chain(), self] if self.parent else []
 
@@ -51,19 +51,19 @@ class Stretch:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
 
-Read = Callable[[Stretch, tuple[int, ...]], Stretch]
+Read = Callable[[PrefixNode, tuple[int, ...]], PrefixNode]
 """Reads tokens that come after a stretch."""
 
 
-class PrefixTree:
+class PrefixCache:
     """The stretches that are kept, at most `max_bytes` of them."""
 
     def __init__(self, read: Read, max_bytes: int) -> None:
         self._read, self._max_bytes = read, max_bytes
-        self.root = Stretch()
+        self.root = PrefixNode()
         self._use = 0
 
-    def place(self, prompts: Sequence[tuple[int, ...]]) -> list[Stretch]:
+    def place(self, prompts: Sequence[tuple[int, ...]]) -> list[PrefixNode]:
         """For each prompt the last stretch of its kept prefix, which leaves it a token of its own. Reads what several share."""
         self._use += 1
         in_order = sorted(range(len(prompts)), key=prompts.__getitem__)
@@ -81,7 +81,7 @@ class PrefixTree:
                 left += [(group, below) for group in groups]
         return [placed[at] for at in range(len(prompts))]
 
-    def _reach(self, below: Stretch, token_ids: tuple[int, ...], n_rows: int) -> Stretch:
+    def _reach(self, below: PrefixNode, token_ids: tuple[int, ...], n_rows: int) -> PrefixNode:
         """As far along these tokens (from the beginning of the text) as it is kept, or worth reading for so many rows."""
         while below.end < len(token_ids) and below.children:
             left = token_ids[below.end :]
@@ -101,7 +101,7 @@ class PrefixTree:
         below.children.append(stretch)
         return stretch
 
-    def _has_room(self, below: Stretch, n_tokens: int) -> bool:
+    def _has_room(self, below: PrefixNode, n_tokens: int) -> bool:
         """Whether so many tokens more may be kept; what was not used in this call gives way, the longest unused first."""
         kept = list(_stretches(self.root))
         n_bytes = sum(stretch.n_bytes() for stretch in kept)
@@ -117,16 +117,16 @@ class PrefixTree:
         return True
 
 
-def _stretches(below: Stretch) -> Iterator[Stretch]:
+def _stretches(below: PrefixNode) -> Iterator[PrefixNode]:
     yield below
     for child in below.children:
         yield from _stretches(child)
 
 
-def _split(stretch: Stretch, n: int) -> Stretch:
+def _split(stretch: PrefixNode, n: int) -> PrefixNode:
     """Cut a stretch in two after `n` tokens; the first part, in its place. Nothing is copied."""
     assert stretch.parent is not None
-    head = Stretch(
+    head = PrefixNode(
         stretch.token_ids[:n],
         stretch.parent,
         [keys[:, :n] for keys in stretch.keys],

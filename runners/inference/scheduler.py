@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.next_token import Sampling, next_tokens
 from runners.inference.order import longest_first
 from runners.inference.stop_strings import closing_fence, cut_at_stop
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runners.inference.packed import PackedRows
     from runners.inference.padded import PaddedRows
-    from runners.inference.prefix_cache import Stretch
+    from runners.inference.prefix_cache import PrefixNode
 
 _STOP_MARGIN = 4
 """Tokens decoded beyond the length of a stop string: the first ones of a slice may decode differently than within the text."""
@@ -72,7 +72,7 @@ class Generated:
     """Rows in the batch when it joined, itself included."""
 
 
-def generate(reader: Reader, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None) -> Iterator[Generated]:
+def generate(reader: BatchModel, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None) -> Iterator[Generated]:
     """Continue every request, at most `batch_size` at a time (as many as fit into memory, if None), in any order of finishing.
 
     Longest prompts are first, so that rows of similar length stand side by side and a batch too large for memory fails at once; it then goes
@@ -89,7 +89,7 @@ def generate(reader: Reader, requests: Sequence[Request], sampling: Sampling, ba
 @dataclass(eq=False)
 class _Row:
     request: Request
-    below: Stretch
+    below: PrefixNode
     """What it shares with others."""
     generator: Generator | None
     seconds: float
@@ -119,7 +119,7 @@ def _check(requests: Sequence[Request], sampling: Sampling) -> None:
 class _Batch:
     """The rows of one call: those that wait, and those being decoded."""
 
-    def __init__(self, reader: Reader, sampling: Sampling, batch_size: int | None) -> None:
+    def __init__(self, reader: BatchModel, sampling: Sampling, batch_size: int | None) -> None:
         self._reader, self._sampling = reader, sampling
         self._wanted, self._most = batch_size, 0
         """Rows decoded together at most: as asked for, and as they are."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runners.inference.packed import PackedModel, PackedRows
 from runners.inference.padded import PaddedRows
 from runners.inference.prefix_attention import NotShareable
-from runners.inference.prefix_cache import Stretch
+from runners.inference.prefix_cache import PrefixNode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ def packed_differs(packed: PackedModel, model: PreTrainedModel, pad_id: int, n_t
     below = texts[0][: max(_SHARED, n_tokens // 2)] if n_tokens > SHORT else texts[0][:_SHARED]
     texts = [(*below, *text[len(below) :]) if len(text) > len(below) + _NEW else (*below, *text[-_NEW - 1 :]) for text in texts]
     try:
-        prefix = packed.stretch(Stretch(), below)
+        prefix = packed.stretch(PrefixNode(), below)
         together = _read(lambda: PackedRows(packed), texts, prefix)
     except NotShareable as reason:
         return str(reason)
@@ -104,10 +104,10 @@ def _texts(model: PreTrainedModel, n_tokens: int) -> list[Text]:
     ]
 
 
-def _read(make: Callable[[], Rows], texts: Sequence[Text], below: Stretch | None = None) -> list[Tensor]:
+def _read(make: Callable[[], Rows], texts: Sequence[Text], below: PrefixNode | None = None) -> list[Tensor]:
     """Logits after each text but its last token, then without the first text after the last token too."""
     rows = make()
-    rows.add([(below or Stretch(), text[:-_NEW]) for text in texts])
+    rows.add([(below or PrefixNode(), text[:-_NEW]) for text in texts])
     found = list(rows.step([text[-2] for text in texts]))
     order = rows.drop({0})
     if order:
@@ -140,5 +140,5 @@ def _tolerance(model: PreTrainedModel) -> float:
 def _alone(model: PreTrainedModel, pad_id: int, text: Text) -> tuple[Tensor, Tensor]:
     """Logits after all but the last token, and after all."""
     rows = PaddedRows(model, pad_id)
-    rows.add([(Stretch(), text[:-_NEW])])
+    rows.add([(PrefixNode(), text[:-_NEW])])
     return rows.step([text[-2]])[0], rows.step([text[-1]])[0]

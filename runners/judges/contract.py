@@ -31,7 +31,7 @@ NO_REPLY = "the judge did not reply: "
 """How the reason begins where the judge itself failed. Such a verdict says nothing about the answer, so nobody takes it over."""
 
 
-class Told(TypedDict, total=False):
+class VerdictDetails(TypedDict, total=False):
     """What a verdict may say beside its score; fields of `dsl.data.records.Verdict`."""
 
     reason: str | None
@@ -70,15 +70,15 @@ class Answer:
         assert self.completion.text is not None, "answers without text are not handed to judges"
         return self.completion.text
 
-    def scored(self, aspect: str, score: float, **told: Unpack[Told]) -> Verdict:
+    def scored(self, aspect: str, score: float, **told: Unpack[VerdictDetails]) -> Verdict:
         """A verdict with a score."""
         return self._verdict(aspect, score=float(score), **told)
 
-    def unscored(self, aspect: str, why: str, **told: Unpack[Told]) -> Verdict:
+    def unscored(self, aspect: str, why: str, **told: Unpack[VerdictDetails]) -> Verdict:
         """A verdict that says why there is no score."""
         return self._verdict(aspect, score=None, unscored_reason=why, **told)
 
-    def _verdict(self, aspect: str, score: float | None, unscored_reason: str | None = None, **told: Unpack[Told]) -> Verdict:
+    def _verdict(self, aspect: str, score: float | None, unscored_reason: str | None = None, **told: Unpack[VerdictDetails]) -> Verdict:
         completion = self.completion
         return Verdict(
             row_key=self.keys[aspect],

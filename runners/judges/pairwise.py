@@ -18,7 +18,7 @@ from runners.judges._model_judges.comparison import both_choices, both_prompts, 
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import decide
 from runners.judges._model_judges.written import n_faults_of, served_by, spent_on
-from runners.judges.contract import Answer, Told, Tools
+from runners.judges.contract import Answer, Tools, VerdictDetails
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 
@@ -64,14 +64,14 @@ def _written(asked: list[tuple[Answer, str]], settings: Settings, model: EngineS
     prompts = [p for answer, aspect in asked for p in both_prompts(answer, chosen[aspect].question, names, text, settings.ties)]
     for which, first, second in paired(tools.generate(model, prompts, Decoding(max_new_tokens=settings.max_new_tokens))):
         answer, aspect = asked[which]
-        told = Told(**spent_on((first, second), model), **served_by((first, second)), n_faults=n_faults_of((first, second)))
+        told = VerdictDetails(**spent_on((first, second), model), **served_by((first, second)), n_faults=n_faults_of((first, second)))
         ours_first, ours_second = side_written(first, settings.ties, is_first=True), side_written(second, settings.ties, is_first=False)
         yield verdict_of(answer, aspect, ours_first, ours_second, told)
 
 
-def _together(first: Told, second: Told) -> Told:
+def _together(first: VerdictDetails, second: VerdictDetails) -> VerdictDetails:
     """What both orders took."""
-    told: Told = {**first, **second}
+    told: VerdictDetails = {**first, **second}
     for name in ("n_prompt_tokens", "seconds", "usd"):
         known = [given for given in (first.get(name), second.get(name)) if given is not None]
         if known:

@@ -8,7 +8,7 @@ from dsl.judges._verdict_file import Given, number_in, read_verdicts
 from dsl.judges.contract import Reads
 from dsl.judges.recorded import Settings
 from runners.judges._model_judges.reply import read_reply
-from runners.judges.contract import Answer, Told, Tools
+from runners.judges.contract import Answer, Tools, VerdictDetails
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 
@@ -46,7 +46,7 @@ def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, setting
     text = texts[0]
     if is_raw:
         found = read_reply(text, aspect, na_as=settings.na_as)
-        told: Told = {"reason": found.reason, "raw": text}
+        told: VerdictDetails = {"reason": found.reason, "raw": text}
         if found.score is None:
             return answer.unscored(aspect, found.why_not or "no score", **told)
         return answer.scored(aspect, found.score, **told)

@@ -142,7 +142,7 @@ def _laid_over(weights: Weights, layers: Sequence[Path], cache: Path, head: Head
         base = _untuned(weights, cache, head)
         if not layers or memory.free_bytes(base.device) > 2 * base.model.get_memory_footprint():
             began = time.perf_counter()
-            model = twin(base.model)
+            model = sharing_copy(base.model)
             for adapter in layers:
                 model = _merge(model, adapter)
             return replace(base, model=model, load_seconds=base.load_seconds + time.perf_counter() - began)
@@ -159,7 +159,7 @@ def _forget(*, base: bool) -> None:
     memory.give_back()
 
 
-def twin(model: PreTrainedModel) -> PreTrainedModel:
+def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
     """A model with modules, configuration and parameters of its own over the same tensors.
 
     Whoever wraps it, patches it or replaces its parameters leaves the first one as it was; only a tensor changed in place is changed for both.

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 
@@ -40,7 +40,7 @@ def source_folder(weights: Weights, cache: Path) -> Path:
         if weights.package is not None and _assembler(weights.package) is not None:
             return _convert_parts(weights, cache)
         raise DataError(f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not loaded")
-    return _convert(gguf, Pins().file(gguf), weights, cache)
+    return _convert(gguf, Fingerprints().file(gguf), weights, cache)
 
 
 def check_unchanged(weights: Weights, cache: Path) -> None:
@@ -50,10 +50,10 @@ def check_unchanged(weights: Weights, cache: Path) -> None:
     """
     if weights.path is None or weights.sha256 is None:
         return
-    pins = Pins(cache / "digests.json")
-    if pins.folder(Path(weights.path)) != weights.sha256:
+    fingerprints = Fingerprints(cache / "digests.json")
+    if fingerprints.folder(Path(weights.path)) != weights.sha256:
         raise DataError(f"{weights.path} has changed since the study was planned. Plan it again")
-    pins.save()
+    fingerprints.save()
 
 
 def commit_of(weights: Weights) -> str | None:

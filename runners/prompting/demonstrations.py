@@ -12,7 +12,7 @@ from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
 from dsl.steps.steps import Demonstrations
-from runners.store.step_io import Inputs, read_rows
+from runners.store.step_io import StepContext, read_rows
 
 if TYPE_CHECKING:
     import bm25s
@@ -24,7 +24,7 @@ class Pool:
     `seed` draws the order of random ones.
     """
 
-    def __init__(self, source: Demonstrations, inputs: Inputs, seed: int | None) -> None:
+    def __init__(self, source: Demonstrations, inputs: StepContext, seed: int | None) -> None:
         self._rows = [row for row in _examples(inputs[source.pool]) if row.response]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""

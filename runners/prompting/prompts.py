@@ -11,13 +11,13 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsl.data.prompt_text import PromptFile, parse_prompt_text
+from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.steps import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
 from runners.prompting.tokens import CHAT_TEMPLATE
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROMPT_TEXTS = Path(__file__).resolve().parent / "prompt_texts"
 
 
-def read_text(text: PromptText) -> PromptFile:
+def read_text(text: PromptText) -> PromptTemplate:
     """The prompt text a step names.
 
     Raises DataError when the file is missing, is not the one that was planned (its hash differs), or is not a prompt text.
@@ -38,7 +38,7 @@ def read_text(text: PromptText) -> PromptFile:
 class Prompter:
     """Builds a step's prompts. `seed` draws random demonstrations; `inputs` has their pool."""
 
-    def __init__(self, form: PromptForm, inputs: Inputs, seed: int | None = None) -> None:
+    def __init__(self, form: PromptForm, inputs: StepContext, seed: int | None = None) -> None:
         self._form = form
         if isinstance(form, ChatPrompt):
             _read_planned(CHAT_TEMPLATE, form.template)
@@ -73,7 +73,7 @@ class Prompter:
         return Prompt(text=asked, stop_strings=self._stop_strings, ends_at_fence=self._form.ends_at_fence)
 
 
-def open_end(text: PromptFile, query: str) -> str:
+def open_end(text: PromptTemplate, query: str) -> str:
     """The end of a text prompt, which an answer continues."""
     return f"\n{text.query_tag}\n```\n{query}\n```\n\n{text.answer_tag}\n```\n"
 

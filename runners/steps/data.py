@@ -8,10 +8,10 @@ from dsl.data.source import FileSource
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.prompting.source_rows import rows_of
-from runners.store.step_io import Inputs, Made, RowWriter
+from runners.store.step_io import RowWriter, StepContext, StepResult
 
 
-def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `examples.jsonl`, one `Example` a line, in the source's order.
 
     Raises:
@@ -28,4 +28,4 @@ def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)
-    return Made(n_rows=len(rows), facts={"commit": commit})
+    return StepResult(n_rows=len(rows), facts={"commit": commit})

@@ -14,7 +14,7 @@ from dsl.engines.transformers import Weights
 from dsl.steps.steps import DpoStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
-from runners.store.step_io import Inputs, Made
+from runners.store.step_io import StepContext, StepResult
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
 from runners.training.rows import Counts, Row, draw, tokenise
 from runners.training.trainer import arguments, lora, made, memory_given_back, save, train, weights_of
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 ANSWERS = ("chosen", "rejected")
 
 
-def run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+def run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
         return _run(step, inputs, out)
 
 
-def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
+def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
     with importing():
         from datasets import Dataset
         from trl import DPOConfig
@@ -66,7 +66,7 @@ def _run(step: DpoStep, inputs: Inputs, out: Path) -> Made:
     return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
-def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: Inputs) -> Iterator[dict[str, Any]]:
+def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: StepContext) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
     found = read_reference_logps(inputs[step.ref_logps]) if step.ref_logps is not None else {}
     below = policy if step.reference == "policy" else None
@@ -80,7 +80,7 @@ def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | 
         yield pair
 
 
-def _reference(step: DpoStep, weights: Weights, inputs: Inputs) -> tuple[PreTrainedModel | None, str]:
+def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[PreTrainedModel | None, str]:
     """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
     is_policy = step.reference == "policy" or step.policy is None
     name = (

@@ -17,7 +17,7 @@ from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
 from runners.store import faults, provenance
-from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open, tuned_weights
+from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows, reusable_rows, rewrite_rows, rows_left_open, tuned_weights
 
 FILE = "completions.jsonl"
 FENCE = "```"
@@ -26,7 +26,7 @@ Wanted = dict[str, tuple[Example, EngineRequest, str]]
 """Item -> its example, what is asked, and the row's key."""
 
 
-def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
+def run(step: GenerateStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `completions.jsonl`, one `Completion` a line, as they are finished.
 
     Raises:
@@ -39,7 +39,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     if earlier:
         rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
     held = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
-    held |= _take_over(step, {item: one for item, one in wanted.items() if item not in held}, (out, *inputs.earlier), inputs.donors)
+    held |= _take_over(step, {item: one for item, one in wanted.items() if item not in held}, (out, *inputs.earlier), inputs.reuse_from)
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     facts = engine.facts
@@ -54,7 +54,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
             inputs.report(done, len(wanted))
     if not earlier:
         faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
-    return Made(
+    return StepResult(
         n_rows=len(wanted),
         n_reused=len(held),
         n_of_other_code=provenance.n_of_other_code(held.values(), step),
@@ -64,7 +64,7 @@ def run(step: GenerateStep, inputs: Inputs, out: Path) -> Made:
     )
 
 
-def wanted_rows(step: GenerateStep, inputs: Inputs, engine: Engine) -> Wanted:
+def wanted_rows(step: GenerateStep, inputs: StepContext, engine: Engine) -> Wanted:
     """What a step asks for, in the order of its examples."""
     examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
     if inputs.part is not None:
@@ -111,12 +111,12 @@ def _row_seed(step: GenerateStep, example: Example) -> int | None:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], donors: tuple[Path, ...]) -> Iterator[tuple[str, Completion]]:
+def _take_over(step: GenerateStep, wanted: Wanted, own: tuple[Path, ...], reuse_from: tuple[Path, ...]) -> Iterator[tuple[str, Completion]]:
     """Rows of earlier attempts at this step (`own`) as they are; rows of other steps without their time, which was spent once."""
     items: dict[str, list[str]] = {}
     for item, (_, _, row_key) in wanted.items():
         items.setdefault(row_key, []).append(item)
-    for folder in (*own, *donors):
+    for folder in (*own, *reuse_from):
         if not items:
             return
         for row in reusable_rows(folder / FILE, Completion, keys=items):

@@ -24,7 +24,7 @@ from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
 from runners.store import faults, provenance
 from runners.store.row_keys import Keys
-from runners.store.step_io import Inputs, Made, RowWriter, read_rows, reusable_rows, rewrite_rows, rows_left_open
+from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows, reusable_rows, rewrite_rows, rows_left_open
 
 FILE = "verdicts.jsonl"
 
@@ -32,7 +32,7 @@ Place = tuple[str, str, str | None, str]
 """Key of the judge, item, opponent and aspect: there is exactly one verdict for each."""
 
 
-def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
+def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `verdicts.jsonl`, one `Verdict` a line, as they are made.
 
     Of several judges, one that fails says so in its own rows and the others go on.
@@ -57,7 +57,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
     for row in held:
         del missing[_place(row)]
-    held += _taken_over(missing, out, inputs.donors)
+    held += _taken_over(missing, out, inputs.reuse_from)
     rewrite_rows(out / FILE, held)
     inputs.report(len(held), n_rows)
 
@@ -82,7 +82,7 @@ def run(step: JudgeStep, inputs: Inputs, out: Path) -> Made:
     model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:
         faults.check(model, [place[3] for place in with_text], [(row.aspect, row.unscored_reason or "") for row in failed])
-    return Made(
+    return StepResult(
         n_rows=n_rows,
         n_reused=len(held),
         n_of_other_code=provenance.n_of_other_code(held, step),
@@ -134,7 +134,7 @@ class Read:
     """Item and opponent -> judge -> what it says."""
 
 
-def read_inputs(step: JudgeStep, inputs: Inputs) -> Read:
+def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
     examples = {example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)}
     completions: list[Completion] = []
     for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
@@ -182,12 +182,12 @@ def _planted(completion: Completion, probe: Probe | None) -> Completion:
     return completion.model_copy(update={"text": f"{completion.text}\n\n{probe.text}"})
 
 
-def _taken_over(missing: dict[Place, Answer], out: Path, donors: Iterable[Path]) -> Iterator[Verdict]:
+def _taken_over(missing: dict[Place, Answer], out: Path, reuse_from: Iterable[Path]) -> Iterator[Verdict]:
     """Verdicts that are valid here; their places are taken out of `missing`."""
     places: dict[str, list[Place]] = {}
     for place, answer in missing.items():
         places.setdefault(answer.keys[place[3]], []).append(place)
-    for folder in (out, *donors):
+    for folder in (out, *reuse_from):
         if not places:
             return
         for row in reusable_rows(folder / FILE, Verdict):

@@ -11,7 +11,7 @@ from dsl.steps.steps import ReferenceLogpsStep
 from runners.models.loading import Loaded, load_to_train
 from runners.models.startup_time import importing
 from runners.store import provenance
-from runners.store.step_io import Inputs, Made, RowWriter, reusable_rows, rewrite_rows
+from runners.store.step_io import RowWriter, StepContext, StepResult, reusable_rows, rewrite_rows
 from runners.training.reference_logps import FILE, model_key, row_key
 from runners.training.rows import Counts, Row, draw, tokenise
 from runners.training.trainer import memory_given_back, uses_bf16
@@ -22,13 +22,13 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 """Tokens read together, padding included."""
 
 
-def run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
+def run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
     with memory_given_back():
         return _run(step, inputs, out)
 
 
-def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
+def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
     policy = inputs[step.policy] if step.policy is not None else None
     loaded = load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
     bf16 = uses_bf16(loaded.device, wanted=step.bf16)
@@ -36,7 +36,7 @@ def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
     model = model_key(step.weights, policy, bf16=bf16)
     wanted = {row_key(model, row): row for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)}
-    held = _take_over(wanted, out, inputs.donors)
+    held = _take_over(wanted, out, inputs.reuse_from)
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
@@ -45,7 +45,7 @@ def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
             writer.write(row.model_copy(update={"provenance": made}))
             inputs.report(done, len(wanted))
-    return Made(
+    return StepResult(
         n_rows=len(wanted),
         n_reused=len(held),
         n_of_other_code=provenance.n_of_other_code(held.values(), step),
@@ -65,9 +65,9 @@ def _run(step: ReferenceLogpsStep, inputs: Inputs, out: Path) -> Made:
     )
 
 
-def _take_over(wanted: dict[str, Row], out: Path, donors: Sequence[Path]) -> dict[str, RefLogps]:
+def _take_over(wanted: dict[str, Row], out: Path, reuse_from: Sequence[Path]) -> dict[str, RefLogps]:
     held: dict[str, RefLogps] = {}
-    for folder in (out, *donors):
+    for folder in (out, *reuse_from):
         if len(held) == len(wanted):
             break
         for row in reusable_rows(folder / FILE, RefLogps):

@@ -7,20 +7,20 @@ from pathlib import Path
 from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
-from runners.store.step_io import Inputs, Made
+from runners.store.step_io import StepContext, StepResult
 from runners.training.rows import Counts, draw, tokenise
 from runners.training.trainer import arguments, check_rows_apart, lora, made, memory_given_back, save, train, weights_of
 
 ANSWERS = ("response",)
 
 
-def run(step: SftStep, inputs: Inputs, out: Path) -> Made:
+def run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
     """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
         return _run(step, inputs, out)
 
 
-def _run(step: SftStep, inputs: Inputs, out: Path) -> Made:
+def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
     with importing():
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer

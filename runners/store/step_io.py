@@ -1,10 +1,10 @@
 """What a runner is handed and what it gives back. `runners/steps/<kind>.py` has one function:
 
-    def run(step, inputs: Inputs, out: Path) -> Made
+    def run(step, context: StepContext, out: Path) -> StepResult
 
 It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no database, no other runner.
 Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight. What an earlier
-attempt has left lies in `out` still, what other steps have made is found through `inputs.donors`; a row's `row_key` says if it is valid.
+attempt has left lies in `out` still, what other steps have made is found through `inputs.reuse_from`; a row's `row_key` says if it is valid.
 """
 
 import json
@@ -37,14 +37,14 @@ def _silent(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class StepContext:
     """Where a step finds what it needs."""
 
     folders: Mapping[StepId, Path]
     """Each input step's finished folder."""
     cache: Path
     """For what can be made again, such as converted weights; shared by all steps of the store."""
-    donors: tuple[Path, ...] = ()
+    reuse_from: tuple[Path, ...] = ()
     """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most promising first."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
@@ -58,7 +58,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Made:
+class StepResult:
     """What a runner counted."""
 
     n_rows: int = 0

@@ -28,7 +28,7 @@ from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import AnswerEnd, Words, chat_template, encode, end_of_answer, token_ids
-from runners.store.step_io import Inputs, read_rows
+from runners.store.step_io import StepContext, read_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,7 +85,7 @@ def draw(
     steps: Sequence[StepId],
     prompts: Sequence[PromptForm],
     answers: Sequence[str],
-    inputs: Inputs,
+    inputs: StepContext,
     rows: int | None,
     seed: int,
     counts: Counts,
@@ -116,7 +116,7 @@ def tokenise(
     rows: Sequence[tuple[Example, PromptForm]],
     answers: Sequence[str],
     loaded: Loaded,
-    inputs: Inputs,
+    inputs: StepContext,
     seed: int,
     max_length: int,
     counts: Counts,

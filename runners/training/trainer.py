@@ -20,10 +20,10 @@ from dsl.data.records import TrainingFacts, TrainMetric
 from dsl.errors import DataError, StepFailed
 from dsl.steps.steps import DpoStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
-from runners.inference.batch_model import forget_readers
+from runners.inference.batch_model import forget_batch_models
 from runners.models import memory
 from runners.models.loading import ADAPTER, MODEL, POLICY, Loaded
-from runners.store.step_io import Inputs, Made, RowWriter, codes_of, reusable_rows, write_codes, write_json
+from runners.store.step_io import RowWriter, StepContext, StepResult, codes_of, reusable_rows, write_codes, write_json
 from runners.training.rows import Counts
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def memory_given_back() -> Iterator[None]:
 
     What the block made must be out of reach when it ends.
     """
-    forget_readers()
+    forget_batch_models()
     try:
         yield
     finally:
@@ -119,7 +119,7 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
     }
 
 
-def train(trainer: Trainer, step: SftStep | DpoStep, inputs: Inputs, out: Path) -> int:
+def train(trainer: Trainer, step: SftStep | DpoStep, inputs: StepContext, out: Path) -> int:
     """Train to the end; the step it went on from, 0 for the beginning. Raises StepFailed when the loss is no longer a number."""
     from transformers import PrinterCallback
 
@@ -201,7 +201,7 @@ def made(
     out: Path,
     before: Mapping[str, torch.Tensor],
     reference_model: str | None = None,
-) -> Made:
+) -> StepResult:
     """What was counted, also as `facts.json`. `before`: weights as they were, where all of them were trained."""
     facts = TrainingFacts(
         n_rows=counts.n_rows,
@@ -230,7 +230,7 @@ def made(
         "bf16": trainer.args.bf16,
         "commit": loaded.commit,
     }
-    return Made(
+    return StepResult(
         n_rows=counts.n_rows,
         n_of_other_code=resumed_from_step if len(codes_of(out)) > 1 else 0,
         load_seconds=loaded.load_seconds,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Completion, Example
 from dsl.plugins import settings_of
 from runners.judges.contract import Answer
@@ -88,7 +88,7 @@ def labelled(detector: str) -> list[Labelled]:
 
 def alarms(detector: str, texts: Sequence[Labelled]) -> list[bool | None]:
     """What the detector says of each text, with its defaults in a study of the three languages: error, no error, or None where it abstains."""
-    settings = settings_of("judges", detector)().pinned(LANGUAGES, Pins(), HERE)
+    settings = settings_of("judges", detector)().pinned(LANGUAGES, Fingerprints(), HERE)
     scores = {found.item: found.score for found in verdicts(settings, *(_answer(str(place), text) for place, text in enumerate(texts)))}
     return [None if (score := scores[str(place)]) is None else score == 0 for place in range(len(texts))]
 

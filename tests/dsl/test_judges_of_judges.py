@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.steps.steps import JudgeStep
@@ -76,7 +76,7 @@ def test_what_cannot_be_brought_together_is_told_before_anything_runs(both: str,
 def steps(spec: Path) -> dict[tuple[str, str], JudgeStep]:
     """(method, judge) -> its step."""
     loaded = load(spec)
-    plan = compile(loaded.experiment, Pins(), loaded.origin)
+    plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
     return {
         (cell.method, judge): cast(JudgeStep, plan.steps[made.step]) for cell in plan.study.cells for judge, made in cell.judges.items()
     }
@@ -98,7 +98,7 @@ def test_the_shared_aspects_of_a_studys_own_rubric_are_filled_in_by_the_plan(tmp
 
 def test_a_plan_describes_every_judge_and_an_ensemble_has_the_scale_of_its_members(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, "{judge: ensemble, of: [file, other]}"))
-    described = {judge.name: judge for judge in compile(loaded.experiment, Pins(), loaded.origin).study.judges}
+    described = {judge.name: judge for judge in compile(loaded.experiment, Fingerprints(), loaded.origin).study.judges}
     assert list(described) == ["right", "same", "long", "duel", "jury", "file", "other", "paid", "both"]
     assert described["both"].scales == described["file"].scales == {"wit": (1, 2), "tact": (1, 2)}
     assert (described["right"].scales, described["right"].checked_against) == ({"contains": (0, 1)}, "answers")

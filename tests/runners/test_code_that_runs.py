@@ -22,7 +22,7 @@ from dsl.plugins import names, settings_of
 from dsl.steps.identity import judge_key
 from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from runners.steps import find_runner
-from runners.store.step_io import Inputs, RowWriter
+from runners.store.step_io import RowWriter, StepContext
 
 Place = tuple[str, int]
 """A module, and which of its statements."""
@@ -156,7 +156,7 @@ def parsed_once() -> Iterator[None]:
 @pytest.mark.parametrize("name", ["data", *BY_RULE])
 def test_an_edit_of_any_definition_that_ran_makes_a_new_fingerprint(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
     step = _steps(folders)[name]
-    kind, inputs = find_runner(step.kind), Inputs(folders, tmp_path / "cache")
+    kind, inputs = find_runner(step.kind), StepContext(folders, tmp_path / "cache")
     places = ran(lambda: kind.run(step, inputs, tmp_path))
     assert {module for module, _ in places} >= set(step.code)
     assert [place for place in sorted(places) if edited(place[0], [place[1]]).fingerprint(*step.code) == fingerprint(*step.code)] == []

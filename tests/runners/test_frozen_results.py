@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Completion, Prompt, RefLogps, TrainMetric
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
@@ -102,7 +102,7 @@ def held_to(folder: Path) -> list[Any]:
 
 def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
     """Prompts that a judge sends, and its verdicts on what is replied."""
-    pinned = settings.pinned(("en",), Pins(), Path())
+    pinned = settings.pinned(("en",), Fingerprints(), Path())
     module, sent = find_judge(settings.judge), list[str]()
 
     def generate(model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:

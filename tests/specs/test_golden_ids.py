@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.steps.steps import JudgeStep
 
@@ -29,7 +29,7 @@ Ids = dict[str, dict[str, list[str] | str]]
 """Spec -> kind -> its steps' ids, or what sums them up."""
 
 
-class SamePackages(Pins):
+class SamePackages(Fingerprints):
     """Every package is installed in version 1."""
 
     def package(self, name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.steps.steps import JudgeStep
 
@@ -17,7 +17,7 @@ DATA = SPECS.parents[1] / "shared" / "data" / "llmbar" / "Natural.json"
 def test_people_and_the_judge_compare_the_second_answer_with_the_first_and_no_answer_with_itself() -> None:
     loaded = load(SPECS / "llmbar.yaml", ("judges.duel.model.version=0.1.2",))
     assert not loaded.warnings
-    plan = compile(loaded.experiment, Pins(), loaded.origin)
+    plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
     cells = {cell.method: cell for cell in plan.study.cells}
     assert (set(cells["output_1"].judges), set(cells["output_2"].judges)) == (set(), {"gold", "duel"})
     duel = plan.steps[cells["output_2"].judges["duel"].step]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.plan.study import diff
 from runners.store.store import Store
@@ -32,7 +32,7 @@ CONTRASTS = "select contrast, estimate, n, n_lost from contrast_by_language_and_
 def asked(name: str, store: Path, sql: str, *overrides: str) -> list[dict[str, Any]]:
     """Apply a shipped study and ask the warehouse."""
     loaded = load(SPECS / f"{name}.yaml", overrides)
-    plan = compile(loaded.experiment, Pins(), loaded.origin)
+    plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
     assert apply(diff(plan, Store(store).done()), store, in_process=True).n_failed == 0
     with connect(store / WAREHOUSE, read_only=True) as connection:
         return fetch(connection, sql)

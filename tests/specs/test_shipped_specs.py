@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
@@ -17,7 +17,7 @@ SHARED = SPECS.parents[1] / "shared" / "data"
 
 def planned(name: str, *overrides: str) -> Plan:
     loaded = load(SPECS / f"{name}.yaml", overrides)
-    return compile(loaded.experiment, Pins(), loaded.origin)
+    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def methods(plan: Plan) -> set[str]:

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.plan.study import Diff, Plan, diff
 from runners.store.store import Store
@@ -52,7 +52,7 @@ def write_study(folder: Path, *, languages: tuple[str, ...] = ("en", "fr"), n_it
 
 def plan_of(spec: Path) -> Plan:
     loaded = load(spec)
-    return compile(loaded.experiment, Pins(), loaded.origin)
+    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def diff_of(spec: Path, store: Path) -> Diff:

@@ -14,7 +14,7 @@ from dsl.errors import ArgumentError, StoreError
 from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine
 from runners.steps import generate
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 from runners.store.store import Store
 from tests.fixtures.older_study import OLDER_STORE, PROMPT, says, write_study
 from tests.runners.engines.fake_server import Running, serving
@@ -102,7 +102,7 @@ def older_keys(folder: Path, **settings: Any) -> list[str]:
     for step in diff_for(spec, None, None, store.root).plan.steps.values():
         if isinstance(step, GenerateStep):
             engine = find_engine(step.model.engine).Engine(step.model, None, store.cache)
-            wanted = generate.wanted_rows(step, Inputs({step.examples: store.step_folder(step.examples)}, store.cache), engine)
+            wanted = generate.wanted_rows(step, StepContext({step.examples: store.step_folder(step.examples)}, store.cache), engine)
             keys += [_older_key(step.model, step.decoding, request.prompt, request.seed) for _, request, _ in wanted.values()]
     return keys
 

@@ -202,7 +202,7 @@ def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> No
 
 
 @contextlib.contextmanager
-def reader_of(store: Path) -> Iterator[subprocess.Popen[str]]:
+def batch_model_of(store: Path) -> Iterator[subprocess.Popen[str]]:
     """A notebook, say, that has the warehouse open."""
     program = (
         f"import duckdb, sys; c = duckdb.connect({str(store / 'warehouse.duckdb')!r}, read_only=True); print(flush=True); sys.stdin.read()"
@@ -220,7 +220,7 @@ def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(tmp_path:
     store = tmp_path / "store"
     apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
     spec = write_study(tmp_path / "many", n_items=8)
-    with reader_of(store) as reader:
+    with batch_model_of(store) as reader:
         applied = apply(diff_of(spec, store), store, in_process=True)
         (note,) = applied.notes
         assert (applied.n_done, applied.n_failed) == (6, 0)
@@ -235,7 +235,7 @@ def test_rows_are_loaded_as_soon_as_the_warehouse_is_let_go(tmp_path: Path) -> N
     store = tmp_path / "store"
     apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
     spec = write_study(tmp_path / "many", n_items=8)
-    with reader_of(store) as reader:
+    with batch_model_of(store) as reader:
 
         def close(event: Event) -> None:
             if isinstance(event, Ended):

@@ -48,9 +48,9 @@ def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, job
         _run_in_workers(todo, schedule, store, jobs, on_event)
 
 
-def _settle(ended: Ended, step: Step, schedule: Schedule, donors: Donors, on_event: OnEvent) -> None:
+def _settle(ended: Ended, step: Step, schedule: Schedule, reuse_from: Donors, on_event: OnEvent) -> None:
     """What follows from an attempt's end."""
-    donors.add(ended.step_id, step)
+    reuse_from.add(ended.step_id, step)
     on_event(ended)
     if ended.status == "done":
         schedule.done(ended.step_id)
@@ -64,7 +64,7 @@ def _settle(ended: Ended, step: Step, schedule: Schedule, donors: Donors, on_eve
 
 def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_event: OnEvent) -> None:
     os.environ.update(_gpus.share(_gpus.visible(), []))
-    donors, loaded = Donors(store), ""
+    reuse_from, loaded = Donors(store), ""
     while step_id := schedule.take(loaded=[loaded], busy=[]):
         step, now = todo[step_id], Attempt(step_id, os.getpid())
         loaded = step.affinity or loaded
@@ -74,7 +74,7 @@ def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_
                 step_id,
                 step,
                 store,
-                donors.of(step_id, step),
+                reuse_from.of(step_id, step),
                 lambda done, total, step_id=step_id: on_event(Progress(step_id, done, total)),
                 to_log=False,
             )
@@ -88,21 +88,21 @@ def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_
             raise
         else:
             ended = now.done(outcome)
-        _settle(ended, step, schedule, donors, on_event)
+        _settle(ended, step, schedule, reuse_from, on_event)
 
 
 # ---------------------------------------------------------------- in workers
 
 
 def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, jobs: int, on_event: OnEvent) -> None:
-    donors, gpus = Donors(store), _gpus.visible()
+    reuse_from, gpus = Donors(store), _gpus.visible()
     workers: list[Worker] = []
     try:
         while not schedule.is_over():
             while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
                 worker = _worker_for(todo[step_id].affinity, workers, store, jobs, gpus)
                 busy = frozenset(w.now.step_id for w in workers if w.now)
-                now = worker.give(Task(step_id=step_id, step=todo[step_id], donors=donors.of(step_id, todo[step_id], busy)))
+                now = worker.give(Task(step_id=step_id, step=todo[step_id], reuse_from=reuse_from.of(step_id, todo[step_id], busy)))
                 on_event(now.started())
             with selectors.DefaultSelector() as selector:
                 for worker in workers:
@@ -113,7 +113,7 @@ def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Stor
                     if isinstance(event, Progress):
                         on_event(event)
                     else:
-                        _settle(event, todo[event.step_id], schedule, donors, on_event)
+                        _settle(event, todo[event.step_id], schedule, reuse_from, on_event)
                 if worker.is_over or not (worker.is_busy or schedule.has_left(worker.affinity)):
                     worker.end()
                     workers.remove(worker)

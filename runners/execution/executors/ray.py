@@ -99,7 +99,7 @@ class _Drive:
 
         self._ray, self._todo, self._schedule, self._store, self._on_event = ray, todo, schedule, store, on_event
         self._options, self._shard_rows = options, shard_rows
-        self._donors = Donors(store)
+        self._reuse_from = Donors(store)
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
         self._news: Any = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         # 0 is without end: a process that holds a GPU is kept for the next task too; `_ray_node` sees to its memory
@@ -138,7 +138,7 @@ class _Drive:
             task = Task(
                 step_id=step_id,
                 step=step,
-                donors=self._donors.of(step_id, step, frozenset(step_id for step_id, _ in self._tasks.values())),
+                reuse_from=self._reuse_from.of(step_id, step, frozenset(step_id for step_id, _ in self._tasks.values())),
                 part=None if part is None else (part.start, part.stop),
             )
             options = self._options[step.kind]
@@ -244,7 +244,7 @@ class _Drive:
 
     def _settle(self, ended: Ended) -> None:
         """What follows from an attempt's end."""
-        self._donors.add(ended.step_id, self._todo[ended.step_id])
+        self._reuse_from.add(ended.step_id, self._todo[ended.step_id])
         self._on_event(ended)
         if ended.status == "done":
             self._schedule.done(ended.step_id)

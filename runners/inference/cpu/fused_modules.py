@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runners.inference.cpu.onednn_linear import is_plain, side_by_side
+from runners.inference.cpu.onednn_linear import fused_linear, is_plain
 from runners.inference.prefix_attention import IN_USE, Layout, attend, going_on
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _ATTENTION = ("LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Atte
 into a text."""
 
 
-def exchange(model: PreTrainedModel, free_bytes: int) -> None:
+def patch_modules(model: PreTrainedModel, free_bytes: int) -> None:
     """Exchange what the modules of a model on a processor compute with, for inference alone and with `shared_attention`. Their weights are not to
     be changed afterwards.
 
@@ -42,19 +42,19 @@ def exchange(model: PreTrainedModel, free_bytes: int) -> None:
     taken: list[Linear] = []
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
-            _try(module, _Norm, [])
+            _patch_once_verified(module, _Norm, [])
         elif copies and type(module).__name__ in _LAYERS:
-            _try(module, _Layer, [])
+            _patch_once_verified(module, _Layer, [])
         elif copies and type(module).__name__ in _ATTENTION:
-            taken += _try(module, _Attention, ("q_proj", "k_proj", "v_proj"))
+            taken += _patch_once_verified(module, _Attention, ("q_proj", "k_proj", "v_proj"))
         elif copies:
-            taken += _try(module, _GatedMLP, ("gate_proj", "up_proj"))
+            taken += _patch_once_verified(module, _GatedMLP, ("gate_proj", "up_proj"))
     for layer in layers:
         if layer not in taken:
-            layer.forward = side_by_side([layer], copies)
+            layer.forward = fused_linear([layer], copies)
 
 
-def _try(module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequence[str]) -> list[Linear]:
+def _patch_once_verified(module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequence[str]) -> list[Linear]:
     """Have a module be tried against its stand-in when it is first asked; the layers of these names are then the stand-in's.
 
     Returns them: none where they cannot be one product, and the module is left as it is.
@@ -69,19 +69,19 @@ def _try(module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequ
 
     def first(*args: Any, **kwargs: Any) -> Any:
         expected = its_own(*args, **kwargs)
-        if found := _answering(stand_in, module, expected, args, kwargs):
+        if found := _verified(stand_in, module, expected, args, kwargs):
             module.forward = found
         else:
             module.forward = its_own
             for layer in layers:
-                layer.forward = side_by_side([layer], copies=True)
+                layer.forward = fused_linear([layer], copies=True)
         return expected
 
     module.forward = first
     return layers
 
 
-def _answering(
+def _verified(
     stand_in: Callable[[Any], Callable[..., Any]], module: Any, expected: Any, args: Any, kwargs: Any
 ) -> Callable[..., Any] | None:
     """A module's stand-in, or None where it does not give what is expected."""
@@ -128,7 +128,7 @@ class _GatedMLP:
 
     def __init__(self, module: Any) -> None:
         layers = [module.gate_proj, module.up_proj]
-        self._multiply = side_by_side(layers, copies=True)
+        self._multiply = fused_linear(layers, copies=True)
         self._sizes = [layer.out_features for layer in layers]
         self._act, self._down = module.act_fn, module.down_proj.forward
 
@@ -145,7 +145,7 @@ class _Attention:
 
         self._layer, self._width, self._out = module.layer_idx, module.head_dim, module.o_proj.forward
         layers = [module.q_proj, module.k_proj, module.v_proj]
-        self._multiply = side_by_side(layers, copies=True)
+        self._multiply = fused_linear(layers, copies=True)
         self._heads, self._heads_kv = (layer.out_features // self._width for layer in layers[:2])
         self._norm: _Norm | None = None
         if norms := [_Norm(getattr(module, name)) for name in ("q_norm", "k_norm") if hasattr(module, name)]:

@@ -23,7 +23,7 @@ def is_plain(module: Any) -> bool:
     return is_linear and module.weight.dtype in (torch.float32, torch.bfloat16)
 
 
-def side_by_side(layers: Sequence[Linear], copies: bool) -> partial[Tensor]:
+def fused_linear(layers: Sequence[Linear], copies: bool) -> partial[Tensor]:
     """The product of rows (…, in) with the weights of these layers, (…, what all give together); with one that is laid out if `copies`, else
     with a single layer's weights as they lie."""
     import torch

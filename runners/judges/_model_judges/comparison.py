@@ -13,7 +13,7 @@ from dsl.judges._judge_prompts import Frame
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.decide import Decided, Question, both_orders
 from runners.judges._model_judges.reply import objects
-from runners.judges.contract import NO_REPLY, Answer, Told
+from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 T = TypeVar("T")
 
@@ -98,10 +98,10 @@ def side_decided(decided: Decided, is_first: bool) -> Side:
     return Side(score, probabilities=(win, tie, loss))
 
 
-def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, told: Told) -> Verdict:
+def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, told: VerdictDetails) -> Verdict:
     """One verdict from both orders: their common score, or a tie where they differ."""
     sides = {"first": first, "second": second}
-    told = Told(**told)
+    told = VerdictDetails(**told)
     told["parts"] = {place: side.score for place, side in sides.items() if side.score is not None} or None
     told["raw"] = _by_place({place: side.raw for place, side in sides.items()})
     if first.probabilities and second.probabilities:

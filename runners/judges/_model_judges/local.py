@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.judges._model_judges.question import Decided, Question, probabilities_of
-from runners.judges.contract import Told, Tools
+from runners.judges.contract import Tools, VerdictDetails
 
 if TYPE_CHECKING:
     from transformers import Pipeline
@@ -44,12 +44,14 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
         asked = {"state": dict(question.state), "questions": {"asked": question.as_request()}}
         [prompt] = pipeline.preprocess(asked)["prompts"]
         if (n_tokens := _n_tokens(prompt)) > longest:
-            yield Decided(place, None, f"{n_tokens} tokens are more than the judge can read ({longest})", Told(n_prompt_tokens=n_tokens))
+            yield Decided(
+                place, None, f"{n_tokens} tokens are more than the judge can read ({longest})", VerdictDetails(n_prompt_tokens=n_tokens)
+            )
         else:
             prompts[place] = prompt
     for place, scores, seconds in _by_head(pipeline, prompts) if has_head else _by_labels(pipeline, loaded, prompts, weights):
         answer = pipeline.postprocess({"prompts": [prompts[place]], "scores": [scores]})["asked"]
-        told = Told(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
+        told = VerdictDetails(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
         try:
             yield Decided(place, probabilities_of(questions[place], answer), told=told)
         except ValueError as error:
@@ -86,12 +88,12 @@ def _by_labels(pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights
     """Place, scores of the options and seconds of each question: the logits of the labels before the question's mark."""
     from transformers.decision.modeling_utils import process_scores
 
-    from runners.inference.batch_model import reader_of
+    from runners.inference.batch_model import batch_model_of
     from runners.inference.next_logits import next_logits
 
     places = list(prompts)
     texts = [tuple(inputs["input_ids"][0, : inputs["marks"][0]].tolist()) for inputs, _ in prompts.values()]
-    for at, logits, seconds in next_logits(reader_of(loaded), texts, weights.batch_size):
+    for at, logits, seconds in next_logits(batch_model_of(loaded), texts, weights.batch_size):
         inputs, questions = prompts[places[at]]
         try:
             labels = pipeline.label_token_ids(tuple(questions[0].labels))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
-from runners.judges.contract import Told
+from runners.judges.contract import VerdictDetails
 
 _SUM_TOLERANCE = 0.02
 """Servers round probabilities."""
@@ -44,7 +44,7 @@ class Decided:
     """Of every level from "1" on, of every option by its name, or of yes ("1") and no ("0"); they sum to 1."""
     error: str | None = None
     """Why there are none."""
-    told: Told = field(default_factory=Told)
+    told: VerdictDetails = field(default_factory=VerdictDetails)
     """Tokens, seconds, cost and the model's name, for the verdict."""
 
 

@@ -14,7 +14,7 @@ from runners.http.concurrent import concurrently
 from runners.http.failure import Api, Failure
 from runners.http.server import Server
 from runners.judges._model_judges.question import Decided, Question, probabilities_of
-from runners.judges.contract import NO_REPLY, Told, Tools
+from runners.judges.contract import NO_REPLY, Tools, VerdictDetails
 
 API = Api(
     address="`base_url` is the address to which /v1/systemone is added",
@@ -53,7 +53,7 @@ class _Call:
         place, question = asked
         outcome = await self._client.ask(lambda: self._post(place, question), lambda: self._post(place, _HELLO))
         if isinstance(outcome, Failure):
-            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}", Told(n_faults=int(outcome.is_passing)))
+            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}", VerdictDetails(n_faults=int(outcome.is_passing)))
         return outcome
 
     async def _post(self, place: int, question: Question) -> Decided | Failure:
@@ -67,11 +67,11 @@ class _Call:
         except ValueError as error:
             return Decided(place, None, f"the judge's answer cannot be used: {error}", told)
 
-    def _told(self, answered: "Answered[_Reply]") -> Told:
+    def _told(self, answered: "Answered[_Reply]") -> VerdictDetails:
         reply = answered.reply
         n_tokens = None if reply.usage is None else reply.usage.input_tokens
         said = Provenance(system_fingerprint=reply.system_fingerprint)
-        told = Told(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said)
+        told = VerdictDetails(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said)
         if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
             told["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
         return told

@@ -11,7 +11,7 @@ from dsl.judges._judge_prompts import Frame
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.reply import Found, read_reply
-from runners.judges.contract import NO_REPLY, Answer, Told
+from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 
 def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> Prompt:
@@ -28,12 +28,14 @@ def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> P
     return Prompt(messages=(("system", frame.system), ("user", user)), json_schema=json.dumps(_schema(aspects)))
 
 
-def verdict_of(answer: Answer, aspect: str, n_levels: int, replies: Sequence[EngineAnswer], na_as: int | None, spent: Told) -> Verdict:
+def verdict_of(
+    answer: Answer, aspect: str, n_levels: int, replies: Sequence[EngineAnswer], na_as: int | None, spent: VerdictDetails
+) -> Verdict:
     """The verdict of one reply, or of several to the same question: the mean of those that give a score."""
     found = [_read(reply, aspect, n_levels, na_as) for reply in replies]
     raw = [_writable(reply.raw_text or reply.text or "") for reply in replies]
     has_replied = any(reply.text is not None for reply in replies)
-    told = Told(
+    told = VerdictDetails(
         raw=None if not has_replied else raw[0] if len(raw) == 1 else json.dumps(raw, ensure_ascii=False),
         **served_by(replies),
         **spent,
@@ -52,9 +54,9 @@ def verdict_of(answer: Answer, aspect: str, n_levels: int, replies: Sequence[Eng
     return answer.scored(aspect, fmean(scores.values()), parts=scores, reason="\n".join(reasons) or None, **told)
 
 
-def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> Told:
+def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictDetails:
     """What requests took together; of several verdicts from the same requests, the first one carries it."""
-    told = Told(
+    told = VerdictDetails(
         n_prompt_tokens=_sum([reply.n_prompt_tokens for reply in replies]),
         n_new_tokens=_sum([reply.n_new_tokens for reply in replies]),
         seconds=_sum([reply.seconds for reply in replies]),
@@ -66,10 +68,10 @@ def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> Told:
     return told
 
 
-def served_by(replies: Sequence[EngineAnswer]) -> Told:
+def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
     """The server's names for its model and its configuration, of the first reply that has each."""
     fingerprint = next((reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None)
-    return Told(
+    return VerdictDetails(
         model_served=next((reply.model_served for reply in replies if reply.model_served is not None), None),
         provenance=Provenance(system_fingerprint=fingerprint),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.fingerprints import NEVER_READ, Pins, model_files
+from dsl.data.fingerprints import NEVER_READ, Fingerprints, model_files
 from dsl.errors import DataError
 
 READ = [
@@ -36,22 +36,22 @@ def write(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", READ)
 def test_every_file_that_can_decide_what_a_model_says_counts_when_it_comes_changes_and_goes(folder: Path, name: str) -> None:
-    before = Pins().folder(folder)
+    before = Fingerprints().folder(folder)
     kept = (folder / name).read_text() if (folder / name).exists() else None
     write(folder / name, "one")
-    first = Pins().folder(folder)
+    first = Fingerprints().folder(folder)
     write(folder / name, "two")
-    assert len({before, first, Pins().folder(folder)}) == 3
+    assert len({before, first, Fingerprints().folder(folder)}) == 3
     if kept is None:
         (folder / name).unlink()
-        assert Pins().folder(folder) == before
+        assert Fingerprints().folder(folder) == before
 
 
 @pytest.mark.parametrize("name", NOT_READ)
 def test_what_is_never_read_does_not_count(folder: Path, name: str) -> None:
-    before = Pins().folder(folder)
+    before = Fingerprints().folder(folder)
     write(folder / name, "one")
-    assert Pins().folder(folder) == before
+    assert Fingerprints().folder(folder) == before
 
 
 def test_every_entry_on_the_list_of_what_is_never_read_is_tried_above(folder: Path) -> None:
@@ -63,12 +63,12 @@ def test_every_entry_on_the_list_of_what_is_never_read_is_tried_above(folder: Pa
 
 def test_the_name_of_a_file_counts_and_the_place_of_the_folder_does_not(folder: Path, tmp_path: Path) -> None:
     write(folder / "a.txt", "x")
-    before = Pins().folder(folder)
-    assert Pins().folder(Path(shutil.copytree(folder, tmp_path / "elsewhere"))) == before
+    before = Fingerprints().folder(folder)
+    assert Fingerprints().folder(Path(shutil.copytree(folder, tmp_path / "elsewhere"))) == before
     (folder / "a.txt").rename(folder / "b.txt")
-    assert Pins().folder(folder) != before
+    assert Fingerprints().folder(folder) != before
 
 
 def test_a_folder_without_files_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no model files"):
-        Pins().folder(tmp_path)
+        Fingerprints().folder(tmp_path)

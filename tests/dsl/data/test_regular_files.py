@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsl.data.files import examples, read_file
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
 from dsl.data.source import Columns, FileSource, Part
@@ -63,7 +63,7 @@ def test_what_is_no_regular_file_is_not_read(path: str, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(path)
     for one in (Path(path), link):
-        for read in (read_regular, Pins().file):
+        for read in (read_regular, Fingerprints().file):
             with pytest.raises(DataError, match=r"a file is needed|No such file"):
                 read(one)
 

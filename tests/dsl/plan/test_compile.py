@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan, diff
@@ -43,7 +43,7 @@ def planned(folder: Path, **changes: Any) -> Plan:
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(study(**changes), sort_keys=False), "utf-8")
     loaded = load(path)
-    return compile(loaded.experiment, Pins(), loaded.origin)
+    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def kinds(plan: Plan) -> dict[str, int]:
@@ -215,7 +215,7 @@ def test_a_cosmetic_edit_changes_no_id(folder: Path) -> None:
     path.write_text("# a comment\n" + yaml.safe_dump(study(), sort_keys=True).replace("seeds:", "\nseeds:"), "utf-8")
     (folder / "sub").mkdir()
     loaded = load(path)
-    assert set(compile(loaded.experiment, Pins(), loaded.origin).steps) == set(before.steps)
+    assert set(compile(loaded.experiment, Fingerprints(), loaded.origin).steps) == set(before.steps)
 
 
 def test_moving_the_study_to_another_folder_changes_no_id(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.checks.load import Loaded, load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.contrasts import nothing_compared
@@ -62,7 +62,7 @@ def loaded(folder: Path, study: dict[str, Any]) -> Loaded:
 
 def planned(folder: Path, **changes: Any) -> Plan:
     found = loaded(folder, STUDY | changes)
-    return compile(found.experiment, Pins(), found.origin)
+    return compile(found.experiment, Fingerprints(), found.origin)
 
 
 def compared(plan: Plan) -> set[tuple[str, str, str, tuple[str, ...], bool]]:

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
 from dsl.steps.steps import JudgeStep
@@ -64,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planned(folder: Path, study: dict[str, Any]) -> Plan:
     (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False), "utf-8")
     found = load(folder / "study.yaml")
-    return compile(found.experiment, Pins(), found.origin)
+    return compile(found.experiment, Fingerprints(), found.origin)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
@@ -20,7 +20,7 @@ def spec(tmp_path: Path) -> Path:
 
 def planned(spec: Path, *overrides: str) -> Plan:
     loaded = load(spec, overrides)
-    return compile(loaded.experiment, Pins(), loaded.origin)
+    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def problem(spec: Path, **settings: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dsl.data.files import format_of
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Prompt
 from dsl.data.source import Columns, FileSource
 from dsl.engines.contract import Decoding
@@ -25,7 +25,7 @@ def recorded(
     text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
     path = folder / name
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    source = FileSource.model_validate({"path": str(path), "sha256": Pins().file(path), "format": format_of(name)})
+    source = FileSource.model_validate({"path": str(path), "sha256": Fingerprints().file(path), "format": format_of(name)})
     return Engine(Settings(answers=source, columns=Columns.model_validate(columns), language=language), None, folder)
 
 

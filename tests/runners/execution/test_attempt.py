@@ -16,13 +16,13 @@ from dsl.steps.steps import DataStep
 from runners.execution.attempt import attempt, in_one_line
 from runners.execution.versions import ROOT
 from runners.models.startup_time import importing, taken
-from runners.store.step_io import Inputs, Made
+from runners.store.step_io import StepContext, StepResult
 from runners.store.store import Store
 
 STEP = DataStep(source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"), columns=Columns(instruction="q"), language="en")
 ID = step_id(STEP)
 
-Run = Callable[[DataStep, Inputs, Path], Made]
+Run = Callable[[DataStep, StepContext, Path], StepResult]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def log_of(store: Path) -> str:
 
 
 def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    made = Made(n_rows=3, n_reused=1, load_seconds=0.5, facts={"dtype": "float32"})
+    made = StepResult(n_rows=3, n_reused=1, load_seconds=0.5, facts={"dtype": "float32"})
     outcome = go(lambda step, inputs, out: made)
     assert (outcome.n_rows, outcome.n_reused, outcome.load_seconds) == (3, 1, 0.5)
     assert outcome.facts == {"device": "cpu", "dtype": "float32"}
@@ -57,10 +57,10 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go
 
 
 def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
-    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         with importing():
             time.sleep(0.05)
-        return Made()
+        return StepResult()
 
     taken()
     with importing():
@@ -68,17 +68,17 @@ def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[
     first = go(run)
     assert 0.15 <= first.start_seconds <= first.seconds
     assert 0.05 <= go(run).start_seconds < 0.1
-    assert go(lambda step, inputs, out: Made()).start_seconds == 0
+    assert go(lambda step, inputs, out: StepResult()).start_seconds == 0
 
 
 def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process_s_output(
     go: Callable[[Run], Outcome], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         os.write(1, b"from C\n")
         os.write(2, b"from C, too\n")
         subprocess.run(["echo", "from a child"], check=True)
-        return Made()
+        return StepResult()
 
     go(run)
     os.write(1, b"afterwards\n")
@@ -87,7 +87,7 @@ def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process
 
 
 def test_an_error_is_one_line_and_its_traceback_is_in_the_log(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise ValueError("first\nsecond")
 
     with pytest.raises(StepFailed, match=r"^ValueError: first second$"):
@@ -98,17 +98,17 @@ def test_an_error_is_one_line_and_its_traceback_is_in_the_log(go: Callable[[Run]
 
 
 def test_the_log_keeps_what_earlier_attempts_said(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    def fail(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def fail(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise ValueError("the first time")
 
     with pytest.raises(StepFailed):
         go(fail)
-    go(lambda step, inputs, out: Made())
+    go(lambda step, inputs, out: StepResult())
     assert "the first time" in log_of(tmp_path)
 
 
 def test_a_full_disk_is_an_error_of_the_store_that_says_what_to_do(go: Callable[[Run], Outcome]) -> None:
-    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise OSError(28, "No space left on device", str(out / "rows.jsonl"))
 
     with pytest.raises(StoreError, match=r"^no space left on device while writing \S+/rows.jsonl. Free space and apply again$"):
@@ -116,11 +116,11 @@ def test_a_full_disk_is_an_error_of_the_store_that_says_what_to_do(go: Callable[
 
 
 def test_what_runs_is_handed_its_inputs_folders_and_the_cache(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    seen: list[tuple[Inputs, Path]] = []
+    seen: list[tuple[StepContext, Path]] = []
 
-    def run(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         seen.append((inputs, out))
-        return Made()
+        return StepResult()
 
     go(run)
     ((inputs, out),) = seen
@@ -130,12 +130,12 @@ def test_what_runs_is_handed_its_inputs_folders_and_the_cache(go: Callable[[Run]
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count a process's peak, not a step's")
 def test_peak_memory_is_the_step_s_own_and_not_the_worker_s(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    def hungry(step: DataStep, inputs: Inputs, out: Path) -> Made:
+    def hungry(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         assert len(b"x" * (300 * 2**20))
-        return Made()
+        return StepResult()
 
     greedy = go(hungry).peak_memory_bytes
-    modest = go(lambda step, inputs, out: Made()).peak_memory_bytes
+    modest = go(lambda step, inputs, out: StepResult()).peak_memory_bytes
     assert greedy is not None
     assert modest is not None
     assert greedy - modest > 250 * 2**20

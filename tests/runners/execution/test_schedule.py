@@ -8,7 +8,7 @@ from dsl.steps.steps import Step
 from runners.execution.schedule import Schedule
 
 
-class Made(Step):
+class StepResult(Step):
     """A step that is nothing but its place in a plan."""
 
     kind: str = "made"
@@ -33,14 +33,14 @@ def drained(schedule: Schedule, loaded: str = "") -> list[str]:
     return order
 
 
-STUDY: Mapping[str, Made] = {
-    "data": Made(),
-    "answers-a1": Made(after=("data",), model="a"),
-    "judged-a1": Made(after=("answers-a1", "data")),
-    "answers-b1": Made(after=("data",), model="b"),
-    "judged-b1": Made(after=("answers-b1", "data")),
-    "answers-a2": Made(after=("data",), model="a"),
-    "judged-a2": Made(after=("answers-a2", "data")),
+STUDY: Mapping[str, StepResult] = {
+    "data": StepResult(),
+    "answers-a1": StepResult(after=("data",), model="a"),
+    "judged-a1": StepResult(after=("answers-a1", "data")),
+    "answers-b1": StepResult(after=("data",), model="b"),
+    "judged-b1": StepResult(after=("answers-b1", "data")),
+    "answers-a2": StepResult(after=("data",), model="a"),
+    "judged-a2": StepResult(after=("answers-a2", "data")),
 }
 
 
@@ -70,7 +70,7 @@ def test_a_second_worker_takes_another_model_and_only_then_the_same() -> None:
 
 
 def test_one_worker_is_kept_for_steps_that_load_nothing_and_the_others_for_models() -> None:
-    todo = {"j1": Made(), "j2": Made(), "m1": Made(model="a")}
+    todo = {"j1": StepResult(), "j2": StepResult(), "m1": StepResult(model="a")}
     schedule = Schedule(todo, done=())
     assert schedule.take(loaded=[], busy=[]) == "j1"
     assert schedule.take(loaded=[], busy=[""]) == "m1"
@@ -96,7 +96,7 @@ def test_a_failure_reaches_what_hangs_on_it_by_way_of_others_once() -> None:
 
 
 def test_a_step_that_needs_what_is_neither_done_nor_to_be_made_is_taken_out() -> None:
-    schedule = Schedule({"a": Made(after=("gone",)), "b": Made(after=("a",)), "c": Made(after=("here",))}, done=("here",))
+    schedule = Schedule({"a": StepResult(after=("gone",)), "b": StepResult(after=("a",)), "c": StepResult(after=("here",))}, done=("here",))
     assert schedule.without_input() == {"a": "gone is not done", "b": "gone is not done"}
     assert drained(schedule) == ["c"]
     assert schedule.is_over()
@@ -116,10 +116,10 @@ def test_it_knows_whether_a_model_is_needed_any_more() -> None:
 @given(seed=st.integers(0, 10_000), n_steps=st.integers(0, 30), jobs=st.integers(1, 4))
 def test_every_step_ends_once_after_its_inputs_whatever_fails(seed: int, n_steps: int, jobs: int) -> None:
     chance = random.Random(seed)
-    todo: dict[str, Made] = {}
+    todo: dict[str, StepResult] = {}
     for number in range(n_steps):
         inputs = tuple(sorted(chance.sample(list(todo), k=min(len(todo), chance.randint(0, 3)))))
-        todo[f"s{number}"] = Made(after=inputs, model=chance.choice(["", "a", "b"]))
+        todo[f"s{number}"] = StepResult(after=inputs, model=chance.choice(["", "a", "b"]))
     schedule = Schedule(todo, done=())
     ended: dict[str, str] = {}
     running: list[str] = []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.openai import Settings
 from dsl.errors import ServerError
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("settings", [Settings, SystemOne])
 
 def planned(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch, address: str, **more: str) -> EngineSettings:
     monkeypatch.setenv("XP_TEST_URL", address)
-    return settings(name="m", base_url_env="XP_TEST_URL", **more).pinned(Pins(), Path())
+    return settings(name="m", base_url_env="XP_TEST_URL", **more).pinned(Fingerprints(), Path())
 
 
 @BOTH
@@ -41,7 +41,7 @@ def test_a_declared_revision_stands_for_the_server(settings: type[ServerSettings
 def test_a_variable_that_is_not_set_is_a_warning_of_the_plan(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XP_TEST_URL", raising=False)
     asked = settings(name="m", base_url_env="XP_TEST_URL")
-    assert asked.pinned(Pins(), Path()) == asked
+    assert asked.pinned(Fingerprints(), Path()) == asked
     assert "XP_TEST_URL is not set" in (asked.unpinned() or "")
     assert settings(name="m", base_url_env="XP_TEST_URL", revision="a").unpinned() is None
     monkeypatch.setenv("XP_TEST_URL", "http://one/v1")

@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 
-from runners.inference.batch_model import Reader, forget_readers, reader_of
+from runners.inference.batch_model import BatchModel, batch_model_of, forget_batch_models
 from runners.training.trainer import memory_given_back
 from tests.runners.inference.tiny_models import loaded, random_model
 
@@ -31,7 +31,7 @@ def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(archite
     model = random_model(architecture)
     before, ids = model.config._attn_implementation, torch.tensor([[5, 9, 200]])
     logits = model(ids).logits
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     assert reader.not_shared_because == reason
     assert model.config._attn_implementation == before
     assert torch.equal(model(ids).logits, logits)
@@ -41,7 +41,7 @@ def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(archite
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_alone_does_not_stop_a_prefix_from_being_shared(dtype: torch.dtype):
-    assert Reader(loaded(random_model("llama").to(dtype))).not_shared_because is None
+    assert BatchModel(loaded(random_model("llama").to(dtype))).not_shared_because is None
 
 
 def test_a_model_that_looks_at_how_many_tokens_it_is_handed_is_found_out():
@@ -53,7 +53,7 @@ def test_a_model_that_looks_at_how_many_tokens_it_is_handed_is_found_out():
 
     # The norm before hides a scale, so it is the attention's own input that is scaled.
     model.model.layers[1].self_attn.register_forward_pre_hook(by_length, with_kwargs=True)
-    assert "when a prefix is shared" in str(Reader(loaded(model)).not_shared_because)
+    assert "when a prefix is shared" in str(BatchModel(loaded(model)).not_shared_because)
 
 
 def test_a_model_that_must_be_given_a_cache_is_found_out():
@@ -63,12 +63,12 @@ def test_a_model_that_must_be_given_a_cache_is_found_out():
         kwargs["past_key_values"].get_seq_length()
 
     model.model.layers[1].self_attn.register_forward_pre_hook(needs_cache, with_kwargs=True)
-    assert "cannot read packed rows" in str(Reader(loaded(model)).not_shared_because)
+    assert "cannot read packed rows" in str(BatchModel(loaded(model)).not_shared_because)
 
 
 def test_a_model_without_key_value_cache_is_refused():
     with pytest.raises(TypeError, match="MambaForCausalLM keeps no key-value cache"):
-        Reader(loaded(random_model("mamba")))
+        BatchModel(loaded(random_model("mamba")))
 
 
 def test_a_model_that_sees_what_follows_is_refused():
@@ -76,14 +76,14 @@ def test_a_model_that_sees_what_follows_is_refused():
         vocab_size=300, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2
     )
     with pytest.raises(TypeError, match="BertLMHeadModel is not causal as it is configured"):
-        Reader(loaded(transformers.BertLMHeadModel(config).eval()))
-    assert Reader(loaded(transformers.BertLMHeadModel(transformers.BertConfig(**{**config.to_dict(), "is_decoder": True})).eval()))
+        BatchModel(loaded(transformers.BertLMHeadModel(config).eval()))
+    assert BatchModel(loaded(transformers.BertLMHeadModel(transformers.BertConfig(**{**config.to_dict(), "is_decoder": True})).eval()))
 
 
 def test_a_reader_is_kept_as_long_as_its_model():
     model = random_model("llama")
-    assert reader_of(loaded(model)) is reader_of(loaded(model))
-    kept = weakref.ref(reader_of(loaded(model)))
+    assert batch_model_of(loaded(model)) is batch_model_of(loaded(model))
+    kept = weakref.ref(batch_model_of(loaded(model)))
     del model
     gc.collect()
     assert kept() is None
@@ -91,16 +91,16 @@ def test_a_reader_is_kept_as_long_as_its_model():
 
 def test_training_does_not_find_what_generation_kept():
     model = random_model("llama")
-    kept = weakref.ref(reader_of(loaded(model)))
+    kept = weakref.ref(batch_model_of(loaded(model)))
     with memory_given_back():
         gc.collect()
         assert kept() is None
-    assert reader_of(loaded(model)).not_shared_because is None
-    forget_readers()
+    assert batch_model_of(loaded(model)).not_shared_because is None
+    forget_batch_models()
 
 
 def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch):
-    reader = Reader(loaded(random_model("llama")))
+    reader = BatchModel(loaded(random_model("llama")))
     a_row = 2 * 2 * 2 * 16 * 4 * 100 + 4 * 300 * 4  # keys and values, 2 layers of 2 heads of 16 numbers, 100 tokens; logits of 300 tokens
     for free, expected in ((2 * 10 * a_row, 10), (2 * 10 * a_row - 2, 9), (0, 1), (2**40, 128)):
         monkeypatch.setattr("runners.models.memory.free_bytes", lambda device, free=free: free)

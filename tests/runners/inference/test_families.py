@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.scheduler import Request, Sampling, generate
 from tests.runners.checkpoints import llama, tokenizer
 from tests.runners.inference.tiny_models import EOS, UNK, VOCABULARY, loaded, random_model
@@ -48,7 +48,7 @@ def test_greedy_tokens_of_texts_beyond_the_window_are_those_of_transformers(
 ) -> None:
     """Windows reach 24 tokens; LongRoPE turns to its long factors behind 64, which one row begins beyond and one crosses as it is written."""
     model, requests = random_model(architecture), asked(90, 34, 60, 41)
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     found = {row.key: row.token_ids for row in generate(reader, requests, Sampling(N_NEW), batch_size)}
     assert found == {request.key: of_transformers(model, request) for request in requests}
     assert len({token for ids in found.values() for token in ids}) > 10, "a model that repeats itself shows nothing"
@@ -57,7 +57,7 @@ def test_greedy_tokens_of_texts_beyond_the_window_are_those_of_transformers(
 
 
 def test_a_text_beyond_the_window_is_tried_when_the_first_one_is_read() -> None:
-    reader = Reader(loaded(random_model("qwen2_moe")))
+    reader = BatchModel(loaded(random_model("qwen2_moe")))
     list(generate(reader, [Request("short", (5, 6, 7))], Sampling(4)))
     assert reader.not_shared_because is None
     list(generate(reader, [Request("long", (5, 6, 7) * 10)], Sampling(4)))
@@ -67,7 +67,7 @@ def test_a_text_beyond_the_window_is_tried_when_the_first_one_is_read() -> None:
 @pytest.mark.parametrize("n_tokens", [5, 40])
 def test_a_vocabulary_of_a_few_characters_is_read(n_tokens: int) -> None:
     model = llama(n_tokens, eos_token_id=EOS, initializer_range=0.3)
-    reader = Reader(loaded(model, tokenizer("</s>", eos_token="</s>")))
+    reader = BatchModel(loaded(model, tokenizer("</s>", eos_token="</s>")))
     assert reader.not_shared_because is None
     requests = [Request(str(n), tuple((at * n) % n_tokens for at in range(3 + n))) for n in range(1, 4)]
     found = {row.key: row.token_ids for row in generate(reader, requests, Sampling(N_NEW), 3)}
@@ -76,8 +76,8 @@ def test_a_vocabulary_of_a_few_characters_is_read(n_tokens: int) -> None:
 
 def test_the_bytes_of_a_row_are_those_that_its_model_keeps() -> None:
     """Per-layer widths (Gemma 4), states of one size (a linear layer): the configuration's attributes do not tell."""
-    gemma = Reader(loaded(random_model("gemma4")))
+    gemma = BatchModel(loaded(random_model("gemma4")))
     assert gemma._cache_bytes[1] == 2 * 2 * 4 * (16 + 32), "keys and values, 2 heads, float32: 16 numbers in one layer, 32 in the other"
-    a_row, a_token = Reader(loaded(random_model("lfm2")))._cache_bytes
+    a_row, a_token = BatchModel(loaded(random_model("lfm2")))._cache_bytes
     assert a_row > 0
     assert a_token == 2 * 2 * 16 * 4

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runners.inference import prefix_cache as prefix_tree
-from runners.inference.prefix_cache import PrefixTree, Stretch
+from runners.inference.prefix_cache import PrefixCache, PrefixNode
 
 PREAMBLE, EXAMPLES, OTHERS = (tuple(range(start, start + n)) for start, n in ((100, 60), (200, 80), (300, 90)))
 BYTES_A_TOKEN = 16  # one layer: a key and a value of one head with two numbers each
@@ -16,12 +16,12 @@ class Reading:
 
     def __init__(self, max_tokens: int = 10**6) -> None:
         self.read: list[tuple[int, tuple[int, ...]]] = []
-        self.tree = PrefixTree(self._read, max_tokens * BYTES_A_TOKEN)
+        self.tree = PrefixCache(self._read, max_tokens * BYTES_A_TOKEN)
 
-    def _read(self, below: Stretch, token_ids: tuple[int, ...]) -> Stretch:
+    def _read(self, below: PrefixNode, token_ids: tuple[int, ...]) -> PrefixNode:
         self.read.append((below.end, token_ids))
         keys = torch.tensor(token_ids, dtype=torch.float32)[None, :, None].expand(1, -1, 2).contiguous()
-        return Stretch(token_ids, below, [keys], [keys.clone()])
+        return PrefixNode(token_ids, below, [keys], [keys.clone()])
 
     def place(self, *prompts: Sequence[int]) -> list[int]:
         """The length of each prompt's kept prefix, once it has been seen to be made of the prompt's own tokens."""

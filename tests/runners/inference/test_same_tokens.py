@@ -12,12 +12,12 @@ import transformers
 from dsl.data.records import Example
 from dsl.engines.transformers import Weights
 from dsl.steps.steps import PromptText, TextPrompt
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.scheduler import Request, Sampling, generate
 from runners.models.loading import Loaded, load
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "runners" / "prompting" / "prompt_texts" / "{}.yaml"
@@ -32,7 +32,7 @@ def asked(loaded: Loaded, prompts: Path, questions: Path, num_fewshot: int) -> l
     for language in LANGUAGES:
         path = Path(str(prompts).format(language))
         text = PromptText(language=language, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        prompter = Prompter(TextPrompt(text=text, num_fewshot=num_fewshot), Inputs({}, Path()))
+        prompter = Prompter(TextPrompt(text=text, num_fewshot=num_fewshot), StepContext({}, Path()))
         for line in Path(str(questions).format(language)).read_text("utf-8").splitlines()[:24]:
             example = Example(item=json.loads(line)["item"], language=language, instruction=json.loads(line)["instruction"])
             ids = token_ids(loaded.tokenizer, prompter.prompt(example))
@@ -95,7 +95,7 @@ def test_72_prompts_in_three_languages_get_the_tokens_of_plain_generation(
     loaded = make(cache)
     requests = asked(loaded, prompts, questions, num_fewshot)
     assert len(requests) == 72
-    rows = list(generate(Reader(loaded), requests, Sampling(N_NEW), batch_size=20))
+    rows = list(generate(BatchModel(loaded), requests, Sampling(N_NEW), batch_size=20))
     assert {row.key: row.token_ids for row in rows} == {request.key: one_by_one(loaded, request) for request in requests}
     assert min(row.n_shared_tokens for row in rows) > 50, "each language's prefix is shared"
     assert len({row.token_ids for row in rows}) > 20, "a model that writes one thing shows nothing"

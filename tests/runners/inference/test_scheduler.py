@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from runners.inference import scheduler as decode
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.scheduler import Generated, Request, Sampling
 from tests.runners.inference.tiny_models import BOS, EOS, UNK, VOCABULARY, loaded, random_model, speaking_model, tokenizer
 
@@ -23,7 +23,7 @@ def generate(
     batch_size: int,
     share_prefix: bool = True,
 ) -> Iterator[Generated]:
-    return decode.generate(Reader(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
+    return decode.generate(BatchModel(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
 
 
 def requests(n: int = 10, seed: int = 0, **settings: object) -> list[Request]:
@@ -227,7 +227,7 @@ def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
     assert loaded(model).eos_ids == {EOS}
 
 
-def watched(reader: Reader) -> list[int]:
+def watched(reader: BatchModel) -> list[int]:
     """How many tokens each pass of the reader's model reads, as it goes on."""
     read: list[int] = []
     reader.model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].numel()))
@@ -237,7 +237,7 @@ def watched(reader: Reader) -> list[int]:
 def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
     # Three prompts that end after 1, 3 and 6 tokens.
     model = speaking_model({10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}})
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     read = watched(reader)
     seen = []
     for row in decode.generate(reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3):
@@ -250,7 +250,7 @@ def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
 def test_the_place_of_a_finished_row_goes_to_the_next_one():
     # Ten prompts, two at a time: the long one goes on while the others, of two tokens each, follow one another beside it.
     model = speaking_model({20: 21, 21: EOS, **{token: token + 1 for token in range(30, 45)}, 45: EOS})
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     read = watched(reader)
     asked = [Request("long", (BOS, BOS, 30)), *(Request(f"short {at}", (BOS, 20)) for at in range(5))]
     rows = list(decode.generate(reader, asked, Sampling(50), 2))
@@ -264,7 +264,7 @@ def test_the_place_of_a_finished_row_goes_to_the_next_one():
 def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_same(architecture: str):
     model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked)
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     sizes: list[int] = []
 
     def no_room(module: object, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -281,7 +281,7 @@ def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_
 
 
 def test_a_single_row_too_large_for_memory_is_an_error():
-    reader = Reader(loaded(random_model("llama")))
+    reader = BatchModel(loaded(random_model("llama")))
 
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -304,7 +304,7 @@ def test_two_calls_on_one_model_may_be_interleaved():
 
 
 def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits(monkeypatch: pytest.MonkeyPatch):
-    reader, asked = Reader(loaded(random_model("llama"))), requests(9)
+    reader, asked = BatchModel(loaded(random_model("llama"))), requests(9)
     read, scored = watched(reader), []
     reader.model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
     list(decode.generate(reader, asked, Sampling(2), 3))

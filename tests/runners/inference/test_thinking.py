@@ -2,7 +2,7 @@
 
 import pytest
 
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.thinking import without_thinking
 from tests.runners.checkpoints import BYTES, llama, tokenizer
 from tests.runners.inference.tiny_models import loaded
@@ -30,11 +30,11 @@ def test_a_thinking_block_is_no_part_of_the_answer(prompt: str, text: str, answe
 
 def test_marks_that_are_special_tokens_stay_in_the_raw_text_and_other_special_tokens_do_not() -> None:
     made = tokenizer("</s>", "[THINK]", "[/THINK]", "[INST]", eos_token="</s>")
-    reader = Reader(loaded(llama(BYTES + 4), made))
+    reader = BatchModel(loaded(llama(BYTES + 4), made))
     ids = [*made.encode("[THINK]Hm.[/THINK]Paris."), BYTES + 3, BYTES]
     assert reader.decode(ids) == "[THINK]Hm.[/THINK]Paris."
     harmony = tokenizer("<|end|>", "<|channel|>", "<|message|>", eos_token="<|end|>")
     said = "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Paris."
-    assert Reader(loaded(llama(BYTES + 3), harmony)).decode(harmony.encode(said)) == said
+    assert BatchModel(loaded(llama(BYTES + 3), harmony)).decode(harmony.encode(said)) == said
     without = tokenizer("</s>", "<|im_start|>", "<|channel|>", eos_token="</s>")
-    assert Reader(loaded(llama(BYTES + 3), without)).decode([*without.encode("so"), BYTES + 1, BYTES + 2]) == "so"
+    assert BatchModel(loaded(llama(BYTES + 3), without)).decode([*without.encode("so"), BYTES + 1, BYTES + 2]) == "so"

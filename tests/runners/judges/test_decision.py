@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Verdict
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
@@ -46,7 +46,7 @@ def found(given: decision.Settings, *answers: Answer, cache: Path) -> list[Verdi
 )
 def test_a_wrong_setting_is_refused_with_what_is_allowed(given: dict[str, object], why: str) -> None:
     with pytest.raises((ValidationError, DataError), match=why):
-        settings(**given).pinned(("en",), Pins(), Path())
+        settings(**given).pinned(("en",), Fingerprints(), Path())
 
 
 def test_weights_need_not_name_their_engine_and_a_server_does() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.judges.language import Settings
 from runners.judges.language import candidates, prose_of
 from tests.runners.judges.answers import HOSTILE, answer, verdict
@@ -96,7 +96,7 @@ def test_the_candidates_are_the_studys_languages_and_their_confusions() -> None:
 
 
 def test_the_plan_fills_in_the_studys_languages_whatever_their_order() -> None:
-    first, second = (Settings().pinned(order, Pins(), Path()) for order in (("fr", "en"), ("en", "fr")))
+    first, second = (Settings().pinned(order, Fingerprints(), Path()) for order in (("fr", "en"), ("en", "fr")))
     assert first == second == Settings(languages=("en", "fr"))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Prompt, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.judges import AnyJudge
@@ -256,8 +256,8 @@ def test_judges_that_compare_are_instructed_in_the_same_languages_as_others_each
 
 
 def test_instructed_in_the_items_language_a_study_needs_texts_in_each() -> None:
-    pinned = settings(instructions_language="item").pinned(("en", "fr"), Pins(), Path())
-    french = pinned.of_cell("m", "zero", "fr", Pins(), Path())
+    pinned = settings(instructions_language="item").pinned(("en", "fr"), Fingerprints(), Path())
+    french = pinned.of_cell("m", "zero", "fr", Fingerprints(), Path())
     assert digest(french) != digest(pinned)
     assert keys(french)["pairwise"] != keys(pinned)["pairwise"]  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.judges.recorded import Settings
@@ -26,7 +26,7 @@ def settings(folder: Path, rows: list[dict[str, Any]], **said: Any) -> Settings:
 
 def of_cell(folder: Path, method: str = "first", **said: Any) -> Settings:
     found = Settings.model_validate({"verdicts": {"path": "{method}.jsonl"}, **said})
-    return found.of_cell("m", method, "en", Pins(), folder)
+    return found.of_cell("m", method, "en", Fingerprints(), folder)
 
 
 def one(found: list[Verdict]) -> Verdict:

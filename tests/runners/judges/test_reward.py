@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Verdict
 from dsl.errors import DataError
 from runners.judges import reward
@@ -152,7 +152,7 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 
 def test_the_weights_are_part_of_the_key_and_the_batch_size_is_not(model: Path, tmp_path: Path) -> None:
     def key(**given: object) -> dict[str, str]:
-        settings = reward.Settings.model_validate({"model": {"path": str(model), **given}}).pinned(("en",), Pins(), tmp_path)
+        settings = reward.Settings.model_validate({"model": {"path": str(model), **given}}).pinned(("en",), Fingerprints(), tmp_path)
         one = answer("Oslo.")
         return Keys(reward, settings).of(one.example, one.completion)
 

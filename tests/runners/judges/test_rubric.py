@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError
@@ -289,11 +289,11 @@ def test_when_no_repeat_has_a_score_a_judge_that_failed_is_named_first() -> None
 
 
 def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> None:
-    given = settings(instructions_language="item", aspects=["clarity"]).pinned(("en", "fr", "es"), Pins(), Path())
+    given = settings(instructions_language="item", aspects=["clarity"]).pinned(("en", "fr", "es"), Fingerprints(), Path())
     asked = {}
     for language in ("en", "fr", "es"):
         server = Server(reply(clarity=3))
-        of_cell = given.of_cell("m", "urial", language, Pins(), Path())
+        of_cell = given.of_cell("m", "urial", language, Fingerprints(), Path())
         verdicts(of_cell, answer("Paris."), tools=Tools(server.generate, Path()))
         asked[language] = "\n".join(text for _, text in server.prompts[0].messages or ())
     assert "How easy is the answer to follow?" in asked["en"]
@@ -301,13 +301,13 @@ def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> N
     assert "Juge la réponse sur :" in asked["fr"]
     assert "¿Es fácil seguir la respuesta?" in asked["es"]
     assert all('"clarity": {"reason"' in text for text in asked.values())
-    english = settings(aspects=["clarity"]).pinned(("fr",), Pins(), Path())
-    assert english.of_cell("m", "urial", "fr", Pins(), Path()) == english
+    english = settings(aspects=["clarity"]).pinned(("fr",), Fingerprints(), Path())
+    assert english.of_cell("m", "urial", "fr", Fingerprints(), Path()) == english
 
 
 def test_a_language_without_instructions_is_told_before_anything_runs() -> None:
     with pytest.raises(DataError, match=r"no instructions in `eu`. There are: en, es, fr"):
-        settings(instructions_language="item").pinned(("en", "eu"), Pins(), Path())
+        settings(instructions_language="item").pinned(("en", "eu"), Fingerprints(), Path())
 
 
 # ---------------------------------------------------------------- the form of the reply

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges._judge_prompts import frame, languages
 from dsl.judges._rubric import SHIPPED, load_rubric, shipped
@@ -58,13 +58,13 @@ def test_a_studys_own_rubric_is_known_by_its_content(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.yaml").write_text(OWN)
-    here, there = (settings(rubric={"file": "mine.yaml"}).pinned(("en",), Pins(), tmp_path / folder) for folder in "ab")
+    here, there = (settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / folder) for folder in "ab")
     assert here != there
     assert digest(here) == digest(there)
     assert list(here.chosen()) == ["wit", "brevity"]
     assert here.rubric.levels == {"wit": 5, "brevity": 5}  # type: ignore[union-attr]
     (tmp_path / "b" / "mine.yaml").write_text(OWN.replace("crisp", "terse"))
-    assert digest(settings(rubric={"file": "mine.yaml"}).pinned(("en",), Pins(), tmp_path / "b")) != digest(here)
+    assert digest(settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / "b")) != digest(here)
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_a_studys_own_rubric_is_known_by_its_content(tmp_path: Path) -> None:
 def test_a_file_that_is_no_rubric_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(DataError, match=r"bad\.yaml"):
-        settings(rubric={"file": "bad.yaml"}).pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "bad.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
 
 
 def test_an_aspect_the_file_lacks_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(OWN)
     with pytest.raises(DataError, match=r"no speed. It has wit, brevity"):
-        settings(rubric={"file": "mine.yaml"}, aspects=["speed"]).pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "mine.yaml"}, aspects=["speed"]).pinned(("en",), Fingerprints(), tmp_path)
     with pytest.raises(DataError, match=r"none\.yaml"):
-        settings(rubric={"file": "none.yaml"}).pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "none.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
 
 
 def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("aspects:\n  wit:\n    question: Is it witty?\n    levls: [a, b]\nwhn: {}\n")
     with pytest.raises(DataError) as told:
-        settings(rubric={"file": "bad.yaml"}).pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "bad.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
     message = str(told.value)
     assert "bad.yaml:4:5: aspects.wit.levls" in message
     assert "Did you mean `levels`?" in message
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None
 
 def test_a_file_that_changed_since_the_plan_judges_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(OWN)
-    pinned = settings(rubric={"file": "mine.yaml"}).pinned(("en",), Pins(), tmp_path)
+    pinned = settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
     (tmp_path / "mine.yaml").write_text(OWN.replace("crisp", "terse"))
     load_rubric.cache_clear()  # as in another process
     with pytest.raises(DataError, match="has changed since the study was planned"):
@@ -108,13 +108,13 @@ def test_a_file_that_changed_since_the_plan_judges_nothing(tmp_path: Path) -> No
 def test_a_rubric_of_ones_own_in_the_items_language_is_a_file_for_each(tmp_path: Path) -> None:
     (tmp_path / "mine_en.yaml").write_text(OWN)
     with pytest.raises(DataError, match=r"write \{language\} in mine_en.yaml"):
-        settings(rubric={"file": "mine_en.yaml"}, instructions_language="item").pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "mine_en.yaml"}, instructions_language="item").pinned(("en",), Fingerprints(), tmp_path)
     given = settings(rubric={"file": "mine_{language}.yaml"}, instructions_language="item")
     with pytest.raises(DataError, match=r"mine_fr\.yaml: No such file"):
-        given.pinned(("en", "fr"), Pins(), tmp_path)
+        given.pinned(("en", "fr"), Fingerprints(), tmp_path)
     (tmp_path / "mine_fr.yaml").write_text(OWN.replace("Is it witty?", "Est-ce spirituel ?"))
-    pinned = given.pinned(("en", "fr"), Pins(), tmp_path)
-    here, there = (pinned.of_cell("m", "urial", language, Pins(), tmp_path) for language in ("en", "fr"))
+    pinned = given.pinned(("en", "fr"), Fingerprints(), tmp_path)
+    here, there = (pinned.of_cell("m", "urial", language, Fingerprints(), tmp_path) for language in ("en", "fr"))
     assert here.chosen()["wit"].question == "Is it witty?"
     assert there.chosen()["wit"].question == "Est-ce spirituel ?"
     assert digest(here) != digest(there)
@@ -122,7 +122,7 @@ def test_a_rubric_of_ones_own_in_the_items_language_is_a_file_for_each(tmp_path:
 
 def test_a_scale_of_ones_own_may_be_shorter_and_not_applicable_counts_as_a_level_of_it(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text('aspects: {wit: {question: "Is it witty?", levels: [dull, fair, funny]}}')
-    pinned = settings(rubric={"file": "mine.yaml"}, na_as=3).pinned(("en",), Pins(), tmp_path)
+    pinned = settings(rubric={"file": "mine.yaml"}, na_as=3).pinned(("en",), Fingerprints(), tmp_path)
     assert len(pinned.chosen()["wit"].levels) == 3
     with pytest.raises(DataError, match="`na_as: 5` is off the scale, which ends at 3"):
-        settings(rubric={"file": "mine.yaml"}, na_as=5).pinned(("en",), Pins(), tmp_path)
+        settings(rubric={"file": "mine.yaml"}, na_as=5).pinned(("en",), Fingerprints(), tmp_path)

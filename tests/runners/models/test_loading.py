@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
@@ -88,7 +88,7 @@ def test_who_trains_gets_a_model_of_their_own(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_those_that_were_planned_are_refused(tmp_path: Path) -> None:
     shutil.copytree(TINY, tmp_path / "model")
-    planned = Weights(path="model").pinned(Pins(), tmp_path)
+    planned = Weights(path="model").pinned(Fingerprints(), tmp_path)
     load(planned, None, tmp_path / "cache")
     file = tmp_path / "model" / "model.safetensors"
     content = bytearray(file.read_bytes())
@@ -127,7 +127,7 @@ def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) ->
         load(Weights(path=str(folder)), None, tmp_path)
     load(Weights(path=str(folder), accept_license="gemma"), None, tmp_path)
     with pytest.raises(DataError, match="accept_license: gemma"):
-        Weights(path=str(folder)).pinned(Pins(), tmp_path)
+        Weights(path=str(folder)).pinned(Fingerprints(), tmp_path)
 
 
 def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name
     from transformers import AutoTokenizer, Gemma4ForCausalLM, Gemma4TextConfig
 
     folder = shutil.copytree(TINY, tmp_path / "gemma-notes")
-    assert Weights(path=str(folder)).pinned(Pins(), tmp_path).sha256
+    assert Weights(path=str(folder)).pinned(Fingerprints(), tmp_path).sha256
     assert load(Weights(path=str(folder)), None, tmp_path)
     Gemma4ForCausalLM(
         Gemma4TextConfig(
@@ -168,7 +168,7 @@ def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_
     with pytest.raises(DataError, match=sentence):
         load(Weights(path=str(tmp_path)), None, tmp_path)
     with pytest.raises(DataError, match=sentence):
-        Weights(path=str(tmp_path)).pinned(Pins(), tmp_path)
+        Weights(path=str(tmp_path)).pinned(Fingerprints(), tmp_path)
 
 
 # ---------------------------------------------------------------- what training left

@@ -13,11 +13,11 @@ from dsl.errors import DataError
 from dsl.steps.steps import ChatPrompt, PromptText, TextPrompt
 from runners.prompting.prompts import PROMPT_TEXTS, Prompter, read_text
 from runners.prompting.tokens import CHAT_TEMPLATE, AnswerEnd, encode, end_of_answer, render, render_chat, token_ids, uses_bos
-from runners.store.step_io import Inputs
+from runners.store.step_io import StepContext
 from tests.fixtures.tiny_study import TINY, chat_form, text_at
 
 SHARED_URIAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "urial" / "inst_1k_v4.txt"
-NOTHING = Inputs({}, Path("unused"))
+NOTHING = StepContext({}, Path("unused"))
 QUESTION = Example(item="q", language="en", instruction="Why is the sky blue?")
 
 ENGLISH = {

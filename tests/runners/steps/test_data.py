@@ -12,15 +12,15 @@ from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.steps import data
-from runners.store.step_io import Inputs, Made, read_rows
+from runners.store.step_io import StepContext, StepResult, read_rows
 
 
-def run(folder: Path, rows: list[dict[str, str]], **changes: object) -> tuple[Made, list[Example]]:
+def run(folder: Path, rows: list[dict[str, str]], **changes: object) -> tuple[StepResult, list[Example]]:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     source = FileSource(path=str(path), sha256=str(changes.pop("sha256", hashlib.sha256(path.read_bytes()).hexdigest())), format="jsonl")
     step = DataStep.model_validate({"source": source, "columns": Columns(item="id", instruction="q"), "language": "en", **changes})
-    made = data.run(step, Inputs({}, cache=folder), folder)
+    made = data.run(step, StepContext({}, cache=folder), folder)
     return made, list(read_rows(folder / "examples.jsonl", Example))
 
 
@@ -69,6 +69,6 @@ def test_the_commit_that_a_data_sets_name_stood_for_is_recorded(
     monkeypatch.setattr("datasets.load_dataset_builder", found)
     source = HubSource(hub="us/quiz", name="en", split="test", revision=revision)
     step = DataStep(source=source, columns=Columns(item="id", instruction="q"), language="en")
-    made = data.run(step, Inputs({}, cache=tmp_path), tmp_path)
+    made = data.run(step, StepContext({}, cache=tmp_path), tmp_path)
     assert [(e.item, e.instruction) for e in read_rows(tmp_path / "examples.jsonl", Example)] == [("a", "1")]
     assert made.facts == {"commit": recorded}

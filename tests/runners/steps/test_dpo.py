@@ -15,7 +15,7 @@ from runners.models.loading import load, load_to_train
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from runners.steps import dpo, sft
-from runners.store.step_io import Inputs, Made, read_rows
+from runners.store.step_io import StepContext, StepResult, read_rows
 from runners.training.rows import Counts, draw
 from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
@@ -47,7 +47,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return left
 
 
-def study(folder: Path, policy: Path | None = None, **changes: Any) -> tuple[DpoStep, Inputs]:
+def study(folder: Path, policy: Path | None = None, **changes: Any) -> tuple[DpoStep, StepContext]:
     found, steps = inputs(folder / "data", en=rows("preferences", "en"), fr=rows("preferences", "fr"))
     settings: dict[str, Any] = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3, **changes.pop("training", {})}
     step = DpoStep(
@@ -65,7 +65,7 @@ def study(folder: Path, policy: Path | None = None, **changes: Any) -> tuple[Dpo
     return step, replace(found, folders={**found.folders, **({SFT: policy} if policy else {})})
 
 
-def run(step: DpoStep, found: Inputs, out: Path) -> Made:
+def run(step: DpoStep, found: StepContext, out: Path) -> StepResult:
     out.mkdir(exist_ok=True)
     return dpo.run(step, found, out)
 
@@ -79,7 +79,7 @@ def log_probability(folder: Path | None, cache: Path, example: Example, answer: 
     import torch
 
     loaded = load(WEIGHTS, folder, cache)
-    prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), Inputs({}, cache)).prompt(example))
+    prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), StepContext({}, cache)).prompt(example))
     ids = [*loaded.tokenizer.encode(answer, add_special_tokens=False), loaded.tokenizer.eos_token_id]
     with torch.no_grad():
         logits = loaded.model(input_ids=torch.tensor([prompt + ids])).logits[0].log_softmax(-1)

@@ -12,7 +12,7 @@ from dsl.steps.steps import GenerateStep, PromptText, TextPrompt
 from runners.engines import echo
 from runners.steps import generate
 from runners.steps.generate import clean
-from runners.store.step_io import Inputs, Made, RowWriter, read_rows
+from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows
 
 EXAMPLES, TUNED = "data-0000000000000000", "sft-0000000000000000"
 PROMPT_FILE = """\
@@ -31,8 +31,8 @@ class Work:
         (folder / "prompt.yaml").write_text(PROMPT_FILE, "utf-8")
 
     def ask(
-        self, name: str, texts: list[str], donors: tuple[str, ...] = (), seed: int = 0, tuned: str | None = None, **decoding: float
-    ) -> tuple[Made, dict[str, Completion]]:
+        self, name: str, texts: list[str], reuse_from: tuple[str, ...] = (), seed: int = 0, tuned: str | None = None, **decoding: float
+    ) -> tuple[StepResult, dict[str, Completion]]:
         import hashlib
 
         data = self.folder / f"data-{name}"
@@ -53,7 +53,7 @@ class Work:
         out = self.folder / name
         out.mkdir(exist_ok=True)
         folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
-        inputs = Inputs(folders, cache=self.folder / "cache", donors=tuple(self.folder / d for d in donors))
+        inputs = StepContext(folders, cache=self.folder / "cache", reuse_from=tuple(self.folder / d for d in reuse_from))
         made = generate.run(step, inputs, out)
         rows = list(read_rows(out / "completions.jsonl", Completion))
         assert len({row.item for row in rows}) == len(rows), "each once"
@@ -75,7 +75,7 @@ def test_every_example_has_one_row_with_its_prompt_and_its_answer(work: Work) ->
 
 def test_more_items_make_only_the_new_rows_also_where_the_items_have_other_names(work: Work) -> None:
     work.ask("a", ["one", "two"])
-    made, rows = work.ask("b", ["zero", "one", "two"], donors=("a",))
+    made, rows = work.ask("b", ["zero", "one", "two"], reuse_from=("a",))
     assert (made.n_rows, made.n_reused) == (3, 2)
     assert {item: row.text for item, row in rows.items()} == {"q0": "zero", "q1": "one", "q2": "two"}
     assert {item: row.seconds for item, row in rows.items()} == {"q0": 0.0, "q1": None, "q2": None}, "time is spent once"
@@ -83,14 +83,14 @@ def test_more_items_make_only_the_new_rows_also_where_the_items_have_other_names
 
 def test_a_larger_length_limit_asks_again_only_for_what_was_cut(work: Work) -> None:
     work.ask("a", ["a b c d", "a"], max_new_tokens=2)
-    made, rows = work.ask("b", ["a b c d", "a"], donors=("a",), max_new_tokens=3)
+    made, rows = work.ask("b", ["a b c d", "a"], reuse_from=("a",), max_new_tokens=3)
     assert made.n_reused == 1
     assert (rows["q0"].text, rows["q0"].finish_reason, rows["q1"].max_new_tokens) == ("a b c", "length", 3)
 
 
 def test_a_smaller_length_limit_keeps_only_what_fits_in_it(work: Work) -> None:
     work.ask("a", ["a b c d", "a"], max_new_tokens=9)
-    made, rows = work.ask("b", ["a b c d", "a"], donors=("a",), max_new_tokens=2)
+    made, rows = work.ask("b", ["a b c d", "a"], reuse_from=("a",), max_new_tokens=2)
     assert made.n_reused == 1
     assert rows["q0"].text == "a b"
 
@@ -98,14 +98,14 @@ def test_a_smaller_length_limit_keeps_only_what_fits_in_it(work: Work) -> None:
 @pytest.mark.parametrize("decoding", [{"repetition_penalty": 1.2}, {"temperature": 0.5}, {"top_p": 0.9}])
 def test_another_decoding_takes_nothing_over(work: Work, decoding: dict[str, float]) -> None:
     work.ask("a", ["one", "two"])
-    made, _ = work.ask("b", ["one", "two"], donors=("a",), **decoding)
+    made, _ = work.ask("b", ["one", "two"], reuse_from=("a",), **decoding)
     assert made.n_reused == 0
 
 
 def test_another_seed_takes_nothing_over(work: Work) -> None:
     work.ask("a", ["one", "two"], temperature=0.5, seed=0)
-    assert work.ask("b", ["one", "two"], donors=("a",), temperature=0.5, seed=1)[0].n_reused == 0
-    assert work.ask("c", ["one", "two"], donors=("a",), temperature=0.5, seed=0)[0].n_reused == 2
+    assert work.ask("b", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=1)[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=0)[0].n_reused == 2
 
 
 def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: Work) -> None:
@@ -113,30 +113,30 @@ def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: 
         (work.folder / name / "adapter").mkdir(parents=True)
         (work.folder / name / "adapter" / "adapter_model.safetensors").write_bytes(weights)
     work.ask("untuned", ["one", "two"])
-    assert work.ask("a", ["one", "two"], donors=("untuned",), tuned="t1")[0].n_reused == 0
-    assert work.ask("b", ["one", "two"], donors=("a",), tuned="t2")[0].n_reused == 0
-    assert work.ask("c", ["one", "two"], donors=("a",), tuned="t3")[0].n_reused == 2
+    assert work.ask("a", ["one", "two"], reuse_from=("untuned",), tuned="t1")[0].n_reused == 0
+    assert work.ask("b", ["one", "two"], reuse_from=("a",), tuned="t2")[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], reuse_from=("a",), tuned="t3")[0].n_reused == 2
 
 
 @pytest.mark.parametrize(("limit", "is_reused"), [(2, False), (3, False), (4, True), (9, True)])
 def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(work: Work, limit: int, is_reused: bool) -> None:
     work.ask("a", ["a b c"], max_new_tokens=9)
-    assert work.ask("b", ["a b c"], donors=("a",), max_new_tokens=limit)[0].n_reused == is_reused
+    assert work.ask("b", ["a b c"], reuse_from=("a",), max_new_tokens=limit)[0].n_reused == is_reused
 
 
 def test_what_a_name_stands_for_is_part_of_the_key(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(echo, "resolve", lambda settings: "commit one", raising=False)
     work.ask("a", ["one", "two"])
-    assert work.ask("b", ["one", "two"], donors=("a",))[0].n_reused == 2
+    assert work.ask("b", ["one", "two"], reuse_from=("a",))[0].n_reused == 2
     monkeypatch.setattr(echo, "resolve", lambda settings: "commit two")
-    assert work.ask("c", ["one", "two"], donors=("a",))[0].n_reused == 0
+    assert work.ask("c", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
 def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: "of older code")
     _, before = work.ask("a", ["one"])
     monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: " ".join(modules))
-    _, after = work.ask("b", ["one", "two"], donors=("a",))
+    _, after = work.ask("b", ["one", "two"], reuse_from=("a",))
     assert [row.provenance.code for row in before.values() if row.provenance] == ["of older code"]
     assert {row.text: row.provenance and row.provenance.code for row in after.values()} == {
         "one": "of older code",
@@ -148,7 +148,7 @@ def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(wor
 def test_another_prompt_text_takes_nothing_over(work: Work) -> None:
     work.ask("a", ["one", "two"])
     (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace("# A:", "# B:"), "utf-8")
-    assert work.ask("b", ["one", "two"], donors=("a",))[0].n_reused == 0
+    assert work.ask("b", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
 def test_an_attempt_that_was_killed_goes_on_after_its_last_whole_row(work: Work) -> None:

@@ -21,7 +21,7 @@ from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.judges import contains, ifeval, language, length, rubric
 from runners.judges.contract import NO_REPLY
 from runners.steps import judge
-from runners.store.step_io import Inputs, Made, RowWriter, read_rows
+from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows
 
 ANSWERS, EXAMPLES = "generate-0000000000000000", "data-0000000000000000"
 EXAMPLE_ROWS = [Example(item=str(n), language="en", instruction=f"Question {n}?", answers=("Paris",)) for n in range(4)]
@@ -63,13 +63,17 @@ class Work:
                 for row in rows:
                     writer.write(row)
 
-    def run(self, settings: JudgeSettings | tuple[JudgeSettings, ...], out: str, *donors: str, probe: Probe | None = None) -> Made:
+    def run(
+        self, settings: JudgeSettings | tuple[JudgeSettings, ...], out: str, *reuse_from: str, probe: Probe | None = None
+    ) -> StepResult:
         judges = {judge_key(one): one for one in (settings if isinstance(settings, tuple) else (settings,))}
         step = JudgeStep(judges=judges, answers=ANSWERS, examples=EXAMPLES, probe=probe)
         folders = {ANSWERS: self.root / "answers", EXAMPLES: self.root / "examples"}
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []
-        inputs = Inputs(folders, self.root / "cache", tuple(self.root / donor for donor in donors), lambda *at: self.reports.append(at))
+        inputs = StepContext(
+            folders, self.root / "cache", tuple(self.root / donor for donor in reuse_from), lambda *at: self.reports.append(at)
+        )
         return judge.run(step, inputs, self.root / out)
 
     def rows(self, out: str) -> list[Verdict]:

@@ -16,7 +16,7 @@ from runners.models.loading import load
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from runners.steps import dpo, reference_logps, sft
-from runners.store.step_io import Inputs, Made, read_rows
+from runners.store.step_io import StepContext, StepResult, read_rows
 from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
 
@@ -36,14 +36,14 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tuned(folder / "sft", found, english, seed=0)
 
 
-def tuned(out: Path, found: Inputs, data: str, seed: int) -> Path:
+def tuned(out: Path, found: StepContext, data: str, seed: int) -> Path:
     out.mkdir()
     training = Training(max_steps=4, per_device_train_batch_size=8, learning_rate=5e-3)
     sft.run(SftStep(weights=WEIGHTS, train=(data,), prompts=(chat_form(),), adapter=LORA, training=training, seed=seed), found, out)
     return out
 
 
-def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[ReferenceLogpsStep, Inputs]:
+def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[ReferenceLogpsStep, StepContext]:
     """A step over English and French pairs; `below` is the folder of its policy."""
     found, pairs = inputs(folder / "data", en=rows("preferences", "en"), fr=rows("preferences", "fr"))
     settings = {"weights": WEIGHTS, "pairs": tuple(pairs), "prompts": (chat_form(),) * 2, "max_length": 1024, "bf16": False}
@@ -51,7 +51,7 @@ def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[Refe
     return step, replace(found, folders={**found.folders, **({SFT: below} if below else {})})
 
 
-def run(step: ReferenceLogpsStep, found: Inputs, out: Path) -> Made:
+def run(step: ReferenceLogpsStep, found: StepContext, out: Path) -> StepResult:
     out.mkdir(exist_ok=True)
     return reference_logps.run(step, found, out)
 
@@ -64,7 +64,7 @@ def metric(out: Path, name: str) -> list[float]:
     return [row.value for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == name]
 
 
-def trained(step: ReferenceLogpsStep, found: Inputs, out: Path, ref_logps: Path | None, **changes: Any) -> Made:
+def trained(step: ReferenceLogpsStep, found: StepContext, out: Path, ref_logps: Path | None, **changes: Any) -> StepResult:
     """A dpo step on the same pairs, held to `ref_logps`'s rows or to what TRL computes as it goes on."""
     settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 1e-3, **changes.pop("training", {})}
     shared = step.model_dump(include={"weights", "pairs", "rows", "prompts"})
@@ -148,10 +148,10 @@ def test_rows_that_other_draws_have_are_taken_over(tmp_path: Path) -> None:
     step, found = study(tmp_path)
     some = step.model_copy(update={"rows": 10, "seed": 3})
     assert run(some, found, tmp_path / "some").n_rows == 10
-    made = run(step, replace(found, donors=(tmp_path / "some",)), tmp_path / "all")
+    made = run(step, replace(found, reuse_from=(tmp_path / "some",)), tmp_path / "all")
     assert (made.n_rows, made.n_reused) == (32, 10)
     assert len(logps(tmp_path / "all")) == 32
-    fewer = run(some, replace(found, donors=(tmp_path / "all",)), tmp_path / "again")
+    fewer = run(some, replace(found, reuse_from=(tmp_path / "all",)), tmp_path / "again")
     assert (fewer.n_rows, fewer.n_reused) == (10, 10)
     assert logps(tmp_path / "again") == {place: logps(tmp_path / "all")[place] for place in logps(tmp_path / "some")}
 
@@ -159,7 +159,7 @@ def test_rows_that_other_draws_have_are_taken_over(tmp_path: Path) -> None:
 def test_rows_of_the_untrained_weights_and_rows_that_are_cut_are_others(tmp_path: Path, policy: Path) -> None:
     step, found = study(tmp_path, policy)
     run(step, found, tmp_path / "out")
-    with_donor = replace(found, donors=(tmp_path / "out",))
+    with_donor = replace(found, reuse_from=(tmp_path / "out",))
     assert run(step.model_copy(update={"policy": None}), with_donor, tmp_path / "untrained").n_reused == 0
     cut = run(step.model_copy(update={"max_length": 30}), with_donor, tmp_path / "cut")
     assert cut.facts["n_truncated"] == cut.n_rows - cut.n_reused > 0
@@ -185,7 +185,7 @@ def test_rows_are_known_by_what_was_computed_not_by_what_was_asked_for(tmp_path:
     assert {row.provenance and (row.provenance.device, row.provenance.dtype) for row in logps(tmp_path / "asked").values()} == {
         ("cpu", "float32")
     }
-    exact = run(step.model_copy(update={"bf16": False}), replace(found, donors=(tmp_path / "asked",)), tmp_path / "exact")
+    exact = run(step.model_copy(update={"bf16": False}), replace(found, reuse_from=(tmp_path / "asked",)), tmp_path / "exact")
     assert (exact.n_rows, exact.n_reused) == (32, 32)
 
 
@@ -196,5 +196,5 @@ def test_the_reference_computes_in_the_precision_of_training(tmp_path: Path) -> 
     trained(step, found, tmp_path / "before", tmp_path / "reference")
     trained(step, found, tmp_path / "on_the_fly", None)
     assert metric(tmp_path / "before", "loss")[0] == pytest.approx(metric(tmp_path / "on_the_fly", "loss")[0], abs=0.02)
-    exact = run(step.model_copy(update={"bf16": False}), replace(found, donors=(tmp_path / "reference",)), tmp_path / "exact")
+    exact = run(step.model_copy(update={"bf16": False}), replace(found, reuse_from=(tmp_path / "reference",)), tmp_path / "exact")
     assert exact.n_reused == 0

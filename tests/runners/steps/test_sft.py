@@ -20,7 +20,7 @@ from runners.models.loading import Loaded, load, load_to_train
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from runners.steps import sft
-from runners.store.step_io import Inputs, Made, read_rows
+from runners.store.step_io import StepContext, StepResult, read_rows
 from runners.training.rows import Counts, draw
 from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
@@ -36,7 +36,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the project catches it."""
 
 
-def study(folder: Path, **changes: Any) -> tuple[SftStep, Inputs]:
+def study(folder: Path, **changes: Any) -> tuple[SftStep, StepContext]:
     """A step over the three languages' instructions; `training` changes some of its settings."""
     found, steps = inputs(folder / "data", **{language: rows("instructions", language) for language in LANGUAGES})
     settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 5e-3, **changes.pop("training", {})}
@@ -54,7 +54,7 @@ def study(folder: Path, **changes: Any) -> tuple[SftStep, Inputs]:
     return step, found
 
 
-def run(step: SftStep, found: Inputs, out: Path) -> Made:
+def run(step: SftStep, found: StepContext, out: Path) -> StepResult:
     out.mkdir(exist_ok=True)
     return sft.run(step, found, out)
 
@@ -86,7 +86,7 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
     import torch
 
     step, found = study(tmp_path, rows=3, training={"max_steps": 1, "per_device_train_batch_size": 3})
-    found = Inputs({step.train[0]: found[step.train[0]]}, found.cache)
+    found = StepContext({step.train[0]: found[step.train[0]]}, found.cache)
     step = step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]})
     (tmp_path / "data" / "en" / "examples.jsonl").write_text(
         "".join(
@@ -307,7 +307,7 @@ def short_and_long(folder: Path) -> None:
     (folder / "data" / "en" / "examples.jsonl").write_text("".join(lines))
 
 
-def english(step: SftStep, found: Inputs) -> tuple[SftStep, Inputs]:
+def english(step: SftStep, found: StepContext) -> tuple[SftStep, StepContext]:
     return step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]}), found
 
 

@@ -96,11 +96,11 @@ def test_steps_of_judges_by_rule_are_donors_whichever_judges_they_have(tmp_path:
 
 def test_a_step_that_ended_since_is_a_donor_too(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    donors = Donors(store)
+    reuse_from = Donors(store)
     put(store, generate(1))
-    assert donors.of(step_id(generate(2)), generate(2)) == ()
-    donors.add(step_id(generate(1)), generate(1))
-    assert donors.of(step_id(generate(2)), generate(2)) == (store.step_folder(step_id(generate(1))),)
+    assert reuse_from.of(step_id(generate(2)), generate(2)) == ()
+    reuse_from.add(step_id(generate(1)), generate(1))
+    assert reuse_from.of(step_id(generate(2)), generate(2)) == (store.step_folder(step_id(generate(1))),)
 
 
 def test_a_step_of_a_version_that_would_give_other_results_is_no_donor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

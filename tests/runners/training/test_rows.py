@@ -11,7 +11,7 @@ import pytest
 
 from dsl.data.records import Example
 from dsl.errors import DataError
-from runners.models.loading import Loaded, load_to_train, twin
+from runners.models.loading import Loaded, load_to_train, sharing_copy
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import chat_token_ids, token_ids
 from runners.training.rows import Counts, Row, _tokenizer_key, draw, tokenise
@@ -195,7 +195,7 @@ def with_template(loaded: Loaded, template: str) -> Loaded:
     tokenizer = copy.deepcopy(loaded.tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>"]})
     tokenizer.chat_template = template
-    model = twin(loaded.model)
+    model = sharing_copy(loaded.model)
     model.resize_token_embeddings(len(tokenizer))
     return replace(loaded, model=model, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
 

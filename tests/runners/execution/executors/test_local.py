@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.fingerprints import PROMPT_TEXTS, Pins
+from dsl.data.fingerprints import PROMPT_TEXTS, Fingerprints
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from dsl.steps.identity import step_id
@@ -116,13 +116,13 @@ def test_a_model_s_steps_share_a_worker_that_ends_before_the_next_model_is_loade
     plan = plan_of(write_study(tmp_path / "study", languages=("en", "fr"), n_items=2))
     todo: dict[str, Step] = {step: plan.steps[step] for step in step_ids(plan, "data")}
     model_of: dict[str, str] = {}
-    pins = Pins()
+    fingerprints = Fingerprints()
     for data, source in list(todo.items()):
         assert isinstance(source, DataStep)
-        text = PromptText(language="en", sha256=pins.file(PROMPT_TEXTS / "en.yaml"))
+        text = PromptText(language="en", sha256=fingerprints.file(PROMPT_TEXTS / "en.yaml"))
         for folder in (TINY, tmp_path / "other"):
             answers = GenerateStep(
-                model=Weights(path=str(folder)).pinned(pins, folder),
+                model=Weights(path=str(folder)).pinned(fingerprints, folder),
                 examples=data,
                 prompt=TextPrompt(text=text, num_fewshot=0),
                 decoding=Decoding(max_new_tokens=2),

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dsl.checks.load import load
-from dsl.data.fingerprints import Pins
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import XpError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
@@ -141,7 +141,7 @@ def tiny_study(folder: Path, **study: object) -> Plan:
     folder.mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump(spec), "utf-8")
     loaded = load(folder / "tiny.yaml")
-    return compile(loaded.experiment, Pins(), loaded.origin)
+    return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
 def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(nodes: TwoNodes, tmp_path: Path) -> None:

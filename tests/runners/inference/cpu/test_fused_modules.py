@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from runners.inference.cpu import onednn_linear as linear
-from runners.inference.cpu.fused_modules import _Attention, _GatedMLP, _Layer, _Norm, exchange
+from runners.inference.cpu.fused_modules import _Attention, _GatedMLP, _Layer, _Norm, patch_modules
 from runners.inference.packed import PackedModel, PackedRows
-from runners.inference.prefix_cache import Stretch
-from runners.models.loading import twin
+from runners.inference.prefix_cache import PrefixNode
+from runners.models.loading import sharing_copy
 from tests.runners.inference.tiny_models import random_model
 
 TEXT = (5, 9, 200, 17, 31, 8)
@@ -17,8 +17,8 @@ LIKE_LLAMA = ["llama", "mistral", "qwen2", "qwen3", "gemma3", "granite"]
 
 def exchanged(model: Any, free_bytes: int = ROOMY) -> PackedModel:
     """A twin that has been asked once."""
-    changed = twin(model)
-    exchange(changed, free_bytes)
+    changed = sharing_copy(model)
+    patch_modules(changed, free_bytes)
     packed = PackedModel(changed, 2**30)
     logits(packed)
     return packed
@@ -27,7 +27,7 @@ def exchanged(model: Any, free_bytes: int = ROOMY) -> PackedModel:
 def logits(packed: PackedModel) -> torch.Tensor:
     """After a text read by itself."""
     with torch.inference_mode():
-        return PackedRows(packed).add([(Stretch(), TEXT)])[0]
+        return PackedRows(packed).add([(PrefixNode(), TEXT)])[0]
 
 
 def plain(model: Any) -> torch.Tensor:
@@ -58,8 +58,8 @@ def test_what_a_decoder_consists_of_is_stood_in_for_and_the_model_below_stays(ar
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gemma2", "phi3"])
 def test_attention_that_is_not_like_llamas_stays(architecture: str):
-    model = twin(random_model(architecture))
-    exchange(model, ROOMY)
+    model = sharing_copy(random_model(architecture))
+    patch_modules(model, ROOMY)
     assert all("forward" not in vars(module) for name, module in model.named_modules() if name.endswith(("attn", "self_attn")))
 
 
@@ -131,5 +131,5 @@ def test_the_last_layer_is_computed_for_what_is_asked_alone(monkeypatch: pytest.
     rows = [(5, 9, 200), (17, 31, 8, 40, 41)]
     products.clear()
     with torch.inference_mode():
-        PackedRows(packed).add([(Stretch(), row) for row in rows])
+        PackedRows(packed).add([(PrefixNode(), row) for row in rows])
     assert products == [8, 8, 8, 8, 8, 2, 2, 2, 2], "its queries, keys and values are one product"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from runners.inference.cpu.onednn_linear import side_by_side
+from runners.inference.cpu.onednn_linear import fused_linear
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.005)])
@@ -13,6 +13,6 @@ def test_products_side_by_side_are_those_of_each_layer(dtype: torch.dtype, toler
     rows = torch.randn(1, 7, 64, dtype=dtype)
     with torch.inference_mode():
         expected = torch.cat([layer(rows) for layer in layers], -1).float()
-        found = side_by_side(layers, copies)(rows)
+        found = fused_linear(layers, copies)(rows)
     assert found.dtype == dtype
     assert (found.float() - expected).norm() < tolerance * expected.norm()

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.inference.batch_model import Reader
+from runners.inference.batch_model import BatchModel
 from runners.inference.cpu import screened_lm_head as screening
 from runners.inference.cpu.screened_lm_head import ScreenedHead, screened_head
 from runners.inference.scheduler import Request, Sampling, generate
@@ -104,18 +104,18 @@ def test_greedy_answers_are_the_same_and_nothing_else_is_screened(architecture: 
     model = random_model(architecture)
     requests = [Request(str(at), (1, *range(20, 45), 60 + at), seed=at) for at in range(6)]
     every = [Sampling(12), Sampling(12, temperature=0.7), Sampling(12, repetition_penalty=1.3)]
-    plain = [answers(Reader(loaded(model)), requests, sampling) for sampling in every]
+    plain = [answers(BatchModel(loaded(model)), requests, sampling) for sampling in every]
 
     able(monkeypatch)
     screened: list[int] = []
     screen = ScreenedHead._screened
     monkeypatch.setattr(ScreenedHead, "_screened", lambda self, rows: screened.append(len(rows)) or screen(self, rows))
-    reader = Reader(loaded(model))
+    reader = BatchModel(loaded(model))
     for sampling, expected in zip(every, plain, strict=True):
         screened.clear()
         assert answers(reader, requests, sampling) == expected
         assert bool(screened) == (sampling == Sampling(12))
 
 
-def answers(reader: Reader, requests: Sequence[Request], sampling: Sampling) -> dict[Any, tuple[int, ...]]:
+def answers(reader: BatchModel, requests: Sequence[Request], sampling: Sampling) -> dict[Any, tuple[int, ...]]:
     return {answer.key: answer.token_ids for answer in generate(reader, requests, sampling)}
