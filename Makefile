@@ -2,16 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+QUICK := tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test test-quick check bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
 	@$(BIN)/xp report $(SPEC)
 
 test: .venv/.dev ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
+
+test-quick: .venv/.dev ## what needs no model, process, server or browser
+	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
