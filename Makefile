@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+QUICK := tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .PHONY: demo test test-quick check pages docs bench install clean
@@ -11,10 +13,10 @@ demo: .venv/.demo ## run the quickstart study to a report
 	@$(BIN)/xp report $(SPEC)
 
 test: .venv/.dev ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
 
 test-quick: .venv/.dev ## what needs no model, process, server or browser
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
+	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .

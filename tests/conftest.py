@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -10,3 +11,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one threa
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 settings.register_profile("untimed", settings.default, deadline=None)  # how long an example takes is no claim of any test
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that at the end no worker is left alone with one of them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

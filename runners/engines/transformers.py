@@ -1,4 +1,4 @@
-"""`transformers`: weights loaded on this machine, answering in batches. Its settings are `dsl.models.Weights`."""
+"""`transformers`: weights loaded on this machine, answering in batches. Its settings are `dsl.engines.transformers.Weights`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -35,7 +35,7 @@ from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_for
 from tests.runners.judges.answers import answer
 from tests.runners.judges.test_reward import saved
 
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
 
 FROZEN = Path(__file__).resolve().parents[1] / "golden" / "results.json"
 TRAINING = Training(max_steps=2, per_device_train_batch_size=2, learning_rate=1e-3)

@@ -24,6 +24,8 @@ from xp.apply import apply
 from xp.cli import app
 from xp.studies import diff_for
 
+pytestmark = pytest.mark.slow
+
 ALL_ROWS = """
     select method, item, 'answer' as what, text as said, raw_text, finish_reason, stop_string from completions
     union all select method, item, aspect, score::varchar, null, null, null from verdicts order by all

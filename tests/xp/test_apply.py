@@ -29,6 +29,8 @@ from xp.apply import apply
 from xp.cli import app
 from xp.studies import diff_for, rebuild, unlike_applied
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"

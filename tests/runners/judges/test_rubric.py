@@ -65,6 +65,7 @@ def reply(**scores: object) -> str:
     return json.dumps({aspect: {"reason": f"on {aspect}", "score": score} for aspect, score in scores.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["runners.judges.rubric", "dsl.plugins", "dsl.judges", "dsl.engines", "dsl.steps.steps"])
 def test_it_may_be_imported_first_of_all(first: str) -> None:
     done = subprocess.run(
@@ -323,6 +324,7 @@ def test_a_reply_is_asked_for_in_a_form_that_its_own_reader_reads() -> None:
         assert jsonschema.Draft202012Validator(form).is_valid({"clarity": {"reason": "x", "score": score}}) == fits
 
 
+@pytest.mark.slow
 def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_is_kept(tmp_path: Path) -> None:
     def judge(asked: Asked) -> Said:
         if "response_format" in asked.body:

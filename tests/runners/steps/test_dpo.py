@@ -21,7 +21,7 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
 
 LORA = Adapter(r=8, lora_alpha=16)
 SFT = "sft-0123456789ab89ab"

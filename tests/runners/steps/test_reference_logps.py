@@ -21,7 +21,7 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
 
 # PEFT reads a property that transformers renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
 
 LORA = Adapter(r=8, lora_alpha=16)
 SFT, REFERENCE = "sft-0123456789ab89ab", "reference_logps-0123456789ab89ab"

@@ -26,7 +26,7 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
 
 LORA = Adapter(r=8, lora_alpha=16)
 LANGUAGES = ("en", "fr", "es")
@@ -110,7 +110,6 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
     assert metric(tmp_path / "out", "loss") == [(1, pytest.approx(total / n, rel=1e-4))]
 
 
-@pytest.mark.slow
 def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None:
     step, found = study(tmp_path, training={"max_steps": 60, "per_device_train_batch_size": 8})
     run(step, found, tmp_path / "out")

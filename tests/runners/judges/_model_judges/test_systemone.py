@@ -24,6 +24,8 @@ from runners.judges.contract import NO_REPLY, Tools
 from tests.runners.engines.fake_server import SOON, Asked, Running, Said, serving
 from tests.runners.judges.answers import answer, no_model, verdicts
 
+pytestmark = pytest.mark.slow
+
 KEY = "ts-9fK2mQ7xW4tB8nR1"
 
 
