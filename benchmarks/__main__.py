@@ -1,7 +1,8 @@
-"""`make bench`, or `python -m benchmarks [NAME …]` for some of them: runs what lies in this folder and prints each ratio beside its mark.
+"""`make bench`, or `python -m benchmarks [NAME …]` for some of them: runs what lies in this folder and prints
+each ratio beside its mark.
 
-What is found takes the place of what the same benchmark found before, in `results.json` and in the tables of this folder's README.md and, without
-how time grows, of the project's. A benchmark is a file with
+What is found takes the place of what the same benchmark found before, in `results.json` and in the tables of
+this folder's README.md and, without how time grows, of the project's. A benchmark is a file with
 
     def run() -> Iterator[Measured]
 """
@@ -29,7 +30,11 @@ VERSIONS = ("torch", "transformers", "duckdb", "pydantic")
 
 def main(wanted: list[str]) -> None:
     """Run the benchmarks named, or all and write their results down."""
-    names = [m.name for m in pkgutil.iter_modules([str(HERE)]) if not m.name.startswith("_") and m.name != "measured"]
+    names = [
+        m.name
+        for m in pkgutil.iter_modules([str(HERE)])
+        if not m.name.startswith("_") and m.name != "measured"
+    ]
     if unknown := [name for name in wanted if name not in names]:
         sys.exit(f"no benchmark {', '.join(unknown)}. There are: {', '.join(names)}")
     broken: list[str] = []
@@ -51,7 +56,11 @@ def main(wanted: list[str]) -> None:
 def _write_down(name: str, names: list[str], found: list[Measured]) -> None:
     """Put what a benchmark found in the place of what it found before."""
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    kept = [row for row in json.loads(RESULTS.read_text("utf-8")) if row["benchmark"] != name and row["benchmark"] in names]
+    kept = [
+        row
+        for row in json.loads(RESULTS.read_text("utf-8"))
+        if row["benchmark"] != name and row["benchmark"] in names
+    ]
     rows = [*kept, *({"benchmark": name, "date": today, **one.row()} for one in found)]
     rows.sort(key=lambda row: names.index(row["benchmark"]))
     RESULTS.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -71,7 +80,10 @@ def _line(one: Measured) -> str:
     found = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.peer:.3g}: ratio {one.ratio:.2f}"
     if one.mark is None:
         return found
-    return f"{found}, {'at least' if one.is_least else 'at most'} {one.mark:g}: {'reached' if one.reached else 'NOT reached'}"
+    return (
+        f"{found}, {'at least' if one.is_least else 'at most'} {one.mark:g}:"
+        f" {'reached' if one.reached else 'NOT reached'}"
+    )
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> str:
@@ -87,7 +99,8 @@ def _table(rows: Iterable[dict[str, Any]]) -> str:
         reached = {True: "yes", False: "no", None: ""}[row["reached"]]
         beside = f"{row['against']}: {row['peer']:.3g} {row['unit']}"
         lines.append(
-            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {mark} | {reached} | {row['date']} |"
+            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {mark} |"
+            f" {reached} | {row['date']} |"
         )
     return "\n".join(lines)
 

@@ -8,13 +8,16 @@ import time
 
 
 def median_seconds(*arguments: str) -> float:
-    """How long until `xp` has said what it was asked: the median of seven runs. One before them does not count: it fills the system's caches
-    and leaves the modules compiled, as the first on any machine does, also where an environment variable forbids Python to keep them."""
+    """How long until `xp` has said what it was asked: the median of seven runs. One before them does not
+    count: it fills the system's caches and leaves the modules compiled, as the first on any machine does,
+    also where an environment variable forbids Python to keep them."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def seconds() -> float:
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "xp", *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
+        subprocess.run(
+            [sys.executable, "-m", "xp", *arguments], check=True, stdout=subprocess.DEVNULL, env=environment
+        )
         return time.perf_counter() - begin
 
     seconds()

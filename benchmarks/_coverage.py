@@ -15,10 +15,14 @@ from warehouse.statistics.seeds import with_seeds
 Scores = Callable[[np.random.Generator, int, float, float], tuple[Floats, Floats]]
 
 
-def right_or_wrong(random: np.random.Generator, n: int, mean: float, difference: float) -> tuple[Floats, Floats]:
+def right_or_wrong(
+    random: np.random.Generator, n: int, mean: float, difference: float
+) -> tuple[Floats, Floats]:
     """Scores 0 and 1 of two methods on the same n items, whose difficulty varies."""
     items = random.beta(2 * mean, 2 * (1 - mean), n)
-    return (random.random(n) < np.clip(items + difference, 0, 1)).astype(float), (random.random(n) < items).astype(float)
+    return (random.random(n) < np.clip(items + difference, 0, 1)).astype(float), (
+        random.random(n) < items
+    ).astype(float)
 
 
 def levels(random: np.random.Generator, n: int, mean: float, difference: float) -> tuple[Floats, Floats]:
@@ -28,7 +32,8 @@ def levels(random: np.random.Generator, n: int, mean: float, difference: float) 
 
 
 def coverage(scores: Scores, n: int, mean: float, difference: float, n_studies: int) -> tuple[float, float]:
-    """Share of studies whose interval holds the true paired difference, and the true mean of the first method."""
+    """Share of studies whose interval holds the true paired difference, and the true mean of the first
+    method."""
     random = np.random.default_rng([n, int(100 * mean), int(-100 * difference)])
     true_of, true_against = (side.mean() for side in scores(random, 1_000_000, mean, difference))
     paired = single = 0
@@ -45,13 +50,18 @@ _CHANCES = np.linspace(0.2, 0.8, 601)
 """Chances of being right that items have, each as often as the others."""
 
 
-def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation: float, n_studies: int) -> float:
-    """Share of studies whose interval holds the true difference between a trained method, whose seeds deviate, and an untrained one.
+def coverage_over_seeds(
+    is_right_or_wrong: bool, n: int, n_seeds: int, deviation: float, n_studies: int
+) -> float:
+    """Share of studies whose interval holds the true difference between a trained method, whose seeds
+    deviate, and an untrained one.
 
-    Chances of being right deviate in log-odds, by four times `deviation`, which is `deviation` of a chance of one half. Items and deviations lie
-    symmetrically about it, so that the true difference over all training runs is zero.
+    Chances of being right deviate in log-odds, by four times `deviation`, which is `deviation` of a chance of
+    one half. Items and deviations lie symmetrically about it, so that the true difference over all training
+    runs is zero.
 
-    With several seeds that is the difference over all training runs; with one, that of this one trained model.
+    With several seeds that is the difference over all training runs; with one, that of this one trained
+    model.
     """
     random = np.random.default_rng([n, n_seeds, int(100 * deviation), is_right_or_wrong])
     covered = 0
@@ -59,8 +69,14 @@ def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation
         lucks = random.normal(0, deviation, n_seeds)
         if is_right_or_wrong:
             items = random.uniform(0.2, 0.8, (n, 1))
-            of, against = ((random.random((n, len(luck))) < expit(logit(items) + 4 * luck)).astype(float) for luck in (lucks, np.zeros(1)))
-            gain, width = float((expit(logit(_CHANCES) + 4 * lucks[0]) - _CHANCES).mean()) if n_seeds == 1 else 0.0, 1.0
+            of, against = (
+                (random.random((n, len(luck))) < expit(logit(items) + 4 * luck)).astype(float)
+                for luck in (lucks, np.zeros(1))
+            )
+            gain, width = (
+                float((expit(logit(_CHANCES) + 4 * lucks[0]) - _CHANCES).mean()) if n_seeds == 1 else 0.0,
+                1.0,
+            )
         else:
             of = random.normal(0.2, 0.4, (n, 1)) + lucks + random.normal(0, 0.4, (n, n_seeds))
             against = random.normal(0, 0.3, (n, 1))
@@ -73,7 +89,8 @@ def coverage_over_seeds(is_right_or_wrong: bool, n: int, n_seeds: int, deviation
 
 
 def false_claims(n_tests: int, n: int, n_studies: int) -> float:
-    """Share of studies of equally good methods, all compared with one of them, in which any confirmatory contrast is significant."""
+    """Share of studies of equally good methods, all compared with one of them, in which any confirmatory
+    contrast is significant."""
     random = np.random.default_rng([n_tests, n])
     false = 0
     for _ in range(n_studies):

@@ -1,8 +1,10 @@
-"""How time grows with items, methods, languages and models: four sizes of each, the last eight times the first, all else held.
+"""How time grows with items, methods, languages and models: four sizes of each, the last eight times the
+first, all else held.
 
-`plan` is from the spec's text to the difference with a store that holds nothing, `load` from the files of finished steps to a warehouse with
-all that is computed of them, `report` what the report reads of it. Each in this process, the best of three; a first one of each, which loads
-what they need, does not count. What grows linearly takes at most eight times as long.
+`plan` is from the spec's text to the difference with a store that holds nothing, `load` from the files of
+finished steps to a warehouse with all that is computed of them, `report` what the report reads of it. Each in
+this process, the best of three; a first one of each, which loads what they need, does not count. What grows
+linearly takes at most eight times as long.
 """
 
 import time
@@ -25,7 +27,8 @@ from warehouse.report.study import read_study
 
 TIMES_MORE = (1, 2, 4, 8)
 MARK = 8 * 1.3
-"""How much longer eight times as much may take: linear, and what measurements of tenths of a second vary by."""
+"""How much longer eight times as much may take: linear, and what measurements of tenths of a second vary
+by."""
 
 ITEMS = 300
 
@@ -55,20 +58,32 @@ def run() -> Iterator[Measured]:
 
 
 def draw(found: Sequence[Measured], out: Path) -> None:
-    """A picture of all lines, both axes in powers, so that what grows linearly is as steep as the dashed line."""
+    """A picture of all lines, both axes in powers, so that what grows linearly is as steep as the dashed
+    line."""
     import altair as alt
 
     rows: list[dict[str, str | float]] = []
     for one in found:
         done, _, what = one.name.partition(": 8 times the ")
-        rows += [{"does": done, "of": what, "times": times, "seconds": seconds} for times, seconds in one.points]
+        rows += [
+            {"does": done, "of": what, "times": times, "seconds": seconds} for times, seconds in one.points
+        ]
     panels = list(dict.fromkeys(str(row["does"]) for row in rows))
     linear = [
-        {"does": done, "times": times, "seconds": times * min(float(row["seconds"]) for row in rows if row["does"] == done)}
+        {
+            "does": done,
+            "times": times,
+            "seconds": times * min(float(row["seconds"]) for row in rows if row["does"] == done),
+        }
         for done in panels
         for times in TIMES_MORE
     ]
-    x = alt.X("times:Q", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=list(TIMES_MORE)), title="times as much")
+    x = alt.X(
+        "times:Q",
+        scale=alt.Scale(type="log", base=2),
+        axis=alt.Axis(values=list(TIMES_MORE)),
+        title="times as much",
+    )
     y = alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds")
     lines = alt.Chart().mark_line(point=True).encode(x=x, y=y, color=alt.Color("of:N", title=None))
     ruler = alt.Chart().mark_line(strokeDash=[4, 4], color="gray").encode(x=x, y=y)
@@ -83,7 +98,9 @@ def draw(found: Sequence[Measured], out: Path) -> None:
 
 def _measured(does: str, what: str, points: list[Point]) -> Measured:
     first, last = points[0][1], points[-1][1]
-    return Measured(f"{does}: 8 times the {what}", last, first, f"one time the {what}", "s", MARK, points=tuple(points))
+    return Measured(
+        f"{does}: 8 times the {what}", last, first, f"one time the {what}", "s", MARK, points=tuple(points)
+    )
 
 
 def _best(do: Callable[[], object]) -> float:

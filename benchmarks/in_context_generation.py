@@ -1,19 +1,24 @@
-"""Generation in context: 24 and 240 questions under the shipped English preamble and its three worked examples, 64 new tokens, greedy.
+"""Generation in context: 24 and 240 questions under the shipped English preamble and its three worked
+examples, 64 new tokens, greedy.
 
 SmolLM2-135M-Instruct in float32 on the processor, as a worker runs it, against
 
 - lm-evaluation-harness (`hf`, float32, the same safetensors) at the best of three batch sizes;
-- llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in its context;
-- the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says how).
+- llama.cpp (the Q4_1 weights these were unpacked from), one request after another over a prefix that stays in
+  its context;
+- the floor: what the job must compute and read, at this machine's measured rates (`_in_context.floor` says
+  how).
 
-What is timed is the call that generates, in a process of its own for each run, with the model in memory and a warm-up answered: prompts of the
-same length that begin otherwise. Ours and llama.cpp run five times in turns, and the least time of each is taken; lm-evaluation-harness runs
-once with each batch size. It keeps nothing from one batch to the next, so that its time for 240 requests is that of every fifth batch of them,
-times five. No stop strings, and every side ends at EOS: tokens are those really made, and of lm-evaluation-harness, whose texts must be ours letter
-for letter, as many as ours.
+What is timed is the call that generates, in a process of its own for each run, with the model in memory and a
+warm-up answered: prompts of the same length that begin otherwise. Ours and llama.cpp run five times in turns,
+and the least time of each is taken; lm-evaluation-harness runs once with each batch size. It keeps nothing
+from one batch to the next, so that its time for 240 requests is that of every fifth batch of them, times
+five. No stop strings, and every side ends at EOS: tokens are those really made, and of lm-evaluation-harness,
+whose texts must be ours letter for letter, as many as ours.
 
-What bfloat16 gains, and what sampling, a repetition penalty and stop strings cost, is told in tokens a second, against ours without, in turns
-too; the stop strings are like the shipped ones, but ones that no answer holds, so that no row ends earlier.
+What bfloat16 gains, and what sampling, a repetition penalty and stop strings cost, is told in tokens a
+second, against ours without, in turns too; the stop strings are like the shipped ones, but ones that no
+answer holds, so that no row ends earlier.
 """
 
 from collections.abc import Iterator
@@ -39,24 +44,50 @@ def run() -> Iterator[Measured]:
     n_same = _same_texts(FEW, few, FEW, harness[size])
     n_tokens = sum(few.n_new_tokens)
     against = f"{harness_name}, batch {size}"
-    yield Measured(f"same texts, {FEW.n_requests} requests", n_same, FEW.n_requests, harness_name, "texts", 1.0, is_least=True)
+    yield Measured(
+        f"same texts, {FEW.n_requests} requests",
+        n_same,
+        FEW.n_requests,
+        harness_name,
+        "texts",
+        1.0,
+        is_least=True,
+    )
     yield _rate("24 requests", few.tokens_per_second, n_tokens / harness[size].seconds, against, 6.0)
 
     against = f"llama.cpp {version('llama_cpp_python')} Q4_1, one by one"
     yield _rate("24 requests", few.tokens_per_second, llama.tokens_per_second, against, 3.0)
-    rows = [Request(n - few.n_shared_tokens, steps) for n, steps in zip(few.n_prompt_tokens, few.n_steps, strict=True)]
+    rows = [
+        Request(n - few.n_shared_tokens, steps)
+        for n, steps in zip(few.n_prompt_tokens, few.n_steps, strict=True)
+    ]
     rates = measured_rates()
     floor = floor_seconds(read_shape(source_folder(WEIGHTS, CACHE)), few.n_shared_tokens, rows, rates)
     against = f"the floor at {rates.flops / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s"
-    yield Measured(f"in-context generation, 24 requests ({few.n_shared_tokens} tokens shared)", few.seconds, floor, against, "s", 2.0)
+    yield Measured(
+        f"in-context generation, 24 requests ({few.n_shared_tokens} tokens shared)",
+        few.seconds,
+        floor,
+        against,
+        "s",
+        2.0,
+    )
 
     many = timed("ours", MANY)
     part = replace(MANY, batch_size=size, sampled=SAMPLED)
     sampled = timed("lm_eval", part)
     n_same = _same_texts(MANY, many, part, sampled)
-    yield Measured("same texts, of 240 requests", n_same, len(sampled.texts), harness_name, "texts", 1.0, is_least=True)
+    yield Measured(
+        "same texts, of 240 requests", n_same, len(sampled.texts), harness_name, "texts", 1.0, is_least=True
+    )
     against = f"{harness_name}, batch {size}"
-    yield _rate("240 requests", many.tokens_per_second, sum(many.n_new_tokens) / (sampled.seconds * SAMPLED), against, 8.0)
+    yield _rate(
+        "240 requests",
+        many.tokens_per_second,
+        sum(many.n_new_tokens) / (sampled.seconds * SAMPLED),
+        against,
+        8.0,
+    )
 
     others = (
         ("in bfloat16", replace(FEW, dtype="bfloat16"), None),
@@ -66,11 +97,18 @@ def run() -> Iterator[Measured]:
     )
     few, *found = _least(("ours", FEW), *(("ours", job) for _, job, _ in others))
     for (name, _, mark), timing in zip(others, found, strict=True):
-        yield _rate(f"24 requests, {name}", timing.tokens_per_second, few.tokens_per_second, "ours, greedy float32", mark)
+        yield _rate(
+            f"24 requests, {name}",
+            timing.tokens_per_second,
+            few.tokens_per_second,
+            "ours, greedy float32",
+            mark,
+        )
 
 
 def _least(*asked: tuple[str, Job]) -> list[Timing]:
-    """The fastest of each side's five runs. Sides take turns, so that a slow spell of the machine meets all of them."""
+    """The fastest of each side's five runs. Sides take turns, so that a slow spell of the machine meets all
+    of them."""
     turns = [[timed(side, job) for side, job in asked] for _ in range(5)]
     return [min(runs, key=lambda timing: timing.seconds) for runs in zip(*turns, strict=True)]
 
@@ -78,7 +116,9 @@ def _least(*asked: tuple[str, Job]) -> list[Timing]:
 def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
     """How many of their texts are ours."""
     wrote = {prompt.text: text for prompt, text in zip(job.prompts(), ours.texts, strict=True)}
-    return sum(wrote[prompt.text] == text for prompt, text in zip(their_job.prompts(), theirs.texts, strict=True))
+    return sum(
+        wrote[prompt.text] == text for prompt, text in zip(their_job.prompts(), theirs.texts, strict=True)
+    )
 
 
 def _rate(name: str, ours: float, theirs: float, against: str, mark: float | None) -> Measured:

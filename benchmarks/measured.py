@@ -1,4 +1,5 @@
-"""What a benchmark finds: our figure beside a peer's, a floor's or a limit's, and the ratio that was promised."""
+"""What a benchmark finds: our figure beside a peer's, a floor's or a limit's, and the ratio that was
+promised."""
 
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ class Measured:
     mark: float | None
     """The ratio promised; None for a figure that is told beside the others and promises nothing."""
     is_least: bool = False
-    """Whether the mark is the least the ratio may be (work done in a unit of time), or else the most (time taken)."""
+    """Whether the mark is the least the ratio may be (work done in a unit of time), or else the most (time
+    taken)."""
     points: tuple[tuple[int, float], ...] = ()
     """Of what grows: how many times as much, and what it took."""
 

@@ -1,7 +1,9 @@
-"""A study of 10,000 cells, all of it done: whole processes of `xp plan` and of an `xp apply` that finds nothing to run.
+"""A study of 10,000 cells, all of it done: whole processes of `xp plan` and of an `xp apply` that finds
+nothing to run.
 
-3 languages × 20 models × 50 methods (icl, sft, dpo) × up to 5 seeds, two judges each. Every step lies finished in a store, with one row, as
-a runner leaves it, and is loaded into the warehouse before the clock starts.
+3 languages × 20 models × 50 methods (icl, sft, dpo) × up to 5 seeds, two judges each. Every step lies
+finished in a store, with one row, as a runner leaves it, and is loaded into the warehouse before the clock
+starts.
 """
 
 import json
@@ -28,21 +30,37 @@ PLAN_SECONDS = 2.0
 APPLY_SECONDS = 3.0
 
 
-def spec(n_models: int = 20, n_each: int = 16, languages: Sequence[str] = ("en", "fr", "es")) -> dict[str, object]:
+def spec(
+    n_models: int = 20, n_each: int = 16, languages: Sequence[str] = ("en", "fr", "es")
+) -> dict[str, object]:
     """The study: tuned methods have five seeds each, prompted ones none."""
-    methods: dict[str, object] = {f"icl_{k}": {"method": "icl", "num_fewshot": k % 4, "preamble": k < 4} for k in range(8)}
+    methods: dict[str, object] = {
+        f"icl_{k}": {"method": "icl", "num_fewshot": k % 4, "preamble": k < 4} for k in range(8)
+    }
     methods |= {
-        f"sft_{n}": {"method": "sft", "train": "pairs", "rows": n, "train_languages": "all", "training": {"max_steps": n}}
+        f"sft_{n}": {
+            "method": "sft",
+            "train": "pairs",
+            "rows": n,
+            "train_languages": "all",
+            "training": {"max_steps": n},
+        }
         for n in range(1, n_each + 1)
     }
-    methods |= {f"dpo_{n}": {"method": "dpo", "policy": "sft_1", "pairs": "pairs", "beta": n / 10} for n in range(1, n_each + 1)}
+    methods |= {
+        f"dpo_{n}": {"method": "dpo", "policy": "sft_1", "pairs": "pairs", "beta": n / 10}
+        for n in range(1, n_each + 1)
+    }
     return {
         "experiment": "large",
         "languages": list(languages),
         "seeds": [0, 1, 2, 3, 4],
         "models": {f"m{n}": {"base": {"hub": f"some/model-{n}", "revision": "abc"}} for n in range(n_models)},
         "data": {
-            "pairs": {"rows": {"path": "rows.jsonl"}, "columns": {c: c for c in ("item", "instruction", "response", "chosen", "rejected")}}
+            "pairs": {
+                "rows": {"path": "rows.jsonl"},
+                "columns": {c: c for c in ("item", "instruction", "response", "chosen", "rejected")},
+            }
         },
         "evaluate": ["pairs"],
         "methods": methods,
@@ -57,16 +75,31 @@ def run() -> Iterator[Measured]:
         plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
         assert len(plan.study.cells) >= 10_000
         size = f"{len(plan.study.cells):,} cells, {len(plan.steps):,} steps"
-        yield within(f"xp plan of {size}, nothing done", median_seconds("plan", str(path), "--store", str(store)), PLAN_SECONDS)
+        yield within(
+            f"xp plan of {size}, nothing done",
+            median_seconds("plan", str(path), "--store", str(store)),
+            PLAN_SECONDS,
+        )
         finish(plan, store)
         apply(diff(plan, Store(store).done()), store)
-        yield within(f"xp plan of {size}, all done", median_seconds("plan", str(path), "--store", str(store)), PLAN_SECONDS)
-        yield within(f"xp apply of {size}, all done", median_seconds("apply", str(path), "--yes", "--store", str(store)), APPLY_SECONDS)
+        yield within(
+            f"xp plan of {size}, all done",
+            median_seconds("plan", str(path), "--store", str(store)),
+            PLAN_SECONDS,
+        )
+        yield within(
+            f"xp apply of {size}, all done",
+            median_seconds("apply", str(path), "--yes", "--store", str(store)),
+            APPLY_SECONDS,
+        )
 
 
 def write_study(folder: Path, study: dict[str, object], n_items: int = 16) -> Path:
     """The study's spec with the file of rows that it names."""
-    rows = [{"item": str(n), "instruction": "a", "response": "b", "chosen": "c", "rejected": "d"} for n in range(n_items)]
+    rows = [
+        {"item": str(n), "instruction": "a", "response": "b", "chosen": "c", "rejected": "d"}
+        for n in range(n_items)
+    ]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     path = folder / "large.yaml"
     path.write_text(yaml.safe_dump(study), "utf-8")
@@ -74,19 +107,30 @@ def write_study(folder: Path, study: dict[str, object], n_items: int = 16) -> Pa
 
 
 def finish(plan: Plan, store: Path) -> None:
-    """Leave every step in the store as its runner does when it is done, but for what puts each file on the disk at once."""
+    """Leave every step in the store as its runner does when it is done, but for what puts each file on the
+    disk at once."""
     contents: dict[StepId, Sha256] = {}
     for step_id, step in plan.steps.items():
         folder = store / "steps" / step_id
         folder.mkdir(parents=True)
         name, row = _ROWS[step.kind]
-        rows = [_VERDICT.model_copy(update={"judge": key}) for key in step.judges] if isinstance(step, JudgeStep) else [row]
+        rows = (
+            [_VERDICT.model_copy(update={"judge": key}) for key in step.judges]
+            if isinstance(step, JudgeStep)
+            else [row]
+        )
         for file, values in (("step.json", [step]), (name, rows)):
             (folder / file).write_text("".join(value.model_dump_json() + "\n" for value in values), "utf-8")
         files, inputs = describe(folder), {i: contents[i] for i in step.inputs}
         contents[step_id] = content(files)
         outcome = Outcome(
-            step_id=step_id, seconds=1.0, n_rows=1, versions={"torch": "2.13.0"}, facts={"kind": step.kind}, files=files, inputs=inputs
+            step_id=step_id,
+            seconds=1.0,
+            n_rows=1,
+            versions={"torch": "2.13.0"},
+            facts={"kind": step.kind},
+            files=files,
+            inputs=inputs,
         )
         (folder / "outcome.json").write_text(outcome.model_dump_json() + "\n", "utf-8")
 
@@ -94,12 +138,22 @@ def finish(plan: Plan, store: Path) -> None:
 _TRAINED = ("metrics.jsonl", TrainMetric(global_step=1, name="loss", value=1.0))
 _VERDICT = Verdict(row_key="0" * 64, item="1", language="en", aspect="length", score=1.0)
 _ROWS: dict[str, tuple[str, Value]] = {
-    "data": ("examples.jsonl", Example(item="1", language="en", instruction="a", response="b", chosen="c", rejected="d")),
+    "data": (
+        "examples.jsonl",
+        Example(item="1", language="en", instruction="a", response="b", chosen="c", rejected="d"),
+    ),
     "sft": _TRAINED,
     "dpo": _TRAINED,
     "reference_logps": (
         "ref_logps.jsonl",
-        RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-1.0, ref_rejected_logps=-2.0, n_tokens=2),
+        RefLogps(
+            row_key="0" * 64,
+            item="1",
+            language="en",
+            ref_chosen_logps=-1.0,
+            ref_rejected_logps=-2.0,
+            n_tokens=2,
+        ),
     ),
     "generate": (
         "completions.jsonl",

@@ -13,4 +13,8 @@ QUICKSTART = Path(__file__).resolve().parents[1] / "specs" / "quickstart.yaml"
 def run() -> Iterator[Measured]:
     yield within("xp --help", median_seconds("--help"), 0.3)
     with TemporaryDirectory() as store:
-        yield within("xp plan specs/quickstart.yaml, nothing done", median_seconds("plan", str(QUICKSTART), "--store", store), 0.6)
+        yield within(
+            "xp plan specs/quickstart.yaml, nothing done",
+            median_seconds("plan", str(QUICKSTART), "--store", store),
+            0.6,
+        )

@@ -17,9 +17,15 @@ def run() -> Iterator[Measured]:
             for difference in (0, -0.05, -0.3)
             for n in ITEMS
         ]
-        for what, found in (("paired differences", [cell[0] for cell in cells]), ("means", [cell[1] for cell in cells])):
+        for what, found in (
+            ("paired differences", [cell[0] for cell in cells]),
+            ("means", [cell[1] for cell in cells]),
+        ):
             yield from _covered(f"{what} of {name} scores, {len(found)} cells", found)
-    for n_seeds, holds_for in (((3, 5), "over 3 and 5 seeds"), ((1,), "trained with one seed, for this one trained model")):
+    for n_seeds, holds_for in (
+        ((3, 5), "over 3 and 5 seeds"),
+        ((1,), "trained with one seed, for this one trained model"),
+    ):
         for is_right_or_wrong in (True, False):
             seeds = [
                 coverage_over_seeds(is_right_or_wrong, n, s, deviation, 2000)
@@ -28,20 +34,34 @@ def run() -> Iterator[Measured]:
                 for deviation in (0, 0.05, 0.15, 0.3)
             ]
             kind = "right/wrong" if is_right_or_wrong else "normal"
-            yield from _covered(f"contrasts of trained methods {holds_for}, {kind} scores, {len(seeds)} cells", seeds)
+            yield from _covered(
+                f"contrasts of trained methods {holds_for}, {kind} scores, {len(seeds)} cells", seeds
+            )
     for n_tests in (2, 18, 600):
         made = false_claims(n_tests, 50, 1000)
-        yield Measured(f"studies with a false claim, {n_tests} tests, 1,000 studies", made, 0.064, "the most", "of studies", 1.0)
+        yield Measured(
+            f"studies with a false claim, {n_tests} tests, 1,000 studies",
+            made,
+            0.064,
+            "the most",
+            "of studies",
+            1.0,
+        )
 
 
 def _covered(name: str, found: list[float]) -> Iterator[Measured]:
     found = [float(one) for one in found]
     mean = sum(found) / len(found)
     yield Measured(f"mean coverage: {name}", mean, 0.94, "the least", "of intervals", 1.0, is_least=True)
-    yield Measured(f"least coverage: {name}", min(found), 0.91, "the least", "of intervals", 1.0, is_least=True)
+    yield Measured(
+        f"least coverage: {name}", min(found), 0.91, "the least", "of intervals", 1.0, is_least=True
+    )
     yield Measured(f"greatest coverage: {name}", max(found), 0.95, "what is promised", "of intervals", None)
 
 
 if __name__ == "__main__":
     for one in run():
-        print(f"{one.name}: {one.ours:.3f} ({one.against}: {one.peer}{'' if one.reached in (True, None) else '; missed'})")
+        print(
+            f"{one.name}: {one.ours:.3f} ({one.against}:"
+            f" {one.peer}{'' if one.reached in (True, None) else '; missed'})"
+        )

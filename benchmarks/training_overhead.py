@@ -1,4 +1,5 @@
-"""What `xp apply` adds to a bare TRL script: SFT of SmolLM2-135M, the same arguments, the same rows, the same losses step for step."""
+"""What `xp apply` adds to a bare TRL script: SFT of SmolLM2-135M, the same arguments, the same rows, the same
+losses step for step."""
 
 import os
 import subprocess
@@ -15,18 +16,27 @@ METHOD: dict[str, Any] = {
     "method": "sft",
     "train": "instructions",
     "adapter": {"r": 8, "lora_alpha": 16},
-    "training": {"max_steps": 24, "per_device_train_batch_size": 4, "learning_rate": 2.0e-4, "max_length": 256, "bf16": True},
+    "training": {
+        "max_steps": 24,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 2.0e-4,
+        "max_length": 256,
+        "bf16": True,
+    },
 }
 
 
 def run() -> Iterator[Measured]:
-    """Whole processes, from start to end: Python and its libraries, loading, tokenising, training, writing the adapter.
+    """Whole processes, from start to end: Python and its libraries, loading, tokenising, training, writing
+    the adapter.
 
-    Both at once, each on a core of its own with one thread, so that whatever slows the machine down slows both; then again with the cores
-    exchanged. Sums of the two.
+    Both at once, each on a core of its own with one thread, so that whatever slows the machine down slows
+    both; then again with the cores exchanged. Sums of the two.
     """
     with TemporaryDirectory() as folder:
-        ours, peer = map(sum, zip(*(_both(Path(folder) / str(n), turned=bool(n)) for n in range(2)), strict=True))
+        ours, peer = map(
+            sum, zip(*(_both(Path(folder) / str(n), turned=bool(n)) for n in range(2)), strict=True)
+        )
     yield Measured("xp apply of an SFT step", ours / 2, peer / 2, "a bare TRL script", "s", 1.03)
 
 
@@ -38,7 +48,10 @@ def _both(folder: Path, *, turned: bool) -> tuple[float, float]:
     (losses,) = study.losses(store, "sft").values()
     expected = study.losses_of_script(job)
     assert len(losses) == len(expected) == METHOD["training"]["max_steps"]
-    assert max(abs(one - other) for one, other in zip(losses, expected, strict=True)) < 1e-4, (losses, expected)
+    assert max(abs(one - other) for one, other in zip(losses, expected, strict=True)) < 1e-4, (
+        losses,
+        expected,
+    )
     return seconds[0], seconds[1]
 
 
@@ -47,8 +60,14 @@ def _side_by_side(commands: Sequence[Sequence[str]], *, turned: bool) -> list[fl
     cores = sorted(os.sched_getaffinity(0))[: len(commands)]
     began = time.perf_counter()
     running = {
-        place: subprocess.Popen(["taskset", "--cpu-list", str(core), *command], env=study.environment(threads=1), stdout=subprocess.DEVNULL)
-        for place, (command, core) in enumerate(zip(commands, reversed(cores) if turned else cores, strict=True))
+        place: subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            env=study.environment(threads=1),
+            stdout=subprocess.DEVNULL,
+        )
+        for place, (command, core) in enumerate(
+            zip(commands, reversed(cores) if turned else cores, strict=True)
+        )
     }
     seconds: dict[int, float] = {}
     while len(seconds) < len(running):

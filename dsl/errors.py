@@ -27,7 +27,8 @@ class XpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a spec, and where. Text that looks like a secret is taken out of `path` and `message`."""
+    """One thing that is wrong with a spec, and where. Text that looks like a secret is taken out of `path`
+    and `message`."""
 
     file: str
     line: int
@@ -45,7 +46,11 @@ class Problem:
 
     def __str__(self) -> str:
         where = one_line(self.file) + (f":{self.line}:{self.column}" if self.line else "")
-        return ": ".join(part for part in (where, "warning" if self.level == "warning" else "", self.path, self.message) if part)
+        return ": ".join(
+            part
+            for part in (where, "warning" if self.level == "warning" else "", self.path, self.message)
+            if part
+        )
 
 
 class SpecError(XpError):

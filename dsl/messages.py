@@ -1,6 +1,8 @@
-"""How error messages speak of what a person wrote: values shown short, on one line and without secrets; near misses named.
+"""How error messages speak of what a person wrote: values shown short, on one line and without secrets; near
+misses named.
 
-Whoever puts a value from a spec into a message shows it with `shown`: messages end up in logs, reports and bug reports.
+Whoever puts a value from a spec into a message shows it with `shown`: messages end up in logs, reports and
+bug reports.
 """
 
 import difflib
@@ -20,17 +22,20 @@ _SECRET_KEY = re.compile(
     r"(?:^|_)(?:api_?key|access_?key|private_?key|token|password|passwd|passphrase|secret|credentials?|authorization|bearer)(?:_|$)"
 )
 _SECRET_PREFIX = r"(?:sk-|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|gsk_|xai-|AKIA|AIza|eyJ)"
-# `sk-SK` and `sk-Latn` are Slovak. `${` would be filled from the environment elsewhere; `://name:password@` is a URL with a login.
+# `sk-SK` and `sk-Latn` are Slovak. `${` would be filled from the environment elsewhere; `://name:password@`
+# is a URL with a login.
 _SECRET_VALUE = re.compile(
     rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@"
 )
-# In a name or a sentence only a long run counts, so that a model may be called `hf_tiny` and a key `hf_token`.
+# In a name or a sentence only a long run counts, so that a model may be called `hf_tiny` and a key
+# `hf_token`.
 _SECRET_RUN = re.compile(rf"(?<![A-Za-z0-9_\-]){_SECRET_PREFIX}[A-Za-z0-9_\-.]{{14,}}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
 def shown(value: object, path: Path = ()) -> str:
-    """Name a value as it may stand in a message: of lists and mappings only the outline, of text at most 60 characters.
+    """Name a value as it may stand in a message: of lists and mappings only the outline, of text at most 60
+    characters.
 
     `path` says where the value stands: under a key such as `api_key`, nothing of it is shown.
     """
@@ -54,7 +59,8 @@ def shown(value: object, path: Path = ()) -> str:
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
-    """Finish an error about an unknown name: ``Did you mean `beta`?`` when one is close, else what is allowed; empty if nothing is."""
+    """Finish an error about an unknown name: ``Did you mean `beta`?`` when one is close, else what is
+    allowed; empty if nothing is."""
     names = list(dict.fromkeys(allowed))
     if near := nearest(word, names):
         return f"Did you mean {ticked(near)}?"
@@ -86,7 +92,8 @@ def written(text: str, path: Path) -> str:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: `methods.dpo_base.beta`, `languages[2]`; keys with odd characters in quotes."""
+    """A path as people write it: `methods.dpo_base.beta`, `languages[2]`; keys with odd characters in
+    quotes."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -99,10 +106,13 @@ def dotted(path: Path) -> str:
 
 
 def is_secret(value: object, path: Path = ()) -> bool:
-    """May this not be shown: because of a key it stands under, or because it looks like a credential or like `${VAR}`?"""
+    """May this not be shown: because of a key it stands under, or because it looks like a credential or like
+    `${VAR}`?"""
     if isinstance(value, str) and _SECRET_VALUE.search(value):
         return True
-    return any(_is_secret_key(key) and not _names_a_variable(key, value) for key in path if isinstance(key, str))
+    return any(
+        _is_secret_key(key) and not _names_a_variable(key, value) for key in path if isinstance(key, str)
+    )
 
 
 def secrets_in(value: object, path: Path = ()) -> Iterator[str]:
@@ -131,7 +141,8 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that drives no terminal: lines and tabs stay, other unprintable characters become their escapes."""
+    """Text that drives no terminal: lines and tabs stay, other unprintable characters become their
+    escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
@@ -153,5 +164,6 @@ def _is_secret_key(key: str) -> bool:
 
 
 def _names_a_variable(key: str, value: object) -> bool:
-    """`api_key_env: JUDGE_KEY` names the variable that holds the key; anything else there may be the key itself."""
+    """`api_key_env: JUDGE_KEY` names the variable that holds the key; anything else there may be the key
+    itself."""
     return key.endswith("_env") and isinstance(value, str) and _ENVIRONMENT_NAME.fullmatch(value) is not None

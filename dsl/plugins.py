@@ -1,7 +1,8 @@
 """Judges, engines, executors and kinds of steps are found by their file's name. There is nothing to register.
 
-What a spec may say of a judge or an engine stands in `dsl/<family>/<name>.py`, as `class Settings`; `dsl.engines` and `dsl.judges` make
-those classes one discriminated union each, so that a new file is at once checked, suggested and part of the JSON Schema.
+What a spec may say of a judge or an engine stands in `dsl/<family>/<name>.py`, as `class Settings`;
+`dsl.engines` and `dsl.judges` make those classes one discriminated union each, so that a new file is at once
+checked, suggested and part of the JSON Schema.
 """
 
 import importlib
@@ -19,9 +20,14 @@ Family = Literal["judges", "engines"]
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """The names found in a package, sorted. Files that begin with `_` are private to their neighbours, and `contract` says what all share."""
+    """The names found in a package, sorted. Files that begin with `_` are private to their neighbours, and
+    `contract` says what all share."""
     path = importlib.import_module(package).__path__
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "contract"))
+    return tuple(
+        sorted(
+            m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "contract"
+        )
+    )
 
 
 def find(package: str, name: str) -> ModuleType:
@@ -31,7 +37,9 @@ def find(package: str, name: str) -> ModuleType:
         XpError: there is none.
     """
     if name not in names(package):
-        raise XpError(f"there is no {package.replace('.', '/')}/{name}.py. There are: {', '.join(names(package))}")
+        raise XpError(
+            f"there is no {package.replace('.', '/')}/{name}.py. There are: {', '.join(names(package))}"
+        )
     return importlib.import_module(f"{package}.{name}")
 
 

@@ -1,4 +1,5 @@
-"""The building blocks of every value: a frozen model that refuses unknown keys, and the small types that specs are made of."""
+"""The building blocks of every value: a frozen model that refuses unknown keys, and the small types that
+specs are made of."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar

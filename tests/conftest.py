@@ -1,4 +1,5 @@
-"""Before torch is loaded: threads that wait give their core away, since tests and the workers they start share the machine's cores."""
+"""Before torch is loaded: threads that wait give their core away, since tests and the workers they start
+share the machine's cores."""
 
 import os
 
@@ -9,7 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-settings.register_profile("untimed", settings.default, deadline=None)  # how long an example takes is no claim of any test
+# how long an example takes is no claim of any test
+settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
 
 

@@ -1,4 +1,5 @@
-"""Loaded by `make test-quick`: what loads torch, starts a process or listens at a port fails there, unless it is marked as slow."""
+"""Loaded by `make test-quick`: what loads torch, starts a process or listens at a port fails there, unless it
+is marked as slow."""
 
 import sys
 from typing import Any
@@ -9,7 +10,8 @@ _EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "socket.bind"}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin to watch once the tests are read. In the process that only deals them out to workers there are none."""
+    """Begin to watch once the tests are read. In the process that only deals them out to workers there are
+    none."""
     if session.items:
         if "torch" in sys.modules:
             raise pytest.UsageError("a file of the quick tests loads torch when it is read")

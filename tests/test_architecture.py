@@ -1,4 +1,5 @@
-"""The house: who may import what, what stays unloaded, and that every file found by its name is what its folder promises."""
+"""The house: who may import what, what stays unloaded, and that every file found by its name is what its
+folder promises."""
 
 import importlib
 import inspect
@@ -56,13 +57,19 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", cod
 
         connect(tmp_path / "warehouse.duckdb").close()
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={"PATH": "", "XP_STORE": str(tmp_path)}, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": "", "XP_STORE": str(tmp_path)},
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.rstrip().endswith("LOADED [] CODE 0"), done.stdout[-500:] + done.stderr
 
 
 def test_imports_follow_the_arrows() -> None:
-    done = subprocess.run([Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -106,7 +113,9 @@ def test_every_executor_is_a_file_with_a_function_that_runs_steps() -> None:
 
 def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None:
     views = {p.stem for p in (ROOT / "warehouse" / "views").rglob("*.sql")}
-    charts = {p.stem for p in (ROOT / "warehouse" / "charts").glob("*.py") if not p.stem.startswith("_")} - {"theme"}
+    charts = {p.stem for p in (ROOT / "warehouse" / "charts").glob("*.py") if not p.stem.startswith("_")} - {
+        "theme"
+    }
     assert charts
     assert charts <= views
     for chart in charts:
@@ -122,7 +131,9 @@ def test_every_prompt_language_is_found_by_its_code() -> None:
 
 
 def test_the_schema_beside_the_specs_is_the_one_that_xp_prints() -> None:
-    assert (ROOT / "specs" / "experiment.schema.json").read_text("utf-8") == schema_text(), "xp schema > specs/experiment.schema.json"
+    assert (ROOT / "specs" / "experiment.schema.json").read_text("utf-8") == schema_text(), (
+        "xp schema > specs/experiment.schema.json"
+    )
 
 
 @pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.name)

@@ -1,4 +1,5 @@
-"""The rules of `docs/style.md` that a machine can check: widths, how docstrings open, and the field's words."""
+"""The rules of `docs/style.md` that a machine can check: widths, how docstrings open, and the field's
+words."""
 
 import ast
 import re
@@ -17,7 +18,9 @@ OPENINGS = re.compile(r"(What|How|Whether|Of|Whose|Which|Why|Where|Who|When)\b")
 """First words that neither command nor name a thing (PEP 257)."""
 
 PRIVATE = {
-    r"(told|tell|tells|telling) (\w+ )?apart|told from (zero|chance)|is_told_(apart|alone|from)\w*|can be told": "significant, distinguish, estimate",
+    r"(told|tell|tells|telling) (\w+ )?apart|told from (zero|chance)|is_told_(apart|alone|from)\w*|can be told": (
+        "significant, distinguish, estimate"
+    ),
     r"\bstretch(es)?\b": "prefix node, run of tokens",
     r"\bstand[-_]ins?\b|\b(stands?|stood) in for\b": "fused module, replacement",
     r"\btwins?\b|\blies over\b": "copy that shares tensors",
@@ -27,7 +30,9 @@ PRIVATE = {
     r"\bsalvag\w+": "drop invalid parts",
     r"\b(held|hold|holds|holding) against\b": "baseline, target, compare",
     r"nobody to ask": "not a terminal: pass --yes",
-    r"rows (that )?come and go|tokens that meet|\bleast likely\b|\blaid[- ]out\b|\bside_by_side\b": "continuous batching, top-p, prepacked",
+    r"rows (that )?come and go|tokens that meet|\bleast likely\b|\blaid[- ]out\b|\bside_by_side\b": (
+        "continuous batching, top-p, prepacked"
+    ),
     r"\blikeliest_only\b": "argmax_only",
 }
 """Words of our own -> the field's."""
@@ -37,7 +42,9 @@ ALLOWED = {"CHANGELOG.md", "docs/style.md", "tests/test_style.py"}
 
 
 def tracked() -> list[str]:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [name for name in listed if Path(name).suffix in TEXT and (ROOT / name).is_file()]
 
 
@@ -45,7 +52,11 @@ ROOMS = sorted({name.split("/")[0] if "/" in name else "." for name in tracked()
 
 
 def files_of(room: str) -> list[tuple[str, str]]:
-    return [(n, (ROOT / n).read_text("utf-8")) for n in tracked() if (n.split("/")[0] if "/" in n else ".") == room]
+    return [
+        (n, (ROOT / n).read_text("utf-8"))
+        for n in tracked()
+        if (n.split("/")[0] if "/" in n else ".") == room
+    ]
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -55,7 +66,8 @@ def test_lines_end_at_110_columns(room: str) -> None:
         for name, text in files_of(room)
         if name not in MADE
         for number, line in enumerate(text.splitlines(), 1)
-        if len(line) > WIDTH and not re.fullmatch(r"[|#> \-*\[\]()!:.\w]*\S{90,}|\s*\|.*", line)  # an address, a row of a table
+        # an address, a row of a table
+        if len(line) > WIDTH and not re.fullmatch(r"[|#> \-*\[\]()!:.\w]*\S{90,}|\s*\|.*", line)
     ]
     assert wide == []
 

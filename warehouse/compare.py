@@ -13,7 +13,8 @@ _STATE = {"made_from", "stale_slices"}
 
 
 def differences(store: Path) -> tuple[str, ...]:
-    """Which tables of a store's warehouse, statistics included, are not as its files give them, in sentences. None where there is no warehouse.
+    """Which tables of a store's warehouse, statistics included, are not as its files give them, in sentences.
+    None where there is no warehouse.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or no other can be made beside it.
@@ -26,19 +27,26 @@ def differences(store: Path) -> tuple[str, ...]:
         with duckdb.connect() as connection, told(store / WAREHOUSE):
             for name, path in (("held", store / WAREHOUSE), ("fresh", fresh)):
                 connection.execute(f"attach {_quoted(path)} as {name} (read_only)")
-            asked = "select table_name from duckdb_tables() where database_name = 'fresh' and not internal order by all"
+            asked = (
+                "select table_name from duckdb_tables() where database_name = 'fresh' and not internal order"
+                " by all"
+            )
             tables = [name for (name,) in connection.execute(asked).fetchall() if name not in _STATE]
             unlike = [name for name in tables if _n_unlike(connection, name)]
     return (
         *notes,
-        *(f"{store / WAREHOUSE}: the table {name} is not as the files give it. `xp rebuild` makes it again." for name in unlike),
+        *(
+            f"{store / WAREHOUSE}: the table {name} is not as the files give it. `xp rebuild` makes it again."
+            for name in unlike
+        ),
     )
 
 
 def _n_unlike(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     """Rows that one of the two has and the other has not."""
     sql = " union all ".join(
-        f'(from {one}."{table}" except all from {other}."{table}")' for one, other in (("held", "fresh"), ("fresh", "held"))
+        f'(from {one}."{table}" except all from {other}."{table}")'
+        for one, other in (("held", "fresh"), ("fresh", "held"))
     )
     ((n,),) = connection.execute(f"select count(*) from ({sql})").fetchall()
     return int(n)

@@ -1,7 +1,8 @@
 """Opens the warehouse file, and sees to it that its tables and views are those of this version.
 
-Only one process can have the file open for writing, and while it has, no other can even read it. So a writer opens it for a moment and
-closes it, and whoever finds it taken waits a little before giving up with the name of the process in the way.
+Only one process can have the file open for writing, and while it has, no other can even read it. So a writer
+opens it for a moment and closes it, and whoever finds it taken waits a little before giving up with the name
+of the process in the way.
 
 A new file is made aside and renamed when it is whole, so that a kill or a full disk leaves no half of one.
 """
@@ -31,10 +32,12 @@ PATIENCE_SECONDS = 10.0
 """How long to wait for another process to let go of the file: loading a step takes much less."""
 
 WAL_BYTES = 2**30
-"""Changes kept beside the file before DuckDB puts them into it: left to itself, it does that after each transaction of a large load."""
+"""Changes kept beside the file before DuckDB puts them into it: left to itself, it does that after each
+transaction of a large load."""
 
 MEMORY_BYTES = 5 * 2**30
-"""What DuckDB may hold, or half of the machine's memory where that is less. Beyond it, it writes beside the file; what Python holds comes on top."""
+"""What DuckDB may hold, or half of the machine's memory where that is less. Beyond it, it writes beside the
+file; what Python holds comes on top."""
 
 COMPUTED = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths", "size_trends")
 """Tables of what SQL alone does not compute."""
@@ -52,13 +55,16 @@ class WarehouseUnreadable(WarehouseError):
 
 
 _UNREADABLE = re.compile(
-    "not a valid DuckDB database|Corrupt database|Could not read (enough|from)|checksum|invalidated|Failed to load metadata|deserializ|version number",
+    "not a valid DuckDB database|Corrupt database|Could not read (enough|from)|checksum|invalidated|Failed to"
+    " load metadata|deserializ|version number",
     re.IGNORECASE,
 )
 """Words in which DuckDB says so, under several of its exceptions."""
 
 
-def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS
+) -> duckdb.DuckDBPyConnection:
     """Open the warehouse. A new file gets tables and views; views of another version of xp are replaced.
 
     Args:
@@ -80,7 +86,10 @@ def connect(path: Path, read_only: bool = False, patience: float = PATIENCE_SECO
             _settle(connection, path)
         return connection
     if not path.exists():
-        raise WarehouseError(f"{path}: there is no warehouse yet. `xp apply` makes one; `xp rebuild` makes it again from a store.")
+        raise WarehouseError(
+            f"{path}: there is no warehouse yet. `xp apply` makes one; `xp rebuild` makes it again from a"
+            " store."
+        )
     connection = _open(path, read_only, patience)
     with told(path):
         if _made_from(connection) == _digests():
@@ -95,7 +104,8 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """A new warehouse with tables and views, filled by the block, then put in the place of what is at `path`.
 
     Raises:
-        WarehouseError: it cannot be written. What is at `path` stays as it is then, as it does if the block raises.
+        WarehouseError: it cannot be written. What is at `path` stays as it is then, as it does if the block
+            raises.
     """
     aside = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +128,8 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
 
 
 def set_aside(path: Path) -> Path:
-    """Move an unreadable warehouse out of the way, in the place of one that was moved before. Returns where it lies now."""
+    """Move an unreadable warehouse out of the way, in the place of one that was moved before. Returns where
+    it lies now."""
     kept = path.with_name(f"{path.name}.unreadable")
     if kept.is_dir():
         shutil.rmtree(kept)
@@ -170,11 +181,14 @@ def run_file(connection: duckdb.DuckDBPyConnection, file: Path, **parameters: ob
 
 def view_files() -> tuple[Path, ...]:
     """The views, one file each, in an order in which they can be made."""
-    return tuple(file for folder in ("base", "marts") for file in sorted((HERE / "views" / folder).glob("*.sql")))
+    return tuple(
+        file for folder in ("base", "marts") for file in sorted((HERE / "views" / folder).glob("*.sql"))
+    )
 
 
 def kept_files() -> tuple[Path, ...]:
-    """The questions whose answers are kept in a table of the file's name (`warehouse/statistics/refresh.py`), one file each."""
+    """The questions whose answers are kept in a table of the file's name (`warehouse/statistics/refresh.py`),
+    one file each."""
     return tuple(sorted((HERE / "views" / "kept").glob("*.sql")))
 
 
@@ -188,10 +202,15 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         "autoinstall_known_extensions": False,
         "enable_external_access": not read_only,
         "wal_autocheckpoint": f"{WAL_BYTES}B",
-        "memory_limit": f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B",
+        "memory_limit": (
+            f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B"
+        ),
     }
     if odd := re.search(r"[?\\]", str(path.resolve())):
-        raise WarehouseError(f"{path}: DuckDB opens no file below a folder with `{odd[0]}` in its name. Name another folder by `--store`")
+        raise WarehouseError(
+            f"{path}: DuckDB opens no file below a folder with `{odd[0]}` in its name. Name another folder by"
+            " `--store`"
+        )
     until = time.monotonic() + patience
     while True:
         try:
@@ -203,8 +222,8 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
             if time.monotonic() >= until:
                 program, pid = holder.groups()
                 raise WarehouseHeld(
-                    f"{path}: process {pid} ({one_line(program)}) has the warehouse open and did not close it within {patience:g} s. "
-                    "Close it there, or wait until it is done, and try again."
+                    f"{path}: process {pid} ({one_line(program)}) has the warehouse open and did not close it"
+                    f" within {patience:g} s. Close it there, or wait until it is done, and try again."
                 ) from error
         time.sleep(0.05)
 
@@ -233,18 +252,24 @@ def _remove(path: Path) -> None:
 
 
 def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make tables and views where they are missing, views again where they are old, and what is computed where another version did."""
+    """Make tables and views where they are missing, views again where they are old, and what is computed
+    where another version did."""
     found, wanted = _made_from(connection), _digests()
     if found == wanted:
         return
     if found and found["schema"] != wanted["schema"]:
         connection.close()
-        raise WarehouseError(f"{path}: its tables are not those of this version of xp. `xp rebuild` makes it again from the store.")
+        raise WarehouseError(
+            f"{path}: its tables are not those of this version of xp. `xp rebuild` makes it again from the"
+            " store."
+        )
     with transaction(connection):
         if not found:
             run_file(connection, HERE / "schema.sql")
         is_old = bool(found) and found.get("computed") != wanted["computed"]
-        for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall():
+        for (name,) in connection.execute(
+            "select view_name from duckdb_views() where not internal"
+        ).fetchall():
             connection.execute(f'drop view "{name}"')
         run_file(connection, HERE / "statistics" / "macros.sql")
         for file in view_files():
@@ -262,10 +287,12 @@ def _settle(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         now = [(part, digest) for part, digest in wanted.items() if part != "computed" or not is_old]
         connection.executemany("insert or replace into made_from values (?, ?)", now)
     if is_old:
-        from warehouse.statistics.refresh import refresh_stale  # numpy and scipy, which most commands do not need
+        # numpy and scipy, which most commands do not need
+        from warehouse.statistics.refresh import refresh_stale
 
         refresh_stale(connection)
-        connection.execute("insert or replace into made_from values ('computed', ?)", [wanted["computed"]])  # last: a kill begins it again
+        # last: a kill begins it again
+        connection.execute("insert or replace into made_from values ('computed', ?)", [wanted["computed"]])
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
@@ -277,15 +304,22 @@ def _text(file: Path) -> str:
 
 
 def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Digests of what tables and views were made from: none for an empty file, of nothing for someone else's database."""
-    tables = {name for (name,) in connection.execute("select table_name from duckdb_tables() where not internal").fetchall()}
+    """Digests of what tables and views were made from: none for an empty file, of nothing for someone else's
+    database."""
+    tables = {
+        name
+        for (name,) in connection.execute(
+            "select table_name from duckdb_tables() where not internal"
+        ).fetchall()
+    }
     if "made_from" in tables:
         return dict(connection.execute("from made_from").fetchall())
     return {"schema": ""} if tables else {}
 
 
 def digests(read: Callable[[Path], str] = _text) -> dict[str, str]:
-    """Digests of what tables and views are made from here: the tables of what is loaded, the views, and all that decides what is computed."""
+    """Digests of what tables and views are made from here: the tables of what is loaded, the views, and all
+    that decides what is computed."""
     statistics = sorted(file for file in (HERE / "statistics").iterdir() if file.suffix in (".py", ".sql"))
     base = [file for file in view_files() if file.parent.name == "base"]
     parts = {

@@ -1,11 +1,13 @@
-"""Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once, and all of it can be made again.
+"""Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once,
+and all of it can be made again.
 
-    experiments/<experiment>.json   → experiments, experiment_steps, cells, judges, cell_judges, cell_training, contrasts
-    steps/<step_id>/                → steps, and by its kind examples, prompts and step_completions, step_verdicts, train_metrics
-    runs/<run_id>.json              → runs
+    experiments/<experiment>.json   → experiments, experiment_steps, cells, judges, cell_judges,
+    cell_training, contrasts steps/<step_id>/                → steps, and by its kind examples, prompts and
+    step_completions, step_verdicts, train_metrics runs/<run_id>.json              → runs
     labels/<experiment>/<judge>.jsonl  → labels
 
-Rows go from JSON lines to the table inside DuckDB and never through Python. What a model wrote is never part of a statement.
+Rows go from JSON lines to the table inside DuckDB and never through Python. What a model wrote is never part
+of a statement.
 """
 
 import hashlib
@@ -54,20 +56,27 @@ _ROWS = {
 """A step's kind -> what loads its rows, and from which file."""
 
 _LONGEST_ROW = 64 * 2**20
-"""Bytes of the longest JSON line that can be loaded; DuckDB sets aside a few times as much for each thread."""
+"""Bytes of the longest JSON line that can be loaded; DuckDB sets aside a few times as much for each
+thread."""
 
 _MOST_STEPS, _MOST_BYTES = 500, 256 * 2**20
-"""What is loaded in one transaction: small steps together, since each transaction has its price, and no more than memory holds with ease."""
+"""What is loaded in one transaction: small steps together, since each transaction has its price, and no more
+than memory holds with ease."""
 
 
-def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS) -> tuple[str, ...]:
-    """Load a study, steps, and every new run and label into the store's warehouse, which is open only for as long as that takes.
+def load_store(
+    store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS
+) -> tuple[str, ...]:
+    """Load a study, steps, and every new run and label into the store's warehouse, which is open only for as
+    long as that takes.
 
-    Steps that are not finished are passed over, and so are those loaded before, unless they were made again since. With a study, steps
-    that the store holds no more are taken out. A warehouse that cannot be read is moved aside and made again from all that the store holds.
+    Steps that are not finished are passed over, and so are those loaded before, unless they were made again
+    since. With a study, steps that the store holds no more are taken out. A warehouse that cannot be read is
+    moved aside and made again from all that the store holds.
 
     Returns:
-        What a person must be told of it, in sentences: files that cannot be read are passed over, and so are rows that cannot be loaded.
+        What a person must be told of it, in sentences: files that cannot be read are passed over, and so are
+        rows that cannot be loaded.
 
     Raises:
         WarehouseHeld: another process has the warehouse open.
@@ -78,15 +87,20 @@ def load_store(store: Path, step_ids: Iterable[StepId], study: Study | None = No
             return _load(connection, store, step_ids, () if study is None else (study,))
     except WarehouseUnreadable as error:
         kept = set_aside(store / WAREHOUSE)
-        made_again = f"The warehouse could not be read and was made again from the store's files; the old one is {kept}. {error}"
+        made_again = (
+            "The warehouse could not be read and was made again from the store's files; the old one is"
+            f" {kept}. {error}"
+        )
         return (made_again, *rebuild(store))
 
 
 def rebuild(store: Path) -> tuple[str, ...]:
-    """Make the warehouse again from everything in the store: aside at first, then in the old one's place. Returns as `load_store`.
+    """Make the warehouse again from everything in the store: aside at first, then in the old one's place.
+    Returns as `load_store`.
 
     Raises:
-        WarehouseError: there is no store, another process has the old one open, or no new one can be written. The old one stays as it is then.
+        WarehouseError: there is no store, another process has the old one open, or no new one can be written.
+            The old one stays as it is then.
     """
     if not store.is_dir():
         raise WarehouseError(f"{store} is no store: there is nothing to make a warehouse from")
@@ -95,10 +109,15 @@ def rebuild(store: Path) -> tuple[str, ...]:
 
 
 def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
-    """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises WarehouseError."""
+    """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises
+    WarehouseError."""
     notes: list[str] = []
     studies = list(_records(sorted((store / "experiments").glob("*.json")), Study, notes))
-    step_ids = [folder.name for folder in sorted((store / "steps").glob("*")) if re.fullmatch("[a-z_]+-[0-9a-f]{16}", folder.name)]
+    step_ids = [
+        folder.name
+        for folder in sorted((store / "steps").glob("*"))
+        if re.fullmatch("[a-z_]+-[0-9a-f]{16}", folder.name)
+    ]
     with made_aside(path) as connection:
         return (*notes, *_load(connection, store, step_ids, studies))
 
@@ -107,7 +126,13 @@ def load_study(connection: duckdb.DuckDBPyConnection, study: Study) -> None:
     """Put a study, its cells and its contrasts in the place of what was known of it."""
     with told(f"study {study.experiment}"), transaction(connection):
         text = study.model_dump_json()
-        run_file(connection, HERE / "loads" / "study.sql", experiment=study.experiment, study=text, study_sha256=_sha256(text))
+        run_file(
+            connection,
+            HERE / "loads" / "study.sql",
+            experiment=study.experiment,
+            study=text,
+            study_sha256=_sha256(text),
+        )
         for table in kept_tables():
             connection.execute(f"delete from {table} where experiment = ?", [study.experiment])
         run_file(connection, HERE / "loads" / "stale_study.sql", experiment=study.experiment)
@@ -128,7 +153,8 @@ class _Finished:
 
 
 def _finished(folder: Path, outcome: bytes) -> _Finished:
-    """Read what is to be known of a step before its rows are, which must be as they were written. Raises WarehouseError."""
+    """Read what is to be known of a step before its rows are, which must be as they were written. Raises
+    WarehouseError."""
     found = _parse(_text(outcome, folder / "outcome.json"), Outcome, folder / "outcome.json")
     if found.step_id != folder.name:
         raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {found.step_id}.")
@@ -139,13 +165,19 @@ def _finished(folder: Path, outcome: bytes) -> _Finished:
     try:
         size = rows.stat().st_size
     except FileNotFoundError:  # DuckDB would take the path for a pattern
-        raise WarehouseError(f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again.") from None
+        raise WarehouseError(
+            f"{rows}: is missing. Delete {folder}, and `xp apply` makes the step again."
+        ) from None
     for file in (rows, folder / "step.json"):
         written = found.files.get(file.name)
         if written is not None and _file_sha256(file) != written.sha256:
-            raise WarehouseError(f"{file}: is not as it was written. `xp apply` on its spec makes the step again.")
+            raise WarehouseError(
+                f"{file}: is not as it was written. `xp apply` on its spec makes the step again."
+            )
     sha256 = hashlib.sha256(outcome).hexdigest()
-    return _Finished(folder.name, _read(folder / "step.json"), found.model_dump_json(), sha256, rows.absolute(), size)
+    return _Finished(
+        folder.name, _read(folder / "step.json"), found.model_dump_json(), sha256, rows.absolute(), size
+    )
 
 
 def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finished]) -> list[str]:
@@ -158,7 +190,9 @@ def _load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[_Finish
     connection.execute("set preserve_insertion_order = false")
     try:
         for step in steps:
-            if batch and (len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES):
+            if batch and (
+                len(batch) >= _MOST_STEPS or sum(one.size for one in batch) + step.size > _MOST_BYTES
+            ):
                 notes += _load_batch(connection, batch)
                 batch = []
             batch.append(step)
@@ -183,7 +217,8 @@ def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[_Finished
 
 
 def _load_row_by_row(connection: duckdb.DuckDBPyConnection, step: _Finished, error: WarehouseError) -> str:
-    """Load those rows of a step that can be loaded; in the place of each other, why it cannot. Returns what to tell of it."""
+    """Load those rows of a step that can be loaded; in the place of each other, why it cannot. Returns what
+    to tell of it."""
     with tempfile.TemporaryDirectory() as folder:
         repaired = Path(folder) / step.step_id / step.rows.name  # rows are known by the folder they lie in
         repaired.parent.mkdir()
@@ -204,19 +239,27 @@ def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[_Finished
     for step in steps:
         by_kind.setdefault(_ROWS[step.step_id.partition("-")[0]][0], []).append(step)
     with told(steps[0].rows), transaction(connection):
-        ((n_loaded,),) = connection.execute("select count(*) from steps where step_id in (select unnest($1))", [step_ids]).fetchall()
+        ((n_loaded,),) = connection.execute(
+            "select count(*) from steps where step_id in (select unnest($1))", [step_ids]
+        ).fetchall()
         if n_loaded:
             run_file(connection, HERE / "loads" / "forget.sql", step_ids=step_ids)
-        made = {"outcomes": [step.outcome for step in steps], "outcome_sha256s": [step.sha256 for step in steps]}
+        made = {
+            "outcomes": [step.outcome for step in steps],
+            "outcome_sha256s": [step.sha256 for step in steps],
+        }
         run_file(connection, HERE / "loads" / "step.sql", settings=[step.settings for step in steps], **made)
         run_file(connection, HERE / "loads" / "stale.sql", step_ids=step_ids)
         for load, alike in by_kind.items():
             longest = min(max(2**20, *(step.size for step in alike)), _LONGEST_ROW)
-            run_file(connection, HERE / "loads" / load, paths=[plain(step.rows) for step in alike], longest=longest)
+            run_file(
+                connection, HERE / "loads" / load, paths=[plain(step.rows) for step in alike], longest=longest
+            )
 
 
 def load_runs(connection: duckdb.DuckDBPyConnection, runs: Path) -> list[str]:
-    """Load every attempt in the folder that is not there yet. A run's file is written once and never changes. Returns what cannot be read."""
+    """Load every attempt in the folder that is not there yet. A run's file is written once and never changes.
+    Returns what cannot be read."""
     known = {run_id for (run_id,) in connection.execute("select run_id from runs").fetchall()}
     notes: list[str] = []
     files = [file for file in sorted(runs.glob("*.json")) if file.stem not in known]
@@ -240,17 +283,29 @@ def load_labels(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
             run_file(connection, HERE / "loads" / "stale_study.sql", experiment=experiment)
             connection.execute("delete from labels where experiment = ? and judge = ?", [experiment, judge])
             if place in files:
-                made = {"path": plain(files[place]), "file_sha256": found[place], "longest": _longest(files[place])}
-                run_file(connection, HERE / "loads" / "labels.sql", experiment=experiment, judge=judge, **made)
+                made = {
+                    "path": plain(files[place]),
+                    "file_sha256": found[place],
+                    "longest": _longest(files[place]),
+                }
+                run_file(
+                    connection, HERE / "loads" / "labels.sql", experiment=experiment, judge=judge, **made
+                )
 
 
-def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]) -> tuple[str, ...]:
+def _load(
+    connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable[StepId], studies: Sequence[Study]
+) -> tuple[str, ...]:
     steps, notes = store / "steps", list[str]()
     outcomes = {step_id: _outcome(f"{steps}/{step_id}") for step_id in step_ids}
     loaded: dict[str, str] = dict(connection.execute("select step_id, outcome_sha256 from steps").fetchall())
-    known: dict[str, str] = dict(connection.execute("select experiment, study_sha256 from experiments").fetchall())
+    known: dict[str, str] = dict(
+        connection.execute("select experiment, study_sha256 from experiments").fetchall()
+    )
     left = [step_id for step_id in loaded if outcomes.get(step_id) is None]
-    if studies and (gone := [step_id for step_id in left if not os.path.exists(f"{steps}/{step_id}/outcome.json")]):
+    if studies and (
+        gone := [step_id for step_id in left if not os.path.exists(f"{steps}/{step_id}/outcome.json")]
+    ):
         with told(store), transaction(connection):
             run_file(connection, HERE / "loads" / "stale.sql", step_ids=gone)
             run_file(connection, HERE / "loads" / "forget.sql", step_ids=gone)
@@ -261,13 +316,16 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Path, step_ids: Iterable
     notes += load_runs(connection, store / "runs")
     load_labels(connection, store / "labels")
     if is_stale(connection):
-        from warehouse.statistics.refresh import refresh_stale  # numpy and scipy, which loading nothing does not need
+        # numpy and scipy, which loading nothing does not need
+        from warehouse.statistics.refresh import refresh_stale
 
         refresh_stale(connection)
     return tuple(notes)
 
 
-def _new(steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[StepId, str], notes: list[str]) -> Iterator[_Finished]:
+def _new(
+    steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[StepId, str], notes: list[str]
+) -> Iterator[_Finished]:
     """Steps that are not loaded as they are now; of those that cannot be read, what to tell."""
     for step_id, outcome in outcomes.items():
         if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id):
@@ -279,7 +337,9 @@ def _new(steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[S
 
 def is_stale(connection: duckdb.DuckDBPyConnection) -> bool:
     """Was something loaded since what is computed of it was computed last, also by a load that was killed?"""
-    ((found,),) = connection.execute("select exists (from stale_slices) or exists (from experiments where not is_computed)").fetchall()
+    ((found,),) = connection.execute(
+        "select exists (from stale_slices) or exists (from experiments where not is_computed)"
+    ).fetchall()
     return bool(found)
 
 
@@ -287,7 +347,9 @@ def _parse(text: str, kind: type[_Record], file: Path) -> _Record:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise WarehouseError(f"{file}: cannot be read as {kind.__name__}: {why_invalid(error)}. {kind.IF_LOST}.") from error
+        raise WarehouseError(
+            f"{file}: cannot be read as {kind.__name__}: {why_invalid(error)}. {kind.IF_LOST}."
+        ) from error
 
 
 def _records(files: Iterable[Path], kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
@@ -300,7 +362,8 @@ def _records(files: Iterable[Path], kind: type[_Record], notes: list[str]) -> It
 
 
 def _outcome(folder: Path | str) -> bytes | None:
-    """What `outcome.json` holds, nothing where the step is not finished. A bare `open`: there are tens of thousands of them to read."""
+    """What `outcome.json` holds, nothing where the step is not finished. A bare `open`: there are tens of
+    thousands of them to read."""
     try:
         with open(f"{folder}/outcome.json", "rb", buffering=0) as file:
             return file.read()

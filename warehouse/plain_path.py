@@ -11,10 +11,12 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 def plain(path: Path) -> str:
-    """The same file by a path without such characters: through a link in a temporary folder, where its own has some."""
+    """The same file by a path without such characters: through a link in a temporary folder, where its own
+    has some."""
     path = path.absolute()
     odd = [folder for folder in path.parents if _PATTERN.search(folder.name)]
-    return str(_link_to(odd[0]) / path.relative_to(odd[0]) if odd else path)  # the nearest: nothing odd is below it
+    # the nearest: nothing odd is below it
+    return str(_link_to(odd[0]) / path.relative_to(odd[0]) if odd else path)
 
 
 @functools.cache

@@ -1,4 +1,5 @@
-"""Answers a question put in SQL, read-only and with no way to another file: a table for the eye; CSV, JSON or Parquet for a program."""
+"""Answers a question put in SQL, read-only and with no way to another file: a table for the eye; CSV, JSON or
+Parquet for a program."""
 
 import csv
 import datetime
@@ -28,8 +29,8 @@ _WIDEST = 80
 def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
     """Write what a query finds to a stream of bytes, text as UTF-8.
 
-    A table shows every row, long text cut and unprintable characters escaped; the other formats hold the values as they are. Columns of
-    equal names are numbered.
+    A table shows every row, long text cut and unprintable characters escaped; the other formats hold the
+    values as they are. Columns of equal names are numbered.
 
     Raises:
         WarehouseError: the warehouse cannot be opened, or DuckDB refuses the query; its own words are kept.
@@ -48,12 +49,15 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 
     with connect(path, read_only=True) as connection, ThreadPoolExecutor(1) as beside:
         try:
-            found = beside.submit(find).result()  # beside this thread, which alone hears Ctrl-C, and not while DuckDB computes in it
+            # beside this thread, which alone hears Ctrl-C, and not while DuckDB computes in it
+            found = beside.submit(find).result()
         except KeyboardInterrupt:
             connection.interrupt()
             raise
         except duckdb.Error as error:
-            raise WarehouseError(f"{str(error).strip()}{f' {MADE_AGAIN}' if is_unreadable(error) else ''}") from error
+            raise WarehouseError(
+                f"{str(error).strip()}{f' {MADE_AGAIN}' if is_unreadable(error) else ''}"
+            ) from error
     if found is None:
         return
     names, rows = found
@@ -82,7 +86,10 @@ def _as_table(names: Sequence[str], rows: Rows) -> str:
     cells = [[one_line(name) for name in names], *([_shown(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     is_number = [any(isinstance(row[i], int | float | Decimal) for row in rows) for i in range(len(names))]
-    lines = [[c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)] for row in cells]
+    lines = [
+        [c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, is_number, strict=True)]
+        for row in cells
+    ]
     lines.insert(1, ["─" * width for width in widths])
     counted = f"{len(rows)} row{'s' * (len(rows) != 1)}"
     return "".join("  ".join(line).rstrip() + "\n" for line in lines) + counted + "\n"
@@ -99,7 +106,10 @@ def _as_csv(names: Sequence[str], rows: Rows) -> str:
 
 def _as_json(names: Sequence[str], rows: Rows) -> str:
     """A list of objects, one a line."""
-    lines = [json.dumps({name: _plain(v) for name, v in zip(names, row, strict=True)}, ensure_ascii=False) for row in rows]
+    lines = [
+        json.dumps({name: _plain(v) for name, v in zip(names, row, strict=True)}, ensure_ascii=False)
+        for row in rows
+    ]
     return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
 
 

@@ -1,4 +1,5 @@
-"""A step's rows with those that the warehouse cannot hold replaced by what says why: used only where loading them as they are has failed."""
+"""A step's rows with those that the warehouse cannot hold replaced by what says why: used only where loading
+them as they are has failed."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ _KINDS: dict[str, type[Value]] = {
 }
 """A file's name -> the class of its rows."""
 
-_PLACE = {"examples.jsonl": ("item",), "completions.jsonl": ("item",), "verdicts.jsonl": ("judge", "item", "against", "aspect")}
+_PLACE = {
+    "examples.jsonl": ("item",),
+    "completions.jsonl": ("item",),
+    "verdicts.jsonl": ("judge", "item", "against", "aspect"),
+}
 """Fields that no two rows of a file share."""
 
 _UNBOUNDED = {"seed"}
@@ -28,8 +33,8 @@ _UNBOUNDED = {"seed"}
 
 
 def repair(rows: Path, repaired: Path, longest: int) -> int:
-    """Copy the rows of a file that can be loaded; in the place of each other, a row with its item and the reason, where its kind has room
-    for one.
+    """Copy the rows of a file that can be loaded; in the place of each other, a row with its item and the
+    reason, where its kind has room for one.
 
     Args:
         longest: bytes of the longest line that can be loaded.
@@ -81,12 +86,19 @@ def _numbers(row: Value) -> Iterator[tuple[str, int]]:
 
 
 def _explained(row: Value, why: str) -> Value | None:
-    """A row that keeps its place and says why the rest is not there; None for a kind of row that has no room for a reason."""
+    """A row that keeps its place and says why the rest is not there; None for a kind of row that has no room
+    for a reason."""
     why = f"cannot be loaded: {why}"
     gone: dict[str, Any] = dict.fromkeys(cast("dict[str, Any]", type(row).model_fields).keys() & _DETAILS)
     if isinstance(row, Completion):
         return row.model_copy(
-            update={**gone, "prompt": "", "finish_reason": "error", "error": why, "max_new_tokens": min(row.max_new_tokens, 2**63 - 1)}
+            update={
+                **gone,
+                "prompt": "",
+                "finish_reason": "error",
+                "error": why,
+                "max_new_tokens": min(row.max_new_tokens, 2**63 - 1),
+            }
         )
     if isinstance(row, Verdict):
         return row.model_copy(update={**gone, "unscored_reason": why})
@@ -94,7 +106,16 @@ def _explained(row: Value, why: str) -> Value | None:
 
 
 _DETAILS = {
-    *("text", "raw_text", "stop_string", "n_prompt_tokens", "n_new_tokens", "seconds", "batch_size", "model_served"),
+    *(
+        "text",
+        "raw_text",
+        "stop_string",
+        "n_prompt_tokens",
+        "n_new_tokens",
+        "seconds",
+        "batch_size",
+        "model_served",
+    ),
     *("score", "reason", "distribution", "parts", "raw", "usd"),
 }
 """Fields that may be null."""

@@ -7,13 +7,15 @@ import sys
 
 def main() -> None:
     """Run the command line; a pipe that is closed early (`xp query … | head`) ends it quietly."""
-    gc.set_threshold(100_000, 20, 100)  # a plan is many values and no cycle among them: looking for one took a fifth of its time
+    # a plan is many values and no cycle among them: looking for one took a fifth of its time
+    gc.set_threshold(100_000, 20, 100)
     from xp.cli import app
 
     try:
         app(prog_name="xp")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush finds somewhere to go
+        # so that the interpreter's last flush finds somewhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

@@ -1,11 +1,14 @@
-"""Adopts rows of a store that an older version wrote: what servers answered and judged, which costs money to ask again.
+"""Adopts rows of a store that an older version wrote: what servers answered and judged, which costs money to
+ask again.
 
-That version, whose ids have 12 digits, made its row keys in another way and from fewer settings. Today's steps are keyed in that way, too: a
-row that has such a key was asked of the same server and model with the same prompt, decoding and seed, or is the same judge's verdict on the
-same answer. Answers are cut out of the raw text anew, at a fence or behind a thinking block, as one that came now would be.
+That version, whose ids have 12 digits, made its row keys in another way and from fewer settings. Today's
+steps are keyed in that way, too: a row that has such a key was asked of the same server and model with the
+same prompt, decoding and seed, or is the same judge's verdict on the same answer. Answers are cut out of the
+raw text anew, at a fence or behind a thinking block, as one that came now would be.
 
-Adopted rows lie in the folder of the step's unfinished attempt, under today's keys, and say that other code made them. All that is made
-without a server (data, training, answers and verdicts of weights that are loaded here, verdicts by rule) is made again.
+Adopted rows lie in the folder of the step's unfinished attempt, under today's keys, and say that other code
+made them. All that is made without a server (data, training, answers and verdicts of weights that are loaded
+here, verdicts by rule) is made again.
 """
 
 import hashlib
@@ -57,7 +60,8 @@ class Adopted:
 
 
 def adopt(diff: Diff, root: Path, older: Path) -> Adopted:
-    """Put an older store's valid rows where the next apply of a study finds them. The study's data steps must be done; `older` is only read.
+    """Put an older store's valid rows where the next apply of a study finds them. The study's data steps must
+    be done; `older` is only read.
 
     Raises:
         ArgumentError: the study takes no rows that other code made.
@@ -88,7 +92,8 @@ def adopt(diff: Diff, root: Path, older: Path) -> Adopted:
 
 
 def _by_key(older: Path, file: str, kind: type[Row]) -> dict[Sha256, list[Row]]:
-    """Row key -> rows, of finished steps and of attempts; stores of that version hold no digests to check them by."""
+    """Row key -> rows, of finished steps and of attempts; stores of that version hold no digests to check
+    them by."""
     found: dict[Sha256, list[Row]] = {}
     for path in sorted((older / "steps").glob(f"*/{file}")):
         try:
@@ -108,8 +113,11 @@ def _folder_of(store: Store, step_id: StepId) -> Path:
     return store.step_folder(step_id) if store.is_done(step_id) else store.unfinished_folder(step_id)
 
 
-def _lay_down(store: Store, step_id: StepId, step: Step, file: str, rows: Sequence[Row], kind: type[Row]) -> None:
-    """Write rows beside those that an attempt left, one for each key: the step takes it for all of its places."""
+def _lay_down(
+    store: Store, step_id: StepId, step: Step, file: str, rows: Sequence[Row], kind: type[Row]
+) -> None:
+    """Write rows beside those that an attempt left, one for each key: the step takes it for all of its
+    places."""
     if rows:
         with store.begin(step_id, step) as folder:
             held = {row.row_key: row for row in reusable_rows(folder / file, kind)}
@@ -117,7 +125,10 @@ def _lay_down(store: Store, step_id: StepId, step: Step, file: str, rows: Sequen
 
 
 def _answers(
-    step: GenerateStep, inputs: StepContext, older: Mapping[Sha256, Sequence[Completion]], left_out: Counter[str]
+    step: GenerateStep,
+    inputs: StepContext,
+    older: Mapping[Sha256, Sequence[Completion]],
+    left_out: Counter[str],
 ) -> list[Completion]:
     if why := _cannot_be_proved(step.model):
         with (inputs[step.examples] / "examples.jsonl").open("rb") as lines:
@@ -137,7 +148,9 @@ def _answers(
     return adopted
 
 
-def _verdicts(step: JudgeStep, inputs: StepContext, older: Mapping[Sha256, Sequence[Verdict]], left_out: Counter[str]) -> list[Verdict]:
+def _verdicts(
+    step: JudgeStep, inputs: StepContext, older: Mapping[Sha256, Sequence[Verdict]], left_out: Counter[str]
+) -> list[Verdict]:
     read, adopted = judge.read_inputs(step, inputs), list[Verdict]()
     left_out[f"verdicts {TO_COME}"] += len(read.examples) - len(read.completions)
     for name, settings in step.judges.items():
@@ -153,8 +166,18 @@ def _verdicts(step: JudgeStep, inputs: StepContext, older: Mapping[Sha256, Seque
             for aspect, row_key in answer.keys.items():
                 rows = [row for row in older.get(as_keyed_then.keys[aspect], ()) if not judge.is_fault(row)]
                 if rows:
-                    place = {"judge": name, "item": answer.completion.item, "language": answer.completion.language}
-                    here = {**place, "against": answer.against, "row_key": row_key, "seconds": None, "usd": None}
+                    place = {
+                        "judge": name,
+                        "item": answer.completion.item,
+                        "language": answer.completion.language,
+                    }
+                    here = {
+                        **place,
+                        "against": answer.against,
+                        "row_key": row_key,
+                        "seconds": None,
+                        "usd": None,
+                    }
                     adopted.append(rows[0].model_copy(update={**here, "provenance": BY_OTHER_CODE}))
                 else:
                     left_out[f"verdicts {NOT_THERE}"] += 1
@@ -165,7 +188,11 @@ def _cannot_be_proved(model: EngineSettings) -> str:
     """Why no row can be shown to be this model's; empty where one can."""
     if not isinstance(model, ServerSettings):
         return LOADED_HERE
-    return UNNAMED if model.revision is not None or (model.base_url is None and model.base_url_env is not None) else ""
+    return (
+        UNNAMED
+        if model.revision is not None or (model.base_url is None and model.base_url_env is not None)
+        else ""
+    )
 
 
 # ---------------------------------------------------------------- as the older version had it
@@ -181,18 +208,27 @@ def _older_model(model: EngineSettings) -> object:
 
 def _older_key(model: EngineSettings, decoding: Decoding, prompt: Prompt, seed: int | None) -> Sha256:
     """The key that the version gave a row. Where a setting that it lacked is in use, this is no row's key."""
-    counted = decoding.model_dump(exclude={name for name, unused in _SINCE if getattr(decoding, name) == unused})
+    counted = decoding.model_dump(
+        exclude={name for name, unused in _SINCE if getattr(decoding, name) == unused}
+    )
     asked = Canonical().text((_older_model(model), "", {**counted, "max_new_tokens": 1}))
-    identity = prompt.model_dump_json(exclude={"ends_at_fence"} | (set() if prompt.chat_template_kwargs else {"chat_template_kwargs"}))
+    identity = prompt.model_dump_json(
+        exclude={"ends_at_fence"} | (set() if prompt.chat_template_kwargs else {"chat_template_kwargs"})
+    )
     return hashlib.sha256(Canonical().text((asked, identity, seed)).encode()).hexdigest()
 
 
 def _cut_anew(row: Completion, prompt: Prompt) -> Completion:
-    """The row with the answer that is cut out of its raw text now. The server was sent the same; fences and thinking are cut on this side."""
-    text, stop = cut_at_stop(row.raw_text or "", [one for one in prompt.stop_strings if one], ends_at_fence=prompt.ends_at_fence)
+    """The row with the answer that is cut out of its raw text now. The server was sent the same; fences and
+    thinking are cut on this side."""
+    text, stop = cut_at_stop(
+        row.raw_text or "", [one for one in prompt.stop_strings if one], ends_at_fence=prompt.ends_at_fence
+    )
     text = without_thinking(text, "") if prompt.text is None else text
     text = generate.clean(text, fence_is_open=prompt.text is not None and not prompt.ends_at_fence)
-    return row.model_copy(update={"text": text} | ({} if stop is None else {"finish_reason": "stop", "stop_string": stop}))
+    return row.model_copy(
+        update={"text": text} | ({} if stop is None else {"finish_reason": "stop", "stop_string": stop})
+    )
 
 
 class _OlderKeys(Keys):

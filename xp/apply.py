@@ -1,7 +1,8 @@
 """Walks a diff: runs its steps, loads each into the warehouse when it is finished, writes down every attempt.
 
-The store's files are the truth. Whatever moment a kill comes at, what is on the disk is a whole step or an attempt to go on from, and what
-is missing in the warehouse is loaded by the next `apply`, also by one that finds nothing to run.
+The store's files are the truth. Whatever moment a kill comes at, what is on the disk is a whole step or an
+attempt to go on from, and what is missing in the warehouse is loaded by the next `apply`, also by one that
+finds nothing to run.
 """
 
 import contextlib
@@ -64,17 +65,22 @@ def _nobody(event: Event) -> None:
     """Watches nothing."""
 
 
-def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _nobody) -> Applied:
+def apply(
+    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _nobody
+) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
-    Steps run where the spec says; on this machine at most `jobs` at once, or all of them in this process.
-    The store may have changed since the diff was made: what was done meanwhile is not done again, what is gone is done again.
+    Steps run where the spec says; on this machine at most `jobs` at once, or all of them in this process. The
+    store may have changed since the diff was made: what was done meanwhile is not done again, what is gone is
+    done again.
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
         StoreLocked: another apply is at work on this store.
-        StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of this study's.
-        WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that somebody reads is no such
+        StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
+            this study's.
+        WarehouseError: steps are finished but cannot be loaded; the next apply tries again. A warehouse that
+            somebody reads is no such
             error: steps run, rows are loaded when it is free, and a note says if they still wait at the end.
         KeyboardInterrupt: on Ctrl-C, and on SIGTERM and SIGHUP. No process is left behind.
     """
@@ -82,7 +88,10 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
     store.is_shared = execution.reuse == "any"
     is_local = in_process or execution.executor == "local"
     if jobs > 1 and not is_local:
-        raise ArgumentError(f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs at once")
+        raise ArgumentError(
+            f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs"
+            " at once"
+        )
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.tell(*store.record_killed_runs())
@@ -90,7 +99,8 @@ def apply(diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = Fal
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
             store.record_study(study)
-        while todo := _left_to_do(diff, checks, ledger, tried):  # again, where a step made anew shows that others were made from other rows
+        # again, where a step made anew shows that others were made from other rows
+        while todo := _left_to_do(diff, checks, ledger, tried):
             _run(diff, todo, ledger, jobs, in_process=in_process)
             tried |= {*todo}
         ledger.load_at_end()
@@ -105,11 +115,14 @@ def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
                 store.check_is(step_id, step)
 
 
-def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]) -> tuple[StepId, ...]:
-    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger is to load the rest.
+def _left_to_do(
+    diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]
+) -> tuple[StepId, ...]:
+    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger
+    is to load the rest.
 
-    A step whose input is made because there is none is made again; one whose input is damaged or outdated waits for what that input
-    will hold.
+    A step whose input is made because there is none is made again; one whose input is damaged or outdated
+    waits for what that input will hold.
     """
     store, steps = ledger.store, diff.plan.steps
     held = checks.held(store.steps, steps)
@@ -135,7 +148,10 @@ def _left_to_do(diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[
     for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
         if step_id in held.damaged:
             kept = store.set_aside(step_id)
-            ledger.tell(f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in {kept}.")
+            ledger.tell(
+                f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in"
+                f" {kept}."
+            )
         else:
             store.reopen(step_id)
         if not store.is_shared:
@@ -204,16 +220,22 @@ class _Ledger:
             self.load(patience=0.0)
 
     def load_at_end(self) -> None:
-        """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note says so."""
+        """Load what is left. Where somebody reads the warehouse for long, it waits in the store and a note
+        says so."""
         self.new_study = self.study  # steps that were finished and are no more are taken out
         try:
             self.load(PATIENCE_SECONDS)
         except WarehouseHeld as error:
-            waiting = f"The rows of {self.n_done} new steps wait" if self.n_done else "What is new in the store waits"
+            waiting = (
+                f"The rows of {self.n_done} new steps wait"
+                if self.n_done
+                else "What is new in the store waits"
+            )
             self.tell(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
 
     def load(self, patience: float) -> None:
-        """Load finished steps and ended attempts; many small ones together, so that loading takes at most a tenth of the time."""
+        """Load finished steps and ended attempts; many small ones together, so that loading takes at most a
+        tenth of the time."""
         begun = time.monotonic()
         try:
             self.tell(*load_store(self.store.root, self.pending, self.new_study, patience))
@@ -227,7 +249,9 @@ class _Ledger:
         if event.status == "done":
             self.n_done += 1
             self.pending.append(event.step_id)
-            if (mended := event.outcome and event.outcome.facts.get("remedies")) and event.step_id in self._models:
+            if (
+                mended := event.outcome and event.outcome.facts.get("remedies")
+            ) and event.step_id in self._models:
                 self.tell(f"{self._models[event.step_id]}: {mended}.")
         elif event.status == "failed":
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
@@ -266,7 +290,9 @@ def _ended_by_signals() -> Generator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    heard = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN
+    ]
     before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield

@@ -1,6 +1,8 @@
-"""The command line: every command parses, calls one function and prints what it returns, without what could drive a terminal.
+"""The command line: every command parses, calls one function and prints what it returns, without what could
+drive a terminal.
 
-Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is wrong), 130 (interrupted).
+Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is
+wrong), 130 (interrupted).
 """
 
 import io
@@ -18,7 +20,10 @@ from dsl.errors import ArgumentError, OutputError, SpecError, WarehouseError, Xp
 from dsl.messages import escaped
 
 app = typer.Typer(
-    help="Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by language and model size.",
+    help=(
+        "Prompt it, tune it, or align it? One YAML study compares in-context learning, SFT and DPO by"
+        " language and model size."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -29,22 +34,38 @@ def _named_in_unicode(path: Path) -> Path:
     try:
         os.fspath(path.absolute()).encode()
     except (UnicodeEncodeError, FileNotFoundError) as error:
-        why = "its name is not UTF-8" if isinstance(error, UnicodeEncodeError) else "the working folder is gone"
-        raise typer.BadParameter(f"{escaped(os.fspath(path).encode(errors='backslashreplace').decode())}: {why}") from None
+        why = (
+            "its name is not UTF-8" if isinstance(error, UnicodeEncodeError) else "the working folder is gone"
+        )
+        raise typer.BadParameter(
+            f"{escaped(os.fspath(path).encode(errors='backslashreplace').decode())}: {why}"
+        ) from None
     return path
 
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The study's YAML file.", callback=_named_in_unicode)]
+SpecFile = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="The study's YAML file.", callback=_named_in_unicode)
+]
 StoreFolder = Annotated[
-    Path, typer.Option("--store", envvar="XP_STORE", help="Where steps and the warehouse lie.", callback=_named_in_unicode)
+    Path,
+    typer.Option(
+        "--store", envvar="XP_STORE", help="Where steps and the warehouse lie.", callback=_named_in_unicode
+    ),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For a program instead of a person.")]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="PATTERN", help="Only these steps, by id pattern or kind, and what they need. Repeatable."),
+    typer.Option(
+        "--target",
+        metavar="PATTERN",
+        help="Only these steps, by id pattern or kind, and what they need. Repeatable.",
+    ),
 ]
 DEFAULT_STORE = Path(".xp")
 
@@ -81,20 +102,22 @@ def _say(text: str, *, err: bool = False) -> None:
 
 @contextmanager
 def _written() -> Generator[None]:
-    """Have output that cannot be written end in a sentence; whoever closed a pipe wants no more, and no sentence."""
+    """Have output that cannot be written end in a sentence; whoever closed a pipe wants no more, and no
+    sentence."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python holds back is written when it ends
+        # what Python holds back is written when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
 def _told() -> Generator[None]:
-    """What is the user's to mend is printed; anything else is our bug and keeps its traceback. Characters that the terminal's encoding
-    lacks are printed as escapes."""
+    """What is the user's to mend is printed; anything else is our bug and keeps its traceback. Characters
+    that the terminal's encoding lacks are printed as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -122,14 +145,19 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def global_options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the installed version and exit.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version", help="Show the installed version and exit.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     """Take the options that stand before a command; each of them prints and ends."""
 
 
 @app.command()
-def init(path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("study.yaml")) -> None:
+def init(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("study.yaml"),
+) -> None:
     """Write a commented starter study."""
     from xp.starter import write_starter
 
@@ -160,7 +188,11 @@ def schema() -> None:
 
 @app.command()
 def plan(
-    spec: SpecFile, overrides: Overrides = None, targets: Targets = None, as_json: AsJson = False, store: StoreFolder = DEFAULT_STORE
+    spec: SpecFile,
+    overrides: Overrides = None,
+    targets: Targets = None,
+    as_json: AsJson = False,
+    store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show which steps would run, which are done already, and why, and what the contrasts could detect."""
     from xp.power import power_of
@@ -177,13 +209,22 @@ def plan(
 def apply(
     spec: SpecFile,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")
+    ] = 1,
     targets: Targets = None,
     allow_env: Annotated[
         bool,
-        typer.Option("--allow-env", help="Allow, from now on in this store, the environment variables that the plan sends to servers."),
+        typer.Option(
+            "--allow-env",
+            help=(
+                "Allow, from now on in this store, the environment variables that the plan sends to servers."
+            ),
+        ),
     ] = False,
-    in_process: Annotated[bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")
+    ] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -206,7 +247,10 @@ def apply(
                 raise typer.Exit(2)
             new = to_allow(found, Store(store).allowed())
             if new and yes and not allow_env:
-                raise ArgumentError(f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it: --allow-env")
+                raise ArgumentError(
+                    f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it:"
+                    " --allow-env"
+                )
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
             if new:
@@ -221,11 +265,14 @@ def apply(
 @app.command()
 def adopt(
     spec: SpecFile,
-    older: Annotated[Path, typer.Option("--from", metavar="STORE", help="A store of an older version. It stays as it is.")],
+    older: Annotated[
+        Path, typer.Option("--from", metavar="STORE", help="A store of an older version. It stays as it is.")
+    ],
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Take over what servers answered and judged in a store of an older version, so that `xp apply` does not ask for it again."""
+    """Take over what servers answered and judged in a store of an older version, so that `xp apply` does not
+    ask for it again."""
     from xp.adopt import adopt as take_over
     from xp.apply import apply as run_steps
     from xp.render import adopted_as_text, applied_as_text
@@ -273,8 +320,12 @@ def query(
 
 @app.command()
 def show(
-    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell id, or words that name cells, as urial/fr.")],
-    item: Annotated[str | None, typer.Option("--item", help="One item, beside the other methods' answers.")] = None,
+    cell: Annotated[
+        str, typer.Argument(metavar="CELL", help="A cell id, or words that name cells, as urial/fr.")
+    ],
+    item: Annotated[
+        str | None, typer.Option("--item", help="One item, beside the other methods' answers.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="At most so many answers.")] = 10,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -288,15 +339,23 @@ def show(
 
 @app.command()
 def report(
-    study: Annotated[str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")],
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
+    ],
     format: Annotated[
         ReportFormat,
         typer.Option(
             "--format",
-            help="`latex`: what a paper takes from it. Its main tables as LaTeX, with Markdown and a folder of SVG and PNG figures beside.",
+            help=(
+                "`latex`: what a paper takes from it. Its main tables as LaTeX, with Markdown and a folder of"
+                " SVG and PNG figures beside."
+            ),
         ),
     ] = ReportFormat.html,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; reports/<experiment>.html or .tex without it.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file; reports/<experiment>.html or .tex without it."),
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Write the study's report, one HTML file that needs no network, and print its path."""
@@ -309,21 +368,34 @@ def report(
         if unlike:
             _say(f"warning: {unlike}", err=True)
         if format is ReportFormat.html:
-            _say(str(write_report(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike)))
+            _say(
+                str(
+                    write_report(
+                        warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike
+                    )
+                )
+            )
         else:
-            for path in write_paper(warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex", unlike):
+            for path in write_paper(
+                warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex", unlike
+            ):
                 _say(str(path))
 
 
 @app.command()
 def sample(
-    study: Annotated[str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")],
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
+    ],
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=MOST, help="How many answers.")] = 100,
     aspects: Annotated[
-        list[str] | None, typer.Option("--aspect", metavar="NAME", help="A column of scores for this aspect. Repeatable.")
+        list[str] | None,
+        typer.Option("--aspect", metavar="NAME", help="A column of scores for this aspect. Repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another seed draws other answers.")] = 0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The CSV file; labels/<experiment>.csv without it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The CSV file; labels/<experiment>.csv without it.")
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Draw answers for people to label: a CSV file that does not say who gave them, in random order."""
@@ -335,18 +407,33 @@ def sample(
         path = output or Path("labels") / f"{experiment}.csv"
         drawn = draw(warehouse_of(store), experiment, rows, seed)
         write_sample(drawn, aspects or (), path)
-        _say(f"{path}: {len(drawn.answers)} answers, from {drawn.n_strata} cells of dataset, language, model and method")
+        _say(
+            f"{path}: {len(drawn.answers)} answers, from {drawn.n_strata} cells of dataset, language, model"
+            " and method"
+        )
 
 
 @app.command()
 def import_labels(
-    study: Annotated[str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `xp sample` wrote, with scores filled in.")],
-    judge: Annotated[str, typer.Option("--judge", metavar="NAME", help="What these labels are called, beside the study's judges.")],
-    scale: Annotated[str | None, typer.Option("--scale", metavar="LOW..HIGH", help="What people chose from, as 1..5.")] = None,
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `xp sample` wrote, with scores filled in.")
+    ],
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge", metavar="NAME", help="What these labels are called, beside the study's judges."
+        ),
+    ],
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LOW..HIGH", help="What people chose from, as 1..5.")
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Take labels back as the verdicts of a judge, in the place of earlier ones of this name; nothing of a file with faults."""
+    """Take labels back as the verdicts of a judge, in the place of earlier ones of this name; nothing of a
+    file with faults."""
     from xp.human_labels import import_labels as take_over
     from xp.human_labels import read_scale
     from xp.studies import experiment_of, warehouse_of
@@ -354,7 +441,10 @@ def import_labels(
     with _told():
         scores = None if scale is None else read_scale(scale)
         found = take_over(store, warehouse_of(store), experiment_of(study), file, judge, scores)
-        _say(f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have none")
+        _say(
+            f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have"
+            " none"
+        )
 
 
 @app.command()

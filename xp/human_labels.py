@@ -1,4 +1,5 @@
-"""Reads a sample that people have labelled, and keeps it in the store as the verdicts of a judge. All of a file or, with any fault in it, nothing."""
+"""Reads a sample that people have labelled, and keeps it in the store as the verdicts of a judge. All of a
+file or, with any fault in it, nothing."""
 
 import csv
 import io
@@ -33,20 +34,29 @@ class Labelled:
     """Rows without any."""
 
 
-def import_labels(store: Path, warehouse: Path, experiment: str, file: Path, judge: str, scale: Scale | None = None) -> Labelled:
-    """Take over a labelled file as the verdicts of `judge`, in the place of what was imported under this name before.
+def import_labels(
+    store: Path, warehouse: Path, experiment: str, file: Path, judge: str, scale: Scale | None = None
+) -> Labelled:
+    """Take over a labelled file as the verdicts of `judge`, in the place of what was imported under this name
+    before.
 
     Raises:
-        ArgumentError: there is no such study, its judges include one of this name, or the file is not right: every fault of it is told, with its line.
-        StoreLocked, WarehouseError: somebody else has the store or the warehouse.
+        ArgumentError: there is no such study, its judges include one of this name, or the file is not right:
+        every fault of it is told, with its line. StoreLocked, WarehouseError: somebody else has the store or
+        the warehouse.
     """
     if not NAME.fullmatch(judge):
-        raise ArgumentError(f"`{judge}` is no name for a judge: letters, digits, `_`, `.` and `-`, beginning with a letter or digit")
+        raise ArgumentError(
+            f"`{judge}` is no name for a judge: letters, digits, `_`, `.` and `-`, beginning with a letter or"
+            " digit"
+        )
     known = {str(row["answer_id"]) for row in answers_of(warehouse, experiment)}
     with connect(warehouse, read_only=True) as connection:
         asked = "select distinct judge from cells join cell_judges using (cell_id) where experiment = ?"
         if judge in {row["judge"] for row in fetch(connection, asked, [experiment])}:
-            raise ArgumentError(f"`{judge}` is a judge of the study itself. Give the labels a name of their own")
+            raise ArgumentError(
+                f"`{judge}` is a judge of the study itself. Give the labels a name of their own"
+            )
     found = read_labels(file, known, scale)
     held = Store(store)
     with held.lock():
@@ -64,7 +74,9 @@ def read_labels(file: Path, known: Iterable[str], scale: Scale | None = None) ->
     reader = _Reader(file, frozenset(known), scale)
     reader.read(_text(file))
     if reader.faults:
-        raise ArgumentError(f"{file} is not right, and nothing of it is imported:\n" + "\n".join(reader.faults))
+        raise ArgumentError(
+            f"{file} is not right, and nothing of it is imported:\n" + "\n".join(reader.faults)
+        )
     if not reader.found.labels:
         raise ArgumentError(f"{file}: no row has a score, so there is nothing to import")
     return reader.found
@@ -109,7 +121,11 @@ class _Reader:
 
     def _header(self, names: list[str]) -> None:
         if "answer_id" not in names:
-            self._fault(1, f"no column `answer_id`: it says which answer a row is about. There are: {', '.join(names) or 'none'}")
+            self._fault(
+                1,
+                "no column `answer_id`: it says which answer a row is about. There are:"
+                f" {', '.join(names) or 'none'}",
+            )
         for name in sorted({name for name in names if names.count(name) > 1}):
             self._fault(1, f"the column `{name}` is there more than once")
         for place, name in enumerate(names, 1):
@@ -134,7 +150,9 @@ class _Reader:
         low, high = self._scale or (None, None)
         for name, score in self._scores(line, given):
             aspect = "human" if name == ASKED else name
-            label = Label(answer_id=answer, aspect=aspect, score=score, comment=comment, scale_low=low, scale_high=high)
+            label = Label(
+                answer_id=answer, aspect=aspect, score=score, comment=comment, scale_low=low, scale_high=high
+            )
             self.found.labels.append(label)
         self.found.n_answers += bool(given)
         self.found.n_blank += not given
@@ -145,7 +163,11 @@ class _Reader:
             if score is None:
                 self._fault(line, f"`{name}` is {one_line(cell[:40])!r}, which is no number")
             elif self._scale is not None and not self._scale[0] <= score <= self._scale[1]:
-                self._fault(line, f"`{name}` is {score:g}, outside of the scale from {self._scale[0]:g} to {self._scale[1]:g}")
+                self._fault(
+                    line,
+                    f"`{name}` is {score:g}, outside of the scale from {self._scale[0]:g} to"
+                    f" {self._scale[1]:g}",
+                )
             else:
                 yield name, score
 
@@ -159,7 +181,9 @@ def _text(file: Path) -> str:
     except OSError as error:
         raise ArgumentError(f"{file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ArgumentError(f"{file}: not UTF-8 at byte {error.start}. In a spreadsheet, save it as `CSV UTF-8`") from error
+        raise ArgumentError(
+            f"{file}: not UTF-8 at byte {error.start}. In a spreadsheet, save it as `CSV UTF-8`"
+        ) from error
 
 
 def _delimiter(text: str) -> str:

@@ -15,7 +15,9 @@ def labels_of(diff: Diff) -> dict[StepId, str]:
     for cell in diff.plan.study.cells:
         for step_id, words in _uses(cell):
             uses.setdefault(step_id, []).append(words)
-    labels = {step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)}
+    labels = {
+        step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
+    }
     return labels | {
         step_id: words[0] + (f" and {len(words) - 1} more" if len(words) > 1 else "")
         for step_id, words in ((step_id, list(dict.fromkeys(words))) for step_id, words in uses.items())
@@ -42,7 +44,12 @@ def _by_step(judges: Mapping[Name, Judged]) -> Iterator[tuple[StepId, str]]:
     for name, judged in judges.items():
         steps.setdefault(judged.step, []).append(name)
     for step_id, names in steps.items():
-        yield step_id, ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more judges"
+        yield (
+            step_id,
+            ", ".join(names)
+            if len(names) <= 3
+            else f"{', '.join(names[:2])} and {len(names) - 2} more judges",
+        )
 
 
 def _source(step: DataStep) -> str:

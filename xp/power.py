@@ -22,13 +22,22 @@ from runners.store.step_io import read_rows
 from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.corrections import Correction, exploratory
-from warehouse.statistics.power import Spread, Variation, could_be_significant, judges_measured, minimum_detectable_effect, pooled, spreads
+from warehouse.statistics.power import (
+    Spread,
+    Variation,
+    could_be_significant,
+    judges_measured,
+    minimum_detectable_effect,
+    pooled,
+    spreads,
+)
 
 _Step = TypeVar("_Step", bound=Step)
 
 ASSUMED = Variation(deviation=0.5, size=1, smallest=1, width=1)
-"""Variation of paired differences, as parts of the scale's width, where nothing was measured: that of right/wrong scores whose two methods
-disagree on a quarter of the items when they are equally good. No scores with this deviation have less power."""
+"""Variation of paired differences, as parts of the scale's width, where nothing was measured: that of
+right/wrong scores whose two methods disagree on a quarter of the items when they are equally good. No scores
+with this deviation have less power."""
 
 ENOUGH_SEEDS = 5
 """Training seeds below which a plan warns: with fewer the variance between training runs is hardly known."""
@@ -49,17 +58,19 @@ class Detectable:
     """Training seeds, of the trained side with the fewer; None where no side is trained."""
     deviation: float | None
     source: Literal["measured", "pooled", "assumed"]
-    """The deviation's: this contrast here, other contrasts on this measure, or `ASSUMED`, in which case deviation and effect are parts of the
-    scale's width."""
+    """The deviation's: this contrast here, other contrasts on this measure, or `ASSUMED`, in which case
+    deviation and effect are parts of the scale's width."""
     n_tests: int
     """Of its family: the confirmatory or the exploratory tests of the study, every model included."""
     could_be_significant: bool | None
-    """False where so few items could not give a significant result after correction, whatever the answers; None where they are not counted."""
+    """False where so few items could not give a significant result after correction, whatever the answers;
+    None where they are not counted."""
     effect: float | None
-    """Minimum detectable effect before correction; None where it is beyond the scale or nothing could be significant after it."""
+    """Minimum detectable effect before correction; None where it is beyond the scale or nothing could be
+    significant after it."""
     effect_corrected: float | None
-    """The same at the first step of Holm's correction over `n_tests` tests. None for exploratory tests: what theirs must pass depends on the
-    p-values of the others (Benjamini and Hochberg 1995)."""
+    """The same at the first step of Holm's correction over `n_tests` tests. None for exploratory tests: what
+    theirs must pass depends on the p-values of the others (Benjamini and Hochberg 1995)."""
     is_confirmatory: bool = True
     """True where the contrast was declared on this measure."""
     runs_measured: bool = False
@@ -67,8 +78,8 @@ class Detectable:
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
-    """Return what each contrast of a plan could detect: confirmatory tests first, then judge by judge in the order of the study, the quality of
-    answers before their errors and lengths."""
+    """Return what each contrast of a plan could detect: confirmatory tests first, then judge by judge in the
+    order of the study, the quality of answers before their errors and lengths."""
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
     planned = _planned(diff, known)
@@ -80,12 +91,20 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
     found: list[Detectable] = []
     for row in planned.rows:
         contrast, cell, measure = row.contrast, row.cell, row.measure
-        same = [s for s in here if (s.contrast, s.dataset, s.language) == (contrast.name, cell.dataset, cell.language)]
+        same = [
+            s
+            for s in here
+            if (s.contrast, s.dataset, s.language) == (contrast.name, cell.dataset, cell.language)
+        ]
         variation, source = _variation(measure, same, known)
         judged = _judged(diff, cell.judges[row.judge], _aspect(row.judge, measure), asked)
         n_items = None if judged is None else len(judged)
         is_confirmatory = contrast.is_on(row.judge, measure)
-        n_tests, correction = (planned.n_confirmatory, "holm") if is_confirmatory else (planned.n_exploratory, planned.exploratory)
+        n_tests, correction = (
+            (planned.n_confirmatory, "holm")
+            if is_confirmatory
+            else (planned.n_exploratory, planned.exploratory)
+        )
         possible = None if n_items is None else could_be_significant(n_items, n_tests, correction)
 
         n = n_items if n_items and possible else 0
@@ -102,7 +121,9 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
                 n_tests=n_tests,
                 could_be_significant=possible,
                 effect=minimum_detectable_effect(variation, n, 1, row.n_seeds),
-                effect_corrected=minimum_detectable_effect(variation, n, n_tests, row.n_seeds) if is_confirmatory else None,
+                effect_corrected=(
+                    minimum_detectable_effect(variation, n, n_tests, row.n_seeds) if is_confirmatory else None
+                ),
                 is_confirmatory=is_confirmatory,
                 runs_measured=variation.over_runs is not None,
             )
@@ -111,7 +132,8 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
 
 
 def few_training_seeds(study: Study) -> str | None:
-    """Return, where contrasts touch methods trained with fewer than five seeds, a sentence with what to add to the spec; None otherwise."""
+    """Return, where contrasts touch methods trained with fewer than five seeds, a sentence with what to add
+    to the spec; None otherwise."""
     compared = {method for contrast in study.contrasts for method in (contrast.of, contrast.against)}
     seeds: dict[str, set[int]] = {}
     for cell in study.cells:
@@ -123,14 +145,23 @@ def few_training_seeds(study: Study) -> str | None:
     used = sorted(set[int]().union(*few.values()))
     wanted = list(dict.fromkeys([*used, *range(ENOUGH_SEEDS)]))[: max(ENOUGH_SEEDS, len(used))]
     fewest = min(len(found) for found in few.values())
-    result = "results are for this one trained model" if fewest == 1 else f"{fewest} training runs hardly show how much such runs differ"
-    return f"Few training seeds for {', '.join(few)}: {result}. For results about the method, set `seeds: {wanted}` in the spec."
+    result = (
+        "results are for this one trained model"
+        if fewest == 1
+        else f"{fewest} training runs hardly show how much such runs differ"
+    )
+    return (
+        f"Few training seeds for {', '.join(few)}: {result}. For results about the method, set `seeds:"
+        f" {wanted}` in the spec."
+    )
 
 
 def _known(diff: Diff, store: Path) -> list[Spread]:
-    """What the warehouse has measured with the judges of the plan: nothing, where there is none, or none that can be read now.
+    """What the warehouse has measured with the judges of the plan: nothing, where there is none, or none that
+    can be read now.
 
-    A judge of the same name but with other settings, of another study or before a change of this one, may have used another scale.
+    A judge of the same name but with other settings, of another study or before a change of this one, may
+    have used another scale.
     """
     if not (store / WAREHOUSE).exists():
         return []
@@ -140,18 +171,25 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     except WarehouseError:  # of another version, or being written just now: a plan can do without
         return []
     settings: dict[tuple[str, int], JudgeSettings] = {}  # most cells share the settings of a judge
-    for judge, judged in ((judge, judged) for cell in diff.plan.study.cells for judge, judged in cell.judges.items()):
+    for judge, judged in (
+        (judge, judged) for cell in diff.plan.study.cells for judge, judged in cell.judges.items()
+    ):
         one = _step(diff, judged.step, JudgeStep).judges[judged.judge]
         settings[judge, id(one)] = one
     planned: dict[str, set[str]] = {}
     for (judge, _), one in settings.items():
         planned.setdefault(judge, set()).add(_likeness(one.model_dump_json()))
-    same = {key for key, all_settings in judges.items() if any(_likeness(s) in planned.get(key[1], ()) for s in all_settings)}
+    same = {
+        key
+        for key, all_settings in judges.items()
+        if any(_likeness(s) in planned.get(key[1], ()) for s in all_settings)
+    }
     return [spread for spread in found if (spread.experiment, spread.judge) in same]
 
 
 _UNLIKE = frozenset({"limit", "language", "sha256"}).union(*NOT_COUNTED.values()) - {"levels", "score_range"}
-"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels and ranges make a scale."""
+"""Settings in which a judge may differ from cell to cell, or that change no verdict. Levels and ranges make a
+scale."""
 
 
 def _likeness(settings: str) -> str:
@@ -159,7 +197,11 @@ def _likeness(settings: str) -> str:
 
     def bare(value: object) -> object:
         if isinstance(value, dict):
-            return {name: bare(inner) for name, inner in cast("dict[str, object]", value).items() if name not in _UNLIKE}
+            return {
+                name: bare(inner)
+                for name, inner in cast("dict[str, object]", value).items()
+                if name not in _UNLIKE
+            }
         return [bare(inner) for inner in cast("list[object]", value)] if isinstance(value, list) else value
 
     return json.dumps(bare(json.loads(settings)), sort_keys=True)
@@ -191,7 +233,12 @@ class _Planned:
 
 def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
     found: dict[tuple[str, str, str, str], _Row] = {}
-    places = {judge: place for place, judge in enumerate(dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges))}
+    places = {
+        judge: place
+        for place, judge in enumerate(
+            dict.fromkeys(judge for cell in diff.plan.study.cells for judge in cell.judges)
+        )
+    }
     order: dict[str, tuple[bool, int]] = {}
     n_tests = {True: 0, False: 0}
     explored: dict[str, tuple[str, str]] = {}
@@ -210,30 +257,40 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
         for cell in cells:
             if cell.method == contrast.against:
                 for judge in cell.judges:  # a judge that compares with this method has no verdicts on it
-                    others.setdefault((cell.dataset, cell.language, cell.model, judge), set()).add(cell.train_languages)
+                    others.setdefault((cell.dataset, cell.language, cell.model, judge), set()).add(
+                        cell.train_languages
+                    )
         for cell in cells:
             if cell.method != contrast.of:
                 continue
-            trained = [seeds.get((cell.dataset, cell.language, method)) for method in (contrast.of, contrast.against)]
+            trained = [
+                seeds.get((cell.dataset, cell.language, method)) for method in (contrast.of, contrast.against)
+            ]
             n_seeds = min((len(found) for found in trained if found), default=None)
             for judge in cell.judges:
                 here = (cell.dataset, cell.language, cell.model, judge)
                 if here in others:
                     described = judges[judge]
-                    has_scale = described.role != "measure" and not described.orders_only  # or nothing can be assumed unmeasured
+                    # or nothing can be assumed unmeasured
+                    has_scale = described.role != "measure" and not described.orders_only
                     for measure in measured.get(judge) or described.measures_in(contrast.on) or [judge]:
                         is_confirmatory = contrast.is_on(judge, measure)
-                        tests[is_confirmatory] |= {_Test(measure, *here[:3], cell.train_languages, theirs) for theirs in others[here]}
+                        tests[is_confirmatory] |= {
+                            _Test(measure, *here[:3], cell.train_languages, theirs) for theirs in others[here]
+                        }
                         if has_scale or judge in measured:
                             order[measure] = described.role != "quality", places[judge]
-                            if not contrast.by:  # the power of an interaction is not known before its models' scatter is
+                            # the power of an interaction is not known before its models' scatter is
+                            if not contrast.by:
                                 place = (contrast.name, cell.dataset, cell.language, measure)
                                 found.setdefault(place, _Row(contrast, cell, judge, measure, n_seeds))
         n_tests[True] += _n_tests(tests[True], contrast.by)
         if tests[False] and not contrast.by:
             n_tests[False] += len(tests[False])
             explored[contrast.name] = contrast.of, contrast.against
-    rows = sorted(found.values(), key=lambda row: (not row.contrast.is_on(row.judge, row.measure), order[row.measure]))
+    rows = sorted(
+        found.values(), key=lambda row: (not row.contrast.is_on(row.judge, row.measure), order[row.measure])
+    )
     return _Planned(rows, n_tests[True], n_tests[False], exploratory(explored.values()))
 
 
@@ -250,7 +307,8 @@ class _Test(NamedTuple):
 
 
 def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
-    """Count tests of differences, or of what they are declared to change with: over models, between each two languages, or both."""
+    """Count tests of differences, or of what they are declared to change with: over models, between each two
+    languages, or both."""
     if "size" in by:
         tests = {test._replace(model="") for test in tests}
     if "language" not in by:
@@ -258,17 +316,24 @@ def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
     alike: dict[_Test, list[_Test]] = {}
     for test in set(tests):
         alike.setdefault(test._replace(language="", of=(), against=()), []).append(test)
-    return sum(_are_comparable(one, other) for group in alike.values() for one, other in combinations(group, 2))
+    return sum(
+        _are_comparable(one, other) for group in alike.values() for one, other in combinations(group, 2)
+    )
 
 
 def _are_comparable(one: "_Test", other: "_Test") -> bool:
-    """Whether there is a gap between two tests' languages: both sides tuned on the same, or each on the language it is asked in."""
+    """Whether there is a gap between two tests' languages: both sides tuned on the same, or each on the
+    language it is asked in."""
     sides = ((one.of, other.of), (one.against, other.against))
     own = (one.language,), (other.language,)
-    return one.language != other.language and all(here == there or (here, there) == own for here, there in sides)
+    return one.language != other.language and all(
+        here == there or (here, there) == own for here, there in sides
+    )
 
 
-def _variation(measure: str, same: Sequence[Spread], known: Sequence[Spread]) -> tuple[Variation, Literal["measured", "pooled", "assumed"]]:
+def _variation(
+    measure: str, same: Sequence[Spread], known: Sequence[Spread]
+) -> tuple[Variation, Literal["measured", "pooled", "assumed"]]:
     here = [spread for spread in same if spread.measure == measure]
     if here:
         return pooled(here), "measured"
@@ -281,8 +346,11 @@ def _aspect(judge: str, measure: str) -> str | None:
     return measure.removeprefix(f"{judge}.").partition(" vs ")[0] if measure.startswith(f"{judge}.") else None
 
 
-def _judged(diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[StepId], Sequence[Example] | None]) -> frozenset[str] | None:
-    """The items that the judge will judge: not those beyond its limit, without what it judges by, or that an aspect is not asked of."""
+def _judged(
+    diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[StepId], Sequence[Example] | None]
+) -> frozenset[str] | None:
+    """The items that the judge will judge: not those beyond its limit, without what it judges by, or that an
+    aspect is not asked of."""
     step = _step(diff, judged.step, JudgeStep)
     judge = step.judges[judged.judge]
     found = asked(step.examples)
@@ -297,7 +365,9 @@ def _judged(diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[Ste
     # A judge of judges has a score where enough of them have: the majority, where it does not say.
     members = [_judged(diff, read, None, asked) or frozenset() for read in step.verdicts.values()]
     enough = cast("int | None", getattr(judge, "min_judges", None)) or len(members) // 2 + 1
-    return frozenset(example.item for example in first if sum(example.item in member for member in members) >= enough)
+    return frozenset(
+        example.item for example in first if sum(example.item in member for member in members) >= enough
+    )
 
 
 def _is_judged(judge: JudgeSettings, example: Example, aspect: str | None) -> bool:
@@ -319,7 +389,9 @@ def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example]
     if not isinstance(data.source, FileSource):
         return None
     try:
-        return tuple(examples(read_file(data.source), data.columns, data.language, data.limit, data.source.path))
+        return tuple(
+            examples(read_file(data.source), data.columns, data.language, data.limit, data.source.path)
+        )
     except DataError:  # it changed under the plan: the step itself will tell
         return None
 

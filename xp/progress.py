@@ -1,4 +1,5 @@
-"""Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is none."""
+"""Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is
+none."""
 
 import contextlib
 from collections.abc import Generator
@@ -39,7 +40,11 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
         yield _Lines(console, labels, len(diff.todo)).show
         return
     columns = (
-        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
         BarColumn(bar_width=16),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         _Rate(table_column=Column(no_wrap=True)),
@@ -138,7 +143,8 @@ class _Rate(ProgressColumn):
 
 
 def _is_over(event: events.Ended | events.Skipped) -> bool:
-    """Whether no further attempt at the step is to come: one that was lost with its node is made again on another."""
+    """Whether no further attempt at the step is to come: one that was lost with its node is made again on
+    another."""
     return isinstance(event, events.Skipped) or event.status != "interrupted"
 
 
@@ -147,7 +153,9 @@ def in_words(event: events.Ended | events.Skipped) -> str:
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:
-        return f"{event.status} after {_clock(event.seconds)}" + (f": {event.error}" if event.error != event.status else "")
+        return f"{event.status} after {_clock(event.seconds)}" + (
+            f": {event.error}" if event.error != event.status else ""
+        )
     taken = f", {event.outcome.n_reused} taken over" if event.outcome.n_reused else ""
     return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
 

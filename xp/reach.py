@@ -1,7 +1,8 @@
-"""The world outside a study's folder that its plan touches: files, servers and the variables they are sent, code that comes with weights.
+"""The world outside a study's folder that its plan touches: files, servers and the variables they are sent,
+code that comes with weights.
 
-A spec may come from a stranger. `plan` lists what it reaches; a variable is sent to a server only after that pair was allowed once in the
-store.
+A spec may come from a stranger. `plan` lists what it reaches; a variable is sent to a server only after that
+pair was allowed once in the store.
 """
 
 import socket
@@ -24,7 +25,8 @@ _FEW_FILES = 3
 
 
 def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterator[str]:
-    """What steps reach, in lines: files outside the study's folder that were read for the plan, servers, remote code, and what they lack."""
+    """What steps reach, in lines: files outside the study's folder that were read for the plan, servers,
+    remote code, and what they lack."""
     yield from _outside(files, folder)
     steps = tuple(steps)
     for model in _models(steps):
@@ -32,9 +34,14 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
             if model.hub is not None:
                 yield f"loads {model.hub} from the Hugging Face hub"
             if model.trust_remote_code:
-                yield f"runs code that comes with {one_line(model.source)} (`trust_remote_code`){_n_code_files(model)}"
+                yield (
+                    f"runs code that comes with {one_line(model.source)}"
+                    f" (`trust_remote_code`){_n_code_files(model)}"
+                )
     yield from dict.fromkeys(
-        f"loads {step.source.hub} from the Hugging Face hub" for step in steps if isinstance(step, DataStep) and step.source.source == "hub"
+        f"loads {step.source.hub} from the Hugging Face hub"
+        for step in steps
+        if isinstance(step, DataStep) and step.source.source == "hub"
     )
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):
@@ -48,7 +55,8 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
 
 
 def calls(steps: Iterable[Step]) -> Iterator[Call]:
-    """The servers that steps ask, each with the variable that it is sent, as far as their addresses are known."""
+    """The servers that steps ask, each with the variable that it is sent, as far as their addresses are
+    known."""
     for settings in _servers(steps):
         try:
             yield call_of(settings)
@@ -57,18 +65,26 @@ def calls(steps: Iterable[Step]) -> Iterator[Call]:
 
 
 def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]:
-    """Calls of the steps that may run which send a variable to a server which it was not yet sent to from this store."""
+    """Calls of the steps that may run which send a variable to a server which it was not yet sent to from
+    this store."""
     known = set(allowed)
     found = dict.fromkeys(calls(diff.plan.steps[step_id] for step_id in diff.reachable))
-    return tuple(call for call in found if call.variable is not None and (call.variable, call.host) not in known)
+    return tuple(
+        call for call in found if call.variable is not None and (call.variable, call.host) not in known
+    )
 
 
 def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
-    """Every model that steps use, once. Steps share their settings, so that identity is enough and a large plan is quickly through."""
+    """Every model that steps use, once. Steps share their settings, so that identity is enough and a large
+    plan is quickly through."""
     found: dict[int, EngineSettings] = {}
     for step in steps:
         judges = step.judges.values() if isinstance(step, JudgeStep) else ()
-        named = (getattr(step, "model", None), getattr(step, "weights", None), *(model for judge in judges for model in judge.models()))
+        named = (
+            getattr(step, "model", None),
+            getattr(step, "weights", None),
+            *(model for judge in judges for model in judge.models()),
+        )
         found |= {id(model): model for model in named if isinstance(model, EngineSettings)}
     distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found.values()}
     return tuple(distinct.values())
@@ -80,12 +96,18 @@ def _servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
 
 def _outside(files: Iterable[Path], folder: Path) -> Iterator[str]:
     home = folder.resolve()
-    outside = sorted(file for file in files if not file.is_relative_to(home) and not file.is_relative_to(RUNNERS))
+    outside = sorted(
+        file for file in files if not file.is_relative_to(home) and not file.is_relative_to(RUNNERS)
+    )
     n_in = Counter(file.parent for file in outside)
     for parent, n in n_in.items():
         if n > _FEW_FILES:
             yield f"reads {n} files in {one_line(str(parent))}, outside the study's folder"
-    yield from (f"reads {one_line(str(file))}, outside the study's folder" for file in outside if n_in[file.parent] <= _FEW_FILES)
+    yield from (
+        f"reads {one_line(str(file))}, outside the study's folder"
+        for file in outside
+        if n_in[file.parent] <= _FEW_FILES
+    )
 
 
 def _n_code_files(weights: Weights) -> str:
@@ -98,7 +120,9 @@ def _nobody_listens(host: str) -> str | None:
     if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         return None
     try:
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=1.0).close()
+        socket.create_connection(
+            (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=1.0
+        ).close()
     except OSError as error:
         return f"no server answers at {host}: {error.strerror or error}"
     return None

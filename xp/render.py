@@ -1,4 +1,5 @@
-"""Plans, differences and states as text for a person or JSON for a program. Nothing is computed here that is not shown."""
+"""Plans, differences and states as text for a person or JSON for a program. Nothing is computed here that is
+not shown."""
 
 import json
 from collections import Counter
@@ -29,19 +30,30 @@ KINDS = ("data", "sft", "reference_logps", "dpo", "generate", "judge")
 
 
 def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
-    """The plan in a screenful: the matrix, the steps by kind, what its contrasts could detect, each step to run and why."""
+    """The plan in a screenful: the matrix, the steps by kind, what its contrasts could detect, each step to
+    run and why."""
     study = diff.plan.study
     methods = tuple(dict.fromkeys(c.method for c in study.cells))
     models = tuple(dict.fromkeys(c.model for c in study.cells))
     lines = [
         f"{study.experiment}" + (f": {one_line(study.question)}" if study.question else ""),
         f"  {_n(len(methods), 'method')}: {', '.join(methods)}",
-        f"  {_n(len(models), 'model')}: {', '.join(models)}; {_n(len(study.languages), 'language')}: {', '.join(study.languages)}",
-        f"  {_n(len(study.cells), 'cell')}, {_n(len(diff.plan.steps), 'step')}: {len(diff.done)} done, {len(diff.todo)} to run",
+        (
+            f"  {_n(len(models), 'model')}: {', '.join(models)}; {_n(len(study.languages), 'language')}:"
+            f" {', '.join(study.languages)}"
+        ),
+        (
+            f"  {_n(len(study.cells), 'cell')}, {_n(len(diff.plan.steps), 'step')}: {len(diff.done)} done,"
+            f" {len(diff.todo)} to run"
+        ),
     ]
     total = Counter(step.kind for step in diff.plan.steps.values())
     todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
-    lines += [f"    {kind:<15} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run" for kind in KINDS if total[kind]]
+    lines += [
+        f"    {kind:<15} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run"
+        for kind in KINDS
+        if total[kind]
+    ]
     lines += [f"  note: {one_line(note)}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
     lines += [f"  {line}" for line in diff.reach]
@@ -69,10 +81,16 @@ def _contrast_lines(study: Study) -> list[str]:
             by_judges.setdefault(contrast.on, []).append(contrast.name + by)
     lines = [f"  Confirmatory: {_some(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
     versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
-    exploratory = [f"{_some([c.of for c in versus_baseline])} against {versus_baseline[0].against}"] if versus_baseline else []
+    exploratory = (
+        [f"{_some([c.of for c in versus_baseline])} against {versus_baseline[0].against}"]
+        if versus_baseline
+        else []
+    )
     if len(versus_baseline) < len(study.contrasts):
         exploratory.append(
-            "declared contrasts on other measures" if by_judges else "every contrast: none names a measure it is declared on"
+            "declared contrasts on other measures"
+            if by_judges
+            else "every contrast: none names a measure it is declared on"
         )
     return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
 
@@ -89,9 +107,13 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     for (dataset, measure), found in by_measure.items():
         same: dict[str, list[str]] = {}
         for contrast, languages in found.items():
-            same.setdefault("  ".join(f"{one.language} {_effect(one)}" for one in languages), []).append(contrast)
+            same.setdefault("  ".join(f"{one.language} {_effect(one)}" for one in languages), []).append(
+                contrast
+            )
         named = f"{measure} on {dataset}" if len({one.dataset for one in power}) > 1 else measure
-        alike.setdefault(tuple((figures, tuple(contrasts)) for figures, contrasts in same.items()), []).append(named)
+        alike.setdefault(
+            tuple((figures, tuple(contrasts)) for figures, contrasts in same.items()), []
+        ).append(named)
     n_contrasts = len({one.contrast for one in power})
     cells = [
         (_some(measures, len(by_measure), "measure"), _some(contrasts, n_contrasts, "contrast"), figures)
@@ -100,7 +122,8 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
     ]
     widths = [max(len(cell[i]) for cell in cells[:MOST_POWER_LINES]) for i in (0, 1)]
     lines = [
-        f"    {measures:<{widths[0]}}  {contrasts:<{widths[1]}}  {figures}" for measures, contrasts, figures in cells[:MOST_POWER_LINES]
+        f"    {measures:<{widths[0]}}  {contrasts:<{widths[1]}}  {figures}"
+        for measures, contrasts, figures in cells[:MOST_POWER_LINES]
     ]
     if len(cells) > MOST_POWER_LINES:
         lines.append(f"    … and {len(cells) - MOST_POWER_LINES} more lines: `xp plan --json` lists all")
@@ -110,19 +133,31 @@ def _power_lines(power: Sequence[Detectable]) -> list[str]:
 
 def _power_notes(power: Sequence[Detectable]) -> list[str]:
     """Sentences that the figures need."""
-    notes = [note for source, note in _SOURCES.items() if any(one.source == source and _shown(one) for one in power)]
+    notes = [
+        note
+        for source, note in _SOURCES.items()
+        if any(one.source == source and _shown(one) for one in power)
+    ]
     for family in ("confirmatory", "exploratory"):
-        hopeless = [one for one in power if one.could_be_significant is False and one.is_confirmatory == (family == "confirmatory")]
+        hopeless = [
+            one
+            for one in power
+            if one.could_be_significant is False and one.is_confirmatory == (family == "confirmatory")
+        ]
         if hopeless:
             few = _range(sorted({one.n_items for one in hopeless if one.n_items is not None}))
             notes.append(
-                f"With {few} items, {len(hopeless)} of the {family} comparisons cannot be significant after correction, whatever the answers"
+                f"With {few} items, {len(hopeless)} of the {family} comparisons cannot be significant after"
+                " correction, whatever the answers"
             )
     if any(one.could_be_significant and _shown(one) is None for one in power):
         notes.append("> scale: no difference within the scale would be found with a probability of 80%")
-    if any(one.n_seeds is not None and one.n_seeds > 1 and _shown(one) and not one.runs_measured for one in power):
+    if any(
+        one.n_seeds is not None and one.n_seeds > 1 and _shown(one) and not one.runs_measured for one in power
+    ):
         notes.append(
-            "Those of methods trained with several seeds are lower bounds: the variance between training runs was not measured yet"
+            "Those of methods trained with several seeds are lower bounds: the variance between training runs"
+            " was not measured yet"
         )
     return [f"    {note}" for note in notes]
 
@@ -151,7 +186,11 @@ def _range(sizes: Sequence[int]) -> str:
 
 def _level(power: Sequence[Detectable]) -> str:
     n_tests = next((one.n_tests for one in power if one.is_confirmatory), 0)
-    holm = f"confirmatory ones at Holm's first step over {_n(n_tests, 'test')}, others uncorrected" if n_tests else "uncorrected"
+    holm = (
+        f"confirmatory ones at Holm's first step over {_n(n_tests, 'test')}, others uncorrected"
+        if n_tests
+        else "uncorrected"
+    )
     return f"power 80%, paired test, two-sided 5%: {holm}"
 
 
@@ -159,12 +198,15 @@ def _uncounted(power: Sequence[Detectable]) -> str:
     n_tests = next((one.n_tests for one in power if one.is_confirmatory), 1)
     effects = ", ".join(f"~{minimum_detectable_effect(ASSUMED, n, n_tests):.2g}" for n in (100, 300, 1000))
     return (
-        f"  Minimum detectable effect ({_level(power)}): the items are not counted yet; with 100, 300, 1000 of them {effects} of the scale, "
-        f"assuming {_ASSUMPTION}"
+        f"  Minimum detectable effect ({_level(power)}): the items are not counted yet; with 100, 300, 1000"
+        f" of them {effects} of the scale, assuming {_ASSUMPTION}"
     )
 
 
-_ASSUMPTION = "scores that differ on a quarter of the items when the methods are equally good, from one end of the scale to the other"
+_ASSUMPTION = (
+    "scores that differ on a quarter of the items when the methods are equally good, from one end of the"
+    " scale to the other"
+)
 
 _MARKS = {"measured": "", "pooled": "≈", "assumed": "~"}
 
@@ -176,7 +218,8 @@ _SOURCES = {
 
 
 def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
-    """The plan for a program: cells, what contrasts could detect, every step with its settings, what is done and what is left and why."""
+    """The plan for a program: cells, what contrasts could detect, every step with its settings, what is done
+    and what is left and why."""
     names = labels_of(diff)
     steps: list[dict[str, Any]] = [
         {
@@ -212,9 +255,15 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
     """How it went, with every failure and where its log is."""
     if not diff.todo and not applied.n_done:
-        lines = [f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their results."]
+        lines = [
+            f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their"
+            " results."
+        ]
     else:
-        lines = [f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out because of them."]
+        lines = [
+            f"{_n(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} left out"
+            " because of them."
+        ]
     lines += [f"  {failure}" for failure in applied.failures]
     return "\n".join([*lines, *applied.notes])
 
@@ -228,7 +277,10 @@ def adopted_as_text(adopted: "Adopted") -> str:
 
 def status_as_text(status: Status) -> str:
     """A store in a few lines."""
-    lines = [f"{status.store}: {_n(len(status.studies), 'study', 'studies')}" + (f"; {status.holder}" if status.holder else "")]
+    lines = [
+        f"{status.store}: {_n(len(status.studies), 'study', 'studies')}"
+        + (f"; {status.holder}" if status.holder else "")
+    ]
     for one in status.studies:
         lines.append(f"  {one.study.experiment}: {one.n_done} of {_n(len(one.study.step_ids), 'step')} done")
         lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
@@ -246,13 +298,18 @@ def status_as_json(status: Status) -> str:
         }
         for one in status.studies
     ]
-    return json.dumps({"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes}, indent=1)
+    return json.dumps(
+        {"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes},
+        indent=1,
+    )
 
 
 def verified_as_text(verified: "Verified") -> str:
     """What was verified, and everything that does not agree."""
     looked = f"{_n(verified.n_steps, 'step')} verified, {verified.n_judged} of them judged again by rule"
-    older = f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
+    older = (
+        f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
+    )
     return "\n".join([f"{looked}{older}: {_n(len(verified.faults), 'fault')}.", *verified.faults])
 
 

@@ -1,8 +1,10 @@
-"""Draws answers for people to label: blind to who gave them, in random order, as many from each stratum as from any other.
+"""Draws answers for people to label: blind to who gave them, in random order, as many from each stratum as
+from any other.
 
-A stratum is a dataset, a language, a model, a method and what it was tuned on. All strata of a data set give answers to the same items, so
-that methods and languages can be compared in pairs. The draw is by hashes of the seed and of what is drawn: it is the same on every machine,
-and does not depend on the order in which the warehouse holds its rows.
+A stratum is a dataset, a language, a model, a method and what it was tuned on. All strata of a data set give
+answers to the same items, so that methods and languages can be compared in pairs. The draw is by hashes of
+the seed and of what is drawn: it is the same on every machine, and does not depend on the order in which the
+warehouse holds its rows.
 """
 
 import csv
@@ -39,12 +41,14 @@ class Sample:
     """What is handed to annotators."""
 
     answers: tuple[dict[str, Any], ...]
-    """Rows of the view `answers_to_label`, in the order in which they are shown. Answers of equal text to one item are there once."""
+    """Rows of the view `answers_to_label`, in the order in which they are shown. Answers of equal text to one
+    item are there once."""
     n_strata: int
 
 
 def draw(warehouse: Path, experiment: str, n: int, seed: int = 0) -> Sample:
-    """`n` answers of a study, or all that there are; from each stratum as many as from any other, as far as it has them.
+    """`n` answers of a study, or all that there are; from each stratum as many as from any other, as far as
+    it has them.
 
     Raises:
         ArgumentError: the warehouse has no such study, or no answer of it.
@@ -62,7 +66,8 @@ def draw(warehouse: Path, experiment: str, n: int, seed: int = 0) -> Sample:
             if row is None:
                 del left[stratum]
             elif len(drawn) < n:
-                drawn.setdefault(row["answer_id"], row)  # one that another stratum gave already is labelled for both
+                # one that another stratum gave already is labelled for both
+                drawn.setdefault(row["answer_id"], row)
     shown = sorted(drawn.values(), key=lambda row: _place(seed, "shown", row["answer_id"]))
     return Sample(tuple(shown), len(strata))
 
@@ -74,7 +79,10 @@ def answers_of(warehouse: Path, experiment: str) -> list[dict[str, Any]]:
         ArgumentError: the warehouse has no such study, or no answer of it.
     """
     with connect(warehouse, read_only=True) as connection:
-        known = [row["experiment"] for row in fetch(connection, "select experiment from experiments order by experiment")]
+        known = [
+            row["experiment"]
+            for row in fetch(connection, "select experiment from experiments order by experiment")
+        ]
         if experiment not in known:
             raise ArgumentError(f"the warehouse has no study `{experiment}`. {suggest(experiment, known)}")
         rows = fetch(connection, "from answers_to_label where experiment = ?", [experiment])
@@ -87,10 +95,15 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
     """Write a CSV file that spreadsheets open as it is: UTF-8 with its mark, every cell quoted.
 
     Raises:
-        ArgumentError: the file is there already: it may hold an annotator's work. Or an aspect cannot be the name of a column.
+        ArgumentError: the file is there already: it may hold an annotator's work. Or an aspect cannot be the
+            name of a column.
     """
-    if wrong := [name for name in aspects if not NAME.fullmatch(name) or name in SHOWN or aspects.count(name) > 1]:
-        raise ArgumentError(f"`{wrong[0]}` cannot name a column of scores: it is no name, or another column has it")
+    if wrong := [
+        name for name in aspects if not NAME.fullmatch(name) or name in SHOWN or aspects.count(name) > 1
+    ]:
+        raise ArgumentError(
+            f"`{wrong[0]}` cannot name a column of scores: it is no name, or another column has it"
+        )
     has_reference = any(row["reference"] for row in sample.answers)
     before = [name for name in SHOWN[:-1] if has_reference or name != "reference"]
     try:
@@ -100,15 +113,20 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
             writer.writerow([*before, *(aspects or [ASKED]), SHOWN[-1]])
             for row in sample.answers:
                 shown = row | {"answer": row["text"]}
-                writer.writerow([*(guarded(shown[name] or "") for name in before), *("" for _ in aspects or [ASKED]), ""])
+                writer.writerow(
+                    [*(guarded(shown[name] or "") for name in before), *("" for _ in aspects or [ASKED]), ""]
+                )
     except FileExistsError:
-        raise ArgumentError(f"{file} is there already, and may hold somebody's labels. Name another file by --output") from None
+        raise ArgumentError(
+            f"{file} is there already, and may hold somebody's labels. Name another file by --output"
+        ) from None
     except OSError as error:
         raise ArgumentError(f"{file}: {error.strerror or error}") from error
 
 
 def guarded(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: what begins like one, or with an apostrophe, gets an apostrophe before it."""
+    """Text that no spreadsheet takes for a formula: what begins like one, or with an apostrophe, gets an
+    apostrophe before it."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
@@ -118,7 +136,8 @@ def unguarded(cell: str) -> str:
 
 
 def _in_turn(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """One stratum's answers as they are drawn: one to each item, in the same order of items everywhere, and then the items' further texts."""
+    """One stratum's answers as they are drawn: one to each item, in the same order of items everywhere, and
+    then the items' further texts."""
     turns: Counter[str] = Counter()
     places: dict[str, tuple[int, str]] = {}
     for row in sorted(rows, key=lambda row: _place(seed, "text", row["answer_id"])):

@@ -1,4 +1,5 @@
-"""The JSON Schema of a spec, for editors: what stands under a field in the code is the field's description."""
+"""The JSON Schema of a spec, for editors: what stands under a field in the code is the field's
+description."""
 
 import json
 from typing import Any
@@ -14,7 +15,10 @@ def schema_text() -> str:
     schema = Experiment.model_json_schema(schema_generator=_Described)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "xp study"
-    schema["properties"]["extends"] = {"type": "string", "description": "Another spec in the same folder, which this one is laid over."}
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another spec in the same folder, which this one is laid over.",
+    }
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 

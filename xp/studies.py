@@ -40,21 +40,32 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     applied = _applied(plan.study.experiment, held)
     if applied is not None and _is_another(applied, plan.study):
         warnings.append(
-            f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}. Applying {spec} takes its place, "
-            "cells and report included. Give one of them another name"
+            f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}."
+            f" Applying {spec} takes its place, cells and report included. Give one of them another name"
         )
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
-    found = replace(found, reach=tuple(reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)))
+    found = replace(
+        found,
+        reach=tuple(
+            reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)
+        ),
+    )
     if targets and not found.wanted:
-        raise ArgumentError(f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps")
+        raise ArgumentError(
+            f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps"
+        )
     return found
 
 
 def other_code(plan: Plan, store: Store, done: frozenset[StepId]) -> frozenset[StepId]:
     """Those of the finished steps that a plan does not take as they are, since other code made them."""
-    return made_by_other_code(store, plan.steps, done) if plan.execution.reuse == "same_fingerprint" else frozenset()
+    return (
+        made_by_other_code(store, plan.steps, done)
+        if plan.execution.reuse == "same_fingerprint"
+        else frozenset()
+    )
 
 
 def warehouse_of(store: Path) -> Path:
@@ -62,13 +73,15 @@ def warehouse_of(store: Path) -> Path:
     path = store / "warehouse.duckdb"
     if not path.exists():
         raise WarehouseError(
-            f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again from a store's files"
+            f"there is no warehouse in {store} yet. `xp apply SPEC` makes one; `xp rebuild` makes it again"
+            " from a store's files"
         )
     return path
 
 
 def rebuild(store: Path) -> tuple[str, ...]:
-    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in sentences.
+    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in
+    sentences.
 
     Raises:
         StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
@@ -90,7 +103,8 @@ def experiment_of(study: str) -> str:
 
 
 def unlike_applied(spec: Path, store: Path) -> str:
-    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where it does not, or holds none."""
+    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where
+    it does not, or holds none."""
     applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
@@ -106,15 +120,18 @@ def unlike_applied(spec: Path, store: Path) -> str:
         return ""
     if _is_another(applied, planned):
         return (
-            f"The experiment {applied.experiment} was last applied from {applied.spec_file}, another study than {spec}: this report is of "
-            "that one. Give one of them another name and apply it."
+            f"The experiment {applied.experiment} was last applied from {applied.spec_file}, another study"
+            f" than {spec}: this report is of that one. Give one of them another name and apply it."
         )
     if spec.read_text("utf-8-sig") == applied.spec_text:
         return (
-            f"{spec} would be planned otherwise now (its data, xp itself or an environment variable is not as it was): this report is of the "
-            "study as it was applied."
+            f"{spec} would be planned otherwise now (its data, xp itself or an environment variable is not as"
+            " it was): this report is of the study as it was applied."
         )
-    return f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again for the one it is now."
+    return (
+        f"{spec} was changed since it was applied: this report is of the study as it was then. Apply it again"
+        " for the one it is now."
+    )
 
 
 def _applied(experiment: str, store: Store) -> Study | None:
@@ -128,7 +145,11 @@ def _applied(experiment: str, store: Store) -> Study | None:
 def _is_another(applied: Study, planned: Study) -> bool:
     """Whether a study is another file's that is still there and asks for something else."""
     other = Path(applied.spec_file)
-    return other.is_file() and other.resolve() != Path(planned.spec_file).resolve() and _asked(applied) != _asked(planned)
+    return (
+        other.is_file()
+        and other.resolve() != Path(planned.spec_file).resolve()
+        and _asked(applied) != _asked(planned)
+    )
 
 
 def _asked(study: Study) -> Study:
@@ -169,7 +190,9 @@ def status_of(store: Path) -> Status:
             last[run.step_id] = run
     found: list[StudyStatus] = []
     for study in _records(store / "experiments", Study, notes):
-        failed = tuple(last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed")
+        failed = tuple(
+            last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
+        )
         found.append(StudyStatus(study, sum(s in done for s in study.step_ids), failed))
     return Status(store, held.holder(), tuple(found), tuple(notes))
 

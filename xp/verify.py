@@ -1,4 +1,5 @@
-"""Verifies a store: every file against its digest, verdicts by rule against the judge, the warehouse against the files it is made from."""
+"""Verifies a store: every file against its digest, verdicts by rule against the judge, the warehouse against
+the files it is made from."""
 
 import tempfile
 from collections.abc import Iterator
@@ -50,7 +51,10 @@ def verify(root: Path) -> Verified:
             checks.forget(f"{store.steps}/{step_id}")
         held = checks.held(store.steps, step_ids)
         checks.save()
-        faults = [f"{step_id}: {why}. `xp apply` makes the step again." for step_id, why in sorted(held.faults.items())]
+        faults = [
+            f"{step_id}: {why}. `xp apply` makes the step again."
+            for step_id, why in sorted(held.faults.items())
+        ]
         n_judged = 0
         for step_id, step in _rule_judges(store, step_ids, held.done):
             n_judged += 1
@@ -60,8 +64,11 @@ def verify(root: Path) -> Verified:
         return Verified(len(step_ids), n_without, n_judged, tuple(faults))
 
 
-def _rule_judges(store: Store, step_ids: list[StepId], sound: frozenset[StepId]) -> Iterator[tuple[StepId, JudgeStep]]:
-    """Judge steps that can be made again as they were: by rule, by this version, from inputs that are as they were written."""
+def _rule_judges(
+    store: Store, step_ids: list[StepId], sound: frozenset[StepId]
+) -> Iterator[tuple[StepId, JudgeStep]]:
+    """Judge steps that can be made again as they were: by rule, by this version, from inputs that are as they
+    were written."""
     for step_id in step_ids:
         if step_id not in sound or not step_id.startswith("judge-"):
             continue
@@ -81,7 +88,12 @@ def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
             return [f"{step_id}: cannot be judged again: {in_one_line(error)}."]
         again = describe(Path(folder))
     was = {name: file for name, file in describe(store.step_folder(step_id)).items() if name in again}
-    if {name: file.rows_sha256 for name, file in again.items()} == {name: file.rows_sha256 for name, file in was.items()}:
+    if {name: file.rows_sha256 for name, file in again.items()} == {
+        name: file.rows_sha256 for name, file in was.items()
+    }:
         return []
     names = ", ".join(judge.judge for judge in step.judges.values())
-    return [f"{step_id}: other verdicts now ({names}). Delete {store.step_folder(step_id)}, and `xp apply` makes them again."]
+    return [
+        f"{step_id}: other verdicts now ({names}). Delete {store.step_folder(step_id)}, and `xp apply` makes"
+        " them again."
+    ]

@@ -1,4 +1,5 @@
-"""What `benchmarks.in_context_generation` measures, one file a side: `ours`, `lm_eval`, `llama_cpp`, and the machine's own `rates`.
+"""What `benchmarks.in_context_generation` measures, one file a side: `ours`, `lm_eval`, `llama_cpp`, and the
+machine's own `rates`.
 
 Each side is a process of its own that is handed a job and prints what it took:
 

@@ -6,10 +6,11 @@ Work is counted in phases that cannot overlap, because each needs the one before
 2. all requests' own prompt tokens are read at once, and each request's last one gives logits;
 3. each decoding step reads one new token of every request that is not finished, and gives its logits.
 
-A phase takes at least its arithmetic at the rate of large matrix products, and at least the reading of its weights and of the keys and values
-it attends to at the rate of memory, whichever is more. Arithmetic: 2 for each weight of the layers and token, 2 for each weight of the output
-matrix and logits, and in each layer 4 · heads · head size for each token and each position it attends to (scores and sums). Looking up an
-embedding, norms, activations, softmax and choosing a token count nothing; nor does writing.
+A phase takes at least its arithmetic at the rate of large matrix products, and at least the reading of its
+weights and of the keys and values it attends to at the rate of memory, whichever is more. Arithmetic: 2 for
+each weight of the layers and token, 2 for each weight of the output matrix and logits, and in each layer 4 ·
+heads · head size for each token and each position it attends to (scores and sums). Looking up an embedding,
+norms, activations, softmax and choosing a token count nothing; nor does writing.
 """
 
 import json
@@ -64,13 +65,22 @@ def read_shape(folder: Path) -> Shape:
     )
 
 
-def floor_seconds(shape: Shape, n_shared: int, requests: Sequence[Request], rates: Rates, number_bytes: int = 4) -> float:
+def floor_seconds(
+    shape: Shape, n_shared: int, requests: Sequence[Request], rates: Rates, number_bytes: int = 4
+) -> float:
     """Seconds for these requests; `number_bytes` is the size of a weight, 4 in float32."""
 
     def phase(n_tokens: int, n_attended: int, n_logits: int, n_kept: int) -> float:
-        """`n_attended`: pairs of a token and a position it attends to; `n_kept`: positions whose keys and values are read."""
-        flops = 2 * shape.layer_weights * n_tokens + 4 * shape.attention * n_attended + 2 * shape.output_weights * n_logits
-        numbers = shape.layer_weights + (shape.output_weights if n_logits else 0) + shape.keys_and_values * n_kept
+        """`n_attended`: pairs of a token and a position it attends to; `n_kept`: positions whose keys and
+        values are read."""
+        flops = (
+            2 * shape.layer_weights * n_tokens
+            + 4 * shape.attention * n_attended
+            + 2 * shape.output_weights * n_logits
+        )
+        numbers = (
+            shape.layer_weights + (shape.output_weights if n_logits else 0) + shape.keys_and_values * n_kept
+        )
         return max(flops / rates.flops, numbers * number_bytes / rates.bytes)
 
     seconds = phase(n_shared, n_shared * (n_shared + 1) // 2, 0, 0) if n_shared else 0.0

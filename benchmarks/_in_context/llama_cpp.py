@@ -1,5 +1,5 @@
-"""llama.cpp, through llama-cpp-python: the quantised weights, one request after another, all but the first over the prefix that stays in its
-context (`Llama.generate` keeps the longest common prefix of two calls)."""
+"""llama.cpp, through llama-cpp-python: the quantised weights, one request after another, all but the first
+over the prefix that stays in its context (`Llama.generate` keeps the longest common prefix of two calls)."""
 
 import os
 import time

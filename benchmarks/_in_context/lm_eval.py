@@ -1,4 +1,5 @@
-"""lm-evaluation-harness: its `hf` model class, called as its own evaluator calls it, on the same float32 weights."""
+"""lm-evaluation-harness: its `hf` model class, called as its own evaluator calls it, on the same float32
+weights."""
 
 import time
 
@@ -12,7 +13,12 @@ def generate(job: Job) -> Timing:
     from lm_eval.models.huggingface import HFLM
 
     def instance(prompt: str, max_new_tokens: int) -> Instance:
-        return Instance("generate_until", {}, (prompt, {"until": list(job.stop_strings), "max_gen_toks": max_new_tokens}), 0)
+        return Instance(
+            "generate_until",
+            {},
+            (prompt, {"until": list(job.stop_strings), "max_gen_toks": max_new_tokens}),
+            0,
+        )
 
     folder = str(source_folder(WEIGHTS, CACHE))
     harness = HFLM(folder, device="cpu", dtype=job.dtype, batch_size=job.batch_size or 1)

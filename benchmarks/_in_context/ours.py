@@ -14,7 +14,9 @@ from runners.prompting.tokens import token_ids
 def generate(job: Job) -> Timing:
     settings = WEIGHTS.model_copy(update={"dtype": job.dtype, "batch_size": job.batch_size})
     engine = Engine(settings, None, CACHE)
-    first = [EngineRequest(key=str(at), prompt=Prompt(text=text), seed=at) for at, text in enumerate(job.warm_up())]
+    first = [
+        EngineRequest(key=str(at), prompt=Prompt(text=text), seed=at) for at, text in enumerate(job.warm_up())
+    ]
     list(engine.generate(first, Decoding(max_new_tokens=WARM_UP_TOKENS)))
     decoding = Decoding(
         max_new_tokens=job.max_new_tokens,

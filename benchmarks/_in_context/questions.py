@@ -1,4 +1,5 @@
-"""Instructions to ask, all different: first the twenty-four that ship with xp, then forms of questions about everyday things."""
+"""Instructions to ask, all different: first the twenty-four that ship with xp, then forms of questions about
+everyday things."""
 
 import json
 from itertools import product
@@ -20,11 +21,17 @@ FORMS = (
     "Which questions should I ask in the shop before I pay for {}?",
     "My neighbour wants to borrow {} for a month. How do I say no in a friendly way?",
     'Make this sentence more polite: "Give me back {} at once."',
-    "How would you describe {} to someone who has never seen one? Mention its size, what it is made of and how it is used.",
+    (
+        "How would you describe {} to someone who has never seen one? Mention its size, what it is made of"
+        " and how it is used."
+    ),
     "Give me a riddle whose answer is {}.",
     "Is it better to buy {} new or second-hand? Weigh both and say what you would do.",
     "List four words that come to mind when you think of {}.",
-    "I dropped {} on the kitchen floor and it no longer works. It is two years old. Should I repair it, sell it for parts or throw it away?",
+    (
+        "I dropped {} on the kitchen floor and it no longer works. It is two years old. Should I repair it,"
+        " sell it for parts or throw it away?"
+    ),
 )
 THINGS = (
     "a bicycle lamp",

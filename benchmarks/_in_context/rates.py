@@ -1,4 +1,5 @@
-"""What this machine can do at best: float32 arithmetic on large matrices, and reading memory. With all threads, as torch does them."""
+"""What this machine can do at best: float32 arithmetic on large matrices, and reading memory. With all
+threads, as torch does them."""
 
 import json
 import time
@@ -15,8 +16,8 @@ class Rates:
 
 
 def measure() -> Rates:
-    """The best of several tries each: a product of two 4,096 × 4,096 matrices (the larger of this and of 2,048 × 2,048), and the sum of a
-    gigabyte, far more than the processor's caches hold."""
+    """The best of several tries each: a product of two 4,096 × 4,096 matrices (the larger of this and of
+    2,048 × 2,048), and the sum of a gigabyte, far more than the processor's caches hold."""
     import torch
 
     def best(work: Callable[[], object], times: int) -> float:

@@ -1,4 +1,5 @@
-"""One step of the warehouse's benchmark in a process of its own: `python -m benchmarks._scale '[step, folder, models, items]'`.
+"""One step of the warehouse's benchmark in a process of its own: `python -m benchmarks._scale '[step, folder,
+models, items]'`.
 
 Prints what it found as JSON, with the most memory that the process held.
 """
@@ -39,7 +40,9 @@ def load(store: Path, shape: Shape) -> dict[str, Any]:
         (before,) = connection.execute(
             "select (select count(*) from step_completions) + (select count(*) from step_verdicts)"
         ).fetchone() or (0,)
-    step_ids = [s for cell in study.cells if cell.model == last for s in (cell.generate, *cell.judges.values())]
+    step_ids = [
+        s for cell in study.cells if cell.model == last for s in (cell.generate, *cell.judges.values())
+    ]
     os.sync()  # what was written to fill store and warehouse is not to be waited for below
     begin = time.perf_counter()
     load_store(store, step_ids)
@@ -58,7 +61,9 @@ def views(store: Path, shape: Shape) -> dict[str, Any]:
     with connect(store / WAREHOUSE, read_only=True) as connection:
         for view in VIEWS:
             begin = time.perf_counter()
-            connection.execute(f"from {view} where experiment = ?", [study_of(Shape(models=1)).experiment]).fetchall()
+            connection.execute(
+                f"from {view} where experiment = ?", [study_of(Shape(models=1)).experiment]
+            ).fetchall()
             seconds[view] = time.perf_counter() - begin
         ((n_verdicts,),) = connection.execute("select count(*) from step_verdicts").fetchall()
     return {"seconds": seconds, "n_verdicts": n_verdicts}
@@ -73,7 +78,9 @@ def report(store: Path, shape: Shape) -> dict[str, Any]:
 
 def main() -> None:
     what, folder, models, items = json.loads(sys.argv[1])
-    found = {"fill": fill, "load": load, "views": views, "report": report}[what](Path(folder), Shape(models=models, items=items))
+    found = {"fill": fill, "load": load, "views": views, "report": report}[what](
+        Path(folder), Shape(models=models, items=items)
+    )
     print(json.dumps(found | {"peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 

@@ -1,4 +1,5 @@
-"""Puts a made-up study into a warehouse: straight into the tables by SQL, or as files in a store, for the real loader to load."""
+"""Puts a made-up study into a warehouse: straight into the tables by SQL, or as files in a store, for the
+real loader to load."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ _COMPLETIONS = "select * exclude (prompt, luck) from answers()"
 _VERDICTS = "select * exclude (luck, is_model) from judgements()"
 
 
-def fill_tables(connection: duckdb.DuckDBPyConnection, study: Study, shape: Shape, models: Sequence[str]) -> None:
+def fill_tables(
+    connection: duckdb.DuckDBPyConnection, study: Study, shape: Shape, models: Sequence[str]
+) -> None:
     """All rows of these models, as the loader would have left them. Nothing is computed of them yet."""
     _draw(connection, shape, models)
     with transaction(connection):
@@ -29,9 +32,16 @@ def fill_tables(connection: duckdb.DuckDBPyConnection, study: Study, shape: Shap
         ("step_verdicts", _VERDICTS),
     ):
         connection.execute(f"insert into {table} by name {rows}")
-    usage = "select step_id, sum(n_prompt_tokens)::bigint as n_prompt_tokens, sum(n_new_tokens)::bigint as n_new_tokens"
-    connection.execute(f"insert into step_usage by name {usage}, null::double as usd from step_completions group by all")
-    connection.execute(f"insert into step_usage by name {usage}, sum(usd) as usd from step_verdicts group by all")
+    usage = (
+        "select step_id, sum(n_prompt_tokens)::bigint as n_prompt_tokens, sum(n_new_tokens)::bigint as"
+        " n_new_tokens"
+    )
+    connection.execute(
+        f"insert into step_usage by name {usage}, null::double as usd from step_completions group by all"
+    )
+    connection.execute(
+        f"insert into step_usage by name {usage}, sum(usd) as usd from step_verdicts group by all"
+    )
     connection.execute("reset preserve_insertion_order")
 
 
@@ -47,7 +57,7 @@ def write_files(store: Path, study: Study, shape: Shape, models: Sequence[str]) 
             ("verdicts.jsonl", f"select {key}, * exclude (luck, is_model) from judgements()"),
         ):
             cursor = connection.execute(
-                f"select step_id, string_agg(to_json(rows)::varchar, chr(10)) || chr(10), count(*) "
+                "select step_id, string_agg(to_json(rows)::varchar, chr(10)) || chr(10), count(*) "
                 f"from (select * exclude (step_id), step_id from ({rows})) as rows group by step_id"
             )
             while found := cursor.fetchmany(50):
@@ -66,26 +76,39 @@ def write_files(store: Path, study: Study, shape: Shape, models: Sequence[str]) 
     return n_steps, n_rows
 
 
-def copy_kept(connection: duckdb.DuckDBPyConnection, experiment: str, model: str, others: Sequence[str]) -> None:
-    """What is kept of one model for the others too, as if all had the same rows; then what goes over all models is computed."""
+def copy_kept(
+    connection: duckdb.DuckDBPyConnection, experiment: str, model: str, others: Sequence[str]
+) -> None:
+    """What is kept of one model for the others too, as if all had the same rows; then what goes over all
+    models is computed."""
     sizes = dict(connection.execute("select distinct model, num_parameters from cells").fetchall())
     with transaction(connection):
         for table in kept_tables():
             columns = [
-                name for (name,) in connection.execute("select column_name from duckdb_columns() where table_name = ?", [table]).fetchall()
+                name
+                for (name,) in connection.execute(
+                    "select column_name from duckdb_columns() where table_name = ?", [table]
+                ).fetchall()
             ]
             if "model" not in columns:  # a trend is of all models
                 continue
             renamed = "$other as model" + (", $size as num_parameters" if "num_parameters" in columns else "")
             for other in others:
-                named = {"other": other, "model": model} | ({"size": sizes[other]} if "num_parameters" in columns else {})
-                connection.execute(f"insert into {table} select * replace ({renamed}) from {table} where model = $model", named)
+                named = {"other": other, "model": model} | (
+                    {"size": sizes[other]} if "num_parameters" in columns else {}
+                )
+                connection.execute(
+                    f"insert into {table} select * replace ({renamed}) from {table} where model = $model",
+                    named,
+                )
         refresh_study(connection, experiment)
 
 
 def _draw(connection: duckdb.DuckDBPyConnection, shape: Shape, models: Sequence[str]) -> None:
     """What rows are made from, and the macros that make them."""
-    run_file(connection, ROWS, models=list(models), datasets=list(shape.items), counts=list(shape.items.values()))
+    run_file(
+        connection, ROWS, models=list(models), datasets=list(shape.items), counts=list(shape.items.values())
+    )
 
 
 def _load_settings(connection: duckdb.DuckDBPyConnection, study: Study, models: Sequence[str]) -> None:

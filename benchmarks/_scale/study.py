@@ -1,4 +1,5 @@
-"""The shape of a made-up study: cells, judges and contrasts as a spec would have them, with ids as random as real ones."""
+"""The shape of a made-up study: cells, judges and contrasts as a spec would have them, with ids as random as
+real ones."""
 
 import hashlib
 import json
@@ -27,10 +28,24 @@ METHODS = {
 """Method -> kind. Temperature is above zero, so that each has its seeds."""
 
 JUDGES = {
-    "quiz": {"right": "contains", "loop": "loop", "language": "language", "opinion": "rubric", "second": "rubric", "duel": "pairwise"},
-    "rules": {"follows": "ifeval", "loop": "loop", "language": "language", "opinion": "rubric", "length": "length"},
+    "quiz": {
+        "right": "contains",
+        "loop": "loop",
+        "language": "language",
+        "opinion": "rubric",
+        "second": "rubric",
+        "duel": "pairwise",
+    },
+    "rules": {
+        "follows": "ifeval",
+        "loop": "loop",
+        "language": "language",
+        "opinion": "rubric",
+        "length": "length",
+    },
 }
-"""Data set -> judge -> kind. `ifeval` has two aspects, the others one; `duel` is against `instruct`, which is not compared with itself."""
+"""Data set -> judge -> kind. `ifeval` has two aspects, the others one; `duel` is against `instruct`, which is
+not compared with itself."""
 
 _QUALITY = ("duel", "follows", "opinion", "right", "second")
 
@@ -79,7 +94,9 @@ def study_of(shape: Shape) -> Study:
 
 def _judges() -> Iterator[JudgePlan]:
     for name, kind in {name: kind for judges in JUDGES.values() for name, kind in judges.items()}.items():
-        yield JudgePlan.of(name, plugins.settings_of("judges", kind).model_validate(_settings(name, kind)), {})
+        yield JudgePlan.of(
+            name, plugins.settings_of("judges", kind).model_validate(_settings(name, kind)), {}
+        )
 
 
 def _settings(name: str, kind: str) -> dict[str, object]:
@@ -94,7 +111,11 @@ def _cells(shape: Shape) -> Iterator[Cell]:
                 for method, kind in list(METHODS.items())[-shape.methods :]:
                     for seed in range(shape.seeds):
                         at = (dataset, language, model, method, seed)
-                        judges = {j: _id("judge", *at, j) for j in JUDGES[dataset] if not (j == "duel" and method == "instruct")}
+                        judges = {
+                            j: _id("judge", *at, j)
+                            for j in JUDGES[dataset]
+                            if not (j == "duel" and method == "instruct")
+                        }
                         yield Cell(
                             cell_id=_id("cell", *at),
                             dataset=dataset,
@@ -117,16 +138,27 @@ def examples_of(dataset: str, language: str) -> StepId:
 
 def settings_of(study: Study, models: Collection[str]) -> Iterator[tuple[StepId, str, str]]:
     """Every step that answers or judges for these models, with its `step.json` and `outcome.json`."""
-    opponents = {(c.dataset, c.language, c.model, c.seed): c.generate for c in study.cells if c.method == "instruct"}
+    opponents = {
+        (c.dataset, c.language, c.model, c.seed): c.generate for c in study.cells if c.method == "instruct"
+    }
     for cell in study.cells:
         if cell.model not in models:
             continue
         examples = examples_of(cell.dataset, cell.language)
-        asked = {"kind": "generate", "model": {"engine": "transformers", "hub": cell.model}, "examples": examples, "seed": cell.seed}
+        asked = {
+            "kind": "generate",
+            "model": {"engine": "transformers", "hub": cell.model},
+            "examples": examples,
+            "seed": cell.seed,
+        }
         yield cell.generate, json.dumps(asked), _outcome(cell.generate)
         for judge, step_id in cell.judges.items():
             kind = JUDGES[cell.dataset][judge]
-            against = {"instruct": opponents[cell.dataset, cell.language, cell.model, cell.seed]} if kind == "pairwise" else {}
+            against = (
+                {"instruct": opponents[cell.dataset, cell.language, cell.model, cell.seed]}
+                if kind == "pairwise"
+                else {}
+            )
             judged = {
                 "kind": "judge",
                 "judge": _settings(judge, kind),
@@ -139,8 +171,14 @@ def settings_of(study: Study, models: Collection[str]) -> Iterator[tuple[StepId,
 
 
 def _outcome(step_id: StepId) -> str:
-    facts: dict[str, str | int | float | bool | None] = {"n_parameters": 135_000_000, "device": "cuda", "dtype": "bfloat16"}
-    return Outcome(step_id=step_id, seconds=60.0, n_rows=2000, versions={"torch": "2.13.0"}, facts=facts).model_dump_json()
+    facts: dict[str, str | int | float | bool | None] = {
+        "n_parameters": 135_000_000,
+        "device": "cuda",
+        "dtype": "bfloat16",
+    }
+    return Outcome(
+        step_id=step_id, seconds=60.0, n_rows=2000, versions={"torch": "2.13.0"}, facts=facts
+    ).model_dump_json()
 
 
 def _id(kind: str, *at: object) -> str:

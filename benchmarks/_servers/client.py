@@ -1,4 +1,5 @@
-"""Asks a server through the `openai` engine, in a process of its own, whose memory holds nothing else; prints what was measured as JSON."""
+"""Asks a server through the `openai` engine, in a process of its own, whose memory holds nothing else; prints
+what was measured as JSON."""
 
 import json
 import resource
@@ -14,13 +15,19 @@ from runners.engines.openai import Engine
 
 N_WARM = 2_000
 """Answers after which memory should be what it will be."""
-SYSTEM = "You answer questions about animals that nobody has seen. Be brief, and say so where you do not know. " * 40
+SYSTEM = (
+    "You answer questions about animals that nobody has seen. Be brief, and say so where you do not know. "
+    * 40
+)
 
 
 def main(url: str, n_requests: int, n_in_flight: int) -> None:
     engine = Engine(Settings(name="slow", base_url=url, max_concurrency=n_in_flight), None, Path())
     requests = [
-        EngineRequest(key=str(n), prompt=Prompt(messages=(("system", SYSTEM), ("user", f"Where does zorbo number {n} live?"))))
+        EngineRequest(
+            key=str(n),
+            prompt=Prompt(messages=(("system", SYSTEM), ("user", f"Where does zorbo number {n} live?"))),
+        )
         for n in range(n_requests)
     ]
     warm, n_answered = 0.0, 0
@@ -36,7 +43,9 @@ def main(url: str, n_requests: int, n_in_flight: int) -> None:
 
 def _peak_megabytes() -> float:
     """Linux counts in KiB, macOS in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A server that answers every chat after a fixed time, however many there are: it prints its port and runs until it is killed."""
+"""A server that answers every chat after a fixed time, however many there are: it prints its port and runs
+until it is killed."""
 
 import asyncio
 import json
@@ -19,7 +20,14 @@ class Answering(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._read += data
         head, end, body = self._read.partition(b"\r\n\r\n")
-        length = next((line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), None)
+        length = next(
+            (
+                line.split(b":")[1]
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            ),
+            None,
+        )
         if end and length is not None and len(body) >= int(length):
             self._read = body[int(length) :]
             asyncio.get_running_loop().call_later(SECONDS, self._transport.write, REPLY)
@@ -28,8 +36,19 @@ class Answering(asyncio.Protocol):
 def _reply() -> bytes:
     choice = {"index": 0, "message": {"role": "assistant", "content": WORDS}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
-    body = json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "slow", "choices": [choice], "usage": usage}).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    body = json.dumps(
+        {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "slow",
+            "choices": [choice],
+            "usage": usage,
+        }
+    ).encode()
+    return (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    )
 
 
 REPLY = _reply()

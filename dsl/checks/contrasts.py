@@ -12,7 +12,8 @@ from dsl.values import Name
 Fault: TypeAlias = tuple[Path, str, Literal["error", "warning"]]
 
 Aspects: TypeAlias = Callable[[Name], tuple[str, ...] | None]
-"""From a judge to the aspects of its verdicts; None where something that it needs lacks, which is told elsewhere."""
+"""From a judge to the aspects of its verdicts; None where something that it needs lacks, which is told
+elsewhere."""
 
 
 def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: Aspects) -> Iterator[Fault]:
@@ -21,9 +22,17 @@ def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: As
         for side in ("of", "against"):
             method: Name = getattr(contrast, side)
             if method not in experiment.methods:
-                yield ("contrasts", name, side), f"there is no method `{method}`. {suggest(method, experiment.methods)}", "error"
+                yield (
+                    ("contrasts", name, side),
+                    f"there is no method `{method}`. {suggest(method, experiment.methods)}",
+                    "error",
+                )
             elif method not in asked:
-                yield ("contrasts", name, side), f"`{method}` has no cell, so this contrast will be empty", "warning"
+                yield (
+                    ("contrasts", name, side),
+                    f"`{method}` has no cell, so this contrast will be empty",
+                    "warning",
+                )
         if contrast.of == contrast.against:
             yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
         yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
@@ -31,29 +40,47 @@ def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: As
             yield ("contrasts", name, "by"), why, "warning"
         if contrast.on is None and not experiment.primary_judges():
             named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
-            why = "no judge of this study is one of quality, so every test of this contrast will be exploratory"
-            yield ("contrasts", name), f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts", "warning"
+            why = (
+                "no judge of this study is one of quality, so every test of this contrast will be exploratory"
+            )
+            yield (
+                ("contrasts", name),
+                f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts",
+                "warning",
+            )
     yield from _measures(experiment, ("primary",), experiment.primary, aspects)
     yield from _baseline(experiment, asked)
 
 
 def _untestable(experiment: Experiment, by: Collection[str]) -> Iterator[str]:
-    """Yield why changes of a difference will not be tested: too few models or languages, or items that do not pair."""
+    """Yield why changes of a difference will not be tested: too few models or languages, or items that do not
+    pair."""
     asked = [dataset for dataset in experiment.evaluate if dataset in experiment.data]
-    n_models, n_languages = len(experiment.models), max((len(languages_of(experiment, dataset)) for dataset in asked), default=2)
+    n_models, n_languages = (
+        len(experiment.models),
+        max((len(languages_of(experiment, dataset)) for dataset in asked), default=2),
+    )
     if "size" in by and n_models < FEWEST_MODELS:
-        yield f"a change with size needs {FEWEST_MODELS} models, and the study has {n_models}: nothing will be tested"
+        yield (
+            f"a change with size needs {FEWEST_MODELS} models, and the study has {n_models}: nothing will be"
+            " tested"
+        )
     if "language" in by and n_languages < 2:
-        yield f"a change with language needs 2 languages, and no data set is asked in more than {n_languages}: nothing will be tested"
+        yield (
+            f"a change with language needs 2 languages, and no data set is asked in more than {n_languages}:"
+            " nothing will be tested"
+        )
     for dataset in asked if {"size", "language"} <= set(by) else ():
         if not experiment.data[dataset].parallel:
             yield (
-                f"a change with size and language is tested on items that pair across languages, and those of `{dataset}` do not "
-                "(`parallel: false`): nothing will be tested on it"
+                "a change with size and language is tested on items that pair across languages, and those of"
+                f" `{dataset}` do not (`parallel: false`): nothing will be tested on it"
             )
 
 
-def _measures(experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects) -> Iterator[Fault]:
+def _measures(
+    experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects
+) -> Iterator[Fault]:
     """Faults of names of judges and of aspects, as `judge.aspect`. A judge's own name may have a dot too."""
     for i, name in enumerate(named):
         judge = (
@@ -67,7 +94,11 @@ def _measures(experiment: Experiment, path: Path, named: tuple[Name, ...], aspec
         elif name in named[:i]:
             yield (*path, i), f"`{name}` is listed twice", "error"
         elif name != judge and judge in named:
-            yield (*path, i), f"`{judge}` is listed too, with all of its aspects: name one of the two", "error"
+            yield (
+                (*path, i),
+                f"`{judge}` is listed too, with all of its aspects: name one of the two",
+                "error",
+            )
         elif name != judge and (known := aspects(judge)) is not None:
             aspect = name.removeprefix(f"{judge}.")
             if known == (experiment.judges[judge].judge,):
@@ -81,7 +112,11 @@ def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault
     if baseline is None:
         return
     if baseline not in experiment.methods:
-        yield ("baseline",), f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}", "error"
+        yield (
+            ("baseline",),
+            f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}",
+            "error",
+        )
         return
     if baseline not in asked:
         yield ("baseline",), f"`{baseline}` has no cell, so nothing will be compared with it", "warning"

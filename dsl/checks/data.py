@@ -1,5 +1,5 @@
-"""What the rows of a study's data sets must hold: items that are told apart, pair across languages, and are enough to train on; and what
-files of recorded answers must."""
+"""What the rows of a study's data sets must hold: items that are told apart, pair across languages, and are
+enough to train on; and what files of recorded answers must."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,8 @@ Fault = tuple[Path, str]
 
 
 def data_faults(experiment: Experiment, fingerprints: Fingerprints, folder: FilePath) -> Iterator[Fault]:
-    """Reads every file that the study asks or trains on. Data sets on the hub are read when their steps run."""
+    """Reads every file that the study asks or trains on. Data sets on the hub are read when their steps
+    run."""
     e = experiment
     used = [dataset for method in e.methods.values() for _, dataset, _ in method.required_columns()]
     for name in dict.fromkeys(d for d in (*e.evaluate, *used) if d in e.data):
@@ -35,17 +36,28 @@ def data_faults(experiment: Experiment, fingerprints: Fingerprints, folder: File
             try:
                 rows = _examples(e, name, language, fingerprints, folder)
             except DataError as error:
-                yield ("data", name, "rows") if isinstance(e.data[name].rows, Rows) else ("data", name, "rows", language), str(error)
+                yield (
+                    (
+                        ("data", name, "rows")
+                        if isinstance(e.data[name].rows, Rows)
+                        else ("data", name, "rows", language)
+                    ),
+                    str(error),
+                )
                 continue
             if rows is not None:
                 by_language[language] = rows
                 yield from _rows(name, language, rows)
         yield from _enough(e, name, {language: len(rows) for language, rows in by_language.items()})
         if name in e.evaluate and e.data[name].parallel:
-            yield from _pairs(name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()})
+            yield from _pairs(
+                name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()}
+            )
 
 
-def _examples(e: Experiment, name: Name, language: Language, fingerprints: Fingerprints, folder: FilePath) -> tuple[Example, ...] | None:
+def _examples(
+    e: Experiment, name: Name, language: Language, fingerprints: Fingerprints, folder: FilePath
+) -> tuple[Example, ...] | None:
     data = e.data[name]
     source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
     if not isinstance(source, FileSource):
@@ -57,19 +69,32 @@ def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator
     if not rows:
         yield ("data", name), f"no rows in `{language}`"
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
-        yield ("data", name, "columns", "item"), f"in `{language}` these items occur more than once: {_listed(doubles)}"
+        yield (
+            ("data", name, "columns", "item"),
+            f"in `{language}` these items occur more than once: {_listed(doubles)}",
+        )
     if empty := [row.item for row in rows if not row.instruction.strip()]:
-        yield ("data", name, "columns", "instruction"), f"in `{language}` these items have an empty instruction: {_listed(empty)}"
+        yield (
+            ("data", name, "columns", "instruction"),
+            f"in `{language}` these items have an empty instruction: {_listed(empty)}",
+        )
 
 
 def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:
     for name, method in e.methods.items():
-        if isinstance(method, Sft | Dpo) and method.rows is not None and dataset in (d for _, d, _ in method.required_columns()):
+        if (
+            isinstance(method, Sft | Dpo)
+            and method.rows is not None
+            and dataset in (d for _, d, _ in method.required_columns())
+        ):
             for language in e.languages:
                 for tuned_on in method.variants(e.languages, language):
                     there = sum(found.get(one, 0) for one in tuned_on)
                     if found.keys() >= set(tuned_on) and there < method.rows:
-                        yield ("methods", name, "rows"), f"`{dataset}` has {there} rows in {', '.join(tuned_on)}, not {method.rows}"
+                        yield (
+                            ("methods", name, "rows"),
+                            f"`{dataset}` has {there} rows in {', '.join(tuned_on)}, not {method.rows}",
+                        )
 
 
 def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault]:
@@ -79,13 +104,19 @@ def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault
         if lacking := [item for item in everywhere if item not in has]:
             yield (
                 ("data", name, "columns", "item"),
-                f"`{language}` lacks items that other languages have: {_listed(lacking)}. Items pair across languages by this column; "
-                "for sets that differ from language to language write `parallel: false`",
+                (
+                    f"`{language}` lacks items that other languages have: {_listed(lacking)}. Items pair"
+                    " across languages by this column; for sets that differ from language to language write"
+                    " `parallel: false`"
+                ),
             )
 
 
 def recorded_faults(
-    experiment: Experiment, requests: Iterable[tuple[CellRequest, Name]], fingerprints: Fingerprints, folder: FilePath
+    experiment: Experiment,
+    requests: Iterable[tuple[CellRequest, Name]],
+    fingerprints: Fingerprints,
+    folder: FilePath,
 ) -> Iterator[Fault]:
     """Is there a file for each cell's recorded answers, with the columns that are named?"""
     e = experiment
@@ -93,11 +124,18 @@ def recorded_faults(
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
             continue
-        if recipe.columns.response is None or (recipe.columns.item is None and recipe.columns.instruction is None):
-            yield ("methods", method, "columns"), "recorded answers need the columns `response` and one of `item` and `instruction`"
+        if recipe.columns.response is None or (
+            recipe.columns.item is None and recipe.columns.instruction is None
+        ):
+            yield (
+                ("methods", method, "columns"),
+                "recorded answers need the columns `response` and one of `item` and `instruction`",
+            )
             continue
         try:
-            source = source_of(recipe.answers, fingerprints, folder, language, e.models[model].recorded or model)
+            source = source_of(
+                recipe.answers, fingerprints, folder, language, e.models[model].recorded or model
+            )
             rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
         except DataError as error:
             yield ("methods", method, "answers", "path"), str(error)
@@ -107,7 +145,8 @@ def recorded_faults(
 
 
 def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Fault]:
-    """Has the first row the columns that are named? Of a file of several languages, only the one that tells them apart is looked for."""
+    """Has the first row the columns that are named? Of a file of several languages, only the one that tells
+    them apart is looked for."""
     for name in ("item", "instruction", "input", "response") if columns.language is None else ("language",):
         if (selector := getattr(columns, name)) is not None:
             try:

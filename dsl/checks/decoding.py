@@ -1,4 +1,5 @@
-"""What a repetition penalty does to the words that stop an answer, and where one that passes over the prompt cannot be had."""
+"""What a repetition penalty does to the words that stop an answer, and where one that passes over the prompt
+cannot be had."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,21 +14,32 @@ from dsl.methods.parts import PromptPath
 from dsl.spec.experiment import Experiment
 
 
-def decoding_faults(experiment: Experiment, folder: FilePath) -> Iterator[tuple[Path, str, Literal["error", "warning"]]]:
+def decoding_faults(
+    experiment: Experiment, folder: FilePath
+) -> Iterator[tuple[Path, str, Literal["error", "warning"]]]:
     """(path in the spec, message, level) of each; files of prompt texts are relative to `folder`."""
     decoding = experiment.decoding
     if decoding.repetition_penalty == 1:
         return
     if not decoding.penalize_prompt:
         for name, model in experiment.models.items():
-            if any(weights is not None and weights.engine == "openai" for weights in (model.base, model.instruct)):
-                yield ("decoding", "penalize_prompt"), f"`{name}` is served, and a server's penalty counts the prompt's tokens too", "error"
+            if any(
+                weights is not None and weights.engine == "openai" for weights in (model.base, model.instruct)
+            ):
+                yield (
+                    ("decoding", "penalize_prompt"),
+                    f"`{name}` is served, and a server's penalty counts the prompt's tokens too",
+                    "error",
+                )
     elif decoding.repetition_penalty > 1 and (stops := _stop_strings(experiment, folder)):
         tags = ", ".join(f"`{stop}`" for stop in stops[:3])
         yield (
             ("decoding", "repetition_penalty"),
-            f"it counts the prompt's tokens too: the tags that stop an answer ({tags}) and the fence that closes it become less likely, so that "
-            "answers may run on. `penalize_prompt: false` counts those of the answer alone",
+            (
+                f"it counts the prompt's tokens too: the tags that stop an answer ({tags}) and the fence that"
+                " closes it become less likely, so that answers may run on. `penalize_prompt: false` counts"
+                " those of the answer alone"
+            ),
             "warning",
         )
 
@@ -39,7 +51,11 @@ def _stop_strings(experiment: Experiment, folder: FilePath) -> tuple[str, ...]:
         prompt: object = getattr(method, "prompt", None)
         for language in experiment.languages if prompt not in (None, "chat") else ():
             shipped = PROMPT_TEXTS / f"{language}.yaml"
-            path = folder / prompt.file.replace("{language}", language) if isinstance(prompt, PromptPath) else shipped
+            path = (
+                folder / prompt.file.replace("{language}", language)
+                if isinstance(prompt, PromptPath)
+                else shipped
+            )
             with contextlib.suppress(OSError, UnicodeDecodeError, DataError):  # the prompt's own check tells
                 found |= dict.fromkeys(parse_prompt_text(path.read_text("utf-8"), path).stop_strings)
     return tuple(found)

@@ -59,7 +59,9 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
             problems = Checker(experiment, document, fingerprints, path.parent).check()
             if errors := [p for p in problems if p.level == "error"]:
                 raise SpecError(_in_order(errors, document))
-            origin = Origin(file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides)
+            origin = Origin(
+                file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides
+            )
             return Loaded(experiment, origin, problems)
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
@@ -75,7 +77,11 @@ def _in_order(problems: Iterable[Problem], document: Document) -> list[Problem]:
 
 def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
     """What the types complain of, apart from settings that YAML misread and are told already."""
-    return [p for p in found if not any(p.path == f.path or p.path.startswith((f"{f.path}.", f"{f.path}[")) for f in faults)]
+    return [
+        p
+        for p in found
+        if not any(p.path == f.path or p.path.startswith((f"{f.path}.", f"{f.path}[")) for f in faults)
+    ]
 
 
 def experiment_name(path: Path) -> str:
@@ -89,7 +95,8 @@ def experiment_name(path: Path) -> str:
 
 
 def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Document:
-    """A file laid over the one that it extends. What YAML misreads is added to `faults`, and null in the document."""
+    """A file laid over the one that it extends. What YAML misreads is added to `faults`, and null in the
+    document."""
     try:
         document = read_yaml(path)
     except FaultyYaml as error:
@@ -102,12 +109,25 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
         raise SpecError([document.problem(("extends",), "`extends` names one other spec file, as text")])
     below = path.parent / extends
     if below.resolve() in {p.resolve() for p in (path, *above)}:
-        raise SpecError([document.problem(("extends",), f"{below} stands on this file already: specs extend each other in a circle")])
+        raise SpecError(
+            [
+                document.problem(
+                    ("extends",), f"{below} stands on this file already: specs extend each other in a circle"
+                )
+            ]
+        )
     if len(above) + 1 >= MAX_EXTENDS:
-        raise SpecError([document.problem(("extends",), f"more than {MAX_EXTENDS} files on top of each other")])
+        raise SpecError(
+            [document.problem(("extends",), f"more than {MAX_EXTENDS} files on top of each other")]
+        )
     if below.resolve().parent != path.parent.resolve():
         raise SpecError(
-            [document.problem(("extends",), "the other spec must lie in the same folder, since both name files relative to it")]
+            [
+                document.problem(
+                    ("extends",),
+                    "the other spec must lie in the same folder, since both name files relative to it",
+                )
+            ]
         )
     if not below.is_file():
         raise SpecError([*faults, document.problem(("extends",), f"{below}: no such file")])
@@ -119,7 +139,8 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
 
 
 def _over(base: Document, top: Document) -> Document:
-    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null takes a key away."""
+    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null
+    takes a key away."""
     replaced: list[SpecPath] = []
     data = _merge(base.data, top.data, (), replaced)
     assert isinstance(data, dict)
@@ -127,7 +148,9 @@ def _over(base: Document, top: Document) -> Document:
     def kept(marks: dict[SpecPath, Mark]) -> dict[SpecPath, Mark]:
         return {path: mark for path, mark in marks.items() if not any(path[: len(r)] == r for r in replaced)}
 
-    return Document(top.file, data, {**kept(base.marks), **top.marks}, {**kept(base.key_marks), **top.key_marks})
+    return Document(
+        top.file, data, {**kept(base.marks), **top.marks}, {**kept(base.key_marks), **top.key_marks}
+    )
 
 
 def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) -> Plain:
@@ -145,7 +168,8 @@ def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) ->
 
 
 def _parts(key: str, data: Plain) -> list[str]:
-    """A dotted key's parts. Names that the document has may hold dots themselves: `models.qwen2.5-0.5b.recorded`."""
+    """A dotted key's parts. Names that the document has may hold dots themselves:
+    `models.qwen2.5-0.5b.recorded`."""
     names = [name for name in data if f"{key}.".startswith(f"{name}.")] if isinstance(data, dict) else []
     name = max(names, key=len, default=key.partition(".")[0])
     rest = key[len(name) + 1 :]
@@ -155,12 +179,16 @@ def _parts(key: str, data: Plain) -> list[str]:
 
 
 def _set(document: Document, override: str, faults: list[Problem]) -> Document:
-    """One `--set key=value` laid over a document; one that YAML misreads is added to `faults` and not laid over it."""
+    """One `--set key=value` laid over a document; one that YAML misreads is added to `faults` and not laid
+    over it."""
     file = f"--set {override.split('=', 1)[0]}"
     key, equals, text = override.partition("=")
-    parts = _parts(key.strip(), document.data)  # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`
+    # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`
+    parts = _parts(key.strip(), document.data)
     if not equals or not all(parts):
-        raise SpecError([Problem(file, 0, 0, "", "write `--set key=value`, as `--set decoding.temperature=0.7`")])
+        raise SpecError(
+            [Problem(file, 0, 0, "", "write `--set key=value`, as `--set decoding.temperature=0.7`")]
+        )
     try:
         wrapped = parse_yaml(f"value: {text}" if text.strip() else "value: null", file)
     except FaultyYaml as error:

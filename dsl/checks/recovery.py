@@ -1,7 +1,8 @@
-"""What a spec's types refuse is taken out, so that the rest can be checked too and every problem is told at once.
+"""What a spec's types refuse is taken out, so that the rest can be checked too and every problem is told at
+once.
 
-A faulty setting is left out; an entry that cannot do without it (`methods.sft`) gives way to a harmless one of its name, so that those
-who name it still find it. Complaints that could only come of this are dropped.
+A faulty setting is left out; an entry that cannot do without it (`methods.sft`) gives way to a harmless one
+of its name, so that those who name it still find it. Complaints that could only come of this are dropped.
 """
 
 import re
@@ -25,8 +26,11 @@ _HARMLESS: dict[str, dict[str, Plain]] = {
 }
 
 
-def drop_invalid(data: dict[str, Plain], problems: Iterable[Problem]) -> tuple[Experiment, Callable[[Problem], bool]] | None:
-    """What is right in a faulty spec, and whether a problem found in it is the file's own; None where too little is left to check."""
+def drop_invalid(
+    data: dict[str, Plain], problems: Iterable[Problem]
+) -> tuple[Experiment, Callable[[Problem], bool]] | None:
+    """What is right in a faulty spec, and whether a problem found in it is the file's own; None where too
+    little is left to check."""
     faulty = {problem.path for problem in problems if problem.path}
     kept = cast("dict[str, Plain]", _without(data, (), faulty)) | (
         {} if "experiment" in data and "experiment" not in faulty else {"experiment": "x"}
@@ -45,7 +49,12 @@ def drop_invalid(data: dict[str, Plain], problems: Iterable[Problem]) -> tuple[E
         except ValidationError:
             return None
     faulty |= {_above_rows(path) for path in faulty}
-    replaced = {name for section in _HARMLESS for name in getattr(experiment, section) if _is_faulty((section, name), faulty)}
+    replaced = {
+        name
+        for section in _HARMLESS
+        for name in getattr(experiment, section)
+        if _is_faulty((section, name), faulty)
+    }
 
     def is_own(problem: Problem) -> bool:
         said = problem.message.split(". ")[0]
@@ -53,7 +62,10 @@ def drop_invalid(data: dict[str, Plain], problems: Iterable[Problem]) -> tuple[E
             any(_lies_in(problem.path, path) or _lies_in(path, problem.path) for path in faulty)
             or any(f"`{name}`" in said for name in replaced)
             # Files of recorded answers and verdicts bear the model's name.
-            or (problem.path.startswith(("methods.", "judges.")) and any(re.fullmatch(r"models\..+\.recorded", path) for path in faulty))
+            or (
+                problem.path.startswith(("methods.", "judges."))
+                and any(re.fullmatch(r"models\..+\.recorded", path) for path in faulty)
+            )
             or ("has the column" in said and any(re.match(r"data\..+\.columns\b", path) for path in faulty))
             or ("language of the study" in said and _is_faulty(("languages",), faulty))
         )
@@ -74,12 +86,17 @@ def _without(value: Plain, path: SpecPath, faulty: set[str]) -> Plain:
         }
     if isinstance(value, list):  # a neighbour stands in, so that the others keep their places
         right = [one for i, one in enumerate(value) if dotted((*path, i)) not in faulty]
-        return [_without(one, (*path, i), faulty) if dotted((*path, i)) not in faulty else right[0] for i, one in enumerate(value) if right]
+        return [
+            _without(one, (*path, i), faulty) if dotted((*path, i)) not in faulty else right[0]
+            for i, one in enumerate(value)
+            if right
+        ]
     return value
 
 
 def _above_rows(path: str) -> str:
-    """Rows that lack their `path` or `hub` pass for those of no language, so what is said of them is said of nothing."""
+    """Rows that lack their `path` or `hub` pass for those of no language, so what is said of them is said of
+    nothing."""
     found = re.fullmatch(rf"(data\..+\.rows)\.(?:{'|'.join(Rows.model_fields)})", path)
     return found[1] if found else path
 

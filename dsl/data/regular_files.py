@@ -1,6 +1,8 @@
-"""Read the files that a spec names: regular ones only, after links are resolved. And have what was written put on the disk.
+"""Read the files that a spec names: regular ones only, after links are resolved. And have what was written
+put on the disk.
 
-A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is no data.
+A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is
+no data.
 """
 
 import io
@@ -26,7 +28,9 @@ def open_regular(path: Path) -> io.BufferedReader:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    if stat.S_ISREG(os.fstat(handle).st_mode) and not any(path.resolve().is_relative_to(top) for top in _OF_THE_KERNEL):
+    if stat.S_ISREG(os.fstat(handle).st_mode) and not any(
+        path.resolve().is_relative_to(top) for top in _OF_THE_KERNEL
+    ):
         return open(handle, "rb")
     kind = "a folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "not a regular file"
     os.close(handle)
@@ -53,7 +57,8 @@ def are_column_names(names: Iterable[str]) -> bool:
 
 
 def begins_as(content: str, keys: Iterable[str]) -> bool:
-    """Whether a YAML text has one of these keys at its top level: only then may an error speak of what stands in it."""
+    """Whether a YAML text has one of these keys at its top level: only then may an error speak of what stands
+    in it."""
     return re.search(rf"^(?:{'|'.join(map(re.escape, keys))})\s*:", content, re.MULTILINE) is not None
 
 

@@ -57,7 +57,8 @@ class RowNumber(Value):
 
 
 Selector = str | StrictInt | Part | RowNumber
-"""A key, a dotted path with list indices (`instances.0.output`), a column's number (from 0) in a file without a header, or a part of one."""
+"""A key, a dotted path with list indices (`instances.0.output`), a column's number (from 0) in a file without
+a header, or a part of one."""
 
 
 class Columns(Value):

@@ -1,4 +1,5 @@
-"""Engines as a spec names them: the union of the `Settings` of the files here. `runners/engines/` has the engine of each."""
+"""Engines as a spec names them: the union of the `Settings` of the files here. `runners/engines/` has the
+engine of each."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

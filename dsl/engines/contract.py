@@ -14,7 +14,8 @@ from dsl.values import Value
 
 
 class EngineSettings(Value):
-    """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its name."""
+    """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its
+    name."""
 
     engine: str
 
@@ -24,11 +25,13 @@ class EngineSettings(Value):
         return (f"runners.engines.{self.engine}",)
 
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> "EngineSettings":
-        """The settings with digests of local files (relative to `folder`) and versions of packages filled in."""
+        """The settings with digests of local files (relative to `folder`) and versions of packages filled
+        in."""
         return self
 
     def affinity(self) -> str:
-        """Steps with equal affinity share a loaded model, so a worker takes them one after another; the empty word loads none."""
+        """Steps with equal affinity share a loaded model, so a worker takes them one after another; the empty
+        word loads none."""
         return ""
 
     def unpinned(self) -> str | None:
@@ -47,7 +50,8 @@ class Decoding(Value):
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     source: Literal["model"] | None = Field(default=None, alias="from")
-    """`model`: temperature, top-p, top-k and repetition penalty are those that the model was published with (its generation_config.json)."""
+    """`model`: temperature, top-p, top-k and repetition penalty are those that the model was published with
+    (its generation_config.json)."""
     max_new_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -55,12 +59,15 @@ class Decoding(Value):
     """0 is no limit."""
     repetition_penalty: float = Field(default=1.0, gt=0)
     penalize_prompt: bool = True
-    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in transformers and vLLM."""
+    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in
+    transformers and vLLM."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         both = sorted(self.model_fields_set & {"temperature", "top_p", "top_k", "repetition_penalty"})
-        if self.source == "model" and any(getattr(self, name) != type(self).model_fields[name].default for name in both):
+        if self.source == "model" and any(
+            getattr(self, name) != type(self).model_fields[name].default for name in both
+        ):
             raise ValueError(f"`from: model` takes {', '.join(both)} from the model: name either")
         return self
 
@@ -81,17 +88,21 @@ class ServerSettings(EngineSettings):
     name: str
     """The model, as the server calls it."""
     base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds no password and no key."""
+    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds
+    no password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address. Host and port count as part of the study, unless `revision` names what is served."""
+    """The environment variable that holds the address. Host and port count as part of the study, unless
+    `revision` names what is served."""
     revision: str | None = None
-    """What is served, in words of its own: a version, a digest. With it, another address is the same model."""
+    """What is served, in words of its own: a version, a digest. With it, another address is the same
+    model."""
     server: str | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: host and port that `base_url_env` holds."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key."""
     max_concurrency: int = Field(8, ge=1, le=1024)
-    """The most requests in flight at once; fewer after 429, 503 and time-outs, until the server keeps up again. Not part of the identity."""
+    """The most requests in flight at once; fewer after 429, 503 and time-outs, until the server keeps up
+    again. Not part of the identity."""
     timeout: float = Field(120.0, gt=0)
     """Seconds one request may take. Not part of the identity."""
     max_retries: int = Field(6, ge=0)
@@ -103,28 +114,39 @@ class ServerSettings(EngineSettings):
     def _holds_no_secret(cls, address: str | None) -> str | None:
         if address is not None and _may_hold_a_secret(address):
             raise ValueError(
-                "an address with a name, a password, a key or a query in it would stand in reports and in the store. Name the environment "
-                "variable that holds it: `base_url_env` for the whole address, `api_key_env` for a key"
+                "an address with a name, a password, a key or a query in it would stand in reports and in the"
+                " store. Name the environment variable that holds it: `base_url_env` for the whole address,"
+                " `api_key_env` for a key"
             )
         return address
 
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> Self:
-        address = os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
+        address = (
+            os.environ.get(self.base_url_env, "").strip() if self.base_url_env and not self.base_url else ""
+        )
         return self.model_copy(update={"server": host_of(address) or None})
 
     def unpinned(self) -> str | None:
         variable = None if self.base_url or self.revision else self.base_url_env
         if variable is not None and not os.environ.get(variable, "").strip():
-            return f"the environment variable {variable} is not set, so this study is not pinned to a server. Set it, or name a `revision`"
+            return (
+                f"the environment variable {variable} is not set, so this study is not pinned to a server."
+                " Set it, or name a `revision`"
+            )
         return None
 
 
 def _may_hold_a_secret(address: str) -> bool:
-    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks for."""
+    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks
+    for."""
     rest, _, query = address.partition("?")
     authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
     return bool(
-        "@" in authority or "#" in address or (query and not _VERSION.fullmatch(query)) or is_secret(address) or scrub(address) != address
+        "@" in authority
+        or "#" in address
+        or (query and not _VERSION.fullmatch(query))
+        or is_secret(address)
+        or scrub(address) != address
     )
 
 

@@ -1,4 +1,5 @@
-"""Models as a spec names them: where the weights are, how they are adapted and trained. Names as transformers, PEFT and TRL spell them."""
+"""Models as a spec names them: where the weights are, how they are adapted and trained. Names as
+transformers, PEFT and TRL spell them."""
 
 import json
 import re
@@ -13,16 +14,29 @@ from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
 from dsl.values import Sha256
 
-_GEMMA_TYPES = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n", "gemma3n_text", "paligemma", "recurrent_gemma", "shieldgemma2")
+_GEMMA_TYPES = (
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gemma3n",
+    "gemma3n_text",
+    "paligemma",
+    "recurrent_gemma",
+    "shieldgemma2",
+)
 LICENSES: Mapping[str, str] = dict.fromkeys((*_GEMMA_TYPES, "t5gemma", "t5gemma2", "vaultgemma"), "gemma")
-"""`model_type` of a configuration -> the licence a user must accept by name, because it is not an open-source licence. Gemma 4's is."""
+"""`model_type` of a configuration -> the licence a user must accept by name, because it is not an open-source
+licence. Gemma 4's is."""
 
 _LICENSED_NAMES: Mapping[str, str] = {r"gemma(?!-?[4-9])": "gemma"}
-"""Pattern in a name on the hub or of a package -> that licence, for a plan, which has no configuration of theirs at hand."""
+"""Pattern in a name on the hub or of a package -> that licence, for a plan, which has no configuration of
+theirs at hand."""
 
 
 class Weights(EngineSettings):
-    """Weights that this machine loads: from the Hugging Face hub, a local folder, or inside an installed Python package."""
+    """Weights that this machine loads: from the Hugging Face hub, a local folder, or inside an installed
+    Python package."""
 
     engine: Literal["transformers"] = "transformers"
     hub: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
@@ -41,8 +55,8 @@ class Weights(EngineSettings):
     accept_license: str | None = None
     """The licence accepted by name, for weights whose licence is not an open-source one (`gemma`)."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Rows generated together; without it the engine picks. Recorded with each row; part of the identity in half precision, where tokens
-    depend on it."""
+    """Rows generated together; without it the engine picks. Recorded with each row; part of the identity in
+    half precision, where tokens depend on it."""
     sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: digest of a local folder."""
     version: str | None = None
@@ -52,12 +66,18 @@ class Weights(EngineSettings):
     def _one_source(self) -> Self:
         given = [name for name in ("hub", "path", "package") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"name exactly one of `hub`, `path` and `package`; found {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"name exactly one of `hub`, `path` and `package`; found {' and '.join(given) or 'none'}"
+            )
         for name, source in (("revision", "hub"), ("version", "package")):
             if getattr(self, name) is not None and getattr(self, source) is None:
                 raise ValueError(f"`{name}` goes with `{source}`")
         for pattern, license_name in _LICENSED_NAMES.items():
-            if self.path is None and re.search(pattern, self.source.lower()) and self.accept_license != license_name:
+            if (
+                self.path is None
+                and re.search(pattern, self.source.lower())
+                and self.accept_license != license_name
+            ):
                 raise ValueError(self._unaccepted(license_name))
         return self
 
@@ -67,9 +87,13 @@ class Weights(EngineSettings):
         return self.hub or self.package or str(self.path)
 
     def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
-        """Raise DataError for a model that cannot be asked or trained here, or whose licence was not accepted, by its configuration."""
+        """Raise DataError for a model that cannot be asked or trained here, or whose licence was not
+        accepted, by its configuration."""
         if is_encoder_decoder:
-            raise DataError(f"{self.source} is a {model_type} model, an encoder-decoder: only causal language models can be asked here")
+            raise DataError(
+                f"{self.source} is a {model_type} model, an encoder-decoder: only causal language models can"
+                " be asked here"
+            )
         license_name = LICENSES.get(model_type)
         if license_name is not None and self.accept_license != license_name:
             raise DataError(self._unaccepted(license_name))
@@ -86,7 +110,9 @@ class Weights(EngineSettings):
             if not path.is_dir():
                 raise DataError(f"{path}: no such folder")
             config = _configuration(path)
-            self.check_type(str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True)
+            self.check_type(
+                str(config.get("model_type", "")), is_encoder_decoder=config.get("is_encoder_decoder") is True
+            )
             return self.model_copy(update={"path": str(path), "sha256": fingerprints.folder(path)})
         if self.package is not None and self.version is None:
             return self.model_copy(update={"version": fingerprints.package(self.package)})
@@ -97,7 +123,10 @@ class Weights(EngineSettings):
 
     def unpinned(self) -> str | None:
         if self.hub is not None and self.revision is None:
-            return f"{self.hub} has no `revision`: the hub may serve other weights tomorrow, so this study is not pinned"
+            return (
+                f"{self.hub} has no `revision`: the hub may serve other weights tomorrow, so this study is"
+                " not pinned"
+            )
         return None
 
 
@@ -105,7 +134,8 @@ Settings = Weights
 
 
 def _configuration(folder: Path) -> dict[str, object]:
-    """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading tells."""
+    """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading
+    tells."""
     try:
         found: object = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):

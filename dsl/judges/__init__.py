@@ -1,4 +1,5 @@
-"""Judges as a spec names them: the union of the `Settings` of the files here. `runners/judges/` has the judge of each."""
+"""Judges as a spec names them: the union of the `Settings` of the files here. `runners/judges/` has the judge
+of each."""
 
 from typing import TYPE_CHECKING
 

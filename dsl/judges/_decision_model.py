@@ -10,7 +10,8 @@ from dsl.engines.transformers import Weights
 
 
 class SystemOne(ServerSettings):
-    """A served System One model: any server with `/v1/systemone`. The key is named by its environment variable and never held."""
+    """A served System One model: any server with `/v1/systemone`. The key is named by its environment
+    variable and never held."""
 
     DEFAULT_URL: ClassVar[str] = "https://api.typesafe.ai"
     engine: Literal["systemone"] = "systemone"
@@ -22,5 +23,7 @@ class SystemOne(ServerSettings):
         return ()  # the judge's own imports lead to it
 
 
-DecisionModel = Annotated[Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)]
+DecisionModel = Annotated[
+    Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)
+]
 """Who decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""

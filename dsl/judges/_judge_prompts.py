@@ -62,7 +62,8 @@ def read_value(path: Path, cls: type[Read], called: str) -> Read:
     """A YAML file as a value; `called` says in errors what it should be.
 
     Raises:
-        DataError: it cannot be read, or something in it is wrong; every problem is told with its line and column.
+        DataError: it cannot be read, or something in it is wrong; every problem is told with its line and
+            column.
     """
     content = read_regular(path).decode("utf-8", "replace")
     if not begins_as(content, cls.model_fields):

@@ -1,4 +1,5 @@
-"""Rubrics: aspects of an answer, each a question with levels. They lie in `runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
+"""Rubrics: aspects of an answer, each a question with levels. They lie in
+`runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -30,8 +31,8 @@ class OwnQuestion(Value):
 
     question: Sentence
     levels: Annotated[tuple[Sentence, ...], Field(min_length=2, max_length=10)] | None = None
-    """What an answer of each level is like, from 1 (worst) on; the score is the expected level. Without levels it is a yes-or-no question,
-    and the score is the probability of yes."""
+    """What an answer of each level is like, from 1 (worst) on; the score is the expected level. Without
+    levels it is a yes-or-no question, and the score is the probability of yes."""
 
 
 class OtherThan(Value):
@@ -41,8 +42,9 @@ class OtherThan(Value):
 
 
 Condition = dict[str, tuple[str, ...] | OtherThan]
-"""Column -> the values it may have, in every column named: `{category: [safety]}` or `{category: {other_than: [safety]}}`. A column is
-`category` or one that the data set names under `extra`. Without a column, every item meets it."""
+"""Column -> the values it may have, in every column named: `{category: [safety]}` or `{category: {other_than:
+[safety]}}`. A column is `category` or one that the data set names under `extra`. Without a column, every item
+meets it."""
 
 
 class Rubric(Value):
@@ -55,7 +57,9 @@ class Rubric(Value):
     @model_validator(mode="after")
     def _conditions_are_of_aspects(self) -> Self:
         if unknown := [name for name in self.when if name not in self.aspects]:
-            raise ValueError(f"`when` names {', '.join(unknown)}, which is not among the aspects {', '.join(self.aspects)}")
+            raise ValueError(
+                f"`when` names {', '.join(unknown)}, which is not among the aspects {', '.join(self.aspects)}"
+            )
         return self
 
     def chosen(self, names: tuple[Name, ...] | None) -> dict[Name, Aspect]:
@@ -74,12 +78,13 @@ class RubricFile(Value):
     """A study's own rubric."""
 
     file: str
-    """A YAML file of the form of `runners/judges/rubrics/just_eval/en.yaml`, relative to the spec. `{language}` in its name is the language of the
-    instructions."""
+    """A YAML file of the form of `runners/judges/rubrics/just_eval/en.yaml`, relative to the spec.
+    `{language}` in its name is the language of the instructions."""
     sha256: Sha256 | None = Field(default=None, json_schema_extra={"readOnly": True})
     """Filled in by the plan."""
     levels: dict[Name, int] = Field(default={}, json_schema_extra={"readOnly": True})
-    """Filled in by the plan: how many levels each aspect has. Their text is in the file, so they are not counted."""
+    """Filled in by the plan: how many levels each aspect has. Their text is in the file, so they are not
+    counted."""
 
 
 class RubricSettings(JudgeSettings):
@@ -90,8 +95,8 @@ class RubricSettings(JudgeSettings):
     aspects: NameSet | None = None
     """The aspects to judge; without it, all of the rubric."""
     when: dict[Name, Condition] = {}
-    """Aspect -> the items it is judged on, in place of the rubric's own condition: `{safety: {split: [safety]}}`. An item outside gets no
-    verdict on the aspect; `{}` judges every item."""
+    """Aspect -> the items it is judged on, in place of the rubric's own condition: `{safety: {split:
+    [safety]}}`. An item outside gets no verdict on the aspect; `{}` judges every item."""
     instructions_language: Literal["en", "item"] = "en"
     """The language of the judge's instructions and of the rubric: English, or the item's own."""
     model: EngineSettings
@@ -105,7 +110,8 @@ class RubricSettings(JudgeSettings):
         if isinstance(self.rubric, str):
             if self.rubric not in shipped():
                 raise ValueError(
-                    f"no rubric `{self.rubric}` ships with xp. There are: {', '.join(shipped())}. Your own is named by `{{file: …}}`"
+                    f"no rubric `{self.rubric}` ships with xp. There are: {', '.join(shipped())}. Your own is"
+                    " named by `{file: …}`"
                 )
             try:
                 self._check()
@@ -118,20 +124,27 @@ class RubricSettings(JudgeSettings):
         if isinstance(self.rubric, RubricFile):
             file = str(folder / self.rubric.file)
             if self.instructions_language == "item" and "{language}" not in file:
-                raise DataError(f"`instructions_language: item` needs a rubric in each language: write {{language}} in {self.rubric.file}")
+                raise DataError(
+                    "`instructions_language: item` needs a rubric in each language: write {language} in"
+                    f" {self.rubric.file}"
+                )
             here = here.model_copy(update={"rubric": RubricFile(file=file)})
         wanted = languages if self.instructions_language == "item" else ("en",)
-        filled = [here._in(language, fingerprints) for language in wanted]  # every language, so that a text that lacks is told at once
+        # every language, so that a text that lacks is told at once
+        filled = [here._in(language, fingerprints) for language in wanted]
         for aspect in filled[0].verdict_aspects():
             scales = {one.language: one.scale(aspect) for one in filled}
             if len(set(scales.values())) > 1:
                 told = ", ".join(f"{language}: {scale_text(scale)}" for language, scale in scales.items())
                 raise DataError(
-                    f"the rubric's scale for `{aspect}` differs between languages ({told}): give each the same number of levels"
+                    f"the rubric's scale for `{aspect}` differs between languages ({told}): give each the"
+                    " same number of levels"
                 )
         return filled[0]
 
-    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> Self:
+    def of_cell(
+        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
+    ) -> Self:
         return self._in(language, fingerprints) if self.instructions_language == "item" else self
 
     def affinity(self) -> str:
@@ -167,7 +180,10 @@ class RubricSettings(JudgeSettings):
         here = self.model_copy(update={"language": language})
         if isinstance(here.rubric, RubricFile):
             own = RubricFile(file=here.rubric.file, sha256=fingerprints.file(here._path()))
-            levels = {name: len(aspect.levels) for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()}
+            levels = {
+                name: len(aspect.levels)
+                for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()
+            }
             here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
         frame(language)
         here._check()
@@ -191,7 +207,9 @@ class RubricSettings(JudgeSettings):
         path = SHIPPED / self.rubric / f"{self.language}.yaml"
         if not path.is_file():
             known = sorted(path.stem for path in path.parent.glob("*.yaml"))
-            raise DataError(f"the rubric {self.rubric} has no text in `{self.language}`. There are: {', '.join(known)}")
+            raise DataError(
+                f"the rubric {self.rubric} has no text in `{self.language}`. There are: {', '.join(known)}"
+            )
         return path
 
 
@@ -200,7 +218,8 @@ def load_rubric(path: Path, sha256: Sha256 | None = None) -> Rubric:
     """Read a rubric file; `sha256` is what the plan found it to hold.
 
     Raises:
-        DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is wrong is told with its line.
+        DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is
+            wrong is told with its line.
     """
     if sha256 is not None and Fingerprints().file(path) != sha256:
         raise DataError(f"{path} has changed since the study was planned. Plan it again")

@@ -22,7 +22,8 @@ class VerdictFile(Value):
     """One file of verdicts, or as many as its path has readings."""
 
     path: str
-    """A file, relative to the spec; `{language}`, `{model}` and `{method}` stand for the cell's. Its content counts, not its place."""
+    """A file, relative to the spec; `{language}`, `{model}` and `{method}` stand for the cell's. Its content
+    counts, not its place."""
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True
@@ -50,7 +51,8 @@ class VerdictColumns(Value):
     scores: dict[Name, Selector] | None = Field(None, min_length=1)
     """Aspect -> a column of numbers."""
     preference: Selector | None = None
-    """As AlpacaEval writes it: 1 where the other answer is better, 2 where this one is, 1.5 or 0 for a tie; between 1 and 2, how sure that is."""
+    """As AlpacaEval writes it: 1 where the other answer is better, 2 where this one is, 1.5 or 0 for a tie;
+    between 1 and 2, how sure that is."""
     raw: Selector | None = None
     """What a judge wrote, to be read as `format` says."""
 
@@ -66,7 +68,9 @@ class VerdictColumns(Value):
 
     def values(self) -> tuple[str, ...]:
         """Which of the columns with a finding are named."""
-        return tuple(name for name in ("score", "scores", "preference", "raw") if getattr(self, name) is not None)
+        return tuple(
+            name for name in ("score", "scores", "preference", "raw") if getattr(self, name) is not None
+        )
 
     def key(self, example: Example) -> "Key":
         """Where the rows about an example's answers stand."""
@@ -95,10 +99,12 @@ class Given:
 
 
 def read_verdicts(file: VerdictFile, columns: VerdictColumns) -> Mapping[Key, Sequence[Given]]:
-    """Every row of a file whose digest the plan has filled in. Files are remembered: many cells may share one.
+    """Every row of a file whose digest the plan has filled in. Files are remembered: many cells may share
+    one.
 
     Raises:
-        DataError: the file cannot be read or has changed, no row has a named column, or a row does not say which answer it is about.
+        DataError: the file cannot be read or has changed, no row has a named column, or a row does not say
+            which answer it is about.
     """
     source = FileSource.model_validate(file.model_dump())
     return _read(source.model_dump_json(), columns.model_dump_json())
@@ -106,7 +112,10 @@ def read_verdicts(file: VerdictFile, columns: VerdictColumns) -> Mapping[Key, Se
 
 @lru_cache(maxsize=16)
 def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
-    source, columns = FileSource.model_validate_json(source_json), VerdictColumns.model_validate_json(columns_json)
+    source, columns = (
+        FileSource.model_validate_json(source_json),
+        VerdictColumns.model_validate_json(columns_json),
+    )
     asked = Columns(instruction=columns.instruction, input=columns.input)
     found: dict[Key, list[Given]] = defaultdict(list)
     faults: dict[str, DataError] = {}
@@ -123,7 +132,8 @@ def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
                 text = text_at(row, selector, number, at)
                 missing = None if text is not None else f"row {number} holds null for `{selector}`"
                 held.add(str(selector))
-            except DataError as error:  # a row without a finding is one answer unscored; a column that no row has is told below
+            # a row without a finding is one answer unscored; a column that no row has is told below
+            except DataError as error:
                 text, missing = None, f"row {number} has no finding: {str(error).removeprefix(f'{at}: ')}"
                 faults.setdefault(str(selector), error)
             found[key].append(Given(aspect, of, text, missing))

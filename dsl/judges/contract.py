@@ -11,7 +11,8 @@ from dsl.engines.contract import EngineSettings
 from dsl.values import Language, Name, Value
 
 Role = Literal["quality", "critical_error", "detector", "measure"]
-"""`critical_error` and `detector` score 0 where an answer has a fault; only the first makes it useless. A `measure` is neither good nor bad."""
+"""`critical_error` and `detector` score 0 where an answer has a fault; only the first makes it useless. A
+`measure` is neither good nor bad."""
 
 Scale = tuple[float, float]
 """The lowest and the highest score that a judge can give."""
@@ -23,13 +24,15 @@ def scale_text(scale: Scale | None) -> str:
 
 
 class JudgeSettings(Value):
-    """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge` to its name."""
+    """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge`
+    to its name."""
 
     ROLE: ClassVar[Role] = "quality"
     LABEL: ClassVar[str] = ""
     """A few words for people: the fault of a judge that looks for one, otherwise the quantity."""
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = None
-    """The part of an item by which a rule decides whether an answer is right; None for judges that are no such check."""
+    """The part of an item by which a rule decides whether an answer is right; None for judges that are no
+    such check."""
     ORDERS_ONLY: ClassVar[bool] = False
     """Its scores order the answers to one instruction and say nothing beside another judge's."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
@@ -38,11 +41,16 @@ class JudgeSettings(Value):
     limit: int | None = Field(None, ge=1)
     """Only the answers to the first so many items of a data set, for judges that are slow or cost money."""
 
-    def pinned(self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path) -> "JudgeSettings":
-        """The settings with everything filled in that the verdicts depend on: the study's languages, digests of files (relative to `folder`)."""
+    def pinned(
+        self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path
+    ) -> "JudgeSettings":
+        """The settings with everything filled in that the verdicts depend on: the study's languages, digests
+        of files (relative to `folder`)."""
         return self
 
-    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> "JudgeSettings":
+    def of_cell(
+        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
+    ) -> "JudgeSettings":
         """The pinned settings for one cell, where they name files by the cell's coordinates."""
         return self
 
@@ -79,12 +87,13 @@ class JudgeSettings(Value):
         return True
 
     def ambiguous_coordinates(self) -> frozenset[str]:
-        """Coordinates of cells whose answers it cannot tell apart: cells that differ in one of these may not have the same settings.
-        Among `model`, `method`, `language`, `tuned on` and `seed`."""
+        """Coordinates of cells whose answers it cannot tell apart: cells that differ in one of these may not
+        have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
         return frozenset()
 
     def is_settled(self) -> bool:
-        """Whether its verdicts were given before the study, so that nothing planted in an answer can move them."""
+        """Whether its verdicts were given before the study, so that nothing planted in an answer can move
+        them."""
         return False
 
     def opponents(self) -> tuple[Name, ...] | Literal["all"]:
@@ -103,7 +112,11 @@ class JudgeSettings(Value):
     @property
     def code(self) -> tuple[str, ...]:
         """The modules that make its verdicts."""
-        return ("runners.steps.judge", f"runners.judges.{self.judge}", *(module for model in self.models() for module in model.code))
+        return (
+            "runners.steps.judge",
+            f"runners.judges.{self.judge}",
+            *(module for model in self.models() for module in model.code),
+        )
 
     @property
     def counted_code(self) -> tuple[str, ...]:
@@ -127,13 +140,23 @@ class RightOrWrong(JudgeSettings):
     """Settings of a judge whose lowest score, 0, says that the answer is wrong."""
 
     missing_as: Literal[0] | None = None
-    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong, as some benchmarks
-    have it. Left out, it is missing: no score, and counted as such."""
+    """0 where an answer that does not exist (generation failed, or the recorded one is null) counts as wrong,
+    as some benchmarks have it. Left out, it is missing: no score, and counted as such."""
 
     def missing_score(self) -> float | None:
         return self.missing_as
 
 
 Reads = Literal[
-    "item", "text", "finish_reason", "instruction", "answers", "reference", "language", "category", "extra", "opponent", "verdicts"
+    "item",
+    "text",
+    "finish_reason",
+    "instruction",
+    "answers",
+    "reference",
+    "language",
+    "category",
+    "extra",
+    "opponent",
+    "verdicts",
 ]

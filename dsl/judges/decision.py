@@ -25,7 +25,10 @@ class Settings(RubricSettings):
     @model_validator(mode="after")
     def _one_sort(self) -> Self:
         if self.questions and (self.rubric != "just_eval" or self.aspects is not None):
-            raise ValueError("`questions` are asked in place of a rubric's aspects: name `questions`, or `rubric` and `aspects`")
+            raise ValueError(
+                "`questions` are asked in place of a rubric's aspects: name `questions`, or `rubric` and"
+                " `aspects`"
+            )
         return self
 
     def condition(self, aspect: str) -> Condition:
@@ -35,7 +38,10 @@ class Settings(RubricSettings):
         if not self.questions:
             super()._check()
         elif unknown := [name for name in self.when if name not in self.questions]:
-            raise DataError(f"`when` names {', '.join(unknown)}, which is not among the questions {', '.join(self.questions)}")
+            raise DataError(
+                f"`when` names {', '.join(unknown)}, which is not among the questions"
+                f" {', '.join(self.questions)}"
+            )
 
     def asked(self) -> Mapping[str, Aspect | OwnQuestion]:
         return self.questions or self.chosen()

@@ -6,7 +6,8 @@ from dsl.judges.contract import JudgeSettings, Role
 
 
 class Settings(JudgeSettings):
-    """1 where the completion holds a letter, a digit or a pictogram; 0 where it is nothing but white space and punctuation."""
+    """1 where the completion holds a letter, a digit or a pictogram; 0 where it is nothing but white space
+    and punctuation."""
 
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "no answer"

@@ -6,7 +6,8 @@ from dsl.judges.contract import RightOrWrong
 
 
 class Settings(RightOrWrong):
-    """1 where the completion is an accepted answer, 0 where it is not. Items without accepted answers get no verdict."""
+    """1 where the completion is an accepted answer, 0 where it is not. Items without accepted answers get no
+    verdict."""
 
     LABEL: ClassVar[str] = "is an accepted answer"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"

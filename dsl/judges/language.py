@@ -11,13 +11,15 @@ from dsl.values import Language
 
 
 class Settings(JudgeSettings):
-    """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful text stays unscored."""
+    """1 where the completion is in the language it was asked in, 0 where it is in another. Short or doubtful
+    text stays unscored."""
 
     ROLE: ClassVar[Role] = "critical_error"
     LABEL: ClassVar[str] = "in another language than asked"
     judge: Literal["language"] = "language"
     min_characters: int = Field(20, ge=1)
-    """Letters below which the judge abstains, code, links and digits left out: identification fails on short text."""
+    """Letters below which the judge abstains, code, links and digits left out: identification fails on short
+    text."""
     min_confidence: float = Field(0.55, ge=0, le=1)
     """Share of the likeliest language below which the judge abstains."""
     languages: tuple[Language, ...] = Field((), json_schema_extra={"readOnly": True})

@@ -8,7 +8,8 @@ from dsl.values import Name
 
 
 class Settings(JudgeSettings):
-    """The completion's number of characters (Unicode code points after NFC, so that an accented letter is one)."""
+    """The completion's number of characters (Unicode code points after NFC, so that an accented letter is
+    one)."""
 
     ROLE: ClassVar[Role] = "measure"
     LABEL: ClassVar[str] = "characters in the answer"

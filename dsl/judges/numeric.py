@@ -7,11 +7,13 @@ from dsl.values import Language
 
 
 class Settings(RightOrWrong):
-    """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no number."""
+    """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no
+    number."""
 
     LABEL: ClassVar[str] = "right number"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["numeric"] = "numeric"
     answers_language: Language | None = "en"
-    """Whose number format the accepted answers are written in: MGSM writes `2,125` in every language. null is the item's own language."""
+    """Whose number format the accepted answers are written in: MGSM writes `2,125` in every language. null is
+    the item's own language."""

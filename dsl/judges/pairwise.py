@@ -19,23 +19,29 @@ from dsl.values import Language, Name, NameSet
 if TYPE_CHECKING:
     Model = EngineSettings
 else:
-    Model = Annotated[Annotated[Weights | SystemOne | OpenAI, Field(discriminator="engine")], BeforeValidator(with_engine)]
+    Model = Annotated[
+        Annotated[Weights | SystemOne | OpenAI, Field(discriminator="engine")], BeforeValidator(with_engine)
+    ]
 
 
 class Settings(RubricSettings):
-    """1 where the answer beats the opponent's, 0 where it loses, 0.5 for a tie. Both orders are asked; where they name different winners
-    the verdict is a tie and says that it is inconsistent. Unreadable in either order, it is unscored. The same text twice is a tie unasked."""
+    """1 where the answer beats the opponent's, 0 where it loses, 0.5 for a tie. Both orders are asked; where
+    they name different winners the verdict is a tie and says that it is inconsistent. Unreadable in either
+    order, it is unscored. The same text twice is a tie unasked."""
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "better than another answer"
     judge: Literal["pairwise"] = "pairwise"
     against: Literal["all"] | Name | NameSet
-    """The opponent: a method, a list of them, or `all`. Two methods that are both named are compared once: the one with more seeds is judged
-    against the other, of equals the later by name. An opponent answers with the same seed where it has it, else with the lowest."""
+    """The opponent: a method, a list of them, or `all`. Two methods that are both named are compared once:
+    the one with more seeds is judged against the other, of equals the later by name. An opponent answers with
+    the same seed where it has it, else with the lowest."""
     rubric: Name | RubricFile = "overall"
-    """`overall` compares the answers as a whole; another rubric, aspect by aspect. Only its questions are read, not its levels."""
+    """`overall` compares the answers as a whole; another rubric, aspect by aspect. Only its questions are
+    read, not its levels."""
     model: Model
-    """Who judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`), or weights loaded here, which decide."""
+    """Who judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`), or weights
+    loaded here, which decide."""
     ties: bool = True
     """Whether the judge may find neither answer better."""
     max_new_tokens: int = Field(1024, ge=16)
@@ -54,8 +60,11 @@ class Settings(RubricSettings):
         return (self.against,) if isinstance(self.against, str) else self.against
 
     def asked(self) -> Mapping[str, Aspect | OwnQuestion]:
-        """What the answers are compared on, by the aspect's name in verdicts. The answer as a whole bears the judge's own."""
-        return {self.judge if self.rubric == "overall" else name: aspect for name, aspect in self.chosen().items()}
+        """What the answers are compared on, by the aspect's name in verdicts. The answer as a whole bears the
+        judge's own."""
+        return {
+            self.judge if self.rubric == "overall" else name: aspect for name, aspect in self.chosen().items()
+        }
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale:
         return 0.0, 1.0
@@ -63,4 +72,6 @@ class Settings(RubricSettings):
     def _in(self, language: Language, fingerprints: Fingerprints) -> Self:
         here = super()._in(language, fingerprints)
         comparison(language)
-        return here.model_copy(update={"sha256": combined(here.sha256 or "", fingerprints.text("judges/comparisons", language))})
+        return here.model_copy(
+            update={"sha256": combined(here.sha256 or "", fingerprints.text("judges/comparisons", language))}
+        )

@@ -15,7 +15,8 @@ from dsl.values import Language, Name, NameSet
 
 
 class Settings(JudgeSettings):
-    """Verdicts from a file, each matched with the answer it is about. An answer without one stays unscored and says why."""
+    """Verdicts from a file, each matched with the answer it is about. An answer without one stays unscored
+    and says why."""
 
     LABEL: ClassVar[str] = "recorded verdict"
     judge: Literal["recorded"] = "recorded"
@@ -24,13 +25,16 @@ class Settings(JudgeSettings):
     against: Name | None = None
     """With `preference`: whose answers the study's were compared with. A free name."""
     format: Literal["just_eval"] | None = None
-    """With `raw`: how it is read. `just_eval` is JSON of the form `{aspect: {"reason": …, "score": …}}`, scores from 1 to 5."""
+    """With `raw`: how it is read. `just_eval` is JSON of the form `{aspect: {"reason": …, "score": …}}`,
+    scores from 1 to 5."""
     na_as: int | None = Field(None, ge=1, le=5)
-    """With `raw`: the score that "N/A" stands for (just-eval's authors count 5); without it, "N/A" is unscored."""
+    """With `raw`: the score that "N/A" stands for (just-eval's authors count 5); without it, "N/A" is
+    unscored."""
     aspects: NameSet | None = None
     """With `raw` or a column `aspect`: the aspects to look for."""
     score_range: tuple[float, float] | None = None
-    """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, the scores can't be averaged with others."""
+    """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, the
+    scores can't be averaged with others."""
     categories: tuple[str, ...] | None = Field(None, min_length=1)
     """Only examples of these categories were judged; without it, all."""
 
@@ -38,34 +42,55 @@ class Settings(JudgeSettings):
     def _fits(self) -> Self:
         columns = self.columns
         if (columns.preference is None) != (self.against is None):
-            raise ValueError("a `preference` is one over another answer: name both it and `against`, whose answers those are")
+            raise ValueError(
+                "a `preference` is one over another answer: name both it and `against`, whose answers"
+                " those are"
+            )
         if (columns.raw is None) != (self.format is None):
             raise ValueError("`raw` needs its `format`, and nothing else has one. There is: just_eval")
         if self.na_as is not None and columns.raw is None:
             raise ValueError("`na_as` is for `raw`: a column of numbers has no N/A to be read")
         if self.score_range is not None:
             if columns.score is None and columns.scores is None:
-                raise ValueError("`score_range` is for a column of scores: a `preference` and `raw` have a scale of their own")
+                raise ValueError(
+                    "`score_range` is for a column of scores: a `preference` and `raw` have a scale of"
+                    " their own"
+                )
             if self.score_range[0] >= self.score_range[1]:
                 raise ValueError("`score_range` is the lowest score and then the highest")
         by_row = columns.raw is not None or columns.aspect is not None
         if by_row != (self.aspects is not None):
-            raise ValueError("name the `aspects` to look for" if by_row else "`aspects` are looked for in `raw`, or by a column `aspect`")
+            raise ValueError(
+                "name the `aspects` to look for"
+                if by_row
+                else "`aspects` are looked for in `raw`, or by a column `aspect`"
+            )
         return self
 
-    def of_cell(self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path) -> "Settings":
+    def of_cell(
+        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
+    ) -> "Settings":
         named = self.verdicts
-        path = folder / named.path.replace("{language}", language).replace("{model}", model).replace("{method}", method)
+        path = folder / named.path.replace("{language}", language).replace("{model}", model).replace(
+            "{method}", method
+        )
         kind = named.format or format_of(path.name)
         if kind is None:
-            raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
-        file = VerdictFile.model_validate({"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)})
+            raise DataError(
+                f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
+                " parquet)"
+            )
+        file = VerdictFile.model_validate(
+            {"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)}
+        )
         given = read_verdicts(file, self.columns)  # a column that is not there is told before anything runs
         if self.score_range is not None:
             low, high = self.score_range
             scores = (number_in(row.text) for rows in given.values() for row in rows if row.text is not None)
             if off := [score for score in scores if score is not None and not low <= score <= high]:
-                raise DataError(f"{path}: a score of {off[0]:g} is not within `score_range: [{low:g}, {high:g}]`")
+                raise DataError(
+                    f"{path}: a score of {off[0]:g} is not within `score_range: [{low:g}, {high:g}]`"
+                )
         return self.model_copy(update={"verdicts": file})
 
     def concerns(self, method: Name) -> bool:
@@ -74,7 +99,8 @@ class Settings(JudgeSettings):
     def ambiguous_coordinates(self) -> frozenset[str]:
         if self.columns.response is not None:
             return frozenset()
-        told = self.columns.item is None or self.columns.language is not None  # instructions differ from language to language
+        # instructions differ from language to language
+        told = self.columns.item is None or self.columns.language is not None
         return frozenset({"model", "method", "tuned on", "seed"} | (set() if told else {"language"}))
 
     def is_settled(self) -> bool:

@@ -11,7 +11,8 @@ from dsl.values import Language, Name
 
 
 class Settings(JudgeSettings):
-    """The model's logit; higher is better. What is longer than the model can read stays unscored, and nothing is cut."""
+    """The model's logit; higher is better. What is longer than the model can read stays unscored, and nothing
+    is cut."""
 
     VERSION: ClassVar[int] = 1
     LABEL: ClassVar[str] = "reward model's score"

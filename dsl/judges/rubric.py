@@ -10,24 +10,27 @@ from dsl.judges._rubric import RubricSettings
 
 
 class Settings(RubricSettings):
-    """A score from 1 (worst) to 5 (best) for each aspect. Refusals, "N/A" and replies that cannot be read stay unscored."""
+    """A score from 1 (worst) to 5 (best) for each aspect. Refusals, "N/A" and replies that cannot be read
+    stay unscored."""
 
     VERSION: ClassVar[int] = 2
     LABEL: ClassVar[str] = "quality by a rubric"
     judge: Literal["rubric"] = "rubric"
     model: EngineOrWeights
-    """Who judges: a served model (`engine: openai`), or weights that write here. What a model need not write, `decision` reads from it."""
+    """Who judges: a served model (`engine: openai`), or weights that write here. What a model need not write,
+    `decision` reads from it."""
     together: bool = False
-    """Ask in one request for all aspects that are judged on the same items, as just-eval does. Cheaper, but a score then depends on the
-    aspects asked beside it, so that another aspect asks for all of them again."""
+    """Ask in one request for all aspects that are judged on the same items, as just-eval does. Cheaper, but a
+    score then depends on the aspects asked beside it, so that another aspect asks for all of them again."""
     repeats: int = Field(1, ge=1)
-    """How often each question is asked; the score is the mean, and each repeat is kept. With temperature 0 it shows how far the server
-    itself wavers."""
+    """How often each question is asked; the score is the mean, and each repeat is kept. With temperature 0 it
+    shows how far the server itself wavers."""
     temperature: float = Field(0.0, ge=0)
     max_new_tokens: int = Field(1024, ge=16)
     """How long one reply may be."""
     na_as: int | None = Field(None, ge=1)
-    """The score that a judge's "N/A" counts as; just-eval's own rule is 5. Without it, such an answer stays unscored."""
+    """The score that a judge's "N/A" counts as; just-eval's own rule is 5. Without it, such an answer stays
+    unscored."""
 
     @model_validator(mode="after")
     def _writes(self) -> Self:
@@ -42,8 +45,12 @@ class Settings(RubricSettings):
             raise DataError(f"`na_as: {self.na_as}` is off the scale, which ends at {fewest}")
 
     def beside(self) -> dict[str, tuple[str, ...]]:
-        """Aspect -> the aspects in the same request, itself among them: those that are judged on the same items."""
+        """Aspect -> the aspects in the same request, itself among them: those that are judged on the same
+        items."""
         chosen = tuple(self.chosen())
         if not self.together:
             return {aspect: (aspect,) for aspect in chosen}
-        return {aspect: tuple(other for other in chosen if self.condition(other) == self.condition(aspect)) for aspect in chosen}
+        return {
+            aspect: tuple(other for other in chosen if self.condition(other) == self.condition(aspect))
+            for aspect in chosen
+        }

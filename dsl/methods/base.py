@@ -1,4 +1,5 @@
-"""What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and weights; it returns the answers' step."""
+"""What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and
+weights; it returns the answers' step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]
-"""Prompt texts that ship with xp. `fenced`: an answer ends at the fence that closes it, or at a stop string. `urial`: at a stop string alone, as
-upstream has it."""
+"""Prompt texts that ship with xp. `fenced`: an answer ends at the fence that closes it, or at a stop string.
+`urial`: at a stop string alone, as upstream has it."""
 
 AnyPrompt = Literal["chat"] | Shipped | PromptPath
-"""`chat` is the model's chat template, or the project's own where it has none; the others are plain text to continue."""
+"""`chat` is the model's chat template, or the project's own where it has none; the others are plain text to
+continue."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Builder(Protocol):
         system: bool = False,
         chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
-        """How the cell's questions are put; `language` where it is not the asked one, as for training rows."""
+        """How the cell's questions are put; `language` where it is not the asked one, as for training
+        rows."""
         ...
 
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
@@ -70,7 +73,8 @@ class Builder(Protocol):
         ...
 
     def trained(self, request: CellRequest, method: Name) -> "CellSteps":
-        """The steps of another method of the study, for the same cell. Where it tunes `each` language by itself, it takes the request's."""
+        """The steps of another method of the study, for the same cell. Where it tunes `each` language by
+        itself, it takes the request's."""
         ...
 
 
@@ -98,7 +102,8 @@ class MethodBase(Value):
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
-        """The sets of languages, sorted, that the models answering in `asked` were tuned on; one empty set where nothing is tuned."""
+        """The sets of languages, sorted, that the models answering in `asked` were tuned on; one empty set
+        where nothing is tuned."""
         return ((),)
 
     @property
@@ -123,20 +128,28 @@ def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
     weights = getattr(model, which)
     if weights is None:
         return f"it has no `{which}`"
-    return None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
+    return (
+        None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
+    )
 
 
 def check_precision(adapter: Adapter | Literal["none"], training: Training) -> None:
     """Raise ValueError where `pure_bf16` is asked of a training that leaves the weights as they are."""
     if training.pure_bf16 and adapter != "none":
-        raise ValueError("`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it lies on")
+        raise ValueError(
+            "`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it"
+            " lies on"
+        )
 
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
-"""`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model on these, asked in every language."""
+"""`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model
+on these, asked in every language."""
 
 
-def train_variants(wanted: TrainLanguages, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
+def train_variants(
+    wanted: TrainLanguages, languages: tuple[Language, ...], asked: Language
+) -> tuple[tuple[Language, ...], ...]:
     """`TrainLanguages` as sets of languages, for models asked in one language."""
     if wanted == "each":
         return ((asked,),)

@@ -1,4 +1,5 @@
-"""Direct Preference Optimisation (arXiv 2305.18290), over base weights, over an sft method's result, or over the instruct version."""
+"""Direct Preference Optimisation (arXiv 2305.18290), over base weights, over an sft method's result, or over
+the instruct version."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -33,8 +34,9 @@ class Dpo(MethodBase):
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
     precompute_ref_log_probs: bool = True
-    """Whether the frozen model reads every pair once, in a step of its own that other methods and seeds share, or the pairs of each batch
-    as training goes on: less work for one run that sees a small part of the pairs."""
+    """Whether the frozen model reads every pair once, in a step of its own that other methods and seeds
+    share, or the pairs of each batch as training goes on: less work for one run that sees a small part of the
+    pairs."""
     pairs: Name
     """The data set of preferences: `instruction`, `chosen` and `rejected`."""
     train_languages: TrainLanguages = "each"
@@ -43,7 +45,8 @@ class Dpo(MethodBase):
     beta: float = Field(default=0.1, gt=0)
     """How strongly the policy is held to the reference; larger stays closer."""
     loss_type: tuple[LossType, ...] = Field(default=("sigmoid",), min_length=1)
-    """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from degenerating."""
+    """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from
+    degenerating."""
     prompt: AnyPrompt = "chat"
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
@@ -57,7 +60,10 @@ class Dpo(MethodBase):
     @model_validator(mode="after")
     def _trl_has_it(self) -> Self:
         if self.training.padding_free:
-            raise ValueError("`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy: group_by_length` pads less")
+            raise ValueError(
+                "`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy:"
+                " group_by_length` pads less"
+            )
         check_precision(self.adapter, self.training)
         return self
 
@@ -128,4 +134,10 @@ class Dpo(MethodBase):
         )
 
     def _prompt(self, request: CellRequest, build: Builder, language: Language) -> PromptForm:
-        return build.prompt(request, self.prompt, self.num_fewshot, language=language, chat_template_kwargs=self.chat_template_kwargs)
+        return build.prompt(
+            request,
+            self.prompt,
+            self.num_fewshot,
+            language=language,
+            chat_template_kwargs=self.chat_template_kwargs,
+        )

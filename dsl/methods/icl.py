@@ -1,4 +1,5 @@
-"""In-context learning: an untrained model is shown worked examples in its prompt (URIAL, arXiv 2312.01552)."""
+"""In-context learning: an untrained model is shown worked examples in its prompt (URIAL, arXiv
+2312.01552)."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -34,10 +35,16 @@ class Icl(MethodBase):
     def _enough_examples(self) -> Self:
         if self.demonstrations is None and isinstance(self.prompt, str) and self.num_fewshot > NUM_SHIPPED:
             raise ValueError(
-                f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot} take `demonstrations: {{from: …}}`"
+                f"the shipped prompt has {NUM_SHIPPED} worked examples; for num_fewshot: {self.num_fewshot}"
+                " take `demonstrations: {from: …}`"
             )
-        if self.num_fewshot == 0 and (self.demonstrations is not None or self.demonstrations_language is not None):
-            raise ValueError("num_fewshot: 0 shows no worked examples, so `demonstrations` and `demonstrations_language` say nothing")
+        if self.num_fewshot == 0 and (
+            self.demonstrations is not None or self.demonstrations_language is not None
+        ):
+            raise ValueError(
+                "num_fewshot: 0 shows no worked examples, so `demonstrations` and `demonstrations_language`"
+                " say nothing"
+            )
         return self
 
     @property
@@ -48,7 +55,11 @@ class Icl(MethodBase):
         return f"it has no `{self.weights}`" if getattr(model, self.weights) is None else None
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
-        return (("demonstrations", self.demonstrations.source, ("instruction", "response")),) if self.demonstrations else ()
+        return (
+            (("demonstrations", self.demonstrations.source, ("instruction", "response")),)
+            if self.demonstrations
+            else ()
+        )
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         prompt = build.prompt(

@@ -26,7 +26,9 @@ class Instruct(MethodBase):
             GenerateStep(
                 model=build.weights(request.model, "instruct"),
                 examples=build.examples(request.dataset, request.language),
-                prompt=build.prompt(request, "chat", system=self.system, chat_template_kwargs=self.chat_template_kwargs),
+                prompt=build.prompt(
+                    request, "chat", system=self.system, chat_template_kwargs=self.chat_template_kwargs
+                ),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
             )

@@ -15,7 +15,8 @@ class Model(Value):
     base: EngineOrWeights | None = None
     instruct: EngineOrWeights | None = None
     parameters: int | None = Field(default=None, ge=1)
-    """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded or hosted."""
+    """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded
+    or hosted."""
     recorded: Name | None = None
     """What `{model}` stands for in the path of recorded answers; without it, the model's own name."""
 
@@ -24,7 +25,8 @@ class Rows(Value):
     """Where rows come from: files, or a split of a data set on the hub."""
 
     path: str | None = None
-    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the cell's."""
+    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the
+    cell's."""
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True
@@ -52,7 +54,8 @@ class Dataset(Value):
     """Its rows, or each language's."""
     columns: Columns
     parallel: bool = True
-    """Whether `item` names the same question in every language. Without it nothing is paired across languages."""
+    """Whether `item` names the same question in every language. Without it nothing is paired across
+    languages."""
     languages: tuple[Language, ...] | None = None
     """The languages it has; without it, all of the study's."""
     limit: int | None = Field(default=None, ge=1)

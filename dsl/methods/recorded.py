@@ -12,7 +12,8 @@ from dsl.values import Name
 
 
 class Recorded(MethodBase):
-    """`method: recorded`. Rows are matched by `item`, or by `instruction` where the file has no ids; an example without a row is unscored."""
+    """`method: recorded`. Rows are matched by `item`, or by `instruction` where the file has no ids; an
+    example without a row is unscored."""
 
     method: Literal["recorded"] = "recorded"
     answers: Rows

@@ -90,4 +90,10 @@ class Sft(MethodBase):
         )
 
     def _prompt(self, request: CellRequest, build: Builder, language: Language) -> PromptForm:
-        return build.prompt(request, self.prompt, self.num_fewshot, language=language, chat_template_kwargs=self.chat_template_kwargs)
+        return build.prompt(
+            request,
+            self.prompt,
+            self.num_fewshot,
+            language=language,
+            chat_template_kwargs=self.chat_template_kwargs,
+        )

@@ -1,4 +1,5 @@
-"""What a judge step reads besides the cell's own answers: other methods' answers to compare with, and texts planted to probe a judge."""
+"""What a judge step reads besides the cell's own answers: other methods' answers to compare with, and texts
+planted to probe a judge."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,7 +17,8 @@ from dsl.values import Language, Name
 class Comparisons:
     """Finds each cell's opponents.
 
-    Two methods are compared once: the one with more seeds is judged against the other, so that every seed is; of equals, the later by name.
+    Two methods are compared once: the one with more seeds is judged against the other, so that every seed is;
+    of equals, the later by name.
     """
 
     def __init__(self, experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> None:
@@ -26,7 +28,8 @@ class Comparisons:
             self._cells[request.dataset, request.language, request.model, method].append(request)
 
     def of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> dict[Name, CellRequest] | None:
-        """Opponent -> its cell, of the same seed where it has one, else of the lowest; None for a judge that compares nothing."""
+        """Opponent -> its cell, of the same seed where it has one, else of the lowest; None for a judge that
+        compares nothing."""
         wanted = judge.opponents()
         if wanted == ():
             return None
@@ -53,5 +56,7 @@ def plants() -> tuple[str, ...]:
 @cache
 def planted_text(plant: str, language: Language) -> str:
     """The text of `runners/judges/probes/<plant>.yaml` in a language; in English where it has none."""
-    texts: dict[str, str] = yaml.safe_load((RUNNERS / "judges" / "probes" / f"{plant}.yaml").read_text("utf-8"))
+    texts: dict[str, str] = yaml.safe_load(
+        (RUNNERS / "judges" / "probes" / f"{plant}.yaml").read_text("utf-8")
+    )
     return texts.get(language, texts["en"])

@@ -2,8 +2,8 @@
 
     dataset × language × model × method × tuned-on × seed  →  Cell(generate step, judge steps)
 
-A seed makes cells of its own only where chance enters. What a model cannot do (an instruct method on a model without instruct weights)
-is left out and said in the notes.
+A seed makes cells of its own only where chance enters. What a model cannot do (an instruct method on a model
+without instruct weights) is left out and said in the notes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,18 @@ from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import ChatPrompt, DataStep, Demonstrations, Judged, JudgeStep, Probe, PromptForm, PromptText, Step, TextPrompt
+from dsl.steps.steps import (
+    ChatPrompt,
+    DataStep,
+    Demonstrations,
+    Judged,
+    JudgeStep,
+    Probe,
+    PromptForm,
+    PromptText,
+    Step,
+    TextPrompt,
+)
 from dsl.values import Language, Name, Scalar, StepId
 
 
@@ -47,7 +58,8 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     """All cells and steps of a study, each step after its inputs.
 
     Raises:
-        DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with their places in the spec).
+        DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with
+            their places in the spec).
     """
     origin = origin or Origin()
     build = _Build(experiment, fingerprints, origin.folder)
@@ -68,7 +80,11 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=tuple(notes(experiment)),
     )
-    return Plan(study, build.steps, Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse))
+    return Plan(
+        study,
+        build.steps,
+        Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse),
+    )
 
 
 def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
@@ -79,9 +95,13 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
             for method_name, method in experiment.methods.items():
                 if method.why_not_applicable(model, experiment.methods) is not None:
                     continue
-                seeds: tuple[int | None, ...] = experiment.seeds if method.is_stochastic or _samples(experiment, method) else (None,)
+                seeds: tuple[int | None, ...] = (
+                    experiment.seeds if method.is_stochastic or _samples(experiment, method) else (None,)
+                )
                 for language in languages:
-                    if not experiment.keeps(dataset=dataset, language=language, model=model_name, method=method_name):
+                    if not experiment.keeps(
+                        dataset=dataset, language=language, model=model_name, method=method_name
+                    ):
                         continue
                     for tuned_on in method.variants(experiment.languages, language):
                         for seed in seeds:
@@ -102,7 +122,9 @@ def notes(experiment: Experiment) -> Iterator[str]:
             if (why := method.why_not_applicable(model, experiment.methods)) is not None:
                 yield f"{method_name} is not tried on {model_name}: {why}."
     for dataset in experiment.evaluate:
-        if missing := [language for language in experiment.languages if language not in languages_of(experiment, dataset)]:
+        if missing := [
+            language for language in experiment.languages if language not in languages_of(experiment, dataset)
+        ]:
             yield f"{dataset} is not asked in {', '.join(missing)}: it has no such language."
 
 
@@ -114,7 +136,15 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
     made = build.made(request, method)
     answers = build.add(made.generate)
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
-    key = (build.experiment.experiment, request.dataset, request.language, request.model, method, request.train_languages, request.seed)
+    key = (
+        build.experiment.experiment,
+        request.dataset,
+        request.language,
+        request.model,
+        method,
+        request.train_languages,
+        request.seed,
+    )
     return Cell.model_construct(
         cell_id=build.canonical.name("cell", build.canonical.text(key)),
         dataset=request.dataset,
@@ -128,14 +158,23 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         train=made.train,
         generate=answers,
         judges=judges,
-        probes={name: _probed(build, probe, judges, request.language) for name, probe in build.experiment.judge_probes.items()},
+        probes={
+            name: _probed(build, probe, judges, request.language)
+            for name, probe in build.experiment.judge_probes.items()
+        },
     )
 
 
 def _judges(
-    build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name, answers: StepId, examples: StepId
+    build: "_Build",
+    comparisons: Comparisons,
+    request: CellRequest,
+    method: Name,
+    answers: StepId,
+    examples: StepId,
 ) -> dict[Name, Judged]:
-    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has one that reads its verdicts."""
+    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has
+    one that reads its verdicts."""
     by_rule = {
         name: build.judge_of(judge, request, method)
         for name, judge in build.judges.items()
@@ -145,26 +184,47 @@ def _judges(
     for name, judge in build.judges.items():
         opponents = comparisons.of(judge, request, method)
         read = {other: found[other] for other in judge.judges() if other in found}
-        if judge.is_by_rule() or opponents == {} or (judge.judges() and not read) or not judge.concerns(method):
+        if (
+            judge.is_by_rule()
+            or opponents == {}
+            or (judge.judges() and not read)
+            or not judge.concerns(method)
+        ):
             continue
-        against = {other: build.add(build.made(theirs, other).generate) for other, theirs in (opponents or {}).items()}
+        against = {
+            other: build.add(build.made(theirs, other).generate)
+            for other, theirs in (opponents or {}).items()
+        }
         for other in read.values():
-            against |= cast(JudgeStep, build.steps[other.step]).against  # whoever reads comparisons judges the same ones
-        found |= build.judged({name: build.judge_of(judge, request, method)}, answers, examples, against, read)
+            # whoever reads comparisons judges the same ones
+            against |= cast(JudgeStep, build.steps[other.step]).against
+        found |= build.judged(
+            {name: build.judge_of(judge, request, method)}, answers, examples, against, read
+        )
     return {name: found[name] for name in build.judges if name in found}
 
 
-def _probed(build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language) -> dict[Name, Judged]:
+def _probed(
+    build: "_Build", probe: JudgeProbe, judges: Mapping[Name, Judged], language: Language
+) -> dict[Name, Judged]:
     """Judge -> its verdicts on the answers with the probe's text planted in them."""
     planted = Probe(text=planted_text(probe.plant, language), rows=probe.rows)
     wanted: dict[StepId, dict[str, AnyJudge]] = {}
     for judged in (judges[name] for name in probe.judges if name in judges):
-        wanted.setdefault(judged.step, {})[judged.judge] = cast(JudgeStep, build.steps[judged.step]).judges[judged.judge]
+        wanted.setdefault(judged.step, {})[judged.judge] = cast(JudgeStep, build.steps[judged.step]).judges[
+            judged.judge
+        ]
     made = {
-        step: build.add(build.steps[step].model_copy(update={"judges": dict(sorted(settings.items())), "probe": planted}))
+        step: build.add(
+            build.steps[step].model_copy(update={"judges": dict(sorted(settings.items())), "probe": planted})
+        )
         for step, settings in wanted.items()
     }
-    return {name: Judged(step=made[judges[name].step], judge=judges[name].judge) for name in probe.judges if name in judges}
+    return {
+        name: Judged(step=made[judges[name].step], judge=judges[name].judge)
+        for name in probe.judges
+        if name in judges
+    }
 
 
 class _Build:
@@ -249,7 +309,9 @@ class _Build:
         if key not in self._examples:
             data = self.experiment.data[dataset]
             source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
-            self._examples[key] = self.add(DataStep(source=source, columns=data.columns, language=language, limit=data.limit))
+            self._examples[key] = self.add(
+                DataStep(source=source, columns=data.columns, language=language, limit=data.limit)
+            )
         return self._examples[key]
 
     def prompt(
@@ -293,7 +355,11 @@ class _Build:
                     num_fewshot=num_fewshot,
                     preamble=preamble,
                     demonstrations_text=self._text(prompt, shown_in) if shown_in != language else None,
-                    demonstrations=None if demonstrations is None else self._demonstrations(request.dataset, demonstrations, shown_in),
+                    demonstrations=(
+                        None
+                        if demonstrations is None
+                        else self._demonstrations(request.dataset, demonstrations, shown_in)
+                    ),
                     ends_at_fence=prompt != "urial",
                 )
             self._prompts[key] = made
@@ -301,22 +367,34 @@ class _Build:
 
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
         model: Model = self.experiment.models[request.model]
-        source = source_of(rows, self._fingerprints, self._folder, request.language, model.recorded or request.model)
+        source = source_of(
+            rows, self._fingerprints, self._folder, request.language, model.recorded or request.model
+        )
         language = request.language if columns.language is not None else None
         return RecordedAnswers(answers=source, columns=columns, language=language)
 
-    def _demonstrations(self, dataset: Name, wanted: DemonstrationsFrom, language: Language) -> Demonstrations:
-        keep_out = tuple(sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset)))
-        return Demonstrations(pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out)
+    def _demonstrations(
+        self, dataset: Name, wanted: DemonstrationsFrom, language: Language
+    ) -> Demonstrations:
+        keep_out = tuple(
+            sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
+        )
+        return Demonstrations(
+            pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out
+        )
 
     def _text(self, prompt: str | PromptPath, language: Language) -> PromptText:
         key = (prompt if isinstance(prompt, str) else prompt.file, language)
         if key not in self._texts:
             if isinstance(prompt, str):
-                self._texts[key] = PromptText(language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml"))
+                self._texts[key] = PromptText(
+                    language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml")
+                )
             else:
                 path = self._folder / prompt.file.replace("{language}", language)
-                self._texts[key] = PromptText(language=language, path=str(path), sha256=self._fingerprints.file(path))
+                self._texts[key] = PromptText(
+                    language=language, path=str(path), sha256=self._fingerprints.file(path)
+                )
         return self._texts[key]
 
 
@@ -329,7 +407,9 @@ def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
     return rows[language]
 
 
-def source_of(rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = "") -> FileSource | HubSource:
+def source_of(
+    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = ""
+) -> FileSource | HubSource:
     """One language's rows.
 
     Raises:
@@ -343,5 +423,10 @@ def source_of(rows: Rows, fingerprints: Fingerprints, folder: Path, language: La
     path = folder / rows.path.replace("{language}", language).replace("{model}", model)
     kind = rows.format or format_of(path.name)
     if kind is None:
-        raise DataError(f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv, parquet)")
-    return FileSource.model_validate({"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header})
+        raise DataError(
+            f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
+            " parquet)"
+        )
+    return FileSource.model_validate(
+        {"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header}
+    )

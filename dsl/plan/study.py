@@ -1,4 +1,5 @@
-"""What would be done: cells and the steps behind them, and the difference to what a store holds already. Pure values."""
+"""What would be done: cells and the steps behind them, and the difference to what a store holds already. Pure
+values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,8 @@ class Cell(Value):
     judges: dict[Name, Judged]
     """The judge's name in the spec -> its verdicts."""
     probes: dict[Name, dict[Name, Judged]] = {}
-    """The probe's name in the spec -> judge -> its verdicts on answers with the probe's text planted in them."""
+    """The probe's name in the spec -> judge -> its verdicts on answers with the probe's text planted in
+    them."""
 
 
 class JudgePlan(Value):
@@ -75,27 +77,31 @@ class JudgePlan(Value):
 
 
 class ContrastPlan(Value):
-    """Difference between two methods: `of` minus `against`, on the items both have and on every judge's measures."""
+    """Difference between two methods: `of` minus `against`, on the items both have and on every judge's
+    measures."""
 
     name: str
     """Name in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
     of: Name
     against: Name
     on: tuple[Name, ...] = ()
-    """Judges, and aspects of judges as `judge.aspect`, whose measures it was declared on, sorted: its tests on them are confirmatory, all others
-    exploratory."""
+    """Judges, and aspects of judges as `judge.aspect`, whose measures it was declared on, sorted: its tests
+    on them are confirmatory, all others exploratory."""
     is_declared: bool = True
     """False for a comparison with the study's baseline."""
     by: tuple[str, ...] = ()
-    """What the difference is declared to change with, sorted: `language`, `size` or both. Then that change is tested, not the difference."""
+    """What the difference is declared to change with, sorted: `language`, `size` or both. Then that change is
+    tested, not the difference."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
-        """Whether it was declared on a judge's measure; each opponent of a judge that compares makes one of an aspect."""
+        """Whether it was declared on a judge's measure; each opponent of a judge that compares makes one of
+        an aspect."""
         return judge in self.on or measure.partition(" vs ")[0] in self.on
 
 
 class Study(Record):
-    """What the warehouse must know of an experiment: `.xp/experiments/<experiment>.json`, written by `xp apply` before the first step."""
+    """What the warehouse must know of an experiment: `.xp/experiments/<experiment>.json`, written by `xp
+    apply` before the first step."""
 
     IF_LOST = "`xp apply` on its spec writes it again"
 
@@ -151,7 +157,8 @@ class Diff:
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
     reach: tuple[str, ...] = ()
-    """The world outside the study's folder that the steps to run touch, and what they lack of it, in lines."""
+    """The world outside the study's folder that the steps to run touch, and what they lack of it, in
+    lines."""
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
 
@@ -189,13 +196,16 @@ def diff(
     Args:
         done: ids of steps whose result a store holds.
         left_open: ids of steps that are finished but for rows that are to be asked for again.
-        faults: steps whose result cannot be relied on -> why. Those are made again; what was made from them stays unless it turns out to
+        faults: steps whose result cannot be relied on -> why. Those are made again; what was made from them
+            stays unless it turns out to
             have been made from other rows.
-        targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs is done too.
+        targets: patterns of step ids or kinds (`judge-*`); without any, the whole plan. What a target needs
+        is done too.
     """
     finished: set[StepId] = set()
     held, faults = set(done), faults or {}
-    for step_id, step in plan.steps.items():  # a result whose input is gone is made again, since nothing shows what it was made from
+    # a result whose input is gone is made again, since nothing shows what it was made from
+    for step_id, step in plan.steps.items():
         if step_id in held and all(i in finished or i in faults for i in step.inputs):
             finished.add(step_id)
     wanted = _with_inputs(plan, targets)

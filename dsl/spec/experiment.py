@@ -1,4 +1,5 @@
-"""A study as a person writes it: one YAML file, validated once at the door (`dsl.checks.load`). Behind it nothing is a dict."""
+"""A study as a person writes it: one YAML file, validated once at the door (`dsl.checks.load`). Behind it
+nothing is a dict."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -12,7 +13,8 @@ from dsl.spec.resources import Executor, Kind, Resources, Reuse
 from dsl.values import Language, Name, Value
 
 SPEC_VERSION = 1
-"""The form of specs that this xp reads: raised when one that is written for it would mean something else, or nothing."""
+"""The form of specs that this xp reads: raised when one that is written for it would mean something else, or
+nothing."""
 
 OneOrMore = Annotated[tuple[Name, ...], Field(min_length=1)]
 
@@ -45,11 +47,12 @@ class Contrast(Value):
     of: Name
     against: Name
     on: OneOrMore | None = None
-    """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the study's `primary` ones. Its tests on
-    other measures are exploratory."""
+    """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the
+    study's `primary` ones. Its tests on other measures are exploratory."""
     by: tuple[Literal["size", "language"], ...] = ()
-    """What the difference is declared to change with, an interaction: the model's `size` (a slope over at least four models), the `language` (gaps
-    between each two) or both. Then that change is tested, and not the difference itself."""
+    """What the difference is declared to change with, an interaction: the model's `size` (a slope over at
+    least four models), the `language` (gaps between each two) or both. Then that change is tested, and not
+    the difference itself."""
 
 
 class JudgeProbe(Value):
@@ -88,7 +91,8 @@ class Experiment(Value):
     contrasts: dict[Name, Contrast] = {}
     """Differences that the study was made to test. Their tests are corrected together (Holm)."""
     primary: tuple[Name, ...] = ()
-    """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared; without it, all judges of quality."""
+    """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared;
+    without it, all judges of quality."""
     baseline: Name | None = None
     """Method that every other method is compared with, on the same models. These tests are exploratory."""
     only: tuple[Filter, ...] = ()
@@ -96,18 +100,23 @@ class Experiment(Value):
     exclude: tuple[Filter, ...] = ()
     """Leave out the cells that one of these agrees with."""
     executor: Executor = "local"
-    """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`). Changes no result."""
+    """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`).
+    Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
     reuse: Reuse = "any"
-    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the same settings, whatever version
-    of xp made them (the report flags a mixture), or those alone that the code of today made (`same_fingerprint`)."""
+    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the
+    same settings, whatever version of xp made them (the report flags a mixture), or those alone that the code
+    of today made (`same_fingerprint`)."""
 
     @field_validator("spec_version")
     @classmethod
     def _is_read(cls, version: int) -> int:
         if version > SPEC_VERSION:
-            raise ValueError(f"this xp reads specs up to version {SPEC_VERSION}. Upgrade it (`pip install --upgrade xp-lab`)")
+            raise ValueError(
+                f"this xp reads specs up to version {SPEC_VERSION}. Upgrade it (`pip install --upgrade"
+                " xp-lab`)"
+            )
         if version < 1:
             raise ValueError("versions of specs begin with 1")
         return version
@@ -115,7 +124,9 @@ class Experiment(Value):
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Whether a cell is part of the study, after `only` and `exclude`."""
         cell = {"dataset": dataset, "language": language, "model": model, "method": method}
-        return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(f.agrees(**cell) for f in self.exclude)
+        return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(
+            f.agrees(**cell) for f in self.exclude
+        )
 
     def primary_judges(self) -> tuple[Name, ...]:
         """Judges and aspects on whose measures a contrast without `on` is declared."""

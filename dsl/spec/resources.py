@@ -1,4 +1,5 @@
-"""How a study's steps are run: where, and with what. It changes no result, so it is part of no step and of no identity."""
+"""How a study's steps are run: where, and with what. It changes no result, so it is part of no step and of no
+identity."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,20 +17,22 @@ Executor = Literal["local", "ray"]
 
 
 class Resources(Value):
-    """What each step of a kind is given on a cluster, under the names of `ray.remote`. What is not named is left to Ray."""
+    """What each step of a kind is given on a cluster, under the names of `ray.remote`. What is not named is
+    left to Ray."""
 
     num_cpus: float | None = Field(None, ge=0)
     """Processors; also the number of threads that its libraries compute with."""
     num_gpus: float | None = Field(None, ge=0)
-    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one are whole. On nodes with GPUs this
-    must be said for every kind of step that loads a model."""
+    """A step sees the GPUs that it is given and no others; a part of one, as 0.5, is shared. More than one
+    are whole. On nodes with GPUs this must be said for every kind of step that loads a model."""
     memory: int | None = Field(None, ge=1)
     """Bytes that must be free on the node."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}
     """What nodes were started with by a name of one's own, as `{big_disk: 1}`."""
     shard_rows: int | None = Field(None, ge=1)
-    """`generate` only: a step with more rows is split into shards of so many, which go to whichever node is free. Without it, 256 where the
-    model is loaded by the step, and no shards where a server answers: the server has its own limit on what it does at once."""
+    """`generate` only: a step with more rows is split into shards of so many, which go to whichever node is
+    free. Without it, 256 where the model is loaded by the step, and no shards where a server answers: the
+    server has its own limit on what it does at once."""
 
 
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]

@@ -1,11 +1,13 @@
 """Ids: `<kind>-` and the first 16 hex digits of the SHA-256 of a step's canonical JSON.
 
-Canonical JSON holds the kind and every field, defaults too, with sorted keys: order, text and comments of a spec do not count. To count a
-field too many costs a re-run; one too few costs a wrong table, so everything counts but the short list below.
+Canonical JSON holds the kind and every field, defaults too, with sorted keys: order, text and comments of a
+spec do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything
+counts but the short list below.
 
-Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of what computes them is part of their
-id (`counted_code`). Training, generation and judges that ask a model are not: they have a `VERSION`, which is raised when the same settings
-would now give other results, and tests with frozen results ask for that.
+Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of
+what computes them is part of their id (`counted_code`). Training, generation and judges that ask a model are
+not: they have a `VERSION`, which is raised when the same settings would now give other results, and tests
+with frozen results ask for that.
 """
 
 import hashlib
@@ -38,7 +40,14 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
         | {"usd_per_million_prompt_tokens", "usd_per_million_new_tokens"}
     ),
     "SystemOne": frozenset(
-        {"base_url_env", "api_key_env", "max_concurrency", "timeout", "max_retries", "usd_per_million_prompt_tokens"},
+        {
+            "base_url_env",
+            "api_key_env",
+            "max_concurrency",
+            "timeout",
+            "max_retries",
+            "usd_per_million_prompt_tokens",
+        },
     ),
     "Training": frozenset({"save_steps"}),
 }
@@ -65,7 +74,8 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 N_DIGITS = 16
 """Of an id's hash: among a million steps, two share an id with a chance of 3 in 100 million."""
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode  # one encoder: `json.dumps` would make a new one for each value
+# one encoder: `json.dumps` would make a new one for each value
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Coded(Protocol):
@@ -78,7 +88,8 @@ class Coded(Protocol):
 
 
 class Canonical:
-    """Writes canonical JSON. Values met before are not written again: a plan's steps share most of their parts."""
+    """Writes canonical JSON. Values met before are not written again: a plan's steps share most of their
+    parts."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Value, str]] = {}
@@ -95,7 +106,8 @@ class Canonical:
         if isinstance(value, Value):
             known = self._known.get(id(value))
             if known is None:
-                known = self._known[id(value)] = (value, self._object(value))  # the value is kept, so its id stays its own
+                # the value is kept, so its id stays its own
+                known = self._known[id(value)] = (value, self._object(value))
             return known[1]
         if isinstance(value, tuple | list):
             return "[" + ",".join([self.text(one) for one in cast("Sequence[object]", value)]) + "]"
@@ -117,7 +129,10 @@ class Canonical:
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         name = f"{kind}-{sha256[:N_DIGITS]}"
         if self._named.setdefault(name, sha256) != sha256:
-            raise DataError(f"two different things of this study share the name {name}, by chance. Change any setting of one of them")
+            raise DataError(
+                f"two different things of this study share the name {name}, by chance. Change any setting of"
+                " one of them"
+            )
         return name
 
     def judge_key(self, judge: "JudgeSettings") -> str:
@@ -140,7 +155,9 @@ class Canonical:
 
 def class_name(cls: type[Value]) -> str:
     """How `NOT_COUNTED` calls a class."""
-    return f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
+    return (
+        f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
+    )
 
 
 @cache

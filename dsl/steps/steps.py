@@ -1,4 +1,5 @@
-"""Every kind of step on one page. A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
+"""Every kind of step on one page. A step is a value: its id is the hash of its content
+(`dsl.steps.identity`), and its inputs are step ids.
 
     data             a file or hub data set, one language  → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
@@ -6,8 +7,9 @@
     generate         a model + examples + a prompt form    → completions.jsonl
     judge            completions + examples                → verdicts.jsonl
 
-Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that cannot change a result are named
-in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings would now give other results; a data step's code counts by itself.
+Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that
+cannot change a result are named in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings
+would now give other results; a data step's code counts by itself.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -41,7 +43,8 @@ class Demonstrations(Value):
     """A data step in the demonstrations' language, whose rows have a response."""
     select: Literal["fixed", "random", "bm25"] = "fixed"
     keep_out: tuple[StepId, ...] = ()
-    """The evaluated examples in every language: a pool row with an instruction of the asked item, in any language, is never shown."""
+    """The evaluated examples in every language: a pool row with an instruction of the asked item, in any
+    language, is never shown."""
 
 
 class TextPrompt(Value):
@@ -60,7 +63,8 @@ class TextPrompt(Value):
 
 
 class ChatPrompt(Value):
-    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer has none."""
+    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer
+    has none."""
 
     form: Literal["chat"] = "chat"
     system: PromptText | None = None
@@ -142,7 +146,8 @@ class SftStep(Step):
     rows: int | None = None
     """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
     prompts: tuple[PromptForm, ...]
-    """How the rows of each step in `train` are put, in the same order; answers are asked for with the same form."""
+    """How the rows of each step in `train` are put, in the same order; answers are asked for with the same
+    form."""
     adapter: Adapter | None
     """None trains all weights."""
     training: Training
@@ -158,10 +163,11 @@ class SftStep(Step):
 
 
 class ReferenceLogpsStep(Step):
-    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to know of its reference.
+    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to
+    know of its reference.
 
-    They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that differ in `beta`, loss or
-    learning rate share them.
+    They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that
+    differ in `beta`, loss or learning rate share them.
     """
 
     VERSION: ClassVar[int] = 2
@@ -200,7 +206,8 @@ class DpoStep(Step):
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
     ref_logps: StepId | None = None
-    """The reference_logps step that has the frozen model's log-probabilities; None computes them again at each training step."""
+    """The reference_logps step that has the frozen model's log-probabilities; None computes them again at
+    each training step."""
     pairs: tuple[StepId, ...]
     rows: int | None = None
     prompts: tuple[PromptForm, ...]
@@ -271,7 +278,8 @@ class Judged(Value):
 
 
 class JudgeStep(Step):
-    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which take less time than a step does."""
+    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which
+    take less time than a step does."""
 
     kind: Literal["judge"] = "judge"
     judges: dict[str, AnyJudge]
@@ -287,7 +295,16 @@ class JudgeStep(Step):
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return tuple(dict.fromkeys((self.answers, self.examples, *self.against.values(), *(read.step for read in self.verdicts.values()))))
+        return tuple(
+            dict.fromkeys(
+                (
+                    self.answers,
+                    self.examples,
+                    *self.against.values(),
+                    *(read.step for read in self.verdicts.values()),
+                )
+            )
+        )
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -298,4 +315,6 @@ class JudgeStep(Step):
         return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
 
 
-AnyStep = Annotated[DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")]
+AnyStep = Annotated[
+    DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")
+]

@@ -34,15 +34,18 @@ class Training(Value):
     max_length: int = Field(default=1024, ge=8)
     """Tokens of prompt and answer together; longer rows are cut and counted."""
     train_sampling_strategy: Literal["random", "group_by_length"] = "random"
-    """The order of the rows: as chance has it, or with rows of about the same length together, so that little is padded."""
+    """The order of the rows: as chance has it, or with rows of about the same length together, so that little
+    is padded."""
     padding_free: bool = False
-    """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft; best with `flash_attention_2`."""
+    """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft;
+    best with `flash_attention_2`."""
     bf16: bool = False
-    """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that has it; elsewhere
-    in float32. The step's facts say which."""
+    """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that
+    has it; elsewhere in float32. The step's facts say which."""
     pure_bf16: bool = False
-    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about 1/256 of a weight is rounded
-    away; without this, all weights are trained in float32 whatever their `dtype`."""
+    """With `adapter: none`: train bfloat16 weights as they are, with half the memory. An update below about
+    1/256 of a weight is rounded away; without this, all weights are trained in float32 whatever their
+    `dtype`."""
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -53,10 +56,14 @@ class Training(Value):
         return self.model_dump(exclude={"pure_bf16"})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
-        """The weights in the precision in which they are trained: float32 where all of them are, since half-precision ones round small
-        updates away. Raises DataError where `pure_bf16` meets weights that are not bfloat16."""
+        """The weights in the precision in which they are trained: float32 where all of them are, since
+        half-precision ones round small updates away. Raises DataError where `pure_bf16` meets weights that
+        are not bfloat16."""
         if adapter is not None:
             return weights
         if self.pure_bf16 and weights.dtype != "bfloat16":
-            raise DataError(f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype: {weights.dtype}`")
+            raise DataError(
+                f"`pure_bf16` trains bfloat16 weights as they are; those of {weights.source} have `dtype:"
+                f" {weights.dtype}`"
+            )
         return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})

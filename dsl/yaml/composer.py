@@ -1,7 +1,9 @@
-"""YAML text → a graph of nodes, each knowing the index of the character it starts at. PyYAML scans and parses; the rest is ours.
+"""YAML text → a graph of nodes, each knowing the index of the character it starts at. PyYAML scans and
+parses; the rest is ours.
 
-We compose the graph ourselves to keep what PyYAML's composer throws away (where an alias stands, which tags were written) and to
-stop early: a document that nests too deep, or whose aliases stand for too many values, is refused before anything is expanded.
+We compose the graph ourselves to keep what PyYAML's composer throws away (where an alias stands, which tags
+were written) and to stop early: a document that nests too deep, or whose aliases stand for too many values,
+is refused before anything is expanded.
 """
 
 from dataclasses import dataclass, field
@@ -76,7 +78,8 @@ Node: TypeAlias = Word | Sequence | Mapping | Alias
 
 
 def compose(text: str) -> tuple[Node | None, list[Fault]]:
-    """The document's top node (none if there is no document or it cannot be parsed) and what was wrong on the way."""
+    """The document's top node (none if there is no document or it cannot be parsed) and what was wrong on the
+    way."""
     composer = _Composer(text)
     try:
         return composer.document(), composer.faults
@@ -87,7 +90,10 @@ def compose(text: str) -> tuple[Node | None, list[Fault]]:
         fault = Fault(index, message)
     except (ValueError, OverflowError):
         # PyYAML hands the number in an escape such as "\UFFFFFFFF" to chr() as it is.
-        fault = Fault(composer.index(), "this escape is beyond Unicode's last character, `\\U0010FFFF`. Write the character itself.")
+        fault = Fault(
+            composer.index(),
+            "this escape is beyond Unicode's last character, `\\U0010FFFF`. Write the character itself.",
+        )
     return None, [*composer.faults, fault]
 
 
@@ -117,7 +123,13 @@ class _Composer:
         self.loader.get_event()
         if not self.loader.check_event(yaml.StreamEndEvent):
             index = self.loader.peek_event().start_mark.index
-            self.faults.append(Fault(index, "a second document starts here; a file holds one. Remove it, or put it in a file of its own."))
+            self.faults.append(
+                Fault(
+                    index,
+                    "a second document starts here; a file holds one. Remove it, or put it in a file of its"
+                    " own.",
+                )
+            )
         return root
 
     def node(self, path: Path, level: int) -> Node:
@@ -127,7 +139,13 @@ class _Composer:
             return self.alias(str(event.anchor), index, path, level)
         self.n_read += 1
         if self.n_read > MAX_VALUES:
-            raise _Stop(Fault(index, f"more than {MAX_VALUES:,} values in one file. Move data to a data file and name it here."))
+            raise _Stop(
+                Fault(
+                    index,
+                    f"more than {MAX_VALUES:,} values in one file. Move data to a data file and name it"
+                    " here.",
+                )
+            )
         if level > MAX_DEPTH:
             raise _Stop(Fault(index, f"nested more than {MAX_DEPTH} levels deep. Flatten it."))
         if event.anchor is not None:
@@ -168,24 +186,47 @@ class _Composer:
         said = written(f"*{name}", path)
         target = self.anchors.get(name)
         if target is None:
-            why = "stands inside the value it names" if name in self.anchors else "names nothing: no `&` with this name stands above it"
-            self.faults.append(Fault(index, f"{said} {why}. Write the value out, or quote it if text is meant.", path))
+            why = (
+                "stands inside the value it names"
+                if name in self.anchors
+                else "names nothing: no `&` with this name stands above it"
+            )
+            self.faults.append(
+                Fault(index, f"{said} {why}. Write the value out, or quote it if text is meant.", path)
+            )
             return Mapping(index)
         if level + target.depth - 1 > MAX_DEPTH:
-            raise _Stop(Fault(index, f"with {said} written out, this nests more than {MAX_DEPTH} levels deep. Flatten it.", path))
+            raise _Stop(
+                Fault(
+                    index,
+                    f"with {said} written out, this nests more than {MAX_DEPTH} levels deep. Flatten it.",
+                    path,
+                )
+            )
         return Alias(index, target)
 
     def check_tag(self, event: Any, index: int, path: Path) -> None:
-        plain = {yaml.ScalarEvent: "str", yaml.SequenceStartEvent: "seq", yaml.MappingStartEvent: "map"}[type(event)]
+        plain = {yaml.ScalarEvent: "str", yaml.SequenceStartEvent: "seq", yaml.MappingStartEvent: "map"}[
+            type(event)
+        ]
         if event.tag is None or event.tag == f"tag:yaml.org,2002:{plain}":
             return
         said = written(str(event.tag).replace("tag:yaml.org,2002:", "!!"), path)
-        self.faults.append(Fault(index, f"the tag {said} is not read here. Remove it, or quote the value if text is meant.", path))
+        self.faults.append(
+            Fault(
+                index,
+                f"the tag {said} is not read here. Remove it, or quote the value if text is meant.",
+                path,
+            )
+        )
 
 
 def _count(parent: Sequence | Mapping, child: Node, path: Path) -> None:
     parent.n_values += child.n_values
     parent.depth = max(parent.depth, 1 + child.depth)
     if parent.n_values > MAX_VALUES:
-        message = f"aliases (`*name`) make this stand for more than {MAX_VALUES:,} values. Write out what is needed."
+        message = (
+            f"aliases (`*name`) make this stand for more than {MAX_VALUES:,} values. Write out what is"
+            " needed."
+        )
         raise _Stop(Fault(child.index, message, path))

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 
 def described(cls: type[BaseModel]) -> dict[str, str]:
-    """Field -> the text under it, or under the field of the same name in the nearest base class that has one."""
+    """Field -> the text under it, or under the field of the same name in the nearest base class that has
+    one."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:

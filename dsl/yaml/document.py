@@ -1,11 +1,13 @@
 """YAML text → plain data with a position for every key and every value.
 
-    text ──decode──▶ characters ──dsl.yaml.composer──▶ nodes ──construct──▶ dict, list, str, int, float, bool, None
+    text ──decode──▶ characters ──dsl.yaml.composer──▶ nodes ──construct──▶ dict, list, str, int, float, bool,
+    None
                                                                     + where each stands
 
-A document is a mapping with text as keys. What YAML lets slip through silently is an error here, with its place and what to write
-instead: values its versions read differently (`dsl.yaml.scalars`), keys that repeat, tags, aliases that explode. Every problem found is
-reported at once; where the text cannot be parsed, that is the first one met.
+A document is a mapping with text as keys. What YAML lets slip through silently is an error here, with its
+place and what to write instead: values its versions read differently (`dsl.yaml.scalars`), keys that repeat,
+tags, aliases that explode. Every problem found is reported at once; where the text cannot be parsed, that is
+the first one met.
 """
 
 import re
@@ -39,7 +41,8 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file's content and where each piece of it stands: what an alias or `<<` brings in stands where it was written out."""
+    """A YAML file's content and where each piece of it stands: what an alias or `<<` brings in stands where
+    it was written out."""
 
     file: str
     data: dict[str, Plain]
@@ -57,7 +60,11 @@ class Document:
         return self.marks.get(path) or Mark(1, 1, self.file)
 
     def problem(
-        self, path: Path, message: str, on: Literal["value", "key"] = "value", level: Literal["error", "warning"] = "error"
+        self,
+        path: Path,
+        message: str,
+        on: Literal["value", "key"] = "value",
+        level: Literal["error", "warning"] = "error",
     ) -> Problem:
         """A problem with what stands at `path`."""
         mark = self.mark(path, on)
@@ -114,7 +121,8 @@ def parse_yaml(text: str | bytes, file: str) -> Document:
 
 
 class _Places:
-    """Indices of characters → lines and columns as editors count them (PyYAML also counts U+2028 and the like as line ends)."""
+    """Indices of characters → lines and columns as editors count them (PyYAML also counts U+2028 and the like
+    as line ends)."""
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
@@ -130,23 +138,34 @@ class _Places:
         for fault in sorted(faults, key=lambda fault: fault.index):
             once.setdefault((fault.index, fault.message), fault)
         marked = [(self.mark(fault.index), fault) for fault in once.values()]
-        return tuple(Problem(mark.file, mark.line, mark.column, dotted(fault.path), fault.message) for mark, fault in marked)
+        return tuple(
+            Problem(mark.file, mark.line, mark.column, dotted(fault.path), fault.message)
+            for mark, fault in marked
+        )
 
 
 def _check_size(size: int, file: str) -> None:
     if size > MAX_BYTES:
-        message = f"{size / 1e6:,.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB is read. Move data to a data file and name it here."
+        message = (
+            f"{size / 1e6:,.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB is read. Move data to a data file and"
+            " name it here."
+        )
         raise SpecError([Problem(file, 0, 0, "", message)])
 
 
 def _decode(content: bytes, file: str) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
-        raise SpecError([Problem(file, 0, 0, "", "this looks like UTF-16 or a binary file. Save it as text in UTF-8.")])
+        raise SpecError(
+            [Problem(file, 0, 0, "", "this looks like UTF-16 or a binary file. Save it as text in UTF-8.")]
+        )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8").removeprefix("\ufeff")
-        message = f"byte 0x{content[error.start]:02x} (number {error.start + 1} of the file) is not UTF-8. Save the file as UTF-8."
+        message = (
+            f"byte 0x{content[error.start]:02x} (number {error.start + 1} of the file) is not UTF-8. Save the"
+            " file as UTF-8."
+        )
         raise SpecError(_Places(before, file).problems([Fault(len(before), message)])) from None
 
 
@@ -177,7 +196,11 @@ class _Builder:
         if isinstance(data, dict):
             return data
         hint = " A space is missing after the colon." if isinstance(data, str) and ":" in data else ""
-        self.faults.append(Fault(root.index, f"the file holds {shown(data)}; a mapping (`key: value` lines) is needed.{hint}"))
+        self.faults.append(
+            Fault(
+                root.index, f"the file holds {shown(data)}; a mapping (`key: value` lines) is needed.{hint}"
+            )
+        )
         return {}
 
     def value(self, node: Node, path: Path) -> Plain:
@@ -200,7 +223,8 @@ class _Builder:
         return data
 
     def entries(self, node: Mapping, path: Path) -> dict[str, tuple[int, Node]]:
-        """Key, its index and the value's node, what `<<` merges in included: own keys win, then the first source."""
+        """Key, its index and the value's node, what `<<` merges in included: own keys win, then the first
+        source."""
         own: dict[str, tuple[int, Node]] = {}
         merges: dict[str, tuple[int, Node]] = {}
         for key, value in node.pairs:
@@ -211,7 +235,10 @@ class _Builder:
                 continue
             if name in here:
                 first = self.places.mark(here[name][0])
-                message = f"{ticked(name)} stands here twice, first in line {first.line}, column {first.column}. Remove one of them."
+                message = (
+                    f"{ticked(name)} stands here twice, first in line {first.line}, column {first.column}."
+                    " Remove one of them."
+                )
                 self.faults.append(Fault(key.index, message, (*path, name)))
             else:
                 here[name] = (key.index, value)
@@ -228,7 +255,10 @@ class _Builder:
         sources = [item.target if isinstance(item, Alias) else item for item in listed]
         mappings = [source for source in sources if isinstance(source, Mapping)]
         if len(mappings) < len(sources):
-            message = "`<<` merges in a mapping or a list of mappings, such as `*base`. Quote it if it is to be a key."
+            message = (
+                "`<<` merges in a mapping or a list of mappings, such as `*base`. Quote it if it is to be a"
+                " key."
+            )
             self.faults.append(Fault(node.index, message, path))
         return mappings
 
@@ -236,10 +266,14 @@ class _Builder:
         """A key's text; None, and a fault, where it is anything but text."""
         target = node.target if isinstance(node, Alias) else node
         if not isinstance(target, Word):
-            message = f"a {'list' if isinstance(target, Sequence) else 'mapping'} stands where a key is needed. Quote it if text is meant."
+            message = (
+                f"a {'list' if isinstance(target, Sequence) else 'mapping'} stands where a key is needed."
+                " Quote it if text is meant."
+            )
             self.faults.append(Fault(node.index, message, path))
             return None
-        if target.plain and target.text == "on":  # true to YAML 1.1 and text to 1.2; keys are text here, and a contrast has a setting `on`
+        # true to YAML 1.1 and text to 1.2; keys are text here, and a contrast has a setting `on`
+        if target.plain and target.text == "on":
             return target.text
         n_faults = len(self.faults)
         key = self.scalar(target, path)
@@ -247,7 +281,13 @@ class _Builder:
             return key
         if len(self.faults) == n_faults:
             written = target.text or "(empty)"
-            self.faults.append(Fault(node.index, f"the key {ticked(written)} is not text to YAML. Put it in double quotes.", path))
+            self.faults.append(
+                Fault(
+                    node.index,
+                    f"the key {ticked(written)} is not text to YAML. Put it in double quotes.",
+                    path,
+                )
+            )
         return None
 
     def scalar(self, word: Word, path: Path) -> Scalar:
@@ -259,7 +299,10 @@ class _Builder:
                 return None
         if bad := _UNSTORABLE.search(word.text):
             escape = f"`\\u{ord(bad[0]):04x}`"
-            message = f"{escape} in quotes is no character that text can hold. Write the character itself, or remove it."
+            message = (
+                f"{escape} in quotes is no character that text can hold. Write the character itself, or"
+                " remove it."
+            )
             self.faults.append(Fault(word.index, message, path))
         return word.text
 

@@ -1,8 +1,9 @@
 """Where a pydantic error lies: in the document, and among the settings that the models allow there.
 
-An error's `loc` mixes keys and list indices with words that stand in no document: the tag of a discriminated union (`dpo`), the
-label of another union's member (`list[str]`, `Part`), and `[key]`. Walking the models' annotations along the `loc` tells them
-apart; where an annotation says nothing, what the document holds decides.
+An error's `loc` mixes keys and list indices with words that stand in no document: the tag of a discriminated
+union (`dpo`), the label of another union's member (`list[str]`, `Part`), and `[key]`. Walking the models'
+annotations along the `loc` tells them apart; where an annotation says nothing, what the document holds
+decides.
 """
 
 import types
@@ -33,8 +34,11 @@ class Place:
     """Whether the key is meant and not its value."""
 
 
-def locate(loc: Iterable[str | int], data: object, model: Any, prefix: Path = (), *, is_missing: bool = False) -> Place:
-    """Follow an error's `loc` from `prefix`, where `model` was validated. `is_missing`: its last part is not in the document."""
+def locate(
+    loc: Iterable[str | int], data: object, model: Any, prefix: Path = (), *, is_missing: bool = False
+) -> Place:
+    """Follow an error's `loc` from `prefix`, where `model` was validated. `is_missing`: its last part is not
+    in the document."""
     parts = list(loc)
     path, expected, owner, kind = prefix, model, None, ""
     choices: tuple[tuple[Path, str], ...] = ()
@@ -64,7 +68,8 @@ def allowed_in(model: type[BaseModel] | None) -> list[str]:
 
 
 def alternatives(annotation: Any) -> tuple[list[Any], str]:
-    """The members of a union without None (one for anything else), and the key that tells them apart, or the empty word."""
+    """The members of a union without None (one for anything else), and the key that tells them apart, or the
+    empty word."""
     discriminator = ""
     while True:
         if isinstance(annotation, FieldInfo):
@@ -72,7 +77,9 @@ def alternatives(annotation: Any) -> tuple[list[Any], str]:
             annotation = annotation.annotation
         elif get_origin(annotation) is Annotated:
             annotation, *metadata = get_args(annotation)
-            named = [note.discriminator for note in metadata if isinstance(note, FieldInfo) and note.discriminator]
+            named = [
+                note.discriminator for note in metadata if isinstance(note, FieldInfo) and note.discriminator
+            ]
             discriminator = named[-1] if named else discriminator
         elif get_origin(annotation) in (Union, types.UnionType):
             members = [member for member in get_args(annotation) if member is not types.NoneType]
@@ -98,7 +105,11 @@ def _labelled(members: Iterable[Any], label: str) -> Any:
     for member in members:
         (plain, *others), _ = alternatives(member)
         name = getattr(get_origin(plain) or plain, "__name__", "")
-        if not others and name and (label == name or label.startswith(f"{name}[") or label.endswith(f" {name}]")):
+        if (
+            not others
+            and name
+            and (label == name or label.startswith(f"{name}[") or label.endswith(f" {name}]"))
+        ):
             return member
     return None
 

@@ -1,7 +1,7 @@
 """What an unquoted word in YAML stands for, in the reading that YAML's versions agree on.
 
-YAML 1.1 (PyYAML's) and YAML 1.2 read some words differently: `no`, `1e-4`, `010`, `1:30`, `1_000`. We take what both read alike
-and refuse the rest: a setting must not depend on who reads the file.
+YAML 1.1 (PyYAML's) and YAML 1.2 read some words differently: `no`, `1e-4`, `010`, `1:30`, `1_000`. We take
+what both read alike and refuse the rest: a setting must not depend on who reads the file.
 """
 
 import json
@@ -17,12 +17,15 @@ Scalar: TypeAlias = bool | int | float | str | None
 
 _BASED = re.compile(r"[-+]?0(?:[xX][0-9a-fA-F_]+|o[0-7_]+|b[01_]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
-_FLOAT = re.compile(r"(?P<sign>[-+]?)(?P<whole>[0-9]*)(?:\.(?P<part>[0-9]*))?(?:[eE](?P<exponent>[-+]?[0-9]+))?")
+_FLOAT = re.compile(
+    r"(?P<sign>[-+]?)(?P<whole>[0-9]*)(?:\.(?P<part>[0-9]*))?(?:[eE](?P<exponent>[-+]?[0-9]+))?"
+)
 _YAML_11 = cast("Any", yaml.resolver.Resolver())
 
 
 class Ambiguous(ValueError):
-    """An unquoted word that YAML's versions read differently, or that no setting can hold. The text says what to write instead."""
+    """An unquoted word that YAML's versions read differently, or that no setting can hold. The text says what
+    to write instead."""
 
 
 def read_plain(text: str, path: Path = ()) -> Scalar:
@@ -33,7 +36,12 @@ def read_plain(text: str, path: Path = ()) -> Scalar:
     if _BASED.fullmatch(text):
         _refuse("{} is a number in another base", text, path, "it in decimal")
     if _LEADING_ZERO.fullmatch(text):
-        _refuse("{} starts with a zero: octal for some readers of YAML, decimal or text for others", text, path, "it without the zero")
+        _refuse(
+            "{} starts with a zero: octal for some readers of YAML, decimal or text for others",
+            text,
+            path,
+            "it without the zero",
+        )
     match str(_YAML_11.resolve(yaml.ScalarNode, text, (True, False))).rpartition(":")[2]:
         case "null":
             return None
@@ -42,7 +50,12 @@ def read_plain(text: str, path: Path = ()) -> Scalar:
         case "int" | "float" if ":" in text:
             _refuse("YAML reads {} as a number in base 60", text, path)
         case "int" | "float" if "_" in text:
-            _refuse("{} is a number for some readers of YAML and text for others", text, path, text.replace("_", ""))
+            _refuse(
+                "{} is a number for some readers of YAML and text for others",
+                text,
+                path,
+                text.replace("_", ""),
+            )
         case "int":
             return _read_int(text, path)
         case "float":
@@ -78,7 +91,12 @@ def _read_text(text: str, path: Path) -> str:
     if number and (number["whole"] or number["part"]):
         exponent = number["exponent"]
         signed = "" if exponent is None else f"e{exponent}" if exponent[0] in "+-" else f"e+{exponent}"
-        _refuse("{} is text in YAML", text, path, f"{number['sign']}{number['whole'] or '0'}.{number['part'] or '0'}{signed}")
+        _refuse(
+            "{} is text in YAML",
+            text,
+            path,
+            f"{number['sign']}{number['whole'] or '0'}.{number['part'] or '0'}{signed}",
+        )
     return text
 
 

@@ -1,7 +1,8 @@
-"""Pydantic's errors → problems a person can act on: where in the file, what was found, what is allowed, what was probably meant.
+"""Pydantic's errors → problems a person can act on: where in the file, what was found, what is allowed, what
+was probably meant.
 
-Of a union whose members have no tag, pydantic reports every member's complaints. We keep those of the member that the value fits
-best; if it fits none, one problem says all that would be allowed.
+Of a union whose members have no tag, pydantic reports every member's complaints. We keep those of the member
+that the value fits best; if it fits none, one problem says all that would be allowed.
 """
 
 import json
@@ -23,15 +24,27 @@ from dsl.yaml.locate import Place, allowed_in, alternatives, follow, locate, tag
 __all__ = ["explain", "suggest"]
 
 
-def explain(error: ValidationError, document: Document, prefix: Path = (), model: type[BaseModel] | None = None) -> tuple[Problem, ...]:
+def explain(
+    error: ValidationError, document: Document, prefix: Path = (), model: type[BaseModel] | None = None
+) -> tuple[Problem, ...]:
     """What pydantic found wrong with the part of a document at `prefix`, in the order of the text.
 
-    `model` is the class that was validated: it tells which settings are allowed where. Without it, unknown keys get no suggestion.
+    `model` is the class that was validated: it tells which settings are allowed where. Without it, unknown
+    keys get no suggestion.
     """
     secrets = {secret for secret in secrets_in(document.data) if len(secret) > 3}
-    findings = [_find(details, document, prefix, model, secrets) for details in error.errors(include_url=False) if not _is_echo(details)]
+    findings = [
+        _find(details, document, prefix, model, secrets)
+        for details in error.errors(include_url=False)
+        if not _is_echo(details)
+    ]
     problems = {finding.problem(document): None for finding in _best(findings)}
-    return tuple(sorted(problems, key=lambda problem: (problem.file != document.file, problem.file, problem.line, problem.column)))
+    return tuple(
+        sorted(
+            problems,
+            key=lambda problem: (problem.file != document.file, problem.file, problem.line, problem.column),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,9 @@ class _Finding:
 
     def problem(self, document: Document) -> Problem:
         found = f"found {self.found}; " if self.found else ""
-        message = f"{found}{self.must}{'' if self.must.endswith(('.', '?', '!')) else '.'} {self.hint}".strip()
+        message = (
+            f"{found}{self.must}{'' if self.must.endswith(('.', '?', '!')) else '.'} {self.hint}".strip()
+        )
         return document.problem(self.path, message, "key" if self.at_key else "value")
 
 
@@ -66,7 +81,11 @@ def _best(findings: Iterable[_Finding], level: int = 0) -> list[_Finding]:
             kept.append(finding)
     for where, by_label in unions.items():
         members = [_best(complaints, level + 1) for complaints in by_label.values()]
-        fitting = [member for member in members if not any(finding.is_misfit and finding.path == where for finding in member)] or members
+        fitting = [
+            member
+            for member in members
+            if not any(finding.is_misfit and finding.path == where for finding in member)
+        ] or members
         wrong = [sum(not finding.is_missing for finding in member) for member in fitting]
         closest = [member for member, n_wrong in zip(fitting, wrong, strict=True) if n_wrong == min(wrong)]
         if len(closest) > 1 and all(finding.path == where for member in closest for finding in member):
@@ -78,10 +97,15 @@ def _best(findings: Iterable[_Finding], level: int = 0) -> list[_Finding]:
 
 def _either(members: list[list[_Finding]]) -> _Finding:
     """Several ways to put one place right, as one problem."""
-    ways = [" and ".join(dict.fromkeys(finding.must for finding in member)).replace(" and needs ", " and ") for member in members]
+    ways = [
+        " and ".join(dict.fromkeys(finding.must for finding in member)).replace(" and needs ", " and ")
+        for member in members
+    ]
     hints = dict.fromkeys(finding.hint for member in members for finding in member if finding.hint)
     meant = [hint for hint in hints if hint.startswith("Did you mean")]
-    others = dict.fromkeys(way.removeprefix("must be ").removeprefix("needs ") for way in ways if way != ways[0])
+    others = dict.fromkeys(
+        way.removeprefix("must be ").removeprefix("needs ") for way in ways if way != ways[0]
+    )
     must = " or ".join([ways[0], *others])
     return replace(members[0][0], must=must, hint=" ".join(meant[:1] or hints))
 
@@ -113,16 +137,32 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
         case "missing":
             return _Finding(place.path[:-1], f"needs {ticked(key)}", is_missing=True)
         case "extra_forbidden":
-            here = f"{'an' if place.kind[0] in 'aeiou' else 'a'} {place.kind} has no such setting" if place.kind else "no such setting here"
-            known = place.owner.HINTS.get(key) if place.owner and issubclass(place.owner, values.Value) else None
-            return _Finding(place.path, here, hint=known or suggest(key, allowed_in(place.owner)), at_key=True)
+            here = (
+                f"{'an' if place.kind[0] in 'aeiou' else 'a'} {place.kind} has no such setting"
+                if place.kind
+                else "no such setting here"
+            )
+            known = (
+                place.owner.HINTS.get(key) if place.owner and issubclass(place.owner, values.Value) else None
+            )
+            return _Finding(
+                place.path, here, hint=known or suggest(key, allowed_in(place.owner)), at_key=True
+            )
         case "union_tag_not_found":
             discriminator = ctx["discriminator"].strip("'")
             members, _ = alternatives(place.expected)
             one_of = listed(tagged(members, discriminator))
-            near = nearest(discriminator, cast("dict[str, Any]", details["input"])) if isinstance(details["input"], dict) else None
+            near = (
+                nearest(discriminator, cast("dict[str, Any]", details["input"]))
+                if isinstance(details["input"], dict)
+                else None
+            )
             hint = f"Did you mean {ticked(discriminator)} by {ticked(near)}?" if near else ""
-            return _Finding(place.path, f"needs {ticked(discriminator)}" + (f", one of {one_of}" if one_of else ""), hint=hint)
+            return _Finding(
+                place.path,
+                f"needs {ticked(discriminator)}" + (f", one of {one_of}" if one_of else ""),
+                hint=hint,
+            )
         case "union_tag_invalid":
             discriminator = ctx["discriminator"].strip("'")
             tag = follow(details["input"], (discriminator,))
@@ -138,7 +178,9 @@ def _one_of(path: Path, value: object, expected: str) -> _Finding:
     names = re.findall(r"'([^']*)'", expected)
     must = "must be " + ("one of " if len(names) > 1 else "") + (listed(names) or f"`{expected.lower()}`")
     near = nearest(value, names) if isinstance(value, str) else None
-    return _Finding(path, must, shown(value, path), f"Did you mean {ticked(near)}?" if near else "", is_misfit=True)
+    return _Finding(
+        path, must, shown(value, path), f"Did you mean {ticked(near)}?" if near else "", is_misfit=True
+    )
 
 
 _SORTS = {
@@ -147,7 +189,13 @@ _SORTS = {
     "a number": ("float_type", "float_parsing", "finite_number"),
     "`true` or `false`": ("bool_type", "bool_parsing"),
     "a list": ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"),
-    "a mapping (`key: value` lines)": ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"),
+    "a mapping (`key: value` lines)": (
+        "dict_type",
+        "mapping_type",
+        "model_type",
+        "model_attributes_type",
+        "dataclass_type",
+    ),
     "empty": ("none_required",),
 }
 _SORT = {error: sort for sort, errors in _SORTS.items() for error in errors}
@@ -179,7 +227,9 @@ _LIMITS = {
     "too_long": "must have {max_length} or fewer entries",
 }
 _PATTERNS = {
-    get_args(values.Name)[1].pattern: "must be letters, digits, `_`, `.` and `-`, and begin with a letter or digit",
+    get_args(values.Name)[
+        1
+    ].pattern: "must be letters, digits, `_`, `.` and `-`, and begin with a letter or digit",
     get_args(values.Language)[1].pattern: "must be a language code such as `en` or `pt-BR`",
 }
 

@@ -13,8 +13,11 @@ def find_engine(name: str) -> ModuleType:
 
 
 def resolved(settings: EngineSettings) -> str | None:
-    """What settings leave open, as it stands now (the commit behind a name on the hub); None where they say it all."""
+    """What settings leave open, as it stands now (the commit behind a name on the hub); None where they say
+    it all."""
     if settings.engine not in names("runners.engines"):
         return None
-    resolve: Callable[[EngineSettings], str | None] = getattr(find_engine(settings.engine), "resolve", lambda settings: None)
+    resolve: Callable[[EngineSettings], str | None] = getattr(
+        find_engine(settings.engine), "resolve", lambda settings: None
+    )
     return resolve(settings)

@@ -1,4 +1,5 @@
-"""OpenAI's completions, of a text or of a chat: what is sent for a prompt, and where, and what a reply says. Values in, values out."""
+"""OpenAI's completions, of a text or of a chat: what is sent for a prompt, and where, and what a reply says.
+Values in, values out."""
 
 import json
 from typing import Annotated, Any, Self, TypedDict
@@ -16,7 +17,10 @@ from runners.inference.thinking import without_thinking
 
 API = Api(
     address="`base_url` usually ends in /v1",
-    shared="`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow (`max_new_tokens`)",
+    shared=(
+        "`name`, or a decoding that this server does not know (`top_k`, `repetition_penalty`) or allow"
+        " (`max_new_tokens`)"
+    ),
 )
 OFF = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Values of vLLM, SGLang and llama.cpp beyond OpenAI's that choose no tokens."""
@@ -71,11 +75,14 @@ def path(prompt: Prompt) -> str:
     return "completions" if prompt.text is not None else "chat/completions"
 
 
-def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding, *, says_off: bool = True) -> dict[str, Any]:
+def body(
+    model: str, prompt: Prompt, seed: int | None, decoding: Decoding, *, says_off: bool = True
+) -> dict[str, Any]:
     """What is sent: a `prompt` for a text, `messages` for a chat.
 
-    `says_off`: values that OpenAI does not know are sent where they are off, too, so that no default of the server's applies unseen (vLLM takes
-    those of the model's generation_config.json). A decoding that is the model's own is left to the server.
+    `says_off`: values that OpenAI does not know are sent where they are off, too, so that no default of the
+    server's applies unseen (vLLM takes those of the model's generation_config.json). A decoding that is the
+    model's own is left to the server.
     """
     asked = {"prompt": prompt.text} if prompt.text is not None else {"messages": _messages(prompt)}
     common = {"model": model, "max_tokens": decoding.max_new_tokens}
@@ -83,7 +90,9 @@ def body(model: str, prompt: Prompt, seed: int | None, decoding: Decoding, *, sa
     if decoding.source != "model":
         common |= {"temperature": decoding.temperature, "top_p": decoding.top_p}
         penalty = {"repetition_penalty": decoding.repetition_penalty}
-        optional |= ({"top_k": decoding.top_k} if decoding.top_k else {}) | (penalty if decoding.repetition_penalty != 1 else {})
+        optional |= ({"top_k": decoding.top_k} if decoding.top_k else {}) | (
+            penalty if decoding.repetition_penalty != 1 else {}
+        )
         optional = {**OFF, **optional} if says_off else optional
     if prompt.chat_template_kwargs:
         optional["chat_template_kwargs"] = dict(prompt.chat_template_kwargs)
@@ -105,8 +114,8 @@ def harmless(prompt: Prompt) -> Prompt:
 
 
 def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer:
-    """The row that a reply makes, which came after so many seconds. An empty text is an answer; no text, or one that a content filter
-    withheld, is none."""
+    """The row that a reply makes, which came after so many seconds. An empty text is an answer; no text, or
+    one that a content filter withheld, is none."""
     choice = reply.choices[0]
     raw_text = choice.text if choice.message is None else choice.message.content
     if not raw_text and choice.message is not None and choice.message.refusal:
@@ -123,7 +132,9 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
             seconds=seconds,
             **_details(reply),
         )
-    text, stop = cut_at_stop(raw_text, _stop_strings(request.prompt), ends_at_fence=request.prompt.ends_at_fence)
+    text, stop = cut_at_stop(
+        raw_text, _stop_strings(request.prompt), ends_at_fence=request.prompt.ends_at_fence
+    )
     if request.prompt.text is None:
         text = without_thinking(text, "")
     ended_by = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
@@ -134,7 +145,8 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
         prompt_text=_sent(request.prompt),
         text=text,
         raw_text=raw_text,
-        # A server that takes the stop string off and does not name it says "stop" for the model's own end, too: both count as its end.
+        # A server that takes the stop string off and does not name it says "stop" for the model's own end,
+        # too: both count as its end.
         finish_reason="stop" if stop is not None else "length" if choice.finish_reason == "length" else "eos",
         stop_string=stop,
         seconds=seconds,
@@ -159,7 +171,11 @@ def _why_no_text(choice: Choice, text: str | None) -> str | None:
     """Why a choice holds no answer; None where it holds one."""
     if choice.finish_reason == "content_filter":
         return "the server's content filter withheld the answer"
-    if not text and choice.message is not None and (choice.message.tool_calls or choice.message.function_call):
+    if (
+        not text
+        and choice.message is not None
+        and (choice.message.tool_calls or choice.message.function_call)
+    ):
         return "the reply is a tool call and holds no text"
     if text is None:
         ended = "" if choice.finish_reason is None else f" ({shorten(one_line(choice.finish_reason))})"

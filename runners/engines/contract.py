@@ -1,13 +1,15 @@
-"""What every engine is asked and what it answers. An engine is a file in `runners/engines/` with `class Settings` and `class Engine`:
+"""What every engine is asked and what it answers. An engine is a file in `runners/engines/` with `class
+Settings` and `class Engine`:
 
-    def resolve(settings: Settings) -> str | None: ...    what the settings leave open, as it stands now; only where they can
-    class Engine:
-        def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None: ...
-        def identify(self, request: EngineRequest) -> str: ...
-        def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]: ...
+    def resolve(settings: Settings) -> str | None: ...    what the settings leave open, as it stands now; only
+    where they can class Engine:
+        def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None: ... def
+        identify(self, request: EngineRequest) -> str: ... def generate(self, requests:
+        Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]: ...
 
-Answers come as they are finished, in any order. A request that cannot be answered comes back with an `error`, never with an empty text, and
-a reply without a text as `missing`, with the reason in `error`; a model or server that is gone altogether is raised.
+Answers come as they are finished, in any order. A request that cannot be answered comes back with an `error`,
+never with an empty text, and a reply without a text as `missing`, with the reason in `error`; a model or
+server that is gone altogether is raised.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,10 +68,12 @@ class Engine(Protocol):
 
     load_seconds: float
     facts: dict[str, str | int | float | bool | None]
-    """What the engine wants known about itself: device, dtype, number of parameters, whether the prefix was shared and why not."""
+    """What the engine wants known about itself: device, dtype, number of parameters, whether the prefix was
+    shared and why not."""
 
     def identify(self, request: EngineRequest) -> str:
-        """What the model is handed, as text to be hashed: token ids where the engine tokenises, else the messages."""
+        """What the model is handed, as text to be hashed: token ids where the engine tokenises, else the
+        messages."""
         ...
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]: ...

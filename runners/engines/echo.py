@@ -1,4 +1,5 @@
-"""`echo`: answers with what it was asked, without a model. For tests of the road itself and for trying a study's shape in a second."""
+"""`echo`: answers with what it was asked, without a model. For tests of the road itself and for trying a
+study's shape in a second."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from runners.engines.contract import EngineAnswer, EngineRequest
 
 
 class Engine:
-    """Returns the last user message, or the last filled-in line of a text prompt, cut to `max_new_tokens` words."""
+    """Returns the last user message, or the last filled-in line of a text prompt, cut to `max_new_tokens`
+    words."""
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
         self._settings = settings
@@ -24,7 +26,9 @@ class Engine:
         for request in requests:
             time.sleep(self._settings.seconds_per_row)
             prompt = request.prompt.text or "\n".join(text for _, text in request.prompt.messages or ())
-            asked = [line for line in prompt.splitlines() if line.strip() and not line.startswith(("```", "#"))]
+            asked = [
+                line for line in prompt.splitlines() if line.strip() and not line.startswith(("```", "#"))
+            ]
             words = asked[-1].split() if asked else []
             text = " ".join(words[: decoding.max_new_tokens])
             yield EngineAnswer(

@@ -23,10 +23,12 @@ _REFUSED = frozenset({400, 413, 422, 500})
 
 
 class Engine:
-    """Asks the server, at most `max_concurrency` requests at a time, in an order in which its prefix cache serves it well.
+    """Asks the server, at most `max_concurrency` requests at a time, in an order in which its prefix cache
+    serves it well.
 
-    All that chooses tokens is sent, off or on, so that no default of the server's applies unseen; a server that does not know top-k, min-p and the
-    repetition penalty, as OpenAI's own does not, is not sent them where they are off.
+    All that chooses tokens is sent, off or on, so that no default of the server's applies unseen; a server
+    that does not know top-k, min-p and the repetition penalty, as OpenAI's own does not, is not sent them
+    where they are off.
     """
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
@@ -36,7 +38,10 @@ class Engine:
             XpError: a tuned model is named: the server serves its own weights.
         """
         if tuned is not None:
-            raise XpError(f"{settings.name} is served, so what was tuned here cannot be put on top of it. Load its weights here instead")
+            raise XpError(
+                f"{settings.name} is served, so what was tuned here cannot be put on top of it. Load its"
+                " weights here instead"
+            )
         self._settings = settings
         self.load_seconds = 0.0
         self.facts: dict[str, str | int | float | bool | None] = {"name": settings.name}
@@ -45,14 +50,15 @@ class Engine:
         return request.prompt.model_dump_json()
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Generator[EngineAnswer]:
-        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others, come back with an `error`; those
-        whose reply holds no text are `missing`, with the reason.
+        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others,
+        come back with an `error`; those whose reply holds no text are `missing`, with the reason.
 
         Closing the iterator drops what is under way and sends no more.
 
         Raises:
-            ServerError: an environment variable is not set, or holds no address or no key; the server stays down after all tries, does not
-                let us in, or refuses any prompt. What was answered before that has been yielded.
+            ServerError: an environment variable is not set, or holds no address or no key; the server stays
+                down after all tries, does not let us in, or refuses any prompt. What was answered before that
+                has been yielded.
         """
         server = Server(self._settings)
         self.facts["server"] = server.host
@@ -66,8 +72,8 @@ class Engine:
 
 
 def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
-    """What puts requests that begin alike next to each other. Of a chat, all before its last message: within one group, the caller's order
-    stays, which has the requests of one verdict side by side."""
+    """What puts requests that begin alike next to each other. Of a chat, all before its last message: within
+    one group, the caller's order stays, which has the requests of one verdict side by side."""
     prompt = request.prompt
     return prompt.text if prompt.text is not None else (prompt.messages or ())[:-1]
 
@@ -80,12 +86,15 @@ class _Call:
         self._takes_schemas: bool | None = None
         """Whether the server holds its model to a JSON Schema; None until it was asked to."""
         self._says_off: bool | None = None
-        """Whether the server takes values beyond OpenAI's that are off; None until it took or refused them."""
+        """Whether the server takes values beyond OpenAI's that are off; None until it took or refused
+        them."""
 
     async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
         """The answer, or the reason why this row has none, or the reason why no row will have one."""
         prompt, seed = request.prompt, request.seed
-        outcome = await self._client.ask(lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed))
+        outcome = await self._client.ask(
+            lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed)
+        )
         if isinstance(outcome, Answered):
             return answer(request, outcome.reply, outcome.seconds)
         if isinstance(outcome, ServerError):
@@ -93,7 +102,8 @@ class _Call:
         return without_answer(request, outcome.of_one("prompt"), is_passing=outcome.is_passing)
 
     async def _post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
-        """A server that refuses a prompt with a JSON Schema and answers it without one is not sent another."""
+        """A server that refuses a prompt with a JSON Schema and answers it without one is not sent
+        another."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:
             return await self._send(free, seed)
@@ -108,7 +118,9 @@ class _Call:
 
     async def _send(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
         """A server that refuses values which are off, and answers without them, is not sent them again."""
-        full, plain = (body(self._model, prompt, seed, self._decoding, says_off=says) for says in (True, False))
+        full, plain = (
+            body(self._model, prompt, seed, self._decoding, says_off=says) for says in (True, False)
+        )
         if full == plain or self._says_off is False:
             return await self._client.post(path(prompt), plain)
         outcome = await self._client.post(path(prompt), full)

@@ -30,7 +30,11 @@ class Engine:
             raise XpError("recorded answers cannot be given by a tuned model")
         began = time.perf_counter()
         self._by_item = settings.columns.item is not None
-        self._source = Path(settings.answers.path).name if isinstance(settings.answers, FileSource) else settings.answers.hub
+        self._source = (
+            Path(settings.answers.path).name
+            if isinstance(settings.answers, FileSource)
+            else settings.answers.hub
+        )
         self._recorded: dict[str, list[str | None]] = {}
         """Match key -> the different answers recorded under it."""
         self._unasked: Counter[str] = Counter()
@@ -50,7 +54,8 @@ class Engine:
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The match key beside what is recorded under it: when another row of the file changes, this stays."""
+        """The match key beside what is recorded under it: when another row of the file changes, this
+        stays."""
         key = self._ask(request)
         return json.dumps([key, self._recorded.get(key)])
 
@@ -67,12 +72,21 @@ class Engine:
     def _answer(self, request: EngineRequest, answers: list[str | None]) -> EngineAnswer:
         finish_reason, error = "recorded", None
         if len(answers) > 1:
-            finish_reason, error = "error", f"two different recorded answers for item {request.key} in {self._source}"
+            finish_reason, error = (
+                "error",
+                f"two different recorded answers for item {request.key} in {self._source}",
+            )
         elif not answers:
             how = "" if self._by_item else " (matched by its instruction)"
-            finish_reason, error = "missing", f"no recorded answer for item {request.key}{how} in {self._source}"
+            finish_reason, error = (
+                "missing",
+                f"no recorded answer for item {request.key}{how} in {self._source}",
+            )
         elif answers[0] is None:
-            finish_reason, error = "missing", f"the recorded answer for item {request.key} in {self._source} is null"
+            finish_reason, error = (
+                "missing",
+                f"the recorded answer for item {request.key} in {self._source} is null",
+            )
         raw = None if error else answers[0]
         return EngineAnswer(
             key=request.key,

@@ -1,4 +1,5 @@
-"""`transformers`: weights loaded on this machine, answering in batches. Its settings are `dsl.engines.transformers.Weights`."""
+"""`transformers`: weights loaded on this machine, answering in batches. Its settings are
+`dsl.engines.transformers.Weights`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ class Engine:
     """Holds the model; tokenises whole prompts, so that no seam is cut in text."""
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
-        """Load the weights, with a training step's result on top if `tuned` names its folder. Raises DataError where they cannot be."""
-        from runners.models import loading  # here, because the spec's own classes are made from this file's settings
+        """Load the weights, with a training step's result on top if `tuned` names its folder. Raises
+        DataError where they cannot be."""
+        # here, because the spec's own classes are made from this file's settings
+        from runners.models import loading
 
         self._loaded = loading.load(settings, tuned, cache)
         self._batch_size, self._source = settings.batch_size, settings.source
@@ -38,11 +41,13 @@ class Engine:
 
     def identify(self, request: EngineRequest) -> str:
         """The token ids, the stop strings and whether a fence stops the answer."""
-        return f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
+        return (
+            f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
+        )
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the model does not have, is an error
-        of its row.
+        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the
+        model does not have, is an error of its row.
 
         Raises DataError where the model cannot be asked through its chat template.
         """
@@ -54,7 +59,9 @@ class Engine:
 
         chats = {request.key for request in requests if request.prompt.text is None}
         if self._loaded.no_chat is not None and chats:
-            raise DataError(f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}")
+            raise DataError(
+                f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}"
+            )
         texts = {request.key: tokens.render(self._loaded.tokenizer, request.prompt) for request in requests}
         ready: list[decode.Request] = []
         for request in requests:
@@ -72,14 +79,26 @@ class Engine:
             else:
                 room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
                 ready.append(
-                    decode.Request(request.key, ids, request.prompt.stop_strings, request.seed, request.prompt.ends_at_fence, room)
+                    decode.Request(
+                        request.key,
+                        ids,
+                        request.prompt.stop_strings,
+                        request.seed,
+                        request.prompt.ends_at_fence,
+                        room,
+                    )
                 )
         sampling = sampling_of(decoding, self._loaded.model)
         self.facts["decoding"] = str(sampling)
         reader = batch_model_of(self._loaded)
         for row in decode.generate(reader, ready, sampling, self._batch_size):
-            self.facts |= {"prefix_not_shared_because": reader.not_shared_because, "one_by_one_because": reader.one_by_one_because}
-            self.facts["n_shared_tokens"] = max(row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0))
+            self.facts |= {
+                "prefix_not_shared_because": reader.not_shared_because,
+                "one_by_one_because": reader.one_by_one_because,
+            }
+            self.facts["n_shared_tokens"] = max(
+                row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0)
+            )
             self.facts["batch_size"] = max(row.batch_size, int(self.facts.get("batch_size") or 0))
             yield EngineAnswer(
                 key=row.key,
@@ -103,5 +122,8 @@ class Engine:
         """Why a prompt cannot be answered, or None."""
         room = self._loaded.n_positions
         if room is not None and len(token_ids) >= room:
-            return f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an answer"
+            return (
+                f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an"
+                " answer"
+            )
         return self._loaded.lacks(token_ids)

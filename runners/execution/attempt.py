@@ -1,6 +1,7 @@
 """One attempt at one step: a folder, the step's own runner, and what is to be known of it afterwards.
 
-Everything a library prints or warns of goes to the folder's `log.txt`; the error that reaches a person is one line.
+Everything a library prints or warns of goes to the folder's `log.txt`; the error that reaches a person is one
+line.
 """
 
 import contextlib
@@ -40,22 +41,31 @@ def attempt(
     to_log: bool,
     part: range | None = None,
 ) -> Outcome:
-    """Run one step, or one shard of it (`part`), to its end. `to_log` sends this process's output to the step's log meanwhile.
+    """Run one step, or one shard of it (`part`), to its end. `to_log` sends this process's output to the
+    step's log meanwhile.
 
     Raises:
         StepFailed: the step raised; the message is one line, the traceback is in the step's log.
         StoreError: there is no room left on the disk, so that no other step would fare better.
     """
-    place, name = (store, step_id) if part is None else (shards.place_of(store, step_id), shards.name_of(part))
+    place, name = (
+        (store, step_id) if part is None else (shards.place_of(store, step_id), shards.name_of(part))
+    )
     try:
-        with place.begin(name, step) as folder, output_to(folder / "log.txt") if to_log else contextlib.nullcontext():
+        with (
+            place.begin(name, step) as folder,
+            output_to(folder / "log.txt") if to_log else contextlib.nullcontext(),
+        ):
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
-            inputs = StepContext(folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part)
+            inputs = StepContext(
+                folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part
+            )
             outcome = _run(step_id, step, inputs, folder)
             shards.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
-    except Exception as error:  # whatever a library raises is this step's result; only the person at the keyboard stops everything
+    # whatever a library raises is this step's result; only the person at the keyboard stops everything
+    except Exception as error:
         folder = place.unfinished_folder(name)
         log_traceback(error, folder / "log.txt")
         if is_disk_full(error):
@@ -68,7 +78,9 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
     try:
         checked = CHECKS.check(str(folder), step_id)
     except Damaged as error:
-        raise DataError(f"its input {step_id} is damaged: {error}. Apply again, and that step is made again") from error
+        raise DataError(
+            f"its input {step_id} is damaged: {error}. Apply again, and that step is made again"
+        ) from error
     if checked is None:
         raise DataError(f"its input {step_id} has no result. Apply again, and that step is made again")
     return checked.content

@@ -10,7 +10,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def output_to(log: Path) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught too."""
+    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught
+    too."""
     sys.stdout.flush()
     sys.stderr.flush()
     before = os.dup(1), os.dup(2)

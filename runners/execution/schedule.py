@@ -1,4 +1,5 @@
-"""Which step is next. Pure: it is told what ended and asked what to run, and knows neither processes nor files."""
+"""Which step is next. Pure: it is told what ended and asked what to run, and knows neither processes nor
+files."""
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
@@ -11,9 +12,12 @@ class Schedule:
     """Steps that are to run, and how far they are."""
 
     def __init__(self, todo: Mapping[StepId, Step], done: Collection[StepId]) -> None:
-        """`todo` in an order in which each step comes after its inputs; `done` are those whose files are there."""
+        """`todo` in an order in which each step comes after its inputs; `done` are those whose files are
+        there."""
         self._steps = todo
-        self._waits_for = {i: {x for x in step.inputs if x in todo or x not in done} for i, step in todo.items()}
+        self._waits_for = {
+            i: {x for x in step.inputs if x in todo or x not in done} for i, step in todo.items()
+        }
         self._needed_by: dict[StepId, list[StepId]] = {}
         self._left: dict[str, int] = {}
         for step_id, step in todo.items():
@@ -29,15 +33,19 @@ class Schedule:
         self._over: set[StepId] = set()
 
     def without_input(self) -> dict[StepId, str]:
-        """Takes out every step that needs one which is neither done nor to be made, and says why: step -> reason."""
+        """Takes out every step that needs one which is neither done nor to be made, and says why: step ->
+        reason."""
         missing = [needed for needed in self._needed_by if needed not in self._steps]
-        return {step_id: f"{needed} is not done" for needed in missing for step_id in self._take_out_above(needed)}
+        return {
+            step_id: f"{needed} is not done" for needed in missing for step_id in self._take_out_above(needed)
+        }
 
     def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
         """The next step to run, taken out; None while every step left waits for another.
 
-        Steps that load nothing go first, one at a time, so that answers are judged soon after they are made; then those whose model a
-        waiting worker has loaded, then those whose model no busy worker has, then any. Among equals the plan's order holds.
+        Steps that load nothing go first, one at a time, so that answers are judged soon after they are made;
+        then those whose model a waiting worker has loaded, then those whose model no busy worker has, then
+        any. Among equals the plan's order holds.
         """
         heavy = [affinity for affinity in self._ready if affinity]
         return (
@@ -81,7 +89,8 @@ class Schedule:
         self._left[self._steps[step_id].affinity] -= 1
 
     def _take_out_above(self, step_id: StepId) -> list[StepId]:
-        """Every step that hangs on this one, direct or not. None of them can be ready: a step is, when all its inputs are done."""
+        """Every step that hangs on this one, direct or not. None of them can be ready: a step is, when all
+        its inputs are done."""
         hanging: list[StepId] = []
         causes = [step_id]
         while causes:

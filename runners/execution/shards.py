@@ -1,10 +1,11 @@
-"""A large generate step in shards: the same step on a slice of its examples, each an attempt of its own that any node may make.
+"""A large generate step in shards: the same step on a slice of its examples, each an attempt of its own that
+any node may make.
 
-    <step_id>.tmp/shards/<start>-<stop>.tmp/   at work: as an unfinished step's folder, lock and whole rows included
-    <step_id>.tmp/shards/<start>-<stop>/       finished: rows and `outcome.json`
+    <step_id>.tmp/shards/<start>-<stop>.tmp/   at work: as an unfinished step's folder, lock and whole rows
+    included <step_id>.tmp/shards/<start>-<stop>/       finished: rows and `outcome.json`
 
-Rows are values, so they are put together by copying them. The shards of a killed attempt stay: whoever makes the step next, in shards of
-any size or in one piece, takes their rows over.
+Rows are values, so they are put together by copying them. The shards of a killed attempt stay: whoever makes
+the step next, in shards of any size or in one piece, takes their rows over.
 """
 
 import shutil
@@ -17,7 +18,8 @@ from dsl.values import StepId
 from runners.store.store import Store
 
 ROWS = 256
-"""Rows of a shard where the spec does not say: some batches, so that what each shard begins with (its prompts' prefix) is a small part."""
+"""Rows of a shard where the spec does not say: some batches, so that what each shard begins with (its
+prompts' prefix) is a small part."""
 
 _FOLDER = "shards"
 
@@ -25,8 +27,8 @@ _FOLDER = "shards"
 def parts_of(step: Step, store: Store, shard_rows: int | None) -> tuple[range, ...]:
     """The slices of a step's examples, which must be there; none where the step is one piece.
 
-    Without `shard_rows`, a step is split only if it loads its model: one server asked by many shards would be asked more at once than
-    the spec allows.
+    Without `shard_rows`, a step is split only if it loads its model: one server asked by many shards would be
+    asked more at once than the spec allows.
     """
     if not isinstance(step, GenerateStep) or not (shard_rows or step.affinity):
         return ()
@@ -50,11 +52,19 @@ def name_of(part: range) -> str:
 
 
 def earlier(store: Store, step_id: StepId, part: range | None) -> tuple[Path, ...]:
-    """Where attempts at a step have left rows, other than in the folder of this attempt at the step or at a part of it."""
-    found = {folder: range(*map(int, folder.stem.split("-"))) for folder in sorted(place_of(store, step_id).steps.glob("*-*"))}
+    """Where attempts at a step have left rows, other than in the folder of this attempt at the step or at a
+    part of it."""
+    found = {
+        folder: range(*map(int, folder.stem.split("-")))
+        for folder in sorted(place_of(store, step_id).steps.glob("*-*"))
+    }
     if part is None:
         return tuple(found)
-    others = (folder for folder, other in found.items() if other != part and other.start < part.stop and part.start < other.stop)
+    others = (
+        folder
+        for folder, other in found.items()
+        if other != part and other.start < part.stop and part.start < other.stop
+    )
     return (store.unfinished_folder(step_id), *others)
 
 
@@ -63,7 +73,9 @@ def drop(folder: Path) -> None:
     shutil.rmtree(folder / _FOLDER, ignore_errors=True)
 
 
-def combine(step_id: StepId, step: Step, store: Store, parts: Sequence[range], outcomes: Sequence[Outcome]) -> Outcome:
+def combine(
+    step_id: StepId, step: Step, store: Store, parts: Sequence[range], outcomes: Sequence[Outcome]
+) -> Outcome:
     """Finish a step whose shards are finished: their rows and logs in one file each, in the order of `parts`.
 
     Its seconds are those of all shards together, its facts those that they agree on.
@@ -94,7 +106,11 @@ def combine(step_id: StepId, step: Step, store: Store, parts: Sequence[range], o
             load_seconds=sum(o.load_seconds for o in outcomes),
             versions=outcomes[0].versions,
             facts={
-                **{key: fact for key, fact in outcomes[0].facts.items() if all(o.facts.get(key) == fact for o in outcomes)},
+                **{
+                    key: fact
+                    for key, fact in outcomes[0].facts.items()
+                    if all(o.facts.get(key) == fact for o in outcomes)
+                },
                 "n_shards": len(parts),
             },
             inputs=outcomes[0].inputs,

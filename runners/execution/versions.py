@@ -24,6 +24,17 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
     if (ROOT / ".git").exists():
         with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git here, or not ours to read
-            described = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-            found["xp-lab commit"] = subprocess.run(described, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            described = (
+                "git",
+                "-C",
+                str(ROOT),
+                "describe",
+                "--always",
+                "--dirty",
+                "--abbrev=12",
+                "--exclude=*",
+            )
+            found["xp-lab commit"] = subprocess.run(
+                described, capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
     return found

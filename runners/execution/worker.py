@@ -1,10 +1,11 @@
-"""A worker: a process that runs one step after another, so that a model is loaded once and memory comes back when it ends.
+"""A worker: a process that runs one step after another, so that a model is loaded once and memory comes back
+when it ends.
 
     python -m runners.execution.worker --store .xp --parent PID
 
-reads tasks from standard input and writes messages to standard output, a JSON object a line; nothing else gets there, because each step's
-own output goes to its log. It ends when its input does, when its parent does, and after a step that failed: what such a step leaves in
-memory must not reach the next one.
+reads tasks from standard input and writes messages to standard output, a JSON object a line; nothing else
+gets there, because each step's own output goes to its log. It ends when its input does, when its parent does,
+and after a step that failed: what such a step leaves in memory must not reach the next one.
 """
 
 import argparse
@@ -100,7 +101,9 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
 
     part = range(*task.part) if task.part else None
     try:
-        return Finished(outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part))
+        return Finished(
+            outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part)
+        )
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
 
@@ -112,7 +115,8 @@ def _say(answers: int, message: Value) -> None:
 
 
 def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
-    """Pass on what the parent says. When it says no more it is gone or needs this worker no longer: end, even in the midst of a step."""
+    """Pass on what the parent says. When it says no more it is gone or needs this worker no longer: end, even
+    in the midst of a step."""
     with os.fdopen(asked, encoding="utf-8") as lines:
         for line in lines:
             tasks.put(line)
@@ -120,7 +124,8 @@ def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends, however that ends. Elsewhere than on Linux, the end of input must do."""
+    """Have the system kill this process when its parent ends, however that ends. Elsewhere than on Linux, the
+    end of input must do."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before it could be watched

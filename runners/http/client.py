@@ -1,10 +1,11 @@
-"""The one way to a server, for engines and judges: JSON over a pool of connections, as many requests at once as the server stands, and again
-after 408, 409, 429, 5xx, time-outs, lost connections, and replies with a good status that are cut off, report an error or have another form
-than the API's.
+"""The one way to a server, for engines and judges: JSON over a pool of connections, as many requests at once
+as the server stands, and again after 408, 409, 429, 5xx, time-outs, lost connections, and replies with a good
+status that are cut off, report an error or have another form than the API's.
 
-Whatever comes back is a value: an `Answered`, or a `Failure` in words. The key, and a password in the address, are taken out of every text that
-the server sends before anyone else sees it. Requests stay with the server that the spec names: no redirect to another one is followed. Replies
-are read, and unpacked, up to a limit.
+Whatever comes back is a value: an `Answered`, or a `Failure` in words. The key, and a password in the
+address, are taken out of every text that the server sends before anyone else sees it. Requests stay with the
+server that the spec names: no redirect to another one is followed. Replies are read, and unpacked, up to a
+limit.
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 Detail = Annotated[T | None, WrapValidator(_or_none)]
-"""A field beside the answer in a reply's form. One of another type than the API's is none and costs no answer."""
+"""A field beside the answer in a reply's form. One of another type than the API's is none and costs no
+answer."""
 Count = Detail[Annotated[int, Field(ge=0, lt=2**63)]]
 
 _CONNECT_SECONDS = 10.0
 """A machine that is not there is noticed sooner than an answer that takes long."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _LEFT_TO_CHANCE = 0.5, 8.0, 0.25
-"""Seconds before the second try, seconds that pauses grow to, and the share of each that chance takes off: not all come back at once."""
+"""Seconds before the second try, seconds that pauses grow to, and the share of each that chance takes off:
+not all come back at once."""
 _LONGEST_WAIT = 120.0
 """Seconds. A server that wants to be left alone for longer is not asked the same again."""
 _THE_REQUEST = frozenset({400, 413, 422})
@@ -76,11 +79,14 @@ class Answered(Generic[Form]):
 
 
 @asynccontextmanager
-async def opened(server: Server, settings: ServerSettings, api: Api, form: type[Form]) -> AsyncGenerator[Client[Form]]:
+async def opened(
+    server: Server, settings: ServerSettings, api: Api, form: type[Form]
+) -> AsyncGenerator[Client[Form]]:
     """A client, whose connections are closed when the block is left. Replies are read as `form`.
 
     Raises:
-        ServerError: the environment holds a proxy or certificates that cannot be used, or the address is none.
+        ServerError: the environment holds a proxy or certificates that cannot be used, or the address is
+            none.
     """
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -93,7 +99,9 @@ async def opened(server: Server, settings: ServerSettings, api: Api, form: type[
 class Client(Generic[Form]):
     """An open server, and what it has shown of itself."""
 
-    def __init__(self, server: Server, settings: ServerSettings, api: Api, form: type[Form], stack: AsyncExitStack) -> None:
+    def __init__(
+        self, server: Server, settings: ServerSettings, api: Api, form: type[Form], stack: AsyncExitStack
+    ) -> None:
         self._server, self._settings, self._api, self._form, self._stack = server, settings, api, form, stack
         self._window = Window(settings.max_concurrency)
         self._tls: SSLContext | None = None
@@ -109,17 +117,26 @@ class Client(Generic[Form]):
             http = await self._connected()
             http.build_request("POST", self._server.at(""))
         except (OSError, ValueError, ImportError, InvalidURL) as error:
-            named = [name for name in _TRANSPORT_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]
-            at_fault = f"the environment variables {', '.join(named)} say how" if named else "no environment variable says how"
+            named = [
+                name for name in _TRANSPORT_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())
+            ]
+            at_fault = (
+                f"the environment variables {', '.join(named)} say how"
+                if named
+                else "no environment variable says how"
+            )
             words = self._words(in_words_of_transport(error)).rstrip(".")
-            raise ServerError(f"{self._server.url} cannot be asked: {words}. To reach it: {at_fault}") from error
+            raise ServerError(
+                f"{self._server.url} cannot be asked: {words}. To reach it: {at_fault}"
+            ) from error
         self._idle.append(http)
 
     async def ask(
         self, asked: Callable[[], Awaitable[T | Failure]], harmless: Callable[[], Awaitable[T | Failure]]
     ) -> T | Failure | ServerError:
-        """The answer, or why this request has none, or why none will have one. Is it this request, or everything? A harmless one shows;
-        otherwise one setting that the server does not know would make an error of every row."""
+        """The answer, or why this request has none, or why none will have one. Is it this request, or
+        everything? A harmless one shows; otherwise one setting that the server does not know would make an
+        error of every row."""
         outcome = await asked()
         if isinstance(outcome, Failure) and not (self._has_answered and outcome.status in _THE_REQUEST):
             trial = await harmless()
@@ -134,7 +151,11 @@ class Client(Generic[Form]):
 
         url, content, n_tries = self._server.at(path), json.dumps(body).encode(), 1
         while isinstance(outcome := await self._try(url, content), Failure):
-            if not outcome.is_passing or n_tries > self._settings.max_retries or (outcome.wait or 0.0) > _LONGEST_WAIT:
+            if (
+                not outcome.is_passing
+                or n_tries > self._settings.max_retries
+                or (outcome.wait or 0.0) > _LONGEST_WAIT
+            ):
                 return replace(outcome, n_tries=n_tries)
             pause = min(_FIRST_PAUSE * 2.0 ** min(n_tries - 1, 16), _LONGEST_PAUSE)
             await sleep(outcome.wait or pause * (1 - _LEFT_TO_CHANCE * random.random()))
@@ -164,12 +185,18 @@ class Client(Generic[Form]):
         except ConnectTimeout:
             return Failure(None, "no connection in time", is_crowded=True)
         except (TimeoutException, TimeoutError):
-            return Failure(None, f"no answer within {self._settings.timeout:g} s", is_crowded=True, is_timeout=True)
+            return Failure(
+                None, f"no answer within {self._settings.timeout:g} s", is_crowded=True, is_timeout=True
+            )
         except (RequestError, InvalidURL, UnicodeError, zlib.error) as error:
             return Failure(None, self._words(in_words_of_transport(error)))
         finally:
             self._idle.append(http)
-        return received if isinstance(received, Failure) else self._understood(*received, time.perf_counter() - began)
+        return (
+            received
+            if isinstance(received, Failure)
+            else self._understood(*received, time.perf_counter() - began)
+        )
 
     async def _receive(self, http: AsyncClient, request: Request) -> tuple[Response, bytes] | Failure:
         """The reply and its unpacked body, after redirects within the server."""
@@ -181,7 +208,10 @@ class Client(Generic[Form]):
                     return body if isinstance(body, Failure) else (response, body)
                 following = response.next_request
                 if following is None or following.method != "POST" or _origin(following) != _origin(request):
-                    words = "it redirects to another address, which is not followed: name the one that answers as the server's"
+                    words = (
+                        "it redirects to another address, which is not followed: name the one that answers as"
+                        " the server's"
+                    )
                     return Failure(response.status_code, words, is_passing=False)
                 request = following
             finally:
@@ -202,14 +232,19 @@ class Client(Generic[Form]):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            return failed(response, self._words(f"the server's reply has not the form of the API: {where}: {first['msg']}"))
+            return failed(
+                response,
+                self._words(f"the server's reply has not the form of the API: {where}: {first['msg']}"),
+            )
 
     async def _connected(self) -> AsyncClient:
-        """One connection each: a shared pool looks through all of its connections at every request, which takes longer than the request."""
+        """One connection each: a shared pool looks through all of its connections at every request, which
+        takes longer than the request."""
         from httpx2 import AsyncClient, Timeout
 
         seconds = self._settings.timeout
-        key = self._server.key.get_secret_value() or "none"  # some servers that need no key refuse a request without one
+        # some servers that need no key refuse a request without one
+        key = self._server.key.get_secret_value() or "none"
         http = AsyncClient(
             headers={
                 "authorization": f"Bearer {key}",

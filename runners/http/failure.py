@@ -1,4 +1,5 @@
-"""A server's failures as values: whether another try may help, how long to wait before it, and what it means, in words without secrets."""
+"""A server's failures as values: whether another try may help, how long to wait before it, and what it means,
+in words without secrets."""
 
 from __future__ import annotations
 
@@ -45,10 +46,13 @@ class Failure:
         return f"in {self.n_tries} tries" if self.n_tries > 1 else "at the only try"
 
     def of_one(self, what: str) -> str:
-        """The failure of one request (`what`: a prompt, a question) to a server that answers others, in words."""
+        """The failure of one request (`what`: a prompt, a question) to a server that answers others, in
+        words."""
         status = "" if self.status is None else f" ({self.status})"
         if self.is_passing:
-            return f"the server failed on this {what} {self.tries()}, and answers others{status}: {self.words}"
+            return (
+                f"the server failed on this {what} {self.tries()}, and answers others{status}: {self.words}"
+            )
         return f"the server refused this {what}{status}: {self.words}"
 
 
@@ -65,13 +69,17 @@ class Api:
 def failed(response: Response, words: str) -> Failure:
     """The failure that a response is, by its status or, where that is good, because it cannot be read."""
     status, wait = None if response.is_success else response.status_code, asked_to_wait(response)
-    said = response.headers.get("x-should-retry")  # OpenAI's: `false` comes with a 429 where the money is spent
-    is_passing = said == "true" or (said != "false" and (status is None or status in _PASSING or status >= 500))
+    # OpenAI's: `false` comes with a 429 where the money is spent
+    said = response.headers.get("x-should-retry")
+    is_passing = said == "true" or (
+        said != "false" and (status is None or status in _PASSING or status >= 500)
+    )
     return Failure(status, words, is_passing=is_passing, is_crowded=status in _CROWDED, wait=wait)
 
 
 def asked_to_wait(response: Response) -> float | None:
-    """Seconds: OpenAI's `retry-after-ms`, or `retry-after`, which is a number or a date. None where it is not in the future."""
+    """Seconds: OpenAI's `retry-after-ms`, or `retry-after`, which is a number or a date. None where it is not
+    in the future."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
             seconds = float(response.headers.get(name, "")) * unit
@@ -91,18 +99,25 @@ def in_words(error: object) -> str:
         inner = error.get("error")
         error = inner if isinstance(inner, dict) else error
         named = (error.get(name) for name in ("message", "detail", "error"))
-        error = next((words for words in named if isinstance(words, str)), None) or json.dumps(error, ensure_ascii=False)
+        error = next((words for words in named if isinstance(words, str)), None) or json.dumps(
+            error, ensure_ascii=False
+        )
     words = scrub(one_line(str(error))) or "no reason given"
     return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
 
 
 def in_words_of_transport(error: BaseException) -> str:
-    """What the innermost error says, as in `Connect call failed ('127.0.0.1', 8000)`: the ones around it say only that something failed."""
+    """What the innermost error says, as in `Connect call failed ('127.0.0.1', 8000)`: the ones around it say
+    only that something failed."""
     words = type(error).__name__
     inner: BaseException | None = error
     while inner is not None:
         words = str(inner) or words
-        inner = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner.__cause__ or inner.__context__
+        inner = (
+            inner.exceptions[0]
+            if isinstance(inner, BaseExceptionGroup)
+            else inner.__cause__ or inner.__context__
+        )
     return words
 
 
@@ -111,16 +126,21 @@ def explain(failure: Failure, server: Server, model: str, api: Api) -> ServerErr
     status, words = failure.status, failure.words.rstrip(".")
     if status in (401, 403):
         key = server.api_key_env
-        todo = f"The key comes from the environment variable {key}" if key else "A key is named by its environment variable: `api_key_env`"
+        todo = (
+            f"The key comes from the environment variable {key}"
+            if key
+            else "A key is named by its environment variable: `api_key_env`"
+        )
         return ServerError(f"{server.url} does not let us use {model} ({status}): {words}. {todo}")
     if status in (404, 405):
         return ServerError(
-            f"{server.url} has no model {model}, or does not answer this kind of request ({status}): {words}. "
-            f"`name` is the model as the server calls it; {api.address}"
+            f"{server.url} has no model {model}, or does not answer this kind of request ({status}): {words}."
+            f" `name` is the model as the server calls it; {api.address}"
         )
     if status in (400, 413, 422):
         return ServerError(
-            f"{server.url} refuses every request for {model} ({status}): {words}. At fault is what all requests share: {api.shared}"
+            f"{server.url} refuses every request for {model} ({status}): {words}. At fault is what all"
+            f" requests share: {api.shared}"
         )
     todo = "What was answered is kept: run it again when the server is back"
     if failure.is_timeout:

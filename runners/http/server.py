@@ -12,7 +12,8 @@ from dsl.errors import ServerError
 from dsl.messages import REDACTED, one_line
 
 _SHORTEST_SECRET = 8
-"""Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an answer."""
+"""Characters. Local servers are given keys such as `EMPTY`, which are no secrets and may stand in an
+answer."""
 
 
 class Server:
@@ -22,7 +23,8 @@ class Server:
         """Read the environment.
 
         Raises:
-            ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or `base_url` is no address.
+            ServerError: an environment variable is not set, holds no address or a key that cannot be sent, or
+                `base_url` is no address.
         """
         address = _address(settings)
         parts = urlsplit(address)
@@ -30,13 +32,19 @@ class Server:
         self.host = _host(parts)
         if settings.server not in (None, self.host) and settings.revision is None:
             raise ServerError(
-                f"the environment variable {settings.base_url_env} names {self.host}, and the study was planned with {settings.server}"
+                f"the environment variable {settings.base_url_env} names {self.host}, and the study was"
+                f" planned with {settings.server}"
             )
         self.url = f"{parts.scheme}://{self.host}{parts.path.rstrip('/')}"
         """For messages: without name, password and query."""
         self.api_key_env = settings.api_key_env
         self.key = _key(settings.api_key_env)
-        secrets = [self.key.get_secret_value(), parts.password or "", unquote(parts.password or ""), parts.query]
+        secrets = [
+            self.key.get_secret_value(),
+            parts.password or "",
+            unquote(parts.password or ""),
+            parts.query,
+        ]
         self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
     def at(self, path: str) -> str:
@@ -45,8 +53,8 @@ class Server:
         return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
 
     def cleaned(self, value: Any) -> Any:
-        """JSON from the server, every text in it without the key and the password, and without half surrogate pairs, which JSON can name
-        and UTF-8 cannot."""
+        """JSON from the server, every text in it without the key and the password, and without half surrogate
+        pairs, which JSON can name and UTF-8 cannot."""
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()
             for secret in self._secrets:
@@ -83,7 +91,9 @@ def call_of(settings: ServerSettings) -> Call:
 
 def _address(settings: ServerSettings) -> str:
     variable = settings.base_url_env
-    address = settings.base_url or (_variable(variable, "the server's address") if variable else settings.DEFAULT_URL)
+    address = settings.base_url or (
+        _variable(variable, "the server's address") if variable else settings.DEFAULT_URL
+    )
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
@@ -113,6 +123,7 @@ def _key(api_key_env: str | None) -> SecretStr:
     # A key that cannot stand in a header would be shown in the client's own error.
     if not all("!" <= character <= "~" for character in key.get_secret_value()):
         raise ServerError(
-            f"the environment variable {api_key_env} does not hold a key: there is white space or another odd character in it"
+            f"the environment variable {api_key_env} does not hold a key: there is white space or another odd"
+            " character in it"
         )
     return key

@@ -1,6 +1,8 @@
-"""How many requests a server stands at once, found by asking it, as TCP finds what a network stands (Jacobson 1988; RFC 5681).
+"""How many requests a server stands at once, found by asking it, as TCP finds what a network stands (Jacobson
+1988; RFC 5681).
 
-Only refusals and time-outs shrink the window. How long an answer takes says nothing: that is how long the answer is.
+Only refusals and time-outs shrink the window. How long an answer takes says nothing: that is how long the
+answer is.
 """
 
 import time
@@ -16,9 +18,10 @@ _REGROWTH = 1 / 8
 class Window:
     """At most `most` requests in flight, and no more than the server has shown that it stands.
 
-    Every answer adds one, which doubles the window with each round of answers, until the server first refuses; from then on a round adds an
-    eighth, or one. A refusal halves what is in flight, once for all that was sent before it was known. What was sent before it, and answers
-    while less than half of the window is used, say nothing about its size.
+    Every answer adds one, which doubles the window with each round of answers, until the server first
+    refuses; from then on a round adds an eighth, or one. A refusal halves what is in flight, once for all
+    that was sent before it was known. What was sent before it, and answers while less than half of the window
+    is used, say nothing about its size.
     """
 
     def __init__(self, most: int) -> None:
@@ -32,7 +35,8 @@ class Window:
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[int]:
-        """Waits, first come, first served, until one more may be sent; it is in flight for as long as the block lasts.
+        """Waits, first come, first served, until one more may be sent; it is in flight for as long as the
+        block lasts.
 
         What it yields is for `answered` and `refused`, which are called in the block.
         """

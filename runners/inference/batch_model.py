@@ -1,6 +1,8 @@
-"""How a model reads rows: packed behind shared prefixes, else padded, else one by one: the first that gives what reading alone does (`trial`).
+"""How a model reads rows: packed behind shared prefixes, else padded, else one by one: the first that gives
+what reading alone does (`trial`).
 
-A reader is kept for as long as its model: the next steps that ask the same model find its prefixes read and its weights laid out.
+A reader is kept for as long as its model: the next steps that ask the same model find its prefixes read and
+its weights laid out.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def forget_batch_models() -> None:
 
 
 class BatchModel:
-    """Reads rows with a model, which stays as it is: what is exchanged is exchanged in a twin over the same tensors."""
+    """Reads rows with a model, which stays as it is: what is exchanged is exchanged in a twin over the same
+    tensors."""
 
     def __init__(self, loaded: Loaded, *, shares: bool = True) -> None:
         """Raises TypeError for a model that keeps no key-value cache, or that is not causal."""
@@ -55,7 +58,8 @@ class BatchModel:
             raise TypeError(f"{type(model).__name__} keeps no key-value cache: it cannot be decoded here")
         if trial.sees_ahead(model):
             raise TypeError(
-                f"{type(model).__name__} is not causal as it is configured (a token sees those behind it): it cannot be decoded here"
+                f"{type(model).__name__} is not causal as it is configured (a token sees those behind it): it"
+                " cannot be decoded here"
             )
         self.tokenizer, self.eos_ids, self._pad_id = loaded.tokenizer, loaded.eos_ids, loaded.pad_id
         self._marks = special_marks(loaded.tokenizer)
@@ -78,14 +82,17 @@ class BatchModel:
     def decode(self, token_ids: Sequence[int]) -> str:
         """New tokens as text, without special tokens, but with those that mark thinking."""
         if not self._marks:
-            return self.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            return self.tokenizer.decode(
+                token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
         kept = [token for token in token_ids if token in self._marks or token not in self._special]
         return self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def place(self, prompts: Sequence[tuple[int, ...]], n_new: int = 0) -> list[PrefixNode]:
         """Of each prompt the last stretch of prefix that is kept; an empty one where nothing is shared.
 
-        Where a prompt with `n_new` tokens more reaches beyond a window of the model, reading such texts is tried first.
+        Where a prompt with `n_new` tokens more reaches beyond a window of the model, reading such texts is
+        tried first.
         """
         longest = max(map(len, prompts)) + n_new
         if reached := [reach for reach in self._reaches if reach < longest]:
@@ -94,8 +101,9 @@ class BatchModel:
         return self._packed.tree.place(prompts) if self._packed else [PrefixNode()] * len(prompts)
 
     def batch_size(self, n_tokens: int, wanted: int | None = None) -> int:
-        """Rows of so many tokens of their own that are decoded together: as many as wanted, else as fit with their keys, values and logits into
-        half of the free memory; one where the model reads rows beside each other otherwise than alone."""
+        """Rows of so many tokens of their own that are decoded together: as many as wanted, else as fit with
+        their keys, values and logits into half of the free memory; one where the model reads rows beside each
+        other otherwise than alone."""
         if self.one_by_one_because is not None:
             return 1
         if wanted is not None:
@@ -105,7 +113,13 @@ class BatchModel:
             4 * self.model.config.get_text_config(decoder=True).vocab_size * 4
         )  # in float32, and what is made of them on the way to a token
         device = self.model.device.type
-        return max(1, min(_MOST_ROWS.get(device, 128), memory.free_bytes(device) // 2 // (a_row + a_token * n_tokens + logits)))
+        return max(
+            1,
+            min(
+                _MOST_ROWS.get(device, 128),
+                memory.free_bytes(device) // 2 // (a_row + a_token * n_tokens + logits),
+            ),
+        )
 
     @cached_property
     def _cache_bytes(self) -> tuple[int, int]:
@@ -123,12 +137,15 @@ class BatchModel:
         return rows.n_cache_bytes()
 
     def _try(self, n_tokens: int) -> None:
-        """Read rows packed, else padded, else one by one: the first that gives the logits of reading alone, for texts up to so many tokens."""
+        """Read rows packed, else padded, else one by one: the first that gives the logits of reading alone,
+        for texts up to so many tokens."""
         import torch
 
         with torch.inference_mode():
             if self._packed is not None:
-                self.not_shared_because = trial.packed_differs(self._packed, self._alone, self._pad_id, n_tokens)
+                self.not_shared_because = trial.packed_differs(
+                    self._packed, self._alone, self._pad_id, n_tokens
+                )
             if self.not_shared_because is not None:
                 self._packed, self.model = None, self._alone
             if self._packed is None and self.one_by_one_because is None:
@@ -147,9 +164,21 @@ def _looks_unlike(model: PreTrainedModel) -> str | None:
     config = model.config.get_text_config(decoder=True)
     if not model._can_set_attn_implementation():
         return "its attention cannot be exchanged"
-    if len({part.config._attn_implementation for part in model.modules() if isinstance(part, PreTrainedModel)}) > 1:
+    if (
+        len(
+            {
+                part.config._attn_implementation
+                for part in model.modules()
+                if isinstance(part, PreTrainedModel)
+            }
+        )
+        > 1
+    ):
         return "its parts use different attention implementations"
-    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers} - {DynamicLayer, DynamicSlidingWindowLayer}
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers} - {
+        DynamicLayer,
+        DynamicSlidingWindowLayer,
+    }
     if kinds:
         return f"its cache has layers of kind {', '.join(sorted(kind.__name__ for kind in kinds))}"
     if "chunked_attention" in (getattr(config, "layer_types", None) or ()):
@@ -160,7 +189,8 @@ def _looks_unlike(model: PreTrainedModel) -> str | None:
 
 
 def _rope_types(config: Any) -> set[str]:
-    """The kinds of rotary positions in a model's configuration, which names one for all layers or one for each type of layer."""
+    """The kinds of rotary positions in a model's configuration, which names one for all layers or one for
+    each type of layer."""
     parameters = getattr(config, "rope_parameters", None) or {}
     each = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
     return {one["rope_type"] for one in each if isinstance(one.get("rope_type"), str)}

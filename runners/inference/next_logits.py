@@ -1,4 +1,5 @@
-"""What a model would write next after each of many prompts: one forward pass for each, and what they begin with alike read once."""
+"""What a model would write next after each of many prompts: one forward pass for each, and what they begin
+with alike read once."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def next_logits(
     reader: BatchModel, prompts: Sequence[tuple[int, ...]], batch_size: int | None = None
 ) -> Iterator[tuple[int, Tensor, float]]:
-    """For each prompt, in any order: its place, the logits (vocabulary,) after its last token, and its share of the wall time in seconds.
+    """For each prompt, in any order: its place, the logits (vocabulary,) after its last token, and its share
+    of the wall time in seconds.
 
     At most `batch_size` prompts are read together; as many as fit into memory, if None.
     """
@@ -28,7 +30,9 @@ def next_logits(
     with torch.inference_mode():
         placed = reader.place(prompts)
     shared_seconds = (time.perf_counter() - began) / len(prompts)
-    at_once = reader.batch_size(max(len(ids) - below.end for ids, below in zip(prompts, placed, strict=True)), batch_size)
+    at_once = reader.batch_size(
+        max(len(ids) - below.end for ids, below in zip(prompts, placed, strict=True)), batch_size
+    )
     order = longest_first(prompts, placed)
     for start in range(0, len(order), at_once):
         batch = order[start : start + at_once]

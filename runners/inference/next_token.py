@@ -1,4 +1,5 @@
-"""Choosing the next token of every row of a batch from its logits: greedily, or by a draw that belongs to the row alone."""
+"""Choosing the next token of every row of a batch from its logits: greedily, or by a draw that belongs to the
+row alone."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 BLOCK = 256
-"""Tokens of a vocabulary that are looked at together first: for the largest score, or for what a draw passes over."""
+"""Tokens of a vocabulary that are looked at together first: for the largest score, or for what a draw passes
+over."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,21 @@ class Sampling:
         return self.temperature == 0 and self.repetition_penalty == 1
 
 
-def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generators: Sequence[Generator | None]) -> Tensor:
+def next_tokens(
+    logits: Tensor, seen: Tensor | None, sampling: Sampling, generators: Sequence[Generator | None]
+) -> Tensor:
     """The next token (rows,) from logits (rows, vocabulary).
 
-    `seen` (rows, vocabulary) marks each row's tokens so far; None without a repetition penalty. A sampled row takes exactly one number from
-    its generator, so that its draw depends on its seed and its own logits, never on the rows beside it. Order as in transformers: penalty,
-    temperature, top-k, top-p. Raises FloatingPointError when logits are not numbers.
+    `seen` (rows, vocabulary) marks each row's tokens so far; None without a repetition penalty. A sampled row
+    takes exactly one number from its generator, so that its draw depends on its seed and its own logits,
+    never on the rows beside it. Order as in transformers: penalty, temperature, top-k, top-p. Raises
+    FloatingPointError when logits are not numbers.
     """
     scores = logits.float()
     if scores.amax(-1).isnan().any():  # the largest of numbers among which one is NaN is NaN
-        raise FloatingPointError("the model's logits are not numbers (NaN); a precision with a wider range may help")
+        raise FloatingPointError(
+            "the model's logits are not numbers (NaN); a precision with a wider range may help"
+        )
     if seen is not None:
         scores = penalise(scores, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
@@ -54,7 +61,9 @@ def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, generat
         scores = scores.masked_fill_(scores < least, -float("inf"))
     probabilities = scores.softmax(-1)
     if sampling.top_p < 1:
-        probabilities = probabilities.masked_fill_(probabilities < _least_likely(probabilities, sampling.top_p), 0)
+        probabilities = probabilities.masked_fill_(
+            probabilities < _least_likely(probabilities, sampling.top_p), 0
+        )
     return _drawn(probabilities, generators)
 
 
@@ -75,14 +84,17 @@ def in_blocks(each: Tensor, fill: float) -> Tensor:
     import torch
 
     lacks = -each.shape[-1] % BLOCK
-    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(-1, (-1, BLOCK))
+    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(
+        -1, (-1, BLOCK)
+    )
 
 
 def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
     """(rows, 1): the smallest probability among the most likely tokens, as few as hold `top_p` together."""
     import torch
 
-    # Sorting a large vocabulary takes longer than the model. Tokens below this floor hold less than 1 - top_p together, so none of them is kept.
+    # Sorting a large vocabulary takes longer than the model. Tokens below this floor hold less than 1 - top_p
+    # together, so none of them is kept.
     floor = (1 - top_p) / 2 / probabilities.shape[-1]
     row, token = (probabilities > floor).nonzero(as_tuple=True)
     n_likely = torch.bincount(row, minlength=len(probabilities))
@@ -95,9 +107,11 @@ def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
 
 
 def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Tensor:
-    """A token (rows,) of each row: the first at which the cumulative distribution passes a number drawn by the row's generator.
+    """A token (rows,) of each row: the first at which the cumulative distribution passes a number drawn by
+    the row's generator.
 
-    Sums are in float64, as 32-bit ones over a large vocabulary would move their borders; first over blocks of tokens, then within one.
+    Sums are in float64, as 32-bit ones over a large vocabulary would move their borders; first over blocks of
+    tokens, then within one.
     """
     import torch
 
@@ -116,7 +130,8 @@ def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Ten
 
 
 def penalise(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Scores with those of seen tokens divided by the penalty where positive and multiplied where negative."""
+    """Scores with those of seen tokens divided by the penalty where positive and multiplied where
+    negative."""
     where = seen.nonzero(as_tuple=True)  # few of a large vocabulary
     met = scores[where]
     return scores.index_put(where, (met * penalty).where(met < 0, met / penalty))

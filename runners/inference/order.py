@@ -13,4 +13,6 @@ def longest_first(prompts: Sequence[tuple[int, ...]], placed: Sequence[PrefixNod
     longest: dict[int, int] = {}
     for prompt, below in zip(prompts, placed, strict=True):
         longest[id(below)] = max(longest.get(id(below), 0), len(prompt))
-    return sorted(range(len(prompts)), key=lambda at: (-longest[id(placed[at])], id(placed[at]), -len(prompts[at])))
+    return sorted(
+        range(len(prompts)), key=lambda at: (-longest[id(placed[at])], id(placed[at]), -len(prompts[at]))
+    )

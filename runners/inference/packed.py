@@ -1,6 +1,8 @@
-"""The rows of a batch, one after another in a single sequence: no token of padding is ever computed, and rows come and go at any step.
+"""The rows of a batch, one after another in a single sequence: no token of padding is ever computed, and rows
+come and go at any step.
 
-Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line of its own for the keys and values of its other tokens.
+Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line of its own for the keys and
+values of its other tokens.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ _SPARE = 64
 class PackedModel:
     """A model whose attention is exchanged for `shared_attention`: it must be nobody else's."""
 
-    def __init__(self, model: PreTrainedModel, max_prefix_bytes: int, head: ScreenedHead | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, max_prefix_bytes: int, head: ScreenedHead | None = None
+    ) -> None:
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-        # Without a mask function of the same name, transformers makes no mask: what a token sees is the layout's business.
+        # Without a mask function of the same name, transformers makes no mask: what a token sees is the
+        # layout's business.
         ALL_ATTENTION_FUNCTIONS.register(IMPLEMENTATION, attention)
         model.set_attn_implementation(IMPLEMENTATION)
         self._model, self._head = model, head
@@ -45,9 +50,11 @@ class PackedModel:
         token_ids: Sequence[Sequence[int]],
         argmax_only: bool = False,
     ) -> Tensor:
-        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right if `argmax_only`.
+        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right
+        if `argmax_only`.
 
-        The rows lie in `lines` from line `first` on, `behind` a stretch each, with `lengths` tokens of their own before the new ones.
+        The rows lie in `lines` from line `first` on, `behind` a stretch each, with `lengths` tokens of their
+        own before the new ones.
         """
         import torch
 
@@ -61,7 +68,9 @@ class PackedModel:
         last = torch.tensor(steps, device=device).cumsum(0) - 1
         token = IN_USE.set(layout)
         try:
-            return self._model(input_ids=ids, position_ids=layout.positions[None], use_cache=False, logits_to_keep=last).logits[0]
+            return self._model(
+                input_ids=ids, position_ids=layout.positions[None], use_cache=False, logits_to_keep=last
+            ).logits[0]
         finally:
             IN_USE.reset(token)
 
@@ -69,7 +78,9 @@ class PackedModel:
         """Read tokens that come after a stretch."""
         lines = KVCache(spare=0)
         self.run(lines, 0, [below], [0], [token_ids])
-        return PrefixNode(token_ids, below, [keys[0] for keys in lines.keys], [values[0] for values in lines.values])
+        return PrefixNode(
+            token_ids, below, [keys[0] for keys in lines.keys], [values[0] for values in lines.values]
+        )
 
 
 class PackedRows:
@@ -84,7 +95,8 @@ class PackedRows:
         self._lines = KVCache(_SPARE)
 
     def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
-        """Logits (rows, vocabulary) after each new row: the stretch it stands behind, and its whole text so far."""
+        """Logits (rows, vocabulary) after each new row: the stretch it stands behind, and its whole text so
+        far."""
         import torch
 
         groups: list[list[tuple[PrefixNode, Sequence[int]]]] = []
@@ -120,13 +132,18 @@ class PackedRows:
         return self._extend(first, [ids[below.end :] for below, ids in rows])
 
     def _extend(self, first: int, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        logits = self._model.run(self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._argmax_only)
-        self._lengths[first:] = [length + len(ids) for length, ids in zip(self._lengths[first:], token_ids, strict=True)]
+        logits = self._model.run(
+            self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._argmax_only
+        )
+        self._lengths[first:] = [
+            length + len(ids) for length, ids in zip(self._lengths[first:], token_ids, strict=True)
+        ]
         return logits
 
 
 class KVCache:
-    """Keys and values of rows, each layer's in one tensor (lines, heads_kv, columns, head_dim), made when the first are written."""
+    """Keys and values of rows, each layer's in one tensor (lines, heads_kv, columns, head_dim), made when the
+    first are written."""
 
     def __init__(self, spare: int) -> None:
         self.keys: list[Tensor] = []
@@ -138,7 +155,8 @@ class KVCache:
         self._used = (slice(0), slice(0))
 
     def write_at(self, at: Tensor, rows: slice, n_columns: int) -> None:
-        """Where the next forward pass writes: `at` (tokens, 2) holds lines and columns, `rows` and `n_columns` what is used afterwards."""
+        """Where the next forward pass writes: `at` (tokens, 2) holds lines and columns, `rows` and
+        `n_columns` what is used afterwards."""
         lines, columns = self._shape
         if rows.stop > lines or n_columns > columns:
             self._shape = (max(lines, rows.stop), n_columns + self._spare if n_columns > columns else columns)
@@ -156,7 +174,11 @@ class KVCache:
                 held.append(new.new_zeros(*self._shape[:1], heads_kv, self._shape[1], width))
             flat = self._rows_of(heads_kv, new)
             held[layer].view(-1, width).index_copy_(0, flat, new.reshape(n_tokens * heads_kv, width))
-            found.append(held[layer].view(-1, self._shape[1], width)[rows.start * heads_kv : rows.stop * heads_kv, columns])
+            found.append(
+                held[layer].view(-1, self._shape[1], width)[
+                    rows.start * heads_kv : rows.stop * heads_kv, columns
+                ]
+            )
         return found[0], found[1]
 
     def move(self, source: int, target: int, n_columns: int) -> None:
@@ -165,7 +187,8 @@ class KVCache:
             tensor[target, :, :n_columns] = tensor[source, :, :n_columns]
 
     def _rows_of(self, heads_kv: int, like: Tensor) -> Tensor:
-        """Where keys of all tokens and heads lie in a layer's tensor seen as (lines · heads_kv · columns, head_dim)."""
+        """Where keys of all tokens and heads lie in a layer's tensor seen as (lines · heads_kv · columns,
+        head_dim)."""
         import torch
 
         key = (heads_kv, self._shape[1])
@@ -183,19 +206,37 @@ def _larger(tensor: Tensor, lines: int, columns: int) -> Tensor:
 
 
 def _layout(
-    lines: KVCache, first: int, behind: Sequence[PrefixNode], lengths: Sequence[int], steps: Sequence[int], device: torch.device
+    lines: KVCache,
+    first: int,
+    behind: Sequence[PrefixNode],
+    lengths: Sequence[int],
+    steps: Sequence[int],
+    device: torch.device,
 ) -> Layout:
     import torch
 
     row = torch.tensor([at for at, n in enumerate(steps) for _ in range(n)])
-    column = torch.tensor([length + step for length, n in zip(lengths, steps, strict=True) for step in range(n)])
-    lines.write_at(torch.stack([row + first, column], 1).to(device), slice(first, first + len(steps)), int(column.max()) + 1)
+    column = torch.tensor(
+        [length + step for length, n in zip(lengths, steps, strict=True) for step in range(n)]
+    )
+    lines.write_at(
+        torch.stack([row + first, column], 1).to(device),
+        slice(first, first + len(steps)),
+        int(column.max()) + 1,
+    )
     is_new = not any(lengths)
     assert is_new or set(steps) == {1}, "rows begin together, or go on by a token each"
     position = torch.tensor([below.end for below in behind])[row] + column
 
     def layout(at: Tensor | slice, is_new: bool, ends: tuple[Tensor, Layout] | None = None) -> Layout:
-        return Layout(lines, position[at].to(device), column[at].to(device), _shared(behind, row[at], device), is_new, ends)
+        return Layout(
+            lines,
+            position[at].to(device),
+            column[at].to(device),
+            _shared(behind, row[at], device),
+            is_new,
+            ends,
+        )
 
     last = torch.tensor(steps).cumsum(0) - 1
     return layout(slice(None), is_new, (last.to(device), layout(last, is_new=False)) if is_new else None)
@@ -211,6 +252,10 @@ def _shared(behind: Sequence[PrefixNode], row: Tensor, device: torch.device) -> 
             rows.setdefault(stretch, []).append(at)
     found: list[Shared] = []
     for stretch, seen_by in rows.items():
-        tokens = None if len(seen_by) == len(behind) else torch.isin(row, torch.tensor(seen_by)).nonzero().flatten().to(device)
+        tokens = (
+            None
+            if len(seen_by) == len(behind)
+            else torch.isin(row, torch.tensor(seen_by)).nonzero().flatten().to(device)
+        )
         found.append(Shared(stretch.start, stretch.keys, stretch.values, tokens))
     return found

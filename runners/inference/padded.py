@@ -1,6 +1,8 @@
-"""The rows of a batch, padded on the left, each reading its whole prompt: for models that cannot be asked otherwise.
+"""The rows of a batch, padded on the left, each reading its whole prompt: for models that cannot be asked
+otherwise.
 
-Padding takes no part in attention or positions. A batch is as it began until it ends: rows leave it, none join.
+Padding takes no part in attention or positions. A batch is as it began until it ends: rows leave it, none
+join.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ class PaddedRows:
 
     def __init__(self, model: PreTrainedModel, pad_id: int) -> None:
         self._model, self._pad_id = model, pad_id
-        longest_short = getattr(model.config.get_text_config(decoder=True), "original_max_position_embeddings", None)
+        longest_short = getattr(
+            model.config.get_text_config(decoder=True), "original_max_position_embeddings", None
+        )
         self._switch = None if longest_short is None else longest_short + 1
 
     def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
@@ -31,8 +35,12 @@ class PaddedRows:
 
         longest = max(len(ids) for _, ids in rows)
         device = self._model.device
-        token_ids = torch.tensor([[self._pad_id] * (longest - len(ids)) + list(ids) for _, ids in rows], device=device)
-        self._mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for _, ids in rows], device=device)
+        token_ids = torch.tensor(
+            [[self._pad_id] * (longest - len(ids)) + list(ids) for _, ids in rows], device=device
+        )
+        self._mask = torch.tensor(
+            [[0] * (longest - len(ids)) + [1] * len(ids) for _, ids in rows], device=device
+        )
         self._positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
         self._token_ids, self._cache = token_ids, self._new_cache()
         return self._forward(token_ids)
@@ -57,7 +65,11 @@ class PaddedRows:
 
         order = [at for at in range(len(self._mask)) if at not in rows]
         lines = torch.tensor(order, dtype=torch.long, device=self._model.device)
-        self._mask, self._positions, self._token_ids = self._mask[lines], self._positions[lines], self._token_ids[lines]
+        self._mask, self._positions, self._token_ids = (
+            self._mask[lines],
+            self._positions[lines],
+            self._token_ids[lines],
+        )
         if order and self._cache is not None:
             self._cache.reorder_cache(lines)
         return order
@@ -72,11 +84,14 @@ class PaddedRows:
         """As transformers' `generate` has it: None where the model makes one of a kind of its own."""
         from transformers import DynamicCache
 
-        return DynamicCache(config=self._model.config) if self._model._supports_default_dynamic_cache() else None
+        return (
+            DynamicCache(config=self._model.config) if self._model._supports_default_dynamic_cache() else None
+        )
 
     def _turns_stale(self) -> bool:
-        """Whether rotary positions become those of long texts with the newest token, as LongRoPE's do. Keys that were turned by the others are
-        then read again, as in transformers' Phi-3 (`prepare_inputs_for_generation`)."""
+        """Whether rotary positions become those of long texts with the newest token, as LongRoPE's do. Keys
+        that were turned by the others are then read again, as in transformers' Phi-3
+        (`prepare_inputs_for_generation`)."""
         return self._token_ids.shape[1] == self._switch
 
     def _forward(self, token_ids: Tensor) -> Tensor:

@@ -1,10 +1,13 @@
-"""Attention of rows that lie one after another in a single sequence, each behind a prefix whose keys and values it shares with others.
+"""Attention of rows that lie one after another in a single sequence, each behind a prefix whose keys and
+values it shares with others.
 
-A token sees the prefix of its row and the row's own tokens up to itself. The queries of all rows that share a stretch of prefix meet it in
-one product for each head, so its keys are read once for all of them and never copied. A stretch's attention comes as its output and its lse,
-the logarithm of its sum of exp(score) (Hydragen, arXiv 2402.05099), and in the softmax over a row's own tokens it is one token more:
+A token sees the prefix of its row and the row's own tokens up to itself. The queries of all rows that share a
+stretch of prefix meet it in one product for each head, so its keys are read once for all of them and never
+copied. A stretch's attention comes as its output and its lse, the logarithm of its sum of exp(score)
+(Hydragen, arXiv 2402.05099), and in the softmax over a row's own tokens it is one token more:
 
-    weights = softmax([lse_a, lse_b, …, own scores]),    out = weights_a · out_a + weights_b · out_b + … + weights_own · own values
+    weights = softmax([lse_a, lse_b, …, own scores]),    out = weights_a · out_a + weights_b · out_b + … +
+    weights_own · own values
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ _ALTERING = ("softcap", "s_aux", "position_bias", "head_mask")
 """What a model may hand to its attention that changes the scores, and that is not computed here."""
 
 MAX_SCORES = 2**26
-"""Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more, queries are taken in slices."""
+"""Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more,
+queries are taken in slices."""
 
 _AT_ONCE = {"cpu": 64, "cuda": 1024}
 """Tokens of new rows that meet their rows' tokens together, by device."""
@@ -39,7 +43,8 @@ class Own(Protocol):
     """Where the rows' own keys and values are kept."""
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Take those of the tokens under way, (tokens, heads_kv, head_dim); all of their rows, (rows · heads_kv, columns, head_dim)."""
+        """Take those of the tokens under way, (tokens, heads_kv, head_dim); all of their rows, (rows ·
+        heads_kv, columns, head_dim)."""
         ...
 
 
@@ -80,15 +85,20 @@ class Layout:
     is_new: bool
     """Whether all rows begin with this pass; else each goes on by one token."""
     ends: tuple[Tensor, Layout] | None = None
-    """Where rows begin: the place of each row's last token among the tokens, and how these tokens alone go on behind the others."""
+    """Where rows begin: the place of each row's last token among the tokens, and how these tokens alone go on
+    behind the others."""
     asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
-    """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it sees (None: all)."""
+    """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it
+    sees (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
     _together: dict[int | None, list[QueryBlock]] = field(default_factory=dict)
     _turns: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
-    def bias(self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype) -> Tensor:
-        """(rows · heads_kv, group, columns), added to scores: minus infinity where a token does not see a column of its row, else 0."""
+    def bias(
+        self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype
+    ) -> Tensor:
+        """(rows · heads_kv, group, columns), added to scores: minus infinity where a token does not see a
+        column of its row, else 0."""
         import torch
 
         if (heads_kv, group, window) not in self._bias:
@@ -105,8 +115,9 @@ class Layout:
         return self._together[window]
 
     def turns(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotary positions (1, tokens, head_dim) as transformers' decoders hand them on: cos and sin (tokens, 1, head_dim), with which each half of
-        x (tokens, heads, head_dim) is turned by the other as x · cos + roll(x, head_dim / 2) · sin."""
+        """Rotary positions (1, tokens, head_dim) as transformers' decoders hand them on: cos and sin (tokens,
+        1, head_dim), with which each half of x (tokens, heads, head_dim) is turned by the other as x · cos +
+        roll(x, head_dim / 2) · sin."""
         if id(cos) not in self._turns:
             turned = sin[0, :, None].clone()
             turned[..., : turned.shape[-1] // 2].neg_()
@@ -118,10 +129,17 @@ IN_USE: ContextVar[Layout] = ContextVar("layout of the forward pass under way")
 
 
 def attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float | None = None, **kwargs: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention interface: query (1, heads, tokens, head_dim), key and value (1, heads_kv, tokens, head_dim); returns
-    (1, tokens, heads, head_dim). Raises NotShareable where the model asks for something else."""
+    """transformers' attention interface: query (1, heads, tokens, head_dim), key and value (1, heads_kv,
+    tokens, head_dim); returns (1, tokens, heads, head_dim). Raises NotShareable where the model asks for
+    something else."""
     if altering := [name for name in _ALTERING if kwargs.get(name) is not None]:
         raise NotShareable(f"its attention uses {', '.join(altering)}")
     layout = IN_USE.get()
@@ -131,22 +149,35 @@ def attention(
     return attend(layout, module.layer_idx, query, key, value, *asked)[None], None
 
 
-def attend(layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None) -> Tensor:
-    """query (tokens, heads, head_dim), key and value (tokens, heads_kv, head_dim) of the tokens under way; returns (tokens, heads, head_dim)."""
+def attend(
+    layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None
+) -> Tensor:
+    """query (tokens, heads, head_dim), key and value (tokens, heads_kv, head_dim) of the tokens under way;
+    returns (tokens, heads, head_dim)."""
     import torch
 
     keys, values = layout.own.write(layer, key, value)
     if not layout.is_new:
         return going_on(layout, layer, query, keys, values, scaling, window)
     parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
-    parts.append(_new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window)))
+    parts.append(
+        _new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window))
+    )
     out, lse = zip(*parts, strict=True)
     return _sum(out, torch.cat(lse, -1).softmax(-1)).to(value.dtype)
 
 
-def going_on(layout: Layout, layer: int, query: Tensor, keys: Tensor, values: Tensor, scaling: float, window: int | None) -> Tensor:
-    """Of one token of each row, query (rows, heads, head_dim), to its row's keys and values, (rows · heads_kv, columns, head_dim), as they are
-    written; returns (rows, heads, head_dim)."""
+def going_on(
+    layout: Layout,
+    layer: int,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scaling: float,
+    window: int | None,
+) -> Tensor:
+    """Of one token of each row, query (rows, heads, head_dim), to its row's keys and values, (rows ·
+    heads_kv, columns, head_dim), as they are written; returns (rows, heads, head_dim)."""
     n_rows, heads, width = query.shape
     heads_kv = len(keys) // n_rows
     parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
@@ -157,9 +188,16 @@ def going_on(layout: Layout, layer: int, query: Tensor, keys: Tensor, values: Te
 
 
 def _with_own(
-    out: Sequence[Tensor], lse: Sequence[Tensor], query: Tensor, keys: Tensor, values: Tensor, scaling: float, bias: Tensor
+    out: Sequence[Tensor],
+    lse: Sequence[Tensor],
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scaling: float,
+    bias: Tensor,
 ) -> Tensor:
-    """Attention (rows · heads_kv, group, head_dim) of rows to their own and to the parts whose `out` and `lse` they come with."""
+    """Attention (rows · heads_kv, group, head_dim) of rows to their own and to the parts whose `out` and
+    `lse` they come with."""
     import torch
 
     scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=scaling).float()
@@ -176,11 +214,14 @@ def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) ->
     return total
 
 
-# These give what each token sees of a part, (tokens, heads, head_dim), and the logarithm of its sum of exponentials, (tokens, heads, 1), both in
-# float32. Queries are (tokens, heads, head_dim), keys and values (heads_kv, columns, head_dim).
+# These give what each token sees of a part, (tokens, heads, head_dim), and the logarithm of its sum of
+# exponentials, (tokens, heads, 1), both in float32. Queries are (tokens, heads, head_dim), keys and values
+# (heads_kv, columns, head_dim).
 
 
-def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
+def _behind(
+    part: Shared, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None
+) -> tuple[Tensor, Tensor]:
     """Of a stretch of prefix; a token that does not stand behind it sees nothing there."""
     import torch
 
@@ -198,18 +239,24 @@ def _behind(part: Shared, layer: int, query: Tensor, scaling: float, positions: 
     return out, lse
 
 
-def _new_rows(query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[QueryBlock]) -> tuple[Tensor, Tensor]:
+def _new_rows(
+    query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[QueryBlock]
+) -> tuple[Tensor, Tensor]:
     """Of rows that are all new, whose keys and values these are."""
     import torch
 
-    found = [_attend(query[some.asking], keys[:, some.seen], values[:, some.seen], scaling, some.hidden) for some in each]
+    found = [
+        _attend(query[some.asking], keys[:, some.seen], values[:, some.seen], scaling, some.hidden)
+        for some in each
+    ]
     out, lse = zip(*found, strict=True)
     return torch.cat(out), torch.cat(lse)
 
 
 def together(columns: Tensor, window: int | None) -> Iterator[QueryBlock]:
-    """Tokens of new rows, in these columns of them, see those of their row up to themselves. Some at a time meet those that any of them sees:
-    asked for causal attention, torch's fused one computes nearly all scores of a text of some hundred tokens."""
+    """Tokens of new rows, in these columns of them, see those of their row up to themselves. Some at a time
+    meet those that any of them sees: asked for causal attention, torch's fused one computes nearly all scores
+    of a text of some hundred tokens."""
     import torch
 
     place, at_once = torch.arange(len(columns), device=columns.device), _AT_ONCE.get(columns.device.type, 64)
@@ -217,44 +264,59 @@ def together(columns: Tensor, window: int | None) -> Iterator[QueryBlock]:
     begins = begin.tolist()
     for first in range(0, len(place), at_once):
         asking = slice(first, first + at_once)
-        seen = slice(begins[first] if window is None else max(begins[first], first - window + 1), first + at_once)
+        seen = slice(
+            begins[first] if window is None else max(begins[first], first - window + 1), first + at_once
+        )
         last = place[asking, None]
         hidden = (place[seen] > last) | (place[seen] < begin[asking, None])
         yield QueryBlock(asking, seen, hidden if window is None else hidden | (place[seen] <= last - window))
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _attend(
+    query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Of all columns but the hidden ones (tokens, columns)."""
     return (_fused if _is_fused(query, values) else _products)(query, keys, values, scaling, hidden)
 
 
 def _is_fused(query: Tensor, values: Tensor) -> bool:
-    """torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some layouts only."""
+    """torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some
+    layouts only."""
     return query.device.type == "cpu" and query.shape[-1] == values.shape[-1]
 
 
-# What is hidden gets the lowest finite number, as minus infinity would give NaN where nothing of a part is seen.
+# What is hidden gets the lowest finite number, as minus infinity would give NaN where nothing of a part is
+# seen.
 
 
-def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _fused(
+    query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None
+) -> tuple[Tensor, Tensor]:
     import torch
 
     mask = None
     if hidden is not None:
-        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[None, None]
+        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[
+            None, None
+        ]
     queries = query.transpose(0, 1).unsqueeze(0)
     flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
     out, lse = flash(queries, keys.unsqueeze(0), values.unsqueeze(0), attn_mask=mask, scale=scaling)
     return out.squeeze(0).transpose(0, 1).float(), lse.squeeze(0).T.unsqueeze(-1).float()
 
 
-def _products(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+def _products(
+    query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None
+) -> tuple[Tensor, Tensor]:
     import torch
 
     at_once = max(1, MAX_SCORES // (query.shape[1] * keys.shape[1]))
     if len(query) > at_once:
         slices = [slice(start, start + at_once) for start in range(0, len(query), at_once)]
-        found = [_products(query[at], keys, values, scaling, None if hidden is None else hidden[at]) for at in slices]
+        found = [
+            _products(query[at], keys, values, scaling, None if hidden is None else hidden[at])
+            for at in slices
+        ]
         out, lse = zip(*found, strict=True)
         return torch.cat(out), torch.cat(lse)
     query = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3)  # (heads_kv, group, tokens, head_dim)
@@ -264,5 +326,8 @@ def _products(query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidde
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    out, lse = torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total), total.log_().add_(top)
+    out, lse = (
+        torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total),
+        total.log_().add_(top),
+    )
     return out.permute(2, 0, 1, 3).flatten(1, 2), lse.permute(2, 0, 1, 3).flatten(1, 2)

@@ -1,7 +1,9 @@
-"""What prompts begin with alike, as a tree of token ids whose keys and values are kept: preamble, then examples, then what is asked.
+"""What prompts begin with alike, as a tree of token ids whose keys and values are kept: preamble, then
+examples, then what is asked.
 
-Each stretch of tokens that several prompts share is read by the model once, after the stretches before it, and stays until its memory is
-needed: the next methods, seeds and steps that ask the same model find it there (a radix tree over prompts, as in SGLang, arXiv 2312.07104).
+Each stretch of tokens that several prompts share is read by the model once, after the stretches before it,
+and stays until its memory is needed: the next methods, seeds and steps that ask the same model find it there
+(a radix tree over prompts, as in SGLang, arXiv 2312.07104).
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ MIN_TOKENS = 16
 """The shortest stretch that is kept."""
 
 MIN_SAVED_TOKENS = 128
-"""Keeping a stretch must save the rows of a call so many tokens: each stretch costs a little at every step of decoding."""
+"""Keeping a stretch must save the rows of a call so many tokens: each stretch costs a little at every step of
+decoding."""
 
 
 @dataclass(eq=False)
@@ -64,14 +67,16 @@ class PrefixCache:
         self._use = 0
 
     def place(self, prompts: Sequence[tuple[int, ...]]) -> list[PrefixNode]:
-        """For each prompt the last stretch of its kept prefix, which leaves it a token of its own. Reads what several share."""
+        """For each prompt the last stretch of its kept prefix, which leaves it a token of its own. Reads what
+        several share."""
         self._use += 1
         in_order = sorted(range(len(prompts)), key=prompts.__getitem__)
         placed = dict.fromkeys(in_order, self.root)
         left = [(in_order, self.root)]
         while left:
             rows, below = left.pop()
-            first, last = prompts[rows[0]], prompts[rows[-1]]  # in lexicographic order, what these two share is shared by all between them
+            # in lexicographic order, what these two share is shared by all between them
+            first, last = prompts[rows[0]], prompts[rows[-1]]
             same = min(_alike(first, last), min(len(prompts[row]) for row in rows) - 1)
             below = self._reach(below, first[:same], len(rows))
             placed.update(dict.fromkeys(rows, below))
@@ -82,7 +87,8 @@ class PrefixCache:
         return [placed[at] for at in range(len(prompts))]
 
     def _reach(self, below: PrefixNode, token_ids: tuple[int, ...], n_rows: int) -> PrefixNode:
-        """As far along these tokens (from the beginning of the text) as it is kept, or worth reading for so many rows."""
+        """As far along these tokens (from the beginning of the text) as it is kept, or worth reading for so
+        many rows."""
         while below.end < len(token_ids) and below.children:
             left = token_ids[below.end :]
             nearest = max(below.children, key=lambda child: _alike(child.token_ids, left))
@@ -94,7 +100,11 @@ class PrefixCache:
             nearest.last_use = self._use
             below = nearest
         new = token_ids[below.end :]
-        if len(new) < MIN_TOKENS or len(new) * (n_rows - 1) < MIN_SAVED_TOKENS or not self._has_room(below, len(new)):
+        if (
+            len(new) < MIN_TOKENS
+            or len(new) * (n_rows - 1) < MIN_SAVED_TOKENS
+            or not self._has_room(below, len(new))
+        ):
             return below
         stretch = self._read(below, new)
         stretch.last_use = self._use
@@ -102,12 +112,17 @@ class PrefixCache:
         return stretch
 
     def _has_room(self, below: PrefixNode, n_tokens: int) -> bool:
-        """Whether so many tokens more may be kept; what was not used in this call gives way, the longest unused first."""
+        """Whether so many tokens more may be kept; what was not used in this call gives way, the longest
+        unused first."""
         kept = list(_stretches(self.root))
         n_bytes = sum(stretch.n_bytes() for stretch in kept)
         a_token = n_bytes / max(1, sum(len(stretch.token_ids) for stretch in kept))
         while n_bytes + n_tokens * a_token > self._max_bytes:
-            idle = [one for one in _stretches(self.root) if not one.children and one.last_use < self._use and one not in (below, self.root)]
+            idle = [
+                one
+                for one in _stretches(self.root)
+                if not one.children and one.last_use < self._use and one not in (below, self.root)
+            ]
             if not idle:
                 return False
             goes = min(idle, key=lambda one: one.last_use)
@@ -136,7 +151,10 @@ def _split(stretch: PrefixNode, n: int) -> PrefixNode:
     )
     stretch.parent.children[stretch.parent.children.index(stretch)] = head
     stretch.token_ids, stretch.parent = stretch.token_ids[n:], head
-    stretch.keys, stretch.values = [keys[:, n:] for keys in stretch.keys], [values[:, n:] for values in stretch.values]
+    stretch.keys, stretch.values = (
+        [keys[:, n:] for keys in stretch.keys],
+        [values[:, n:] for values in stretch.values],
+    )
     return head
 
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _CHOOSES = {"do_sample", "temperature", "top_p", "top_k", "repetition_penalty"}
-_ELSEWHERE = {"bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens", "use_cache", "cache_implementation"}
+_ELSEWHERE = {
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "max_length",
+    "max_new_tokens",
+    "use_cache",
+    "cache_implementation",
+}
 """Settings that choose no token, or that are read when the model is loaded."""
 
 _TOP_K = 50
@@ -24,26 +32,38 @@ def sampling_of(decoding: Decoding, model: PreTrainedModel) -> Sampling:
 
     Raises DataError where the model's own settings are asked for and cannot be followed here.
     """
-    chosen = {name: getattr(decoding, name) for name in ("temperature", "top_p", "top_k", "repetition_penalty")}
+    chosen = {
+        name: getattr(decoding, name) for name in ("temperature", "top_p", "top_k", "repetition_penalty")
+    }
     if decoding.source == "model":
         chosen = _of_model(model)
-    return Sampling(max_new_tokens=decoding.max_new_tokens, penalize_prompt=decoding.penalize_prompt, **chosen)
+    return Sampling(
+        max_new_tokens=decoding.max_new_tokens, penalize_prompt=decoding.penalize_prompt, **chosen
+    )
 
 
 def _of_model(model: PreTrainedModel) -> dict[str, Any]:
     settings = model.generation_config
     others = settings.to_diff_dict().items() if settings is not None else ()
     # 0 and 1 say "off" of a setting that is a share, a factor or a number of beams.
-    if unknown := sorted(name for name, value in others if name not in _CHOOSES | _ELSEWHERE and _changes_tokens(name, value)):
+    if unknown := sorted(
+        name for name, value in others if name not in _CHOOSES | _ELSEWHERE and _changes_tokens(name, value)
+    ):
         raise DataError(
-            f"`decoding: {{from: model}}`: the model's generation_config has {', '.join(unknown)}, which cannot be followed here"
+            f"`decoding: {{from: model}}`: the model's generation_config has {', '.join(unknown)}, which"
+            " cannot be followed here"
         )
     named = {name: getattr(settings, name, None) for name in _CHOOSES}
     penalty = named["repetition_penalty"] or 1.0
     if not named["do_sample"]:
         return {"temperature": 0.0, "repetition_penalty": penalty}
     top_k = _TOP_K if named["top_k"] is None else named["top_k"]
-    return {"temperature": named["temperature"] or 1.0, "top_p": named["top_p"] or 1.0, "top_k": top_k, "repetition_penalty": penalty}
+    return {
+        "temperature": named["temperature"] or 1.0,
+        "top_p": named["top_p"] or 1.0,
+        "top_k": top_k,
+        "repetition_penalty": penalty,
+    }
 
 
 def _changes_tokens(name: str, value: Any) -> bool:

@@ -1,9 +1,10 @@
 """Batched decoding with a causal language model: tokenised prompts in, finished rows out, as they finish.
 
-Rows are taken longest first, and the place of a row that finished goes to the next one. What prompts begin with alike is read once and
-attended to by all of them (`packed`), where the model allows it.
-In float32, greedy tokens are the same for any batch size, with shared prefixes or without: sums are then added in another order, which
-moves a logit in its sixth digit or so, and only a tie that close could fall otherwise. In bfloat16 such ties are common.
+Rows are taken longest first, and the place of a row that finished goes to the next one. What prompts begin
+with alike is read once and attended to by all of them (`packed`), where the model allows it. In float32,
+greedy tokens are the same for any batch size, with shared prefixes or without: sums are then added in another
+order, which moves a logit in its sixth digit or so, and only a tie that close could fall otherwise. In
+bfloat16 such ties are common.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from runners.inference.prefix_cache import PrefixNode
 
 _STOP_MARGIN = 4
-"""Tokens decoded beyond the length of a stop string: the first ones of a slice may decode differently than within the text."""
+"""Tokens decoded beyond the length of a stop string: the first ones of a slice may decode differently than
+within the text."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,24 @@ class Generated:
     n_shared_tokens: int
     """Prompt tokens that were not read for this row alone."""
     seconds: float
-    """The row's share of the wall time: each pass divided by the rows in it, plus the shared prefixes divided by all rows."""
+    """The row's share of the wall time: each pass divided by the rows in it, plus the shared prefixes divided
+    by all rows."""
     batch_size: int
     """Rows in the batch when it joined, itself included."""
 
 
-def generate(reader: BatchModel, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None) -> Iterator[Generated]:
-    """Continue every request, at most `batch_size` at a time (as many as fit into memory, if None), in any order of finishing.
+def generate(
+    reader: BatchModel, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None
+) -> Iterator[Generated]:
+    """Continue every request, at most `batch_size` at a time (as many as fit into memory, if None), in any
+    order of finishing.
 
-    Longest prompts are first, so that rows of similar length stand side by side and a batch too large for memory fails at once; it then goes
-    on with half the rows. Prompts longer than the model's positions are the caller's to refuse.
+    Longest prompts are first, so that rows of similar length stand side by side and a batch too large for
+    memory fails at once; it then goes on with half the rows. Prompts longer than the model's positions are
+    the caller's to refuse.
 
-    Raises ValueError for a request without tokens, with an empty stop string, or without a seed where tokens are drawn;
-    FloatingPointError when logits are NaN.
+    Raises ValueError for a request without tokens, with an empty stop string, or without a seed where tokens
+    are drawn; FloatingPointError when logits are NaN.
     """
     if requests:
         _check(requests, sampling)
@@ -102,18 +109,24 @@ class _Row:
         return (*self.request.token_ids, *self.token_ids)
 
     def n_tail(self) -> int:
-        """How many of the last tokens can hold a stop string that ends in the newest: a token is at least one byte of it."""
+        """How many of the last tokens can hold a stop string that ends in the newest: a token is at least one
+        byte of it."""
         return max(len(stop.encode()) for stop in self.request.stop_strings) + _STOP_MARGIN
 
 
 def _check(requests: Sequence[Request], sampling: Sampling) -> None:
     for request in requests:
         if not request.token_ids:
-            raise ValueError(f"request {request.key} has no tokens: a model without a BOS token cannot continue an empty prompt")
+            raise ValueError(
+                f"request {request.key} has no tokens: a model without a BOS token cannot continue an empty"
+                " prompt"
+            )
         if "" in request.stop_strings:
             raise ValueError(f"request {request.key} has an empty stop string")
         if sampling.temperature > 0 and request.seed is None:
-            raise ValueError(f"request {request.key} has no seed, and temperature {sampling.temperature} draws tokens")
+            raise ValueError(
+                f"request {request.key} has no seed, and temperature {sampling.temperature} draws tokens"
+            )
 
 
 class _Batch:
@@ -158,7 +171,8 @@ class _Batch:
                 yield from done
 
     def _advance(self) -> list[Generated]:
-        """One pass of the model: over rows that join if there is room, else over one token of each row. Returns what finished."""
+        """One pass of the model: over rows that join if there is room, else over one token of each row.
+        Returns what finished."""
         began = time.perf_counter()
         room = self._most - len(self._going)
         if self._waiting and room > 0 and (self._rows.refills or not self._going):
@@ -194,13 +208,19 @@ class _Batch:
         import torch
 
         model = self._reader.model
-        seen = torch.zeros(len(rows), model.config.get_text_config(decoder=True).vocab_size, dtype=torch.bool, device=model.device)
+        seen = torch.zeros(
+            len(rows),
+            model.config.get_text_config(decoder=True).vocab_size,
+            dtype=torch.bool,
+            device=model.device,
+        )
         for line, row in zip(seen, rows, strict=True):
             line[list(row.text() if self._sampling.penalize_prompt else row.token_ids)] = True
         self._seen = seen if self._seen is None else torch.cat([self._seen, seen])
 
     def _step_down(self) -> None:
-        """Go on with half the rows at a time; those being decoded are read again, each with its answer so far."""
+        """Go on with half the rows at a time; those being decoded are read again, each with its answer so
+        far."""
         self._most = len(self._going) // 2
         self._waiting.extendleft(reversed(self._going))
         self._going, self._seen = [], None
@@ -219,7 +239,8 @@ class _Batch:
         return "length" if len(row.token_ids) == most else None
 
     def _is_stopped(self, row: _Row) -> bool:
-        """Whether a stop string, or the line of the fence that closes the answer, ends in the newest token."""
+        """Whether a stop string, or the line of the fence that closes the answer, ends in the newest
+        token."""
         stops = row.request.stop_strings
         # Cheap first: the last tokens only. The whole text decides.
         if (

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n]*?)[ \t\r]*$", re.MULTILINE)
 
 
-def cut_at_stop(text: str, stop_strings: Sequence[str], *, ends_at_fence: bool = False) -> tuple[str, str | None]:
+def cut_at_stop(
+    text: str, stop_strings: Sequence[str], *, ends_at_fence: bool = False
+) -> tuple[str, str | None]:
     """The text before the first stop string in it and that stop string; of several at one place, the longest.
 
-    `ends_at_fence`: the answer stands in a fence that the prompt left open, and the fence that closes it stops it too.
+    `ends_at_fence`: the answer stands in a fence that the prompt left open, and the fence that closes it
+    stops it too.
     """
     found = [(text.index(stop), -len(stop), stop) for stop in stop_strings if stop in text]
     if ends_at_fence and (fence := closing_fence(text)) is not None:
@@ -21,10 +24,11 @@ def cut_at_stop(text: str, stop_strings: Sequence[str], *, ends_at_fence: bool =
 
 
 def closing_fence(text: str) -> re.Match[str] | None:
-    """The line that closes a fence of three backticks which was open before the text began; its first group is the fence.
+    """The line that closes a fence of three backticks which was open before the text began; its first group
+    is the fence.
 
-    A fence with an info string opens a block, a bare one closes the innermost open one, if it is of the same character and as long
-    (CommonMark 0.31, 4.5).
+    A fence with an info string opens a block, a bare one closes the innermost open one, if it is of the same
+    character and as long (CommonMark 0.31, 4.5).
     """
     blocks = ["```"]
     for line in _FENCE.finditer(text):

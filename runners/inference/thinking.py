@@ -1,4 +1,5 @@
-"""Thinking blocks: what a model writes to itself before it answers. They stay in the raw text and are no part of the answer that is judged."""
+"""Thinking blocks: what a model writes to itself before it answers. They stay in the raw text and are no part
+of the answer that is judged."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _BLOCKS = (
 
 
 def without_thinking(text: str, prompt: str) -> str:
-    """The answer behind a thinking block with which a text begins, or which the prompt left open; empty where the block is not closed."""
+    """The answer behind a thinking block with which a text begins, or which the prompt left open; empty where
+    the block is not closed."""
     for opening, closing in _BLOCKS:
         if prompt.rstrip().endswith(opening) or text.lstrip().startswith((opening, closing)):
             return text.partition(closing)[2].lstrip()
@@ -31,12 +33,17 @@ def without_thinking(text: str, prompt: str) -> str:
 
 
 def special_marks(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Special tokens that marks of thinking are made of: text decoded without them would not show where the answer begins."""
+    """Special tokens that marks of thinking are made of: text decoded without them would not show where the
+    answer begins."""
     special = {token.content: at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     found: set[int] = set()
     for block in _BLOCKS:
         parts = [{token for token in special if token in mark} for mark in block]
-        rests = [reduce(lambda rest, token: rest.replace(token, ""), held, mark) for mark, held in zip(block, parts, strict=True)]
-        if all(parts) and all(rest.isalpha() or not rest for rest in rests):  # a word may stand between them, as `final`
+        rests = [
+            reduce(lambda rest, token: rest.replace(token, ""), held, mark)
+            for mark, held in zip(block, parts, strict=True)
+        ]
+        # a word may stand between them, as `final`
+        if all(parts) and all(rest.isalpha() or not rest for rest in rests):
             found |= {special[token] for token in parts[0] | parts[1]}
     return frozenset(found)

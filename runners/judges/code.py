@@ -1,9 +1,10 @@
 """`code`: did the model write program code where none was asked for?
 
-Code is a statement, a definition, a tag, a query, a command or a data format meant for a machine, fenced or not. A name, a formula, LaTeX or an
-expression within a sentence is none. It was asked for where the item's category or the instruction says so (in English, French or Spanish) or
-the instruction shows some. Code is told line by line, by forms that prose does not take. Unintended code generation is one of the two critical errors
-of Ponce and Etchegoyhen, arXiv 2503.01611; the definition is ours.
+Code is a statement, a definition, a tag, a query, a command or a data format meant for a machine, fenced or
+not. A name, a formula, LaTeX or an expression within a sentence is none. It was asked for where the item's
+category or the instruction says so (in English, French or Spanish) or the instruction shows some. Code is
+told line by line, by forms that prose does not take. Unintended code generation is one of the two critical
+errors of Ponce and Etchegoyhen, arXiv 2503.01611; the definition is ours.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,11 +21,15 @@ READS: tuple[Reads, ...] = ("text", "instruction", "category")
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
         example, found = answer.example, code_in(answer.text)
-        if (example.category or "").casefold() in settings.coding_categories or asks_for_code(example.instruction):
+        if (example.category or "").casefold() in settings.coding_categories or asks_for_code(
+            example.instruction
+        ):
             yield answer.unscored("code", "code was asked for")
         elif found.fenced_as is not None:
             yield answer.scored("code", 0, reason=f"a block of {found.fenced_as[:40]}")
         elif found.lines >= settings.min_lines or (found.lines and found.share >= settings.min_share):
-            yield answer.scored("code", 0, reason=f"{found.lines} lines look like code, as {found.first[:80]!r}")
+            yield answer.scored(
+                "code", 0, reason=f"{found.lines} lines look like code, as {found.first[:80]!r}"
+            )
         else:
             yield answer.scored("code", 1)

@@ -1,4 +1,5 @@
-"""`contains`: is one of the item's accepted answers in the answer? As whole words, whatever their case, accents and punctuation."""
+"""`contains`: is one of the item's accepted answers in the answer? As whole words, whatever their case,
+accents and punctuation."""
 
 from collections.abc import Iterable, Iterator
 

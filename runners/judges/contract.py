@@ -1,20 +1,23 @@
 """What a judge is handed and what it gives. A judge is a file in `runners/judges/` with
 
-    class Settings(JudgeSettings): ...           what a spec may say about it
-    READS: tuple[Reads, ...]                     what it reads of an answer: verdicts on equal readings are equal
-    def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]: ...
+    class Settings(JudgeSettings): ...           what a spec may say about it READS: tuple[Reads, ...]
+    what it reads of an answer: verdicts on equal readings are equal def judge(answers: Iterable[Answer],
+    settings: Settings, tools: Tools) -> Iterator[Verdict]: ...
 
 and, where it judges anything but the one aspect that bears its own name,
 
-    def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> which settings count for it
-    def applies(settings: Settings, aspect: str, example: Example) -> bool: ...    without it, every aspect applies to every example
+    def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> which settings count for it def
+    applies(settings: Settings, aspect: str, example: Example) -> bool: ...    without it, every aspect
+    applies to every example
 
     def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]: ...
 
-`missing` gives the verdicts on an answer without text where `settings.missing_score()` is a score; without it, they are that score alone.
+`missing` gives the verdicts on an answer without text where `settings.missing_score()` is a score; without
+it, they are that score alone.
 
-It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. `judge` is never handed an answer without text.
-A judge that compares is handed an answer once for each opponent, and never an opponent without text.
+It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. `judge` is never
+handed an answer without text. A judge that compares is handed an answer once for each opponent, and never an
+opponent without text.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +31,8 @@ from dsl.values import Name, Sha256
 from runners.engines.contract import EngineAnswer
 
 NO_REPLY = "the judge did not reply: "
-"""How the reason begins where the judge itself failed. Such a verdict says nothing about the answer, so nobody takes it over."""
+"""How the reason begins where the judge itself failed. Such a verdict says nothing about the answer, so
+nobody takes it over."""
 
 
 class VerdictDetails(TypedDict, total=False):
@@ -44,7 +48,8 @@ class VerdictDetails(TypedDict, total=False):
     usd: float | None
     model_served: str | None
     n_faults: int
-    """1 where the judge's server failed for a reason that may pass; the step counts those of earlier attempts."""
+    """1 where the judge's server failed for a reason that may pass; the step counts those of earlier
+    attempts."""
     provenance: Provenance
     """What a server says of itself; the step adds the rest."""
 
@@ -78,7 +83,13 @@ class Answer:
         """A verdict that says why there is no score."""
         return self._verdict(aspect, score=None, unscored_reason=why, **told)
 
-    def _verdict(self, aspect: str, score: float | None, unscored_reason: str | None = None, **told: Unpack[VerdictDetails]) -> Verdict:
+    def _verdict(
+        self,
+        aspect: str,
+        score: float | None,
+        unscored_reason: str | None = None,
+        **told: Unpack[VerdictDetails],
+    ) -> Verdict:
         completion = self.completion
         return Verdict(
             row_key=self.keys[aspect],

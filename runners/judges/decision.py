@@ -1,7 +1,8 @@
-"""`decision`: a System One model decides; the probability of every level comes from one forward pass, with no text to parse.
+"""`decision`: a System One model decides; the probability of every level comes from one forward pass, with no
+text to parse.
 
-It is asked for the aspects of a rubric, or questions of the study's own. The distribution is kept and the score is its mean. Any chat model
-can be asked; models made for it give calibrated probabilities.
+It is asked for the aspects of a rubric, or questions of the study's own. The distribution is kept and the
+score is its mean. Any chat model can be asked; models made for it give calibrated probabilities.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts for a question's verdicts: the model, the question's own text and how the material is called."""
+    """What counts for a question's verdicts: the model, the question's own text and how the material is
+    called."""
     shared = ("decision", Settings.VERSION, settings.model, _names(frame(settings.language)))
     return {name: (*shared, name, asked) for name, asked in settings.asked().items()}
 
@@ -30,7 +32,10 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     names, asked = _names(frame(settings.language)), settings.asked()
     rows = [(answer, aspect) for answer in answers for aspect in answer.keys]
-    questions = [Question(_state(answer, names), asked[aspect].question, asked[aspect].levels) for answer, aspect in rows]
+    questions = [
+        Question(_state(answer, names), asked[aspect].question, asked[aspect].levels)
+        for answer, aspect in rows
+    ]
     for decided in decide(settings.model, questions, tools):
         answer, aspect = rows[decided.place]
         if decided.probabilities is None:

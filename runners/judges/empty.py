@@ -10,14 +10,19 @@ from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text",)
 
-# Letters that show nothing (Hangul fillers), the blank Braille pattern, and what is put where bytes could not be read.
+# Letters that show nothing (Hangul fillers), the blank Braille pattern, and what is put where bytes could not
+# be read.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\ufffd")
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
         says_something = any(_is_content(character) for character in answer.text)
-        yield answer.scored("empty", says_something, reason=None if says_something else "nothing but white space and punctuation")
+        yield answer.scored(
+            "empty",
+            says_something,
+            reason=None if says_something else "nothing but white space and punctuation",
+        )
 
 
 def _is_content(character: str) -> bool:

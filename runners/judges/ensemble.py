@@ -28,7 +28,9 @@ def _verdict(answer: Answer, aspect: str, settings: Settings) -> Verdict:
     given: dict[str, float] = {}
     lacking: dict[str, str] = {}
     for name in settings.of:
-        found = next((v for v in answer.verdicts.get(name, ()) if settings.aspects is None or v.aspect == aspect), None)
+        found = next(
+            (v for v in answer.verdicts.get(name, ()) if settings.aspects is None or v.aspect == aspect), None
+        )
         if found is None:
             lacking[name] = "it has no verdict"
         elif found.score is None:
@@ -37,14 +39,19 @@ def _verdict(answer: Answer, aspect: str, settings: Settings) -> Verdict:
             given[name] = found.score
     without = f"without {'; '.join(f'{name}: {why}' for name, why in lacking.items())}" if lacking else None
     if len(given) < _needed(settings):
-        why = f"{len(given)} of {len(settings.of)} judges have a score and {_needed(settings)} are needed: {without}"
+        why = (
+            f"{len(given)} of {len(settings.of)} judges have a score and {_needed(settings)} are needed:"
+            f" {without}"
+        )
         return answer.unscored(aspect, why, parts=given or None)
     if settings.by == "mean":
         return answer.scored(aspect, fmean(given.values()), reason=without, parts=given)
     score, n = Counter(given.values()).most_common(1)[0]
     if 2 * n <= len(given):
         said = ", ".join(f"{name} {value:g}" for name, value in given.items())
-        return answer.unscored(aspect, "; ".join(filter(None, (f"no majority: {said}", without))), parts=given)
+        return answer.unscored(
+            aspect, "; ".join(filter(None, (f"no majority: {said}", without))), parts=given
+        )
     return answer.scored(aspect, score, reason=without, parts=given)
 
 

@@ -1,4 +1,5 @@
-"""`exact`: is the answer one of the item's accepted answers, and nothing else? Whatever their case, accents and punctuation."""
+"""`exact`: is the answer one of the item's accepted answers, and nothing else? Whatever their case, accents
+and punctuation."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,9 @@
-"""`ifeval`: accuracy on verifiable instructions, strict and loose. Those of IFEval and M-IFEval in English, French and Spanish.
+"""`ifeval`: accuracy on verifiable instructions, strict and loose. Those of IFEval and M-IFEval in English,
+French and Spanish.
 
-Sources: Zhou et al., *Instruction-Following Evaluation for Large Language Models*, arXiv 2311.07911; Dussolle et al., *M-IFEval: Multilingual
-Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the columns with the instructions:
+Sources: Zhou et al., *Instruction-Following Evaluation for Large Language Models*, arXiv 2311.07911; Dussolle
+et al., *M-IFEval: Multilingual Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the
+columns with the instructions:
 
     columns: {…, extra: {instruction_id_list: instruction_id_list, kwargs: kwargs}}
 """
@@ -35,12 +37,26 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             yield from (answer.unscored(aspect, str(error)) for aspect in answer.keys)
             continue
         for aspect in answer.keys:
-            versions = [version for version in variants(answer.text) if aspect == "loose" or version == answer.text]
+            versions = [
+                version for version in variants(answer.text) if aspect == "loose" or version == answer.text
+            ]
             found = {name: _best(follows, versions) for name, follows in instructions.items()}
-            told = [(_id(name) + (f" ({one.note})" if isinstance(one, Outcome) else ""), bool(one)) for name, one in found.items()]
+            told = [
+                (_id(name) + (f" ({one.note})" if isinstance(one, Outcome) else ""), bool(one))
+                for name, one in found.items()
+            ]
             failed = [words for words, followed in told if not followed]
-            reason = f"does not follow {', '.join(failed)}" if failed else f"follows {', '.join(words for words, _ in told)}"
-            yield answer.scored(aspect, not failed, reason=reason, parts={name: float(bool(one)) for name, one in found.items()})
+            reason = (
+                f"does not follow {', '.join(failed)}"
+                if failed
+                else f"follows {', '.join(words for words, _ in told)}"
+            )
+            yield answer.scored(
+                aspect,
+                not failed,
+                reason=reason,
+                parts={name: float(bool(one)) for name, one in found.items()},
+            )
 
 
 def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]:
@@ -80,9 +96,14 @@ def _instructions(example: Example, settings: Settings) -> dict[str, Callable[[s
     found: dict[str, Callable[[str], bool | Outcome]] = {}
     for place, (instruction_id, arguments) in enumerate(zip(ids, given, strict=True)):
         if not isinstance(instruction_id, str) or not isinstance(arguments, dict):
-            raise ValueError(f"instruction {place} is not an id with named arguments: {str(instruction_id)[:60]!r}")
+            raise ValueError(
+                f"instruction {place} is not an id with named arguments: {str(instruction_id)[:60]!r}"
+            )
         found[f"{place} {instruction_id}"] = checks(
-            instruction_id, cast("Mapping[str, Any]", arguments), example.language, as_published=settings.benchmark is not None
+            instruction_id,
+            cast("Mapping[str, Any]", arguments),
+            example.language,
+            as_published=settings.benchmark is not None,
         )
     return found
 

@@ -1,9 +1,11 @@
-"""`language`: is the answer in the language it was asked in? Told by lingua, among the study's languages and their usual confusions.
+"""`language`: is the answer in the language it was asked in? Told by lingua, among the study's languages and
+their usual confusions.
 
-The language of an answer is that of most of its running words; code, markup, addresses and what stands in quotation marks do not count, and
-garbled words count as the language they imitate. Where too few words are left, or no language is likely enough, the judge abstains:
-identification fails on short text (lingua-py #226, #267). Marchisio et al., arXiv 2406.20052, call answers in another language
-"language confusion"; their line-level pass rate counts answers with any line in another language, this judge those mainly in another one.
+The language of an answer is that of most of its running words; code, markup, addresses and what stands in
+quotation marks do not count, and garbled words count as the language they imitate. Where too few words are
+left, or no language is likely enough, the judge abstains: identification fails on short text (lingua-py #226,
+#267). Marchisio et al., arXiv 2406.20052, call answers in another language "language confusion"; their
+line-level pass rate counts answers with any line in another language, this judge those mainly in another one.
 """
 
 import re
@@ -36,10 +38,13 @@ CONFUSIONS = {
     "pt": ("es", "it"),
     "sv": ("da", "nb"),
 }
-"""What a language is mistaken for, or slid into by models trained on little of it. Others compete with English only."""
+"""What a language is mistaken for, or slid into by models trained on little of it. Others compete with
+English only."""
 
 _QUOTED = re.compile(r"«[^«»\n]{1,200}»|“[^“”\n]{1,200}”|\"[^\"\n]{1,200}\"")
-_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A-Za-z][^<>]{0,200}>", re.DOTALL)
+_NOT_PROSE = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|www\.\S+|</?[A-Za-z][^<>]{0,200}>", re.DOTALL
+)
 
 
 _LONGEST_WORD = 1000
@@ -49,7 +54,11 @@ _LONGEST_WORD = 1000
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
         score, why = _assess(answer.text, answer.example.language, settings)
-        yield answer.unscored("language", why) if score is None else answer.scored("language", score, reason=why)
+        yield (
+            answer.unscored("language", why)
+            if score is None
+            else answer.scored("language", score, reason=why)
+        )
 
 
 def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | None, str]:
@@ -64,7 +73,8 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
     if letters < settings.min_characters:
         return None, f"{letters} letters are too few to tell the language"
     found, confidence = _likeliest(prose, candidates((asked, *settings.languages)))
-    if confidence == 0:  # lingua rules languages out by their letters before it counts anything: is it another script?
+    # lingua rules languages out by their letters before it counts anything: is it another script?
+    if confidence == 0:
         found, confidence = _likeliest(prose, tuple(sorted(known_languages())))
     if confidence < settings.min_confidence:
         return None, f"no language is likely enough: {found} comes first with {confidence:.2f}"
@@ -72,9 +82,12 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
 
 
 def prose_of(text: str) -> str:
-    """The text without code, markup and addresses, which are English in any language; words without end in pieces."""
+    """The text without code, markup and addresses, which are English in any language; words without end in
+    pieces."""
     words = _NOT_PROSE.sub(" ", text).split()
-    return " ".join(word[at : at + _LONGEST_WORD] for word in words for at in range(0, len(word), _LONGEST_WORD))
+    return " ".join(
+        word[at : at + _LONGEST_WORD] for word in words for at in range(0, len(word), _LONGEST_WORD)
+    )
 
 
 def _letters(text: str) -> int:
@@ -82,7 +95,8 @@ def _letters(text: str) -> int:
 
 
 def candidates(languages: Iterable[Language]) -> tuple[str, ...]:
-    """The languages and those they are confused with, as far as lingua knows them; English always, because models fall back to it."""
+    """The languages and those they are confused with, as far as lingua knows them; English always, because
+    models fall back to it."""
     codes = {_base(code) for code in languages}
     near = {other for code in codes for other in CONFUSIONS.get(code, ())}
     return tuple(sorted((codes | near | {"en"}) & known_languages()))
@@ -116,4 +130,6 @@ def known_languages() -> frozenset[str]:
 def _detector(codes: tuple[str, ...]) -> "LanguageDetector":
     from lingua import LanguageDetectorBuilder
 
-    return LanguageDetectorBuilder.from_languages(*(language for language, code in _codes().items() if code in codes)).build()
+    return LanguageDetectorBuilder.from_languages(
+        *(language for language, code in _codes().items() if code in codes)
+    ).build()

@@ -1,4 +1,5 @@
-"""`length`: how long is the answer? A measure, not a mark: it stands beside every score, because longer answers tend to win."""
+"""`length`: how long is the answer? A measure, not a mark: it stands beside every score, because longer
+answers tend to win."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,5 @@
-"""`numeric`: is the last number of the answer the item's number (MGSM, arXiv 2210.03057)? Numbers are read as the language writes them."""
+"""`numeric`: is the last number of the answer the item's number (MGSM, arXiv 2210.03057)? Numbers are read as
+the language writes them."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -19,7 +20,9 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         if unknown := [code for code in (language, written_in) if code not in FORMATS]:
             yield answer.unscored("numeric", f"the number format of {unknown[0]} is not known")
             continue
-        accepted: set[Decimal | None] = {last_number(given, written_in) for given in answer.example.answers} - {None}
+        accepted: set[Decimal | None] = {
+            last_number(given, written_in) for given in answer.example.answers
+        } - {None}
         found = last_number(answer.text, language)
         if not accepted:
             yield answer.unscored("numeric", "no accepted answer of the item is a number")

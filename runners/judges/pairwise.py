@@ -1,7 +1,9 @@
-"""`pairwise`: which of two answers is better, ours or another method's? Asked in both orders, since judges favour a place.
+"""`pairwise`: which of two answers is better, ours or another method's? Asked in both orders, since judges
+favour a place.
 
-The opponent is any other method of the study; answers that someone else recorded are a method too (`method: recorded`), on whatever model.
-A served model writes its verdict as JSON; weights loaded here and System One servers decide, with the probability of each outcome.
+The opponent is any other method of the study; answers that someone else recorded are a method too (`method:
+recorded`), on whatever model. A served model writes its verdict as JSON; weights loaded here and System One
+servers decide, with the probability of each outcome.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +16,14 @@ from dsl.judges._decision_model import SystemOne
 from dsl.judges._judge_prompts import frame
 from dsl.judges.contract import Reads
 from dsl.judges.pairwise import Settings
-from runners.judges._model_judges.comparison import both_choices, both_prompts, paired, side_decided, side_written, verdict_of
+from runners.judges._model_judges.comparison import (
+    both_choices,
+    both_prompts,
+    paired,
+    side_decided,
+    side_written,
+    verdict_of,
+)
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import decide
 from runners.judges._model_judges.written import n_faults_of, served_by, spent_on
@@ -24,7 +33,8 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts for a verdict: the model, how it is asked and the aspect's question. Who the opponent is does not: its text is read."""
+    """What counts for a verdict: the model, how it is asked and the aspect's question. Who the opponent is
+    does not: its text is read."""
     writes = () if isinstance(settings.model, Weights | SystemOne) else (settings.max_new_tokens,)
     texts = (frame(settings.language), comparison(settings.language))
     shared = ("pairwise", Settings.VERSION, settings.model, settings.ties, *writes, texts)
@@ -49,23 +59,46 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         yield from _written(asked, settings, settings.model, tools)
 
 
-def _decided(asked: list[tuple[Answer, str]], settings: Settings, model: Weights | SystemOne, tools: Tools) -> Iterator[Verdict]:
+def _decided(
+    asked: list[tuple[Answer, str]], settings: Settings, model: Weights | SystemOne, tools: Tools
+) -> Iterator[Verdict]:
     chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
-    questions = [q for answer, aspect in asked for q in both_choices(answer, chosen[aspect].question, names, text, settings.ties)]
+    questions = [
+        q
+        for answer, aspect in asked
+        for q in both_choices(answer, chosen[aspect].question, names, text, settings.ties)
+    ]
     found = ((decided.place, decided) for decided in decide(model, questions, tools))
     for which, first, second in paired(found):
         answer, aspect = asked[which]
         told = _together(first.told, second.told)
-        yield verdict_of(answer, aspect, side_decided(first, is_first=True), side_decided(second, is_first=False), told)
+        yield verdict_of(
+            answer, aspect, side_decided(first, is_first=True), side_decided(second, is_first=False), told
+        )
 
 
-def _written(asked: list[tuple[Answer, str]], settings: Settings, model: EngineSettings, tools: Tools) -> Iterator[Verdict]:
+def _written(
+    asked: list[tuple[Answer, str]], settings: Settings, model: EngineSettings, tools: Tools
+) -> Iterator[Verdict]:
     chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
-    prompts = [p for answer, aspect in asked for p in both_prompts(answer, chosen[aspect].question, names, text, settings.ties)]
-    for which, first, second in paired(tools.generate(model, prompts, Decoding(max_new_tokens=settings.max_new_tokens))):
+    prompts = [
+        p
+        for answer, aspect in asked
+        for p in both_prompts(answer, chosen[aspect].question, names, text, settings.ties)
+    ]
+    for which, first, second in paired(
+        tools.generate(model, prompts, Decoding(max_new_tokens=settings.max_new_tokens))
+    ):
         answer, aspect = asked[which]
-        told = VerdictDetails(**spent_on((first, second), model), **served_by((first, second)), n_faults=n_faults_of((first, second)))
-        ours_first, ours_second = side_written(first, settings.ties, is_first=True), side_written(second, settings.ties, is_first=False)
+        told = VerdictDetails(
+            **spent_on((first, second), model),
+            **served_by((first, second)),
+            n_faults=n_faults_of((first, second)),
+        )
+        ours_first, ours_second = (
+            side_written(first, settings.ties, is_first=True),
+            side_written(second, settings.ties, is_first=False),
+        )
         yield verdict_of(answer, aspect, ours_first, ours_second, told)
 
 

@@ -1,11 +1,13 @@
-"""`prompt_echo`: did the model write the user's part: invent the next query, or give the question back as its answer?
+"""`prompt_echo`: did the model write the user's part: invent the next query, or give the question back as its
+answer?
 
-A base model that is shown query after query goes on with the next one when its answer is done (URIAL stops it there, arXiv 2312.01552; its
-stop strings know one spelling only). Judged is what a reader sees: what a stop string cut off is no part of the answer, and is kept beside
-it as raw text. An invented query is a line that opens a user's turn as prompt formats do (`# Query:`, `### Instruction:`, `User: …`,
-`Question: …`, a chat template's mark), in English, French or Spanish, whatever the answer's language. A line that repeats the item's own
-question above its answer is none. An answer that holds nothing but the question's words, in the question's order, is an echo; with an
-answer behind them, were it one word, it is none.
+A base model that is shown query after query goes on with the next one when its answer is done (URIAL stops it
+there, arXiv 2312.01552; its stop strings know one spelling only). Judged is what a reader sees: what a stop
+string cut off is no part of the answer, and is kept beside it as raw text. An invented query is a line that
+opens a user's turn as prompt formats do (`# Query:`, `### Instruction:`, `User: …`, `Question: …`, a chat
+template's mark), in English, French or Spanish, whatever the answer's language. A line that repeats the
+item's own question above its answer is none. An answer that holds nothing but the question's words, in the
+question's order, is an echo; with an answer behind them, were it one word, it is none.
 """
 
 import re
@@ -21,7 +23,16 @@ READS: tuple[Reads, ...] = ("text", "instruction", "language")
 
 USER = {
     "en": ("query", "question", "instruction", "user", "human", "prompt", "user input"),
-    "fr": ("requête", "requete", "question", "instruction", "utilisateur", "utilisatrice", "humain", "consigne"),
+    "fr": (
+        "requête",
+        "requete",
+        "question",
+        "instruction",
+        "utilisateur",
+        "utilisatrice",
+        "humain",
+        "consigne",
+    ),
     "es": ("consulta", "pregunta", "instrucción", "instruccion", "usuario", "usuaria", "humano"),
 }
 """What prompts in a language call the user's part. Plurals are left out: `Instructions:` heads a recipe."""
@@ -29,14 +40,20 @@ USER = {
 _NAMES = "|".join(sorted({name for names in USER.values() for name in names}, key=len, reverse=True))
 _NEXT = r"(?:(?:next|new|another|nouvelle|prochaine|autre|nueva|siguiente|otra)\s)?"
 _GAP = r"[^\S\n]"  # French sets a no-break space before a colon
-# A heading and nothing else on its line, or a name and a colon, in bold perhaps; `Q:` and `P:` are names too there.
+# A heading and nothing else on its line, or a name and a colon, in bold perhaps; `Q:` and `P:` are names too
+# there.
 _HEADING = re.compile(
-    rf"^{_GAP}*#{{1,6}}{_GAP}*(?:{_NAMES})(?:{_GAP}*\d+)?{_GAP}*:?{_GAP}*(?P<said>$|(?<=:)[^\n]+)", re.IGNORECASE | re.MULTILINE
+    rf"^{_GAP}*#{{1,6}}{_GAP}*(?:{_NAMES})(?:{_GAP}*\d+)?{_GAP}*:?{_GAP}*(?P<said>$|(?<=:)[^\n]+)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _LABEL = re.compile(
-    rf"^{_GAP}*[*_]{{0,2}}(?:{_NEXT}(?:{_NAMES})|[qp])[*_]{{0,2}}{_GAP}?:[*_]{{0,2}}{_GAP}*(?P<said>[^\n]*)", re.IGNORECASE | re.MULTILINE
+    rf"^{_GAP}*[*_]{{0,2}}(?:{_NEXT}(?:{_NAMES})|[qp])[*_]{{0,2}}{_GAP}?:[*_]{{0,2}}{_GAP}*(?P<said>[^\n]*)",
+    re.IGNORECASE | re.MULTILINE,
 )
-_TEMPLATE = re.compile(r"<\|(?:im_start\|>)?user\b|<\|start_header_id\|>user|<start_of_turn>user|\[INST\]|<\|user\|>", re.IGNORECASE)
+_TEMPLATE = re.compile(
+    r"<\|(?:im_start\|>)?user\b|<\|start_header_id\|>user|<start_of_turn>user|\[INST\]|<\|user\|>",
+    re.IGNORECASE,
+)
 _OF_A_PROMPT = re.compile(r"#+[ \t]*(?!question|pregunta)|<|\[INST", re.IGNORECASE)
 """What no quiz and no dialogue is written with."""
 
@@ -65,7 +82,9 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         elif _is_the_question(answer.text, instruction, settings):
             yield answer.scored("prompt_echo", 0, reason="gives the question back")
         elif language.split("-")[0] not in USER:
-            yield answer.unscored("prompt_echo", f"what prompts call the user's part in {language} is not known")
+            yield answer.unscored(
+                "prompt_echo", f"what prompts call the user's part in {language} is not known"
+            )
         else:
             yield answer.scored("prompt_echo", 1)
 

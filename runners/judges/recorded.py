@@ -1,4 +1,5 @@
-"""`recorded`: verdicts that someone has already paid for, read from a file: scores, preferences, or a judge's own words to be read here."""
+"""`recorded`: verdicts that someone has already paid for, read from a file: scores, preferences, or a judge's
+own words to be read here."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,7 +28,9 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
     for answer in answers:
         rows = recorded.get(settings.columns.key(answer.example), ())
         for aspect in answer.keys:
-            yield _verdict(answer, aspect, [row for row in rows if row.aspect in (aspect, "")], named, settings)
+            yield _verdict(
+                answer, aspect, [row for row in rows if row.aspect in (aspect, "")], named, settings
+            )
 
 
 def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, settings: Settings) -> Verdict:
@@ -40,7 +43,8 @@ def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, setting
     if not texts:
         return answer.unscored(aspect, f"{about[0].missing} in {named}")
     is_raw = settings.columns.raw is not None
-    differ = {text if is_raw or (number := number_in(text)) is None else number for text in texts}  # 2 and 2.0 are one score
+    # 2 and 2.0 are one score
+    differ = {text if is_raw or (number := number_in(text)) is None else number for text in texts}
     if len(differ) > 1:
         return answer.unscored(aspect, f"{len(differ)} verdicts that differ are recorded in {named}")
     text = texts[0]
@@ -55,5 +59,7 @@ def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, setting
         score = 0.5 if score == 0 else score - 1 if 1 <= score <= 2 else None
     if score is None:
         what = "score" if settings.columns.preference is None else "preference"
-        return answer.unscored(aspect, f"{text[:40]!r} is no {what}" if text.strip() else f"the {what} in {named} is empty")
+        return answer.unscored(
+            aspect, f"{text[:40]!r} is no {what}" if text.strip() else f"the {what} in {named} is empty"
+        )
     return answer.scored(aspect, score)

@@ -1,7 +1,8 @@
-"""`reward`: a reward model gives each answer one number, as those trained on preferences do (a sequence classifier with one label).
+"""`reward`: a reward model gives each answer one number, as those trained on preferences do (a sequence
+classifier with one label).
 
-The instruction and the answer are put through the model's own chat template as two turns. The number has no fixed scale: it orders answers
-to the same instruction, and says nothing across models.
+The instruction and the answer are put through the model's own chat template as two turns. The number has no
+fixed scale: it orders answers to the same instruction, and says nothing across models.
 """
 
 import math
@@ -30,13 +31,24 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
     loaded = load(settings.model, None, tools.cache, head="classification")
     tools.load_seconds += loaded.load_seconds
-    tools.facts |= {"n_parameters": loaded.n_parameters, "device": loaded.device, "dtype": loaded.dtype, "commit": loaded.commit}
+    tools.facts |= {
+        "n_parameters": loaded.n_parameters,
+        "device": loaded.device,
+        "dtype": loaded.dtype,
+        "commit": loaded.commit,
+    }
     if loaded.model.config.num_labels != 1:
-        raise DataError(f"{settings.model.source} has {loaded.model.config.num_labels} labels; a reward model has one")
+        raise DataError(
+            f"{settings.model.source} has {loaded.model.config.num_labels} labels; a reward model has one"
+        )
     if not loaded.tokenizer.chat_template:
-        raise DataError(f"{settings.model.source} has no chat template, so how it is shown an answer is not known")
+        raise DataError(
+            f"{settings.model.source} has no chat template, so how it is shown an answer is not known"
+        )
     if loaded.no_chat is not None:
-        raise DataError(f"{settings.model.source} cannot be shown an answer through its chat template: {loaded.no_chat}")
+        raise DataError(
+            f"{settings.model.source} cannot be shown an answer through its chat template: {loaded.no_chat}"
+        )
 
     longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     rows: list[tuple[Answer, list[int]]] = []
@@ -48,7 +60,8 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             yield answer.unscored("reward", why, n_prompt_tokens=len(token_ids))
         else:
             rows.append((answer, token_ids))
-    rows.sort(key=lambda row: len(row[1]), reverse=True)  # rows of similar length need little padding, and the largest batch comes first
+    # rows of similar length need little padding, and the largest batch comes first
+    rows.sort(key=lambda row: len(row[1]), reverse=True)
     size = settings.model.batch_size or _BATCH_SIZE
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
@@ -59,11 +72,14 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             if math.isfinite(score):
                 yield answer.scored("reward", score, n_prompt_tokens=len(token_ids), seconds=seconds)
             else:
-                yield answer.unscored("reward", f"the model's logit is {score}", n_prompt_tokens=len(token_ids), seconds=seconds)
+                yield answer.unscored(
+                    "reward", f"the model's logit is {score}", n_prompt_tokens=len(token_ids), seconds=seconds
+                )
 
 
 def _scores(loaded: "Loaded", rows: Sequence[list[int]]) -> list[float]:
-    """One logit a row. Padding is on the right, where no token of a causal model attends to it and positions stay as they are alone."""
+    """One logit a row. Padding is on the right, where no token of a causal model attends to it and positions
+    stay as they are alone."""
     import torch
 
     config = loaded.model.config.get_text_config()
@@ -77,7 +93,8 @@ def _scores(loaded: "Loaded", rows: Sequence[list[int]]) -> list[float]:
 
 
 def _pad(own: int | None, rows: Sequence[list[int]], n_tokens: int) -> int:
-    """The model's own padding token, unless a row ends with it; then a token that no row of the batch holds."""
+    """The model's own padding token, unless a row ends with it; then a token that no row of the batch
+    holds."""
     if own is not None and all(row[-1] != own for row in rows):
         return own
     used = {token for row in rows for token in row}

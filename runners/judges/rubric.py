@@ -1,7 +1,8 @@
 """`rubric`: a model judges each answer on the aspects of a rubric, in writing (just-eval, arXiv 2312.01552).
 
-It gives its reasons and scores as JSON, and what it wrote is kept. A server that can is held to the JSON's form; any other reply is read
-tolerantly. Refusals, "N/A", scores off the scale and what cannot be read leave the answer unscored.
+It gives its reasons and scores as JSON, and what it wrote is kept. A server that can is held to the JSON's
+form; any other reply is read tolerantly. Refusals, "N/A", scores off the scale and what cannot be read leave
+the answer unscored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,12 +21,15 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts for an aspect's verdicts: the model, how it is asked, and the texts of the aspects asked for together; not what else is
-    in the rubric, nor which items they are asked of."""
+    """What counts for an aspect's verdicts: the model, how it is asked, and the texts of the aspects asked
+    for together; not what else is in the rubric, nor which items they are asked of."""
     chosen = settings.chosen()
     how = (settings.max_new_tokens, settings.temperature, settings.repeats, settings.na_as)
     shared = ("rubric", Settings.VERSION, settings.model, how, frame(settings.language))
-    return {name: (*shared, name, [(one, chosen[one]) for one in beside]) for name, beside in settings.beside().items()}
+    return {
+        name: (*shared, name, [(one, chosen[one]) for one in beside])
+        for name, beside in settings.beside().items()
+    }
 
 
 def applies(settings: Settings, aspect: str, example: Example) -> bool:
@@ -36,10 +40,16 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
     chosen, together, text = settings.chosen(), settings.beside(), frame(settings.language)
     asked: list[tuple[Answer, tuple[str, ...], tuple[str, ...]]] = []
     for answer in answers:
-        # Asked together, a score depends on its neighbours, so a request names them all even where some verdicts are there already.
+        # Asked together, a score depends on its neighbours, so a request names them all even where some
+        # verdicts are there already.
         requests = dict.fromkeys(together[aspect] for aspect in answer.keys)
-        asked += [(answer, beside, tuple(aspect for aspect in beside if aspect in answer.keys)) for beside in requests]
-    prompts = [prompt_for(answer, {name: chosen[name] for name in beside}, text) for answer, beside, _ in asked]
+        asked += [
+            (answer, beside, tuple(aspect for aspect in beside if aspect in answer.keys))
+            for beside in requests
+        ]
+    prompts = [
+        prompt_for(answer, {name: chosen[name] for name in beside}, text) for answer, beside, _ in asked
+    ]
     repeated = [prompt for prompt in prompts for _ in range(settings.repeats)]
     replies: dict[int, dict[int, EngineAnswer]] = {}
     decoding = Decoding(max_new_tokens=settings.max_new_tokens, temperature=settings.temperature)

@@ -1,8 +1,8 @@
 """Checks of a model and its tokenizer against each other, once, when they are loaded.
 
-Published checkpoints do not always fit together: tokens were added and the embedding was not resized, a chat template ends its turns with a token
-that no setting names as an end, a generation configuration cannot be saved again. Each is mended here and the remedy recorded, or a sentence says
-which numbers do not agree.
+Published checkpoints do not always fit together: tokens were added and the embedding was not resized, a chat
+template ends its turns with a token that no setting names as an end, a generation configuration cannot be
+saved again. Each is mended here and the remedy recorded, or a sentence says which numbers do not agree.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Checked:
 
 
 def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked:
-    """Compare tokenizer, embedding and chat template, and mend both model and tokenizer where that can be done.
+    """Compare tokenizer, embedding and chat template, and mend both model and tokenizer where that can be
+    done.
 
     Raises DataError where the tokenizer begins every text with a token that the embedding does not have.
     """
@@ -48,13 +49,16 @@ def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked
         eos_ids |= {turn_end}
         named = tokenizer.convert_ids_to_tokens(turn_end)
         remedies.append(
-            f"the chat template ends a turn with `{named}`, which neither the tokenizer nor the generation settings name as an end: "
-            "answers end there, too"
+            f"the chat template ends a turn with `{named}`, which neither the tokenizer nor the generation"
+            " settings name as an end: answers end there, too"
         )
     own_pad = tokenizer.pad_token_id
     pad_id = _choose_pad(tokenizer, eos_ids, n_embeddings(model))
     if own_pad is not None and own_pad >= n_embeddings(model):
-        remedies.append(f"the padding token's id is {own_pad} and the embedding ends at {n_embeddings(model) - 1}: {pad_id} pads instead")
+        remedies.append(
+            f"the padding token's id is {own_pad} and the embedding ends at {n_embeddings(model) - 1}:"
+            f" {pad_id} pads instead"
+        )
     return Checked(eos_ids, pad_id, no_chat, tuple(remedies))
 
 
@@ -76,20 +80,23 @@ def lacks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_ids:
         return None
     named = ", ".join(f"`{tokenizer.convert_ids_to_tokens(token)}` ({token})" for token in missing[:3])
     return (
-        f"the model has no embedding for {named}: the tokenizer has {len(tokenizer)} tokens, the model's embedding {n_embeddings(model)}. "
-        "Resize the embedding and save the model again, or take the tokenizer that it was trained with"
+        f"the model has no embedding for {named}: the tokenizer has {len(tokenizer)} tokens, the model's"
+        f" embedding {n_embeddings(model)}. Resize the embedding and save the model again, or take the"
+        " tokenizer that it was trained with"
     )
 
 
 def eos_ids_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Every token that the generation settings or the tokenizer name as an end."""
-    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)  # a model that does not write may have none
+    # a model that does not write may have none
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     ids = named if isinstance(named, list) else [named]
     return frozenset(int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None)
 
 
 def _drop_unsaveable(model: PreTrainedModel) -> Iterator[str]:
-    """Sampling settings beside greedy decoding: transformers passes over them, and refuses to save them with a trained model."""
+    """Sampling settings beside greedy decoding: transformers passes over them, and refuses to save them with
+    a trained model."""
     settings = getattr(model, "generation_config", None)
     if settings is None:
         return
@@ -100,7 +107,11 @@ def _drop_unsaveable(model: PreTrainedModel) -> Iterator[str]:
 
         kept = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "repetition_penalty")
         named = {name: value for name in kept if (value := getattr(settings, name, None)) is not None}
-        dropped = sorted(name for name, value in settings.to_diff_dict().items() if name not in {*kept, "transformers_version"} and value)
+        dropped = sorted(
+            name
+            for name, value in settings.to_diff_dict().items()
+            if name not in {*kept, "transformers_version"} and value
+        )
         model.generation_config = GenerationConfig(**named)
         yield f"the generation settings contradict each other, so these are dropped: {', '.join(dropped)}"
 
@@ -113,16 +124,27 @@ def _choose_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
     templates: Any = tokenizer.chat_template
     if not isinstance(templates, dict):
         return
-    plain = ["default"] if "default" in templates else [name for name in templates if name not in _MORE_THAN_MESSAGES]
+    plain = (
+        ["default"]
+        if "default" in templates
+        else [name for name in templates if name not in _MORE_THAN_MESSAGES]
+    )
     if len(plain) != 1:
-        raise DataError(f"the tokenizer has the chat templates {', '.join(templates)}, and none of them is called default: call one so")
+        raise DataError(
+            f"the tokenizer has the chat templates {', '.join(templates)}, and none of them is called"
+            " default: call one so"
+        )
     tokenizer.chat_template = templates[plain[0]]
     if plain != ["default"]:
-        yield f"of the chat templates {', '.join(templates)}, none of which is called default, {plain[0]} is used"
+        yield (
+            f"of the chat templates {', '.join(templates)}, none of which is called default, {plain[0]} is"
+            " used"
+        )
 
 
 def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, int | None]:
-    """Why the model cannot be asked through its chat template (None: it can), and the added token that ends a turn there."""
+    """Why the model cannot be asked through its chat template (None: it can), and the added token that ends a
+    turn there."""
     from jinja2 import TemplateError
 
     if not tokenizer.chat_template:
@@ -140,13 +162,23 @@ def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[s
 
 
 def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], n_tokens: int) -> int:
-    """The tokenizer's own pad token where the embedding has it and it ends nothing, else another special token, one made for padding first.
+    """The tokenizer's own pad token where the embedding has it and it ends nothing, else another special
+    token, one made for padding first.
 
-    Padding is masked wherever it stands, so a tokenizer without such a token may pad with any id; it is then not named as the pad token,
-    because special tokens are left out of decoded text.
+    Padding is masked wherever it stands, so a tokenizer without such a token may pad with any id; it is then
+    not named as the pad token, because special tokens are left out of decoded text.
     """
-    special = [token for token in tokenizer.all_special_ids if token not in eos_ids and token != tokenizer.pad_token_id]
-    special.sort(key=lambda token: ("pad" not in str(tokenizer.convert_ids_to_tokens(token)).lower(), token == tokenizer.bos_token_id))
+    special = [
+        token
+        for token in tokenizer.all_special_ids
+        if token not in eos_ids and token != tokenizer.pad_token_id
+    ]
+    special.sort(
+        key=lambda token: (
+            "pad" not in str(tokenizer.convert_ids_to_tokens(token)).lower(),
+            token == tokenizer.bos_token_id,
+        )
+    )
     for token in (tokenizer.pad_token_id, *special):
         if token is not None and token < n_tokens and token not in eos_ids:
             tokenizer.pad_token_id = token

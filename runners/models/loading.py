@@ -8,8 +8,9 @@ What a training step made lies on top of the weights, in its folder, laid down i
 
 so that a step's folder and the weights are all that is needed to use it.
 
-A process keeps the weights it used last, and one tuned model over them. The two share every tensor that the adapter leaves as it is, and an
-adapter in training shares them all: adapters of one base model come and go while the base stays in memory, as it was, bit for bit.
+A process keeps the weights it used last, and one tuned model over them. The two share every tensor that the
+adapter leaves as it is, and an adapter in training shares them all: adapters of one base model come and go
+while the base stays in memory, as it was, bit for bit.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ ADAPTER, MODEL, POLICY = "adapter", "model", "policy"
 """What a training step's folder holds; see above."""
 
 Head = Literal["causal_lm", "decision", "classification"]
-"""What a model is loaded for: to write, to decide (with a head of its own if it has one, else as a causal language model), or to give an
-answer one number."""
+"""What a model is loaded for: to write, to decide (with a head of its own if it has one, else as a causal
+language model), or to give an answer one number."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,13 @@ class Loaded:
     dtype: str
     """As torch names it: `float32`, `bfloat16`, `float16`."""
     eos_ids: frozenset[int]
-    """Every token that ends a text: generation settings may name several, the tokenizer another, the chat template a third."""
+    """Every token that ends a text: generation settings may name several, the tokenizer another, the chat
+    template a third."""
     pad_id: int
     """A token of the embedding that pads and ends nothing."""
     commit: str | None = None
-    """What a name on the hub stood for when the weights were loaded; None where they are named by commit, or lie here."""
+    """What a name on the hub stood for when the weights were loaded; None where they are named by commit, or
+    lie here."""
     no_chat: str | None = None
     """Why the model cannot be asked through its tokenizer's chat template; None where it can."""
     remedies: tuple[str, ...] = ()
@@ -71,22 +74,25 @@ class Loaded:
         return load_checks.n_positions(self.model)
 
     def lacks(self, token_ids: Iterable[int]) -> str | None:
-        """A sentence that names those of the tokens for which the model has no embedding; None where it has all."""
+        """A sentence that names those of the tokens for which the model has no embedding; None where it has
+        all."""
         return load_checks.lacks(self.model, self.tokenizer, token_ids)
 
 
 _base: tuple[str, Loaded] | None = None
-"""The weights this process used last, with nothing on top: a worker takes the steps of one model one after another."""
+"""The weights this process used last, with nothing on top: a worker takes the steps of one model one after
+another."""
 
 _tuned: tuple[str, Loaded] | None = None
 """The tuned model it used last."""
 
 
 def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal_lm") -> Loaded:
-    """The weights, with a training step's result on top if `tuned` names its folder. The last ones asked for are kept in memory.
+    """The weights, with a training step's result on top if `tuned` names its folder. The last ones asked for
+    are kept in memory.
 
-    `cache` is a folder for converted weights. Raises DataError for weights that are missing, are pickled, come under a licence that was
-    not accepted, or lack the head.
+    `cache` is a folder for converted weights. Raises DataError for weights that are missing, are pickled,
+    come under a licence that was not accepted, or lack the head.
     """
     global _tuned
     if tuned is None:
@@ -105,8 +111,8 @@ def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal
 def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_frozen: bool = False) -> Loaded:
     """As `load`, but nobody else's: training changes the model. The tuned model kept in memory is let go.
 
-    `is_frozen`: only what is added to the weights is trained, an adapter. Then the model stands on the weights in memory, which stay there;
-    else they are let go too.
+    `is_frozen`: only what is added to the weights is trained, an adapter. Then the model stands on the
+    weights in memory, which stay there; else they are let go too.
     """
     _forget(base=not is_frozen)
     layers = list(_layers(tuned)) if tuned is not None else []
@@ -133,9 +139,11 @@ def _untuned(weights: Weights, cache: Path, head: Head) -> Loaded:
 
 
 def _laid_over(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
-    """A model of its own modules over the tensors of the weights in memory; adapters are merged into copies of what they change.
+    """A model of its own modules over the tensors of the weights in memory; adapters are merged into copies
+    of what they change.
 
-    Weights that are replaced as a whole, and weights beside which their copy may not fit, are loaded anew, and those in memory let go.
+    Weights that are replaced as a whole, and weights beside which their copy may not fit, are loaded anew,
+    and those in memory let go.
     """
     if not any(layer.name == MODEL for layer in layers):
         _import(layers)
@@ -162,12 +170,16 @@ def _forget(*, base: bool) -> None:
 def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
     """A model with modules, configuration and parameters of its own over the same tensors.
 
-    Whoever wraps it, patches it or replaces its parameters leaves the first one as it was; only a tensor changed in place is changed for both.
+    Whoever wraps it, patches it or replaces its parameters leaves the first one as it was; only a tensor
+    changed in place is changed for both.
     """
     import torch
 
     shared: dict[int, Any] = {id(tensor): tensor for tensor in model.buffers()}
-    shared |= {id(weight): torch.nn.Parameter(weight.detach(), requires_grad=weight.is_floating_point()) for weight in model.parameters()}
+    shared |= {
+        id(weight): torch.nn.Parameter(weight.detach(), requires_grad=weight.is_floating_point())
+        for weight in model.parameters()
+    }
     return copy.deepcopy(model, shared)
 
 
@@ -190,7 +202,9 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     folder = source_folder(weights, cache)
     _check_type(weights, folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=weights.trust_remote_code, padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=weights.trust_remote_code, padding_side="left"
+    )
 
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
@@ -231,15 +245,21 @@ def _model(folder: Path, weights: Weights, head: Head) -> PreTrainedModel:
         with contextlib.suppress(ValueError):  # how transformers says that there is no decision head
             return AutoModelForDecision.from_pretrained(folder, **how)
     if head == "classification":
-        model, found = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True, **how)
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            folder, output_loading_info=True, **how
+        )
         if found["missing_keys"]:  # transformers would make them up at random
-            raise DataError(f"{weights.source} is no classification model: it lacks {', '.join(sorted(found['missing_keys'])[:3])}")
+            raise DataError(
+                f"{weights.source} is no classification model: it lacks"
+                f" {', '.join(sorted(found['missing_keys'])[:3])}"
+            )
         return model
     return AutoModelForCausalLM.from_pretrained(folder, **how)
 
 
 def _quiet() -> None:
-    """No progress bars, and no word about anyone's training to the hub (TRL reports each trainer otherwise)."""
+    """No progress bars, and no word about anyone's training to the hub (TRL reports each trainer
+    otherwise)."""
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars
     from transformers.utils.logging import disable_progress_bar
@@ -264,13 +284,15 @@ def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
     laid_on = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
     _untie(model)
-    # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of all who share them
+    # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of
+    # all who share them
     merged = laid_on.merge_and_unload(safe_merge=True)
     return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
 
 
 def _untie(model: PreTrainedModel) -> None:
-    """Give the output layer a weight of its own where an adapter lies on the input embedding alone: it was trained to change only that."""
+    """Give the output layer a weight of its own where an adapter lies on the input embedding alone: it was
+    trained to change only that."""
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -280,7 +302,9 @@ def _untie(model: PreTrainedModel) -> None:
     if embedding.weight is head.weight:
         plain = head if isinstance(embedding, BaseTunerLayer) else embedding
         plain.weight = torch.nn.Parameter(plain.weight.detach())
-        model.config.tie_word_embeddings = model.config.get_text_config(decoder=True).tie_word_embeddings = False
+        model.config.tie_word_embeddings = model.config.get_text_config(decoder=True).tie_word_embeddings = (
+            False
+        )
 
 
 def _check_type(weights: Weights, folder: Path) -> None:

@@ -12,7 +12,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: str) -> int:
-    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this process's container is given of it."""
+    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this
+    process's container is given of it."""
     if device == "cuda":
         import torch
 
@@ -27,15 +28,21 @@ def free_bytes(device: str) -> int:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory: Python's, a GPU's, or the one of torch's allocator for processors."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    """Whether an error says that there was not enough memory: Python's, a GPU's, or the one of torch's
+    allocator for processors."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def give_back() -> None:
     """Hand what nothing refers to any more back to the system.
 
-    A trainer, its optimiser and its model refer to each other in circles, which Python frees only when it looks for them; and a worker's
-    allocator is told to keep what is freed, since generation asks for the same again at each token.
+    A trainer, its optimiser and its model refer to each other in circles, which Python frees only when it
+    looks for them; and a worker's allocator is told to keep what is freed, since generation asks for the same
+    again at each token.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None:  # then nothing large was ever here

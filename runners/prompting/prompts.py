@@ -1,8 +1,9 @@
 """Prompts: the only place that builds them, for training and for generation alike.
 
-A text prompt has URIAL's form (arXiv 2312.01552): a preamble, worked examples, and the open end that the model continues. Its tags and
-preamble are those of the language that is asked; worked examples in another language stand under the asked language's tags, so that only
-the examples change. A chat prompt is a list of messages for the tokenizer's chat template, or the project's own.
+A text prompt has URIAL's form (arXiv 2312.01552): a preamble, worked examples, and the open end that the
+model continues. Its tags and preamble are those of the language that is asked; worked examples in another
+language stand under the asked language's tags, so that only the examples change. A chat prompt is a list of
+messages for the tokenizer's chat template, or the project's own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ PROMPT_TEXTS = Path(__file__).resolve().parent / "prompt_texts"
 def read_text(text: PromptText) -> PromptTemplate:
     """The prompt text a step names.
 
-    Raises DataError when the file is missing, is not the one that was planned (its hash differs), or is not a prompt text.
+    Raises DataError when the file is missing, is not the one that was planned (its hash differs), or is not a
+    prompt text.
     """
     path = Path(text.path) if text.path is not None else PROMPT_TEXTS / f"{text.language}.yaml"
     content = _read_planned(path, text.sha256)
@@ -53,7 +55,8 @@ class Prompter:
         self._fixed = shown.demonstrations[: form.num_fewshot]
         if self._pool is None and len(self._fixed) < form.num_fewshot:
             raise DataError(
-                f"the {shown.language} prompt text has {len(self._fixed)} demonstrations; `num_fewshot` asks for {form.num_fewshot}"
+                f"the {shown.language} prompt text has {len(self._fixed)} demonstrations; `num_fewshot` asks"
+                f" for {form.num_fewshot}"
             )
 
     def prompt(self, example: Example) -> Prompt:
@@ -66,7 +69,9 @@ class Prompter:
             messages = (*system, ("user", example.instruction))
             return Prompt(messages=messages, chat_template_kwargs=self._form.chat_template_kwargs)
         shown = self._fixed if self._pool is None else self._pool.choose(example, self._form.num_fewshot)
-        text = self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""
+        text = (
+            self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""
+        )
         for one in shown:
             text += open_end(self._text, one.query.strip()) + one.answer.strip() + "\n```\n"
         asked = text + open_end(self._text, example.instruction)

@@ -10,10 +10,12 @@ from dsl.errors import DataError
 
 
 def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
-    """The rows, in the source's order, and the commit that a name on the hub stands for now; None where the source names it, or is a file.
+    """The rows, in the source's order, and the commit that a name on the hub stands for now; None where the
+    source names it, or is a file.
 
     Raises:
-        DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the data set or cannot be reached.
+        DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the
+            data set or cannot be reached.
     """
     if isinstance(source, FileSource):
         return read_planned(source), None

@@ -1,4 +1,5 @@
-"""Prompts as tokens: the only place that applies chat templates and tokenisers to them, for training and for generation alike.
+"""Prompts as tokens: the only place that applies chat templates and tokenisers to them, for training and for
+generation alike.
 
 Only a template writes special tokens; in what a person or a model wrote they are words.
 """
@@ -35,28 +36,37 @@ def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     """The text a model is handed for a prompt."""
     if prompt.text is not None:
         return prompt.text
-    return render_chat(tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
+    return render_chat(
+        tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs
+    )
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
     """The tokens a model is handed for a prompt."""
     if prompt.text is not None:
         return encode(tokenizer, prompt.text, is_chat=False)
-    return chat_token_ids(tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs)
+    return chat_token_ids(
+        tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs
+    )
 
 
 def chat_token_ids(
-    tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Messages,
+    add_generation_prompt: bool,
+    arguments: TemplateArguments = (),
 ) -> list[int]:
-    """The tokens of a rendered chat. Only the template writes special tokens: whoever wrote a message with `</s>` or `<|im_end|>` in it,
-    a model whose answer is judged perhaps, ends no turn with that; there they are words."""
+    """The tokens of a rendered chat. Only the template writes special tokens: whoever wrote a message with
+    `</s>` or `<|im_end|>` in it, a model whose answer is judged perhaps, ends no turn with that; there they
+    are words."""
     words = Words.of(tokenizer, [content for _, content in messages])
     return words.token_ids(words.render(messages, add_generation_prompt, arguments), is_beginning=True)
 
 
 @dataclass(frozen=True)
 class Words:
-    """Special tokens that stand in someone's text, and the marks put in their place while a template lays its own around them."""
+    """Special tokens that stand in someone's text, and the marks put in their place while a template lays its
+    own around them."""
 
     tokenizer: PreTrainedTokenizerBase
     marks: Mapping[str, str]
@@ -66,8 +76,11 @@ class Words:
     def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Self:
         """Those that any of the texts holds, the longest first."""
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        written = sorted((token for token in special if any(token in text for text in texts)), key=len, reverse=True)
-        return cls(tokenizer, {token: f"\ue000{place}\ue001" for place, token in enumerate(written)})  # for private use: they mean nothing
+        written = sorted(
+            (token for token in special if any(token in text for text in texts)), key=len, reverse=True
+        )
+        # for private use: they mean nothing
+        return cls(tokenizer, {token: f"\ue000{place}\ue001" for place, token in enumerate(written)})
 
     def mark(self, text: str) -> str:
         """The text with marks in place of its special tokens."""
@@ -75,27 +88,40 @@ class Words:
             return text
         return re.sub("|".join(map(re.escape, self.marks)), lambda found: self.marks[found[0]], text)
 
-    def render(self, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()) -> str:
+    def render(
+        self, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()
+    ) -> str:
         """The chat as a template renders it around marked contents."""
-        return render_chat(self.tokenizer, [(role, self.mark(content)) for role, content in messages], add_generation_prompt, arguments)
+        return render_chat(
+            self.tokenizer,
+            [(role, self.mark(content)) for role, content in messages],
+            add_generation_prompt,
+            arguments,
+        )
 
     def token_ids(self, marked: str, *, is_beginning: bool) -> list[int]:
-        """The tokens of a marked text, special ones where the text has them and words where it has marks; the text's beginning has one BOS
-        where the tokenizer uses one."""
+        """The tokens of a marked text, special ones where the text has them and words where it has marks; the
+        text's beginning has one BOS where the tokenizer uses one."""
         tokens = {mark: token for token, mark in self.marks.items()}
         ids: list[int] = []
         for piece in re.split("(\ue000\\d+\ue001)", marked) if tokens else [marked]:
             token = tokens.get(piece)
-            ids += self.tokenizer.encode(token or piece, add_special_tokens=False, split_special_tokens=token is not None)
+            ids += self.tokenizer.encode(
+                token or piece, add_special_tokens=False, split_special_tokens=token is not None
+            )
         return _with_one_bos(self.tokenizer, ids) if is_beginning else ids
 
 
 def render_chat(
-    tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments = ()
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Messages,
+    add_generation_prompt: bool,
+    arguments: TemplateArguments = (),
 ) -> str:
     """Messages through the tokenizer's own chat template, or through the project's where it has none.
 
-    Where a template refuses a system message, it is put above the first question. Raises DataError for an argument that it does not read.
+    Where a template refuses a system message, it is put above the first question. Raises DataError for an
+    argument that it does not read.
     """
     from jinja2 import TemplateError
 
@@ -108,13 +134,19 @@ def render_chat(
         return _apply(tokenizer, [first, *messages[2:]], add_generation_prompt, arguments)
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, messages: Messages, add_generation_prompt: bool, arguments: TemplateArguments) -> str:
+def _apply(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Messages,
+    add_generation_prompt: bool,
+    arguments: TemplateArguments,
+) -> str:
     from transformers.utils.chat_template_utils import _compile_jinja_template, _get_template_variables
 
     template = chat_template(tokenizer)
     if unread := sorted(dict(arguments).keys() - _get_template_variables(template)):
         raise DataError(f"`chat_template_kwargs`: the chat template does not read {', '.join(unread)}")
-    # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in its pipelines.
+    # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in
+    # its pipelines.
     _compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
     return tokenizer.apply_chat_template(
         [{"role": role, "content": content} for role, content in messages],
@@ -136,12 +168,16 @@ def _own_template() -> str:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str, is_chat: bool) -> list[int]:
-    """Token ids of a whole prompt: with one BOS at its beginning where the tokenizer uses one, else with none; never with an EOS behind it.
+    """Token ids of a whole prompt: with one BOS at its beginning where the tokenizer uses one, else with
+    none; never with an EOS behind it.
 
-    In a text prompt, words that look like special tokens (`</s>` in a question about HTML) are words. A rendered chat holds special tokens,
-    a BOS perhaps among them: it is not given a second one. Raises ValueError where a chat template writes two.
+    In a text prompt, words that look like special tokens (`</s>` in a question about HTML) are words. A
+    rendered chat holds special tokens, a BOS perhaps among them: it is not given a second one. Raises
+    ValueError where a chat template writes two.
     """
-    return _with_one_bos(tokenizer, tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not is_chat))
+    return _with_one_bos(
+        tokenizer, tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not is_chat)
+    )
 
 
 def _with_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
@@ -154,7 +190,9 @@ def _with_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[in
 
 def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Does this tokenizer begin every text with a BOS token? Many name one and do not use it."""
-    return tokenizer.bos_token_id is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [tokenizer.bos_token_id]
+    return tokenizer.bos_token_id is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [
+        tokenizer.bos_token_id
+    ]
 
 
 @dataclass(frozen=True)
@@ -169,11 +207,13 @@ class AnswerEnd:
 
 
 def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> AnswerEnd:
-    """The end that a trained answer gets: in a chat the token that its template puts there, where generation stops at it; else EOS.
+    """The end that a trained answer gets: in a chat the token that its template puts there, where generation
+    stops at it; else EOS.
 
     Raises DataError where there is none.
     """
-    has_template = tokenizer.chat_template or tokenizer.eos_token_id is not None  # the project's own writes EOS
+    # the project's own writes EOS
+    has_template = tokenizer.chat_template or tokenizer.eos_token_id is not None
     behind = _behind_answer(tokenizer) if is_chat and has_template else ""
     if is_chat and has_template and (end := turn_end(tokenizer)) in eos_ids:
         return AnswerEnd(behind[: len(behind) - len(behind.lstrip())], end, behind)
@@ -190,4 +230,6 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 def _behind_answer(tokenizer: PreTrainedTokenizerBase) -> str:
     """The text that a chat template puts behind an answer; none where it leaves the answer out."""
-    return render_chat(tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False).partition("\x00")[2]
+    return render_chat(
+        tokenizer, [("user", "?"), ("assistant", "\x00")], add_generation_prompt=False
+    ).partition("\x00")[2]

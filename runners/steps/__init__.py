@@ -1,4 +1,5 @@
-"""Runners: a file for each kind of step, with `run(step, context, out) -> StepResult` (see `runners.store.step_io`)."""
+"""Runners: a file for each kind of step, with `run(step, context, out) -> StepResult` (see
+`runners.store.step_io`)."""
 
 from types import ModuleType
 

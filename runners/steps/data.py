@@ -24,7 +24,8 @@ def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
     if not rows:
         raise DataError(f"{where}: no rows in `{step.language}`")
-    (out / "examples.jsonl").unlink(missing_ok=True)  # from an earlier attempt: it costs nothing to make again
+    # from an earlier attempt: it costs nothing to make again
+    (out / "examples.jsonl").unlink(missing_ok=True)
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)

@@ -1,7 +1,9 @@
-"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near a frozen reference model.
+"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near
+a frozen reference model.
 
-The policy is the weights themselves, or an sft step's result merged into them. What the reference makes of the pairs is read from a reference
-step, or computed as training goes on: then, with an adapter, the policy as training begins is the same model with the adapter off.
+The policy is the weights themselves, or an sft step's result merged into them. What the reference makes of
+the pairs is read from a reference step, or computed as training goes on: then, with an adapter, the policy as
+training begins is the same model with the adapter off.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ ANSWERS = ("chosen", "rejected")
 
 
 def run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
-    """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`, `metrics.jsonl` and `facts.json`."""
+    """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`,
+    `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
         return _run(step, inputs, out)
 
@@ -52,7 +55,8 @@ def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
             **arguments(step.training, loaded, step.seed, out),
             beta=step.beta,
             loss_type=list(step.loss_type),
-            # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which an adapter does not need
+            # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which
+            # an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
         train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
@@ -66,17 +70,27 @@ def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
     return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
-def _pairs(step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: StepContext) -> Iterator[dict[str, Any]]:
+def _pairs(
+    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: StepContext
+) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
     found = read_reference_logps(inputs[step.ref_logps]) if step.ref_logps is not None else {}
     below = policy if step.reference == "policy" else None
     # the reference may have been computed where bfloat16 is not to be had, or only there
     keys = [model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
     for row in rows:
-        pair = {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1], "length": row.length}
+        pair = {
+            "prompt_ids": row.prompt_ids,
+            "chosen_ids": row.answers[0],
+            "rejected_ids": row.answers[1],
+            "length": row.length,
+        }
         if step.ref_logps is not None:
             known = logps_of(row, keys, found)
-            pair |= {"ref_chosen_logps": known.ref_chosen_logps, "ref_rejected_logps": known.ref_rejected_logps}
+            pair |= {
+                "ref_chosen_logps": known.ref_chosen_logps,
+                "ref_rejected_logps": known.ref_rejected_logps,
+            }
         yield pair
 
 
@@ -84,30 +98,37 @@ def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[Pr
     """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
     is_policy = step.reference == "policy" or step.policy is None
     name = (
-        "the untrained weights" if step.policy is None or not is_policy else f"the policy as training began, {step.policy} on the weights"
+        "the untrained weights"
+        if step.policy is None or not is_policy
+        else f"the policy as training began, {step.policy} on the weights"
     )
     if step.ref_logps is not None:
         return None, f"{name} (computed once, {step.ref_logps})"
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
     below = inputs[step.policy] if is_policy and step.policy is not None else None
-    return load_to_train(weights, below, inputs.cache, is_frozen=True).model, f"{name} (a frozen model of its own)"
+    return load_to_train(
+        weights, below, inputs.cache, is_frozen=True
+    ).model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:
-    """TRL's trainer, fed with tokens, and with the answers' lengths and distances from the reference among its metrics."""
+    """TRL's trainer, fed with tokens, and with the answers' lengths and distances from the reference among
+    its metrics."""
     from trl import DPOTrainer
 
     class PairTrainer(DPOTrainer):
         def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
-            return dataset  # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
+            # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
+            return dataset
 
         def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
             return dataset  # a reference_logps step did
 
         def _set_signature_columns_if_needed(self) -> None:
             super()._set_signature_columns_if_needed()
-            self._signature_columns = [*self._signature_columns, "length"]  # else it is gone before rows are grouped by it
+            # else it is gone before rows are grouped by it
+            self._signature_columns = [*self._signature_columns, "length"]
 
         def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(model, inputs, *args, **kwargs)
@@ -115,7 +136,8 @@ def _trainer_class() -> type[Any]:
             lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
             for name, length in zip(ANSWERS, lengths, strict=True):
                 metrics[f"lengths/{name}"].append(length.mean().item())
-                # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has gone (its KL is of its own answers)
+                # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has
+                # gone (its KL is of its own answers)
                 metrics[f"log_ratios/{name}"].append(metrics[f"rewards/{name}"][-1] / self.beta)
             return loss
 

@@ -1,7 +1,8 @@
 """`judge`: verdicts on one generate step's completions, of one judge or of several that decide by rule.
 
-A verdict that exists already is taken over: from an earlier attempt at this step, and from other steps whose judge read the same. So the
-same answer from two methods is judged once, and another aspect or another judge adds its own rows only.
+A verdict that exists already is taken over: from an earlier attempt at this step, and from other steps whose
+judge read the same. So the same answer from two methods is judged once, and another aspect or another judge
+adds its own rows only.
 """
 
 from collections import Counter
@@ -24,7 +25,15 @@ from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
 from runners.store import faults, provenance
 from runners.store.row_keys import Keys
-from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows, reusable_rows, rewrite_rows, rows_left_open
+from runners.store.step_io import (
+    RowWriter,
+    StepContext,
+    StepResult,
+    read_rows,
+    reusable_rows,
+    rewrite_rows,
+    rows_left_open,
+)
 
 FILE = "verdicts.jsonl"
 
@@ -39,7 +48,8 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
 
     Raises:
         DataError: a completion answers an item that is not among the examples.
-        ServerError: the judge's server does not answer, or has failed on so many rows that they are no result.
+        ServerError: the judge's server does not answer, or has failed on so many rows that they are no
+            result.
     """
     read = read_inputs(step, inputs)
     missing = {
@@ -51,7 +61,11 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
     n_rows = len(missing)
     with_text = {place: answer for place, answer in missing.items() if not _lacking(answer)}
     earlier = {_place(row): row for row in rows_left_open((out,), FILE, Verdict)}
-    earlier = {place: row for place, row in earlier.items() if place in with_text and row.row_key == missing[place].keys[row.aspect]}
+    earlier = {
+        place: row
+        for place, row in earlier.items()
+        if place in with_text and row.row_key == missing[place].keys[row.aspect]
+    }
     if earlier:
         rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
     held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
@@ -69,11 +83,15 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
             own = {place: answer for place, answer in missing.items() if place[0] == key}
             verdicts = _asked(settings, own, tools, earlier)
             for verdict in verdicts if len(step.judges) == 1 else _also_failures(verdicts, settings, own):
-                verdict = verdict.model_copy(update={"judge": key, "provenance": _provenance(step, facts, verdict)})
+                verdict = verdict.model_copy(
+                    update={"judge": key, "provenance": _provenance(step, facts, verdict)}
+                )
                 place = _place(verdict)
                 del own[place], missing[place]  # a KeyError here is a judge that answers twice or unasked
                 if verdict.n_faults:
-                    verdict = verdict.model_copy(update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1})
+                    verdict = verdict.model_copy(
+                        update={"n_faults": (earlier[place].n_faults if place in earlier else 0) + 1}
+                    )
                 if is_fault(verdict):
                     failed.append(verdict)
                 writer.write(verdict)
@@ -81,7 +99,11 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
             assert not own, f"the judge {settings.judge} left out {len(own)} verdicts"
     model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:
-        faults.check(model, [place[3] for place in with_text], [(row.aspect, row.unscored_reason or "") for row in failed])
+        faults.check(
+            model,
+            [place[3] for place in with_text],
+            [(row.aspect, row.unscored_reason or "") for row in failed],
+        )
     return StepResult(
         n_rows=n_rows,
         n_reused=len(held),
@@ -101,9 +123,11 @@ def is_fault(verdict: Verdict) -> bool:
     return (verdict.unscored_reason or "").startswith(NO_REPLY)
 
 
-def _asked(settings: JudgeSettings, missing: dict[Place, Answer], tools: Tools, earlier: Mapping[Place, Verdict]) -> Iterator[Verdict]:
-    """One judge's missing verdicts as they are made. Where the step was finished before but for them, a server that does not answer at all
-    is one more fault on each."""
+def _asked(
+    settings: JudgeSettings, missing: dict[Place, Answer], tools: Tools, earlier: Mapping[Place, Verdict]
+) -> Iterator[Verdict]:
+    """One judge's missing verdicts as they are made. Where the step was finished before but for them, a
+    server that does not answer at all is one more fault on each."""
     try:
         yield from _verdicts(settings, missing, tools)
     except ServerError:
@@ -112,8 +136,11 @@ def _asked(settings: JudgeSettings, missing: dict[Place, Answer], tools: Tools, 
         yield from [earlier[place] for place in missing]
 
 
-def _also_failures(verdicts: Iterator[Verdict], settings: JudgeSettings, left: Mapping[Place, Answer]) -> Iterator[Verdict]:
-    """What a judge says, and where it fails, rows that say why. A machine that lacks something fails the step."""
+def _also_failures(
+    verdicts: Iterator[Verdict], settings: JudgeSettings, left: Mapping[Place, Answer]
+) -> Iterator[Verdict]:
+    """What a judge says, and where it fails, rows that say why. A machine that lacks something fails the
+    step."""
     try:
         yield from verdicts
     except (OSError, MemoryError, ImportError, DataError, ServerError):
@@ -135,11 +162,16 @@ class Read:
 
 
 def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
-    examples = {example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)}
+    examples = {
+        example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)
+    }
     completions: list[Completion] = []
     for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
         if completion.item not in examples:
-            raise DataError(f"{step.answers} answers the item {completion.item!r}, which is not among the examples of {step.examples}")
+            raise DataError(
+                f"{step.answers} answers the item {completion.item!r}, which is not among the examples of"
+                f" {step.examples}"
+            )
         completions.append(_planted(completion, step.probe))
     verdicts: dict[tuple[str, str | None], dict[str, list[Verdict]]] = {}
     for name, judged in step.verdicts.items():
@@ -156,7 +188,8 @@ def keys_of(settings: JudgeSettings) -> Keys:
 
 
 def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys) -> Iterator[Answer]:
-    """Every answer that one judge is to judge beside its example, and once for each opponent where answers are compared."""
+    """Every answer that one judge is to judge beside its example, and once for each opponent where answers
+    are compared."""
     most = min(settings.limit or len(read.examples), step.probe.rows if step.probe else len(read.examples))
     first = set(islice(read.examples, most))
     for completion in read.completions:
@@ -169,7 +202,9 @@ def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys)
         for method, theirs in read.opponents.items():
             if (opponent := theirs.get(completion.item)) is not None:
                 said = read.verdicts.get((completion.item, method), {})
-                yield Answer(example, completion, keys.of(example, completion, opponent, said), method, opponent, said)
+                yield Answer(
+                    example, completion, keys.of(example, completion, opponent, said), method, opponent, said
+                )
 
 
 def _by_item(folder: Path) -> dict[str, Completion]:
@@ -219,9 +254,13 @@ def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: T
         for whose, given in list(lacking.items())[:1]:
             why = given.error or f"there is no answer ({given.finish_reason})"
             if not whose and (score := settings.missing_score()) is not None:
-                yield from _missing(judge, settings, answer, score, f"no answer, which counts as {score:g}: {why}")
+                yield from _missing(
+                    judge, settings, answer, score, f"no answer, which counts as {score:g}: {why}"
+                )
             else:
-                yield from (answer.unscored(aspect, f"{whose}: {why}".removeprefix(": ")) for aspect in answer.keys)
+                yield from (
+                    answer.unscored(aspect, f"{whose}: {why}".removeprefix(": ")) for aspect in answer.keys
+                )
         if not lacking:
             with_text.append(answer)
     if with_text:
@@ -230,11 +269,15 @@ def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: T
 
 def _lacking(answer: Answer) -> dict[str, Completion]:
     """Whose text lacks: "" for the answer's own, and the opponent's."""
-    texts = {"": answer.completion} | ({} if answer.opponent is None else {f"of {answer.against}": answer.opponent})
+    texts = {"": answer.completion} | (
+        {} if answer.opponent is None else {f"of {answer.against}": answer.opponent}
+    )
     return {whose: given for whose, given in texts.items() if given.text is None}
 
 
-def _missing(judge: ModuleType, settings: JudgeSettings, answer: Answer, score: float, reason: str) -> Iterator[Verdict]:
+def _missing(
+    judge: ModuleType, settings: JudgeSettings, answer: Answer, score: float, reason: str
+) -> Iterator[Verdict]:
     if hasattr(judge, "missing"):
         yield from judge.missing(answer, settings, reason)
     else:
@@ -245,7 +288,9 @@ def _provenance(step: JudgeStep, facts: Facts, verdict: Verdict) -> Provenance |
     """The provenance of a verdict that a model gave. One by rule has none: its step's id says it."""
     if not any(judge.models() for judge in step.judges.values()):
         return None
-    made = provenance.of(step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit"))
+    made = provenance.of(
+        step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit")
+    )
     said = verdict.provenance
     return made if said is None else made.model_copy(update={"system_fingerprint": said.system_fingerprint})
 
@@ -253,12 +298,17 @@ def _provenance(step: JudgeStep, facts: Facts, verdict: Verdict) -> Provenance |
 def _generate(cache: Path, facts: Facts) -> Generate:
     """The way to a model for judges, which know no engine; what is known of the model goes to `facts`."""
 
-    def generate(settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
+    def generate(
+        settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding
+    ) -> Iterator[tuple[int, EngineAnswer]]:
         engine = find_engine(settings.engine).Engine(settings, None, cache)
-        facts.update((name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts)
+        facts.update(
+            (name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts
+        )
         seeds = _seeds(prompts) if decoding.is_sampled else [None] * len(prompts)
         requests = [
-            EngineRequest(key=str(place), prompt=prompt, seed=seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+            EngineRequest(key=str(place), prompt=prompt, seed=seed)
+            for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
         ]
         for answer in engine.generate(requests, decoding):
             yield int(answer.key), bounded(answer)
@@ -267,7 +317,8 @@ def _generate(cache: Path, facts: Facts) -> Generate:
 
 
 def _seeds(prompts: Sequence[Prompt]) -> list[int]:
-    """Of the prompt and how often it was asked before, not of its place: what a killed run left to judge draws as it would have."""
+    """Of the prompt and how often it was asked before, not of its place: what a killed run left to judge
+    draws as it would have."""
     asked: Counter[str] = Counter()
     seeds: list[int] = []
     for prompt in prompts:

@@ -1,4 +1,5 @@
-"""`reference_logps`: the log-probabilities that a frozen model gives to both answers of every pair, computed as TRL's DPO computes them."""
+"""`reference_logps`: the log-probabilities that a frozen model gives to both answers of every pair, computed
+as TRL's DPO computes them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 
 
 def run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
-    """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken over."""
+    """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken
+    over."""
     with memory_given_back():
         return _run(step, inputs, out)
 
@@ -35,13 +37,18 @@ def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult
     counts, seed = Counts(), step.seed or 0
     drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
     model = model_key(step.weights, policy, bf16=bf16)
-    wanted = {row_key(model, row): row for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)}
+    wanted = {
+        row_key(model, row): row
+        for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
+    }
     held = _take_over(wanted, out, inputs.reuse_from)
     rewrite_rows(out / FILE, held.values())
     inputs.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
     with RowWriter(out / FILE) as writer:
-        made = provenance.of(step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit)
+        made = provenance.of(
+            step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit
+        )
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
             writer.write(row.model_copy(update={"provenance": made}))
             inputs.report(done, len(wanted))
@@ -73,7 +80,9 @@ def _take_over(wanted: dict[str, Row], out: Path, reuse_from: Sequence[Path]) ->
         for row in reusable_rows(folder / FILE, RefLogps):
             if row.row_key in wanted:
                 here = wanted[row.row_key]
-                held.setdefault(row.row_key, row.model_copy(update={"item": here.item, "language": here.language}))
+                held.setdefault(
+                    row.row_key, row.model_copy(update={"item": here.item, "language": here.language})
+                )
     return held
 
 
@@ -88,7 +97,10 @@ def _computed(rows: Sequence[tuple[str, Row]], loaded: Loaded, bf16: bool) -> It
     collate = DataCollatorForPreference(pad_token_id=loaded.pad_id)
     for batch in _batches(rows, TOKENS_ON_GPU if loaded.device == "cuda" else TOKENS_ON_CPU):
         given: dict[str, Any] = collate(
-            [{"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]} for _, row in batch]
+            [
+                {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]}
+                for _, row in batch
+            ]
         )
         given = {name: tensor.to(loaded.device) for name, tensor in given.items()}
         labels = given["input_ids"].masked_fill(given.pop("completion_mask") == 0, -100)

@@ -1,4 +1,5 @@
-"""`sft`: supervised fine-tuning on (instruction, response) pairs. The loss is on the response and its end; prompts and padding are masked."""
+"""`sft`: supervised fine-tuning on (instruction, response) pairs. The loss is on the response and its end;
+prompts and padding are masked."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
 from runners.training.rows import Counts, draw, tokenise
-from runners.training.trainer import arguments, check_rows_apart, lora, made, memory_given_back, save, train, weights_of
+from runners.training.trainer import (
+    arguments,
+    check_rows_apart,
+    lora,
+    made,
+    memory_given_back,
+    save,
+    train,
+    weights_of,
+)
 
 ANSWERS = ("response",)
 
@@ -39,10 +49,18 @@ def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
             dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
         ),
         train_dataset=Dataset.from_list(
-            [{"input_ids": row.prompt_ids + row.answers[0], "labels": [-100] * len(row.prompt_ids) + row.answers[0]} for row in rows]
+            [
+                {
+                    "input_ids": row.prompt_ids + row.answers[0],
+                    "labels": [-100] * len(row.prompt_ids) + row.answers[0],
+                }
+                for row in rows
+            ]
         ),
         # TRL makes the one that pads nothing by itself, and takes no other
-        data_collator=None if step.training.padding_free else DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
+        data_collator=None
+        if step.training.padding_free
+        else DataCollatorForLanguageModeling(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=lora(step.adapter, loaded.model),
     )

@@ -1,9 +1,11 @@
-"""A finished step's files as they were written: digests go into its `outcome.json`, and whoever reads the files holds them against it.
+"""A finished step's files as they were written: digests go into its `outcome.json`, and whoever reads the
+files holds them against it.
 
-Bytes are hashed once: as long as size, times and inode of a file are those it had then, it is taken for unchanged.
+Bytes are hashed once: as long as size, times and inode of a file are those it had then, it is taken for
+unchanged.
 
-A step also records a digest of what each of its inputs held. An input that is made again with the same rows leaves it as it is; with other
-rows, the step is no longer that of its inputs.
+A step also records a digest of what each of its inputs held. An input that is made again with the same rows
+leaves it as it is; with other rows, the step is no longer that of its inputs.
 """
 
 import contextlib
@@ -42,8 +44,13 @@ def describe(folder: Path) -> dict[str, WrittenFile]:
 
 
 def content(files: Mapping[str, WrittenFile]) -> Sha256:
-    """SHA-256 over what a step that reads these files can find in them; equal where equal rows were made again."""
-    listing = [f"{name} {file.rows_sha256 or file.sha256}" for name, file in sorted(files.items()) if name not in _UNREAD]
+    """SHA-256 over what a step that reads these files can find in them; equal where equal rows were made
+    again."""
+    listing = [
+        f"{name} {file.rows_sha256 or file.sha256}"
+        for name, file in sorted(files.items())
+        if name not in _UNREAD
+    ]
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
@@ -78,20 +85,24 @@ class Held:
 
 
 class Checks:
-    """Checks finished steps and remembers, in `memory` (a JSON file) if one is given, which files need no second look."""
+    """Checks finished steps and remembers, in `memory` (a JSON file) if one is given, which files need no
+    second look."""
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
         self._is_fresh = False
         self._known: dict[str, str] = {}
-        """Folder -> JSON of its content, its inputs' and its files' marks; as text, since the garbage collector walks through lists."""
+        """Folder -> JSON of its content, its inputs' and its files' marks; as text, since the garbage
+        collector walks through lists."""
         if memory is not None:
-            with contextlib.suppress(OSError, ValueError):  # a file cut short by a full disk is only a lost memory
+            # a file cut short by a full disk is only a lost memory
+            with contextlib.suppress(OSError, ValueError):
                 found = json.loads(memory.read_bytes())
                 self._known = cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
     def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
-        """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of a file as it is."""
+        """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of
+        a file as it is."""
         found: dict[StepId, Checked] = {}
         damaged: dict[StepId, str] = {}
         for step_id in step_ids:
@@ -115,12 +126,14 @@ class Checks:
             held, inputs, marks = json.loads(self._known[folder])
             if all(_mark(f"{folder}/{name}") == mark for name, mark in marks.items()):
                 return Checked(held, inputs)
-        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # nothing remembered, nonsense remembered, a file that is gone
+        # nothing remembered, nonsense remembered, a file that is gone
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):
             pass
         return self._check_bytes(folder, step_id)
 
     def files(self, folder: str) -> Mapping[str, WrittenFile]:
-        """The files of a finished step by their path in its folder; none where it is not finished, or an older version recorded none.
+        """The files of a finished step by their path in its folder; none where it is not finished, or an
+        older version recorded none.
 
         Raises:
             Damaged: as `check`.
@@ -133,11 +146,13 @@ class Checks:
         self._is_fresh |= self._known.pop(folder, None) is not None
 
     def has_no_digests(self, folder: str) -> bool:
-        """Whether a finished step was written by a version that recorded none, so that it cannot be checked."""
+        """Whether a finished step was written by a version that recorded none, so that it cannot be
+        checked."""
         return folder in self._known and json.loads(self._known[folder])[2].keys() == {OUTCOME}
 
     def save(self) -> None:
-        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read, it is lost."""
+        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read,
+        it is lost."""
         if self._memory is not None and self._is_fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +207,9 @@ def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:
 def _describe(path: Path) -> WrittenFile:
     if path.suffix != ".jsonl":
         with path.open("rb") as file:
-            return WrittenFile(sha256=hashlib.file_digest(file, "sha256").hexdigest(), n_bytes=path.stat().st_size)
+            return WrittenFile(
+                sha256=hashlib.file_digest(file, "sha256").hexdigest(), n_bytes=path.stat().st_size
+            )
     whole, rows, n_bytes = hashlib.sha256(), list[bytes](), 0
     with path.open("rb") as lines:
         for line in lines:

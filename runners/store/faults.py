@@ -1,7 +1,8 @@
-"""Rows on which a server failed for a reason that may pass. The next two applies ask for them again; then they are final, with their reason.
+"""Rows on which a server failed for a reason that may pass. The next two applies ask for them again; then
+they are final, with their reason.
 
-A finished step with such rows has a file `open` in its folder. Its other rows stay as they are when it is run again; while it is, the file holds
-the rows that are asked again, so that a kill forgets none of their faults.
+A finished step with such rows has a file `open` in its folder. Its other rows stay as they are when it is run
+again; while it is, the file holds the rows that are asked again, so that a kill forgets none of their faults.
 """
 
 from collections import Counter
@@ -27,7 +28,8 @@ def were_left_in(folder: Path) -> bool:
 
 
 def check(model: EngineSettings | None, asked: Iterable[str], failed: Iterable[tuple[str, str]]) -> None:
-    """Refuse what says more about the server than about the model behind it: errors in more than half of the rows, or in a whole cell.
+    """Refuse what says more about the server than about the model behind it: errors in more than half of the
+    rows, or in a whole cell.
 
     Args:
         asked: the cell of each row.
@@ -42,6 +44,7 @@ def check(model: EngineSettings | None, asked: Iterable[str], failed: Iterable[t
     n_rows, n_failed = Counter(asked), Counter(cell for cell, _ in errors)
     if 2 * n_failed.total() > n_rows.total() or any(n_failed[cell] == n for cell, n in n_rows.items()):
         raise ServerError(
-            f"{model.name} gave no answer to {n_failed.total()} of {n_rows.total()} requests, too many for a result; the last: "
-            f"{errors[-1][1].rstrip('.')}. What was answered is kept: run it again when the server answers"
+            f"{model.name} gave no answer to {n_failed.total()} of {n_rows.total()} requests, too many for a"
+            f" result; the last: {errors[-1][1].rstrip('.')}. What was answered is kept: run it again when"
+            " the server answers"
         )

@@ -1,9 +1,10 @@
-"""Whose rows a step may take over. Row keys decide what is valid; here it is only decided where to look first.
+"""Whose rows a step may take over. Row keys decide what is valid; here it is only decided where to look
+first.
 
-A generate step looks at steps that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at steps
-with the same kind of judge. Most promising are those over the same prompt and the same model's answers: a set with more items, a greater
-`max_new_tokens`, one more aspect. In a large store the others are many and hold equal rows by chance alone, so only the newest of them are
-named.
+A generate step looks at steps that asked the same model in the same way, a reference_logps step at those of
+the same model, a judge step at steps with the same kind of judge. Most promising are those over the same
+prompt and the same model's answers: a set with more items, a greater `max_new_tokens`, one more aspect. In a
+large store the others are many and hold equal rows by chance alone, so only the newest of them are named.
 """
 
 from itertools import islice
@@ -27,8 +28,13 @@ class Donors:
         self._lineage: dict[StepId, str] = {}
         self._close: dict[str, dict[StepId, None]] = {}
         self._alike: dict[str, dict[StepId, None]] = {}
-        folders = sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime) if store.steps.is_dir() else []
-        for kind in ("reference_logps-", "generate-", "judge-"):  # in this order: what a judge is close to depends on what it reads
+        folders = (
+            sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            if store.steps.is_dir()
+            else []
+        )
+        # in this order: what a judge is close to depends on what it reads
+        for kind in ("reference_logps-", "generate-", "judge-"):
             for folder in folders:
                 if folder.name.startswith(kind):
                     self._add_folder(folder)
@@ -54,7 +60,8 @@ class Donors:
 
     def _add_folder(self, folder: Path) -> None:
         step, step_id = read_step(folder), folder.name.removesuffix(".tmp")
-        if step is not None and identity.step_id(step) == step_id:  # else the same settings would give other results today
+        # else the same settings would give other results today
+        if step is not None and identity.step_id(step) == step_id:
             self.add(step_id, step)
 
     def _folder(self, step_id: StepId) -> Path | None:
@@ -77,5 +84,7 @@ class Donors:
             decoding = step.decoding.model_dump(exclude={"max_new_tokens"})
             return identity.digest((step.model, step.tuned, decoding, step.seed))
         if isinstance(step, JudgeStep):
-            return ", ".join(sorted({"by rule" if judge.is_by_rule() else judge.judge for judge in step.judges.values()}))
+            return ", ".join(
+                sorted({"by rule" if judge.is_by_rule() else judge.judge for judge in step.judges.values()})
+            )
         return None

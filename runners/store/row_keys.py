@@ -12,16 +12,22 @@ from dsl.values import Name, Sha256
 
 
 class Keys:
-    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and of what it reads."""
+    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and
+    of what it reads."""
 
-    def __init__(self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()) -> None:
+    def __init__(
+        self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()
+    ) -> None:
         """`module` is the judge's; `resolved` what its models' names stand for."""
         self._reads: tuple[Reads, ...] = module.READS
         self._made_by = (fingerprint(*settings.counted_code), resolved)
         self._canonical = Canonical()
         self._judge = settings.judge
-        settings = settings.model_copy(update={"limit": None})  # which answers are judged does not change a verdict
-        own: dict[str, object] = module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
+        # which answers are judged does not change a verdict
+        settings = settings.model_copy(update={"limit": None})
+        own: dict[str, object] = (
+            module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
+        )
         self._settings = {aspect: self._canonical.text(counted) for aspect, counted in own.items()}
         applies: Callable[[JudgeSettings, str, Example], bool] | None = getattr(module, "applies", None)
         self._applies = (lambda aspect, example: True) if applies is None else partial(applies, settings)
@@ -34,7 +40,8 @@ class Keys:
         opponent: Completion | None = None,
         verdicts: Mapping[Name, Sequence[Verdict]] | None = None,
     ) -> dict[str, Sha256]:
-        """aspect -> row key, for every aspect that applies to the example, and on which the judges that are read say something."""
+        """aspect -> row key, for every aspect that applies to the example, and on which the judges that are
+        read say something."""
         read: dict[str, object] = {}
         for name in self._reads:
             match name:
@@ -45,7 +52,10 @@ class Keys:
                 case "opponent":
                     read[name] = opponent and _text(opponent)
                 case "verdicts":
-                    read[name] = {j: [(v.aspect, v.score, v.unscored_reason) for v in found] for j, found in (verdicts or {}).items()}
+                    read[name] = {
+                        j: [(v.aspect, v.score, v.unscored_reason) for v in found]
+                        for j, found in (verdicts or {}).items()
+                    }
                 case _:
                     read[name] = getattr(example, name)
         said = {v.aspect for found in (verdicts or {}).values() for v in found}
@@ -62,4 +72,8 @@ class Keys:
 
 
 def _text(completion: Completion) -> object:
-    return (completion.text, completion.error or completion.finish_reason) if completion.text is None else completion.text
+    return (
+        (completion.text, completion.error or completion.finish_reason)
+        if completion.text is None
+        else completion.text
+    )

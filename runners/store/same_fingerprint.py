@@ -1,6 +1,8 @@
-"""`reuse: same_fingerprint`: what other code made is made again. Without it such rows are taken as they are, and flagged.
+"""`reuse: same_fingerprint`: what other code made is made again. Without it such rows are taken as they are,
+and flagged.
 
-Data steps and judges that decide by rule have their code in their id, so this is about training, generation and judges that ask a model.
+Data steps and judges that decide by rule have their code in their id, so this is about training, generation
+and judges that ask a model.
 """
 
 import shutil
@@ -17,9 +19,13 @@ from runners.store.step_io import codes_of
 from runners.store.store import Store
 
 
-def made_by_other_code(store: Store, steps: Mapping[StepId, Step], done: Iterable[StepId]) -> frozenset[StepId]:
+def made_by_other_code(
+    store: Store, steps: Mapping[StepId, Step], done: Iterable[StepId]
+) -> frozenset[StepId]:
     """Those of the finished steps that other code made, or that hold a row which it made."""
-    return frozenset(s for s in done if s in steps and _is_asked(steps[s]) and not _is_own(store.step_folder(s), steps[s]))
+    return frozenset(
+        s for s in done if s in steps and _is_asked(steps[s]) and not _is_own(store.step_folder(s), steps[s])
+    )
 
 
 def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:

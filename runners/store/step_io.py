@@ -2,9 +2,10 @@
 
     def run(step, context: StepContext, out: Path) -> StepResult
 
-It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no database, no other runner.
-Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed run loses at most the batch in flight. What an earlier
-attempt has left lies in `out` still, what other steps have made is found through `inputs.reuse_from`; a row's `row_key` says if it is valid.
+It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no
+database, no other runner. Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed
+run loses at most the batch in flight. What an earlier attempt has left lies in `out` still, what other steps
+have made is found through `inputs.reuse_from`; a row's `row_key` says if it is valid.
 """
 
 import json
@@ -25,7 +26,8 @@ from runners.store import faults
 from runners.store.digests import Checks, Damaged
 
 CODE = "code.json"
-"""A file of an attempt at a training: the code whose checkpoints lie there, since they do not say it as rows do."""
+"""A file of an attempt at a training: the code whose checkpoints lie there, since they do not say it as rows
+do."""
 CHECKS = Checks()
 """What this process has found of the finished steps that it read."""
 
@@ -45,7 +47,8 @@ class StepContext:
     cache: Path
     """For what can be made again, such as converted weights; shared by all steps of the store."""
     reuse_from: tuple[Path, ...] = ()
-    """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most promising first."""
+    """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most
+    promising first."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
     earlier: tuple[Path, ...] = ()
@@ -84,13 +87,16 @@ class RowWriter:
 
     def write(self, row: Value) -> None:
         line = row.model_dump_json().encode() + b"\n"
-        while line:  # a system that is short of room takes a part, and says so when it is asked to take the rest
+        # a system that is short of room takes a part, and says so when it is asked to take the rest
+        while line:
             line = line[self._file.write(line) :]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
 
@@ -98,10 +104,12 @@ _KEY = b'{"row_key":"'
 
 
 def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
-    """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A missing file has none.
+    """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A
+    missing file has none.
 
     Args:
-        keys: only rows with one of these `row_key`s. A line begins with its key, so that the others are not parsed.
+        keys: only rows with one of these `row_key`s. A line begins with its key, so that the others are not
+            parsed.
 
     Raises:
         ValueError: a line that is not the last one cannot be read.
@@ -112,7 +120,9 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
         yield found
 
 
-def _whole_rows(path: Path, row: type[Row], keys: Container[str] | None) -> Iterator[tuple[int, Row | ValidationError]]:
+def _whole_rows(
+    path: Path, row: type[Row], keys: Container[str] | None
+) -> Iterator[tuple[int, Row | ValidationError]]:
     try:
         lines = path.open("rb")  # bytes, because half a line may end in half a character
     except FileNotFoundError:
@@ -121,7 +131,11 @@ def _whole_rows(path: Path, row: type[Row], keys: Container[str] | None) -> Iter
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
                 return
-            if keys is not None and line.startswith(_KEY) and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys:
+            if (
+                keys is not None
+                and line.startswith(_KEY)
+                and line[len(_KEY) : len(_KEY) + 64].decode("latin-1") not in keys
+            ):
                 continue
             try:
                 yield number, row.model_validate_json(line)
@@ -130,9 +144,11 @@ def _whole_rows(path: Path, row: type[Row], keys: Container[str] | None) -> Iter
 
 
 def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
-    """The rows that an earlier attempt or another step left in a file, as `read_rows`; what cannot be relied on is passed over.
+    """The rows that an earlier attempt or another step left in a file, as `read_rows`; what cannot be relied
+    on is passed over.
 
-    That is a line that cannot be read, and every line of a finished step whose files are no longer as they were written.
+    That is a line that cannot be read, and every line of a finished step whose files are no longer as they
+    were written.
     """
     try:
         CHECKS.check(str(path.parent))
@@ -144,17 +160,21 @@ def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None
 
 
 def tuned_weights(folder: Path) -> list[str]:
-    """Path and SHA-256 of the weights that a training step made: trained again, on a GPU say, the same step need not make the same.
+    """Path and SHA-256 of the weights that a training step made: trained again, on a GPU say, the same step
+    need not make the same.
 
     A finished step's are those in its outcome, since its files are as they were written.
     """
     written = CHECKS.files(str(folder))
     names = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.safetensors"))]
-    return [f"{name} {written[name].sha256 if name in written else file_sha256(folder / name)}" for name in names]
+    return [
+        f"{name} {written[name].sha256 if name in written else file_sha256(folder / name)}" for name in names
+    ]
 
 
 def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:
-    """The rows of a step that was finished but for some: from the first of its folders that has them, the newest last."""
+    """The rows of a step that was finished but for some: from the first of its folders that has them, the
+    newest last."""
     for folder in folders:
         if faults.were_left_in(folder):
             return [*read_rows(folder / faults.MARKER, row), *read_rows(folder / file, row)]
@@ -172,7 +192,8 @@ def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
 
 
 def codes_of(folder: Path) -> frozenset[str]:
-    """Fingerprints of the code that worked on an attempt at a training so far; an empty one where that was not written down."""
+    """Fingerprints of the code that worked on an attempt at a training so far; an empty one where that was
+    not written down."""
     try:
         return frozenset(json.loads((folder / CODE).read_bytes())["fingerprints"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,20 +1,23 @@
-"""The store: a folder of finished steps. A kill at any moment leaves either a whole step or an attempt to go on from.
+"""The store: a folder of finished steps. A kill at any moment leaves either a whole step or an attempt to go
+on from.
 
     <root>/steps/<step_id>/        finished: step.json, outcome.json, log.txt and what the step's kind writes
-                                   and `open`, where the next apply asks for rows again (`runners.store.faults`)
-    <root>/steps/<step_id>.tmp/    unfinished: whole rows and checkpoints in it are taken over by the next attempt
+                                   and `open`, where the next apply asks for rows again
+                                   (`runners.store.faults`)
+    <root>/steps/<step_id>.tmp/    unfinished: whole rows and checkpoints in it are taken over by the next
+    attempt
                                    (`code.json` says which code made checkpoints; a row says it itself)
     <root>/runs/<run_id>.json      one attempt at a step, `.begun` until it ends
-    <root>/experiments/<name>.json what the warehouse must know of a study
-    <root>/labels/<name>/<judge>.jsonl  what people said of a study's answers
-    <root>/allowed.json            which environment variables may be sent to which servers
-    <root>/damaged/<step_id>/      a finished step whose files were no longer as they were written, before it was made again
-    <root>/cache/                  what can be made again, such as converted weights
-    <root>/lock                    who is applying: process, host, since when
+    <root>/experiments/<name>.json what the warehouse must know of a study <root>/labels/<name>/<judge>.jsonl
+    what people said of a study's answers <root>/allowed.json            which environment variables may be
+    sent to which servers <root>/damaged/<step_id>/      a finished step whose files were no longer as they
+    were written, before it was made again <root>/cache/                  what can be made again, such as
+    converted weights <root>/lock                    who is applying: process, host, since when
     <root>/warehouse.duckdb        made from all of the above
 
-Both locks are `flock`s: the system lets go of them when their process ends, however it ends, so what a killed process left behind needs no
-clearing. One is on the whole store, one on each attempt, so that a worker that outlived its parent and a new one never write the same step.
+Both locks are `flock`s: the system lets go of them when their process ends, however it ends, so what a killed
+process left behind needs no clearing. One is on the whole store, one on each attempt, so that a worker that
+outlived its parent and a new one never write the same step.
 """
 
 import contextlib
@@ -46,8 +49,9 @@ from runners.store.digests import describe
 from runners.store.step_io import rewrite_rows, write_json
 
 ORPHAN_SECONDS = 120.0
-"""How long an attempt waits for a process that still holds the same step: a worker whose parent was killed ends in a second or two, and a file
-server lets go of a lost machine's locks after a minute and a half (NFSv4)."""
+"""How long an attempt waits for a process that still holds the same step: a worker whose parent was killed
+ends in a second or two, and a file server lets go of a lost machine's locks after a minute and a half
+(NFSv4)."""
 
 
 class Store:
@@ -75,12 +79,17 @@ class Store:
         return (self.steps / step_id / "outcome.json").exists()
 
     def done(self) -> frozenset[StepId]:
-        """Every finished step whose rows are final: one look at the folder and two into each step's, about 15 µs a step."""
-        return frozenset(name for name in self._finished() if not os.path.exists(f"{self.steps}/{name}/{faults.MARKER}"))
+        """Every finished step whose rows are final: one look at the folder and two into each step's, about 15
+        µs a step."""
+        return frozenset(
+            name for name in self._finished() if not os.path.exists(f"{self.steps}/{name}/{faults.MARKER}")
+        )
 
     def left_open(self) -> frozenset[StepId]:
         """Every finished step with rows that are to be asked for again."""
-        return frozenset(name for name in self._finished() if os.path.exists(f"{self.steps}/{name}/{faults.MARKER}"))
+        return frozenset(
+            name for name in self._finished() if os.path.exists(f"{self.steps}/{name}/{faults.MARKER}")
+        )
 
     def _finished(self) -> list[StepId]:
         if not self.steps.is_dir():
@@ -89,7 +98,8 @@ class Store:
         return [name for name in names if os.path.exists(f"{self.steps}/{name}/outcome.json")]
 
     def reopen(self, step_id: StepId) -> None:
-        """Make a finished step an unfinished one, so that it is run again and its valid rows are taken over; others stay as they are."""
+        """Make a finished step an unfinished one, so that it is run again and its valid rows are taken over;
+        others stay as they are."""
         folder, finished = self.unfinished_folder(step_id), self.step_folder(step_id)
         if finished.is_dir():
             (finished / "outcome.json").unlink(missing_ok=True)
@@ -98,7 +108,8 @@ class Store:
             finished.rename(folder)
 
     def set_aside(self, step_id: StepId) -> Path:
-        """Move a damaged step out of the way, so that none of its rows are taken over. Returns where it lies now."""
+        """Move a damaged step out of the way, so that none of its rows are taken over. Returns where it lies
+        now."""
         kept = self.root / "damaged" / step_id
         kept.parent.mkdir(exist_ok=True)
         if kept.is_dir():
@@ -107,18 +118,20 @@ class Store:
         return kept
 
     def check_is(self, step_id: StepId, step: Step) -> None:
-        """Raise StoreError where another step lies under this id, finished or not, whose hash begins with the same digits by chance."""
+        """Raise StoreError where another step lies under this id, finished or not, whose hash begins with the
+        same digits by chance."""
         for folder in (self.step_folder(step_id), self.unfinished_folder(step_id)):
             found = read_step(folder)
             if found is not None and found != step and Canonical().text(found) != Canonical().text(step):
                 raise StoreError(
-                    f"{folder} holds another step with the id {step_id}. Choose another `--store`, or move that folder away: its step is made again "
-                    "by the studies that need it"
+                    f"{folder} holds another step with the id {step_id}. Choose another `--store`, or move"
+                    " that folder away: its step is made again by the studies that need it"
                 )
 
     @contextlib.contextmanager
     def begin(self, step_id: StepId, step: Step) -> Iterator[Path]:
-        """An attempt at a step: the folder to write into, held against every other process until the block ends.
+        """An attempt at a step: the folder to write into, held against every other process until the block
+        ends.
 
         What an earlier attempt left is still in the folder. A finished step becomes an unfinished one again.
 
@@ -130,7 +143,8 @@ class Store:
         folder = self.unfinished_folder(step_id)
         self.reopen(step_id)
         lock = _hold_step(folder)
-        while self.step_folder(step_id).exists():  # finished by a worker that outlived its parent, while this one waited
+        # finished by a worker that outlived its parent, while this one waited
+        while self.step_folder(step_id).exists():
             os.close(lock)
             self.reopen(step_id)
             lock = _hold_step(folder)
@@ -141,7 +155,8 @@ class Store:
             os.close(lock)
 
     def finish(self, step_id: StepId, outcome: Outcome) -> Outcome:
-        """Declare the attempt that was begun a result: everything on the disk, then one rename. Returns the outcome with the files' digests."""
+        """Declare the attempt that was begun a result: everything on the disk, then one rename. Returns the
+        outcome with the files' digests."""
         folder, finished = self.unfinished_folder(step_id), self.step_folder(step_id)
         if outcome.n_open:
             (folder / faults.MARKER).touch()
@@ -167,7 +182,8 @@ class Store:
         (self.runs / f"{run.run_id}.begun").unlink(missing_ok=True)
 
     def record_killed_runs(self) -> tuple[str, ...]:
-        """Close the books on attempts whose recorder was killed. Only who holds the store's lock may do this. Returns what to tell of it."""
+        """Close the books on attempts whose recorder was killed. Only who holds the store's lock may do this.
+        Returns what to tell of it."""
         notes: list[str] = []
         for begun in sorted(self.runs.glob("*.begun")):
             if begun.with_suffix(".json").exists():  # killed between two lines of `record_run`
@@ -185,7 +201,9 @@ class Store:
     def has_study(self, study: Study) -> bool:
         """Whether the study is written down as it is."""
         try:
-            return (self.experiments / f"{study.experiment}.json").read_bytes() == study.model_dump_json(indent=1).encode()
+            return (self.experiments / f"{study.experiment}.json").read_bytes() == study.model_dump_json(
+                indent=1
+            ).encode()
         except OSError:
             return False
 
@@ -193,7 +211,8 @@ class Store:
         self._record(self.experiments / f"{study.experiment}.json", study)
 
     def allowed(self) -> frozenset[tuple[str, str]]:
-        """Environment variables and the servers that they may be sent to. What cannot be read allows nothing."""
+        """Environment variables and the servers that they may be sent to. What cannot be read allows
+        nothing."""
         try:
             pairs = json.loads((self.root / "allowed.json").read_bytes())["variables"]
             return frozenset((str(variable), str(host)) for variable, host in pairs)
@@ -261,7 +280,9 @@ class Store:
         except BlockingIOError:
             holder = os.pread(handle, 10_000, 0)
             os.close(handle)
-            raise StoreLocked(f"{self.root} is in use: {_describe(holder)}. Wait until it ends, or choose another `--store`") from None
+            raise StoreLocked(
+                f"{self.root} is in use: {_describe(holder)}. Wait until it ends, or choose another `--store`"
+            ) from None
         except OSError as error:
             os.close(handle)
             raise StoreError(f"{path}: this file system gives no locks ({error.strerror})") from error
@@ -277,7 +298,8 @@ class Store:
 
 
 def read_step(folder: Path) -> Step | None:
-    """The settings of the step in a folder; None where there are none, or a version that knew others wrote them."""
+    """The settings of the step in a folder; None where there are none, or a version that knew others wrote
+    them."""
     try:
         return _any_step().validate_json((folder / "step.json").read_bytes())
     except (OSError, ValidationError):
@@ -290,9 +312,12 @@ def _any_step() -> TypeAdapter[Step]:  # which takes a while to make, and a plan
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one below it, says that there is no room. Libraries in Rust and C++ raise what they like, so words count."""
+    """Whether an error, or one below it, says that there is no room. Libraries in Rust and C++ raise what
+    they like, so words count."""
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(
+            error
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -308,7 +333,8 @@ def unwritten(error: BaseException, path: Path) -> StoreError:
 def _hold_step(folder: Path) -> int:
     """Take the lock in an attempt's folder and return its descriptor.
 
-    The holder may be finishing just now, which moves the folder away: then the lock just taken was that folder's, and a new one is needed.
+    The holder may be finishing just now, which moves the folder away: then the lock just taken was that
+    folder's, and a new one is needed.
     """
     patience = time.monotonic() + ORPHAN_SECONDS
     while True:

@@ -1,7 +1,8 @@
-"""A frozen model's log-probabilities of preference pairs, as a reference_logps step leaves them and a dpo step takes them up.
+"""A frozen model's log-probabilities of preference pairs, as a reference_logps step leaves them and a dpo
+step takes them up.
 
-A row is a value: it is known by the model, by how it is computed with and by the pair's tokens, so that steps with other draws of the same
-pairs, or with more of them, take over what is there.
+A row is a value: it is known by the model, by how it is computed with and by the pair's tokens, so that steps
+with other draws of the same pairs, or with more of them, take over what is there.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ FILE = "ref_logps.jsonl"
 
 
 def model_key(weights: Weights, policy: Path | None, *, bf16: bool) -> str:
-    """What is equal where one pair's log-probabilities are: the weights, `policy`'s (a training step's folder) by content, the precision.
+    """What is equal where one pair's log-probabilities are: the weights, `policy`'s (a training step's
+    folder) by content, the precision.
 
     Args:
         bf16: computed in bfloat16, whatever was asked for.
@@ -44,5 +46,8 @@ def logps_of(row: Row, models: Sequence[str], found: Mapping[str, RefLogps]) -> 
     """One pair's. Raises DataError where the step read other pairs, or another model."""
     key = next((key for model in models if (key := row_key(model, row)) in found), None)
     if key is None:
-        raise DataError(f"the reference has no log-probabilities of item {row.item} in `{row.language}`. Plan the study again")
+        raise DataError(
+            f"the reference has no log-probabilities of item {row.item} in `{row.language}`. Plan the study"
+            " again"
+        )
     return found[key]

@@ -1,10 +1,11 @@
 """Rows to train on, as tokens: drawn, prompted, cut and counted alike for sft and dpo.
 
-Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the answer in it: what the template
-puts before an answer (Mistral's space, Qwen3's empty thinking block) is learnt with it. A prompt's tokens are those that generation hands the
-model, whatever follows them, and every answer ends with one end-of-answer token. Where prompt and answer tokenised together would merge at
-their border, they are tokenised apart, and the row is counted. A conversation that does not begin as the prompt does cannot be cut, and is
-dropped and counted.
+Rows are tokenised here, not in TRL. In a chat a row is the conversation as its template renders it with the
+answer in it: what the template puts before an answer (Mistral's space, Qwen3's empty thinking block) is
+learnt with it. A prompt's tokens are those that generation hands the model, whatever follows them, and every
+answer ends with one end-of-answer token. Where prompt and answer tokenised together would merge at their
+border, they are tokenised apart, and the row is counted. A conversation that does not begin as the prompt
+does cannot be cut, and is dropped and counted.
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ class Counts:
     """Rows whose answers are all the same, perhaps since they were cut: nothing tells the better one."""
     n_border_merges: int = 0
     n_unlike_template: int = 0
-    """Rows dropped because the chat template renders their prompt otherwise once it is answered, as one that opens a thinking block may be."""
+    """Rows dropped because the chat template renders their prompt otherwise once it is answered, as one that
+    opens a thinking block may be."""
     n_tokens: int = 0
-    """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read twice."""
+    """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read
+    twice."""
     answer_lengths: list[int] = field(default_factory=list)
     """Tokens of each answer in those rows, the end included."""
     max_length: int = 0
@@ -90,11 +93,13 @@ def draw(
     seed: int,
     counts: Counts,
 ) -> list[tuple[Example, PromptForm]]:
-    """The rows to train on, each with its prompt's form: all that have the `answers` (names of fields), or `rows` of them drawn by seed.
+    """The rows to train on, each with its prompt's form: all that have the `answers` (names of fields), or
+    `rows` of them drawn by seed.
 
-    Each step's rows (one language's) are put into an order that hangs on the seed and the item alone, and taken in turn, one of each step. So
-    languages are balanced; items that are the same in every language are drawn in every language; fewer rows are a part of more; and new rows
-    in a data set leave the order of the others as it was. Raises DataError where there are fewer rows than asked for.
+    Each step's rows (one language's) are put into an order that hangs on the seed and the item alone, and
+    taken in turn, one of each step. So languages are balanced; items that are the same in every language are
+    drawn in every language; fewer rows are a part of more; and new rows in a data set leave the order of the
+    others as it was. Raises DataError where there are fewer rows than asked for.
     """
     columns: list[list[tuple[Example, PromptForm]]] = []
     for step, form in zip(steps, prompts, strict=True):
@@ -121,19 +126,25 @@ def tokenise(
     max_length: int,
     counts: Counts,
 ) -> Iterator[Row]:
-    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of `max_length`, or of the model's
-    positions where these are fewer, and all of it counted.
+    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of
+    `max_length`, or of the model's positions where these are fewer, and all of it counted.
 
-    Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat template, or lacks a token.
+    Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat
+    template, or lacks a token.
     """
     if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
         raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
     prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
     asked = [
-        _Asked(prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)) for example, form in rows
+        _Asked(
+            prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)
+        )
+        for example, form in rows
     ]
     held = counts.max_length = min(max_length, loaded.n_positions or max_length)
-    counts.answer_end = " ".join(loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()})))
+    counts.answer_end = " ".join(
+        loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()}))
+    )
     for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
         if found.is_unlike_template:
             counts.n_unlike_template += 1
@@ -158,11 +169,17 @@ def tokenise(
         limit = "`max_length`" if held == max_length else "the model's positions"
         reasons = {
             f"have prompts of {held} tokens ({limit}) or more": counts.n_dropped,
-            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); "
-            "a text prompt can be trained on": counts.n_unlike_template,
-            f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": counts.n_equal,
+            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); a text prompt can be trained on": (
+                counts.n_unlike_template
+            ),
+            f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": (
+                counts.n_equal
+            ),
         }
-        raise DataError(f"no row to train on: of {len(rows)}, " + " and ".join(f"{n} {why}" for why, n in reasons.items() if n))
+        raise DataError(
+            f"no row to train on: of {len(rows)}, "
+            + " and ".join(f"{n} {why}" for why, n in reasons.items() if n)
+        )
 
 
 # ---------------------------------------------------------------- tokens, made once
@@ -189,7 +206,8 @@ class _Tokens(Value):
 
 
 def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
-    """Each row's tokens, kept in the cache by content: steps that train on the same rows, in whatever order, tokenise them once."""
+    """Each row's tokens, kept in the cache by content: steps that train on the same rows, in whatever order,
+    tokenise them once."""
     keys = [hashlib.sha256(one.model_dump_json().encode()).hexdigest() for one in asked]
     name = hashlib.sha256(" ".join([_tokenizer_key(loaded), *sorted(set(keys))]).encode()).hexdigest()[:16]
     path = cache / "tokens" / f"{name}.jsonl"
@@ -197,31 +215,46 @@ def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_T
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
         ends, wanted = _ends(asked, loaded), dict(zip(keys, asked, strict=True))
-        aside.write_text("".join(_tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()))
+        aside.write_text(
+            "".join(
+                _tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()
+            )
+        )
         aside.replace(path)
     known = {row.of: row for row in read_rows(path, _Tokens)}
     return (known[key] for key in keys)
 
 
 def _tokenizer_key(loaded: Loaded) -> str:
-    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer, the libraries, and this code."""
+    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer,
+    the libraries, and this code."""
     folder = Path(loaded.tokenizer.name_or_path)
     files = [file for file in model_files(folder) if file.suffix not in WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
-    own = (str(chat_template(loaded.tokenizer)), sorted(loaded.eos_ids), fingerprint("runners.training.rows", "runners.prompting.prompts"))
+    own = (
+        str(chat_template(loaded.tokenizer)),
+        sorted(loaded.eos_ids),
+        fingerprint("runners.training.rows", "runners.prompting.prompts"),
+    )
     return digest((*libraries, *own, [f"{file.relative_to(folder)} {file_sha256(file)}" for file in files]))
 
 
 def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:
     """The end of an answer, in a chat or not, as far as there are such prompts."""
-    return {is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat) for is_chat in {one.prompt.text is None for one in asked}}
+    return {
+        is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat)
+        for is_chat in {one.prompt.text is None for one in asked}
+    }
 
 
 def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
     is_chat = asked.prompt.text is None
     answered = _chat_answer if is_chat else _text_answer
     prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
-    found = [answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat]) for answer in asked.answers]
+    found = [
+        answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat])
+        for answer in asked.answers
+    ]
     return _Tokens(
         of=key,
         prompt_ids=prompt_ids,
@@ -233,21 +266,26 @@ def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loade
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer's tokens behind its prompt, the end-of-answer token last. Words of it that look like special tokens are words."""
+    """An answer's tokens behind its prompt, the end-of-answer token last. Words of it that look like special
+    tokens are words."""
 
     ids: list[int]
     merges: bool
     is_unlike_template: bool = False
 
 
-def _text_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+def _text_answer(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd
+) -> _Answer:
     together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
-def _chat_answer(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd) -> _Answer:
+def _chat_answer(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd
+) -> _Answer:
     """Cut by position out of the conversation that the template renders with the answer in it."""
     messages = prompt.messages or ()
     words = Words.of(tokenizer, [answer, *(content for _, content in messages)])

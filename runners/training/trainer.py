@@ -1,7 +1,9 @@
-"""What surrounds a trainer, alike for sft and dpo: arguments, checkpoints, metrics as they are logged, and what is saved.
+"""What surrounds a trainer, alike for sft and dpo: arguments, checkpoints, metrics as they are logged, and
+what is saved.
 
-A killed attempt leaves whole checkpoints and metrics in the step's folder. The next one goes on from the last checkpoint and forgets the
-metrics after it, so that its losses, and its rows, are those of a run that was never killed.
+A killed attempt leaves whole checkpoints and metrics in the step's folder. The next one goes on from the last
+checkpoint and forgets the metrics after it, so that its losses, and its rows, are those of a run that was
+never killed.
 """
 
 from __future__ import annotations
@@ -23,13 +25,28 @@ from dsl.steps.training_settings import Adapter, Training
 from runners.inference.batch_model import forget_batch_models
 from runners.models import memory
 from runners.models.loading import ADAPTER, MODEL, POLICY, Loaded
-from runners.store.step_io import RowWriter, StepContext, StepResult, codes_of, reusable_rows, write_codes, write_json
+from runners.store.step_io import (
+    RowWriter,
+    StepContext,
+    StepResult,
+    codes_of,
+    reusable_rows,
+    write_codes,
+    write_json,
+)
 from runners.training.rows import Counts
 
 if TYPE_CHECKING:
     import torch
     from peft import LoraConfig
-    from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import (
+        PreTrainedModel,
+        Trainer,
+        TrainerCallback,
+        TrainerControl,
+        TrainerState,
+        TrainingArguments,
+    )
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "trainer"
@@ -37,7 +54,10 @@ _SAMPLED = 100_000
 """Weights of a tensor that are looked at to tell the share that moved."""
 _REMEDY = {
     False: "A smaller `learning_rate` may help",
-    True: "float16 holds no number above 65,504, and the model's do not stay below: take `dtype: bfloat16` or `float32`",
+    True: (
+        "float16 holds no number above 65,504, and the model's do not stay below: take `dtype: bfloat16` or"
+        " `float32`"
+    ),
 }
 """What to do about a loss that is no number; for weights in float16."""
 _WHOLE = "whole"
@@ -46,7 +66,8 @@ _WHOLE = "whole"
 
 @contextlib.contextmanager
 def memory_given_back() -> Iterator[None]:
-    """Leave no trainer, optimiser or gradient behind for the worker's next step, nor find there what generating before it kept.
+    """Leave no trainer, optimiser or gradient behind for the worker's next step, nor find there what
+    generating before it kept.
 
     What the block made must be out of reach when it ends.
     """
@@ -75,22 +96,39 @@ def uses_bf16(device: str, *, wanted: bool) -> bool:
 
 
 def lora(adapter: Adapter | None, model: PreTrainedModel) -> LoraConfig | None:
-    """PEFT's configuration of an adapter on the model; None trains all weights. Raises DataError where a target module is not there: PEFT
-    passes over one of several without a word."""
+    """PEFT's configuration of an adapter on the model; None trains all weights. Raises DataError where a
+    target module is not there: PEFT passes over one of several without a word."""
     from peft import LoraConfig
 
     if adapter is None:
         return None
-    modules = adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
+    modules = (
+        adapter.target_modules if isinstance(adapter.target_modules, str) else list(adapter.target_modules)
+    )
     if isinstance(modules, list):
-        there = [name for name, module in model.named_modules() if getattr(getattr(module, "weight", None), "ndim", 0) == 2]
-        missing = [target for target in modules if not any(f".{name}".endswith(f".{target}") for name in there)]
+        there = [
+            name
+            for name, module in model.named_modules()
+            if getattr(getattr(module, "weight", None), "ndim", 0) == 2
+        ]
+        missing = [
+            target for target in modules if not any(f".{name}".endswith(f".{target}") for name in there)
+        ]
         if missing:
             head = model.get_output_embeddings()  # which TRL leaves to the base model
-            found = ", ".join(sorted({name.rpartition(".")[2] for name in there if model.get_submodule(name) is not head}))
-            raise DataError(f"`target_modules`: the model has no {' and no '.join(missing)}. An adapter can lie on: {found}")
+            found = ", ".join(
+                sorted({name.rpartition(".")[2] for name in there if model.get_submodule(name) is not head})
+            )
+            raise DataError(
+                f"`target_modules`: the model has no {' and no '.join(missing)}. An adapter can lie on:"
+                f" {found}"
+            )
     return LoraConfig(
-        r=adapter.r, lora_alpha=adapter.lora_alpha, lora_dropout=adapter.lora_dropout, target_modules=modules, task_type="CAUSAL_LM"
+        r=adapter.r,
+        lora_alpha=adapter.lora_alpha,
+        lora_dropout=adapter.lora_dropout,
+        target_modules=modules,
+        task_type="CAUSAL_LM",
     )
 
 
@@ -120,7 +158,8 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
 
 
 def train(trainer: Trainer, step: SftStep | DpoStep, inputs: StepContext, out: Path) -> int:
-    """Train to the end; the step it went on from, 0 for the beginning. Raises StepFailed when the loss is no longer a number."""
+    """Train to the end; the step it went on from, 0 for the beginning. Raises StepFailed when the loss is no
+    longer a number."""
     from transformers import PrinterCallback
 
     checkpoint, resumed_from_step = _last_checkpoint(out)
@@ -132,16 +171,26 @@ def train(trainer: Trainer, step: SftStep | DpoStep, inputs: StepContext, out: P
             writer.write(row)
         last = {row.name: row.value for row in rows}
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_recorder(writer, inputs.report, last.get("seconds", 0.0), last.get("num_tokens", 0.0), trainer.model.dtype))
+        trainer.add_callback(
+            _recorder(
+                writer,
+                inputs.report,
+                last.get("seconds", 0.0),
+                last.get("num_tokens", 0.0),
+                trainer.model.dtype,
+            )
+        )
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return resumed_from_step
 
 
 def check_rows_apart(trainer: Trainer) -> None:
-    """Try whether rows of a batch that is not padded stay apart in the model: another first row must change nothing in those behind it.
+    """Try whether rows of a batch that is not padded stay apart in the model: another first row must change
+    nothing in those behind it.
 
-    Raises DataError where it does. Attention whose mask knows no rows (BLOOM, Falcon), sinks and recurrent layers let the rows see each
-    other; with flash attention the same model may keep them apart, so it is tried and no list is kept.
+    Raises DataError where it does. Attention whose mask knows no rows (BLOOM, Falcon), sinks and recurrent
+    layers let the rows see each other; with flash attention the same model may keep them apart, so it is
+    tried and no list is kept.
     """
     import torch
 
@@ -152,7 +201,10 @@ def check_rows_apart(trainer: Trainer) -> None:
     def logits(ids: list[list[int]]) -> torch.Tensor:
         given = trainer.data_collator([{"input_ids": row, "labels": row} for row in ids])
         given.pop("labels")
-        given = {name: value.to(trainer.model.device) if isinstance(value, torch.Tensor) else value for name, value in given.items()}
+        given = {
+            name: value.to(trainer.model.device) if isinstance(value, torch.Tensor) else value
+            for name, value in given.items()
+        }
         with torch.no_grad(), trainer.compute_loss_context_manager():
             return trainer.model(**given, use_cache=False).logits[0, len(rows[0]) :].float()
 
@@ -160,16 +212,19 @@ def check_rows_apart(trainer: Trainer) -> None:
     one, other = logits(rows), logits(others)
     change = ((one - other).norm(dim=-1) / one.norm(dim=-1)).max().item()
     computed_in = torch.bfloat16 if trainer.args.bf16 else trainer.model.dtype
-    if not change <= torch.finfo(computed_in).eps ** 0.5:  # experts share their batches, so other rows round otherwise
+    # experts share their batches, so other rows round otherwise
+    if not change <= torch.finfo(computed_in).eps ** 0.5:
         raise DataError(
-            f"`padding_free`: rows of a batch see each other in this {trainer.model.config.model_type} model (a row's logits change by "
-            f"{change:.0%} with the row before it), whose attention is {trainer.model.config._attn_implementation}. "
-            "Leave `padding_free` out; `train_sampling_strategy: group_by_length` pads less"
+            f"`padding_free`: rows of a batch see each other in this {trainer.model.config.model_type} model"
+            f" (a row's logits change by {change:.0%} with the row before it), whose attention is"
+            f" {trainer.model.config._attn_implementation}. Leave `padding_free` out;"
+            " `train_sampling_strategy: group_by_length` pads less"
         )
 
 
 def weights_of(model: PreTrainedModel, dtype: str) -> dict[str, torch.Tensor]:
-    """Up to 100,000 weights of each tensor, evenly spaced, in a `dtype`: enough to tell the share that training moved."""
+    """Up to 100,000 weights of each tensor, evenly spaced, in a `dtype`: enough to tell the share that
+    training moved."""
     import torch
 
     as_used = getattr(torch, dtype)
@@ -180,11 +235,13 @@ def weights_of(model: PreTrainedModel, dtype: str) -> dict[str, torch.Tensor]:
 
 
 def save(trainer: Trainer, adapter: Adapter | None, out: Path, policy: Path | None = None) -> None:
-    """Leave in `out` what `models.load` reads, `policy` being the folder of the step that training began with; checkpoints go."""
+    """Leave in `out` what `models.load` reads, `policy` being the folder of the step that training began
+    with; checkpoints go."""
     if adapter is None:
         trainer.model.save_pretrained(out / MODEL)
     else:
-        trainer.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)  # what the adapter lies on stays as it is
+        # what the adapter lies on stays as it is
+        trainer.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
     if policy is not None and adapter is not None:
         shutil.rmtree(out / POLICY, ignore_errors=True)  # left by a killed attempt
         for name in (POLICY, MODEL, ADAPTER):
@@ -202,13 +259,16 @@ def made(
     before: Mapping[str, torch.Tensor],
     reference_model: str | None = None,
 ) -> StepResult:
-    """What was counted, also as `facts.json`. `before`: weights as they were, where all of them were trained."""
+    """What was counted, also as `facts.json`. `before`: weights as they were, where all of them were
+    trained."""
     facts = TrainingFacts(
         n_rows=counts.n_rows,
         n_truncated=counts.n_truncated,
         n_border_merges=counts.n_border_merges,
         n_tokens=counts.n_tokens,
-        n_trainable_parameters=sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad),
+        n_trainable_parameters=sum(
+            weight.numel() for weight in trainer.model.parameters() if weight.requires_grad
+        ),
         n_parameters=loaded.n_parameters,
         share_moved=_share_moved(before, trainer.model) if before else None,
         reference_model=reference_model,
@@ -242,7 +302,10 @@ def _share_moved(before: Mapping[str, torch.Tensor], model: PreTrainedModel) -> 
     """Share of all weights, each tensor's by its sample."""
     dtype = str(next(iter(before.values())).dtype).removeprefix("torch.")
     sizes = {name: weight.numel() for name, weight in model.named_parameters()}
-    moved = {name: (weights != before[name]).double().mean().item() for name, weights in weights_of(model, dtype).items()}
+    moved = {
+        name: (weights != before[name]).double().mean().item()
+        for name, weights in weights_of(model, dtype).items()
+    }
     return sum(sizes[name] * moved[name] for name in sizes) / sum(sizes.values())
 
 
@@ -261,34 +324,49 @@ def _last_checkpoint(out: Path) -> tuple[Path | None, int]:
 def _recorder(
     writer: RowWriter, report: Callable[[int, int], None], seconds: float, n_tokens: float, dtype: torch.dtype
 ) -> TrainerCallback:
-    """Writes metrics as TRL logs them, with `seconds` and `num_tokens` going on from an earlier attempt's, and marks whole checkpoints."""
+    """Writes metrics as TRL logs them, with `seconds` and `num_tokens` going on from an earlier attempt's,
+    and marks whole checkpoints."""
     import torch
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):
         began = time.perf_counter()
 
-        def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
             self.began = time.perf_counter()
 
-        def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
             report(state.global_step, state.max_steps)
 
         def on_log(
-            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
+            self,
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,
+            logs: dict[str, Any] | None = None,
+            **kwargs: Any,
         ) -> None:
             if not logs or "loss" not in logs:  # the summary after the last step
                 return
             values = {name: float(value) for name, value in logs.items()}
             if not math.isfinite(values["loss"]):
-                raise StepFailed(f"the loss is {values['loss']} at step {state.global_step}. {_REMEDY[dtype == torch.float16]}")
+                raise StepFailed(
+                    f"the loss is {values['loss']} at step {state.global_step}."
+                    f" {_REMEDY[dtype == torch.float16]}"
+                )
             values["seconds"] = seconds + time.perf_counter() - self.began
             values["num_tokens"] = n_tokens + values["num_tokens"]  # TRL counts those of this attempt
             for name, value in values.items():
                 if math.isfinite(value):
                     writer.write(TrainMetric(global_step=state.global_step, name=name, value=value))
 
-        def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        def on_save(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
             (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
 
     return Recorder()

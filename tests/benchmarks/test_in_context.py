@@ -30,13 +30,21 @@ def test_a_sample_is_every_so_manyth_whole_batch_in_order_of_length() -> None:
 
 
 def test_where_memory_is_endless_the_floor_is_all_arithmetic_at_the_rate() -> None:
-    # prefix: 200 · 4 tokens + 8 · (1 + 2 + 3 + 4) pairs = 880; own: 200 · 2 + 8 · (5 + 6) + 100 = 588; one step: 200 + 8 · 7 + 100 = 356
-    assert floor_seconds(SHAPE, 4, [Request(n_own=2, n_steps=1)], Rates(flops=1.0, bytes=1e9)) == 880 + 588 + 356
+    # prefix: 200 · 4 tokens + 8 · (1 + 2 + 3 + 4) pairs = 880; own: 200 · 2 + 8 · (5 + 6) + 100 = 588; one
+    # step: 200 + 8 · 7 + 100 = 356
+    assert (
+        floor_seconds(SHAPE, 4, [Request(n_own=2, n_steps=1)], Rates(flops=1.0, bytes=1e9)) == 880 + 588 + 356
+    )
 
 
 def test_where_arithmetic_is_free_the_floor_is_all_weights_keys_and_values_read() -> None:
-    # in numbers: the prefix reads 100; the own tokens 100 + 50 + 3 · 4; a step 100 + 50 + 3 · (4 + 3) for one row, and 3 · 3 more for two
+    # in numbers: the prefix reads 100; the own tokens 100 + 50 + 3 · 4; a step 100 + 50 + 3 · (4 + 3) for one
+    # row, and 3 · 3 more for two
     requests = [Request(n_own=2, n_steps=1), Request(n_own=2, n_steps=0)]
-    assert floor_seconds(SHAPE, 4, requests, Rates(flops=1e9, bytes=4.0)) == pytest.approx(100 + 162 + 171, abs=1e-4)
+    assert floor_seconds(SHAPE, 4, requests, Rates(flops=1e9, bytes=4.0)) == pytest.approx(
+        100 + 162 + 171, abs=1e-4
+    )
     requests = [Request(n_own=2, n_steps=1), Request(n_own=2, n_steps=1)]
-    assert floor_seconds(SHAPE, 4, requests, Rates(flops=1e9, bytes=4.0)) == pytest.approx(100 + 162 + 180, abs=1e-4)
+    assert floor_seconds(SHAPE, 4, requests, Rates(flops=1e9, bytes=4.0)) == pytest.approx(
+        100 + 162 + 180, abs=1e-4
+    )

@@ -7,7 +7,12 @@ from benchmarks.measured import Measured, within
 
 @pytest.mark.parametrize(
     ("ours", "peer", "mark", "is_least", "reached"),
-    [(600, 100, 6, True, True), (599, 100, 6, True, False), (1.9, 1, 2, False, True), (2.1, 1, 2, False, False)],
+    [
+        (600, 100, 6, True, True),
+        (599, 100, 6, True, False),
+        (1.9, 1, 2, False, True),
+        (2.1, 1, 2, False, False),
+    ],
 )
 def test_a_mark_is_the_least_or_the_most_that_the_ratio_may_be(
     ours: float, peer: float, mark: float, is_least: bool, reached: bool

@@ -1,4 +1,5 @@
-"""`python -m tests.detectors [DETECTOR ...]` prints how well the detectors do, and with `--errors` what goes wrong in the tune half."""
+"""`python -m tests.detectors [DETECTOR ...]` prints how well the detectors do, and with `--errors` what goes
+wrong in the tune half."""
 
 import sys
 
@@ -8,14 +9,19 @@ COLUMNS = "{:<12} {:<4} {:<9} {:>4} {:>4} {:>9} {:>20} {:>20}"
 
 
 def table(detectors: tuple[str, ...] = DETECTORS) -> str:
-    """One line per detector, language and half: texts with and without the error, abstentions on either, precision and recall."""
+    """One line per detector, language and half: texts with and without the error, abstentions on either,
+    precision and recall."""
     lines = [COLUMNS.format("detector", "", "texts", "with", "w/o", "abstained", "precision", "recall")]
     for detector in detectors:
         texts = labelled(detector)
         said = alarms(detector, texts)
         for language in LANGUAGES:
             for half in ("all", "tune", "held out"):
-                pairs = [(text, alarm) for text, alarm in zip(texts, said, strict=True) if _is_of(text, language, half)]
+                pairs = [
+                    (text, alarm)
+                    for text, alarm in zip(texts, said, strict=True)
+                    if _is_of(text, language, half)
+                ]
                 found = measure(*zip(*pairs, strict=True))
                 abstained = f"{found.abstained_with_error} + {found.abstained_without}"
                 lines.append(
@@ -36,7 +42,11 @@ def table(detectors: tuple[str, ...] = DETECTORS) -> str:
 def errors(detector: str) -> str:
     """What the detector gets wrong in the tune half. The held-out half is not looked at."""
     texts = [text for text in labelled(detector) if text.half == "tune"]
-    wrong = [(text, alarm) for text, alarm in zip(texts, alarms(detector, texts), strict=True) if alarm is not text.has_error]
+    wrong = [
+        (text, alarm)
+        for text, alarm in zip(texts, alarms(detector, texts), strict=True)
+        if alarm is not text.has_error
+    ]
     kinds = {True: "false alarm", False: "missed", None: "abstained"}
     return "\n".join(f"{detector} {text.language} {kinds[alarm]}: {text.text!r}" for text, alarm in wrong)
 

@@ -1,4 +1,5 @@
-"""How well each detector of a critical error does on the texts labelled for it: `<detector>.jsonl` beside this file, found by name."""
+"""How well each detector of a critical error does on the texts labelled for it: `<detector>.jsonl` beside
+this file, found by name."""
 
 import hashlib
 import json
@@ -40,7 +41,8 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts of a detector's verdicts; `error` is the positive class. Where it abstains it is neither right nor wrong."""
+    """Counts of a detector's verdicts; `error` is the positive class. Where it abstains it is neither right
+    nor wrong."""
 
     hits: int
     false_alarms: int
@@ -87,9 +89,13 @@ def labelled(detector: str) -> list[Labelled]:
 
 
 def alarms(detector: str, texts: Sequence[Labelled]) -> list[bool | None]:
-    """What the detector says of each text, with its defaults in a study of the three languages: error, no error, or None where it abstains."""
+    """What the detector says of each text, with its defaults in a study of the three languages: error, no
+    error, or None where it abstains."""
     settings = settings_of("judges", detector)().pinned(LANGUAGES, Fingerprints(), HERE)
-    scores = {found.item: found.score for found in verdicts(settings, *(_answer(str(place), text) for place, text in enumerate(texts)))}
+    scores = {
+        found.item: found.score
+        for found in verdicts(settings, *(_answer(str(place), text) for place, text in enumerate(texts)))
+    }
     return [None if (score := scores[str(place)]) is None else score == 0 for place in range(len(texts))]
 
 

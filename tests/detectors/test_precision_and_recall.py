@@ -1,4 +1,5 @@
-"""The detectors of critical errors on texts labelled by reading; `python -m tests.detectors` prints what is measured here, with intervals."""
+"""The detectors of critical errors on texts labelled by reading; `python -m tests.detectors` prints what is
+measured here, with intervals."""
 
 from collections import Counter
 from functools import cache
@@ -35,7 +36,9 @@ FLOORS = {
 MOST_ABSTAINED = 0.25
 """The share of the texts with the error on which a detector may abstain."""
 
-EACH = pytest.mark.parametrize(("detector", "language"), [(detector, language) for detector in DETECTORS for language in LANGUAGES])
+EACH = pytest.mark.parametrize(
+    ("detector", "language"), [(detector, language) for detector in DETECTORS for language in LANGUAGES]
+)
 
 
 @EACH
@@ -67,7 +70,9 @@ def test_a_set_is_large_enough_in_each_language_and_in_both_halves(detector: str
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_no_text_is_there_twice(detector: str) -> None:
-    seen = Counter((text.language, text.instruction, text.finish_reason, text.text) for text in labelled(detector))
+    seen = Counter(
+        (text.language, text.instruction, text.finish_reason, text.text) for text in labelled(detector)
+    )
     assert not [text for text, n in seen.items() if n > 1]
 
 
@@ -76,9 +81,14 @@ def test_every_floor_has_its_texts() -> None:
 
 
 def test_an_abstention_is_neither_right_nor_wrong() -> None:
-    texts = [Labelled("loop", "en", str(n), "?", "eos", has_error) for n, has_error in enumerate((True, True, True, False, False, False))]
+    texts = [
+        Labelled("loop", "en", str(n), "?", "eos", has_error)
+        for n, has_error in enumerate((True, True, True, False, False, False))
+    ]
     found = measure(texts, [True, False, None, True, False, None])
-    assert found == Measure(hits=1, false_alarms=1, misses=1, passes=1, abstained_with_error=1, abstained_without=1)
+    assert found == Measure(
+        hits=1, false_alarms=1, misses=1, passes=1, abstained_with_error=1, abstained_without=1
+    )
     assert (found.precision, found.recall, found.n_with_error, found.n_without) == ((1, 2), (1, 2), 3, 3)
     assert share((9, 10)) == "0.90 [0.60, 0.98]"
     assert share((0, 0)) == "-"

@@ -45,7 +45,12 @@ def settings() -> str:
         family, name = _named(part)
         return [*FAMILIES, None].index(family), name
 
-    return "\n".join([_section("The study", schema, parts), *(_section(_heading(p), p, parts) for p in sorted(parts.values(), key=place))])
+    return "\n".join(
+        [
+            _section("The study", schema, parts),
+            *(_section(_heading(p), p, parts) for p in sorted(parts.values(), key=place)),
+        ]
+    )
 
 
 def views() -> str:
@@ -56,22 +61,27 @@ def views() -> str:
         connection = connect(Path(folder) / "warehouse.duckdb")
         columns = dict(
             connection.sql(
-                "select table_name, string_agg(format('`{}` {}', column_name, lower(data_type)), ', ' order by column_index) "
-                "from duckdb_columns() group by table_name"
+                "select table_name, string_agg(format('`{}` {}', column_name, lower(data_type)), ', ' order"
+                " by column_index) from duckdb_columns() group by table_name"
             ).fetchall()
         )
         connection.close()
     lines: list[str] = []
     for folder in sorted((ROOT / "warehouse" / "views").iterdir()):
         lines.append(f"## `{folder.name}`\n")
-        lines.extend(f"### `{path.stem}`\n\n{_header(path)}\n\n{columns[path.stem]}\n" for path in sorted(folder.glob("*.sql")))
+        lines.extend(
+            f"### `{path.stem}`\n\n{_header(path)}\n\n{columns[path.stem]}\n"
+            for path in sorted(folder.glob("*.sql"))
+        )
     return "\n".join(lines)
 
 
 def decisions() -> str:
     """Return a list of the dated pages, newest first, each with its title."""
     found = sorted((ROOT / "docs" / "decisions").glob("20*.md"), reverse=True)
-    return "".join(f"- [{path.read_text('utf-8').splitlines()[0].removeprefix('# ')}]({path.name})\n" for path in found)
+    return "".join(
+        f"- [{path.read_text('utf-8').splitlines()[0].removeprefix('# ')}]({path.name})\n" for path in found
+    )
 
 
 def _header(path: Path) -> str:
@@ -83,7 +93,11 @@ def _header(path: Path) -> str:
 
 def _named(part: Schema) -> tuple[str | None, str]:
     """Return the family and the name by which a spec chooses these settings, or no family and the title."""
-    chosen = [(family, part["properties"][family]["const"]) for family in FAMILIES if "const" in part["properties"].get(family, {})]
+    chosen = [
+        (family, part["properties"][family]["const"])
+        for family in FAMILIES
+        if "const" in part["properties"].get(family, {})
+    ]
     return chosen[0] if chosen else (None, part["title"])
 
 
@@ -95,12 +109,22 @@ def _heading(part: Schema) -> str:
 def _section(heading: str, part: Schema, parts: Mapping[str, Schema]) -> str:
     required = part.get("required", ())
     rows = [
-        f"| `{name}` | {_values(one, parts)} | {'required' if name in required else _default(one, parts)} | {_cell(one.get('description', ''))} |"
+        f"| `{name}` | {_values(one, parts)} | {'required' if name in required else _default(one, parts)} |"
+        f" {_cell(one.get('description', ''))} |"
         for name, one in part["properties"].items()
         if not one.get("readOnly")
     ]
     return "\n".join(
-        [f"## {heading}", "", part.get("description", ""), "", "| setting | values | default | |", "|---|---|---|---|", *rows, ""]
+        [
+            f"## {heading}",
+            "",
+            part.get("description", ""),
+            "",
+            "| setting | values | default | |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
     )
 
 
@@ -109,11 +133,14 @@ def _cell(text: str) -> str:
 
 
 def _default(one: Schema, parts: Mapping[str, Schema]) -> str:
-    """Return the default as it is in JSON; of settings with a section of their own, those that are not the section's."""
+    """Return the default as it is in JSON; of settings with a section of their own, those that are not the
+    section's."""
     found = one.get("default")
     of = [parts[ref].get("properties", {}) for ref in _references(one)]
     if isinstance(found, dict) and of:
-        found = {name: value for name, value in found.items() if value != of[0].get(name, {}).get("default")} or None
+        found = {
+            name: value for name, value in found.items() if value != of[0].get(name, {}).get("default")
+        } or None
     return "" if found is None else _cell(f"`{json.dumps(found, ensure_ascii=False)}`")
 
 
@@ -128,9 +155,13 @@ def _values(one: Schema, parts: Mapping[str, Schema]) -> str:
         anchor = re.sub(r"[^a-z0-9_ -]", "", _heading(part).lower()).replace(" ", "-")
         return f"[{_named(part)[1]}](#{anchor})"
     if "const" in one or "enum" in one:
-        return ", ".join(f"`{v if isinstance(v, str) else json.dumps(v)}`" for v in one.get("enum", [one.get("const")]))
+        return ", ".join(
+            f"`{v if isinstance(v, str) else json.dumps(v)}`" for v in one.get("enum", [one.get("const")])
+        )
     if choices := one.get("anyOf", one.get("oneOf")):
-        return ", ".join(dict.fromkeys(_values(choice, parts) for choice in choices if choice.get("type") != "null"))
+        return ", ".join(
+            dict.fromkeys(_values(choice, parts) for choice in choices if choice.get("type") != "null")
+        )
     if "prefixItems" in one:
         return f"list of {', '.join(_values(item, parts) for item in one['prefixItems'])}"
     if one["type"] == "array":

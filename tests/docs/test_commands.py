@@ -1,4 +1,5 @@
-"""Every command in the pages: its options are known; what can be run on the README's ten-line study is run."""
+"""Every command in the pages: its options are known; what can be run on the README's ten-line study is
+run."""
 
 import csv
 import importlib.util
@@ -29,11 +30,16 @@ XP: Any = get_command(app)
 
 
 def _commands() -> dict[str, str]:
-    """Return each command of the pages, of a line of its own or in backticks, with the first page that has it."""
+    """Return each command of the pages, of a line of its own or in backticks, with the first page that has
+    it."""
     found: dict[str, str] = {}
     for page in PAGES:
         for line, quoted in re.findall(r"^ {4}(\S.*)$|`([^`\n]+)`", page.read_text("utf-8"), re.MULTILINE):
-            command = " ".join(shlex.split(line, comments=True)) if line.startswith(("make", ".venv")) else line or quoted
+            command = (
+                " ".join(shlex.split(line, comments=True))
+                if line.startswith(("make", ".venv"))
+                else line or quoted
+            )
             if re.match(r"(xp|make|(\.venv/bin/)?python) \S", command) and not command.startswith("xp  "):
                 found.setdefault(command, page.name)
     return found
@@ -46,7 +52,11 @@ OF_XP = [command for command in COMMANDS if command.startswith("xp ")]
 def _parts(command: str) -> tuple[Any, Sequence[str]]:
     """Return the command that is asked for and its words."""
     words = shlex.split(command)[1:]
-    return (XP, words) if words[0].startswith("-") or words[0] == "COMMAND" else (XP.commands[words[0]], words[1:])
+    return (
+        (XP, words)
+        if words[0].startswith("-") or words[0] == "COMMAND"
+        else (XP.commands[words[0]], words[1:])
+    )
 
 
 def _can_be_run(command: str) -> bool:
@@ -63,7 +73,8 @@ def _can_be_run(command: str) -> bool:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the README's study, on models that echo, applied once, and with labels to be imported."""
+    """Return a folder with the README's study, on models that echo, applied once, and with labels to be
+    imported."""
     folder = tmp_path_factory.mktemp("shown")
     text = _study_of_the_readme()
     echoed, n = re.subn(r"\{package: [^}]*\}", "{engine: echo}", text)
@@ -72,7 +83,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.yaml").write_text(echoed, "utf-8")
     for language, questions in QUESTIONS.items():
         rows = [{"item": i, "instruction": q, "answers": a} for i, q, a in questions]
-        (folder / f"questions_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        (folder / f"questions_{language}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in ("xp apply study.yaml --yes --in-process", "xp sample study.yaml --output labels.csv"):
@@ -100,7 +113,9 @@ def _run(command: str) -> Result:
 
 
 def test_the_readme_shows_every_command() -> None:
-    assert {command for command in XP.commands if f"`xp {command}" not in (ROOT / "README.md").read_text("utf-8")} == set()
+    assert {
+        command for command in XP.commands if f"`xp {command}" not in (ROOT / "README.md").read_text("utf-8")
+    } == set()
 
 
 def test_the_ten_line_study_of_the_readme_is_valid(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +132,9 @@ def test_commands_and_options_of_the_pages_are_known(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in OF_XP if _can_be_run(command)])
-def test_commands_of_the_pages_run(command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_the_pages_run(
+    command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path if command.startswith("xp init") else study)
     shutil.rmtree(study / "labels", ignore_errors=True)  # which `xp sample` does not overwrite
     done = _run(command)

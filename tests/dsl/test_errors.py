@@ -7,8 +7,13 @@ from dsl.errors import Problem, SpecError, XpError
 
 
 def test_a_problem_reads_as_one_line_with_place_setting_and_message() -> None:
-    problem = Problem("specs/study.yaml", 14, 5, "methods.dpo_base.beeta", "no such setting here. Did you mean `beta`?")
-    assert str(problem) == "specs/study.yaml:14:5: methods.dpo_base.beeta: no such setting here. Did you mean `beta`?"
+    problem = Problem(
+        "specs/study.yaml", 14, 5, "methods.dpo_base.beeta", "no such setting here. Did you mean `beta`?"
+    )
+    assert (
+        str(problem)
+        == "specs/study.yaml:14:5: methods.dpo_base.beeta: no such setting here. Did you mean `beta`?"
+    )
 
 
 def test_a_problem_of_the_whole_file_names_no_line() -> None:
@@ -36,7 +41,10 @@ def test_a_spec_error_is_one_line_a_problem_and_survives_another_process() -> No
     assert pickle.loads(pickle.dumps(error)).problems == error.problems
 
 
-@pytest.mark.parametrize("name", ["SpecError", "DataError", "StepFailed", "StoreError", "StoreLocked", "ServerError", "WarehouseError"])
+@pytest.mark.parametrize(
+    "name",
+    ["SpecError", "DataError", "StepFailed", "StoreError", "StoreLocked", "ServerError", "WarehouseError"],
+)
 def test_every_error_of_ours_is_an_xp_error_and_drawn_in_the_tree(name: str) -> None:
     assert issubclass(getattr(errors, name), XpError)
     assert errors.__doc__ is not None

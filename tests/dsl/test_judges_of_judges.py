@@ -1,4 +1,5 @@
-"""Judges that read other judges: what is wrong is told with its place, and what they read is what the plan says."""
+"""Judges that read other judges: what is wrong is told with its place, and what they read is what the plan
+says."""
 
 from pathlib import Path
 from typing import cast
@@ -38,7 +39,10 @@ judges:
 judge_probes:
   talked: {judges: [PROBED], rows: 2}
 """
-RUBRIC = "aspects:\n  wit: {question: 'Is it witty?', levels: [dull, funny]}\n  tact: {question: 'Is it kind?', levels: [rude, kind]}\n"
+RUBRIC = (
+    "aspects:\n  wit: {question: 'Is it witty?', levels: [dull, funny]}\n  tact: {question: 'Is it kind?',"
+    " levels: [rude, kind]}\n"
+)
 
 
 def write(folder: Path, both: str, probed: str = "right") -> Path:
@@ -59,13 +63,23 @@ def write(folder: Path, both: str, probed: str = "right") -> Path:
         ),
         ("{judge: ensemble, of: [right, duel]}", "right", "different opponents: duel: zero; right: none"),
         ("{judge: ensemble, of: [right, sme]}", "right", "there is no judge with verdicts of its own `sme`"),
-        ("{judge: ensemble, of: [right, both]}", "right", "there is no judge with verdicts of its own `both`"),
+        (
+            "{judge: ensemble, of: [right, both]}",
+            "right",
+            "there is no judge with verdicts of its own `both`",
+        ),
         ("{judge: ensemble, of: [file, other], aspects: [tack]}", "right", "its members share wit, tact"),
         ("{judge: ensemble, of: [right, same]}", "paid", "what is planted in an answer cannot move them"),
-        ("{judge: ensemble, of: [right, same]}", "both", "`both` reads other judges' verdicts and no answers: probe right, same"),
+        (
+            "{judge: ensemble, of: [right, same]}",
+            "both",
+            "`both` reads other judges' verdicts and no answers: probe right, same",
+        ),
     ],
 )
-def test_what_cannot_be_brought_together_is_told_before_anything_runs(both: str, probed: str, says: str, tmp_path: Path) -> None:
+def test_what_cannot_be_brought_together_is_told_before_anything_runs(
+    both: str, probed: str, says: str, tmp_path: Path
+) -> None:
     with pytest.raises(SpecError) as refused:
         load(write(tmp_path, both, probed))
     (problem,) = refused.value.problems
@@ -78,11 +92,15 @@ def steps(spec: Path) -> dict[tuple[str, str], JudgeStep]:
     loaded = load(spec)
     plan = compile(loaded.experiment, Fingerprints(), loaded.origin)
     return {
-        (cell.method, judge): cast(JudgeStep, plan.steps[made.step]) for cell in plan.study.cells for judge, made in cell.judges.items()
+        (cell.method, judge): cast(JudgeStep, plan.steps[made.step])
+        for cell in plan.study.cells
+        for judge, made in cell.judges.items()
     }
 
 
-def test_who_reads_comparisons_compares_the_same_answers_and_has_nothing_to_say_where_there_are_none(tmp_path: Path) -> None:
+def test_who_reads_comparisons_compares_the_same_answers_and_has_nothing_to_say_where_there_are_none(
+    tmp_path: Path,
+) -> None:
     found = steps(write(tmp_path, "{judge: ensemble, of: [duel, jury]}"))
     assert ("zero", "duel") not in found
     assert ("zero", "both") not in found
@@ -98,10 +116,15 @@ def test_the_shared_aspects_of_a_studys_own_rubric_are_filled_in_by_the_plan(tmp
 
 def test_a_plan_describes_every_judge_and_an_ensemble_has_the_scale_of_its_members(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, "{judge: ensemble, of: [file, other]}"))
-    described = {judge.name: judge for judge in compile(loaded.experiment, Fingerprints(), loaded.origin).study.judges}
+    described = {
+        judge.name: judge for judge in compile(loaded.experiment, Fingerprints(), loaded.origin).study.judges
+    }
     assert list(described) == ["right", "same", "long", "duel", "jury", "file", "other", "paid", "both"]
     assert described["both"].scales == described["file"].scales == {"wit": (1, 2), "tact": (1, 2)}
-    assert (described["right"].scales, described["right"].checked_against) == ({"contains": (0, 1)}, "answers")
+    assert (described["right"].scales, described["right"].checked_against) == (
+        {"contains": (0, 1)},
+        "answers",
+    )
     assert (described["long"].role, described["long"].scales) == ("measure", {"length": None})
     assert described["paid"].scales == {"recorded": None}
     assert described["duel"].opinion == "the opinion of a model, j"
@@ -120,5 +143,7 @@ def test_a_rubric_has_the_same_levels_in_every_language(tmp_path: Path) -> None:
     )
     (tmp_path / "en.yaml").write_text(RUBRIC, "utf-8")
     (tmp_path / "fr.yaml").write_text(RUBRIC.replace("[rude, kind]", "[rude, so, kind]"), "utf-8")
-    with pytest.raises(SpecError, match="scale for `tact` differs between languages \\(en: from 1 to 2, fr: from 1 to 3\\)"):
+    with pytest.raises(
+        SpecError, match="scale for `tact` differs between languages \\(en: from 1 to 2, fr: from 1 to 3\\)"
+    ):
         load(spec)

@@ -21,7 +21,17 @@ def test_a_value_is_shown_in_words_short_and_without_its_content(value: object, 
 
 
 @pytest.mark.parametrize(
-    "key", ["api_key", "apiKey", "HF-TOKEN", "token", "judge_password", "client_secret", "credentials", "Authorization"]
+    "key",
+    [
+        "api_key",
+        "apiKey",
+        "HF-TOKEN",
+        "token",
+        "judge_password",
+        "client_secret",
+        "credentials",
+        "Authorization",
+    ],
 )
 def test_nothing_is_shown_under_a_key_that_names_a_secret(key: str) -> None:
     for value in ("hunter2", 1234, ["hunter2"], {"hunter2": 1}):

@@ -1,9 +1,11 @@
-"""Ways in which a server misbehaves, each met by a small study: no traceback, nothing silent, nothing stuck, no key let out.
+"""Ways in which a server misbehaves, each met by a small study: no traceback, nothing silent, nothing stuck,
+no key let out.
 
     python -m tests.faults.servers FOLDER [NAME ...]
 
-Every fault is met four ways: by all prompts of a model, by one of six, in a chat, and by one question of a judge. Results are added to
-`FOLDER/results.jsonl`; run again, it goes on where it stopped. Each study is applied in a process of its own with a time limit.
+Every fault is met four ways: by all prompts of a model, by one of six, in a chat, and by one question of a
+judge. Results are added to `FOLDER/results.jsonl`; run again, it goes on where it stopped. Each study is
+applied in a process of its own with a time limit.
 """
 
 import gzip
@@ -52,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         _, name, way, *_ = unquote(self.path).split("/")
         prompt = str(self.body["prompt"] if "prompt" in self.body else self.body["messages"][-1]["content"])
         self.is_chat = self.path.endswith("chat/completions")
-        self.good = json.dumps({"overall": {"reason": "fine", "score": "4"}}) if way == "judge" else "the answer is 6"
+        self.good = (
+            json.dumps({"overall": {"reason": "fine", "score": "4"}}) if way == "judge" else "the answer is 6"
+        )
         try:
             (FAULTS[name] if way == "all" or MARK in prompt else _well)(self)
         except (BrokenPipeError, ConnectionResetError):
@@ -72,7 +76,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         for name, value in (
-            {"content-type": "application/json", "content-length": str(len(content) if length is None else length)} | named
+            {
+                "content-type": "application/json",
+                "content-length": str(len(content) if length is None else length),
+            }
+            | named
         ).items():
             self.send_header(name, value)
         self.end_headers()
@@ -86,9 +94,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
 
-    def reply(self, text: object = None, choice: Body | None = None, message: Body | None = None, **top: object) -> Body:
+    def reply(
+        self, text: object = None, choice: Body | None = None, message: Body | None = None, **top: object
+    ) -> Body:
         """A good reply with parts replaced."""
-        said = {"message": {"role": "assistant", "content": text, **(message or {})}} if self.is_chat else {"text": text}
+        said = (
+            {"message": {"role": "assistant", "content": text, **(message or {})}}
+            if self.is_chat
+            else {"text": text}
+        )
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         return {
             "id": "1",
@@ -162,7 +176,11 @@ def _packed(content: bytes, how: str = "gzip") -> Fault:
 
 def _redirect(status: int, where: str) -> Fault:
     return lambda h: h.say(
-        "", status, location=where.replace("SELF", h.path).replace("PORT", str(h.server.server_port)).replace("KEY", h.key)
+        "",
+        status,
+        location=where.replace("SELF", h.path)
+        .replace("PORT", str(h.server.server_port))
+        .replace("KEY", h.key),
     )  # type: ignore[attr-defined]
 
 
@@ -315,23 +333,39 @@ def write_study(folder: Path, port: int, fault: str, way: str) -> Path:
     rows = [{"item": f"q{i}", "instruction": f"What is {i} + {i}?", "answers": ["6"]} for i in range(N_ITEMS)]
     (folder / "en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     url = f"http://127.0.0.1:{port}/{fault.replace(' ', '%20')}/{way}/v1"
-    served = {"engine": "openai", "name": "m", "base_url": url, "api_key_env": "XP_FAULT_KEY", "max_retries": 1, "timeout": 1.0}
+    served = {
+        "engine": "openai",
+        "name": "m",
+        "base_url": url,
+        "api_key_env": "XP_FAULT_KEY",
+        "max_retries": 1,
+        "timeout": 1.0,
+    }
     echo = {"engine": "echo"}
     study = {
         "experiment": "faults",
         "languages": ["en"],
         "models": {
-            "m": {"base": echo if way == "judge" else served, "instruct": echo if way == "judge" else served, "parameters": 1000000}
+            "m": {
+                "base": echo if way == "judge" else served,
+                "instruct": echo if way == "judge" else served,
+                "parameters": 1000000,
+            }
         },
         "data": {
-            "q": {"rows": {"path": "{language}.jsonl"}, "columns": {"item": "item", "instruction": "instruction", "answers": "answers"}}
+            "q": {
+                "rows": {"path": "{language}.jsonl"},
+                "columns": {"item": "item", "instruction": "instruction", "answers": "answers"},
+            }
         },
         "evaluate": ["q"],
         "methods": {"m": {"method": "instruct"} if way == "chat" else {"method": "icl", "num_fewshot": 0}},
         "decoding": {"max_new_tokens": 16},
-        "judges": {"opinion": {"judge": "rubric", "rubric": "overall", "model": served}}
-        if way == "judge"
-        else {"correct": {"judge": "contains"}},
+        "judges": (
+            {"opinion": {"judge": "rubric", "rubric": "overall", "model": served}}
+            if way == "judge"
+            else {"correct": {"judge": "contains"}}
+        ),
     }
     spec = folder / "study.yaml"
     spec.write_text(json.dumps(study), "utf-8")
@@ -371,7 +405,9 @@ def _looked_at(spec: Path) -> tuple[str, str]:
     from xp.cli import app
 
     store = spec.parent / "store"
-    found = CliRunner().invoke(app, ["apply", str(spec), "--yes", "--allow-env", "--in-process", "--store", str(store)])
+    found = CliRunner().invoke(
+        app, ["apply", str(spec), "--yes", "--allow-env", "--in-process", "--store", str(store)]
+    )
     output = found.output
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         return "TRACEBACK", "".join(traceback.format_exception(found.exception))[-600:]
@@ -389,15 +425,17 @@ def _looked_at(spec: Path) -> tuple[str, str]:
         return "failed" if says_why else "SILENT", last[-300:]
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as warehouse:
         if spec.parent.name.endswith("judge"):
-            rows = warehouse.execute("select item, if(score is null, 'error', 'eos'), unscored_reason from step_verdicts").fetchall()
+            rows = warehouse.execute(
+                "select item, if(score is null, 'error', 'eos'), unscored_reason from step_verdicts"
+            ).fetchall()
         else:
             rows = warehouse.execute("select item, finish_reason, error from step_completions").fetchall()
     ended = {item: (how, why) for item, how, why in rows}
     if len(ended) != N_ITEMS or any(how in ("error", "missing") and not why for how, why in ended.values()):
         return "SILENT", str(rows)[:300]
-    if any(how not in ("eos", "stop", "length") for item, (how, _) in ended.items() if item != "q3") and "/all/" not in spec.read_text(
-        "utf-8"
-    ):
+    if any(
+        how not in ("eos", "stop", "length") for item, (how, _) in ended.items() if item != "q3"
+    ) and "/all/" not in spec.read_text("utf-8"):
         return "SPREADS", str(rows)[:300]
     how, why = ended["q3"]
     return how if how in ("error", "missing") else "answered", (why or "")[:300]
@@ -405,7 +443,17 @@ def _looked_at(spec: Path) -> tuple[str, str]:
 
 def import_once() -> None:
     """Load what every study needs, so that its process, a copy of this one, need not."""
-    for name in ("duckdb", "httpx2", "anyio", "scipy.stats", "typer.testing", "xp.cli", "xp.apply", "xp.render", "xp.progress"):
+    for name in (
+        "duckdb",
+        "httpx2",
+        "anyio",
+        "scipy.stats",
+        "typer.testing",
+        "xp.cli",
+        "xp.apply",
+        "xp.render",
+        "xp.progress",
+    ):
         importlib.import_module(name)
     for name in (
         "warehouse.load",
@@ -421,7 +469,11 @@ def sweep(folder: Path, faults: Sequence[str], ways: Sequence[str] = WAYS) -> It
     """Every fault in every way, but for those whose result is in the folder already."""
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.jsonl"
-    found = [Met(**json.loads(line)) for line in results.read_text("utf-8").splitlines()] if results.exists() else []
+    found = (
+        [Met(**json.loads(line)) for line in results.read_text("utf-8").splitlines()]
+        if results.exists()
+        else []
+    )
     known = {(met.fault, met.way) for met in found}
     import_once()
     yield from found

@@ -17,7 +17,9 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("fault", "way"), EXPECTED)
-def test_a_misbehaving_server_leaves_no_traceback_nothing_silent_and_nothing_stuck(fault: str, way: str, tmp_path: Path) -> None:
+def test_a_misbehaving_server_leaves_no_traceback_nothing_silent_and_nothing_stuck(
+    fault: str, way: str, tmp_path: Path
+) -> None:
     with serving() as port:
         met = meet(tmp_path / f"0-{way}", port, fault, way)
     assert met.verdict == EXPECTED[fault, way], met

@@ -1,6 +1,8 @@
-"""`python -m tests.kills [--rounds 300]` kills `xp apply` and its workers with SIGKILL at random moments, and says what came of it.
+"""`python -m tests.kills [--rounds 300]` kills `xp apply` and its workers with SIGKILL at random moments, and
+says what came of it.
 
-A round that was done is not done again: run it again with the same `--work` to go on. The exit code is 1 if a round failed.
+A round that was done is not done again: run it again with the same `--work` to go on. The exit code is 1 if a
+round failed.
 """
 
 import argparse
@@ -14,14 +16,27 @@ from tests.kills.rounds import Round, Rounds
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="every tenth one is aimed at the warehouse's creation")
-    parser.add_argument("--seconds", type=float, default=300.0, help="the longest that one apply of a round may take")
+    parser.add_argument(
+        "--rounds", type=int, default=300, help="every tenth one is aimed at the warehouse's creation"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=300.0, help="the longest that one apply of a round may take"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "xp-kills", help="where stores and results lie")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "xp-kills",
+        help="where stores and results lie",
+    )
     arguments = parser.parse_args()
     results = arguments.work / f"rounds-{arguments.seed}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = [Round(**json.loads(line)) for line in results.read_text("utf-8").splitlines()] if results.exists() else []
+    done = (
+        [Round(**json.loads(line)) for line in results.read_text("utf-8").splitlines()]
+        if results.exists()
+        else []
+    )
     with Rounds(arguments.work, arguments.seed, arguments.seconds) as rounds:
         for number in range(len(done), arguments.rounds):
             done.append(rounds.run(number))
@@ -31,7 +46,10 @@ def main() -> None:
             sys.stdout.flush()
     n_aimed = sum(one.is_aimed for one in done)
     n_kills, n_failed = sum(one.n_kills for one in done), sum(bool(one.faults) for one in done)
-    sys.stdout.write(f"{len(done)} rounds, {n_aimed} aimed at the warehouse's creation: {n_kills} kills, {n_failed} rounds failed\n")
+    sys.stdout.write(
+        f"{len(done)} rounds, {n_aimed} aimed at the warehouse's creation: {n_kills} kills, {n_failed} rounds"
+        " failed\n"
+    )
     sys.exit(1 if n_failed else 0)
 
 

@@ -1,5 +1,5 @@
-"""Rounds of SIGKILLs over a study with training, a served model, judges by rule and by a model. What is there afterwards is compared, row for row, with a
-run that nobody disturbed.
+"""Rounds of SIGKILLs over a study with training, a served model, judges by rule and by a model. What is there
+afterwards is compared, row for row, with a run that nobody disturbed.
 """
 
 import contextlib
@@ -46,7 +46,9 @@ class Round:
 class Rounds:
     """The studies, what an undisturbed run gives, and the server that both ask."""
 
-    def __init__(self, work: Path, seed: int, seconds: float, write: Callable[[Path, str], Path] | None = None) -> None:
+    def __init__(
+        self, work: Path, seed: int, seconds: float, write: Callable[[Path, str], Path] | None = None
+    ) -> None:
         self._work, self._seed, self._seconds = work, seed, seconds
         self._write = write or write_study
         self._server = contextlib.ExitStack()
@@ -64,7 +66,9 @@ class Rounds:
             self._studies[is_aimed] = (spec, tables(store), time.monotonic() - began)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.close()
 
     def run(self, number: int) -> Round:
@@ -84,14 +88,22 @@ class Rounds:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(chance.uniform(0.3, whole * 0.9))
             n_kills += process.poll() is None
-            _kill(process, store, "apply" if is_aimed else chance.choice(["apply", "worker", "both", "group"]))
+            _kill(
+                process, store, "apply" if is_aimed else chance.choice(["apply", "worker", "both", "group"])
+            )
             faults += self._ended(process)
         try:
             finished = apply_to_end(spec, store, seconds=self._seconds)
             if finished.returncode:
-                faults.append(f"the last apply ended with {finished.returncode}: {(finished.stdout + finished.stderr)[-500:]}")
+                faults.append(
+                    f"the last apply ended with {finished.returncode}:"
+                    f" {(finished.stdout + finished.stderr)[-500:]}"
+                )
             faults += [f"{name} differs" for name, rows in tables(store).items() if rows != undisturbed[name]]
-            faults += [f"left: {path.name}" for path in (*store.glob("steps/*.tmp"), *store.glob("runs/*.begun"), *store.glob("*.new"))]
+            faults += [
+                f"left: {path.name}"
+                for path in (*store.glob("steps/*.tmp"), *store.glob("runs/*.begun"), *store.glob("*.new"))
+            ]
             if todo := diff_for(spec, None, None, store).todo:
                 faults.append(f"still to do: {', '.join(todo)}")
         except (subprocess.TimeoutExpired, duckdb.Error) as error:
@@ -125,7 +137,13 @@ def tables(store: Path) -> dict[str, list[Any]]:
 def write_study(folder: Path, url: str) -> Path:
     """SFT, DPO, prompting and a served model, judged by rules and by a model."""
     columns = {"item": "item", "instruction": "instruction"}
-    training = {"max_steps": 12, "save_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1.0e-3, "max_length": 96}
+    training = {
+        "max_steps": 12,
+        "save_steps": 3,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1.0e-3,
+        "max_length": 96,
+    }
     study = {
         "experiment": "killed",
         "languages": ["en", "fr"],
@@ -134,13 +152,25 @@ def write_study(folder: Path, url: str) -> Path:
             "served": {"base": {"engine": "openai", "name": "served", "base_url": url}, "parameters": 1},
         },
         "data": {
-            "questions": {"rows": {"path": str(TINY / "questions_{language}.jsonl")}, "columns": {**columns, "answers": "answers"}},
-            "instructions": {"rows": {"path": str(TINY / "instructions_{language}.jsonl")}, "columns": {**columns, "response": "response"}},
+            "questions": {
+                "rows": {"path": str(TINY / "questions_{language}.jsonl")},
+                "columns": {**columns, "answers": "answers"},
+            },
+            "instructions": {
+                "rows": {"path": str(TINY / "instructions_{language}.jsonl")},
+                "columns": {**columns, "response": "response"},
+            },
         },
         "evaluate": ["questions"],
         "methods": {
             "zero_shot": {"method": "icl", "num_fewshot": 0},
-            "sft": {"method": "sft", "train": "instructions", "train_languages": "all", "adapter": {"r": 4}, "training": training},
+            "sft": {
+                "method": "sft",
+                "train": "instructions",
+                "train_languages": "all",
+                "adapter": {"r": 4},
+                "training": training,
+            },
         },
         "only": [{"model": "tiny"}, {"model": "served", "method": "zero_shot"}],
         "decoding": {"max_new_tokens": 12, "temperature": 0.8},
@@ -163,7 +193,9 @@ def write_small_study(folder: Path, url: str) -> Path:
     study = {
         "experiment": "killed",
         "languages": ["en"],
-        "models": {"served": {"base": {"engine": "openai", "name": "served", "base_url": url}, "parameters": 1}},
+        "models": {
+            "served": {"base": {"engine": "openai", "name": "served", "base_url": url}, "parameters": 1}
+        },
         "data": {"sums": {"rows": {"path": "{language}.jsonl"}, "columns": columns}},
         "evaluate": ["sums"],
         "methods": {"zero_shot": {"method": "icl", "num_fewshot": 0}},
@@ -185,7 +217,9 @@ def _answer(asked: Asked) -> Said:
 
 
 def _wait_for_warehouse(store: Path, process: "subprocess.Popen[str]") -> None:
-    while process.poll() is None and not any((store / name).exists() for name in ("warehouse.duckdb", "warehouse.duckdb.new")):
+    while process.poll() is None and not any(
+        (store / name).exists() for name in ("warehouse.duckdb", "warehouse.duckdb.new")
+    ):
         pass  # no pause: the file is made within milliseconds
 
 

@@ -1,4 +1,5 @@
-"""Small checkpoints of several families, as they are published with faults: random weights, a tokenizer of bytes, a template of their own."""
+"""Small checkpoints of several families, as they are published with faults: random weights, a tokenizer of
+bytes, a template of their own."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ def tokenizer(*special: str, chat_template: Any = None, **named: str) -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE({letter: at for at, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    made = Tokenizer(
+        models.BPE({letter: at for at, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, [])
+    )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(token, special=True) for token in special])

@@ -1,6 +1,7 @@
 """Code that runs while a data step or a judge by rule makes its rows is in its fingerprint.
 
-A profiler says what ran: every such definition is edited in turn, in memory, and every module that the fingerprint follows as a whole.
+A profiler says what ran: every such definition is edited in turn, in memory, and every module that the
+fingerprint follows as a whole.
 """
 
 import ast
@@ -36,7 +37,9 @@ TEXTS = [
     "I cannot help.",
     None,
 ]
-BY_RULE = sorted(name for name in names("dsl.judges") if name not in ("decision", "pairwise", "reward", "rubric"))
+BY_RULE = sorted(
+    name for name in names("dsl.judges") if name not in ("decision", "pairwise", "reward", "rubric")
+)
 EXTRA = {"instruction_id_list": '["punctuation:no_comma", "length_constraints:number_words"]'}
 EXTRA["kwargs"] = '[{}, {"relation": "at least", "num_words": 2}]'
 
@@ -46,13 +49,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Inputs of the steps: examples, answers, verdicts of two judges, and files to read."""
     root = tmp_path_factory.mktemp("inputs")
     examples = [
-        Example(item=str(n), language="en", instruction="How much? Say 7.", answers=("7", "Paris"), reference="Paris", extra=EXTRA)
+        Example(
+            item=str(n),
+            language="en",
+            instruction="How much? Say 7.",
+            answers=("7", "Paris"),
+            reference="Paris",
+            extra=EXTRA,
+        )
         for n in range(len(TEXTS))
     ]
     rows: dict[str, tuple[str, list[Any]]] = {
         ASKED: ("examples.jsonl", examples),
         ANSWERS: ("completions.jsonl", [_completion(str(n), text) for n, text in enumerate(TEXTS)]),
-        OTHERS: ("verdicts.jsonl", [_verdict(judge, example.item) for judge in ("a", "b") for example in examples]),
+        OTHERS: (
+            "verdicts.jsonl",
+            [_verdict(judge, example.item) for judge in ("a", "b") for example in examples],
+        ),
     }
     for name, (file, values) in rows.items():
         (root / name).mkdir()
@@ -85,14 +98,21 @@ def _steps(folders: dict[str, Path]) -> dict[str, Step]:
     """Every kind of step whose code is in its id."""
     path = folders[""] / "rows.csv"
     file = {"path": str(path), "sha256": file_sha256(path), "format": "csv"}
-    needed = {"recorded": {"verdicts": file, "columns": {"item": "id", "scores": {"given": "given"}}}, "ensemble": {"of": ("a", "b")}}
+    needed = {
+        "recorded": {"verdicts": file, "columns": {"item": "id", "scores": {"given": "given"}}},
+        "ensemble": {"of": ("a", "b")},
+    }
     steps: dict[str, Step] = {
-        "data": DataStep(source=FileSource.model_validate(file), columns=Columns(item="id", instruction="q"), language="en")
+        "data": DataStep(
+            source=FileSource.model_validate(file), columns=Columns(item="id", instruction="q"), language="en"
+        )
     }
     for name in BY_RULE:
         judge = settings_of("judges", name).model_validate(needed.get(name, {}))
         verdicts = {one: Judged(step=OTHERS, judge=one) for one in judge.judges()}
-        steps[name] = JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=ASKED, verdicts=verdicts)
+        steps[name] = JudgeStep(
+            judges={judge_key(judge): judge}, answers=ANSWERS, examples=ASKED, verdicts=verdicts
+        )
     return steps
 
 
@@ -103,7 +123,9 @@ def ran(work: Callable[[], object]) -> set[Place]:
     def seen(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(f"{ROOT}/") and code.co_name != "<module>":
-            module = ".".join(Path(code.co_filename).relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            module = ".".join(Path(code.co_filename).relative_to(ROOT).with_suffix("").parts).removesuffix(
+                ".__init__"
+            )
             if module.split(".")[0] in OURS:
                 found.add((module, code.co_firstlineno))
 
@@ -154,18 +176,28 @@ def parsed_once() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["data", *BY_RULE])
-def test_an_edit_of_any_definition_that_ran_makes_a_new_fingerprint(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+def test_an_edit_of_any_definition_that_ran_makes_a_new_fingerprint(
+    name: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
     step = _steps(folders)[name]
     kind, inputs = find_runner(step.kind), StepContext(folders, tmp_path / "cache")
     places = ran(lambda: kind.run(step, inputs, tmp_path))
     assert {module for module, _ in places} >= set(step.code)
-    assert [place for place in sorted(places) if edited(place[0], [place[1]]).fingerprint(*step.code) == fingerprint(*step.code)] == []
+    assert [
+        place
+        for place in sorted(places)
+        if edited(place[0], [place[1]]).fingerprint(*step.code) == fingerprint(*step.code)
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["data", *BY_RULE])
-def test_an_edit_of_any_module_that_is_followed_makes_a_new_fingerprint(name: str, folders: dict[str, Path]) -> None:
+def test_an_edit_of_any_module_that_is_followed_makes_a_new_fingerprint(
+    name: str, folders: dict[str, Path]
+) -> None:
     code, asked = _steps(folders)[name].code, set[str]()
     Sources(source=lambda module: asked.add(module) or source_of(module)).fingerprint(*code)
     modules = sorted(module for module in asked if source_of(module) is not None)
     assert len(modules) > 10
-    assert [m for m in modules if edited(m, range(len(_tree(m).body))).fingerprint(*code) == fingerprint(*code)] == []
+    assert [
+        m for m in modules if edited(m, range(len(_tree(m).body))).fingerprint(*code) == fingerprint(*code)
+    ] == []

@@ -1,8 +1,9 @@
-"""Results that are frozen: training, generation and judges that ask a model do not have their code in their id, so what they give for the same
-settings may not change under the same `VERSION`.
+"""Results that are frozen: training, generation and judges that ask a model do not have their code in their
+id, so what they give for the same settings may not change under the same `VERSION`.
 
-Where a change is meant, raise the `VERSION` of what changed, write the results down again (`python -m tests.runners.test_frozen_results`, which
-refuses a change under the same version) and say in CHANGELOG.md why old results are made again.
+Where a change is meant, raise the `VERSION` of what changed, write the results down again (`python -m
+tests.runners.test_frozen_results`, which refuses a change under the same version) and say in CHANGELOG.md why
+old results are made again.
 """
 
 import json
@@ -35,7 +36,10 @@ from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_for
 from tests.runners.judges.answers import answer
 from tests.runners.judges.test_reward import saved
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
 
 FROZEN = Path(__file__).resolve().parents[1] / "golden" / "results.json"
 TRAINING = Training(max_steps=2, per_device_train_batch_size=2, learning_rate=1e-3)
@@ -55,7 +59,12 @@ def generated(folder: Path) -> list[Any]:
         out.mkdir()
         find_runner("generate").run(step, found, out)
         made = sorted(read_rows(out / "completions.jsonl", Completion), key=lambda row: row.item)
-        said.append([(row.item, row.prompt[-60:], row.text, row.raw_text, row.finish_reason, row.n_prompt_tokens) for row in made])
+        said.append(
+            [
+                (row.item, row.prompt[-60:], row.text, row.raw_text, row.finish_reason, row.n_prompt_tokens)
+                for row in made
+            ]
+        )
     return said
 
 
@@ -75,29 +84,52 @@ def trained_on(folder: Path) -> Callable[[str, tuple[str, ...]], list[Any]]:
 
 def tuned(folder: Path) -> list[Any]:
     found, (data,) = inputs(folder, en=rows("instructions", "en"))
-    step = SftStep(weights=WEIGHTS, train=(data,), rows=4, prompts=(chat_form(),), adapter=LORA, training=TRAINING, seed=0)
+    step = SftStep(
+        weights=WEIGHTS,
+        train=(data,),
+        rows=4,
+        prompts=(chat_form(),),
+        adapter=LORA,
+        training=TRAINING,
+        seed=0,
+    )
     return [trained_on(folder)("instructions", ("response",)), _losses(step, found, folder / "out")]
 
 
 def aligned(folder: Path) -> list[Any]:
     found, (data,) = inputs(folder, en=rows("preferences", "en"))
-    step = DpoStep(weights=WEIGHTS, pairs=(data,), rows=4, prompts=(chat_form(),), adapter=LORA, training=TRAINING, seed=0)
+    step = DpoStep(
+        weights=WEIGHTS,
+        pairs=(data,),
+        rows=4,
+        prompts=(chat_form(),),
+        adapter=LORA,
+        training=TRAINING,
+        seed=0,
+    )
     return [trained_on(folder)("preferences", ("chosen", "rejected")), _losses(step, found, folder / "out")]
 
 
 def _losses(step: SftStep | DpoStep, found: Any, out: Path) -> list[float]:
     out.mkdir()
     find_runner(step.kind).run(step, found, out)
-    return [round(row.value, 4) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == "loss"]
+    return [
+        round(row.value, 4) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == "loss"
+    ]
 
 
 def held_to(folder: Path) -> list[Any]:
     found, (data,) = inputs(folder, en=rows("preferences", "en"))
-    step = ReferenceLogpsStep(weights=WEIGHTS, pairs=(data,), rows=2, prompts=(chat_form(),), max_length=64, bf16=False, seed=0)
+    step = ReferenceLogpsStep(
+        weights=WEIGHTS, pairs=(data,), rows=2, prompts=(chat_form(),), max_length=64, bf16=False, seed=0
+    )
     (folder / "out").mkdir()
     find_runner("reference_logps").run(step, found, folder / "out")
     made = sorted(read_rows(folder / "out" / "ref_logps.jsonl", RefLogps), key=lambda row: row.item)
-    return [(row.item, round(row.ref_chosen_logps, 3), round(row.ref_rejected_logps, 3), row.n_tokens) for row in made]
+    return [
+        (row.item, round(row.ref_chosen_logps, 3), round(row.ref_rejected_logps, 3), row.n_tokens)
+        for row in made
+    ]
 
 
 def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
@@ -105,18 +137,35 @@ def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
     pinned = settings.pinned(("en",), Fingerprints(), Path())
     module, sent = find_judge(settings.judge), list[str]()
 
-    def generate(model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
+    def generate(
+        model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding
+    ) -> Iterator[tuple[int, EngineAnswer]]:
         for place, prompt in enumerate(prompts):
             sent.append(prompt.model_dump_json())
-            text = ['{"helpfulness": {"reason": "why", "score": 4}}', '{"overall": {"score": "N/A"}}', "no JSON"][place % 3]
-            yield place, EngineAnswer(key=str(place), prompt_text="", text=text, raw_text=text, finish_reason="eos")
+            text = [
+                '{"helpfulness": {"reason": "why", "score": 4}}',
+                '{"overall": {"score": "N/A"}}',
+                "no JSON",
+            ][place % 3]
+            yield (
+                place,
+                EngineAnswer(key=str(place), prompt_text="", text=text, raw_text=text, finish_reason="eos"),
+            )
 
     one = answer("It lives in the sea.", instruction="Where does the zorbo live?", reference="In the sea.")
     opponent = one.completion.model_copy(update={"text": "On the moon."}) if settings.opponents() else None
     keys = Keys(module, pinned).of(one.example, one.completion, opponent)
     asked = replace(one, keys=keys, against="other" if opponent else None, opponent=opponent)
-    verdicts = sorted(module.judge([asked], pinned, Tools(generate, folder)), key=lambda verdict: verdict.aspect)
-    return [sent, [(v.aspect, None if v.score is None else round(v.score, 4), v.unscored_reason, v.reason) for v in verdicts]]
+    verdicts = sorted(
+        module.judge([asked], pinned, Tools(generate, folder)), key=lambda verdict: verdict.aspect
+    )
+    return [
+        sent,
+        [
+            (v.aspect, None if v.score is None else round(v.score, 4), v.unscored_reason, v.reason)
+            for v in verdicts
+        ],
+    ]
 
 
 def rewarded(folder: Path) -> list[Any]:
@@ -128,10 +177,19 @@ RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
     "sft": (SftStep, tuned),
     "dpo": (DpoStep, aligned),
     "reference_logps": (ReferenceLogpsStep, held_to),
-    "rubric": (rubric.Settings, lambda folder: judged(rubric.Settings(model=openai.Settings(name="m"), rubric="just_eval"), folder)),
-    "decision": (decision.Settings, lambda folder: judged(decision.Settings(model=WEIGHTS, rubric="overall"), folder)),
+    "rubric": (
+        rubric.Settings,
+        lambda folder: judged(rubric.Settings(model=openai.Settings(name="m"), rubric="just_eval"), folder),
+    ),
+    "decision": (
+        decision.Settings,
+        lambda folder: judged(decision.Settings(model=WEIGHTS, rubric="overall"), folder),
+    ),
     "reward": (reward.Settings, rewarded),
-    "pairwise": (pairwise.Settings, lambda folder: judged(pairwise.Settings(model=WEIGHTS, against="other"), folder)),
+    "pairwise": (
+        pairwise.Settings,
+        lambda folder: judged(pairwise.Settings(model=WEIGHTS, against="other"), folder),
+    ),
 }
 """What has a version -> its class, and what it gives."""
 
@@ -160,7 +218,10 @@ def test_results_of_a_version_do_not_change(name: str, tmp_path: Path) -> None:
 
 
 def test_everything_that_has_a_version_is_frozen() -> None:
-    classes = [*get_args(get_args(AnyStep)[0]), *(settings_of("judges", name) for name in names("dsl.judges"))]
+    classes = [
+        *get_args(get_args(AnyStep)[0]),
+        *(settings_of("judges", name) for name in names("dsl.judges")),
+    ]
     assert {cls for cls in classes if hasattr(cls, "VERSION")} == {cls for cls, _ in RESULTS.values()}
 
 

@@ -1,8 +1,9 @@
 """The ids that shipped studies have: a change that moves them shows, and so does what it moves.
 
-Whoever changes them on purpose writes them down again, `python -m tests.specs.test_golden_ids`, and says why in CHANGELOG.md. Steps other than
-judge steps are listed; judge steps are many, so those with the same judges have their number and one hash. What a change of code or of a package moves by
-itself stays out: fingerprints and versions are the same at all times here.
+Whoever changes them on purpose writes them down again, `python -m tests.specs.test_golden_ids`, and says why
+in CHANGELOG.md. Steps other than judge steps are listed; judge steps are many, so those with the same judges
+have their number and one hash. What a change of code or of a package moves by itself stays out: fingerprints
+and versions are the same at all times here.
 """
 
 import hashlib
@@ -38,13 +39,19 @@ class SamePackages(Fingerprints):
 
 def ids_of(name: str) -> dict[str, list[str] | str]:
     loaded = load(SPECS[name], ACCEPTED.get(name, ()), SamePackages())
-    with patch("dsl.steps.identity.fingerprint", lambda *modules: " ".join(module.rpartition(".")[2] for module in modules)):
+    with patch(
+        "dsl.steps.identity.fingerprint",
+        lambda *modules: " ".join(module.rpartition(".")[2] for module in modules),
+    ):
         planned = compile(loaded.experiment, SamePackages(), loaded.origin).steps
     steps: dict[str, list[str]] = defaultdict(list)
     for step_id, step in planned.items():
         judges = sorted(judge.judge for judge in step.judges.values()) if isinstance(step, JudgeStep) else []
         steps[" ".join([step.kind, *judges])].append(step_id)
-    return {kind: _summed_up(ids) if kind.startswith("judge ") else sorted(ids) for kind, ids in sorted(steps.items())}
+    return {
+        kind: _summed_up(ids) if kind.startswith("judge ") else sorted(ids)
+        for kind, ids in sorted(steps.items())
+    }
 
 
 def _summed_up(ids: list[str]) -> str:

@@ -1,4 +1,5 @@
-"""The quickstart's small data and the prompt texts: well-formed, parallel across languages, and nothing of the test in the training."""
+"""The quickstart's small data and the prompt texts: well-formed, parallel across languages, and nothing of
+the test in the training."""
 
 import json
 import re
@@ -43,7 +44,9 @@ def test_every_row_has_its_columns_filled_and_its_item_in_order(name: str, langu
 
 
 def test_categories_and_kinds_of_question_are_parallel_across_languages() -> None:
-    categories = {language: [row["category"] for row in read_rows("questions", language)] for language in LANGUAGES}
+    categories = {
+        language: [row["category"] for row in read_rows("questions", language)] for language in LANGUAGES
+    }
     assert categories["en"] == categories["fr"] == categories["es"]
     assert categories["en"].count("fact") == 9
 
@@ -58,7 +61,9 @@ def test_exactly_the_facts_have_accepted_answers_and_no_question_gives_one_away(
 
 
 @each_language
-def test_instructions_are_short_and_occur_once_in_evaluation_training_and_demonstrations_together(language: str) -> None:
+def test_instructions_are_short_and_occur_once_in_evaluation_training_and_demonstrations_together(
+    language: str,
+) -> None:
     queries = [demonstration["query"] for demonstration in read_prompt(language)["demonstrations"]]
     instructions = [row["instruction"] for name in COLUMNS for row in read_rows(name, language)]
     seen = [normalised(text) for text in queries + instructions]
@@ -69,9 +74,16 @@ def test_instructions_are_short_and_occur_once_in_evaluation_training_and_demons
 @each_language
 def test_no_evaluation_instruction_stands_inside_a_training_text_or_prompt(language: str) -> None:
     prompt = read_prompt(language)
-    training = [row[key] for name in ("instructions", "preferences") for row in read_rows(name, language) for key in COLUMNS[name][1:]]
+    training = [
+        row[key]
+        for name in ("instructions", "preferences")
+        for row in read_rows(name, language)
+        for key in COLUMNS[name][1:]
+    ]
     demonstrations = [text for demonstration in prompt["demonstrations"] for text in demonstration.values()]
-    everything = " | ".join(normalised(text) for text in [*training, *demonstrations, prompt["preamble"], prompt["system"]])
+    everything = " | ".join(
+        normalised(text) for text in [*training, *demonstrations, prompt["preamble"], prompt["system"]]
+    )
     for row in read_rows("questions", language):
         assert normalised(row["instruction"]) not in everything, row["item"]
 
@@ -118,7 +130,11 @@ def test_the_query_tag_is_stopped_at_and_no_stop_string_stands_in_a_demonstratio
     prompt = read_prompt(language)
     assert any(prompt["query_tag"].startswith(stop) for stop in prompt["stop_strings"])
     for demonstration in prompt["demonstrations"]:
-        assert not [stop for stop in prompt["stop_strings"] if stop in demonstration["query"] + demonstration["answer"]]
+        assert not [
+            stop
+            for stop in prompt["stop_strings"]
+            if stop in demonstration["query"] + demonstration["answer"]
+        ]
 
 
 def test_the_english_tags_and_stop_strings_are_those_of_urial() -> None:
@@ -139,13 +155,21 @@ def test_every_text_meant_to_be_good_is_in_its_language(language: str, detect: A
     prompt = read_prompt(language)
     texts = [prompt["preamble"], prompt["system"]]
     texts += [text for demonstration in prompt["demonstrations"] for text in demonstration.values()]
-    texts += [row[key] for name in COLUMNS for row in read_rows(name, language) for key in COLUMNS[name] if key in GOOD_TEXTS]
+    texts += [
+        row[key]
+        for name in COLUMNS
+        for row in read_rows(name, language)
+        for key in COLUMNS[name]
+        if key in GOOD_TEXTS
+    ]
     assert [text for text in texts if detect(text) != language] == []
 
 
 @each_language
 def test_some_rejected_answers_are_in_another_language(language: str, detect: Any) -> None:
-    strangers = [row["item"] for row in read_rows("preferences", language) if detect(row["rejected"]) != language]
+    strangers = [
+        row["item"] for row in read_rows("preferences", language) if detect(row["rejected"]) != language
+    ]
     assert {"p01", "p06", "p12"} <= set(strangers)
 
 
@@ -179,7 +203,9 @@ def read_rows(name: str, language: str) -> list[dict[str, Any]]:
 
 def normalised(text: str) -> str:
     """Words in lower case without accents, one space between them."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    plain = "".join(
+        char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char)
+    )
     return " ".join(re.findall(r"\w+", plain))
 
 

@@ -1,4 +1,5 @@
-"""Studies of verdicts that others recorded: what `xp` finds in them is what an independent reading of the files finds."""
+"""Studies of verdicts that others recorded: what `xp` finds in them is what an independent reading of the
+files finds."""
 
 import gzip
 import json
@@ -21,12 +22,17 @@ from xp.apply import apply
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 SHARED = SPECS.parents[1] / "shared" / "data"
 ALPACA, JUST_EVAL = SHARED / "alpaca_eval_phi2", SHARED / "just_eval" / "examples"
-ON_SHARED_DATA = pytest.mark.skipif(not SHARED.is_dir(), reason="the public data beside the project is not here")
+ON_SHARED_DATA = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the public data beside the project is not here"
+)
 METHODS = ("phi-2", "phi-2-dpo", "phi-2-sft")
 NO_OTHER_JUDGE = tuple(f"judges.{name}=null" for name in ("language", "loop", "empty", "length"))
 
 WIN_RATES = "select method, win_rate, standard_error, n from win_rate_by_method order by method"
-CONTRASTS = "select contrast, estimate, n, n_lost from contrast_by_language_and_size where judge = 'preference' order by contrast"
+CONTRASTS = (
+    "select contrast, estimate, n, n_lost from contrast_by_language_and_size where judge = 'preference' order"
+    " by contrast"
+)
 
 
 def asked(name: str, store: Path, sql: str, *overrides: str) -> list[dict[str, Any]]:
@@ -43,8 +49,11 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 
 def expected(rows: list[dict[str, Any]]) -> tuple[float, float, int]:
-    """Win rate and standard error in per cent as AlpacaEval defines them, and n: a tie is one half, what is missing is dropped."""
-    won = [{1: 0.0, 2: 1.0, 1.5: 0.5, 0: 0.5}[row["preference"]] for row in rows if row["preference"] is not None]
+    """Win rate and standard error in per cent as AlpacaEval defines them, and n: a tie is one half, what is
+    missing is dropped."""
+    won = [
+        {1: 0.0, 2: 1.0, 1.5: 0.5, 0: 0.5}[row["preference"]] for row in rows if row["preference"] is not None
+    ]
     return 100 * statistics.fmean(won), 100 * statistics.stdev(won) / len(won) ** 0.5, len(won)
 
 
@@ -74,13 +83,22 @@ def test_phi_2_s_win_rates_are_those_that_alpacaeval_defines(tmp_path: Path) -> 
 
 
 def test_set_points_the_study_at_other_files_of_the_same_form(tmp_path: Path) -> None:
-    preferences = {"phi-2": [1, 1, 0, None, 2], "phi-2-sft": [2, 1.5, 2, 1, None], "phi-2-dpo": [2, 2, 1.5, 2, 0]}
+    preferences = {
+        "phi-2": [1, 1, 0, None, 2],
+        "phi-2-sft": [2, 1.5, 2, 1, None],
+        "phi-2-dpo": [2, 2, 1.5, 2, 0],
+    }
     files = {
-        method: [{"instruction": f"do {i}", "dataset": "d", "output_2": f"{method} {i}", "preference": p} for i, p in enumerate(given)]
+        method: [
+            {"instruction": f"do {i}", "dataset": "d", "output_2": f"{method} {i}", "preference": p}
+            for i, p in enumerate(given)
+        ]
         for method, given in preferences.items()
     }
     for method, rows in files.items():
-        (tmp_path / f"{method}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)), "utf-8")
+        (tmp_path / f"{method}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in reversed(rows)), "utf-8"
+        )
     found = asked(
         "phi2",
         tmp_path / "store",
@@ -93,18 +111,27 @@ def test_set_points_the_study_at_other_files_of_the_same_form(tmp_path: Path) ->
     are_as_defined(found, files)
 
 
-MEANS = "select aspect, avg(score) as mean, count(score) as n, count(*) - count(score) as n_unscored from verdicts group by all"
+MEANS = (
+    "select aspect, avg(score) as mean, count(score) as n, count(*) - count(score) as n_unscored from"
+    " verdicts group by all"
+)
 
 
 @ON_SHARED_DATA
 @pytest.mark.parametrize("na", [(), ("judges.general.na_as=5", "judges.safety.na_as=5")])
-def test_just_eval_s_examples_have_the_means_that_their_authors_published(na: tuple[str, ...], tmp_path: Path) -> None:
+def test_just_eval_s_examples_have_the_means_that_their_authors_published(
+    na: tuple[str, ...], tmp_path: Path
+) -> None:
     found = {row["aspect"]: row for row in asked("just_eval_examples", tmp_path, MEANS, *na)}
     for name, n in (("1.score_multi.gpt-4", 6), ("1.safety.score_safety.chatgpt", 4)):
         published = json.loads((JUST_EVAL / f"{name}.eval_res.json").read_text("utf-8"))
         for aspect in [key.removesuffix("_mean") for key in published if key.endswith("_mean")]:
             row = found.pop(aspect)
-            assert (row["mean"], row["n"], row["n_unscored"]) == (pytest.approx(published[f"{aspect}_mean"]), n, 0)
+            assert (row["mean"], row["n"], row["n_unscored"]) == (
+                pytest.approx(published[f"{aspect}_mean"]),
+                n,
+                0,
+            )
     assert not found
 
 
@@ -122,21 +149,38 @@ def test_an_na_among_them_is_unscored_unless_it_is_asked_to_count_as_5(
     reply["factuality"]["score"] = "N/A"
     rows[0]["result"] = json.dumps(reply)
     (tmp_path / "judged.json").write_text(json.dumps(rows), "utf-8")
-    found = asked("just_eval_examples", tmp_path / "store", MEANS, f"judges.general.verdicts.path={tmp_path}/judged.json", *na)
+    found = asked(
+        "just_eval_examples",
+        tmp_path / "store",
+        MEANS,
+        f"judges.general.verdicts.path={tmp_path}/judged.json",
+        *na,
+    )
     (row,) = [row for row in found if row["aspect"] == "factuality"]
     assert (row["mean"], row["n"], row["n_unscored"]) == (pytest.approx(mean), n, n_unscored)
 
 
-ACCURACIES = "select unit, accuracy, n, n_unscored from ifeval_accuracy where strictness = 'strict' order by unit"
+ACCURACIES = (
+    "select unit, accuracy, n, n_unscored from ifeval_accuracy where strictness = 'strict' order by unit"
+)
 
 
 def test_a_null_answer_follows_none_of_m_ifeval_s_instructions(tmp_path: Path) -> None:
-    instructions = {"instruction_id_list": ["en:punctuation:no_comma", "en:startend:quotation"], "kwargs": [{}, {}]}
+    instructions = {
+        "instruction_id_list": ["en:punctuation:no_comma", "en:startend:quotation"],
+        "kwargs": [{}, {}],
+    }
     asked_of = [{"key": n, "prompt": f"do {n}", **instructions} for n in range(3)]
     given = ['"all followed"', "half followed", None]
     for name, rows in (
         ("prompts", asked_of),
-        ("answers", [{"prompt": row["prompt"], "response": answer} for row, answer in zip(asked_of, given, strict=True)]),
+        (
+            "answers",
+            [
+                {"prompt": row["prompt"], "response": answer}
+                for row, answer in zip(asked_of, given, strict=True)
+            ],
+        ),
     ):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     found = asked(
@@ -150,5 +194,8 @@ def test_a_null_answer_follows_none_of_m_ifeval_s_instructions(tmp_path: Path) -
         f"data.m_ifeval.rows.path={tmp_path}/prompts.jsonl",
         f"methods.instruct.answers.path={tmp_path}/answers.jsonl",
     )
-    assert [(row["unit"], row["n"], row["n_unscored"]) for row in found] == [("instruction", 6, 0), ("prompt", 3, 0)]
+    assert [(row["unit"], row["n"], row["n_unscored"]) for row in found] == [
+        ("instruction", 6, 0),
+        ("prompt", 3, 0),
+    ]
     assert [row["accuracy"] for row in found] == pytest.approx([3 / 6, 1 / 3])

@@ -35,7 +35,9 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_quickstart_has_every_method_in_every_language() -> None:
     plan = planned("quickstart")
     wanted = {"zero_shot", "urial", "urial_en", "sft", "dpo_base", "dpo_sft", "instruct"}
-    assert {(cell.method, cell.language) for cell in plan.study.cells} == {(m, la) for m in wanted for la in ("en", "fr", "es")}
+    assert {(cell.method, cell.language) for cell in plan.study.cells} == {
+        (m, la) for m in wanted for la in ("en", "fr", "es")
+    }
 
 
 def test_the_paper_plans_offline_and_says_that_it_is_not_pinned() -> None:
@@ -45,14 +47,23 @@ def test_the_paper_plans_offline_and_says_that_it_is_not_pinned() -> None:
     assert "decoding.repetition_penalty: it counts the prompt's tokens too" in others[0], "as upstream has it"
     assert len(loaded.warnings) >= 12
     cells = planned("paper").study.cells
-    assert {cell.model for cell in cells if cell.method == "dpo_base"} == {"smollm2-135m", "smollm2-360m", "qwen2.5-0.5b", "qwen2.5-1.5b"}
+    assert {cell.model for cell in cells if cell.method == "dpo_base"} == {
+        "smollm2-135m",
+        "smollm2-360m",
+        "qwen2.5-0.5b",
+        "qwen2.5-1.5b",
+    }
 
 
 def test_every_value_of_the_paper_says_where_it_comes_from() -> None:
     for number, line in enumerate((SPECS / "paper.yaml").read_text("utf-8").splitlines(), 1):
         has_value = ":" in line and line.split(":", 1)[1].split("#")[0].strip() not in ("", ">", "|")
         names_itself = line.startswith(("#", "experiment:"))
-        assert names_itself or not has_value or any(mark in line for mark in ("# paper", "# upstream", "# assumption")), number
+        assert (
+            names_itself
+            or not has_value
+            or any(mark in line for mark in ("# paper", "# upstream", "# assumption"))
+        ), number
 
 
 def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> None:

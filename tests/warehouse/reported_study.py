@@ -1,4 +1,5 @@
-"""A small study on disk, as a finished run leaves it, whose models and judges wrote what an attacker would have written."""
+"""A small study on disk, as a finished run leaves it, whose models and judges wrote what an attacker would
+have written."""
 
 import hashlib
 import json
@@ -20,7 +21,10 @@ HOSTILE = (
     "<img src=x onerror=\"window.hacked = 'img'\">",
     "[x](javascript:window.hacked='link') <a href=\"javascript:window.hacked='href'\">click</a>",
     "</script><script>window.hacked = 'close'</script><!-- <script>",
-    "</text></svg><svg onload=\"window.hacked='svg'\"><foreignObject><body onload=\"window.hacked='body'\"></svg>",
+    (
+        "</text></svg><svg onload=\"window.hacked='svg'\"><foreignObject><body"
+        " onload=\"window.hacked='body'\"></svg>"
+    ),
     "]]>&lt;b&gt; \u2028\u2029 ${window.hacked='template'} `{{ 7 * 7 }}` {% raw %} \u202e أهلا \x7f",
 )
 """Answers, instructions, reasons, errors and specs that must be seen as text and do nothing."""
@@ -47,7 +51,15 @@ PERSON = "anna"
 """Who labelled the answers."""
 METHODS = {"zero_shot": "icl", "urial": "icl", "sft": "sft", "dpo": "dpo"}
 MODELS = {"tiny": 135_000_000, "small": 1_700_000_000}
-SKILL = {"zero_shot": 0.15, "urial": 0.75, "sft": 0.45, "dpo": 0.5, "urial_en": 0.5, "dpo_sft": 0.55, "instruct": 0.4}
+SKILL = {
+    "zero_shot": 0.15,
+    "urial": 0.75,
+    "sft": 0.45,
+    "dpo": 0.5,
+    "urial_en": 0.5,
+    "dpo_sft": 0.55,
+    "instruct": 0.4,
+}
 """How often a method answers right."""
 
 
@@ -63,19 +75,33 @@ def write_study(
     instructions: Sequence[str] = HOSTILE,
     is_labelled: bool = True,
 ) -> Path:
-    """Write the study's files, load them, and return the warehouse. One step failed, and some verdicts have no score."""
+    """Write the study's files, load them, and return the warehouse. One step failed, and some verdicts have
+    no score."""
     cells: list[Cell] = []
     steps: list[str] = []
     for language in languages:
         data = _step_id("data", experiment, language)
         steps.append(data)
-        _write_step(store, data, {"kind": "data"}, "examples.jsonl", [_example(i, language, instructions) for i in range(n_items)])
+        _write_step(
+            store,
+            data,
+            {"kind": "data"},
+            "examples.jsonl",
+            [_example(i, language, instructions) for i in range(n_items)],
+        )
         for model, num_parameters in models.items():
             for method, kind in methods.items():
-                cell = _cell(store, experiment, language, model, num_parameters, method, kind, data, n_items, texts)
+                cell = _cell(
+                    store, experiment, language, model, num_parameters, method, kind, data, n_items, texts
+                )
                 cells.append(cell)
                 probed = [judged.step for judges in cell.probes.values() for judged in judges.values()]
-                steps += [*cell.train, cell.generate, *(judged.step for judged in cell.judges.values()), *probed]
+                steps += [
+                    *cell.train,
+                    cell.generate,
+                    *(judged.step for judged in cell.judges.values()),
+                    *probed,
+                ]
     failed = _step_id("judge", experiment, "failed")
     run = Run(
         run_id="run-1",
@@ -98,8 +124,13 @@ def write_study(
         parallel={"facts": True},
         cells=tuple(cells),
         step_ids=(*dict.fromkeys(steps), failed),
-        contrasts=tuple(ContrastPlan(name=f"{of}_over_{against}", of=of, against=against) for of, against in contrasts),
-        judges=tuple(JudgePlan.of(name, settings_of("judges", kind).model_validate(_judge(kind)), {}) for name, kind in JUDGES.items()),
+        contrasts=tuple(
+            ContrastPlan(name=f"{of}_over_{against}", of=of, against=against) for of, against in contrasts
+        ),
+        judges=tuple(
+            JudgePlan.of(name, settings_of("judges", kind).model_validate(_judge(kind)), {})
+            for name, kind in JUDGES.items()
+        ),
         notes=("The model speaks English only. " + HOSTILE[1],),
     )
     _write(store / "experiments" / f"{experiment}.json", study.model_dump_json())
@@ -130,7 +161,9 @@ def _cell(
         names = ("loss",) if kind == "sft" else ("loss", "rewards/margins")
         metrics = [
             TrainMetric(
-                global_step=step, name=metric, value=(0.7 / (1 + step / 20) if metric == "loss" else step / 30) + chance.random() / 20
+                global_step=step,
+                name=metric,
+                value=(0.7 / (1 + step / 20) if metric == "loss" else step / 30) + chance.random() / 20,
             )
             for step in range(1, 41)
             for metric in names
@@ -140,13 +173,32 @@ def _cell(
     completions = [_completion(item, language, method, texts, chance) for item in range(n_items)]
     settings = {"kind": "generate", "examples": data}
     facts = {"device": "cpu", "dtype": "float32", "n_parameters": num_parameters}
-    _write_step(store, generate, settings, "completions.jsonl", completions, seconds=20 + 10 * chance.random(), facts=facts)
+    _write_step(
+        store,
+        generate,
+        settings,
+        "completions.jsonl",
+        completions,
+        seconds=20 + 10 * chance.random(),
+        facts=facts,
+    )
     skill = SKILL[method] * (1 if language == "en" else 0.7) * (0.6 if num_parameters < 1e9 else 1)
 
     def judged(judge: str, probe: str = "") -> Judged:
         step_id, judge_kind = _step_id("judge", experiment, name, judge, probe), JUDGES[judge]
-        verdicts = [v for item in range(n_items) for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])]
-        _write_step(store, step_id, {"kind": "judge", "judges": {KEY: _judge(judge_kind)}}, "verdicts.jsonl", verdicts, seconds=3)
+        verdicts = [
+            v
+            for item in range(n_items)
+            for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])
+        ]
+        _write_step(
+            store,
+            step_id,
+            {"kind": "judge", "judges": {KEY: _judge(judge_kind)}},
+            "verdicts.jsonl",
+            verdicts,
+            seconds=3,
+        )
         return Judged(step=step_id, judge=KEY)
 
     judges = {judge: judged(judge) for judge in JUDGES if (judge, method) != ("duel", OPPONENT)}
@@ -171,7 +223,11 @@ def _judge(kind: str) -> dict[str, object]:
     engine = "systemone" if kind == "decision" else "openai"
     model = {"engine": engine, "name": f"judge {HOSTILE[0]}", "base_url": "http://localhost:1"}
     against = {"against": OPPONENT} if kind == "pairwise" else {}
-    return {"judge": kind, **against, **({"model": model} if kind in ("rubric", "decision", "pairwise") else {})}
+    return {
+        "judge": kind,
+        **against,
+        **({"model": model} if kind in ("rubric", "decision", "pairwise") else {}),
+    }
 
 
 def languages_of(method: str, language: str) -> Sequence[str]:
@@ -189,7 +245,9 @@ def _example(item: int, language: str, instructions: Sequence[str]) -> Example:
     )
 
 
-def _completion(item: int, language: str, method: str, texts: Sequence[str], chance: random.Random) -> Completion:
+def _completion(
+    item: int, language: str, method: str, texts: Sequence[str], chance: random.Random
+) -> Completion:
     missing = method == "zero_shot" and item == 1
     text = None if missing else f"{method} says: {texts[item % len(texts)]}" + " again" * chance.randrange(20)
     return Completion(
@@ -209,7 +267,9 @@ def _completion(item: int, language: str, method: str, texts: Sequence[str], cha
     )
 
 
-def _verdicts(item: int, language: str, kind: str, skill: float, chance: random.Random, completion: Completion) -> list[Verdict]:
+def _verdicts(
+    item: int, language: str, kind: str, skill: float, chance: random.Random, completion: Completion
+) -> list[Verdict]:
     reason = HOSTILE[item % len(HOSTILE)]
     found: list[Verdict] = []
     for aspect in ASPECTS.get(kind, (kind,)):
@@ -240,7 +300,9 @@ def _score(kind: str, skill: float, chance: random.Random) -> tuple[float, dict[
         orders = {order: float(chance.random() < skill) for order in ("first", "second")}
         return sum(orders.values()) / 2, orders
     if kind == "ifeval":
-        followed = {name: float(chance.random() < skill) for name in ("0 punctuation:no_comma", "1 <b>length</b>")}
+        followed = {
+            name: float(chance.random() < skill) for name in ("0 punctuation:no_comma", "1 <b>length</b>")
+        }
         return float(all(followed.values())), followed
     return float(chance.random() < (skill if kind == "contains" else 0.8)), None
 
@@ -253,10 +315,20 @@ def _label(store: Path, experiment: str) -> None:
         ).fetchall()
     chance = random.Random(PERSON)
     labels = [
-        Label(answer_id=name, aspect=QUALITY[0], score=chance.randint(1, 5), comment=HOSTILE[0], scale_low=1, scale_high=5)
+        Label(
+            answer_id=name,
+            aspect=QUALITY[0],
+            score=chance.randint(1, 5),
+            comment=HOSTILE[0],
+            scale_low=1,
+            scale_high=5,
+        )
         for (name,) in found
     ]
-    _write(store / "labels" / experiment / f"{PERSON}.jsonl", "".join(label.model_dump_json() + "\n" for label in labels))
+    _write(
+        store / "labels" / experiment / f"{PERSON}.jsonl",
+        "".join(label.model_dump_json() + "\n" for label in labels),
+    )
 
 
 def _write_step(

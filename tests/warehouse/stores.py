@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dsl.data.records import Completion, Example, FinishReason, Label, Outcome, RefLogps, Run, TrainMetric, Verdict
+from dsl.data.records import (
+    Completion,
+    Example,
+    FinishReason,
+    Label,
+    Outcome,
+    RefLogps,
+    Run,
+    TrainMetric,
+    Verdict,
+)
 from dsl.data.source import Columns, HubSource
 from dsl.engines.contract import Decoding
 from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
@@ -32,7 +42,8 @@ KEY = "0123456789ab"
 
 
 class StoreMaker:
-    """Writes the files of a store as the runners do. Every `cell` is of one study until `study` writes it down."""
+    """Writes the files of a store as the runners do. Every `cell` is of one study until `study` writes it
+    down."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +53,13 @@ class StoreMaker:
         self._n = 0
 
     def step(
-        self, step: Step, name: str, rows: list[Value], *, step_id_: StepId | None = None, facts: Mapping[str, int] | None = None
+        self,
+        step: Step,
+        name: str,
+        rows: list[Value],
+        *,
+        step_id_: StepId | None = None,
+        facts: Mapping[str, int] | None = None,
     ) -> StepId:
         """A finished step and its rows."""
         found = step_id_ or step_id(step)
@@ -50,7 +67,9 @@ class StoreMaker:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "step.json").write_text(step.model_dump_json(), "utf-8")
         (folder / name).write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
-        outcome = Outcome(step_id=found, seconds=2.0, n_rows=len(rows), peak_memory_bytes=1024, facts=dict(facts or {}))
+        outcome = Outcome(
+            step_id=found, seconds=2.0, n_rows=len(rows), peak_memory_bytes=1024, facts=dict(facts or {})
+        )
         (folder / "outcome.json").write_text(outcome.model_dump_json(), "utf-8")
         return found
 
@@ -68,11 +87,18 @@ class StoreMaker:
     ) -> StepId:
         self._n += 1
         step = GenerateStep(
-            model=settings_of("engines", "echo")(), examples=examples, prompt=None, decoding=Decoding(max_new_tokens=self._n), seed=None
+            model=settings_of("engines", "echo")(),
+            examples=examples,
+            prompt=None,
+            decoding=Decoding(max_new_tokens=self._n),
+            seed=None,
         )
         rows = [
             completion(
-                item, text, language=language, finish_reason=(finish_reason or {}).get(item, "eos" if text is not None else "missing")
+                item,
+                text,
+                language=language,
+                finish_reason=(finish_reason or {}).get(item, "eos" if text is not None else "missing"),
             )
             for item, text in texts.items()
         ]
@@ -87,12 +113,20 @@ class StoreMaker:
         against: Mapping[str, StepId] | None = None,
         distribution: Mapping[str, float] | None = None,
     ) -> Judged:
-        """Scores of a judge of one aspect, or of several: aspect -> scores. Each opponent in `against` gets the same."""
+        """Scores of a judge of one aspect, or of several: aspect -> scores. Each opponent in `against` gets
+        the same."""
         settings = {"judge": kind, **NEEDED.get(kind, {})}
         step = JudgeStep.model_validate(
-            {"judges": {KEY: settings}, "answers": answers, "examples": "data-0000000000000000", "against": dict(against or {})}
+            {
+                "judges": {KEY: settings},
+                "answers": answers,
+                "examples": "data-0000000000000000",
+                "against": dict(against or {}),
+            }
         )
-        aspects = {aspect: found for aspect, found in scores.items() if isinstance(found, Mapping)} or {kind: scores}
+        aspects = {aspect: found for aspect, found in scores.items() if isinstance(found, Mapping)} or {
+            kind: scores
+        }
         told = {"distribution": dict(distribution) if distribution else None}
         rows = [
             verdict(item, score, aspect, language).model_copy(update={"against": other, **told})
@@ -101,11 +135,25 @@ class StoreMaker:
             for other in against or (None,)
         ]
         self._n += 1
-        return Judged(step=self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:016x}"), judge=KEY)
+        return Judged(
+            step=self.step(step, "verdicts.jsonl", list(rows), step_id_=f"judge-{self._n:016x}"), judge=KEY
+        )
 
     def reference(self) -> StepId:
-        pair = RefLogps(row_key="0" * 64, item="1", language="en", ref_chosen_logps=-3.5, ref_rejected_logps=-9.0, n_tokens=12)
-        return self.step(Step(kind="reference_logps"), "ref_logps.jsonl", [pair], step_id_="reference_logps-0000000000010001")
+        pair = RefLogps(
+            row_key="0" * 64,
+            item="1",
+            language="en",
+            ref_chosen_logps=-3.5,
+            ref_rejected_logps=-9.0,
+            n_tokens=12,
+        )
+        return self.step(
+            Step(kind="reference_logps"),
+            "ref_logps.jsonl",
+            [pair],
+            step_id_="reference_logps-0000000000010001",
+        )
 
     def train(self, kind: str, losses: list[float]) -> StepId:
         self._n += 1
@@ -132,18 +180,27 @@ class StoreMaker:
         against: Mapping[str, StepId] | None = None,
         distribution: Mapping[str, float] | None = None,
     ) -> Cell:
-        """A cell with its finished steps. `scores` names each judge by its kind (`contains`), or as `name=kind`; where there is `against`,
-        opponent -> its answers, they are of comparisons. A `distribution` is that of every verdict."""
+        """A cell with its finished steps. `scores` names each judge by its kind (`contains`), or as
+        `name=kind`; where there is `against`, opponent -> its answers, they are of comparisons. A
+        `distribution` is that of every verdict."""
         scores = scores or {}
         if generate is None:
             items = [item for found in scores.values() for item in found]
-            generate = self.generate(texts or dict.fromkeys(items, "four"), examples, language, finish_reason, facts)
+            generate = self.generate(
+                texts or dict.fromkeys(items, "four"), examples, language, finish_reason, facts
+            )
         judges = {
-            name.split("=")[0]: self.judge(generate, name.split("=")[-1], found, language, against, distribution)
+            name.split("=")[0]: self.judge(
+                generate, name.split("=")[-1], found, language, against, distribution
+            )
             for name, found in scores.items()
         }
         for name, found in scores.items():
-            self.described(name.split("=")[0], name.split("=")[-1], [a for a, of in found.items() if isinstance(of, Mapping)])
+            self.described(
+                name.split("=")[0],
+                name.split("=")[-1],
+                [a for a, of in found.items() if isinstance(of, Mapping)],
+            )
         self._n += 1
         cell = Cell(
             cell_id=f"cell-{self._n:016x}",
@@ -163,12 +220,19 @@ class StoreMaker:
         return cell
 
     def described(self, name: str, kind: str, aspects: Iterable[str] = (), **more: object) -> None:
-        """Say what a judge is; `more` are settings that it cannot do without. Rubrics go from 1 to 5 on any aspect."""
+        """Say what a judge is; `more` are settings that it cannot do without. Rubrics go from 1 to 5 on any
+        aspect."""
         self.judges[name] = described(name, kind, aspects, self.judges.get(name), **more)
 
-    def study(self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True) -> Study:
+    def study(
+        self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True
+    ) -> Study:
         """Write down the study of all cells made since the last one."""
-        steps = [s for cell in self.cells for s in (*cell.train, cell.generate, *(judged.step for judged in cell.judges.values()))]
+        steps = [
+            s
+            for cell in self.cells
+            for s in (*cell.train, cell.generate, *(judged.step for judged in cell.judges.values()))
+        ]
         study = Study(
             experiment=experiment,
             question="Which is better?",
@@ -179,7 +243,10 @@ class StoreMaker:
             cells=tuple(self.cells),
             step_ids=tuple(dict.fromkeys(steps)),
             contrasts=contrasts,
-            judges=tuple(self.judges[name] for name in dict.fromkeys(name for cell in self.cells for name in cell.judges)),
+            judges=tuple(
+                self.judges[name]
+                for name in dict.fromkeys(name for cell in self.cells for name in cell.judges)
+            ),
             notes=("One model only.",),
         )
         folder = self.folder / "experiments"
@@ -192,9 +259,18 @@ class StoreMaker:
         """All that people said under one judge's name, in the place of what they said before."""
         folder = self.folder / "labels" / experiment
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{judge}.jsonl").write_text("".join(label.model_dump_json() + "\n" for label in labels), "utf-8")
+        (folder / f"{judge}.jsonl").write_text(
+            "".join(label.model_dump_json() + "\n" for label in labels), "utf-8"
+        )
 
-    def run(self, run_id: str, step: StepId, status: str = "done", experiment: str = "trial", error: str | None = None) -> None:
+    def run(
+        self,
+        run_id: str,
+        step: StepId,
+        status: str = "done",
+        experiment: str = "trial",
+        error: str | None = None,
+    ) -> None:
         folder = self.folder / "runs"
         folder.mkdir(parents=True, exist_ok=True)
         run = Run.model_validate(
@@ -212,7 +288,9 @@ class StoreMaker:
         (folder / f"{run_id}.json").write_text(run.model_dump_json(), "utf-8")
 
 
-def described(name: str, kind: str, aspects: Iterable[str] = (), known: JudgePlan | None = None, **more: object) -> JudgePlan:
+def described(
+    name: str, kind: str, aspects: Iterable[str] = (), known: JudgePlan | None = None, **more: object
+) -> JudgePlan:
     """A judge as a study describes it, with the aspects that it has verdicts on."""
     settings = settings_of("judges", kind).model_validate({"judge": kind, **NEEDED.get(kind, {}), **more})
     plan = JudgePlan.of(name, settings, {})
@@ -221,7 +299,9 @@ def described(name: str, kind: str, aspects: Iterable[str] = (), known: JudgePla
     return plan.model_copy(update={"scales": {**(known.scales if known else {}), **found}})
 
 
-def completion(item: str, text: str | None, language: str = "en", finish_reason: FinishReason = "eos", prompt: str = "") -> Completion:
+def completion(
+    item: str, text: str | None, language: str = "en", finish_reason: FinishReason = "eos", prompt: str = ""
+) -> Completion:
     return Completion(
         row_key="0" * 64,
         item=item,

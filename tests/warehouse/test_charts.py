@@ -13,19 +13,48 @@ import pytest
 from warehouse import charts
 from warehouse.charts._intervals import Line, bars, dots
 from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
-from warehouse.charts.theme import COLOURS, SHAPES, Order, Panel, decimals_for, label, number, reach, scale_of, score_axis
+from warehouse.charts.theme import (
+    COLOURS,
+    SHAPES,
+    Order,
+    Panel,
+    decimals_for,
+    label,
+    number,
+    reach,
+    scale_of,
+    score_axis,
+)
 from warehouse.connect import view_files
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
-NAMES = [module.name for module in pkgutil.iter_modules(charts.__path__) if not module.name.startswith("_") and module.name != "theme"]
+NAMES = [
+    module.name
+    for module in pkgutil.iter_modules(charts.__path__)
+    if not module.name.startswith("_") and module.name != "theme"
+]
 KEYS = [
-    {"dataset": "facts", "language": language, "model": model, "method": method, "train_languages": "en" if method == "sft" else ""}
+    {
+        "dataset": "facts",
+        "language": language,
+        "model": model,
+        "method": method,
+        "train_languages": "en" if method == "sft" else "",
+    }
     for language in ("en", "fr")
     for model in ORDER.models
     for method in ("sft", "urial")
 ]
-MEANS = {"measure": "contains", "judge": "contains", "mean_score": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6, "n_unscored": 0}
+MEANS = {
+    "measure": "contains",
+    "judge": "contains",
+    "mean_score": 0.4,
+    "ci_low": 0.1,
+    "ci_high": 0.7,
+    "n": 6,
+    "n_unscored": 0,
+}
 ROWS: dict[str, list[dict[str, Any]]] = {
     "score_by_method_language": [{**key, **MEANS} for key in KEYS] + [{**KEYS[0], **MEANS, "mean_score": None, "ci_low": None, "n": 0}],
     "score_by_model_size": [
@@ -132,7 +161,9 @@ def test_a_chart_is_valid_vega_lite(name: str) -> None:
     panels = chart_of(name)(ROWS[name], ORDER)
     assert panels
     for panel in panels:
-        alt.Chart.from_dict({key: value for key, value in panel.spec.items() if key != "config"}, validate=True)
+        alt.Chart.from_dict(
+            {key: value for key, value in panel.spec.items() if key != "config"}, validate=True
+        )
         alt.Config.from_dict(panel.spec["config"], validate=True)
 
 
@@ -144,18 +175,34 @@ def test_a_chart_of_nothing_is_no_panel(name: str) -> None:
 def test_panels_and_rows_follow_the_study_and_name_what_tells_them_apart() -> None:
     panels = chart_of("score_by_method_language")(ROWS["score_by_method_language"], ORDER)
     assert [panel.title for panel in panels] == ["fr", "en"]
-    assert [value["label"] for value in values(panels[0])] == ["urial · tiny", "urial · small", "sft ← en · tiny", "sft ← en · small"]
+    assert [value["label"] for value in values(panels[0])] == [
+        "urial · tiny",
+        "urial · small",
+        "sft ← en · tiny",
+        "sft ← en · small",
+    ]
     assert [value["text"] for value in values(panels[1])][-1] == "0.40 · n 6"
     assert "unscored" in [value["text"] for value in values(panels[1])]
 
 
 def test_bars_start_at_zero_whatever_the_smallest_value() -> None:
-    spec = bars([Line("a", 5.0, None, None, "5", COLOURS[0]), Line("b", 6.0, None, None, "6", COLOURS[1])], "seconds", (0.0, 6.0))
+    spec = bars(
+        [Line("a", 5.0, None, None, "5", COLOURS[0]), Line("b", 6.0, None, None, "6", COLOURS[1])],
+        "seconds",
+        (0.0, 6.0),
+    )
     [bar] = [layer for layer in spec["layer"] if layer["mark"]["type"] == "bar"]
     assert bar["encoding"]["x2"] == {"datum": 0}
     assert bar["encoding"]["x"]["scale"]["domain"] == [0.0, 6.0]
     for name in (
-        *("length_by_method_language", "critical_errors_by_cell", "unscored_by_judge", "cost_by_step", "cost_by_model", "loops_by_cause"),
+        *(
+            "length_by_method_language",
+            "critical_errors_by_cell",
+            "unscored_by_judge",
+            "cost_by_step",
+            "cost_by_model",
+            "loops_by_cause",
+        ),
         "judge_probes",
     ):
         for panel in chart_of(name)(ROWS[name], ORDER):
@@ -171,7 +218,10 @@ def test_a_name_cannot_end_the_expression_it_stands_in() -> None:
 def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_uncorrected_is_blue() -> None:
     [panel] = chart_of("contrast_by_language_and_size")(ROWS["contrast_by_language_and_size"], ORDER)
     assert panel.title == "sft − urial"
-    assert [(value["label"], value["fill"] != "transparent", value["colour"], value["text"]) for value in values(panel)] == [
+    assert [
+        (value["label"], value["fill"] != "transparent", value["colour"], value["text"])
+        for value in values(panel)
+    ] == [
         ("fr ← en · tiny", False, NOT_SIGNIFICANT, "0.00 [−0.20, 0.20]"),
         ("en · tiny", True, SIGNIFICANT, "0.30 [0.10, 0.50]"),
         ("en · tiny", False, SIGNIFICANT, "0.20 [0.10, 0.30]"),
@@ -187,13 +237,21 @@ def test_a_gap_is_named_by_its_two_languages_in_the_studys_order() -> None:
     ]
 
 
-def test_a_trend_is_a_line_through_its_points_and_marks_where_methods_are_equal_only_if_the_data_say_it() -> None:
+def test_a_trend_is_a_line_through_its_points_and_marks_where_methods_are_equal_only_if_the_data_say_it() -> (
+    None
+):
     unknown, known = chart_of("size_trend")(ROWS["size_trend"], ORDER)
     assert [panel.title for panel in (unknown, known)] == ["fr ← en", "en"]
-    drawn, empty = ([found["values"] for found in found_under(panel.spec, "data")] for panel in (known, unknown))
+    drawn, empty = (
+        [found["values"] for found in found_under(panel.spec, "data")] for panel in (known, unknown)
+    )
     assert [{"parameters": 2.2e8}] in drawn
     assert [{"parameters": 10**8, "value": -0.1}, {"parameters": 10**9, "value": 0.2}] in drawn
-    assert [list(rows[0]) for rows in empty] == [["at"], ["parameters", "value", "low", "high"], ["parameters", "value", "low", "high"]]
+    assert [list(rows[0]) for rows in empty] == [
+        ["at"],
+        ["parameters", "value", "low", "high"],
+        ["parameters", "value", "low", "high"],
+    ]
 
 
 def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_picture() -> None:
@@ -206,7 +264,11 @@ def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_pictu
 def test_means_without_critical_errors_stand_under_those_of_all_and_only_where_there_are_any() -> None:
     panels = chart_of("score_beside_critical_errors")(ROWS["score_beside_critical_errors"], ORDER)
     groups = [value["group"] for value in values(panels[1])]
-    assert list(dict.fromkeys(groups)) == ["all scores", "answers without a critical error", "a critical error as the worst score"]
+    assert list(dict.fromkeys(groups)) == [
+        "all scores",
+        "answers without a critical error",
+        "a critical error as the worst score",
+    ]
     assert groups.count("answers without a critical error") == 3, "the first method has none"
 
 
@@ -239,19 +301,30 @@ def test_every_verdict_that_a_planted_text_moved_is_counted_by_probe() -> None:
 
 def test_a_judge_is_drawn_against_a_coins_toss_and_filled_where_told_from_it() -> None:
     panels = chart_of("judge_against_checks")(ROWS["judge_against_checks"], ORDER)
-    assert [panel.title for panel in panels] == ["quality.depth against correct", "quality.depth against exact"]
-    assert [(value["label"], value["fill"] != "transparent", value["text"]) for value in values(panels[0])] == [
+    assert [panel.title for panel in panels] == [
+        "quality.depth against correct",
+        "quality.depth against exact",
+    ]
+    assert [
+        (value["label"], value["fill"] != "transparent", value["text"]) for value in values(panels[0])
+    ] == [
         ("fr", False, "0.50 [no interval]"),
         ("en", True, "0.80 [0.60, 0.90]"),
         ("es", False, "all right"),
     ]
-    assert [(value["label"], value["fill"] != "transparent") for value in values(panels[1])] == [("fr", True), ("en", False)]
+    assert [(value["label"], value["fill"] != "transparent") for value in values(panels[1])] == [
+        ("fr", True),
+        ("en", False),
+    ]
     for panel in panels:
         assert {value["at"] for value in values(panel)} == {0.5}
 
 
 def test_lines_are_drawn_in_their_order_though_some_have_no_interval() -> None:
-    lines = [Line(name, 0.5, low, low and 0.7, "", COLOURS[0]) for name, low in (("a", None), ("b", 0.3), ("c", None), ("d", 0.4))]
+    lines = [
+        Line(name, 0.5, low, low and 0.7, "", COLOURS[0])
+        for name, low in (("a", None), ("b", 0.3), ("c", None), ("d", 0.4))
+    ]
     svg = picture(Panel("order", dots(lines, "score", (0.0, 1.0))), "p", "order").svg
     written = [element.text for element in ElementTree.fromstring(svg).iter(f"{{{SVG}}}text")]
     assert [text for text in written if text in list("abcd")] == list("abcd")
@@ -300,7 +373,15 @@ def test_methods_differ_in_colour_or_shape_and_keep_theirs() -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "decimals"),
-    [([0.5, None], 2), ([0.004, 0.5], 3), ([0.0], 2), ([], 2), ([0.006], 2), ([0.0000001], 4), ([250.0, 0.1], 0)],
+    [
+        ([0.5, None], 2),
+        ([0.004, 0.5], 3),
+        ([0.0], 2),
+        ([], 2),
+        ([0.006], 2),
+        ([0.0000001], 4),
+        ([250.0, 0.1], 0),
+    ],
 )
 def test_numbers_have_as_many_digits_as_they_need(numbers: list[float | None], decimals: int) -> None:
     assert decimals_for(numbers) == decimals
@@ -314,7 +395,9 @@ def test_axes_hold_every_interval_and_the_scale_of_the_judge() -> None:
     assert scale_of([{"mean_score": 0.2}, {"mean_score": None}]) == (0.0, 1.0)
     assert scale_of([{"mean_score": 0.9}, {"mean_score": 3.5}]) == (0.9, 3.5)
     assert scale_of([{"mean_score": 1.5}]) == (1.0, 5.0)
-    assert score_axis([{"mean_score": 3.0, "ci_low": 2.9, "ci_high": 3.1}])[1] == "mean score (a part of 1 to 5)"
+    assert (
+        score_axis([{"mean_score": 3.0, "ci_low": 2.9, "ci_high": 3.1}])[1] == "mean score (a part of 1 to 5)"
+    )
     assert score_axis([{"mean_score": 0.5, "ci_low": 0.2, "ci_high": 1.1}])[1] == "mean score"
     low, high = reach([{"ci_low": -0.13, "ci_high": 0.4}], ("ci_low", "ci_high"), least=(0.0, 1.0))
     assert low == pytest.approx(-0.2)
@@ -329,8 +412,14 @@ def test_a_method_tuned_on_the_language_it_is_asked_in_needs_no_arrow() -> None:
 
 def test_of_one_method_on_several_models_a_row_is_called_by_its_model() -> None:
     several = Order(("instruct",), ("tiny", "small"), ("en",))
-    assert label({"method": "instruct", "language": "en", "train_languages": "", "model": "tiny"}, several) == "tiny"
-    assert label({"method": "instruct", "language": "fr", "train_languages": "en", "model": "tiny"}, several) == "← en · tiny"
+    assert (
+        label({"method": "instruct", "language": "en", "train_languages": "", "model": "tiny"}, several)
+        == "tiny"
+    )
+    assert (
+        label({"method": "instruct", "language": "fr", "train_languages": "en", "model": "tiny"}, several)
+        == "← en · tiny"
+    )
 
 
 def test_no_chart_queries_anything() -> None:
@@ -359,4 +448,6 @@ def found_under(spec: Any, key: str) -> list[Any]:
         return [found for part in spec for found in found_under(part, key)]
     if not isinstance(spec, dict):
         return []
-    return ([spec[key]] if key in spec else []) + [found for part in spec.values() for found in found_under(part, key)]
+    return ([spec[key]] if key in spec else []) + [
+        found for part in spec.values() for found in found_under(part, key)
+    ]

@@ -18,14 +18,21 @@ def duel(item: str, score: float | str | None, against: str = "zero", **more: ob
     return row(item, score, "pairwise", against=against, **more)
 
 
-def test_a_win_rate_is_in_per_cent_with_ties_at_one_half_and_the_sample_deviation_over_root_n(maker: StoreMaker, ask: Ask) -> None:
+def test_a_win_rate_is_in_per_cent_with_ties_at_one_half_and_the_sample_deviation_over_root_n(
+    maker: StoreMaker, ask: Ask
+) -> None:
     scores = {"1": 1.0, "2": 0.0, "3": 0.5, "4": 1.0, "5": "unreadable"}
     cell = maker.cell(texts=dict.fromkeys(scores, "a"))
     judged(maker, cell, "duel", "pairwise", [duel(item, score) for item, score in scores.items()])
     maker.study()
     (found,) = ask("from win_rate_by_method")
     error = 100 * statistics.stdev([1, 0, 0.5, 1]) / 2
-    assert (found["method"], found["against"], found["judge"], found["aspect"]) == ("icl", "zero", "duel", "pairwise")
+    assert (found["method"], found["against"], found["judge"], found["aspect"]) == (
+        "icl",
+        "zero",
+        "duel",
+        "pairwise",
+    )
     assert found["measure"] == "duel vs zero"
     assert (found["win_rate"], found["standard_error"]) == (62.5, pytest.approx(error))
     assert (found["n"], found["n_unscored"]) == (4, 1)
@@ -63,7 +70,13 @@ def test_seeds_are_averaged_within_an_item_before_items_are_counted(maker: Store
 def test_each_opponent_and_each_method_has_a_win_rate_of_its_own(maker: StoreMaker, ask: Ask) -> None:
     for method in ("a", "b"):
         cell = maker.cell(method, texts={"1": "a", "2": "b"})
-        judged(maker, cell, "duel", "pairwise", [duel(i, float(o == method), o) for i in "12" for o in ("a", "zero")])
+        judged(
+            maker,
+            cell,
+            "duel",
+            "pairwise",
+            [duel(i, float(o == method), o) for i in "12" for o in ("a", "zero")],
+        )
     maker.study()
     found = ask("select method, against, win_rate, ci_low, ci_high from win_rate_by_method")
     assert [(r["method"], r["against"], r["win_rate"]) for r in found] == [
@@ -73,7 +86,9 @@ def test_each_opponent_and_each_method_has_a_win_rate_of_its_own(maker: StoreMak
         ("b", "zero", 0),
     ]
     interval = stats.binomtest(0, 2).proportion_ci(0.95, method="wilson")
-    assert found[1]["ci_high"] == pytest.approx(100 * interval.high, abs=1e-4), "an interval even where every item ended the same way"
+    assert found[1]["ci_high"] == pytest.approx(100 * interval.high, abs=1e-4), (
+        "an interval even where every item ended the same way"
+    )
 
 
 def test_a_win_rate_of_one_item_or_none_has_no_interval(maker: StoreMaker, ask: Ask) -> None:
@@ -82,11 +97,17 @@ def test_a_win_rate_of_one_item_or_none_has_no_interval(maker: StoreMaker, ask: 
         judged(maker, cell, "duel", "pairwise", [duel("1", score)])
     maker.study()
     found = ask("select method, win_rate, n, standard_error, ci_low, ci_high from win_rate_by_method")
-    assert [tuple(r.values()) for r in found] == [("none", None, 0, None, None, None), ("one", 100, 1, None, None, None)]
+    assert [tuple(r.values()) for r in found] == [
+        ("none", None, 0, None, None, None),
+        ("one", 100, 1, None, None, None),
+    ]
 
 
 def test_wilsons_interval_of_no_share_is_none(maker: StoreMaker, ask: Ask) -> None:
-    (found,) = ask("select wilson_low(null, 5) as a, wilson_high(null, 5) as b, wilson_low(0.5, 0) as c, wilson_high(null, 0) as d")
+    (found,) = ask(
+        "select wilson_low(null, 5) as a, wilson_high(null, 5) as b, wilson_low(0.5, 0) as c,"
+        " wilson_high(null, 0) as d"
+    )
     assert set(found.values()) == {None}
 
 
@@ -105,12 +126,17 @@ def scores(given: tuple[int | None, ...]) -> Scores:
     return {str(item): "unreadable" if score is None else float(score) for item, score in enumerate(given, 1)}
 
 
-def test_agreement_of_two_judges_is_that_of_scikit_learn_and_krippendorff(maker: StoreMaker, ask: Ask) -> None:
-    maker.cell(scores={"x=rubric": {"clarity": scores(A), "depth": scores(A)}, "y=rubric": {"clarity": scores(B)}})
+def test_agreement_of_two_judges_is_that_of_scikit_learn_and_krippendorff(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    maker.cell(
+        scores={"x=rubric": {"clarity": scores(A), "depth": scores(A)}, "y=rubric": {"clarity": scores(B)}}
+    )
     maker.study()
     english, everywhere = ask("from judge_agreement order by language desc")
-    # sklearn.metrics.cohen_kappa_score(A, B, weights="quadratic") of scikit-learn 1.9.1, krippendorff.alpha([A, B],
-    # level_of_measurement="interval") of krippendorff 0.9.0; errors by leaving out each item in turn with both.
+    # sklearn.metrics.cohen_kappa_score(A, B, weights="quadratic") of scikit-learn 1.9.1,
+    # krippendorff.alpha([A, B], level_of_measurement="interval") of krippendorff 0.9.0; errors by leaving out
+    # each item in turn with both.
     assert english["quadratic_kappa"] == pytest.approx(0.8325581395348838)
     assert english["krippendorff_alpha"] == pytest.approx(0.8395348837209302)
     assert english["quadratic_kappa_error"] == pytest.approx(0.14511449642214397)
@@ -122,32 +148,49 @@ def test_agreement_of_two_judges_is_that_of_scikit_learn_and_krippendorff(maker:
 
 
 def test_reliability_of_four_judges_with_gaps_is_krippendorffs(maker: StoreMaker, ask: Ask) -> None:
-    maker.cell(scores={f"{name}=rubric": {"clarity": scores(given)} for name, given in zip("abcd", FOUR, strict=True)})
+    maker.cell(
+        scores={
+            f"{name}=rubric": {"clarity": scores(given)} for name, given in zip("abcd", FOUR, strict=True)
+        }
+    )
     maker.study()
     (found,) = ask("from judge_reliability where language = 'en'")
-    # krippendorff.alpha(FOUR, level_of_measurement="interval") of krippendorff 0.9.0, and over each eleven of its items.
+    # krippendorff.alpha(FOUR, level_of_measurement="interval") of krippendorff 0.9.0, and over each eleven of
+    # its items.
     assert found["krippendorff_alpha"] == pytest.approx(0.8491071428571428)
     assert found["standard_error"] == pytest.approx(0.1408398313812763)
     assert (found["question"], found["judges"]) == ("clarity", ["a", "b", "c", "d"])
     assert (found["n"], found["n_items"], found["n_unscored"]) == (11, 11, 1)
 
 
-def test_two_judges_that_agree_in_all_have_a_kappa_of_one_and_a_constant_has_none(maker: StoreMaker, ask: Ask) -> None:
+def test_two_judges_that_agree_in_all_have_a_kappa_of_one_and_a_constant_has_none(
+    maker: StoreMaker, ask: Ask
+) -> None:
     same, constant = {"1": 0.0, "2": 1.0}, {"1": 1.0, "2": 1.0}
     maker.cell(scores={"p=contains": same, "q=exact": same})
     maker.study("agree")
     maker.cell(scores={"p=contains": constant, "q=exact": constant})
     maker.study("constant")
     found = {r["experiment"]: r for r in ask("from judge_agreement where language = 'en'")}
-    assert (found["agree"]["quadratic_kappa"], found["agree"]["krippendorff_alpha"], found["agree"]["agreement"]) == (1, 1, 1)
-    assert (found["constant"]["quadratic_kappa"], found["constant"]["krippendorff_alpha"], found["constant"]["agreement"]) == (
+    assert (
+        found["agree"]["quadratic_kappa"],
+        found["agree"]["krippendorff_alpha"],
+        found["agree"]["agreement"],
+    ) == (1, 1, 1)
+    assert (
+        found["constant"]["quadratic_kappa"],
+        found["constant"]["krippendorff_alpha"],
+        found["constant"]["agreement"],
+    ) == (
         None,
         None,
         1,
     )
 
 
-def test_judges_of_different_questions_and_opponents_are_not_set_side_by_side(maker: StoreMaker, ask: Ask) -> None:
+def test_judges_of_different_questions_and_opponents_are_not_set_side_by_side(
+    maker: StoreMaker, ask: Ask
+) -> None:
     cell = maker.cell(
         scores={
             "loop": {"1": 1.0},
@@ -170,20 +213,30 @@ def test_comparisons_with_one_opponent_agree_or_not(maker: StoreMaker, ask: Ask)
     judged(maker, cell, "jury", "pairwise", [duel("1", 1.0), duel("2", 1.0)])
     maker.study()
     (found,) = ask("from judge_agreement where language = 'en'")
-    assert (found["measure_a"], found["measure_b"], found["n"], found["agreement"]) == ("duel vs zero", "jury vs zero", 2, 0.5)
+    assert (found["measure_a"], found["measure_b"], found["n"], found["agreement"]) == (
+        "duel vs zero",
+        "jury vs zero",
+        2,
+        0.5,
+    )
     assert found["mean_difference"] == -0.5
     (joint,) = ask("from judge_reliability where language = 'en'")
     assert (joint["question"], joint["n"]) == ("which is better", 2)
 
 
 def test_judges_of_different_scales_are_not_taken_together(maker: StoreMaker, ask: Ask) -> None:
-    maker.cell(scores={"contains": {"1": 1.0, "2": 0.0}, "exact": {"1": 1.0, "2": 1.0}}, texts={"1": "a", "2": "b"})
+    maker.cell(
+        scores={"contains": {"1": 1.0, "2": 0.0}, "exact": {"1": 1.0, "2": 1.0}}, texts={"1": "a", "2": "b"}
+    )
     maker.study()
     (answers,) = ask("select list(answer_id order by item) as ids from answers_to_label")
 
     def people(low: float | None, high: float | None) -> list[tuple[str | None, list[str]]]:
         for judge, scores in (("ann", (5, 1)), ("bob", (4, 1))):
-            labels = [Label(answer_id=i, score=s, scale_low=low, scale_high=high) for i, s in zip(answers["ids"], scores, strict=True)]
+            labels = [
+                Label(answer_id=i, score=s, scale_low=low, scale_high=high)
+                for i, s in zip(answers["ids"], scores, strict=True)
+            ]
             maker.label(judge, labels)
         return [(r["scale"], r["judges"]) for r in ask("from judge_reliability where language = 'en'")]
 
@@ -192,16 +245,35 @@ def test_judges_of_different_scales_are_not_taken_together(maker: StoreMaker, as
 
 
 def test_an_ensemble_is_not_set_beside_its_members(maker: StoreMaker, ask: Ask) -> None:
-    cell = maker.cell(scores={"contains": {"1": 1.0, "2": 0.0}, "exact": {"1": 1.0, "2": 1.0}, "numeric": {"1": 0.0, "2": 0.0}})
+    cell = maker.cell(
+        scores={
+            "contains": {"1": 1.0, "2": 0.0},
+            "exact": {"1": 1.0, "2": 1.0},
+            "numeric": {"1": 0.0, "2": 0.0},
+        }
+    )
     parts = {"contains": 1.0, "exact": 1.0}
-    judged(maker, cell, "both", "ensemble", [row("1", 1.0, "ensemble", parts=parts), row("2", 0.5, "ensemble", parts=parts)])
+    judged(
+        maker,
+        cell,
+        "both",
+        "ensemble",
+        [row("1", 1.0, "ensemble", parts=parts), row("2", 0.5, "ensemble", parts=parts)],
+    )
     maker.study()
     pairs = {(r["judge_a"], r["judge_b"]) for r in ask("from judge_agreement")}
-    assert pairs == {("contains", "exact"), ("contains", "numeric"), ("exact", "numeric"), ("both", "numeric")}
+    assert pairs == {
+        ("contains", "exact"),
+        ("contains", "numeric"),
+        ("exact", "numeric"),
+        ("both", "numeric"),
+    }
     assert {tuple(r["judges"]) for r in ask("from judge_reliability")} == {("contains", "exact", "numeric")}
 
 
-def test_an_answer_that_serves_two_cells_is_one_and_languages_are_pooled_by_item(maker: StoreMaker, ask: Ask) -> None:
+def test_an_answer_that_serves_two_cells_is_one_and_languages_are_pooled_by_item(
+    maker: StoreMaker, ask: Ask
+) -> None:
     given = {"p=contains": {"1": 1.0, "2": 0.0}, "q=exact": {"1": 1.0, "2": 1.0}}
     first = maker.cell("a", scores=given)
     maker.cells.append(first.model_copy(update={"cell_id": "cell-ffffffffffffffff", "method": "same"}))
@@ -216,24 +288,51 @@ def test_verdicts_on_planted_answers_stay_out_of_the_scores_and_stand_beside_tho
     maker: StoreMaker, ask: Ask
 ) -> None:
     cell = maker.cell(scores={"x=rubric": {"clarity": {"1": 2.0, "2": 3.0, "3": 5.0, "4": "unreadable"}}})
-    planted = [row("1", 5.0, "clarity"), row("2", 3.0, "clarity"), row("3", 4.0, "clarity"), row("4", 5.0, "clarity")]
+    planted = [
+        row("1", 5.0, "clarity"),
+        row("2", 3.0, "clarity"),
+        row("3", 4.0, "clarity"),
+        row("4", 5.0, "clarity"),
+    ]
     judged(maker, cell, "x", "rubric", planted, probe="talked")
     maker.study()
     (found,) = ask("from judge_probes")
-    assert (found["probe"], found["language"], found["judge"], found["measure"]) == ("talked", "en", "x", "x.clarity")
-    assert (found["n"], found["n_items"], found["n_unscored"], found["n_moved"], found["n_raised"]) == (3, 3, 1, 2, 1)
+    assert (found["probe"], found["language"], found["judge"], found["measure"]) == (
+        "talked",
+        "en",
+        "x",
+        "x.clarity",
+    )
+    assert (found["n"], found["n_items"], found["n_unscored"], found["n_moved"], found["n_raised"]) == (
+        3,
+        3,
+        1,
+        2,
+        1,
+    )
     assert found["share_moved"] == pytest.approx(2 / 3)
     interval = stats.binomtest(2, 3).proportion_ci(0.95, method="wilson")
-    assert (found["ci_low"], found["ci_high"]) == (pytest.approx(interval.low, abs=1e-6), pytest.approx(interval.high, abs=1e-6))
+    assert (found["ci_low"], found["ci_high"]) == (
+        pytest.approx(interval.low, abs=1e-6),
+        pytest.approx(interval.high, abs=1e-6),
+    )
     assert found["mean_shift"] == pytest.approx(2 / 3)
     assert found["standard_error"] == pytest.approx(statistics.stdev([3, 0, -1]) / math.sqrt(3))
-    assert [(r["score"], r["probed_score"]) for r in ask("from probed_verdicts order by item")] == [(2, 5), (3, 3), (5, 4), (None, 5)]
+    assert [(r["score"], r["probed_score"]) for r in ask("from probed_verdicts order by item")] == [
+        (2, 5),
+        (3, 3),
+        (5, 4),
+        (None, 5),
+    ]
     assert ask("select count(*) as n from verdicts")[0]["n"] == 4
 
 
 def test_a_judge_with_probabilities_moves_where_its_likeliest_level_does(maker: StoreMaker, ask: Ask) -> None:
     cell = maker.cell(texts={"1": "a", "2": "b"})
-    for probe, levels in (("", ({"1": 0.6, "2": 0.4}, {"1": 0.6, "2": 0.4})), ("talked", ({"1": 0.4, "2": 0.6}, {"1": 0.55, "2": 0.45}))):
+    for probe, levels in (
+        ("", ({"1": 0.6, "2": 0.4}, {"1": 0.6, "2": 0.4})),
+        ("talked", ({"1": 0.4, "2": 0.6}, {"1": 0.55, "2": 0.45})),
+    ):
         rows = [row(i, 1 + d["2"], "clarity", distribution=d) for i, d in zip("12", levels, strict=True)]
         judged(maker, cell, "x", "rubric", rows, probe=probe)
     maker.study()
@@ -245,21 +344,38 @@ def test_a_judge_with_probabilities_moves_where_its_likeliest_level_does(maker: 
 def test_methods_that_answer_the_same_item_are_one_cluster_of_a_probe(maker: StoreMaker, ask: Ask) -> None:
     for method in ("a", "b"):
         cell = maker.cell(method, scores={"contains": {"1": 0.0, "2": 0.0}})
-        judged(maker, cell, "contains", "contains", [row("1", 1.0, "contains"), row("2", 0.0, "contains")], probe="talked")
+        judged(
+            maker,
+            cell,
+            "contains",
+            "contains",
+            [row("1", 1.0, "contains"), row("2", 0.0, "contains")],
+            probe="talked",
+        )
     maker.study()
     (found,) = ask("from judge_probes")
     assert (found["n"], found["n_items"], found["share_moved"]) == (4, 2, 0.5)
     assert found["standard_error"] == pytest.approx(statistics.stdev([1, 0]) / math.sqrt(2))
-    assert found["ci_low"] == pytest.approx(stats.binomtest(1, 2).proportion_ci(0.95, method="wilson").low, abs=1e-6)
+    assert found["ci_low"] == pytest.approx(
+        stats.binomtest(1, 2).proportion_ci(0.95, method="wilson").low, abs=1e-6
+    )
 
 
 def label(maker: StoreMaker, ask: Ask, scores: Mapping[str, float], **more: object) -> None:
     """People's labels of the answers to these items."""
     ids = {r["item"]: r["answer_id"] for r in ask("select distinct item, answer_id from answers_to_label")}
-    maker.label("anna", [Label.model_validate({"answer_id": ids[item], "score": score, **more}) for item, score in scores.items()])
+    maker.label(
+        "anna",
+        [
+            Label.model_validate({"answer_id": ids[item], "score": score, **more})
+            for item, score in scores.items()
+        ],
+    )
 
 
-def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_were_labelled(maker: StoreMaker, ask: Ask) -> None:
+def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_were_labelled(
+    maker: StoreMaker, ask: Ask
+) -> None:
     first = maker.cell(
         scores={
             "contains": {"1": 1.0, "2": 0.0, "3": 1.0},
@@ -272,7 +388,9 @@ def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_
     maker.study()
     label(maker, ask, {"1": 1.0, "2": 1.0})
     found = {(r["measure_a"], r["measure_b"]): r for r in ask("from judge_agreement where language = 'en'")}
-    assert {pair: (r["n"], r["agreement"], r["judge_kind_a"]) for pair, r in found.items()} == {("anna", "contains"): (2, 0.5, "human")}
+    assert {pair: (r["n"], r["agreement"], r["judge_kind_a"]) for pair, r in found.items()} == {
+        ("anna", "contains"): (2, 0.5, "human")
+    }
     (joint,) = ask("from judge_reliability where language = 'en'")
     assert (joint["judges"], joint["n"], joint["question"]) == (["anna", "contains"], 2, "is it good")
 
@@ -281,7 +399,12 @@ def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_
 def test_peoples_labels_of_an_aspect_go_with_judges_of_it_on_the_same_scale(
     maker: StoreMaker, ask: Ask, scale: tuple[int, int], pairs: list[tuple[str, str]]
 ) -> None:
-    maker.cell(scores={"x=rubric": {"clarity": {"1": 5.0, "2": 1.0}, "depth": {"1": 5.0, "2": 1.0}}}, texts={"1": "a", "2": "b"})
+    maker.cell(
+        scores={"x=rubric": {"clarity": {"1": 5.0, "2": 1.0}, "depth": {"1": 5.0, "2": 1.0}}},
+        texts={"1": "a", "2": "b"},
+    )
     maker.study()
     label(maker, ask, {"1": 1.0, "2": 1.0}, aspect="clarity", scale_low=scale[0], scale_high=scale[1])
-    assert [(r["measure_a"], r["measure_b"]) for r in ask("from judge_agreement where language = 'en'")] == pairs
+    assert [
+        (r["measure_a"], r["measure_b"]) for r in ask("from judge_agreement where language = 'en'")
+    ] == pairs

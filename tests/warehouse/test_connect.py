@@ -21,7 +21,9 @@ from warehouse.query import run
 @contextmanager
 def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
     program = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         yield process
@@ -33,14 +35,19 @@ def held_by_another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_warehouse_in_use_names_the_process(tmp_path: Path, read_only: bool) -> None:
     path = tmp_path / WAREHOUSE
     connect(path).close()
-    with held_by_another_process(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid} "):
+    with (
+        held_by_another_process(path) as process,
+        pytest.raises(WarehouseError, match=f"process {process.pid} "),
+    ):
         connect(path, read_only=read_only, patience=0.1)
 
 
 def test_a_warehouse_that_is_let_go_soon_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / WAREHOUSE
     connect(path).close()
-    program = f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); time.sleep(0.5)"
+    program = (
+        f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); time.sleep(0.5)"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
@@ -54,7 +61,10 @@ def test_a_rebuild_waits_for_no_warehouse_in_use(maker: StoreMaker, monkeypatch:
     path = maker.folder / WAREHOUSE
     before = path.stat().st_ino
     monkeypatch.setattr("warehouse.load.wait_until_free", lambda path: connect(path, patience=0.1))
-    with held_by_another_process(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid} "):
+    with (
+        held_by_another_process(path) as process,
+        pytest.raises(WarehouseError, match=f"process {process.pid} "),
+    ):
         rebuild(maker.folder)
     assert path.stat().st_ino == before
 
@@ -66,7 +76,12 @@ def test_there_is_nothing_to_read_before_something_was_loaded(tmp_path: Path) ->
 
 def test_a_new_file_has_every_table_and_view(tmp_path: Path) -> None:
     with connect(tmp_path / "new" / WAREHOUSE) as connection:
-        found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
+        found = {
+            name
+            for (name,) in connection.execute(
+                "select view_name from duckdb_views() where not internal"
+            ).fetchall()
+        }
         assert found == {file.stem for file in view_files()}
         for name in found:
             assert connection.execute(f'from "{name}"').fetchall() == []
@@ -80,17 +95,25 @@ def test_views_of_another_version_are_made_again_and_rows_stay(maker: StoreMaker
     path = maker.folder / WAREHOUSE
     with duckdb.connect(str(path)) as old:
         old.execute(
-            "drop view score_by_cell; drop view completions; create view dropped_since as select 1; create view completions as select 2"
+            "drop view score_by_cell; drop view completions; create view dropped_since as select 1; create"
+            " view completions as select 2"
         )
         old.execute("update made_from set sha256 = 'older' where part = 'views'")
     with connect(path, read_only=read_only) as connection:
-        found = {name for (name,) in connection.execute("select view_name from duckdb_views() where not internal").fetchall()}
+        found = {
+            name
+            for (name,) in connection.execute(
+                "select view_name from duckdb_views() where not internal"
+            ).fetchall()
+        }
         assert found == {file.stem for file in view_files()}
         assert connection.execute("select text from completions").fetchall() == [("a",)]
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_what_another_version_computed_is_computed_again_before_anybody_reads_it(maker: StoreMaker, read_only: bool) -> None:
+def test_what_another_version_computed_is_computed_again_before_anybody_reads_it(
+    maker: StoreMaker, read_only: bool
+) -> None:
     for method, k in (("icl", 2), ("sft", 3)):
         maker.cell(method, scores={"contains": {str(n): float(n % k > 0) for n in range(9)}})
     maker.study(contrasts=(ContrastPlan(name="icl_vs_sft", of="icl", against="sft"),))
@@ -106,15 +129,30 @@ def test_what_another_version_computed_is_computed_again_before_anybody_reads_it
         old.execute("alter table cell_scores add column of_old integer")
         old.execute("update made_from set sha256 = 'older' where part = 'computed'")
     with connect(path, read_only=read_only) as connection:
-        assert {table: connection.execute(f"from {table} order by all").fetchall() for table in computed} == before
+        assert {
+            table: connection.execute(f"from {table} order by all").fetchall() for table in computed
+        } == before
         assert connection.execute("from stale_slices").fetchall() == []
 
 
 def test_what_is_computed_hangs_on_every_file_that_decides_it() -> None:
-    deciding = [file for file in HERE.rglob("*") if file.suffix in (".py", ".sql") and file.parent.name in ("statistics", "base", "kept")]
-    assert {"macros.sql", "comparisons.sql", "paired.py", "corrections.py", "verdicts.sql", "cell_scores.sql"} <= {f.name for f in deciding}
+    deciding = [
+        file
+        for file in HERE.rglob("*")
+        if file.suffix in (".py", ".sql") and file.parent.name in ("statistics", "base", "kept")
+    ]
+    assert {
+        "macros.sql",
+        "comparisons.sql",
+        "paired.py",
+        "corrections.py",
+        "verdicts.sql",
+        "cell_scores.sql",
+    } <= {f.name for f in deciding}
     for edited in deciding:
-        after = digests(lambda file, edited=edited: file.read_text("utf-8") + ("-- more" if file == edited else ""))
+        after = digests(
+            lambda file, edited=edited: file.read_text("utf-8") + ("-- more" if file == edited else "")
+        )
         assert after["computed"] != digests()["computed"], edited
 
 
@@ -200,8 +238,12 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("damage", [emptied, cut_in_half, without_its_head, no_database, flipped_in_every_block, a_folder])
-def test_an_unreadable_warehouse_is_moved_aside_and_made_again_from_the_files(maker: StoreMaker, damage: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "damage", [emptied, cut_in_half, without_its_head, no_database, flipped_in_every_block, a_folder]
+)
+def test_an_unreadable_warehouse_is_moved_aside_and_made_again_from_the_files(
+    maker: StoreMaker, damage: Callable[[Path], None]
+) -> None:
     maker.cell(texts={"1": "a"})
     maker.study()
     rebuild(maker.folder)

@@ -1,4 +1,5 @@
-"""`ifeval_accuracy`: by prompt and by instruction, strict and loose, against sums in the head and against statsmodels."""
+"""`ifeval_accuracy`: by prompt and by instruction, strict and loose, against sums in the head and against
+statsmodels."""
 
 import math
 
@@ -32,8 +33,15 @@ def row(item: str, aspect: str, followed: list[float] | str) -> Verdict:
     return verdict(item, float(all(followed)), aspect).model_copy(update={"parts": parts})
 
 
-def test_a_prompt_counts_when_all_is_followed_and_an_instruction_by_itself(maker: StoreMaker, ask: Ask) -> None:
-    strict: Followed = {"1": [1, 1, 0], "2": [1], "3": [0, 1], "4": "keywords:existence: `keywords` is missing"}
+def test_a_prompt_counts_when_all_is_followed_and_an_instruction_by_itself(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    strict: Followed = {
+        "1": [1, 1, 0],
+        "2": [1],
+        "3": [0, 1],
+        "4": "keywords:existence: `keywords` is missing",
+    }
     judged(maker, strict, {**strict, "3": [1, 1]})
     maker.study()
     rows = {(row["strictness"], row["unit"]): row for row in ask("from ifeval_accuracy")}
@@ -45,16 +53,24 @@ def test_a_prompt_counts_when_all_is_followed_and_an_instruction_by_itself(maker
     }
     by_prompt = rows["strict", "prompt"]
     assert by_prompt["standard_error"] == pytest.approx(1 / 3)  # 0, 1, 0: sample variance 1/3, over 3
-    assert (by_prompt["ci_low"], by_prompt["ci_high"]) == pytest.approx((0.0615, 0.7923), abs=1e-4)  # Wilson's for 1 of 3
+    # Wilson's for 1 of 3
+    assert (by_prompt["ci_low"], by_prompt["ci_high"]) == pytest.approx((0.0615, 0.7923), abs=1e-4)
     by_instruction = rows["strict", "instruction"]
     # residuals of the sums: 2 - 3 * 2/3 = 0, 1 - 2/3 = 1/3, 1 - 4/3 = -1/3; sqrt(3/2 * 2/9) / 6
     assert by_instruction["standard_error"] == pytest.approx(math.sqrt(1 / 3) / 6)
-    assert (by_instruction["ci_low"], by_instruction["ci_high"]) == pytest.approx(bounded_interval(2 / 3, 1 / 3 / 36, 3, 0.05))
+    assert (by_instruction["ci_low"], by_instruction["ci_high"]) == pytest.approx(
+        bounded_interval(2 / 3, 1 / 3 / 36, 3, 0.05)
+    )
 
 
-def test_the_error_by_instruction_is_least_squares_with_errors_clustered_by_prompt(maker: StoreMaker, ask: Ask) -> None:
+def test_the_error_by_instruction_is_least_squares_with_errors_clustered_by_prompt(
+    maker: StoreMaker, ask: Ask
+) -> None:
     random = np.random.default_rng(7)
-    followed = {str(item): [float(x) for x in random.random(1 + item % 4) < 0.3 + 0.4 * (item % 2)] for item in range(40)}
+    followed = {
+        str(item): [float(x) for x in random.random(1 + item % 4) < 0.3 + 0.4 * (item % 2)]
+        for item in range(40)
+    }
     judged(maker, dict(followed))
     maker.study()
     (found,) = ask("from ifeval_accuracy where unit = 'instruction' and strictness = 'strict'")
@@ -62,7 +78,8 @@ def test_the_error_by_instruction_is_least_squares_with_errors_clustered_by_prom
     groups = np.array([int(item) for item, values in followed.items() for _ in values])
     fit = sm.OLS(y, np.ones_like(y)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     assert (found["accuracy"], found["standard_error"]) == pytest.approx((fit.params[0], fit.bse[0]))
-    assert (found["ci_low"], found["ci_high"]) == pytest.approx(tuple(fit.conf_int()[0]), abs=0.01)  # inside [0, 1], so not symmetric
+    # inside [0, 1], so not symmetric
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx(tuple(fit.conf_int()[0]), abs=0.01)
     assert found["n"] == len(y)
 
 
@@ -79,13 +96,21 @@ def test_one_prompt_has_no_error_and_none_scored_no_accuracy(maker: StoreMaker, 
     judged(maker, {"1": [1, 0]}, model="one")
     judged(maker, {"1": "no instructions", "2": "no instructions"}, model="none")
     maker.study()
-    rows = {(row["model"], row["unit"]): row for row in ask("from ifeval_accuracy where strictness = 'strict'")}
+    rows = {
+        (row["model"], row["unit"]): row for row in ask("from ifeval_accuracy where strictness = 'strict'")
+    }
     assert [rows["one", unit]["accuracy"] for unit in ("prompt", "instruction")] == [0, 0.5]
     assert [rows["one", unit]["standard_error"] for unit in ("prompt", "instruction")] == [None, None]
     assert (rows["one", "instruction"]["ci_low"], rows["one", "instruction"]["ci_high"]) == (None, None)
     for unit in ("prompt", "instruction"):
         none = rows["none", unit]
-        assert (none["accuracy"], none["ci_low"], none["ci_high"], none["n"], none["n_unscored"]) == (None, None, None, 0, 2)
+        assert (none["accuracy"], none["ci_low"], none["ci_high"], none["n"], none["n_unscored"]) == (
+            None,
+            None,
+            None,
+            0,
+            2,
+        )
 
 
 def test_other_judges_and_what_a_model_was_tuned_on_are_kept_apart(maker: StoreMaker, ask: Ask) -> None:

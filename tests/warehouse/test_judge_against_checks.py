@@ -1,4 +1,5 @@
-"""`judge_against_checks`: a model's opinion held against what was checked by rule, on answers one can rank by hand and on drawn ones."""
+"""`judge_against_checks`: a model's opinion held against what was checked by rule, on answers one can rank by
+hand and on drawn ones."""
 
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
@@ -20,7 +21,9 @@ Answers = tuple[Sequence[str], Sequence[bool], Sequence[float]]
 """Of each answer its item, whether it is right, and the opinion of it."""
 
 
-def answered(maker: StoreMaker, method: str, answers: Mapping[str, tuple[float | str, float | str]], **more: Any) -> None:
+def answered(
+    maker: StoreMaker, method: str, answers: Mapping[str, tuple[float | str, float | str]], **more: Any
+) -> None:
     """A cell whose items have a check and an opinion."""
     checks: Scores = {item: check for item, (check, _) in answers.items()}
     opinions: Scores = {item: opinion for item, (_, opinion) in answers.items()}
@@ -32,19 +35,25 @@ def held_against(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
     connection = duckdb.connect()
     run_file(connection, HERE / "statistics" / "macros.sql")
     connection.execute(
-        "create table verdicts (experiment varchar, cell_id varchar, dataset varchar, language varchar, model varchar, item varchar, "
-        "item_cluster varchar, judge varchar, judge_kind varchar, measure varchar, against varchar, scale_low double, score double)"
+        "create table verdicts (experiment varchar, cell_id varchar, dataset varchar, language varchar, model"
+        " varchar, item varchar, item_cluster varchar, judge varchar, judge_kind varchar, measure varchar,"
+        " against varchar, scale_low double, score double)"
     )
     connection.execute(
-        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null), "
-        "('drawn', 'opinion', 'rubric', null, 'a model''s')) as study_judges(experiment, judge, judge_kind, checked_against, opinion)"
+        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null),"
+        " ('drawn', 'opinion', 'rubric', null, 'a model''s')) as study_judges(experiment, judge, judge_kind,"
+        " checked_against, opinion)"
     )
     for judge, kind in (("correct", "contains"), ("opinion", "rubric")):
         for language, (items, is_right, opinions) in studies.items():
-            scores = [float(right) for right in is_right] if judge == "correct" else [float(opinion) for opinion in opinions]
+            scores = (
+                [float(right) for right in is_right]
+                if judge == "correct"
+                else [float(opinion) for opinion in opinions]
+            )
             connection.execute(
-                "insert into verdicts select 'drawn', unnest($cells), 'quiz', $language, 'tiny', unnest($items), unnest($items), "
-                "$judge, $kind, $judge, null, 0, unnest($scores)",
+                "insert into verdicts select 'drawn', unnest($cells), 'quiz', $language, 'tiny',"
+                " unnest($items), unnest($items), $judge, $kind, $judge, null, 0, unnest($scores)",
                 {
                     "cells": [f"{language}-{place}" for place in range(len(scores))],
                     "language": language,
@@ -69,7 +78,8 @@ def test_pairs_in_the_right_order_are_counted_and_a_tie_counts_half(maker: Store
     assert (row["checked_judge"], row["checked_measure"]) == ("correct", "correct")
     # 3 is above 1 and 2; 2 is above 1 and level with 2
     assert row["auc"] == 3.5 / 4
-    # placements of the right: 1 and 3/4; of the wrong: 1 and 3/4; each side's variance of the mean is 1/32 / 2
+    # placements of the right: 1 and 3/4; of the wrong: 1 and 3/4; each side's variance of the mean is 1/32 /
+    # 2
     assert row["standard_error"] == pytest.approx((1 / 32) ** 0.5)
     # four items, but two on a side: t has one degree of freedom
     half = 12.7062047 * (1 / 32) ** 0.5 / (0.875 * 0.125)
@@ -80,7 +90,8 @@ def test_pairs_in_the_right_order_are_counted_and_a_tie_counts_half(maker: Store
 
 
 def test_answers_to_one_item_are_one_draw(maker: StoreMaker, ask: Ask) -> None:
-    """The answers of the test above, given by two methods to two items: what each side exceeds its mean by adds up within an item."""
+    """The answers of the test above, given by two methods to two items: what each side exceeds its mean by
+    adds up within an item."""
     answered(maker, "icl", {"a": (1.0, 3.0), "b": (1.0, 2.0)})
     answered(maker, "sft", {"a": (0.0, 1.0), "b": (0.0, 2.0)})
     maker.study()
@@ -102,13 +113,18 @@ def test_items_that_cancel_out_leave_no_spread_and_no_interval(maker: StoreMaker
     assert (row["auc"], row["standard_error"], row["ci_low"], row["ci_high"]) == (0.875, 0.0, None, None)
 
 
-@pytest.mark.parametrize(("opinions", "auc"), [((3.0, 4.0, 1.0, 2.0), 1.0), ((1.0, 2.0, 3.0, 4.0), 0.0), ((2.0, 2.0, 2.0, 2.0), 0.5)])
+@pytest.mark.parametrize(
+    ("opinions", "auc"),
+    [((3.0, 4.0, 1.0, 2.0), 1.0), ((1.0, 2.0, 3.0, 4.0), 0.0), ((2.0, 2.0, 2.0, 2.0), 0.5)],
+)
 def test_a_judge_without_exception_has_no_interval(opinions: tuple[float, ...], auc: float) -> None:
     row = held_against({"en": ("abcd", (True, True, False, False), opinions)})["en"]
     assert (row["auc"], row["standard_error"], row["ci_low"], row["ci_high"]) == (auc, 0.0, None, None)
 
 
-def test_where_all_answers_are_wrong_or_all_right_there_is_nothing_to_tell_apart(maker: StoreMaker, ask: Ask) -> None:
+def test_where_all_answers_are_wrong_or_all_right_there_is_nothing_to_tell_apart(
+    maker: StoreMaker, ask: Ask
+) -> None:
     answered(maker, "icl", {"a": (0.0, 3.0), "b": (0.0, 2.0)}, language="fr")
     answered(maker, "icl", {"a": (1.0, 3.0), "b": (1.0, 2.0)}, language="es")
     maker.study()
@@ -128,28 +144,47 @@ def test_one_item_on_a_side_gives_a_share_and_no_error_of_it() -> None:
 
 
 def test_answers_that_one_judge_left_unscored_are_counted_and_left_out(maker: StoreMaker, ask: Ask) -> None:
-    answered(maker, "icl", {"a": (1.0, 3.0), "b": (0.0, 2.0), "c": ("no accepted answer", 5.0), "d": (0.0, "unreadable")})
+    answered(
+        maker,
+        "icl",
+        {"a": (1.0, 3.0), "b": (0.0, 2.0), "c": ("no accepted answer", 5.0), "d": (0.0, "unreadable")},
+    )
     answered(maker, "icl", {"a": ("no accepted answer", 3.0)}, language="fr")
     maker.study()
     row, french = ask("from judge_against_checks")
     assert (row["auc"], row["n"], row["n_unscored"], row["n_items"]) == (1.0, 2, 2, 2)
     assert (row["mean_of_right"], row["mean_of_wrong"]) == (3.0, 2.0)
-    assert (french["auc"], french["n"], french["n_unscored"], french["n_items"], french["n_wrong"]) == (None, 0, 1, 0, 0)
+    assert (french["auc"], french["n"], french["n_unscored"], french["n_items"], french["n_wrong"]) == (
+        None,
+        0,
+        1,
+        0,
+        0,
+    )
 
 
-def test_each_data_set_language_aspect_and_check_has_a_row_and_what_is_no_check_has_none(maker: StoreMaker, ask: Ask) -> None:
+def test_each_data_set_language_aspect_and_check_has_a_row_and_what_is_no_check_has_none(
+    maker: StoreMaker, ask: Ask
+) -> None:
     right, wrong = {"1": 1.0}, {"1": 0.0}
     for dataset in ("quiz", "vicuna"):
         for language in ("en", "fr"):
             for method, check, opinion in (("icl", right, {"1": 4.0}), ("sft", wrong, {"1": 2.0})):
                 others = dict.fromkeys(("exact", "loop", "language", "length", "empty"), check)
                 aspects = {"aspects=rubric": {"depth": opinion, "clarity": {"1": 3.0}}}
-                maker.cell(method, dataset=dataset, language=language, scores={"correct=contains": check, **others, **aspects})
+                maker.cell(
+                    method,
+                    dataset=dataset,
+                    language=language,
+                    scores={"correct=contains": check, **others, **aspects},
+                )
     maker.study("one")
     maker.cell(scores={"correct=contains": wrong, "aspects=rubric": {"depth": {"1": 9.0}}})
     maker.study("two")
     rows = ask("from judge_against_checks where experiment = 'one'")
-    assert {(row["dataset"], row["language"], row["measure"], row["checked_measure"]): row["auc"] for row in rows} == {
+    assert {
+        (row["dataset"], row["language"], row["measure"], row["checked_measure"]): row["auc"] for row in rows
+    } == {
         (dataset, language, measure, checked): auc
         for dataset in ("quiz", "vicuna")
         for language in ("en", "fr")
@@ -162,7 +197,10 @@ def test_each_data_set_language_aspect_and_check_has_a_row_and_what_is_no_check_
 
 
 def test_the_share_is_scipys_u_over_all_pairs() -> None:
-    studies = {str(seed): drawn(np.random.default_rng(seed), n_items=10, n_methods=4, skill=0.8) for seed in range(20)}
+    studies = {
+        str(seed): drawn(np.random.default_rng(seed), n_items=10, n_methods=4, skill=0.8)
+        for seed in range(20)
+    }
     rows = held_against(studies)
     for name, (_, is_right, opinions) in studies.items():
         right, wrong = split(is_right, opinions)
@@ -171,7 +209,10 @@ def test_the_share_is_scipys_u_over_all_pairs() -> None:
 
 
 def test_with_one_answer_an_item_the_standard_error_is_that_of_delong() -> None:
-    studies = {str(seed): drawn(np.random.default_rng(seed), n_items=30, n_methods=1, skill=0.8) for seed in range(20)}
+    studies = {
+        str(seed): drawn(np.random.default_rng(seed), n_items=30, n_methods=1, skill=0.8)
+        for seed in range(20)
+    }
     rows = held_against(studies)
     for name, (_, is_right, opinions) in studies.items():
         right, wrong = split(is_right, opinions)
@@ -190,14 +231,19 @@ def test_a_judge_that_sees_every_answer_twice_knows_no_more() -> None:
 
 
 @pytest.mark.parametrize(("n_items", "skill"), [(8, 0.0), (12, 1.0), (40, 2.0)])
-def test_the_interval_holds_the_truth_95_times_in_100_though_answers_hang_together(n_items: int, skill: float) -> None:
+def test_the_interval_holds_the_truth_95_times_in_100_though_answers_hang_together(
+    n_items: int, skill: float
+) -> None:
     """Six answers an item, whose opinions share half of their variance and whose rightness does too.
 
     The same answers, taken for independent, would give intervals that are too sure.
     """
     chance = np.random.default_rng(7)
     studies = {str(number): drawn(chance, n_items, n_methods=6, skill=skill) for number in range(400)}
-    apart = {name: ([str(place) for place, _ in enumerate(items)], *rest) for name, (items, *rest) in studies.items()}
+    apart = {
+        name: ([str(place) for place, _ in enumerate(items)], *rest)
+        for name, (items, *rest) in studies.items()
+    }
     # Opinions of answers to two items differ by `skill`, with variance 4.
     truth = NormalDist().cdf(skill / 2)
 
@@ -211,7 +257,8 @@ def test_the_interval_holds_the_truth_95_times_in_100_though_answers_hang_togeth
 
 
 def drawn(chance: np.random.Generator, n_items: int, n_methods: int, skill: float) -> Answers:
-    """Answers of several methods to the same items: an item is easy or hard for all, and pleases the judge or does not."""
+    """Answers of several methods to the same items: an item is easy or hard for all, and pleases the judge or
+    does not."""
     items = np.repeat(np.arange(n_items), n_methods)
     ease, charm = chance.normal(size=n_items), chance.normal(size=n_items)
     is_right = ease[items] + chance.normal(size=len(items)) > 0
@@ -219,7 +266,9 @@ def drawn(chance: np.random.Generator, n_items: int, n_methods: int, skill: floa
     return [str(item) for item in items], is_right.tolist(), opinions.tolist()
 
 
-def split(is_right: Sequence[bool], opinions: Sequence[float]) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+def split(
+    is_right: Sequence[bool], opinions: Sequence[float]
+) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
     """(opinions of the right answers, of the wrong ones)."""
     chosen, scores = np.array(is_right), np.array(opinions)
     return scores[chosen], scores[~chosen]

@@ -44,17 +44,36 @@ EMPTY = {
 def tables(store: Path) -> dict[str, list[Any]]:
     """Every row of every table, sorted."""
     with connect(store / WAREHOUSE) as connection:
-        names = [name for (name,) in connection.execute("select table_name from duckdb_tables() where not temporary").fetchall()]
+        names = [
+            name
+            for (name,) in connection.execute(
+                "select table_name from duckdb_tables() where not temporary"
+            ).fetchall()
+        ]
         return {name: sorted(map(repr, connection.execute(f"from {name}").fetchall())) for name in names}
 
 
 @pytest.fixture
 def full(maker: StoreMaker) -> StoreMaker:
     """A store with a row for every table."""
-    asked = maker.data([Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), extra={"level": "easy"})])
+    asked = maker.data(
+        [
+            Example(
+                item="1", language="en", instruction="2 + 2?", answers=("4", "four"), extra={"level": "easy"}
+            )
+        ]
+    )
     trained = maker.train("sft", [2.0, 1.0])
-    shared = maker.cell("icl", examples=asked, scores={"contains": {"1": 1.0, "2": "no answer"}}, facts={"n_parameters": 7})
-    maker.cell("sft", train=(maker.reference(), trained), train_languages=("en", "fr"), seed=1, scores={"loop": {"1": 1.0}})
+    shared = maker.cell(
+        "icl", examples=asked, scores={"contains": {"1": 1.0, "2": "no answer"}}, facts={"n_parameters": 7}
+    )
+    maker.cell(
+        "sft",
+        train=(maker.reference(), trained),
+        train_languages=("en", "fr"),
+        seed=1,
+        scores={"loop": {"1": 1.0}},
+    )
     maker.study("one", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
     maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffffffff"}))
     maker.study("two", parallel=False)
@@ -68,9 +87,13 @@ def compared(maker: StoreMaker) -> None:
     """One more study, with a row for every table of statistics."""
     for language in ("en", "fr"):
         for model in ("small", "large"):
-            prompted = maker.cell("icl", language=language, model=model, scores={"contains": {"1": 1.0, "2": 0.0}})
+            prompted = maker.cell(
+                "icl", language=language, model=model, scores={"contains": {"1": 1.0, "2": 0.0}}
+            )
             duel = {"duel=contains": {"1": 1.0}} if (language, model) == ("en", "small") else {}
-            maker.cell("tuned", language=language, model=model, scores=duel, against={"icl": prompted.generate})
+            maker.cell(
+                "tuned", language=language, model=model, scores=duel, against={"icl": prompted.generate}
+            )
             maker.cell("sft", language=language, model=model, scores={"contains": {"1": 0.0, "2": 0.5}})
     maker.study("many", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
 
@@ -93,7 +116,11 @@ def test_a_rebuild_gives_the_tables_that_loading_step_by_step_gives(full: StoreM
     for step_id in reversed(step_ids(store)):
         load_store(store, [step_id])
     for experiment in ("many", "two", "one"):
-        load_store(store, step_ids(store), studies[0].model_validate_json((store / "experiments" / f"{experiment}.json").read_text()))
+        load_store(
+            store,
+            step_ids(store),
+            studies[0].model_validate_json((store / "experiments" / f"{experiment}.json").read_text()),
+        )
     before = tables(store)
     without = {name for name, rows in before.items() if not rows}  # such a table compares nothing
     assert without == EMPTY
@@ -124,7 +151,10 @@ def test_what_a_step_was_is_replaced_when_it_was_made_again(maker: StoreMaker) -
     (folder / "outcome.json").write_text(json.dumps({"step_id": cell.generate, "seconds": 9.0, "n_rows": 2}))
     load_store(maker.folder, [cell.generate])
     with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select item, text from step_completions").fetchall() == [("1", "new"), ("3", "new")]
+        assert connection.execute("select item, text from step_completions").fetchall() == [
+            ("1", "new"),
+            ("3", "new"),
+        ]
         assert connection.execute("select text from prompts").fetchall() == [("a new prompt",)]
         assert connection.execute("select seconds from steps").fetchall() == [(9.0,)]
 
@@ -162,14 +192,18 @@ def test_a_prompt_stays_as_long_as_another_step_was_asked_with_it(maker: StoreMa
         assert connection.execute("select text from prompts").fetchall() == [("question 1",)]
 
 
-def test_a_study_that_lost_cells_loses_them_in_the_warehouse_and_other_studies_keep_theirs(full: StoreMaker) -> None:
+def test_a_study_that_lost_cells_loses_them_in_the_warehouse_and_other_studies_keep_theirs(
+    full: StoreMaker,
+) -> None:
     rebuild(full.folder)
     full.cell("only", texts={"1": "a"})
     load_store(full.folder, [], full.study("one"))
     with connect(full.folder / WAREHOUSE) as connection:
         cells = connection.execute("select experiment, method from cells order by all").fetchall()
         assert cells == [("one", "only"), ("two", "icl")]
-        assert connection.execute("select distinct cell_id from cell_judges").fetchall() == [("cell-ffffffffffffffff",)]
+        assert connection.execute("select distinct cell_id from cell_judges").fetchall() == [
+            ("cell-ffffffffffffffff",)
+        ]
         for table in ("cell_training", "contrasts"):
             assert connection.execute(f"from {table}").fetchall() == []
 
@@ -190,18 +224,27 @@ def test_a_step_that_is_not_finished_is_not_loaded(maker: StoreMaker) -> None:
 def test_hostile_text_survives_byte_for_byte(maker: StoreMaker) -> None:
     cell = maker.cell(texts=HOSTILE)
     rows = [
-        verdict(item, "unreadable").model_copy(update={"raw": text, "distribution": {text[:50]: 1.0}}) for item, text in HOSTILE.items()
+        verdict(item, "unreadable").model_copy(update={"raw": text, "distribution": {text[:50]: 1.0}})
+        for item, text in HOSTILE.items()
     ]
     folder = maker.folder / "steps" / maker.judge(cell.generate, "contains", {}).step
     (folder / "verdicts.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
-    examples = maker.data([Example(item=item, language="en", instruction=text, answers=(text,)) for item, text in HOSTILE.items()])
+    examples = maker.data(
+        [
+            Example(item=item, language="en", instruction=text, answers=(text,))
+            for item, text in HOSTILE.items()
+        ]
+    )
     load_store(maker.folder, [cell.generate, folder.name, examples], maker.study())
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
         assert dict(connection.execute("select item, text from completions").fetchall()) == HOSTILE
         assert dict(connection.execute("select item, raw from step_verdicts").fetchall()) == HOSTILE
         assert dict(connection.execute("select item, instruction from examples").fetchall()) == HOSTILE
         assert dict(connection.execute("select item, answers[1] from examples").fetchall()) == HOSTILE
-        keys = {json.loads(found).popitem()[0] for (found,) in connection.execute("select distribution from step_verdicts").fetchall()}
+        keys = {
+            json.loads(found).popitem()[0]
+            for (found,) in connection.execute("select distribution from step_verdicts").fetchall()
+        }
         assert keys == {text[:50] for text in HOSTILE.values()}
 
 
@@ -211,7 +254,9 @@ def test_hostile_text_in_the_study_itself_survives(maker: StoreMaker) -> None:
     study = maker.study().model_copy(update={"spec_text": text, "question": text, "notes": (text, "")})
     load_store(maker.folder, [], study)
     with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select spec_text, question, notes from experiments").fetchall() == [(text, text, [text, ""])]
+        assert connection.execute("select spec_text, question, notes from experiments").fetchall() == [
+            (text, text, [text, ""])
+        ]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +268,9 @@ def test_hostile_text_in_the_study_itself_survives(maker: StoreMaker) -> None:
         (completion("1", "again").model_dump_json().encode(), "item 1 is there 2 times"),
     ],
 )
-def test_a_damaged_file_is_named_and_costs_no_whole_row(maker: StoreMaker, line: bytes, complaint: str) -> None:
+def test_a_damaged_file_is_named_and_costs_no_whole_row(
+    maker: StoreMaker, line: bytes, complaint: str
+) -> None:
     cell = maker.cell(texts={"1": "whole"})
     load_store(maker.folder, [cell.generate], maker.study())
     folder = maker.folder / "steps" / cell.generate
@@ -244,27 +291,44 @@ def test_of_many_steps_the_one_at_fault_is_named_and_the_others_are_loaded(maker
     (note,) = load_store(maker.folder, [before.generate, damaged.generate, after.generate], maker.study())
     assert note.startswith(f"{damaged.generate}: 1 of its rows cannot be loaded as they are")
     with connect(maker.folder / WAREHOUSE) as connection:
-        assert connection.execute("select text from step_completions order by all").fetchall() == [("0",), ("2",)]
+        assert connection.execute("select text from step_completions order by all").fetchall() == [
+            ("0",),
+            ("2",),
+        ]
         assert len(connection.execute("from steps").fetchall()) == 3
 
 
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        (completion("2", "b").model_copy(update={"n_new_tokens": 10**30}), "`n_new_tokens` is beyond 64 bits"),
-        (completion("2", "b" * 70_000_000).model_copy(update={"raw_text": "b" * 70_000_000}), "the row has 140,"),
+        (
+            completion("2", "b").model_copy(update={"n_new_tokens": 10**30}),
+            "`n_new_tokens` is beyond 64 bits",
+        ),
+        (
+            completion("2", "b" * 70_000_000).model_copy(update={"raw_text": "b" * 70_000_000}),
+            "the row has 140,",
+        ),
     ],
     ids=["a count beyond 64 bits", "an answer of 140 MB"],
 )
-def test_a_completion_that_cannot_be_loaded_is_one_row_that_says_why(maker: StoreMaker, row: Completion, why: str) -> None:
-    cell = maker.cell(texts={"1": "a", "2": "b", "3": "c"}, scores={"contains": {"1": 1.0, "2": 1.0, "3": 1.0}})
+def test_a_completion_that_cannot_be_loaded_is_one_row_that_says_why(
+    maker: StoreMaker, row: Completion, why: str
+) -> None:
+    cell = maker.cell(
+        texts={"1": "a", "2": "b", "3": "c"}, scores={"contains": {"1": 1.0, "2": 1.0, "3": 1.0}}
+    )
     file = maker.folder / "steps" / cell.generate / "completions.jsonl"
     first, _, third = file.read_text("utf-8").splitlines()
     file.write_text(f"{first}\n{row.model_dump_json()}\n{third}\n", "utf-8")
-    (note,) = load_store(maker.folder, [cell.generate, *(judged.step for judged in cell.judges.values())], maker.study())
+    (note,) = load_store(
+        maker.folder, [cell.generate, *(judged.step for judged in cell.judges.values())], maker.study()
+    )
     assert f"{cell.generate}: 1 of its rows" in note
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
-        found = connection.execute("select item, text, finish_reason, error from completions order by item").fetchall()
+        found = connection.execute(
+            "select item, text, finish_reason, error from completions order by item"
+        ).fetchall()
         assert [text for _, text, _, _ in found] == ["a", None, "c"]
         assert found[1][2] == "error"
         assert str(found[1][3]).startswith(f"cannot be loaded: {why}")
@@ -276,9 +340,20 @@ def test_a_verdict_that_cannot_be_loaded_is_unscored_and_says_why(maker: StoreMa
     first, second = (Verdict.model_validate_json(line) for line in file.read_text("utf-8").splitlines())
     rows = (first, second.model_copy(update={"n_new_tokens": -(10**30)}))
     file.write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
-    assert len(load_store(maker.folder, [cell.generate, *(judged.step for judged in cell.judges.values())], maker.study())) == 1
+    assert (
+        len(
+            load_store(
+                maker.folder,
+                [cell.generate, *(judged.step for judged in cell.judges.values())],
+                maker.study(),
+            )
+        )
+        == 1
+    )
     with connect(maker.folder / WAREHOUSE, read_only=True) as connection:
-        found = connection.execute("select item, score, unscored_reason from step_verdicts order by item").fetchall()
+        found = connection.execute(
+            "select item, score, unscored_reason from step_verdicts order by item"
+        ).fetchall()
     assert found == [("1", 1.0, None), ("2", None, "cannot be loaded: `n_new_tokens` is beyond 64 bits")]
 
 
@@ -294,17 +369,29 @@ def test_a_verdict_that_cannot_be_loaded_is_unscored_and_says_why(maker: StoreMa
         (b'{"step_ids": 7, "n": 1, "cells": [{"id": 1}], "step_id": 7}', "it lacks "),
     ],
 )
-def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(full: StoreMaker, folder: str, left: bytes, why: str) -> None:
+def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(
+    full: StoreMaker, folder: str, left: bytes, why: str
+) -> None:
     rebuild(full.folder)
     before = tables(full.folder)
     (full.folder / folder).mkdir(exist_ok=True)
     (full.folder / folder / "left.json").write_bytes(left)
     (note,) = rebuild(full.folder)
     kind, lost, lacking = {
-        "runs": ("Run", "It told of one attempt at a step and of no result: delete it.", ("run_id", "step_id", "experiment")),
-        "experiments": ("Study", "`xp apply` on its spec writes it again.", ("experiment", "question", "languages")),
+        "runs": (
+            "Run",
+            "It told of one attempt at a step and of no result: delete it.",
+            ("run_id", "step_id", "experiment"),
+        ),
+        "experiments": (
+            "Study",
+            "`xp apply` on its spec writes it again.",
+            ("experiment", "question", "languages"),
+        ),
     }[folder]
-    assert note.startswith(f"{full.folder / folder / 'left.json'}: cannot be read as {kind}: {why.format(*lacking)}")
+    assert note.startswith(
+        f"{full.folder / folder / 'left.json'}: cannot be read as {kind}: {why.format(*lacking)}"
+    )
     assert note.endswith(f". {lost}")
     assert len(note) < len(str(full.folder)) + 250
     assert not re.search(r"pydantic|validation|input", note)
@@ -312,7 +399,9 @@ def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(full: StoreMak
 
 
 def test_a_load_computes_only_what_is_said_of_the_models_that_it_touched(maker: StoreMaker) -> None:
-    one, other = (maker.cell(model=model, scores={"contains": {"1": 1.0, "2": 0.0}}) for model in ("one", "other"))
+    one, other = (
+        maker.cell(model=model, scores={"contains": {"1": 1.0, "2": 0.0}}) for model in ("one", "other")
+    )
     study = maker.study()
     load_store(maker.folder, [one.generate, *(judged.step for judged in one.judges.values())], study)
     with connect(maker.folder / WAREHOUSE) as connection:
@@ -324,7 +413,9 @@ def test_a_load_computes_only_what_is_said_of_the_models_that_it_touched(maker: 
         assert connection.execute("from stale_slices").fetchall() == []
 
 
-def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_that_fails_leaves_the_old_warehouse(
+    maker: StoreMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maker.cell(texts={"1": "a"})
     maker.study()
     rebuild(maker.folder)
@@ -347,7 +438,9 @@ def test_a_rebuild_that_fails_leaves_the_old_warehouse(maker: StoreMaker, monkey
         ('{"step_id": "data-bbbbbbbbbbbbbbbb", "seconds": 1}', "outcome of data-bbbbbbbbbbbbbbbb"),
     ],
 )
-def test_a_step_whose_outcome_is_none_or_anothers_is_told_and_left_out(maker: StoreMaker, outcome: str, complaint: str) -> None:
+def test_a_step_whose_outcome_is_none_or_anothers_is_told_and_left_out(
+    maker: StoreMaker, outcome: str, complaint: str
+) -> None:
     cell, other = maker.cell(texts={"1": "a"}), maker.cell("other", texts={"1": "b"})
     (maker.folder / "steps" / cell.generate / "outcome.json").write_text(outcome)
     (note,) = load_store(maker.folder, [cell.generate, other.generate])

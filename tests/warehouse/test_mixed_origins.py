@@ -35,9 +35,13 @@ def write(maker: StoreMaker, origins: Sequence[Provenance | None]) -> Path:
         ({"versions": {"torch": "2.14.0"}}, (1, 1, 1, 2)),
     ],
 )
-def test_rows_that_differ_in_what_made_them_are_flagged(maker: StoreMaker, other: dict[str, object], counts: tuple[int, ...]) -> None:
+def test_rows_that_differ_in_what_made_them_are_flagged(
+    maker: StoreMaker, other: dict[str, object], counts: tuple[int, ...]
+) -> None:
     with connect(write(maker, [HERE, HERE, HERE.model_copy(update=other)]), read_only=True) as connection:
-        found = connection.execute("select made_by, n_codes, n_devices, n_dtypes, n_versions, n_rows from mixed_origins").fetchall()
+        found = connection.execute(
+            "select made_by, n_codes, n_devices, n_dtypes, n_versions, n_rows from mixed_origins"
+        ).fetchall()
     assert found == [("echo", *counts, 3)]
 
 
@@ -46,7 +50,8 @@ def test_verdicts_that_were_not_made_alike_are_flagged_by_their_judge(maker: Sto
     file = maker.folder / "steps" / cell.judges["good"].step / "verdicts.jsonl"
     rows = [Verdict.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
     made = [
-        row.model_copy(update={"provenance": HERE.model_copy(update={"code": code * 16})}) for row, code in zip(rows, "ab", strict=True)
+        row.model_copy(update={"provenance": HERE.model_copy(update={"code": code * 16})})
+        for row, code in zip(rows, "ab", strict=True)
     ]
     file.write_text("".join(row.model_dump_json() + "\n" for row in made), "utf-8")
     maker.study()
@@ -56,7 +61,9 @@ def test_verdicts_that_were_not_made_alike_are_flagged_by_their_judge(maker: Sto
     assert found == [("judge", "rubric", 2, 2)]
 
 
-def test_rows_that_were_made_alike_are_not_flagged_nor_are_rows_of_which_nothing_is_known(maker: StoreMaker) -> None:
+def test_rows_that_were_made_alike_are_not_flagged_nor_are_rows_of_which_nothing_is_known(
+    maker: StoreMaker,
+) -> None:
     with connect(write(maker, [HERE, HERE, Provenance(code=HERE.code), None]), read_only=True) as connection:
         assert connection.execute("from mixed_origins").fetchall() == []
 
@@ -69,7 +76,15 @@ def test_half_precision_is_labelled_as_not_reproducible_to_the_token(maker: Stor
 
 
 def test_a_mixture_is_a_caveat_in_words() -> None:
-    row = {"kind": "generate", "made_by": "transformers", "n_codes": 2, "n_devices": 1, "n_dtypes": 1, "n_versions": 3, "n_rows": 9}
+    row = {
+        "kind": "generate",
+        "made_by": "transformers",
+        "n_codes": 2,
+        "n_devices": 1,
+        "n_dtypes": 1,
+        "n_versions": 3,
+        "n_rows": 9,
+    }
     (caveat,) = caveats([], [], [], mixed=[row])
     assert caveat.headline == "Rows that are compared were not all made alike."
     assert "generate (transformers) by 2 versions of the code and 3 sets of libraries" in caveat.whole

@@ -1,4 +1,5 @@
-"""Errors, verdicts without a score, costs, training curves, lengths and the browser, on rows one can count."""
+"""Errors, verdicts without a score, costs, training curves, lengths and the browser, on rows one can
+count."""
 
 import pytest
 from scipy import stats
@@ -36,27 +37,38 @@ def test_seeds_of_one_item_do_not_narrow_the_interval_of_an_errors_share(maker: 
     maker.study()
     (row,) = ask("from critical_errors_by_cell where error = 'loop'")
     assert (row["share"], row["n"]) == (0.5, 2)
-    assert row["ci_low"] == pytest.approx(stats.binomtest(1, 2).proportion_ci(0.95, method="wilson").low, abs=1e-6)
+    assert row["ci_low"] == pytest.approx(
+        stats.binomtest(1, 2).proportion_ci(0.95, method="wilson").low, abs=1e-6
+    )
 
 
 def test_an_error_that_nobody_could_judge_has_no_share(maker: StoreMaker, ask: Ask) -> None:
     maker.cell(scores={"code": {"1": "no answer"}}, texts={"1": None})
     maker.study()
     rows = ask("from critical_errors_by_cell")
-    assert {(row["error"], row["share"], row["ci_low"], row["ci_high"], row["n"], row["n_unscored"]) for row in rows} == {
+    assert {
+        (row["error"], row["share"], row["ci_low"], row["ci_high"], row["n"], row["n_unscored"])
+        for row in rows
+    } == {
         ("code", None, None, None, 0, 1),
         ("cut", None, None, None, 0, 1),
     }
 
 
-def test_the_commonest_reason_stands_beside_the_count_of_unscored_verdicts(maker: StoreMaker, ask: Ask) -> None:
+def test_the_commonest_reason_stands_beside_the_count_of_unscored_verdicts(
+    maker: StoreMaker, ask: Ask
+) -> None:
     maker.cell(scores={"contains": {"1": 1.0, "2": "no answer", "3": "unreadable", "4": "unreadable"}})
     maker.cell("other", scores={"contains": {"1": 1.0}})
     maker.study()
     rows = {row["method"]: row for row in ask("from unscored_by_judge")}
     assert (rows["icl"]["n"], rows["icl"]["n_unscored"], rows["icl"]["share_unscored"]) == (1, 3, 0.75)
     assert rows["icl"]["most_common_reason"] == "unreadable"
-    assert (rows["other"]["n_unscored"], rows["other"]["share_unscored"], rows["other"]["most_common_reason"]) == (0, 0.0, None)
+    assert (
+        rows["other"]["n_unscored"],
+        rows["other"]["share_unscored"],
+        rows["other"]["most_common_reason"],
+    ) == (0, 0.0, None)
 
 
 def test_a_steps_cost_is_there_once_whomever_it_serves(maker: StoreMaker, ask: Ask) -> None:
@@ -70,9 +82,18 @@ def test_a_steps_cost_is_there_once_whomever_it_serves(maker: StoreMaker, ask: A
     made = rows["generate"]
     assert (made["step_id"], made["methods"], made["languages"]) == (first.generate, ["a", "b"], ["en", "fr"])
     assert (made["n_rows"], made["n_prompt_tokens"], made["n_new_tokens"], made["usd"]) == (2, 20, 10, None)
-    assert (made["n_attempts"], made["n_failed"], made["attempt_seconds"], made["seconds"]) == (2, 1, 6.0, 2.0)
+    assert (made["n_attempts"], made["n_failed"], made["attempt_seconds"], made["seconds"]) == (
+        2,
+        1,
+        6.0,
+        2.0,
+    )
     assert (made["made_by"], made["last_error"], made["is_done"]) == ("trial", "out of memory", True)
-    assert (rows["judge"]["n_prompt_tokens"], rows["judge"]["usd"], rows["judge"]["n_attempts"]) == (40, 0.5, 0)
+    assert (rows["judge"]["n_prompt_tokens"], rows["judge"]["usd"], rows["judge"]["n_attempts"]) == (
+        40,
+        0.5,
+        0,
+    )
 
 
 def test_a_models_start_and_loading_are_told_apart_from_its_work(maker: StoreMaker, ask: Ask) -> None:
@@ -80,7 +101,10 @@ def test_a_models_start_and_loading_are_told_apart_from_its_work(maker: StoreMak
     for step, start, load in ((sft, 1.0, 0.5), (dpo, 0.0, 0.25)):
         path = maker.folder / "steps" / step / "outcome.json"
         outcome = Outcome.model_validate_json(path.read_text("utf-8"))
-        path.write_text(outcome.model_copy(update={"start_seconds": start, "load_seconds": load}).model_dump_json(), "utf-8")
+        path.write_text(
+            outcome.model_copy(update={"start_seconds": start, "load_seconds": load}).model_dump_json(),
+            "utf-8",
+        )
     maker.cell("sft", scores={"contains": {"1": 1.0}}, train=(sft,))
     maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=(sft, dpo))
     maker.study()
@@ -99,10 +123,16 @@ def test_a_reference_steps_pairs_are_there_once_however_often_it_is_made(maker: 
     maker.study()
     assert len(ask("from ref_logps")) == 1
     outcome = maker.folder / "steps" / maker.reference() / "outcome.json"
-    outcome.write_text(outcome.read_text("utf-8").replace('"seconds":2.0', '"seconds":3.0'), "utf-8")  # made again
+    # made again
+    outcome.write_text(outcome.read_text("utf-8").replace('"seconds":2.0', '"seconds":3.0'), "utf-8")
     maker.study()
     (row,) = ask("from ref_logps")
-    assert (row["item"], row["ref_chosen_logps"], row["ref_rejected_logps"], row["n_tokens"]) == ("1", -3.5, -9.0, 12)
+    assert (row["item"], row["ref_chosen_logps"], row["ref_rejected_logps"], row["n_tokens"]) == (
+        "1",
+        -3.5,
+        -9.0,
+        12,
+    )
 
 
 def test_a_failed_step_is_listed_with_its_error(maker: StoreMaker, ask: Ask) -> None:
@@ -110,17 +140,39 @@ def test_a_failed_step_is_listed_with_its_error(maker: StoreMaker, ask: Ask) -> 
     maker.study()
     maker.run("run-1", cell.generate, "failed", error="CUDA out of memory")
     (row,) = ask("from cost_by_step")
-    assert (row["step_id"], row["is_done"], row["n_rows"], row["last_error"]) == (cell.generate, False, None, "CUDA out of memory")
+    assert (row["step_id"], row["is_done"], row["n_rows"], row["last_error"]) == (
+        cell.generate,
+        False,
+        None,
+        "CUDA out of memory",
+    )
 
 
 def test_a_training_curve_shows_every_stage_of_a_method_once(maker: StoreMaker, ask: Ask) -> None:
     sft, dpo = maker.train("sft", [2.0, 1.0]), maker.train("dpo", [0.7])
     for language in ("en", "fr"):
-        maker.cell("sft", scores={"contains": {"1": 1.0}}, train=(sft,), train_languages=("en",), seed=0, language=language)
-        maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=(sft, dpo), train_languages=("en",), seed=0, language=language)
+        maker.cell(
+            "sft",
+            scores={"contains": {"1": 1.0}},
+            train=(sft,),
+            train_languages=("en",),
+            seed=0,
+            language=language,
+        )
+        maker.cell(
+            "dpo",
+            scores={"contains": {"1": 1.0}},
+            train=(sft, dpo),
+            train_languages=("en",),
+            seed=0,
+            language=language,
+        )
     maker.study()
     rows = ask("from training_curve")
-    found = sorted((row["method"], row["kind"], row["position"], row["is_last"], row["global_step"], row["value"]) for row in rows)
+    found = sorted(
+        (row["method"], row["kind"], row["position"], row["is_last"], row["global_step"], row["value"])
+        for row in rows
+    )
     assert found == [
         ("dpo", "dpo", 1, True, 1, 0.7),
         ("dpo", "sft", 0, False, 1, 2.0),
@@ -139,7 +191,9 @@ def test_lengths_are_of_the_answers_that_exist(maker: StoreMaker, ask: Ask) -> N
 
 
 def test_the_browser_holds_question_answer_and_every_verdict(maker: StoreMaker, ask: Ask) -> None:
-    asked = maker.data([Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), category="sums")])
+    asked = maker.data(
+        [Example(item="1", language="en", instruction="2 + 2?", answers=("4", "four"), category="sums")]
+    )
     cell = maker.cell(
         texts={"1": "4"},
         examples=asked,
@@ -149,10 +203,26 @@ def test_the_browser_holds_question_answer_and_every_verdict(maker: StoreMaker, 
     maker.cell("silent", texts={"1": None}, examples=asked)
     maker.study()
     row, silent = ask("from completion_browser order by method")
-    assert (row["cell_id"], row["item"], row["instruction"], row["category"]) == (cell.cell_id, "1", "2 + 2?", "sums")
-    assert (row["prompt"], row["text"], row["accepted_answers"], row["finish_reason"]) == ("question 1", "4", ["4", "four"], "eos")
+    assert (row["cell_id"], row["item"], row["instruction"], row["category"]) == (
+        cell.cell_id,
+        "1",
+        "2 + 2?",
+        "sums",
+    )
+    assert (row["prompt"], row["text"], row["accepted_answers"], row["finish_reason"]) == (
+        "question 1",
+        "4",
+        ["4", "four"],
+        "eos",
+    )
     assert row["scores"] == [
-        {"measure": "aspects.depth", "score": None, "parts": None, "unscored_reason": "unreadable", "reason": None},
+        {
+            "measure": "aspects.depth",
+            "score": None,
+            "parts": None,
+            "unscored_reason": "unreadable",
+            "reason": None,
+        },
         {"measure": "contains", "score": 1.0, "parts": None, "unscored_reason": None, "reason": None},
     ]
     assert (silent["text"], silent["error"], silent["scores"]) == (None, "no recorded answer", None)
@@ -176,8 +246,15 @@ def test_two_studies_that_share_a_step_do_not_mix(maker: StoreMaker, ask: Ask) -
     maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffffffff"}))
     maker.study("two")
     rows = ask("select experiment, method, mean_score, n from score_by_method_language order by all")
-    assert [tuple(row.values()) for row in rows] == [("one", "icl", 0.5, 2), ("one", "sft", 1.0, 2), ("two", "icl", 0.5, 2)]
-    assert {row["experiment"]: row["n"] for row in ask("select experiment, count(*) as n from cost_by_step group by all")} == {
+    assert [tuple(row.values()) for row in rows] == [
+        ("one", "icl", 0.5, 2),
+        ("one", "sft", 1.0, 2),
+        ("two", "icl", 0.5, 2),
+    ]
+    assert {
+        row["experiment"]: row["n"]
+        for row in ask("select experiment, count(*) as n from cost_by_step group by all")
+    } == {
         "one": 4,
         "two": 2,
     }

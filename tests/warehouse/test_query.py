@@ -14,7 +14,13 @@ from warehouse.connect import WAREHOUSE
 from warehouse.load import rebuild
 from warehouse.query import Format, run
 
-TEXTS = {"1": 'a "quoted", text\nin\r\nlines\r', "2": None, "3": "\x1b[31mred\x07 \u202e <b>", "4": "=1+1", "5": ""}
+TEXTS = {
+    "1": 'a "quoted", text\nin\r\nlines\r',
+    "2": None,
+    "3": "\x1b[31mred\x07 \u202e <b>",
+    "4": "=1+1",
+    "5": "",
+}
 
 
 @pytest.fixture
@@ -32,9 +38,19 @@ def ask(path: Path, sql: str, format: Format) -> bytes:
 
 
 def test_json_and_parquet_hold_the_values_as_they_are(path: Path) -> None:
-    sql = "select item, text, n_new_tokens, null as nothing, [1, 2] as list, {a: 1.5} as pair from completions order by item"
+    sql = (
+        "select item, text, n_new_tokens, null as nothing, [1, 2] as list, {a: 1.5} as pair from completions"
+        " order by item"
+    )
     expected = [
-        {"item": i, "text": t, "n_new_tokens": None if t is None else 5, "nothing": None, "list": [1, 2], "pair": {"a": 1.5}}
+        {
+            "item": i,
+            "text": t,
+            "n_new_tokens": None if t is None else 5,
+            "nothing": None,
+            "list": [1, 2],
+            "pair": {"a": 1.5},
+        }
         for i, t in TEXTS.items()
     ]
     assert json.loads(ask(path, sql, "json")) == expected
@@ -44,12 +60,20 @@ def test_json_and_parquet_hold_the_values_as_they_are(path: Path) -> None:
 
 def test_csv_survives_quotes_and_line_ends(path: Path) -> None:
     text = ask(path, "select item, text from completions order by item", "csv").decode()
-    assert list(csv.reader(io.StringIO(text, newline=""))) == [["item", "text"], *([i, t or ""] for i, t in TEXTS.items())]
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["item", "text"],
+        *([i, t or ""] for i, t in TEXTS.items()),
+    ]
 
 
 def test_json_knows_no_nan_and_dates_are_text(path: Path) -> None:
-    sql = "select 'nan'::double as a, ['inf'::double] as b, timestamp '2026-01-02 03:04:05' as c, 1.5::decimal(4, 2) as d, map{'k': 1} as e"
-    assert json.loads(ask(path, sql, "json")) == [{"a": None, "b": [None], "c": "2026-01-02T03:04:05", "d": 1.5, "e": {"k": 1}}]
+    sql = (
+        "select 'nan'::double as a, ['inf'::double] as b, timestamp '2026-01-02 03:04:05' as c,"
+        " 1.5::decimal(4, 2) as d, map{'k': 1} as e"
+    )
+    assert json.loads(ask(path, sql, "json")) == [
+        {"a": None, "b": [None], "c": "2026-01-02T03:04:05", "d": 1.5, "e": {"k": 1}}
+    ]
 
 
 def test_a_table_is_aligned_and_prints_nothing_a_terminal_would_obey(path: Path) -> None:
@@ -72,7 +96,12 @@ def test_a_table_cuts_long_text_and_says_so(path: Path) -> None:
 def test_columns_of_equal_names_are_numbered(path: Path) -> None:
     sql = "select 1 as n, 2 as n, 3 as n_2, 4 as n"
     assert json.loads(ask(path, sql, "json")) == [{"n": 1, "n_2": 2, "n_2_2": 3, "n_3": 4}]
-    assert parquet.read_table(io.BytesIO(ask(path, sql, "parquet"))).column_names == ["n", "n_2", "n_2_2", "n_3"]
+    assert parquet.read_table(io.BytesIO(ask(path, sql, "parquet"))).column_names == [
+        "n",
+        "n_2",
+        "n_2_2",
+        "n_3",
+    ]
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "json", "parquet"])
@@ -81,7 +110,10 @@ def test_nothing_found_is_no_rows_in_every_format(path: Path, format: Format) ->
     if format == "parquet":
         assert parquet.read_table(io.BytesIO(found)).num_rows == 0
     else:
-        assert found.decode().split() == {"table": ["item", "────", "0", "rows"], "csv": ["item"], "json": ["[]"]}[format]
+        assert (
+            found.decode().split()
+            == {"table": ["item", "────", "0", "rows"], "csv": ["item"], "json": ["[]"]}[format]
+        )
 
 
 @pytest.mark.parametrize(

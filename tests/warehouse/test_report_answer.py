@@ -9,10 +9,14 @@ from warehouse.report.answer import best_methods, by_size, differences, interact
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
 
-ORDER = Order(methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es"))
+ORDER = Order(
+    methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es")
+)
 
 
-def contrast(of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any) -> dict[str, Any]:
+def contrast(
+    of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any
+) -> dict[str, Any]:
     interval = (None, None) if estimate is None or half is None else (estimate - half, estimate + half)
     return {
         "contrast": f"{of}_{against}",
@@ -29,9 +33,11 @@ def contrast(of: str, against: str, language: str, estimate: float | None, half:
         "ci_low": interval[0],
         "ci_high": interval[1],
         "is_significant_uncorrected": None if estimate is None or half is None else abs(estimate) > half,
-        "is_significant": None
-        if estimate is None or half is None
-        else abs(estimate) > half and (more.get("p_corrected", 0.004) or 1) < 0.05,
+        "is_significant": (
+            None
+            if estimate is None or half is None
+            else abs(estimate) > half and (more.get("p_corrected", 0.004) or 1) < 0.05
+        ),
         "could_be_significant": True,
         "p_corrected": 0.004,
         "family": "confirmatory",
@@ -76,9 +82,13 @@ def test_a_negative_difference_is_told_from_the_winners_side() -> None:
 
 
 def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_order() -> None:
-    rows = [contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10, p_corrected=0.03), contrast("urial", "zero_shot", "en", 0.4, 0.1)]
+    rows = [
+        contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10, p_corrected=0.03),
+        contrast("urial", "zero_shot", "en", 0.4, 0.1),
+    ]
     assert differences(rows, ORDER) == [
-        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10 to 12 items; corrected p ≤ 0.030)."
+        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10"
+        " to 12 items; corrected p ≤ 0.030)."
     ]
 
 
@@ -90,18 +100,27 @@ def test_each_pair_of_methods_is_named_before_one_is_named_twice() -> None:
         contrast("sft", "urial", "en", 0.2, 0.1),
     ]
     said = differences(rows, ORDER)
-    assert [sentence.split(" on ")[0] for sentence in said[:3]] == ["urial beats zero_shot", "sft beats urial", "urial beats zero_shot"]
+    assert [sentence.split(" on ")[0] for sentence in said[:3]] == [
+        "urial beats zero_shot",
+        "sft beats urial",
+        "urial beats zero_shot",
+    ]
     assert said[3] == "1 more paired comparison is significant below."
 
 
 def test_when_nothing_is_significant_the_answer_says_so_and_counts_exact_ties() -> None:
     rows = [contrast("urial", "instruct", "en", 0.0, 0.2), contrast("urial", "instruct", "fr", 0.1, 0.2)]
-    assert differences(rows, ORDER) == ["No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie)."]
+    assert differences(rows, ORDER) == [
+        "No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie)."
+    ]
 
 
 def test_a_single_contrast_that_contains_zero_is_told_with_its_numbers() -> None:
     said = differences([contrast("urial", "instruct", "en", -0.05, 0.2)], ORDER)
-    assert said == ["No significant difference: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25, 0.15]."]
+    assert said == [
+        "No significant difference: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25,"
+        " 0.15]."
+    ]
 
 
 def test_what_is_significant_only_uncorrected_is_not_significant_and_that_is_said() -> None:
@@ -110,28 +129,39 @@ def test_what_is_significant_only_uncorrected_is_not_significant_and_that_is_sai
         contrast("urial", "instruct", "fr", 0.6, 0.2),
         contrast("urial", "instruct", "es", 0.1, 0.2, p_corrected=0.9),
     ]
-    assert differences(rows, ORDER)[1] == (
-        "No significant difference in the other 2 of 3 comparisons on `contains`; 1 is significant uncorrected."
+    assert (
+        differences(rows, ORDER)[1]
+        == "No significant difference in the other 2 of 3 comparisons on `contains`; 1 is significant"
+        " uncorrected."
     )
     assert differences(rows[:1], ORDER)[0].endswith("0.30 [0.10, 0.50]; 1 is significant uncorrected.")
 
 
 def test_an_interval_without_a_test_is_not_significant() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=None)], ORDER)[0].startswith("No significant difference")
+    assert differences([contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=None)], ORDER)[
+        0
+    ].startswith("No significant difference")
 
 
 def test_an_interval_that_touches_zero_is_not_significant() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith("No significant difference")
+    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith(
+        "No significant difference"
+    )
 
 
 def test_a_small_bound_is_not_rounded_to_zero() -> None:
     assert "0.100 [0.004, 0.196]" in differences([contrast("urial", "instruct", "en", 0.1, 0.096)], ORDER)[0]
 
 
-def test_the_model_is_named_where_there_are_several_and_the_training_language_where_it_is_another_one() -> None:
+def test_the_model_is_named_where_there_are_several_and_the_training_language_where_it_is_another_one() -> (
+    None
+):
     several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages)
     said = differences([contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")], several)
-    assert said == ["sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items; corrected p = 0.004)."]
+    assert said == [
+        "sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items;"
+        " corrected p = 0.004)."
+    ]
 
 
 def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clearer() -> None:
@@ -146,10 +176,16 @@ def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clea
     ]
 
 
-def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_said_instead_of_nothing_found() -> None:
-    rows = [contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False) for lang in ("en", "fr")]
+def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_said_instead_of_nothing_found() -> (
+    None
+):
+    rows = [
+        contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False)
+        for lang in ("en", "fr")
+    ]
     assert differences(rows, ORDER) == [
-        "With 9 items and 18 tests no difference on `contains` could have been significant after Holm's correction, whatever the answers."
+        "With 9 items and 18 tests no difference on `contains` could have been significant after Holm's"
+        " correction, whatever the answers."
     ]
 
 
@@ -159,10 +195,14 @@ def test_comparisons_that_could_not_have_been_significant_are_counted_beside_tho
         contrast("urial", "sft", "en", 0.1, 0.3, n=9, n_tests=18, could_be_significant=False),
         contrast("urial", "sft", "fr", 0.1, 0.3, n=13, n_tests=18),
     ]
-    said = "No significant difference in the other 2 of 3 comparisons on `contains`; 1 could not have been, with 9 items and 18 tests."
+    said = (
+        "No significant difference in the other 2 of 3 comparisons on `contains`; 1 could not have been, with"
+        " 9 items and 18 tests."
+    )
     assert differences(rows, ORDER)[1] == said
     assert differences(rows[1:], ORDER) == [
-        "No significant difference on `contains` (0 of 2 comparisons); 1 could not have been, with 9 items and 18 tests."
+        "No significant difference on `contains` (0 of 2 comparisons); 1 could not have been, with 9 items"
+        " and 18 tests."
     ]
 
 
@@ -182,9 +222,13 @@ def test_what_was_declared_comes_first_in_the_studys_order_and_the_rest_is_calle
 def test_no_contrast_no_pairs_and_too_few_pairs_are_said() -> None:
     assert differences([], ORDER)[0].startswith("The study names no contrast")
     assert differences([contrast("urial", "instruct", "en", None, None, n=0)], ORDER) == [
-        "No difference can be tested: of 1 comparison, none has two items that were answered and scored on both sides."
+        "No difference can be tested: of 1 comparison, none has two items that were answered and scored on"
+        " both sides."
     ]
-    half = [contrast("urial", "instruct", "en", 0.5, 0.1), contrast("urial", "instruct", "fr", 0.5, None, n=1)]
+    half = [
+        contrast("urial", "instruct", "en", 0.5, 0.1),
+        contrast("urial", "instruct", "fr", 0.5, None, n=1),
+    ]
     assert differences(half, ORDER)[-1] == "1 comparison had too few items for an interval."
 
 
@@ -197,17 +241,24 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
         score("instruct", "fr", None),
     ]
     best = best_methods(rows, ORDER)
-    assert leaders(best, 4) == (
-        "The highest mean on `contains` has urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot and sft in fr (0.25, n = 12)."
+    assert (
+        leaders(best, 4)
+        == "The highest mean on `contains` has urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot"
+        " and sft in fr (0.25, n = 12)."
     )
 
 
 def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
-    rows = [score("urial", "en", 0.841, n=294), score("sft", "en", 0.847, n=272), score("urial", "fr", 0.5), score("sft", "fr", 0.4)]
+    rows = [
+        score("urial", "en", 0.841, n=294),
+        score("sft", "en", 0.847, n=272),
+        score("urial", "fr", 0.5),
+        score("sft", "fr", 0.4),
+    ]
     best = best_methods(rows, ORDER)
     assert {b.language: b.methods for b in best} == {"en": (), "fr": ("urial",)}
-    assert leaders(best, 2) == (
-        "The highest mean on `contains` has urial in fr (0.50 [0.40, 0.60], n = 12). "
+    assert (
+        leaders(best, 2) == "The highest mean on `contains` has urial in fr (0.50 [0.40, 0.60], n = 12). "
         "Methods were scored on unequal sets of items in en, so no highest mean is named there."
     )
 
@@ -218,12 +269,17 @@ def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
     assert [b.methods for b in best_methods(rows, ORDER)] == [()]
     assert "Methods were scored on unequal sets of items in en" in leaders(best_methods(rows, ORDER), 2)
     sizes = [row | {"method": "sft", "num_parameters": size} for size, row in enumerate(rows, 1)]
-    assert by_size(sizes, ORDER) == ["`contains` was scored on unequal sets of items in en, so these means are not compared."]
+    assert by_size(sizes, ORDER) == [
+        "`contains` was scored on unequal sets of items in en, so these means are not compared."
+    ]
 
 
 def test_with_one_method_there_is_nothing_to_compare() -> None:
     said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
-    assert said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40, 0.60], n = 12)."
+    assert (
+        said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40,"
+        " 0.60], n = 12)."
+    )
 
 
 def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_overlap() -> None:
@@ -240,7 +296,10 @@ def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_ove
         at("large", 300, "en", 0.6, "empty"),
     ]
     assert by_size(rows, ORDER) == [
-        "Exploratory: `loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80, 1.00] (n = 12) in en; no clear change in fr.",
+        (
+            "Exploratory: `loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80,"
+            " 1.00] (n = 12) in en; no clear change in fr."
+        ),
         "Exploratory: `empty` does not change clearly from small to large.",
     ]
     assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
@@ -263,28 +322,60 @@ UNSCORED = [
 
 
 def test_caveats_tell_small_samples_tests_judges_and_the_unscored() -> None:
-    contrasts = [contrast("urial", "instruct", language, 0.1, half) for language, half in (("en", 0.2), ("fr", 0.3), ("es", 0.4))]
+    contrasts = [
+        contrast("urial", "instruct", language, 0.1, half)
+        for language, half in (("en", 0.2), ("fr", 0.3), ("es", 0.4))
+    ]
     found = caveats(contrasts, [], UNSCORED, opinions=[Caveat(4, "`quality` is an opinion.")])
     small, opinion, left_out, tests = [caveat.whole for caveat in found]
     assert opinion == "`quality` is an opinion."
-    assert small.startswith("Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median")
-    assert tests.startswith("Differences tested: 3 confirmatory (Holm's correction). Significant means after that correction")
-    assert left_out.startswith("8.3% of 72 verdicts are unscored (most of them by `contains`, most often: “no accepted answer”)")
+    assert small.startswith(
+        "Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median"
+    )
+    assert tests.startswith(
+        "Differences tested: 3 confirmatory (Holm's correction). Significant means after that correction"
+    )
+    assert left_out.startswith(
+        "8.3% of 72 verdicts are unscored (most of them by `contains`, most often: “no accepted answer”)"
+    )
     assert all("\n" not in caveat.headline and len(caveat.headline) < 140 for caveat in found)
 
 
 @pytest.mark.parametrize(
     ("main", "contrasts", "scores", "opinions"),
     [
-        ("`quality` is worse", [contrast("urial", "sft", "en", 0.1, 0.2)], [], [Caveat(6, "`quality` is worse.")]),
-        ("Small samples", [contrast("urial", "sft", "en", 0.1, 0.2)], [score("urial", "en", 0.5)], [Caveat(4, "`quality` is unmeasured.")]),
-        ("`quality` is unmeasured", [contrast("urial", "sft", "en", 0.1, 0.2, n=60)], [], [Caveat(4, "`quality` is unmeasured.")]),
-        ("8.3% of 72 verdicts", [contrast("urial", "sft", "en", 0.1, 0.2, n=500)], [score("urial", "en", 0.5)], [Caveat(4, "`quality` …")]),
+        (
+            "`quality` is worse",
+            [contrast("urial", "sft", "en", 0.1, 0.2)],
+            [],
+            [Caveat(6, "`quality` is worse.")],
+        ),
+        (
+            "Small samples",
+            [contrast("urial", "sft", "en", 0.1, 0.2)],
+            [score("urial", "en", 0.5)],
+            [Caveat(4, "`quality` is unmeasured.")],
+        ),
+        (
+            "`quality` is unmeasured",
+            [contrast("urial", "sft", "en", 0.1, 0.2, n=60)],
+            [],
+            [Caveat(4, "`quality` is unmeasured.")],
+        ),
+        (
+            "8.3% of 72 verdicts",
+            [contrast("urial", "sft", "en", 0.1, 0.2, n=500)],
+            [score("urial", "en", 0.5)],
+            [Caveat(4, "`quality` …")],
+        ),
         ("`quality` …", [contrast("urial", "sft", "en", 0.1, 0.2, n=500)], [], [Caveat(4, "`quality` …")]),
     ],
 )
-def test_the_main_caveat_is_the_one_that_leaves_most_open(main: str, contrasts: Any, scores: Any, opinions: Any) -> None:
-    """The answer's own measure lacks a sixth of its scores in the fourth case; in the fifth the answer rests on others."""
+def test_the_main_caveat_is_the_one_that_leaves_most_open(
+    main: str, contrasts: Any, scores: Any, opinions: Any
+) -> None:
+    """The answer's own measure lacks a sixth of its scores in the fourth case; in the fifth the answer rests
+    on others."""
     assert caveats(contrasts, scores, UNSCORED, opinions=opinions)[0].headline.startswith(main)
 
 
@@ -298,17 +389,41 @@ def test_languages_that_a_judge_or_the_items_keep_from_being_compared_are_a_cave
 def test_intervals_without_width_do_not_make_small_samples_look_precise() -> None:
     rows = [contrast("urial", "sft", "en", 0.0, half, n_tests=1) for half in (0.0, 0.0, 0.4)]
     assert "reach ±0.40 in the median" in caveats(rows, [], [])[0].whole
-    assert [caveat.whole for caveat in caveats(rows[:1], [], [])] == ["Small samples: comparisons rest on 12 items."]
+    assert [caveat.whole for caveat in caveats(rows[:1], [], [])] == [
+        "Small samples: comparisons rest on 12 items."
+    ]
 
 
 def test_large_samples_with_everything_scored_need_no_caveat() -> None:
     assert caveats([contrast("urial", "instruct", "en", 0.1, 0.05, n=800, n_tests=1)], [], []) == []
 
 
-def held(language: str, auc: float | None, interval: tuple[float, float] | None, right: int, wrong: int, **more: Any) -> dict[str, Any]:
+def held(
+    language: str,
+    auc: float | None,
+    interval: tuple[float, float] | None,
+    right: int,
+    wrong: int,
+    **more: Any,
+) -> dict[str, Any]:
     low, high = interval or (None, None)
-    names = {"dataset": "facts", "language": language, "judge": "quality", "measure": "quality.depth", "checked_measure": "correct"}
-    return {**names, "auc": auc, "ci_low": low, "ci_high": high, "n_right": right, "n_wrong": wrong, "n": right + wrong, **more}
+    names = {
+        "dataset": "facts",
+        "language": language,
+        "judge": "quality",
+        "measure": "quality.depth",
+        "checked_measure": "correct",
+    }
+    return {
+        **names,
+        "auc": auc,
+        "ci_low": low,
+        "ci_high": high,
+        "n_right": right,
+        "n_wrong": wrong,
+        "n": right + wrong,
+        **more,
+    }
 
 
 def said_of(models: dict[str, str], checked: list[dict[str, Any]]) -> list[str]:
@@ -321,14 +436,24 @@ def said_of(models: dict[str, str], checked: list[dict[str, Any]]) -> list[str]:
     [
         ([], True, 4, "`quality` is an opinion; how well it judges was not measured here."),
         ([], False, 2, "`quality` is an opinion; how well it judges was not measured here."),
-        ([("en", 0.5, (0.4, 0.6))], True, 4, "`quality` is an opinion; it can't be told from tossing a coin."),
+        (
+            [("en", 0.5, (0.4, 0.6))],
+            True,
+            4,
+            "`quality` is an opinion; it can't be told from tossing a coin.",
+        ),
         (
             [("en", 0.8, (0.7, 0.9)), ("fr", 0.3, (0.2, 0.4))],
             True,
             6,
             "`quality` is an opinion, and judges worse than a coin's toss in fr.",
         ),
-        ([("fr", 0.3, (0.2, 0.4))], False, 3, "`quality` is an opinion, and judges worse than a coin's toss in fr."),
+        (
+            [("fr", 0.3, (0.2, 0.4))],
+            False,
+            3,
+            "`quality` is an opinion, and judges worse than a coin's toss in fr.",
+        ),
         ([("en", 0.8, (0.7, 0.9))], True, 1, "`quality` is an opinion."),
     ],
 )
@@ -341,47 +466,80 @@ def test_an_opinion_weighs_by_how_it_judges_and_by_what_else_the_answer_rests_on
 
 
 def test_an_opinion_that_people_labelled_too_is_told_with_its_agreement() -> None:
-    kinds = {"judge_a": "anna", "judge_b": "quality", "measure_a": "anna.depth", "measure_b": "quality.depth", "n": 60}
-    people = [{**kinds, "language": language, "krippendorff_alpha": alpha} for language, alpha in (("en", 0.7), ("all", 0.54))]
+    kinds = {
+        "judge_a": "anna",
+        "judge_b": "quality",
+        "measure_a": "anna.depth",
+        "measure_b": "quality.depth",
+        "n": 60,
+    }
+    people = [
+        {**kinds, "language": language, "krippendorff_alpha": alpha}
+        for language, alpha in (("en", 0.7), ("all", 0.54))
+    ]
     (found,) = judging({"quality": "an opinion"}, [], people, [], ORDER, stands_alone=True)
     assert found.weight == 1
     assert (
-        found.whole == "`quality` is an opinion. Its agreement with people, Krippendorff's α, is 0.54 with `anna.depth` (n = 60 answers)."
+        found.whole
+        == "`quality` is an opinion. Its agreement with people, Krippendorff's α, is 0.54 with `anna.depth`"
+        " (n = 60 answers)."
     )
 
 
 def test_a_judge_of_pairs_is_told_with_how_often_the_order_decided() -> None:
     rows = [{"judge": "duel", "n": 30, "n_inconsistent": 28}, {"judge": "duel", "n": 10, "n_inconsistent": 9}]
     recorded = {"judge": "file", "n": 7, "n_inconsistent": None}
-    duel, file = judging({"duel": "an opinion", "file": "another"}, [], [], [*rows, recorded], ORDER, stands_alone=True)
-    assert duel.headline == "`duel` is an opinion; it changed its verdict with the order of the two answers in 37 of 40 pairs."
-    assert duel.whole == "`duel` is an opinion. It changed its verdict with the order of the two answers in 37 of 40 pairs."
+    duel, file = judging(
+        {"duel": "an opinion", "file": "another"}, [], [], [*rows, recorded], ORDER, stands_alone=True
+    )
+    assert (
+        duel.headline
+        == "`duel` is an opinion; it changed its verdict with the order of the two answers in 37 of 40 pairs."
+    )
+    assert (
+        duel.whole
+        == "`duel` is an opinion. It changed its verdict with the order of the two answers in 37 of 40 pairs."
+    )
     assert file.whole == "`file` is another; how well it judges was not measured here."
 
 
 def test_a_model_whose_answers_nobody_checked_is_said_to_be_unmeasured() -> None:
-    unmeasured = ["`quality` is the opinion of a model, SmolLM2-135M; how well it judges was not measured here."]
+    unmeasured = [
+        "`quality` is the opinion of a model, SmolLM2-135M; how well it judges was not measured here."
+    ]
     assert said_of({"quality": "SmolLM2-135M"}, []) == unmeasured
     assert said_of({"quality": "SmolLM2-135M"}, [held("en", None, None, 0, 0)]) == unmeasured
-    assert said_of({"quality": "SmolLM2-135M"}, [held("en", 0.9, (0.8, 0.95), 9, 9, judge="another")]) == unmeasured
+    assert (
+        said_of({"quality": "SmolLM2-135M"}, [held("en", 0.9, (0.8, 0.95), 9, 9, judge="another")])
+        == unmeasured
+    )
 
 
 def test_how_well_a_model_judges_is_told_by_language_with_its_numbers() -> None:
-    rows = [held("fr", 0.48, (0.2, 0.77), 2, 25), held("en", 0.55, (0.43, 0.66), 18, 30), held("es", None, None, 0, 27)]
+    rows = [
+        held("fr", 0.48, (0.2, 0.77), 2, 25),
+        held("en", 0.55, (0.43, 0.66), 18, 30),
+        held("es", None, None, 0, 27),
+    ]
     assert said_of({"quality": "SmolLM2-135M"}, rows) == [
-        "`quality.depth` is the opinion of a model, SmolLM2-135M. On the answers that `correct` checked, it puts a right one above a wrong "
-        "one in 55% [43%, 66%] of pairs in en (n = 18 right, 30 wrong) and 48% [20%, 77%] in fr (n = 2 right, 25 wrong), which can't be "
-        "told from tossing a coin. How well it judges can't be measured in es (all 27 such answers are wrong)."
+        "`quality.depth` is the opinion of a model, SmolLM2-135M. On the answers that `correct` checked, it"
+        " puts a right one above a wrong one in 55% [43%, 66%] of pairs in en (n = 18 right, 30 wrong) and"
+        " 48% [20%, 77%] in fr (n = 2 right, 25 wrong), which can't be told from tossing a coin. How well it"
+        " judges can't be measured in es (all 27 such answers are wrong)."
     ]
 
 
 def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> None:
-    rows = [held("en", 0.8, (0.502, 0.93), 40, 40), held("fr", 0.3, (0.2, 0.42), 40, 40), held("es", 1.0, None, 1, 5)]
+    rows = [
+        held("en", 0.8, (0.502, 0.93), 40, 40),
+        held("fr", 0.3, (0.2, 0.42), 40, 40),
+        held("es", 1.0, None, 1, 5),
+    ]
     (said,) = said_of({"quality": "a judge"}, rows)
     assert said.endswith(
-        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than tossing a coin; "
-        "30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than tossing a coin; "
-        "100% in es (n = 1 right, 5 wrong), too little for an interval."
+        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than tossing a"
+        " coin; 30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than tossing a coin; 100% in es"
+        " (n = 1 right, 5 wrong), too little for an interval."
     )
 
 
@@ -402,21 +560,43 @@ def test_of_many_aspects_the_range_and_the_count_are_told() -> None:
         held("es", None, None, 0, 9),
     ]
     assert said_of({"quality": "a judge"}, rows) == [
-        "`quality` is the opinion of a model, a judge. Where answers were checked by rule too, it puts a right one above a wrong one in 20% "
-        "to 90% of pairs. Of 4 such shares, by measure and language, 1 is better than tossing a coin, 1 is worse than tossing a coin and "
-        "2 are not told from tossing a coin."
+        "`quality` is the opinion of a model, a judge. Where answers were checked by rule too, it puts a"
+        " right one above a wrong one in 20% to 90% of pairs. Of 4 such shares, by measure and language, 1 is"
+        " better than tossing a coin, 1 is worse than tossing a coin and 2 are not told from tossing a coin."
     ]
     nothing = [held("en", None, None, 0, 9), held("en", None, None, 0, 9, measure="quality.clarity")]
     assert "can't be measured here" in said_of({"quality": "a judge"}, nothing)[0]
 
 
-def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_tested_with_its_reason() -> None:
-    gap = contrast("urial", "zero_shot", "fr", 0.2, 0.1, family="confirmatory", other_language="en", is_significant=True, p_corrected=0.01)
-    trend = {**gap, "slope": -0.1, "ci_low": -0.3, "ci_high": 0.1, "is_significant": False, "p_corrected": 0.4}
+def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_tested_with_its_reason() -> (
+    None
+):
+    gap = contrast(
+        "urial",
+        "zero_shot",
+        "fr",
+        0.2,
+        0.1,
+        family="confirmatory",
+        other_language="en",
+        is_significant=True,
+        p_corrected=0.01,
+    )
+    trend = {
+        **gap,
+        "slope": -0.1,
+        "ci_low": -0.3,
+        "ci_high": 0.1,
+        "is_significant": False,
+        "p_corrected": 0.4,
+    }
     few = {**trend, "slope": None, "p_corrected": None, "no_slope_reason": "3 models"}
     explored = {**gap, "family": "exploratory"}
     assert interactions([gap, explored], [trend, few], ORDER) == [
-        f"urial minus zero_shot on `{gap['measure']}` in fr minus en changes by 0.20 [0.10, 0.30] (corrected p = 0.010).",
+        (
+            f"urial minus zero_shot on `{gap['measure']}` in fr minus en changes by 0.20 [0.10, 0.30]"
+            " (corrected p = 0.010)."
+        ),
         "No significant interaction in the other 1 of 2 declared interactions.",
         "A declared interaction can't be tested: 3 models.",
     ]

@@ -1,4 +1,5 @@
-"""The page in a real browser: everything is drawn, nothing is fetched, and nothing that a model wrote runs."""
+"""The page in a real browser: everything is drawn, nothing is fetched, and nothing that a model wrote
+runs."""
 
 import re
 import shutil
@@ -13,10 +14,31 @@ from warehouse.report.browser import MOST_BYTES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 SECTIONS = (
-    *("languages", "contrasts", "gaps", "wins", "ifeval", "sizes", "errors", "lengths", "power", "trust", "unscored", "training", "cost"),
+    *(
+        "languages",
+        "contrasts",
+        "gaps",
+        "wins",
+        "ifeval",
+        "sizes",
+        "errors",
+        "lengths",
+        "power",
+        "trust",
+        "unscored",
+        "training",
+        "cost",
+    ),
 )
 VIEWS_OF_TRUST = ["judge_against_checks", "judge_agreement", "judge_reliability", "judge_probes"]
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome", "chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -26,7 +48,10 @@ QUIET = [
     "--disable-sync",
 ]
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium"),
+]
 
 
 class Visit:
@@ -94,31 +119,65 @@ def test_every_figure_is_drawn(visit: Visit) -> None:
 def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: Visit) -> None:
     page = visit.page
     open_all(visit)
-    merits = ["contains", "quality.depth", "quality.helpfulness", "second.helpfulness", "duel vs urial", "follows.loose", "follows.strict"]
-    assert page.locator("#contrasts h3").all_inner_texts() == [*merits, "anna.helpfulness", "loop", "language"]
-    assert page.locator("#contrasts figure").first.locator(".panel-title").all_inner_texts() == ["urial − zero_shot", "dpo − sft"]
-    assert page.locator("#sizes #score_by_model_size-0").locator(".panel-title").all_inner_texts() == list(METHODS)
-    trends = [f"{contrast}: {language}" for language in ("en", "fr", "es") for contrast in ("urial − zero_shot", "dpo − sft")]
+    merits = [
+        "contains",
+        "quality.depth",
+        "quality.helpfulness",
+        "second.helpfulness",
+        "duel vs urial",
+        "follows.loose",
+        "follows.strict",
+    ]
+    assert page.locator("#contrasts h3").all_inner_texts() == [
+        *merits,
+        "anna.helpfulness",
+        "loop",
+        "language",
+    ]
+    assert page.locator("#contrasts figure").first.locator(".panel-title").all_inner_texts() == [
+        "urial − zero_shot",
+        "dpo − sft",
+    ]
+    assert page.locator("#sizes #score_by_model_size-0").locator(".panel-title").all_inner_texts() == list(
+        METHODS
+    )
+    trends = [
+        f"{contrast}: {language}"
+        for language in ("en", "fr", "es")
+        for contrast in ("urial − zero_shot", "dpo − sft")
+    ]
     titles = page.locator("#sizes figure").first.locator(".panel-title").all_inner_texts()
     assert [title.removesuffix(" ← en") for title in titles] == trends
-    assert page.locator("#languages figure").first.locator(".panel-title").all_inner_texts() == ["en", "fr", "es"]
+    assert page.locator("#languages figure").first.locator(".panel-title").all_inner_texts() == [
+        "en",
+        "fr",
+        "es",
+    ]
 
 
 def test_judges_are_held_against_checks_each_other_people_and_planted_texts(visit: Visit) -> None:
     section = visit.page.locator("#trust")
-    views = [text.split(",")[0].removeprefix("From ") for text in section.locator(".source > summary").all_inner_texts()]
+    views = [
+        text.split(",")[0].removeprefix("From ")
+        for text in section.locator(".source > summary").all_inner_texts()
+    ]
     assert views == VIEWS_OF_TRUST
     against, agreement, _, probes = (section.locator("figure").nth(number) for number in range(4))
     assert against.locator(".panel-title").all_inner_texts() == [
-        f"{measure} against contains" for measure in ("quality.depth", "quality.helpfulness", "second.helpfulness")
+        f"{measure} against contains"
+        for measure in ("quality.depth", "quality.helpfulness", "second.helpfulness")
     ]
     assert "anna.helpfulness and quality.helpfulness" in agreement.locator(".panel-title").all_inner_texts()
     assert probes.locator(".panel-title").all_inner_texts() == ["praise"]
     open_all(visit)
-    of_probes = [step for step in probes.locator(".steps code").all_inner_texts() if step.startswith("judge-")]
+    of_probes = [
+        step for step in probes.locator(".steps code").all_inner_texts() if step.startswith("judge-")
+    ]
     assert len(set(of_probes)) == len(of_probes) == 2 * 3 * len(METHODS) * 2, "with the text and without it"
     judged = {step for step in against.locator(".steps code").all_inner_texts() if step.startswith("judge-")}
-    assert len(judged) == 3 * 3 * len(METHODS) * 2, "two opinions' and the check's, for each language, method and model"
+    assert len(judged) == 3 * 3 * len(METHODS) * 2, (
+        "two opinions' and the check's, for each language, method and model"
+    )
     assert "it puts a right one above a wrong one in" in visit.page.locator(".caveats").inner_text()
 
 
@@ -126,11 +185,18 @@ def test_the_first_screen_holds_the_answer_its_uncertainty_and_its_main_caveat(v
     for width, height in ((1280, 900), (390, 844)):
         visit.page.set_viewport_size({"width": width, "height": height})
         first = visit.page.locator(".finding").first
-        assert re.match(r"Exploratory: no significant difference on contains, follows and anna \(0 of 48 comparisons\)", first.inner_text())
+        assert re.match(
+            r"Exploratory: no significant difference on contains, follows and anna \(0 of 48 comparisons\)",
+            first.inner_text(),
+        )
         box = visit.page.locator(".main-caveat").bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= height, width
-    assert visit.page.locator(".main-caveat").inner_text().startswith("Main caveat. Small samples: comparisons rest on 4 to 6 items.")
+    assert (
+        visit.page.locator(".main-caveat")
+        .inner_text()
+        .startswith("Main caveat. Small samples: comparisons rest on 4 to 6 items.")
+    )
 
 
 def test_contrasts_stand_beside_both_p_values_their_bounds_and_what_is_missing(visit: Visit) -> None:
@@ -228,7 +294,9 @@ def test_a_phone_scrolls_down_and_never_sideways(visit: Visit) -> None:
     for item in range(len(HOSTILE)):
         visit.page.select_option("#pick-item", str(item))
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390, item
-    widest = visit.page.evaluate("Math.max(...[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().right))")
+    widest = visit.page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().right))"
+    )
     assert widest <= 390
 
 

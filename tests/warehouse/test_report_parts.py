@@ -1,4 +1,5 @@
-"""The report's parts by themselves: drawing, packing of answers, tables, and what is said of studies that are not as they should be."""
+"""The report's parts by themselves: drawing, packing of answers, tables, and what is said of studies that are
+not as they should be."""
 
 import json
 from pathlib import Path
@@ -54,7 +55,10 @@ def test_text_in_a_picture_stays_text(text: str) -> None:
     drawn = picture(Panel(text, spec), "p", text)
     root = ElementTree.fromstring(drawn.svg)
     tags = {element.tag for element in root.iter()}
-    assert tags <= {f"{{{SVG}}}{name}" for name in ("svg", "g", "path", "line", "rect", "text", "defs", "clipPath", "title", "desc")}
+    assert tags <= {
+        f"{{{SVG}}}{name}"
+        for name in ("svg", "g", "path", "line", "rect", "text", "defs", "clipPath", "title", "desc")
+    }
     attributes = {name for element in root.iter() for name in element.attrib}
     assert not [name for name in attributes if name.startswith("on") or "href" in name or name == "style"]
     assert root.findtext(f"{{{SVG}}}title") == one_line(text)
@@ -75,7 +79,10 @@ def test_ids_inside_a_picture_bear_its_name_and_are_found_by_what_refers_to_them
 
 
 def test_answers_leave_the_page_as_they_entered_it_and_hold_no_markup() -> None:
-    rows = [completion(str(number), text=text, raw_text=text + "\0", instruction=text) for number, text in enumerate(HOSTILE)]
+    rows = [
+        completion(str(number), text=text, raw_text=text + "\0", instruction=text)
+        for number, text in enumerate(HOSTILE)
+    ]
     script = str(browser.as_script(browser.pack(rows, ORDER)))
     assert not set(script) & set("<>&\u2028\u2029")
     answers = [entry["languages"][0]["answers"][0] for entry in json.loads(script)["items"]]
@@ -89,11 +96,18 @@ def test_what_prompts_begin_with_is_stored_once_and_each_prompt_can_be_put_toget
     assert len(packed["heads"]) == 1
     for entry in packed["items"]:
         for answer in entry["languages"][0]["answers"]:
-            assert packed["heads"][answer["head"]] + answer["prompt"] == rows[0]["prompt"][:-1] + entry["item"]
+            assert (
+                packed["heads"][answer["head"]] + answer["prompt"] == rows[0]["prompt"][:-1] + entry["item"]
+            )
 
 
 def test_items_languages_and_methods_stand_in_the_order_of_a_reader() -> None:
-    rows = [completion(item, method, language) for language in ("fr", "en") for item in ("10", "9", "q2") for method in ("sft", "urial")]
+    rows = [
+        completion(item, method, language)
+        for language in ("fr", "en")
+        for item in ("10", "9", "q2")
+        for method in ("sft", "urial")
+    ]
     packed = browser.pack(rows, ORDER)
     assert [entry["item"] for entry in packed["items"]] == ["9", "10", "q2"]
     assert [entry["language"] for entry in packed["items"][0]["languages"]] == ["en", "fr"]
@@ -110,7 +124,9 @@ def test_a_page_takes_whole_items_up_to_its_limit_and_always_one() -> None:
     picked = browser.pick_items(counts)["facts"]
     assert len(picked) == browser.MOST_ANSWERS // 30
     assert set(picked) != {str(item) for item in range(len(picked))}, "a sample, not the head of the file"
-    assert browser.pick_items([{"dataset": "facts", "item": "1", "n": 10 * browser.MOST_ANSWERS}]) == {"facts": ["1"]}
+    assert browser.pick_items([{"dataset": "facts", "item": "1", "n": 10 * browser.MOST_ANSWERS}]) == {
+        "facts": ["1"]
+    }
 
 
 def test_an_item_with_too_many_answers_shows_those_of_its_first_seeds() -> None:
@@ -131,7 +147,9 @@ def test_answers_that_are_too_many_bytes_are_left_out_and_a_long_one_is_cut() ->
     packed = browser.pack([completion(str(item), text=long, raw_text=None) for item in range(1000)], ORDER)
     assert 0 < packed["n_answers"] < 1000
     assert len(browser.as_script(packed)) < 1.1 * browser.MOST_BYTES
-    assert packed["items"][0]["languages"][0]["answers"][0]["text"].endswith("x\n[5 more characters are in the warehouse]")
+    assert packed["items"][0]["languages"][0]["answers"][0]["text"].endswith(
+        "x\n[5 more characters are in the warehouse]"
+    )
 
 
 def test_a_table_leaves_out_what_is_empty_and_says_what_it_cut() -> None:
@@ -169,7 +187,9 @@ def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> No
         judges=tuple(maker.judges.values()),
     )
     load_store(tmp_path, (), study)
-    page = write_report(tmp_path / WAREHOUSE, "planned", tmp_path / "reports" / "planned.html").read_text("utf-8")
+    page = write_report(tmp_path / WAREHOUSE, "planned", tmp_path / "reports" / "planned.html").read_text(
+        "utf-8"
+    )
     assert "This study is not finished: 2 of 2 steps are not done" in page
     for said in (
         "Nothing has been scored.",
@@ -183,5 +203,7 @@ def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> No
 
 def test_the_same_warehouse_gives_the_same_page(tmp_path: Path) -> None:
     warehouse = write_study(tmp_path, models={"tiny": 1000}, languages=("en",), n_items=2)
-    pages = [write_report(warehouse, "hostile", tmp_path / name).read_bytes() for name in ("a.html", "b.html")]
+    pages = [
+        write_report(warehouse, "hostile", tmp_path / name).read_bytes() for name in ("a.html", "b.html")
+    ]
     assert pages[0] == pages[1]

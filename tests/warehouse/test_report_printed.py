@@ -1,4 +1,5 @@
-"""The report on paper: LaTeX that would compile, Markdown without HTML, and charts as files, all of a study whose texts attack them."""
+"""The report on paper: LaTeX that would compile, Markdown without HTML, and charts as files, all of a study
+whose texts attack them."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -31,8 +32,29 @@ TRICKY = (
     "[a link](javascript:alert(1)) ![image](x) <https://x.example> *a* _b_ ~~c~~ &lt;",
 )
 KNOWN = {
-    *("begin", "end", "centering", "footnotesize", "setlength", "tabcolsep", "caption", "label", "toprule", "midrule", "bottomrule"),
-    *("texttt", "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl"),
+    *(
+        "begin",
+        "end",
+        "centering",
+        "footnotesize",
+        "setlength",
+        "tabcolsep",
+        "caption",
+        "label",
+        "toprule",
+        "midrule",
+        "bottomrule",
+    ),
+    *(
+        "texttt",
+        "textbackslash",
+        "textasciicircum",
+        "textasciitilde",
+        "textless",
+        "textgreater",
+        "textbar",
+        "textquotedbl",
+    ),
     *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright"),
     *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "alpha", "kappa"),
 }
@@ -48,7 +70,9 @@ def said(warehouse: Path) -> str:
     """What the command prints that writes the study for a paper, in the folder of its files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(warehouse.parent)
-        done = CliRunner().invoke(app, ["report", "hostile", "--format", "latex", "--store", str(warehouse.parent)])
+        done = CliRunner().invoke(
+            app, ["report", "hostile", "--format", "latex", "--store", str(warehouse.parent)]
+        )
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -74,7 +98,11 @@ def complaints(tex: str) -> list[str]:
     said: list[str] = []
     body = re.sub(r"(?<!\\)%.*", "", tex)
     commands = re.findall(r"\\([A-Za-z]+|.)", body)
-    said += [f"unknown command {command}" for command in commands if command not in KNOWN and command not in "\\{}$&#%_"]
+    said += [
+        f"unknown command {command}"
+        for command in commands
+        if command not in KNOWN and command not in "\\{}$&#%_"
+    ]
     bare = re.sub(r"\\(?:[A-Za-z]+|.)", " ", body)
     depth = 0
     for character in bare:
@@ -82,12 +110,24 @@ def complaints(tex: str) -> list[str]:
         if depth < 0:
             said.append("a brace closes that was not opened")
     said += ["a brace stays open"] * (depth > 0)
-    said += [f"bare {character}" for character in '#^_~`|<>"' if character in re.sub(r"\{tab:[a-z0-9-]+\}", "", bare)]
+    said += [
+        f"bare {character}"
+        for character in '#^_~`|<>"'
+        if character in re.sub(r"\{tab:[a-z0-9-]+\}", "", bare)
+    ]
     said += ["math stays open"] * (bare.count("$") % 2)
-    said += [f"environments {found}" for found in [re.findall(r"\\(begin|end)\{(\w+)\}", body)] if _unbalanced(found)]
+    said += [
+        f"environments {found}"
+        for found in [re.findall(r"\\(begin|end)\{(\w+)\}", body)]
+        if _unbalanced(found)
+    ]
     for form, rows in re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", body, re.DOTALL):
         lines = [line for line in rows.splitlines() if not re.fullmatch(r"\\(top|mid|bottom)rule", line)]
-        said += [f"not {len(form)} columns: {line}" for line in lines if len(re.findall(r"(?<!\\)&", line)) != len(form) - 1]
+        said += [
+            f"not {len(form)} columns: {line}"
+            for line in lines
+            if len(re.findall(r"(?<!\\)&", line)) != len(form) - 1
+        ]
         said += [f"a row without an end: {line}" for line in lines if not line.endswith(r" \\")]
         said += [f"an argument of the row before: {line}" for line in lines if line.startswith(("[", "*"))]
     return said
@@ -104,7 +144,10 @@ def _unbalanced(found: list[tuple[str, str]]) -> bool:
 
 
 def test_the_checker_sees_what_latex_would_stumble_over() -> None:
-    right = "\\begin{table}\n\\begin{tabular}{ll}\n\\toprule\na & b \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    right = (
+        "\\begin{table}\n\\begin{tabular}{ll}\n\\toprule\na & b"
+        " \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
     assert complaints(right) == []
     for old, new in (
         ("a &", "a"),
@@ -133,7 +176,9 @@ def test_scores_are_methods_down_and_languages_across_each_with_its_interval_and
     first = tex.split(r"\begin{tabular}")[1].split(r"\end{tabular}")[0]
     assert r"method & model & tuned on & en [95\% interval] (n) & fr [95\% interval] (n) \\" in first
     lines = first.split("\\midrule\n")[1].split("\\bottomrule")[0].splitlines()
-    assert [line.split(" &")[0].replace(r"\_", "_") for line in lines if " & en &" not in line] == [m for m in METHODS for _ in range(2)]
+    assert [line.split(" &")[0].replace(r"\_", "_") for line in lines if " & en &" not in line] == [
+        m for m in METHODS for _ in range(2)
+    ]
     for line in lines:
         for cell in filter(None, (cell.strip(" \\") for cell in line.split(" & ")[3:])):
             assert re.fullmatch(r"(\$-\$)?\d\.\d+ \[.+\] \(\d+(, \d+ unscored)?\)", cell), cell
@@ -147,7 +192,13 @@ def test_any_text_is_set_by_latex_as_it_is_written(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "written"),
-    [("a_b", r"a\_b"), ("100% − 5", r"100\% $-$ 5"), ("a--b", "a-{}-b"), ("\\", r"\textbackslash{}"), ("{~}", r"\{\textasciitilde{}\}")],
+    [
+        ("a_b", r"a\_b"),
+        ("100% − 5", r"100\% $-$ 5"),
+        ("a--b", "a-{}-b"),
+        ("\\", r"\textbackslash{}"),
+        ("{~}", r"\{\textasciitilde{}\}"),
+    ],
 )
 def test_latex_escapes(text: str, written: str) -> None:
     assert latex.escaped(text) == written
@@ -180,13 +231,19 @@ def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) 
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
     assert headings[1:4] == ["## Before you believe it", "## Methods by language", "## Contrasts"]
     assert "## Training" not in headings
-    assert md.split("\n\n")[1].startswith("Exploratory: no significant difference on `contains`, `follows` and `anna`")
+    assert md.split("\n\n")[1].startswith(
+        "Exploratory: no significant difference on `contains`, `follows` and `anna`"
+    )
     assert "\n\n**Main caveat:** Small samples" in md
 
 
 @pytest.mark.parametrize("text", TRICKY)
 def test_any_text_is_shown_by_markdown_as_it_is_written(text: str) -> None:
-    (shown,) = [token for token in MarkdownIt("commonmark", {"html": True}).parse(markdown.escaped(text)) if token.type == "inline"]
+    (shown,) = [
+        token
+        for token in MarkdownIt("commonmark", {"html": True}).parse(markdown.escaped(text))
+        if token.type == "inline"
+    ]
     assert {token.type for token in shown.children or ()} <= {"text", "text_special"}
     assert "".join(token.content for token in shown.children or ()) == one_line(text)
 
@@ -194,7 +251,9 @@ def test_any_text_is_shown_by_markdown_as_it_is_written(text: str) -> None:
 def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> None:
     cells = tuple((str(n), "0.50 [0.40, 0.60]") for n in range(2 * MOST_LINES + 1))
     whole = Table((Column("n", str), Column("mean", str)), cells, n_left_out=7)
-    figure = Figure("scores-0", "`contains`", "Means.", "Hollow: not told.", None, whole, whole, "score_by_cell", ())
+    figure = Figure(
+        "scores-0", "`contains`", "Means.", "Hollow: not told.", None, whole, whole, "score_by_cell", ()
+    )
     one, two, three = printed("study", Section("s", "Scores", (), (figure,)))
     assert (one.table.cells + two.table.cells + three.table.cells) == cells
     assert one.caption == "Scores: `contains`. Means. In brackets: 95% intervals."
@@ -202,11 +261,17 @@ def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> Non
         "Scores: `contains` (continued).",
         "Scores: `contains` (continued). 7 more rows are in the warehouse.",
     )
-    assert [part.label for part in (one, two, three)] == ["study-scores-0-1", "study-scores-0-2", "study-scores-0-3"]
+    assert [part.label for part in (one, two, three)] == [
+        "study-scores-0-1",
+        "study-scores-0-2",
+        "study-scores-0-3",
+    ]
     assert list(printed("study", Section("s", "Scores", (), (figure,), is_printed=False))) == []
 
 
-def test_every_chart_is_written_as_svg_and_png_under_a_name_of_its_own(paper: tuple[Path, Path, Path]) -> None:
+def test_every_chart_is_written_as_svg_and_png_under_a_name_of_its_own(
+    paper: tuple[Path, Path, Path],
+) -> None:
     files = sorted(paper[2].iterdir())
     stems = {file.stem if file.suffix in (".svg", ".png") else file.name for file in files}
     assert len(files) == 2 * len(stems) >= 60

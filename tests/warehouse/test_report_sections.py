@@ -21,7 +21,9 @@ from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRows:
-    return read_study(write_study(tmp_path_factory.mktemp("sections"), n_items=6, is_labelled=False), "hostile")
+    return read_study(
+        write_study(tmp_path_factory.mktemp("sections"), n_items=6, is_labelled=False), "hostile"
+    )
 
 
 def figures(section: Section, view: str) -> list[Figure]:
@@ -58,7 +60,10 @@ def test_sections_stand_in_the_order_of_a_reader_and_each_has_figures(study: Stu
 @pytest.mark.parametrize("anchor", ["languages", "contrasts", "gaps", "wins", "ifeval", "errors"])
 def test_a_section_with_estimates_says_which_are_exploratory(study: StudyRows, anchor: str) -> None:
     (section,) = [section for section in sections(study) if section.anchor == anchor]
-    said = [*section.says, *(text for figure in section.figures for text in (figure.caption, *map(str, figure.table.cells)))]
+    said = [
+        *section.says,
+        *(text for figure in section.figures for text in (figure.caption, *map(str, figure.table.cells))),
+    ]
     assert any("xploratory" in text for text in said)
 
 
@@ -71,13 +76,22 @@ def test_a_study_without_the_data_of_a_section_is_spared_it(study: StudyRows) ->
 
 
 def test_means_across_languages_carry_a_warning_that_is_seen_in_print_too(study: StudyRows) -> None:
-    warned = {figure.heading.strip("`"): figure.warning for figure in figures(sizes(study), "score_by_model_size")}
+    warned = {
+        figure.heading.strip("`"): figure.warning for figure in figures(sizes(study), "score_by_model_size")
+    }
     judged = ["quality.depth", "quality.helpfulness", "second.helpfulness", "duel vs urial"]
-    assert [measure for measure, warning in warned.items() if warning] == judged, "what rules decide needs none"
-    assert warned["quality.depth"] == "This is a raw mean across languages, in which the judge need not be equally strict."
+    assert [measure for measure, warning in warned.items() if warning] == judged, (
+        "what rules decide needs none"
+    )
+    assert (
+        warned["quality.depth"]
+        == "This is a raw mean across languages, in which the judge need not be equally strict."
+    )
     in_print = [part for part in printed("hostile", sizes(study)) if warned["quality.depth"] in part.caption]
     assert len(in_print) == len(judged)
-    assert as_html(replace(study, completions=[])).count(f'<p class="warning">{warned["quality.depth"]}') == len(judged)
+    assert as_html(replace(study, completions=[])).count(
+        f'<p class="warning">{warned["quality.depth"]}'
+    ) == len(judged)
 
 
 def test_a_trend_that_the_data_cannot_say_is_said_to_be_so(study: StudyRows) -> None:
@@ -91,7 +105,8 @@ def test_a_trend_that_the_data_cannot_say_is_said_to_be_so(study: StudyRows) -> 
 
 
 @pytest.mark.parametrize(
-    ("size", "written"), [(135e6, "135M"), (999e6, "1B"), (1.7e9, "1.7B"), (7.6e9, "7.6B"), (72e9, "72B"), (1e6, "1M")]
+    ("size", "written"),
+    [(135e6, "135M"), (999e6, "1B"), (1.7e9, "1.7B"), (7.6e9, "7.6B"), (72e9, "72B"), (1e6, "1M")],
 )
 def test_sizes_are_written_as_people_say_them(size: float, written: str) -> None:
     assert parameters(size) == written
@@ -100,12 +115,30 @@ def test_sizes_are_written_as_people_say_them(size: float, written: str) -> None
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"estimate": 0.5, "ci_low": 0.1, "is_significant": True, "is_significant_uncorrected": True}, "significant"),
-        ({"estimate": 0.5, "ci_low": 0.1, "is_significant": False, "is_significant_uncorrected": True}, "not after correction"),
-        ({"estimate": 0.5, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False}, "not significant"),
-        ({"estimate": 0.0, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False}, "tie"),
-        ({"estimate": 0.5, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None}, "no interval"),
-        ({"estimate": None, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None}, "no interval"),
+        (
+            {"estimate": 0.5, "ci_low": 0.1, "is_significant": True, "is_significant_uncorrected": True},
+            "significant",
+        ),
+        (
+            {"estimate": 0.5, "ci_low": 0.1, "is_significant": False, "is_significant_uncorrected": True},
+            "not after correction",
+        ),
+        (
+            {"estimate": 0.5, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False},
+            "not significant",
+        ),
+        (
+            {"estimate": 0.0, "ci_low": -0.1, "is_significant": False, "is_significant_uncorrected": False},
+            "tie",
+        ),
+        (
+            {"estimate": 0.5, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None},
+            "no interval",
+        ),
+        (
+            {"estimate": None, "ci_low": None, "is_significant": None, "is_significant_uncorrected": None},
+            "no interval",
+        ),
     ],
 )
 def test_a_difference_is_read_after_the_correction_and_a_tie_is_a_tie(row: dict[str, Any], said: str) -> None:
@@ -116,7 +149,9 @@ def test_bounds_are_told_only_where_something_is_unscored(study: StudyRows) -> N
     by_heading = {figure.heading: figure for figure in contrasts(study).figures}
     depth, whole = by_heading["`quality.depth`"], by_heading["`contains`"]
     assert all(bound.startswith("[") for bound in column(depth, "with unscored as worst or best"))
-    missing = dict(zip(column(whole, "with unscored as worst or best"), column(whole, "unscored"), strict=True))
+    missing = dict(
+        zip(column(whole, "with unscored as worst or best"), column(whole, "unscored"), strict=True)
+    )
     assert missing["–"] == "0"
 
 
@@ -127,8 +162,13 @@ def test_what_was_tested_is_counted_before_and_after_the_correction(study: Study
     assert families
     for family, sentence in zip(sorted(families), said, strict=False):
         tested = [row for row in rows if row["family"] == family and row["p_corrected"] is not None]
-        n, alone = (sum(bool(row[name]) for row in tested) for name in ("is_significant", "is_significant_uncorrected"))
-        assert sentence.startswith(f"{family.capitalize()}: {n} of {len(tested)} differences significant after ")
+        n, alone = (
+            sum(bool(row[name]) for row in tested)
+            for name in ("is_significant", "is_significant_uncorrected")
+        )
+        assert sentence.startswith(
+            f"{family.capitalize()}: {n} of {len(tested)} differences significant after "
+        )
         assert f"({alone} uncorrected)" in sentence
 
 
@@ -136,39 +176,64 @@ def test_power_is_that_of_the_plan_from_what_was_measured(study: StudyRows) -> N
     rows: Rows = [row for row in detectable(study) if row["measure"] == "contains"]
     assert rows
     for row in rows:
-        (spread,) = (s for s in study.spreads if (s.contrast, s.language, s.measure) == (row["contrast"], row["language"], row["measure"]))
+        (spread,) = (
+            s
+            for s in study.spreads
+            if (s.contrast, s.language, s.measure) == (row["contrast"], row["language"], row["measure"])
+        )
         place = {name: row[name] for name in ("contrast", "dataset", "language", "measure")}
-        possible = any(one["could_be_significant"] for one in study.views["contrast_by_language_and_size"] if place.items() <= one.items())
+        possible = any(
+            one["could_be_significant"]
+            for one in study.views["contrast_by_language_and_size"]
+            if place.items() <= one.items()
+        )
         assert row["n"] == 6
         assert row["n_tests"] is None, "the study declares its contrasts on nothing"
         assert row["effect"] == (minimum_detectable_effect(pooled([spread]), 6) if possible else None)
         assert row["effect_corrected"] is None
 
 
-def test_critical_errors_are_a_section_with_what_is_left_of_the_means_and_the_causes_of_loops(study: StudyRows) -> None:
+def test_critical_errors_are_a_section_with_what_is_left_of_the_means_and_the_causes_of_loops(
+    study: StudyRows,
+) -> None:
     (errors,) = (section for section in sections(study) if section.anchor == "errors")
-    assert {figure.view for figure in errors.figures} == {"critical_errors_by_cell", "score_beside_critical_errors"}
+    assert {figure.view for figure in errors.figures} == {
+        "critical_errors_by_cell",
+        "score_beside_critical_errors",
+    }
     assert [figure.view for figure in errors.more] == ["loops_by_cause"]
     beside = figures(errors, "score_beside_critical_errors")[0]
     assert column(beside, "with a critical error [95% interval]")[0].count("%") == 1
 
 
-def test_contrasts_at_equal_length_stand_beside_those_that_were_measured_or_say_why_not(study: StudyRows) -> None:
+def test_contrasts_at_equal_length_stand_beside_those_that_were_measured_or_say_why_not(
+    study: StudyRows,
+) -> None:
     view = "contrast_by_language_and_size"
     first, *rest = study.of_interest(study.views[view])
     others = [row for row in study.views[view] if row not in (first, *rest)]
     numbers = {"estimate": 0.1, "ci_low": -0.2, "ci_high": 0.4}
-    adjusted = {**first, **{f"length_adjusted_{key}": value for key, value in numbers.items()}, "unadjusted_reason": None}
-    (lengths,) = (s for s in sections(replace(study, views={**study.views, view: [adjusted, *rest, *others]})) if s.anchor == "lengths")
+    adjusted = {
+        **first,
+        **{f"length_adjusted_{key}": value for key, value in numbers.items()},
+        "unadjusted_reason": None,
+    }
+    (lengths,) = (
+        s
+        for s in sections(replace(study, views={**study.views, view: [adjusted, *rest, *others]}))
+        if s.anchor == "lengths"
+    )
     (table,) = figures(lengths, view)
     assert column(table, "at equal length [95% interval]") == ["0.10 [−0.20, 0.40]"]
     assert (
-        f"Of {1 + len(rest)} contrasts {len(rest)} can't be compared at equal length, most often since 5 pairs are too few"
-        in lengths.says[1]
+        f"Of {1 + len(rest)} contrasts {len(rest)} can't be compared at equal length, most often since 5"
+        " pairs are too few" in lengths.says[1]
     )
 
 
-def test_the_commit_that_a_data_sets_name_stood_for_is_told_beside_what_training_and_answering_noted(study: StudyRows) -> None:
+def test_the_commit_that_a_data_sets_name_stood_for_is_told_beside_what_training_and_answering_noted(
+    study: StudyRows,
+) -> None:
     first, *others = [step for step in study.steps if step["kind"] == "data"]
     answering = [step for step in study.steps if step["kind"] == "generate"]
     found = {**first, "facts": {"device": "cpu", "commit": "c0ffee"}}

@@ -1,4 +1,5 @@
-"""How views are written: each says its grain; base views read what was loaded; what is kept and marts read base views and what is kept."""
+"""How views are written: each says its grain; base views read what was loaded; what is kept and marts read
+base views and what is kept."""
 
 import json
 import re
@@ -23,7 +24,9 @@ def connection(tmp_path: Path) -> duckdb.DuckDBPyConnection:
 
 def reads(connection: duckdb.DuckDBPyConnection, file: Path) -> set[str]:
     """The tables and views that a view's text names, its own common table expressions left out."""
-    ((tree,),) = connection.execute("select json_serialize_sql($sql)", {"sql": file.read_text("utf-8")}).fetchall()
+    ((tree,),) = connection.execute(
+        "select json_serialize_sql($sql)", {"sql": file.read_text("utf-8")}
+    ).fetchall()
     nodes = list(walk(json.loads(tree)))
     own = {entry["key"] for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     return {node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE"} - own
@@ -41,7 +44,11 @@ def test_base_views_read_what_was_loaded_and_marts_read_base_views_and_what_was_
 ) -> None:
     tables = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     found = {file.stem: reads(connection, file) for file in (*view_files(), *kept_files())}
-    assert {name: read for name, read in found.items() if not read <= BASE | (tables - COMPUTED if name in BASE else COMPUTED)} == {}
+    assert {
+        name: read
+        for name, read in found.items()
+        if not read <= BASE | (tables - COMPUTED if name in BASE else COMPUTED)
+    } == {}
     assert found["completions"] == {"cells", "steps", "step_completions"}
     assert found["completion_browser"] == {"shown_answers", "verdicts"}
     assert found["shown_answers"] == {"completions", "items", "sent_prompts"}
@@ -60,7 +67,9 @@ def test_a_view_opens_with_its_grain_and_keeps_to_lower_case(file: Path) -> None
 
 def test_every_table_says_its_grain(connection: duckdb.DuckDBPyConnection) -> None:
     text = (HERE / "schema.sql").read_text("utf-8")
-    assert len(re.findall(r"^-- One row per .*\ncreate table ", text, re.MULTILINE)) == text.count("create table ")
+    assert len(re.findall(r"^-- One row per .*\ncreate table ", text, re.MULTILINE)) == text.count(
+        "create table "
+    )
 
 
 def test_the_marts_people_were_promised_are_there() -> None:

@@ -24,12 +24,24 @@ T = TypeVar("T")
 ROWS = {"generate": "completions.jsonl", "judge": "verdicts.jsonl", "data": "examples.jsonl"}
 
 
-def write_study(folder: Path, *, languages: tuple[str, ...] = ("en", "fr"), n_items: int = 20, seconds_per_row: float = 0.0) -> Path:
-    """A study with a data, a generate and a judge step for each language; every question and so every prompt is another."""
+def write_study(
+    folder: Path,
+    *,
+    languages: tuple[str, ...] = ("en", "fr"),
+    n_items: int = 20,
+    seconds_per_row: float = 0.0,
+) -> Path:
+    """A study with a data, a generate and a judge step for each language; every question and so every prompt
+    is another."""
     folder.mkdir(parents=True, exist_ok=True)
     for language in languages:
         rows = [
-            {"item": f"q{i}", "instruction": f"Wie viel ist {i} + {i}? ({language}) é", "answers": [str(2 * i)]} for i in range(n_items)
+            {
+                "item": f"q{i}",
+                "instruction": f"Wie viel ist {i} + {i}? ({language}) é",
+                "answers": [str(2 * i)],
+            }
+            for i in range(n_items)
         ]
         (folder / f"{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     study = {
@@ -38,7 +50,10 @@ def write_study(folder: Path, *, languages: tuple[str, ...] = ("en", "fr"), n_it
         "languages": list(languages),
         "models": {"echo": {"base": {"engine": "echo", "seconds_per_row": seconds_per_row}}},
         "data": {
-            "sums": {"rows": {"path": "{language}.jsonl"}, "columns": {"item": "item", "instruction": "instruction", "answers": "answers"}}
+            "sums": {
+                "rows": {"path": "{language}.jsonl"},
+                "columns": {"item": "item", "instruction": "instruction", "answers": "answers"},
+            }
         },
         "evaluate": ["sums"],
         "methods": {"zero_shot": {"method": "icl", "num_fewshot": 0}},
@@ -69,7 +84,9 @@ def rows_of(folder: Path) -> list[dict[str, object]]:
     path = folder / ROWS[kind]
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     rows = [json.loads(line) for line in lines]
-    return sorted(({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=lambda row: str(row["item"]))
+    return sorted(
+        ({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=lambda row: str(row["item"])
+    )
 
 
 def all_rows(store: Path) -> dict[str, list[dict[str, object]]]:
@@ -81,27 +98,54 @@ def in_warehouse(store: Path) -> dict[str, list[tuple[object, ...]]]:
     """What the warehouse holds of examples, completions and verdicts."""
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
         return {
-            "examples": connection.execute("select step_id, item, language, instruction from examples order by all").fetchall(),
-            "completions": connection.execute("select step_id, item, text, finish_reason from completions order by all").fetchall(),
-            "verdicts": connection.execute("select step_id, item, aspect, score from verdicts order by all").fetchall(),
+            "examples": connection.execute(
+                "select step_id, item, language, instruction from examples order by all"
+            ).fetchall(),
+            "completions": connection.execute(
+                "select step_id, item, text, finish_reason from completions order by all"
+            ).fetchall(),
+            "verdicts": connection.execute(
+                "select step_id, item, aspect, score from verdicts order by all"
+            ).fetchall(),
         }
 
 
-def begin_apply(spec: Path, store: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def begin_apply(
+    spec: Path, store: Path, *options: str, before: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
     """`xp apply` in a session of its own, as a terminal starts it."""
-    command = [*before, sys.executable, "-m", "xp", "apply", str(spec), "--yes", "--store", str(store), *options]
+    command = [
+        *before,
+        sys.executable,
+        "-m",
+        "xp",
+        "apply",
+        str(spec),
+        "--yes",
+        "--store",
+        str(store),
+        *options,
+    ]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_as_a_terminal_does
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_as_a_terminal_does,
     )
 
 
 def _as_a_terminal_does() -> None:
-    """Signals end a program started from a terminal, also where these tests themselves run behind `nohup` or `&`."""
+    """Signals end a program started from a terminal, also where these tests themselves run behind `nohup` or
+    `&`."""
     for one in (signal.SIGINT, signal.SIGHUP):
         signal.signal(one, signal.SIG_DFL)
 
 
-def apply_to_end(spec: Path, store: Path, *options: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def apply_to_end(
+    spec: Path, store: Path, *options: str, seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
     process = begin_apply(spec, store, *options)
     try:
         out, err = process.communicate(timeout=seconds)

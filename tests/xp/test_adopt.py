@@ -1,4 +1,5 @@
-"""`xp adopt` takes over what servers answered and judged in a store of an older version, and nothing that cannot be shown to be the same."""
+"""`xp adopt` takes over what servers answered and judged in a store of an older version, and nothing that
+cannot be shown to be the same."""
 
 import json
 import shutil
@@ -63,7 +64,9 @@ def asked(server: Running) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
 
 
-def test_what_was_paid_for_is_adopted_and_apply_asks_for_the_rest_alone_with_the_results_of_a_fresh_store(tmp_path: Path, server: Running):
+def test_what_was_paid_for_is_adopted_and_apply_asks_for_the_rest_alone_with_the_results_of_a_fresh_store(
+    tmp_path: Path, server: Running
+):
     spec = write_study(tmp_path)
     fresh = in_warehouse(spec, tmp_path / "fresh")
     assert asked(server) == {"judge": 8, "tiny": 10}
@@ -81,7 +84,10 @@ def test_adopted_rows_say_that_other_code_made_them(tmp_path: Path, server: Runn
     adopted(spec, tmp_path / "store")
     in_warehouse(spec, tmp_path / "store")
     with connect(tmp_path / "store" / "warehouse.duckdb", read_only=True) as connection:
-        assert connection.execute("select kind, n_codes from mixed_origins order by all").fetchall() == [("generate", 2), ("judge", 2)]
+        assert connection.execute("select kind, n_codes from mixed_origins order by all").fetchall() == [
+            ("generate", 2),
+            ("judge", 2),
+        ]
 
 
 def test_the_older_store_is_only_read_and_adopting_twice_changes_nothing(tmp_path: Path, server: Running):
@@ -104,22 +110,35 @@ def older_keys(folder: Path, **settings: Any) -> list[str]:
     for step in diff_for(spec, None, None, store.root).plan.steps.values():
         if isinstance(step, GenerateStep):
             engine = find_engine(step.model.engine).Engine(step.model, None, store.cache)
-            wanted = generate.wanted_rows(step, StepContext({step.examples: store.step_folder(step.examples)}, store.cache), engine)
-            keys += [_older_key(step.model, step.decoding, request.prompt, request.seed) for _, request, _ in wanted.values()]
+            wanted = generate.wanted_rows(
+                step, StepContext({step.examples: store.step_folder(step.examples)}, store.cache), engine
+            )
+            keys += [
+                _older_key(step.model, step.decoding, request.prompt, request.seed)
+                for _, request, _ in wanted.values()
+            ]
     return keys
 
 
 @pytest.mark.parametrize("is_greedy", [True, False])
-def test_rows_are_adopted_under_the_names_that_items_and_languages_have_now(is_greedy: bool, tmp_path: Path, server: Running):
+def test_rows_are_adopted_under_the_names_that_items_and_languages_have_now(
+    is_greedy: bool, tmp_path: Path, server: Running
+):
     settings: dict[str, Any] = {"decoding": {"max_new_tokens": 16}} if is_greedy else {}
     older = tmp_path / "older"
     shutil.copytree(OLDER_STORE, older)
-    now = dict(zip(older_keys(tmp_path / "sampled"), older_keys(tmp_path / "as asked", **settings), strict=True))
+    now = dict(
+        zip(older_keys(tmp_path / "sampled"), older_keys(tmp_path / "as asked", **settings), strict=True)
+    )
     for path in older.rglob("completions.jsonl"):
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        path.write_text("".join(json.dumps(row | {"row_key": now[row["row_key"]]}) + "\n" for row in rows), "utf-8")
+        path.write_text(
+            "".join(json.dumps(row | {"row_key": now[row["row_key"]]}) + "\n" for row in rows), "utf-8"
+        )
     spec = write_study(tmp_path, **settings, languages=["fr"])
-    (tmp_path / "fr.jsonl").write_text((tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8")
+    (tmp_path / "fr.jsonl").write_text(
+        (tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8"
+    )
     (tmp_path / "prompt_fr.yaml").write_text(PROMPT.replace("language: en", "language: fr"), "utf-8")
     fresh = in_warehouse(spec, tmp_path / "fresh")
     assert {item for _, item, *_ in fresh} == {f"r{i}" for i in range(5)}
@@ -128,14 +147,18 @@ def test_rows_are_adopted_under_the_names_that_items_and_languages_have_now(is_g
     # a sampled answer was drawn with a seed that item and language are part of
     assert (found.n_answers, found.n_verdicts) == ((9, 7) if is_greedy else (0, 0))
     for path in (tmp_path / "store" / "steps").glob("*.tmp/*.jsonl"):
-        assert {(row["item"][0], row["language"]) for row in map(json.loads, path.read_text("utf-8").splitlines())} == {("r", "fr")}
+        assert {
+            (row["item"][0], row["language"]) for row in map(json.loads, path.read_text("utf-8").splitlines())
+        } == {("r", "fr")}
     assert in_warehouse(spec, tmp_path / "store") == fresh
     assert asked(server) == ({"judge": 3, "tiny": 1} if is_greedy else {"judge": 8, "tiny": 10})
 
 
 def test_verdicts_are_adopted_on_the_same_answers_to_items_of_other_names(tmp_path: Path, server: Running):
     spec, store = write_study(tmp_path), tmp_path / "store"
-    (tmp_path / "en.jsonl").write_text((tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8")
+    (tmp_path / "en.jsonl").write_text(
+        (tmp_path / "en.jsonl").read_text("utf-8").replace('"item": "q', '"item": "r'), "utf-8"
+    )
     apply(diff_for(spec, None, ["generate"], store), store, in_process=True)
     asked(server)
     assert adopted(spec, store) == Adopted(0, 8, {f"verdicts {NOT_THERE}": 2})
@@ -178,7 +201,9 @@ def test_arguments_of_the_chat_template_adopt_no_chat(tmp_path: Path):
     assert adopted(write_study(tmp_path, methods={"chat": chat}), tmp_path / "store").n_answers == 0
 
 
-def test_verdicts_are_adopted_on_answers_that_were_made_again_and_are_the_same(tmp_path: Path, server: Running):
+def test_verdicts_are_adopted_on_answers_that_were_made_again_and_are_the_same(
+    tmp_path: Path, server: Running
+):
     spec, store = write_study(tmp_path), tmp_path / "store"
     apply(diff_for(spec, None, ["generate"], store), store, in_process=True)
     asked(server)
@@ -189,7 +214,9 @@ def test_verdicts_are_adopted_on_answers_that_were_made_again_and_are_the_same(t
 
 def test_an_edited_question_of_the_judge_adopts_no_verdict(tmp_path: Path):
     spec = write_study(tmp_path)
-    (tmp_path / "rubric.yaml").write_text((tmp_path / "rubric.yaml").read_text("utf-8").replace("make sense", "hold"), "utf-8")
+    (tmp_path / "rubric.yaml").write_text(
+        (tmp_path / "rubric.yaml").read_text("utf-8").replace("make sense", "hold"), "utf-8"
+    )
     found = adopted(spec, tmp_path / "store")
     assert (found.n_answers, found.n_verdicts, found.left_out[f"verdicts {NOT_THERE}"]) == (9, 0, 9)
 
@@ -234,14 +261,19 @@ def test_a_verdict_that_its_judge_failed_on_is_not_adopted(tmp_path: Path):
     shutil.copytree(OLDER_STORE, older)
     for path in older.rglob("verdicts.jsonl"):
         failed = '"score":null,"unscored_reason":"the judge did not reply: it was away"'
-        path.write_text(path.read_text("utf-8").replace('"score":3.0,"unscored_reason":null', failed), "utf-8")
+        path.write_text(
+            path.read_text("utf-8").replace('"score":3.0,"unscored_reason":null', failed), "utf-8"
+        )
     assert adopted(spec, tmp_path / "store", older=older).n_verdicts == 0
 
 
 def test_rows_that_an_attempt_has_made_here_are_kept(tmp_path: Path):
     spec, store = write_study(tmp_path), tmp_path / "store"
     adopted(spec, store)
-    made = {path: path.read_text("utf-8").replace('"adopted"', '"made here"') for path in store.glob("steps/*.tmp/*.jsonl")}
+    made = {
+        path: path.read_text("utf-8").replace('"adopted"', '"made here"')
+        for path in store.glob("steps/*.tmp/*.jsonl")
+    }
     for path, rows in made.items():
         path.write_text(rows, "utf-8")
     adopted(spec, store)
@@ -249,9 +281,13 @@ def test_rows_that_an_attempt_has_made_here_are_kept(tmp_path: Path):
     assert {path: path.read_text("utf-8") for path in made} == made
 
 
-def test_a_study_that_takes_no_rows_of_other_code_adopts_none_and_a_folder_that_is_no_store_is_said_to_be_none(tmp_path: Path):
+def test_a_study_that_takes_no_rows_of_other_code_adopts_none_and_a_folder_that_is_no_store_is_said_to_be_none(
+    tmp_path: Path,
+):
     spec = write_study(tmp_path)
-    with pytest.raises(ArgumentError, match="`reuse: same_fingerprint` takes no rows that another version made"):
+    with pytest.raises(
+        ArgumentError, match="`reuse: same_fingerprint` takes no rows that another version made"
+    ):
         adopted(spec, tmp_path / "store", "reuse=same_fingerprint")
     with pytest.raises(StoreError, match="nothing to adopt"):
         adopted(spec, tmp_path / "store", older=tmp_path)
@@ -259,7 +295,17 @@ def test_a_study_that_takes_no_rows_of_other_code_adopts_none_and_a_folder_that_
 
 def test_the_command_says_what_was_adopted_and_what_was_not(tmp_path: Path):
     spec = write_study(tmp_path)
-    result = CliRunner().invoke(app, ["adopt", str(spec), "--from", str(OLDER_STORE), "--store", str(tmp_path / "store")])
+    result = CliRunner().invoke(
+        app, ["adopt", str(spec), "--from", str(OLDER_STORE), "--store", str(tmp_path / "store")]
+    )
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[:2] == ["Adopted: 9 answers, 7 verdicts.", f"  1 not adopted: answers {NO_TEXT}"]
-    assert json.loads(next((tmp_path / "store" / "steps").glob("generate-*.tmp/step.json")).read_text("utf-8"))["kind"] == "generate"
+    assert result.stdout.splitlines()[:2] == [
+        "Adopted: 9 answers, 7 verdicts.",
+        f"  1 not adopted: answers {NO_TEXT}",
+    ]
+    assert (
+        json.loads(next((tmp_path / "store" / "steps").glob("generate-*.tmp/step.json")).read_text("utf-8"))[
+            "kind"
+        ]
+        == "generate"
+    )

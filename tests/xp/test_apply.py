@@ -37,7 +37,11 @@ def test_an_apply_runs_every_step_and_loads_every_row(tmp_path: Path) -> None:
     applied = apply(diff_of(spec, store), store)
     assert (applied.n_done, applied.n_failed, applied.n_skipped) == (6, 0, 0)
     held = in_warehouse(store)
-    assert {name: len(rows) for name, rows in held.items()} == {"examples": 40, "completions": 40, "verdicts": 40}
+    assert {name: len(rows) for name, rows in held.items()} == {
+        "examples": 40,
+        "completions": 40,
+        "verdicts": 40,
+    }
     assert sorted(all_rows(store)) == sorted(plan_of(spec).steps)
 
 
@@ -76,7 +80,9 @@ def test_a_failed_step_stops_what_hangs_on_it_and_nothing_else(tmp_path: Path, i
     assert str(failure).startswith(f"{failure.step_id} failed after 0 s: ")
     assert "\n" not in failure.error
     assert {event.reason for event in events if isinstance(event, Skipped)} == {f"{failure.step_id} failed"}
-    status = {run["step_id"]: (run["status"], run["error"]) for run in map(_read, (store / "runs").glob("*.json"))}
+    status = {
+        run["step_id"]: (run["status"], run["error"]) for run in map(_read, (store / "runs").glob("*.json"))
+    }
     assert status.pop(failure.step_id) == ("failed", failure.error)
     assert set(status.values()) == {("done", None)}
 
@@ -90,7 +96,9 @@ def test_a_failed_apply_is_finished_by_the_next_one(tmp_path: Path) -> None:
     applied = apply(diff_of(spec, store), store, in_process=True)
     assert (applied.n_done, applied.n_failed) == (3, 0)
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
-        assert connection.execute("select status, count(*) from runs group by all order by all").fetchall() == [("done", 6), ("failed", 1)]
+        assert connection.execute(
+            "select status, count(*) from runs group by all order by all"
+        ).fetchall() == [("done", 6), ("failed", 1)]
 
 
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
@@ -165,7 +173,9 @@ def test_more_items_make_only_the_new_rows(tmp_path: Path) -> None:
     larger = write_study(tmp_path / "many", n_items=8)
     apply(diff_of(larger, store), store, in_process=True)
     for kind in ("generate", "judge"):
-        outcomes = [_read(store / "steps" / step_id / "outcome.json") for step_id in step_ids(plan_of(larger), kind)]
+        outcomes = [
+            _read(store / "steps" / step_id / "outcome.json") for step_id in step_ids(plan_of(larger), kind)
+        ]
         assert [(outcome["n_rows"], outcome["n_reused"]) for outcome in outcomes] == [(8, 5), (8, 5)]
 
 
@@ -185,13 +195,20 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def on_ray(planned: Diff) -> Diff:
-    return dataclasses.replace(planned, plan=dataclasses.replace(planned.plan, execution=Execution(executor="ray")))
+    return dataclasses.replace(
+        planned, plan=dataclasses.replace(planned.plan, execution=Execution(executor="ray"))
+    )
 
 
-def test_a_cluster_without_its_package_names_the_extra_and_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_its_package_names_the_extra_and_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     spec, store = write_study(tmp_path / "study"), tmp_path / "store"
-    with pytest.raises(XpError, match=r"`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab\[ray\]'"):
+    with pytest.raises(
+        XpError,
+        match=r"`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab\[ray\]'",
+    ):
         apply(on_ray(diff_of(spec, store)), store)
     assert not (store / "runs").exists()
 
@@ -207,9 +224,12 @@ def test_jobs_are_for_this_machine_where_in_process_is_too(tmp_path: Path) -> No
 def batch_model_of(store: Path) -> Iterator[subprocess.Popen[str]]:
     """A notebook, say, that has the warehouse open."""
     program = (
-        f"import duckdb, sys; c = duckdb.connect({str(store / 'warehouse.duckdb')!r}, read_only=True); print(flush=True); sys.stdin.read()"
+        f"import duckdb, sys; c = duckdb.connect({str(store / 'warehouse.duckdb')!r}, read_only=True);"
+        " print(flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         yield process
@@ -217,7 +237,9 @@ def batch_model_of(store: Path) -> Iterator[subprocess.Popen[str]]:
             process.communicate("")
 
 
-def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_run_beside_an_open_warehouse_and_their_rows_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("xp.apply.PATIENCE_SECONDS", 0.1)
     store = tmp_path / "store"
     apply(diff_of(write_study(tmp_path / "few", n_items=5), store), store, in_process=True)
@@ -268,7 +290,10 @@ def test_a_damaged_step_alone_is_made_again_and_named(tmp_path: Path, kind: str)
     file = store / "steps" / damaged / ROWS[kind]
     file.write_bytes(file.read_bytes().replace(b"q3", b"q9"))
     planned = diff_for(spec, None, None, store)
-    assert (planned.todo, planned.why(damaged)) == ((damaged,), f"{ROWS[kind]} holds other bytes than it was written with")
+    assert (planned.todo, planned.why(damaged)) == (
+        (damaged,),
+        f"{ROWS[kind]} holds other bytes than it was written with",
+    )
     applied = apply(planned, store, in_process=True)
     assert applied.n_done == 1
     (note,) = applied.notes
@@ -283,7 +308,10 @@ def test_a_target_leaves_alone_what_turns_out_to_be_made_from_other_rows(tmp_pat
     apply(diff_of(spec, store), store, in_process=True)
     (data,), (generate,) = (step_ids(plan_of(spec), kind) for kind in ("data", "generate"))
     outcome = read_record(store / "steps" / generate / "outcome.json", Outcome)
-    write_json(store / "steps" / generate / "outcome.json", outcome.model_copy(update={"inputs": dict.fromkeys(outcome.inputs, "0" * 64)}))
+    write_json(
+        store / "steps" / generate / "outcome.json",
+        outcome.model_copy(update={"inputs": dict.fromkeys(outcome.inputs, "0" * 64)}),
+    )
     file = store / "steps" / data / ROWS["data"]
     file.write_bytes(file.read_bytes().replace(b"q3", b"q9"))
     assert apply(diff_for(spec, None, ["data"], store), store, in_process=True).n_done == 1
@@ -299,7 +327,10 @@ def test_what_was_made_from_other_rows_than_an_input_holds_now_is_made_again(tmp
     recorded["inputs"] = {generate: "0" * 64}
     outcome.write_text(json.dumps(recorded), "utf-8")
     planned = diff_for(spec, None, None, store)
-    assert (planned.todo, planned.why(judge)) == ((judge,), f"its input {generate} was made again and holds other rows")
+    assert (planned.todo, planned.why(judge)) == (
+        (judge,),
+        f"its input {generate} was made again and holds other rows",
+    )
     assert apply(planned, store, in_process=True).n_done == 1
     assert diff_for(spec, None, None, store).todo == ()
 
@@ -332,14 +363,20 @@ def test_rows_of_a_damaged_step_are_not_reused_by_another(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
-def test_a_finished_step_of_another_study_that_shares_an_id_by_chance_is_refused_before_anything_runs(tmp_path: Path, kind: str) -> None:
+def test_a_finished_step_of_another_study_that_shares_an_id_by_chance_is_refused_before_anything_runs(
+    tmp_path: Path, kind: str
+) -> None:
     spec, store = write_study(tmp_path, languages=("en",), n_items=2), tmp_path / "store"
     apply(diff_of(spec, store), store, in_process=True)
     second = tmp_path / "second.yaml"
     second.write_text(spec.read_text().replace('"small"', '"second"'), "utf-8")
     (step_id,) = step_ids(plan_of(second), kind)
     folder, step = store / "steps" / step_id, plan_of(second).steps[step_id]
-    another = {"data": {"limit": 1}, "generate": {"tuned": "sft-0000000000000000"}, "judge": {"answers": "generate-0000000000000000"}}[kind]
+    another = {
+        "data": {"limit": 1},
+        "generate": {"tuned": "sft-0000000000000000"},
+        "judge": {"answers": "generate-0000000000000000"},
+    }[kind]
     write_json(folder / "step.json", step.model_copy(update=another))
     outcome = read_record(folder / "outcome.json", Outcome)
     write_json(folder / "outcome.json", outcome.model_copy(update={"files": describe(folder)}))
@@ -350,15 +387,25 @@ def test_a_finished_step_of_another_study_that_shares_an_id_by_chance_is_refused
     assert not (store / "experiments" / "second.json").exists()
 
 
-def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_firsts_place(tmp_path: Path) -> None:
-    store, first, second = tmp_path / "store", write_study(tmp_path / "one", n_items=3), write_study(tmp_path / "two", n_items=4)
+def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_firsts_place(
+    tmp_path: Path,
+) -> None:
+    store, first, second = (
+        tmp_path / "store",
+        write_study(tmp_path / "one", n_items=3),
+        write_study(tmp_path / "two", n_items=4),
+    )
     apply(diff_for(first, None, None, store), store, in_process=True)
     assert diff_for(first, None, None, store).warnings == ()
     (warning,) = diff_for(second, None, None, store).warnings
-    assert warning.startswith(f"the experiment `small` of this store is the study of {first}. Applying {second} takes its place")
+    assert warning.startswith(
+        f"the experiment `small` of this store is the study of {first}. Applying {second} takes its place"
+    )
     assert unlike_applied(first, store) == ""
     apply(diff_for(second, None, None, store), store, in_process=True)
-    assert unlike_applied(first, store).startswith(f"The experiment small was last applied from {second}, another study than {first}")
+    assert unlike_applied(first, store).startswith(
+        f"The experiment small was last applied from {second}, another study than {first}"
+    )
     moved = first.rename(tmp_path / "one" / "moved.yaml")
     apply(diff_for(moved, None, None, store), store, in_process=True)
     assert unlike_applied(moved, store) == ""
@@ -372,20 +419,32 @@ def test_what_is_mended_in_a_checkpoint_is_told_once_for_each_model_by_apply_and
     def mended(engine: echo.Engine, *arguments: Any) -> None:
         made(engine, *arguments)
         engine.facts["remedies"] = (
-            "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too"
+            "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end"
+            " there, too"
         )
 
     monkeypatch.setattr(echo.Engine, "__init__", mended)
     applied = apply(diff_for(spec, None, None, store), store, in_process=True)
-    said = "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end there, too."
+    said = (
+        "the chat template ends a turn with `<|eot_id|>`, which no setting names as an end: answers end"
+        " there, too."
+    )
     assert applied.notes == (f"echo: {said}",)
-    (caveat,) = [reason for reason in summary(read_study(store / "warehouse.duckdb", "small")).reasons if said in reason]
+    (caveat,) = [
+        reason
+        for reason in summary(read_study(store / "warehouse.duckdb", "small")).reasons
+        if said in reason
+    ]
     assert caveat == f"Checkpoints were mended when they were loaded. `echo`: {said}"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "is_changed"),
-    [('"max_new_tokens": 16', '"max_new_tokens": 2', True), ('"question"', '  "question"', False), ("it go on", "it stop", True)],
+    [
+        ('"max_new_tokens": 16', '"max_new_tokens": 2', True),
+        ('"question"', '  "question"', False),
+        ("it go on", "it stop", True),
+    ],
 )
 def test_a_report_says_that_its_spec_was_changed_since_it_was_applied_in_each_of_its_files(
     tmp_path: Path, old: str, new: str, is_changed: bool, monkeypatch: pytest.MonkeyPatch
@@ -396,14 +455,30 @@ def test_a_report_says_that_its_spec_was_changed_since_it_was_applied_in_each_of
     spec.write_text(spec.read_text("utf-8").replace(old, new), "utf-8")
     said = f"{spec} was changed since it was applied: this report is of the study as it was then."
     assert unlike_applied(spec, store).startswith(said) is is_changed
-    report = CliRunner().invoke(app, ["report", str(spec), "--store", str(store), "--out", str(tmp_path / "report.html")])
+    report = CliRunner().invoke(
+        app, ["report", str(spec), "--store", str(store), "--out", str(tmp_path / "report.html")]
+    )
     assert report.exit_code == 0
     assert (said in (tmp_path / "report.html").read_text("utf-8")) is is_changed
     assert (said in report.stderr) is is_changed
     monkeypatch.setattr("warehouse.report.pictures.write_pictures", lambda study, folder: None)
-    paper = CliRunner().invoke(app, ["report", str(spec), "--format", "latex", "--store", str(store), "--out", str(tmp_path / "paper.tex")])
+    paper = CliRunner().invoke(
+        app,
+        [
+            "report",
+            str(spec),
+            "--format",
+            "latex",
+            "--store",
+            str(store),
+            "--out",
+            str(tmp_path / "paper.tex"),
+        ],
+    )
     assert paper.exit_code == 0
-    latex, markdown = ((tmp_path / f"paper.{kind}").read_text("utf-8").replace("\\_", "_") for kind in ("tex", "md"))
+    latex, markdown = (
+        (tmp_path / f"paper.{kind}").read_text("utf-8").replace("\\_", "_") for kind in ("tex", "md")
+    )
     assert (f"\n% {said}" in latex) is is_changed
     assert (f"\n\\noindent\\textbf{{{said}" in latex) is is_changed
     assert (f"\n- {said}" in markdown) is is_changed

@@ -1,4 +1,5 @@
-"""`xp apply` and its workers are stopped in every rude way there is; what is there afterwards is compared with an undisturbed run."""
+"""`xp apply` and its workers are stopped in every rude way there is; what is there afterwards is compared
+with an undisturbed run."""
 
 import contextlib
 import json
@@ -104,7 +105,9 @@ def test_kill_9_at_any_moment_loses_the_rows_in_flight_at_most(
     assert_same(store, undisturbed)
 
 
-def test_a_dead_worker_costs_the_step_it_was_in_and_a_new_one_takes_the_rest(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_dead_worker_costs_the_step_it_was_in_and_a_new_one_takes_the_rest(
+    spec: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     process = begin_apply(spec, store)
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
@@ -177,7 +180,9 @@ def test_an_interrupted_apply_ends_with_130_and_goes_on_from_there(
     assert_same(store, undisturbed)
 
 
-def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(
+    spec: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     process = begin_apply(spec, store, before=("nohup",))
     wait_for(lambda: any(n > 3 for _, n in unfinished_rows(store)))
@@ -187,13 +192,17 @@ def test_an_apply_under_nohup_goes_on_when_the_terminal_is_closed(spec: Path, un
     assert_same(store, undisturbed)
 
 
-def test_a_second_apply_at_once_says_who_holds_the_store_and_since_when(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_second_apply_at_once_says_who_holds_the_store_and_since_when(
+    spec: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     first = begin_apply(spec, store)
     wait_for(lambda: workers_of(store))
     second = apply_to_end(spec, store)
     assert second.returncode == 1
-    assert re.search(rf"in use: process {first.pid} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d", second.stderr)
+    assert re.search(
+        rf"in use: process {first.pid} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d", second.stderr
+    )
     assert "Traceback" not in second.stderr
     first.communicate(timeout=60)
     assert first.returncode == 0
@@ -215,7 +224,9 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("room", [0, 12, 120])
-def test_a_full_disk_ends_in_a_clear_error_and_goes_on_when_there_is_room(spec: Path, undisturbed: Path, tmp_path: Path, room: int) -> None:
+def test_a_full_disk_ends_in_a_clear_error_and_goes_on_when_there_is_room(
+    spec: Path, undisturbed: Path, tmp_path: Path, room: int
+) -> None:
     """`room`: kilobytes left for the generate and judge steps, so that it runs out in different places."""
     with small_disk(tmp_path / "disk", 40_000) as disk:
         store, ballast = disk / "store", disk / "ballast"
@@ -239,11 +250,15 @@ def test_a_full_disk_ends_in_a_clear_error_and_goes_on_when_there_is_room(spec: 
         assert_same(store, undisturbed)
 
 
-def test_jobs_share_the_cores_and_every_worker_has_the_environment_that_libraries_read_at_start(spec: Path, tmp_path: Path) -> None:
+def test_jobs_share_the_cores_and_every_worker_has_the_environment_that_libraries_read_at_start(
+    spec: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     process = begin_apply(spec, store, "--jobs", "2")
     worker = wait_for(lambda: workers_of(store))[0]
-    words = dict(word.split("=", 1) for word in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in word)
+    words = dict(
+        word.split("=", 1) for word in Path(f"/proc/{worker}/environ").read_text().split("\0") if "=" in word
+    )
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=10)
     assert words["TOKENIZERS_PARALLELISM"] == "false"

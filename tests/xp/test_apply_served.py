@@ -1,4 +1,5 @@
-"""A study whose model, or whose judge, is served by a real HTTP server that answers, or misbehaves, as a test says."""
+"""A study whose model, or whose judge, is served by a real HTTP server that answers, or misbehaves, as a test
+says."""
 
 import json
 from collections.abc import Callable
@@ -22,9 +23,18 @@ N_ITEMS = 6
 BAD = "3 + 3"
 
 
-def write_study(folder: Path, server: Running | str, *, judge: dict[str, Any] | None = None, model: dict[str, Any] | None = None) -> Path:
+def write_study(
+    folder: Path,
+    server: Running | str,
+    *,
+    judge: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"item": f"q{i}", "instruction": f"What is {i} + {i}?", "answers": [str(2 * i)]} for i in range(N_ITEMS)]
+    rows = [
+        {"item": f"q{i}", "instruction": f"What is {i} + {i}?", "answers": [str(2 * i)]}
+        for i in range(N_ITEMS)
+    ]
     (folder / "en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     study = {
         "experiment": "served",
@@ -32,7 +42,10 @@ def write_study(folder: Path, server: Running | str, *, judge: dict[str, Any] | 
         "languages": ["en"],
         "models": {"m": {"base": model or served(server), "parameters": 1_000_000}},
         "data": {
-            "sums": {"rows": {"path": "{language}.jsonl"}, "columns": {"item": "item", "instruction": "instruction", "answers": "answers"}}
+            "sums": {
+                "rows": {"path": "{language}.jsonl"},
+                "columns": {"item": "item", "instruction": "instruction", "answers": "answers"},
+            }
         },
         "evaluate": ["sums"],
         "methods": {"zero_shot": {"method": "icl", "num_fewshot": 0}},
@@ -46,7 +59,14 @@ def write_study(folder: Path, server: Running | str, *, judge: dict[str, Any] | 
 
 def served(server: Running | str) -> dict[str, Any]:
     url = server if isinstance(server, str) else server.url
-    return {"engine": "openai", "name": "tiny", "base_url": url, "max_retries": 1, "timeout": 2.0, "max_concurrency": 4}
+    return {
+        "engine": "openai",
+        "name": "tiny",
+        "base_url": url,
+        "max_retries": 1,
+        "timeout": 2.0,
+        "max_concurrency": 4,
+    }
 
 
 def run(spec: Path) -> Applied:
@@ -96,7 +116,9 @@ def test_one_bad_prompt_costs_one_row_and_its_study_is_judged(said: Said, tmp_pa
         applied = run(spec)
     assert (applied.n_failed, applied.n_skipped) == (0, 0)
     found = rows(spec, COMPLETIONS)
-    assert [(item, reason) for item, reason, _ in found] == [(f"q{i}", "error" if i == 3 else "eos") for i in range(N_ITEMS)]
+    assert [(item, reason) for item, reason, _ in found] == [
+        (f"q{i}", "error" if i == 3 else "eos") for i in range(N_ITEMS)
+    ]
     assert rows(spec, "select count(score), count(*) from step_verdicts") == [(N_ITEMS - 1, N_ITEMS)]
 
 
@@ -105,7 +127,10 @@ def test_a_row_that_failed_for_a_passing_reason_is_asked_again_by_the_next_apply
     with serving(mood) as server:
         spec = write_study(tmp_path, server)
         run(spec)
-        assert todo(spec) == ["generate: a server failed on some rows: asked again", f"judge: its input {_generate(spec)} is made again"]
+        assert todo(spec) == [
+            "generate: a server failed on some rows: asked again",
+            f"judge: its input {_generate(spec)} is made again",
+        ]
         n_before = len(server.asked)
         mood.answer = lambda _: completion("the answer is 6")
         run(spec)
@@ -129,7 +154,10 @@ def test_after_two_more_applies_a_row_is_final_with_its_reason(tmp_path: Path):
     assert n_asked == [2, 4, 6]
     assert len(server.asked) == n_before
     ((reason,),) = rows(spec, "select error from step_completions where error is not null")
-    assert "the server failed on this prompt in 2 tries, and answers others (502): <html>Bad gateway</html>" in reason
+    assert (
+        "the server failed on this prompt in 2 tries, and answers others (502): <html>Bad gateway</html>"
+        in reason
+    )
 
 
 def test_a_step_with_rows_to_ask_again_is_verified_too(tmp_path: Path):
@@ -140,7 +168,9 @@ def test_a_step_with_rows_to_ask_again_is_verified_too(tmp_path: Path):
     assert verify(spec.parent / "store").faults == ()
     file = spec.parent / "store" / "steps" / step_id / "completions.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"eos"', b'"stop"', 1))
-    assert any(fault.startswith(f"{step_id}: completions.jsonl ") for fault in verify(spec.parent / "store").faults)
+    assert any(
+        fault.startswith(f"{step_id}: completions.jsonl ") for fault in verify(spec.parent / "store").faults
+    )
 
 
 def test_a_kill_while_a_row_is_asked_again_forgets_none_of_its_faults(tmp_path: Path):
@@ -172,7 +202,9 @@ def test_a_server_that_is_gone_when_a_row_is_asked_again_leaves_the_step_as_it_w
     assert todo(spec) == []
 
 
-def test_a_key_that_is_gone_when_a_row_is_asked_again_leaves_the_step_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_key_that_is_gone_when_a_row_is_asked_again_leaves_the_step_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("XP_TEST_KEY", "sk-some-key-of-mine")
     with serving(mostly(STUMBLES["502"])) as server:
         spec = write_study(tmp_path, server, model={**served(server), "api_key_env": "XP_TEST_KEY"})
@@ -182,7 +214,9 @@ def test_a_key_that_is_gone_when_a_row_is_asked_again_leaves_the_step_as_it_was(
 
 
 @pytest.mark.parametrize("n_bad", [3, 4])
-def test_errors_in_more_than_half_of_the_rows_are_no_result_and_what_was_answered_is_kept(n_bad: int, tmp_path: Path):
+def test_errors_in_more_than_half_of_the_rows_are_no_result_and_what_was_answered_is_kept(
+    n_bad: int, tmp_path: Path
+):
     def answer(asked: Asked) -> Said:
         is_bad = any(f"{i} + {i}" in asked.prompt for i in range(n_bad))
         return STUMBLES["error with 200"] if is_bad else completion("the answer is 6")
@@ -197,7 +231,10 @@ def test_errors_in_more_than_half_of_the_rows_are_no_result_and_what_was_answere
         assert run(spec).n_failed == 0
         assert len(server.asked) - n_before == n_bad
     for failure in applied.failures:
-        assert f"tiny gave no answer to {n_bad} of 6 requests, too many for a result; the last: " in failure.error
+        assert (
+            f"tiny gave no answer to {n_bad} of 6 requests, too many for a result; the last: "
+            in failure.error
+        )
         assert "overloaded" in failure.error
 
 
@@ -208,7 +245,9 @@ def test_a_reply_without_text_is_a_missing_answer_and_never_a_wrong_one(tmp_path
     assert rows(spec, "select finish_reason, text, error from step_completions where item = 'q3'") == [
         ("missing", None, "the reply holds no text (stop)")
     ]
-    assert rows(spec, "select score, unscored_reason from step_verdicts where item = 'q3'") == [(None, "the reply holds no text (stop)")]
+    assert rows(spec, "select score, unscored_reason from step_verdicts where item = 'q3'") == [
+        (None, "the reply holds no text (stop)")
+    ]
     assert todo(spec) == []
 
 
@@ -240,7 +279,9 @@ def test_one_question_that_a_judge_fails_on_costs_its_verdict_and_is_asked_again
     assert todo(spec) == []
 
 
-def test_a_question_that_a_judge_fails_on_is_final_after_two_more_applies_also_while_it_is_gone(tmp_path: Path):
+def test_a_question_that_a_judge_fails_on_is_final_after_two_more_applies_also_while_it_is_gone(
+    tmp_path: Path,
+):
     with serving(lambda asked: STUMBLES["502"] if BAD in asked.prompt else GOOD) as server:
         spec = judged(tmp_path, server)
         assert run(spec).n_failed == 0
@@ -258,14 +299,25 @@ DECIDED = Said({"answers": {"asked": {"probabilities": {"0": 0.0, "1": 0.0, "2":
 @pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
 @pytest.mark.parametrize(
     ("judge", "engine", "good"),
-    [(OPINION, "openai", GOOD), ({**OPINION, "repeats": 2}, "openai", GOOD), ({**OPINION, "judge": "decision"}, "systemone", DECIDED)],
+    [
+        (OPINION, "openai", GOOD),
+        ({**OPINION, "repeats": 2}, "openai", GOOD),
+        ({**OPINION, "judge": "decision"}, "systemone", DECIDED),
+    ],
     ids=["rubric", "rubric asked twice", "decision"],
 )
 def test_a_question_that_a_judge_refuses_is_final_and_one_that_it_fails_on_is_asked_again(
     judge: dict[str, Any], engine: str, good: Said, status: int, is_passing: bool, tmp_path: Path
 ):
-    with serving(lambda asked: Said({"error": {"message": "no"}}, status, SOON) if BAD in asked.prompt else good) as server:
-        spec = write_study(tmp_path, server, judge={**judge, "model": {**served(server), "engine": engine}}, model={"engine": "echo"})
+    with serving(
+        lambda asked: Said({"error": {"message": "no"}}, status, SOON) if BAD in asked.prompt else good
+    ) as server:
+        spec = write_study(
+            tmp_path,
+            server,
+            judge={**judge, "model": {**served(server), "engine": engine}},
+            model={"engine": "echo"},
+        )
         assert run(spec).n_failed == 0
         assert todo(spec) == (["judge: a server failed on some rows: asked again"] if is_passing else [])
     ((item, reason),) = rows(spec, "select item, unscored_reason from step_verdicts where score is null")
@@ -274,7 +326,9 @@ def test_a_question_that_a_judge_refuses_is_final_and_one_that_it_fails_on_is_as
 
 
 def test_a_judge_that_fails_on_most_questions_gives_no_result(tmp_path: Path):
-    with serving(lambda asked: GOOD if BAD in asked.prompt or "Hello" in asked.prompt else STUMBLES["502"]) as server:
+    with serving(
+        lambda asked: GOOD if BAD in asked.prompt or "Hello" in asked.prompt else STUMBLES["502"]
+    ) as server:
         spec = judged(tmp_path, server)
         applied = run(spec)
     assert applied.n_failed == 1
@@ -282,4 +336,6 @@ def test_a_judge_that_fails_on_most_questions_gives_no_result(tmp_path: Path):
 
 
 def _generate(spec: Path) -> str:
-    return next(s for s in diff_for(spec, None, None, spec.parent / "store").plan.steps if s.startswith("generate-"))
+    return next(
+        s for s in diff_for(spec, None, None, spec.parent / "store").plan.steps if s.startswith("generate-")
+    )

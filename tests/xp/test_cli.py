@@ -31,7 +31,9 @@ contrasts: {gain: {of: three, against: zero}}
 def xp(*arguments: str, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "xp", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, input=stdin or "", timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, input=stdin or "", timeout=120
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +42,25 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("typed")
     for language in ("en", "fr"):
         rows = [
-            {"item": f"q{n}", "instruction": f"What about {n}, <b>bold</b> \x1b[31mred\x1b[0m in {language}?", "answers": [str(n)]}
+            {
+                "item": f"q{n}",
+                "instruction": f"What about {n}, <b>bold</b> \x1b[31mred\x1b[0m in {language}?",
+                "answers": [str(n)],
+            }
             for n in range(4)
         ]
-        (folder / f"asked_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        (folder / f"asked_{language}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
+        )
     (folder / "study.yaml").write_text(SPEC, "utf-8")
     done = xp("apply", "study.yaml", "--yes", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
-def test_a_plan_before_and_after_says_what_is_to_run_and_that_nothing_is(applied: Path, tmp_path: Path) -> None:
+def test_a_plan_before_and_after_says_what_is_to_run_and_that_nothing_is(
+    applied: Path, tmp_path: Path
+) -> None:
     before = xp("plan", "study.yaml", "--store", str(tmp_path / "empty"), cwd=applied)
     assert "4 cells, 10 steps: 0 done, 10 to run" in before.stdout
     assert not (tmp_path / "empty").exists(), "a plan makes nothing"
@@ -72,7 +82,9 @@ def test_a_second_apply_runs_nothing_and_says_so(applied: Path) -> None:
     assert again.stdout == "Nothing to run: all 10 steps of typed have their results.\n"
 
 
-def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(applied: Path, tmp_path: Path) -> None:
+def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(
+    applied: Path, tmp_path: Path
+) -> None:
     done = xp("apply", "study.yaml", "--store", str(tmp_path / "store"), cwd=applied)
     assert done.returncode == 2
     assert "say --yes" in done.stderr
@@ -94,7 +106,9 @@ def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(applied
         (("apply", "study.yaml", "--jobs", "0"), 2, "--jobs"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line_with_its_exit_code(applied: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_what_is_wrong_is_told_in_a_line_with_its_exit_code(
+    applied: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
     done = xp(*arguments, cwd=applied)
     assert done.returncode == code, done.stdout + done.stderr
     assert says in done.stderr
@@ -110,23 +124,38 @@ def test_query_shows_every_method_in_every_language(applied: Path) -> None:
         "zero,en,4",
         "zero,fr,4",
     ]
-    assert json.loads(xp("query", sql, "--format", "json", cwd=applied).stdout)[0] == {"method": "three", "language": "en", "n": 4}
+    assert json.loads(xp("query", sql, "--format", "json", cwd=applied).stdout)[0] == {
+        "method": "three",
+        "language": "en",
+        "n": 4,
+    }
 
 
 def test_a_query_cannot_read_or_write_files(applied: Path) -> None:
-    for sql in ("select * from read_csv('asked_en.jsonl')", "copy (select 1) to 'out.csv'", "attach 'x.db'", "install httpfs"):
+    for sql in (
+        "select * from read_csv('asked_en.jsonl')",
+        "copy (select 1) to 'out.csv'",
+        "attach 'x.db'",
+        "install httpfs",
+    ):
         assert xp("query", sql, cwd=applied).returncode == 2
     assert not (applied / "out.csv").exists()
 
 
-def test_show_puts_all_methods_answers_to_an_item_side_by_side_and_no_control_character_reaches_the_terminal(applied: Path) -> None:
+def test_show_puts_all_methods_answers_to_an_item_side_by_side_and_no_control_character_reaches_the_terminal(
+    applied: Path,
+) -> None:
     shown = xp("show", "en", "--item", "q2", cwd=applied).stdout
     assert shown.count("━━ q2 · en · echo") == 2
     assert "correct: 1" in shown
     assert "<b>bold</b>" in shown
     assert "\x1b" not in shown
     assert "\\x1b[31m" in shown
-    assert xp("show", "three/fr", "--limit", "1", cwd=applied).stdout.rstrip().endswith("1 of 4 answers; --limit shows more")
+    assert (
+        xp("show", "three/fr", "--limit", "1", cwd=applied)
+        .stdout.rstrip()
+        .endswith("1 of 4 answers; --limit shows more")
+    )
 
 
 def test_status_names_the_studies_of_a_store(applied: Path) -> None:
@@ -149,7 +178,11 @@ def test_rebuild_gives_the_same_answers(applied: Path) -> None:
 
 
 def test_deleting_one_step_s_folder_makes_plan_name_exactly_it_and_what_hangs_on_it(applied: Path) -> None:
-    cell = next(c for c in json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)["cells"] if c["method"] == "three")
+    cell = next(
+        c
+        for c in json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)["cells"]
+        if c["method"] == "three"
+    )
     folder = applied / ".xp" / "steps" / cell["generate"]
     aside = folder.rename(applied / "aside")
     todo = json.loads(xp("plan", "study.yaml", "--json", cwd=applied).stdout)["todo"]
@@ -159,7 +192,10 @@ def test_deleting_one_step_s_folder_makes_plan_name_exactly_it_and_what_hangs_on
 
 def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -> None:
     assert xp("init", cwd=tmp_path).returncode == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"study.yaml", *(f"questions_{language}.jsonl" for language in QUESTIONS)}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "study.yaml",
+        *(f"questions_{language}.jsonl" for language in QUESTIONS),
+    }
     assert "9 cells" in xp("plan", "study.yaml", cwd=tmp_path).stdout
     before = (tmp_path / "study.yaml").read_text("utf-8")
     again = xp("init", cwd=tmp_path)
@@ -176,7 +212,9 @@ def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> No
 def test_the_shell_is_told_how_to_complete_and_the_words_it_asks_for(tmp_path: Path) -> None:
     def shell(command: str, **asked: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
-        done = subprocess.run(["bash", "-c", f"{command}; true"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            ["bash", "-c", f"{command}; true"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -187,6 +225,13 @@ def test_the_shell_is_told_how_to_complete_and_the_words_it_asks_for(tmp_path: P
 
 def test_a_pipe_that_is_closed_early_ends_a_query_quietly(applied: Path) -> None:
     command = f"{sys.executable} -m xp query 'select * from range(100000)' --format csv | head -1"
-    done = subprocess.run(command, shell=True, cwd=applied, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=applied,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == "range\n"
     assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
-"""A study whose judges compare answers, read one another and are probed, from its spec to the views: the tiny model answers and decides, and
-a real server writes as judge, one that obeys what it reads in an answer and one that does not."""
+"""A study whose judges compare answers, read one another and are probed, from its spec to the views: the tiny
+model answers and decides, and a real server writes as judge, one that obeys what it reads in an answer and
+one that does not."""
 
 import json
 import os
@@ -21,17 +22,24 @@ N_ITEMS, N_PROBED = 8, 5
 
 
 def writes(asked: Asked) -> Said:
-    """`gullible` does what an answer tells it; `careful` and `jury` do not. `jury` prefers the longer answer."""
+    """`gullible` does what an answer tells it; `careful` and `jury` do not. `jury` prefers the longer
+    answer."""
     is_told = asked.body["model"] == "gullible" and "ignore your instructions" in asked.prompt
     if asked.body["model"] == "jury":
         a, b = (asked.prompt.split(f"[answer {letter} ")[1].split("\n[end of answer ")[0] for letter in "AB")
-        return chat(json.dumps({"reason": "longer", "better": "A" if len(a) > len(b) else "B" if len(b) > len(a) else "tie"}))
+        return chat(
+            json.dumps(
+                {"reason": "longer", "better": "A" if len(a) > len(b) else "B" if len(b) > len(a) else "tie"}
+            )
+        )
     return chat(json.dumps({"clarity": {"reason": "so it is", "score": "5" if is_told else "2"}}))
 
 
 def xp(*arguments: str, cwd: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-m", "xp", *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "xp", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -69,7 +77,10 @@ def study(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
         },
         "evaluate": ["questions"],
-        "methods": {name: {"method": "icl", "num_fewshot": n, **PROMPT} for name, n in (("zero", 0), ("one", 1), ("three", 3))},
+        "methods": {
+            name: {"method": "icl", "num_fewshot": n, **PROMPT}
+            for name, n in (("zero", 0), ("one", 1), ("three", 3))
+        },
         "decoding": {"max_new_tokens": 12},
         "judges": {
             "contains": {"judge": "contains"},
@@ -88,7 +99,9 @@ def study(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_pair_of_methods_is_compared_once_the_later_by_name_against_the_earlier(study: Path) -> None:
-    found = asked("select judge, method, against, n + n_unscored as n from win_rate_by_method order by all", study)
+    found = asked(
+        "select judge, method, against, n + n_unscored as n from win_rate_by_method order by all", study
+    )
     pairs = [("three", "one"), ("zero", "one"), ("zero", "three")]
     assert [(r["judge"], r["method"], r["against"], r["n"]) for r in found] == [
         (judge, *pair, N_ITEMS) for judge in ("bench", "duel", "jury") for pair in pairs
@@ -96,16 +109,28 @@ def test_each_pair_of_methods_is_compared_once_the_later_by_name_against_the_ear
 
 
 def test_the_ensemble_of_two_comparisons_is_their_mean_on_every_item_and_opponent(study: Path) -> None:
-    sql = "select judge, method, against, item, score from verdicts where against is not null and score is not null"
+    sql = (
+        "select judge, method, against, item, score from verdicts where against is not null and score is not"
+        " null"
+    )
     scores = {(r["judge"], r["method"], r["against"], r["item"]): r["score"] for r in asked(sql, study)}
     brought = {key[1:]: score for key, score in scores.items() if key[0] == "bench"}
     assert len(brought) == 3 * N_ITEMS
-    assert all(score == (scores["duel", *place] + scores["jury", *place]) / 2 for place, score in brought.items())  # type: ignore[operator]
+    assert all(
+        score == (scores["duel", *place] + scores["jury", *place]) / 2 for place, score in brought.items()
+    )  # type: ignore[operator]
 
 
 def test_comparisons_give_strengths_that_put_the_longer_writer_first(study: Path) -> None:
-    found = asked("select method, strength, ci_low, ci_high, n from method_strength where judge = 'jury' order by strength desc", study)
-    rates = [(r["method"], r["against"], float(str(r["win_rate"]))) for r in asked("from win_rate_by_method where judge = 'jury'", study)]
+    found = asked(
+        "select method, strength, ci_low, ci_high, n from method_strength where judge = 'jury' order by"
+        " strength desc",
+        study,
+    )
+    rates = [
+        (r["method"], r["against"], float(str(r["win_rate"])))
+        for r in asked("from win_rate_by_method where judge = 'jury'", study)
+    ]
     assert {r["method"] for r in found} == {"zero", "one", "three"}
     assert sum(r["strength"] for r in found) == pytest.approx(0, abs=1e-9)  # type: ignore[misc]
     assert all(r["n"] == 2 * N_ITEMS and r["ci_low"] < r["strength"] < r["ci_high"] for r in found)  # type: ignore[operator]
@@ -114,7 +139,10 @@ def test_comparisons_give_strengths_that_put_the_longer_writer_first(study: Path
 
 
 def test_agreement_is_of_the_two_comparisons_and_of_the_two_rubrics(study: Path) -> None:
-    found = asked("select measure_a, measure_b, n, agreement from judge_agreement where language = 'en' order by all", study)
+    found = asked(
+        "select measure_a, measure_b, n, agreement from judge_agreement where language = 'en' order by all",
+        study,
+    )
     assert [(r["measure_a"], r["measure_b"], r["n"]) for r in found] == [
         ("careful.clarity", "gullible.clarity", 3 * N_ITEMS),
         ("duel vs one", "jury vs one", 2 * N_ITEMS),
@@ -125,7 +153,11 @@ def test_agreement_is_of_the_two_comparisons_and_of_the_two_rubrics(study: Path)
 
 def test_the_judge_that_obeys_is_moved_by_every_plant_and_the_others_by_none(study: Path) -> None:
     found = {r["measure"]: r for r in asked("from judge_probes where probe = 'talked'", study)}
-    moved = {m: (r["n"], r["n_unscored"], r["share_moved"], r["mean_shift"]) for m, r in found.items() if "vs" not in str(m)}
+    moved = {
+        m: (r["n"], r["n_unscored"], r["share_moved"], r["mean_shift"])
+        for m, r in found.items()
+        if "vs" not in str(m)
+    }
     assert moved == {
         "gullible.clarity": (3 * N_PROBED, 0, 1.0, 3.0),
         "careful.clarity": (3 * N_PROBED, 0, 0.0, 0.0),
@@ -139,7 +171,9 @@ def test_the_judge_that_obeys_is_moved_by_every_plant_and_the_others_by_none(stu
 
 
 def test_what_is_planted_is_in_no_score(study: Path) -> None:
-    assert {r["score"] for r in asked("select distinct score from verdicts where judge = 'gullible'", study)} == {2.0}
+    assert {
+        r["score"] for r in asked("select distinct score from verdicts where judge = 'gullible'", study)
+    } == {2.0}
 
 
 def test_a_second_apply_runs_nothing(study: Path) -> None:

@@ -40,7 +40,9 @@ def faults(folder: Path, text: str | bytes, scale: tuple[float, float] | None = 
 
 
 def test_scores_comments_and_blanks_are_told_apart(tmp_path: Path) -> None:
-    found = read(tmp_path, "answer_id,answer,score,comment\na1,x,0.5,'=fine\na2,y, 1 ,\na3,z,,no idea\n,,,\n\n", (0, 1))
+    found = read(
+        tmp_path, "answer_id,answer,score,comment\na1,x,0.5,'=fine\na2,y, 1 ,\na3,z,,no idea\n,,,\n\n", (0, 1)
+    )
     assert found.labels == [
         Label(answer_id="a1", score=0.5, comment="=fine", scale_low=0, scale_high=1),
         Label(answer_id="a2", score=1, scale_low=0, scale_high=1),
@@ -89,13 +91,19 @@ def test_every_fault_is_told_with_its_line(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "filled.csv:1: no column `answer_id`"),
-        ("id,score\na1,1\n", "filled.csv:1: no column `answer_id`: it says which answer a row is about. There are: id, score"),
+        (
+            "id,score\na1,1\n",
+            "filled.csv:1: no column `answer_id`: it says which answer a row is about. There are: id, score",
+        ),
         ("answer_id,score,score\na1,1,1\n", "filled.csv:1: the column `score` is there more than once"),
         ("answer_id,answer,comment\na1,x,y\n", "filled.csv:1: no column of scores"),
         ("answer_id,score,\na1,1,\n", "filled.csv:1: column 3 is called ''"),
         ('answer_id,score\na1,1\na2,"1\n', "filled.csv:3: not CSV"),
         ("answer_id,score\na1,\n", "filled.csv: no row has a score"),
-        ("answer_id,score\na1,é\n".encode("latin-1"), "filled.csv: not UTF-8 at byte 19. In a spreadsheet, save it as `CSV UTF-8`"),
+        (
+            "answer_id,score\na1,é\n".encode("latin-1"),
+            "filled.csv: not UTF-8 at byte 19. In a spreadsheet, save it as `CSV UTF-8`",
+        ),
     ],
 )
 def test_a_file_that_is_no_labelled_sample_is_told(text: str | bytes, says: str, tmp_path: Path) -> None:
@@ -113,18 +121,26 @@ def test_what_is_no_scale_is_refused(text: str) -> None:
         read_scale(text)
 
 
-@given(texts=st.lists(st.text(), min_size=1, max_size=5), scores=st.lists(st.floats(0, 1), min_size=5, max_size=5))
+@given(
+    texts=st.lists(st.text(), min_size=1, max_size=5),
+    scores=st.lists(st.floats(0, 1), min_size=5, max_size=5),
+)
 @settings(max_examples=60, deadline=None)
-def test_any_text_survives_the_way_to_the_annotator_and_its_score_the_way_back(texts: list[str], scores: list[float]) -> None:
+def test_any_text_survives_the_way_to_the_annotator_and_its_score_the_way_back(
+    texts: list[str], scores: list[float]
+) -> None:
     answers = tuple(
-        {"answer_id": f"a{i}", "language": "en", "instruction": text, "text": text, "reference": text} for i, text in enumerate(texts)
+        {"answer_id": f"a{i}", "language": "en", "instruction": text, "text": text, "reference": text}
+        for i, text in enumerate(texts)
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sample.csv"
         try:
             write_sample(Sample(answers, 1), (), file)
         except UnicodeEncodeError:
-            assert any("\ud800" <= c <= "\udfff" for text in texts for c in text), "only half a pair, which no warehouse holds, is no text"
+            assert any("\ud800" <= c <= "\udfff" for text in texts for c in text), (
+                "only half a pair, which no warehouse holds, is no text"
+            )
             return
         header, *rows = rows_of(file)
         place = header.index("answer")
@@ -134,14 +150,18 @@ def test_any_text_survives_the_way_to_the_annotator_and_its_score_the_way_back(t
         with file.open("w", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows([header, *rows])
         found = read_labels(file, [row["answer_id"] for row in answers])
-        assert [(label.answer_id, label.score) for label in found.labels] == [(f"a{i}", scores[i]) for i in range(len(texts))]
+        assert [(label.answer_id, label.score) for label in found.labels] == [
+            (f"a{i}", scores[i]) for i in range(len(texts))
+        ]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     maker = StoreMaker(tmp_path / "store")
     for method in ("one", "two"):
-        maker.cell(method, texts={"1": "the same", "2": f"{method}'s"}, scores={"correct=contains": {"1": 1.0}})
+        maker.cell(
+            method, texts={"1": "the same", "2": f"{method}'s"}, scores={"correct=contains": {"1": 1.0}}
+        )
     maker.study("trial")
     rebuild(maker.folder)
     return maker.folder
@@ -161,18 +181,25 @@ def filled(store: Path, scores: list[str]) -> Path:
 
 def verdicts(store: Path) -> list[dict[str, Any]]:
     with connect(store / WAREHOUSE, read_only=True) as connection:
-        return fetch(connection, "select method, item, measure, score from verdicts where judge_kind = 'human' order by all")
+        return fetch(
+            connection,
+            "select method, item, measure, score from verdicts where judge_kind = 'human' order by all",
+        )
 
 
 def files(store: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in store.rglob("*.jsonl") if path.parent.parent.name == "labels"}
+    return {
+        path.name: path.read_bytes() for path in store.rglob("*.jsonl") if path.parent.parent.name == "labels"
+    }
 
 
 def test_labels_are_verdicts_at_once_and_after_a_rebuild(store: Path) -> None:
     found = import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1"]), "anna", (0, 1))
     assert (len(found.labels), found.n_answers, found.n_blank) == (3, 3, 0)
     before = verdicts(store)
-    assert before == [{"method": m, "item": i, "measure": "anna", "score": 1.0} for m in ("one", "two") for i in ("1", "2")]
+    assert before == [
+        {"method": m, "item": i, "measure": "anna", "score": 1.0} for m in ("one", "two") for i in ("1", "2")
+    ]
     rebuild(store)
     assert verdicts(store) == before
 
@@ -188,7 +215,12 @@ def test_nothing_changes_where_anything_is_wrong(store: Path) -> None:
     import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1"]), "anna")
     before = files(store), verdicts(store)
     bad, good = filled(store, ["1", "x"]), filled(store, ["0"])
-    for file, judge, experiment in ((bad, "anna", "trial"), (good, "correct", "trial"), (good, "../x", "trial"), (good, "anna", "other")):
+    for file, judge, experiment in (
+        (bad, "anna", "trial"),
+        (good, "correct", "trial"),
+        (good, "../x", "trial"),
+        (good, "anna", "other"),
+    ):
         with pytest.raises(ArgumentError):
             import_labels(store, store / WAREHOUSE, experiment, file, judge)
     with Store(store).lock(), pytest.raises(StoreLocked):
@@ -199,13 +231,20 @@ def test_nothing_changes_where_anything_is_wrong(store: Path) -> None:
 def xp(*arguments: str, store: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "xp", *arguments, "--store", str(store)]
     return subprocess.run(
-        command, cwd=store.parent, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+        command,
+        cwd=store.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
 def test_the_commands_go_from_a_sample_to_a_judge(store: Path) -> None:
     drawn = xp("sample", "trial", "--rows", "2", "--aspect", "clarity", store=store)
-    assert drawn.stdout == "labels/trial.csv: 2 answers, from 2 cells of dataset, language, model and method\n", drawn.stderr
+    assert (
+        drawn.stdout == "labels/trial.csv: 2 answers, from 2 cells of dataset, language, model and method\n"
+    ), drawn.stderr
     file = store.parent / "labels" / "trial.csv"
     again = xp("sample", "trial", store=store)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
@@ -220,6 +259,14 @@ def test_the_commands_go_from_a_sample_to_a_judge(store: Path) -> None:
     taken = xp(*command, "1..6", store=store)
     assert taken.stdout == "anna: 2 labels of 2 answers; 0 answers have none\n", taken.stderr
     asked = xp(
-        "query", "select distinct judge_kind, measure, score from verdicts where judge = 'anna' order by 3", "--format", "csv", store=store
+        "query",
+        "select distinct judge_kind, measure, score from verdicts where judge = 'anna' order by 3",
+        "--format",
+        "csv",
+        store=store,
     )
-    assert asked.stdout.split() == ["judge_kind,measure,score", "human,anna.clarity,4.0", "human,anna.clarity,6.0"]
+    assert asked.stdout.split() == [
+        "judge_kind,measure,score",
+        "human,anna.clarity,4.0",
+        "human,anna.clarity,6.0",
+    ]

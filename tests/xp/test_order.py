@@ -1,4 +1,5 @@
-"""The order of a spec decides no number: one study, run once, is put in other orders, and every view says the same."""
+"""The order of a spec decides no number: one study, run once, is put in other orders, and every view says the
+same."""
 
 import hashlib
 import json
@@ -31,8 +32,14 @@ def answers(asked: Asked) -> Said:
     """Words drawn by model, seed and prompt, some of them right; as a judge it prefers the longer answer."""
     if asked.body["model"] == "judge":
         a, b = (asked.prompt.split(f"[answer {letter} ")[1].split("\n[end of answer ")[0] for letter in "AB")
-        return chat(json.dumps({"reason": "longer", "better": "A" if len(a) > len(b) else "B" if len(b) > len(a) else "tie"}))
-    drawn = Random(hashlib.sha256(f"{asked.body['model']} {asked.body.get('seed')} {asked.prompt}".encode()).digest())
+        return chat(
+            json.dumps(
+                {"reason": "longer", "better": "A" if len(a) > len(b) else "B" if len(b) > len(a) else "tie"}
+            )
+        )
+    drawn = Random(
+        hashlib.sha256(f"{asked.body['model']} {asked.body.get('seed')} {asked.prompt}".encode()).digest()
+    )
     return completion(" ".join(str(drawn.randrange(4)) for _ in range(drawn.randrange(1, 6))))
 
 
@@ -41,11 +48,19 @@ def study_of(folder: Path, url: str) -> dict[str, Any]:
         return {"engine": "openai", "name": name, "base_url": url}
 
     for language in LANGUAGES:
-        rows = [{"item": f"q{i}", "instruction": f"{i} + 1 ({language})", "answers": [str(i % 4)]} for i in range(N_ITEMS)]
+        rows = [
+            {"item": f"q{i}", "instruction": f"{i} + 1 ({language})", "answers": [str(i % 4)]}
+            for i in range(N_ITEMS)
+        ]
         (folder / f"{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         said = [{"item": f"q{i}", "response": "1 2"[: 1 + i]} for i in range(N_ITEMS)]
-        (folder / f"{language}.said.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said), "utf-8")
-    asked = {"rows": {"path": "{language}.jsonl"}, "columns": {name: name for name in ("item", "instruction", "answers")}}
+        (folder / f"{language}.said.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in said), "utf-8"
+        )
+    asked = {
+        "rows": {"path": "{language}.jsonl"},
+        "columns": {name: name for name in ("item", "instruction", "answers")},
+    }
     return {
         "experiment": "order",
         "languages": LANGUAGES,
@@ -68,7 +83,10 @@ def study_of(folder: Path, url: str) -> dict[str, Any]:
             "length": {"judge": "length"},
             "duel": {"judge": "pairwise", "against": "all", "model": served("judge")},
         },
-        "contrasts": {"gain": {"of": "one", "against": "zero"}, "all": {"of": "zero", "against": "written", "on": ["length", "correct"]}},
+        "contrasts": {
+            "gain": {"of": "one", "against": "zero"},
+            "all": {"of": "zero", "against": "written", "on": ["length", "correct"]},
+        },
         "primary": ["duel", "correct"],
         "baseline": "written",
     }
@@ -93,7 +111,9 @@ def every_view(folder: Path) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for name in names:
             rows = connection.execute(f"from {name}").fetchall()
-            found[name] = sorted(str([f"{value:.9g}" if isinstance(value, float) else value for value in row]) for row in rows)
+            found[name] = sorted(
+                str([f"{value:.9g}" if isinstance(value, float) else value for value in row]) for row in rows
+            )
         return found
 
 

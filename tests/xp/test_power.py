@@ -1,4 +1,5 @@
-"""What a plan says its contrasts could detect: from a stated assumption first, from what was measured afterwards."""
+"""What a plan says its contrasts could detect: from a stated assumption first, from what was measured
+afterwards."""
 
 import itertools
 import json
@@ -16,8 +17,13 @@ from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
 from xp.render import plan_as_json, plan_as_text
 from xp.studies import diff_for
 
-RIGHT = {"a": {"en": "11110000", "fr": "11110000"}, "b": {"en": "11001100", "fr": "11110000"}, "c": {"en": "10101010", "fr": "10101010"}}
-"""Recorded method -> language -> which of eight items it answers right: a and b differ in English by +1, −1, or nothing, and not in French."""
+RIGHT = {
+    "a": {"en": "11110000", "fr": "11110000"},
+    "b": {"en": "11001100", "fr": "11110000"},
+    "c": {"en": "10101010", "fr": "10101010"},
+}
+"""Recorded method -> language -> which of eight items it answers right: a and b differ in English by +1, −1,
+or nothing, and not in French."""
 
 
 @pytest.fixture
@@ -26,13 +32,21 @@ def spec(tmp_path: Path) -> Path:
         questions = [{"item": f"q{i}", "instruction": f"{i}?", "answers": [f"yes{i}"]} for i in range(8)]
         write(tmp_path / f"asked_{language}.jsonl", questions)
         for method, right in RIGHT.items():
-            rows = [{"item": f"q{i}", "answer": f"yes{i}" if digit == "1" else "something else"} for i, digit in enumerate(right[language])]
+            rows = [
+                {"item": f"q{i}", "answer": f"yes{i}" if digit == "1" else "something else"}
+                for i, digit in enumerate(right[language])
+            ]
             write(tmp_path / f"{method}_{language}.jsonl", rows)
     study = {
         "experiment": "small",
         "languages": ["en", "fr"],
         "models": {"someone": {"parameters": 1000}},
-        "data": {"asked": {"rows": {"path": "asked_{language}.jsonl"}, "columns": {k: k for k in ("item", "instruction", "answers")}}},
+        "data": {
+            "asked": {
+                "rows": {"path": "asked_{language}.jsonl"},
+                "columns": {k: k for k in ("item", "instruction", "answers")},
+            }
+        },
         "evaluate": ["asked"],
         "methods": {
             method: {
@@ -42,7 +56,11 @@ def spec(tmp_path: Path) -> Path:
             }
             for method in RIGHT
         },
-        "judges": {"empty": {"judge": "empty"}, "correct": {"judge": "contains"}, "length": {"judge": "length"}},
+        "judges": {
+            "empty": {"judge": "empty"},
+            "correct": {"judge": "contains"},
+            "length": {"judge": "length"},
+        },
         "contrasts": {"gain": {"of": "a", "against": "b"}},
     }
     path = tmp_path / "small.yaml"
@@ -76,17 +94,24 @@ def test_before_anything_is_measured_half_the_scale_is_assumed_and_said(spec: Pa
     assert {one.measure: one.is_confirmatory for one in power} == {"correct": True, "empty": False}
     text = plan_as_text(found, power)
     assert (
-        "  Minimum detectable effect on 8 items (power 80%, paired test, two-sided 5%: confirmatory ones at Holm's first step over 2 tests, "
-        "others uncorrected):\n    every measure  gain  en ~0.95  fr ~0.95\n"
-    ) in text
-    assert "scores that differ on a quarter of the items when the methods are equally good, from one end of the scale" in text
+        "  Minimum detectable effect on 8 items (power 80%, paired test, two-sided 5%: confirmatory ones at"
+        " Holm's first step over 2 tests, others uncorrected):\n    every measure  gain  en ~0.95  fr ~0.95\n"
+        in text
+    )
+    assert (
+        "scores that differ on a quarter of the items when the methods are equally good, from one end of the"
+        " scale" in text
+    )
 
 
-def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where_nothing_differed(spec: Path, tmp_path: Path) -> None:
+def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where_nothing_differed(
+    spec: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     apply(planned(spec, store)[0], store, in_process=True)
     found, power = planned(spec, store)
-    # in English 0, 0, 1, 1, −1, −1, 0, 0 of eight items: variance 4 / 7; in French all are zero, so English stands in
+    # in English 0, 0, 1, 1, −1, −1, 0, 0 of eight items: variance 4 / 7; in French all are zero, so English
+    # stands in
     by_place = {(one.measure, one.language): one for one in power}
     for language, source in (("en", "measured"), ("fr", "pooled")):
         one = by_place["correct", language]
@@ -99,7 +124,9 @@ def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where
     assert "≈ from how much other contrasts on this measure varied" in text
 
 
-def test_a_new_contrast_and_another_study_take_the_spread_of_others_on_the_measure(spec: Path, tmp_path: Path) -> None:
+def test_a_new_contrast_and_another_study_take_the_spread_of_others_on_the_measure(
+    spec: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     apply(planned(spec, store)[0], store, in_process=True)
     _, power = planned(spec, store, "contrasts.more={of: c, against: b}")
@@ -113,7 +140,9 @@ def test_a_new_contrast_and_another_study_take_the_spread_of_others_on_the_measu
     assert {one.source for one in other if one.measure == "correct"} == {"pooled"}
 
 
-def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothing(spec: Path, tmp_path: Path) -> None:
+def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothing(
+    spec: Path, tmp_path: Path
+) -> None:
     _, seven = planned(spec, tmp_path / "store", "data.asked.limit=7")
     assert {(one.n_items, one.effect) for one in seven} == {(7, minimum_detectable_effect(ASSUMED, 7))}
     found, four = planned(spec, tmp_path / "store", "data.asked.limit=4")
@@ -125,7 +154,8 @@ def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp
     several = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
     for n, more in itertools.product(range(1, 9), ((), several)):
         found, power = planned(spec, tmp_path / "store", f"data.asked.limit={n}", *more)
-        # exploratory contrasts share b or c: Benjamini–Yekutieli's sum over 6 tests of `a_vs_c` on three judges and 4 of the declared ones
+        # exploratory contrasts share b or c: Benjamini–Yekutieli's sum over 6 tests of `a_vs_c` on three
+        # judges and 4 of the declared ones
         for one in power:
             shared = sum(1 / i for i in range(1, one.n_tests + 1)) if more else 1
             smallest = smallest_p_value(n) * (one.n_tests if one.is_confirmatory else shared)
@@ -134,27 +164,42 @@ def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp
             assert bool(listed) == one.could_be_significant
             assert all(effect <= 1 for effect in listed)
         hopeless = sum(one.is_confirmatory and not one.could_be_significant for one in power)
-        said = f"With {n} items, {hopeless} of the confirmatory comparisons cannot be significant after correction, whatever the answers\n"
+        said = (
+            f"With {n} items, {hopeless} of the confirmatory comparisons cannot be significant after"
+            " correction, whatever the answers\n"
+        )
         assert (said in plan_as_text(found, power)) == bool(hopeless)
 
 
 def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Path, tmp_path: Path) -> None:
     found, power = planned(spec, tmp_path / "store", "contrasts.gain.on=[empty]")
-    assert [(one.measure, one.is_confirmatory) for one in power if one.language == "en"] == [("empty", True), ("correct", False)]
+    assert [(one.measure, one.is_confirmatory) for one in power if one.language == "en"] == [
+        ("empty", True),
+        ("correct", False),
+    ]
     text = plan_as_text(found, power)
     assert "  Confirmatory: gain on empty\n  Exploratory: declared contrasts on other measures\n" in text
 
 
-def test_a_contrast_is_confirmatory_on_its_aspect_before_anything_is_measured(spec: Path, tmp_path: Path) -> None:
-    rubric = 'judges.r={judge: rubric, aspects: [depth, clarity], model: {engine: openai, name: m, base_url: "http://localhost:1/v1"}}'
+def test_a_contrast_is_confirmatory_on_its_aspect_before_anything_is_measured(
+    spec: Path, tmp_path: Path
+) -> None:
+    rubric = (
+        "judges.r={judge: rubric, aspects: [depth, clarity], model: {engine: openai, name: m, base_url:"
+        ' "http://localhost:1/v1"}}'
+    )
     _, power = planned(spec, tmp_path / "store", rubric, "contrasts.gain.on=[r.depth]")
-    found = [(one.measure, one.is_confirmatory, one.effect_corrected) for one in power if one.language == "en"]
+    found = [
+        (one.measure, one.is_confirmatory, one.effect_corrected) for one in power if one.language == "en"
+    ]
     # one of two languages
     assert found[0] == ("r.depth", True, minimum_detectable_effect(ASSUMED, 8, n_tests=2))
     assert {row[1:] for row in found[1:]} == {(False, None)}
 
 
-def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(spec: Path, tmp_path: Path) -> None:
+def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(
+    spec: Path, tmp_path: Path
+) -> None:
     more = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
     found, power = planned(spec, tmp_path / "store", *more)
     # two languages: gain on correct, more on correct and on empty
@@ -171,7 +216,10 @@ def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: P
     spec.write_text(json.dumps(study), "utf-8")
     found, power = planned(spec, tmp_path / "store")
     assert {(one.n_items, one.effect) for one in power} == {(None, None)}
-    assert "the items are not counted yet; with 100, 300, 1000 of them ~0.16, ~0.092, ~0.05 of the scale" in plan_as_text(found, power)
+    assert (
+        "the items are not counted yet; with 100, 300, 1000 of them ~0.16, ~0.092, ~0.05 of the scale"
+        in plan_as_text(found, power)
+    )
 
 
 def test_a_warehouse_that_cannot_be_read_is_no_reason_not_to_plan(spec: Path, tmp_path: Path) -> None:
@@ -183,7 +231,20 @@ def test_a_warehouse_that_cannot_be_read_is_no_reason_not_to_plan(spec: Path, tm
 
 def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Path) -> None:
     places = [
-        Detectable(f"contrast{i}", "asked", "en", f"measure{j}", 8, None, 0.5, "measured", 25, True, 0.5, (i + 1) / (j + 1))
+        Detectable(
+            f"contrast{i}",
+            "asked",
+            "en",
+            f"measure{j}",
+            8,
+            None,
+            0.5,
+            "measured",
+            25,
+            True,
+            0.5,
+            (i + 1) / (j + 1),
+        )
         for i in range(5)
         for j in range(5)
     ]
@@ -200,9 +261,14 @@ def test_a_study_without_contrasts_says_nothing_of_power(spec: Path, tmp_path: P
     assert "detected" not in plan_as_text(found, power)
 
 
-def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works(spec: Path, tmp_path: Path) -> None:
+def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works(
+    spec: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
-    said = "Nothing will be compared. Add `baseline: a` (exploratory) or `contrasts: {gain: {of: b, against: a}}` (confirmatory)."
+    said = (
+        "Nothing will be compared. Add `baseline: a` (exploratory) or `contrasts: {gain: {of: b, against:"
+        " a}}` (confirmatory)."
+    )
     found, _ = planned(spec, store, "contrasts=null")
     assert f"  {said}\n" in plan_as_text(found)
     assert json.loads(plan_as_json(found))["nothing_compared"] == said
@@ -211,32 +277,53 @@ def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works
         assert power
         assert "Nothing will be compared" not in plan_as_text(found, power)
     alone, _ = planned(spec, store, "contrasts=null", "only=[{method: a}]")
-    assert "  Nothing will be compared: no two methods answer one data set in one language on one model.\n" in plan_as_text(alone)
+    assert (
+        "  Nothing will be compared: no two methods answer one data set in one language on one model.\n"
+        in plan_as_text(alone)
+    )
 
 
 def test_items_that_a_judge_passes_over_are_not_counted(spec: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "asked_en.jsonl").read_text("utf-8").splitlines()]
-    write(tmp_path / "asked_en.jsonl", [row | ({"answers": []} if row["item"] == "q0" else {}) for row in rows])
+    write(
+        tmp_path / "asked_en.jsonl", [row | ({"answers": []} if row["item"] == "q0" else {}) for row in rows]
+    )
     everywhere = ("judges.empty.limit=6", "judges.both={judge: ensemble, of: [empty, correct]}")
-    expected = {("correct", "en"): 7, ("correct", "fr"): 8, ("empty", "en"): 6, ("empty", "fr"): 6, ("both", "en"): 5, ("both", "fr"): 6}
+    expected = {
+        ("correct", "en"): 7,
+        ("correct", "fr"): 8,
+        ("empty", "en"): 6,
+        ("empty", "fr"): 6,
+        ("both", "en"): 5,
+        ("both", "fr"): 6,
+    }
     found, power = planned(spec, tmp_path / "store", *everywhere)
     assert {(one.measure, one.language): one.n_items for one in power} == expected
-    assert {(one.measure, one.language): one.effect for one in power}["empty", "en"] == minimum_detectable_effect(ASSUMED, 6)
+    assert {(one.measure, one.language): one.effect for one in power}[
+        "empty", "en"
+    ] == minimum_detectable_effect(ASSUMED, 6)
     apply(found, tmp_path / "store", in_process=True)
     _, measured = planned(spec, tmp_path / "store", *everywhere)
-    assert {(one.measure, one.language): one.n_items for one in measured if one.measure != "length"} == expected
+    assert {
+        (one.measure, one.language): one.n_items for one in measured if one.measure != "length"
+    } == expected
     with connect(tmp_path / "store" / WAREHOUSE, read_only=True) as connection:
-        rows = connection.execute("select measure, language, n from contrast_by_language_and_size where measure <> 'length'").fetchall()
+        rows = connection.execute(
+            "select measure, language, n from contrast_by_language_and_size where measure <> 'length'"
+        ).fetchall()
     assert {(measure, language): n for measure, language, n in rows} == expected
 
 
 def test_items_that_an_aspect_is_not_asked_of_are_not_counted(spec: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "asked_en.jsonl").read_text("utf-8").splitlines()]
     for language in ("en", "fr"):
-        write(tmp_path / f"asked_{language}.jsonl", [row | {"kind": "safety" if row["item"] > "q2" else "general"} for row in rows])
+        write(
+            tmp_path / f"asked_{language}.jsonl",
+            [row | {"kind": "safety" if row["item"] > "q2" else "general"} for row in rows],
+        )
     rubric = (
-        "judges={quality: {judge: rubric, aspects: [depth], when: {depth: {category: [general]}}, model: {engine: openai, name: m, "
-        "base_url: 'http://localhost:1/v1'}}}"
+        "judges={quality: {judge: rubric, aspects: [depth], when: {depth: {category: [general]}}, model:"
+        " {engine: openai, name: m, base_url: 'http://localhost:1/v1'}}}"
     )
     _, power = planned(spec, tmp_path / "store", "data.asked.columns.category=kind", rubric)
     assert {one.n_items for one in power if one.measure == "quality"} == {3}
@@ -246,7 +333,9 @@ def test_items_that_an_aspect_is_not_asked_of_are_not_counted(spec: Path, tmp_pa
 
 def test_every_model_is_a_test_of_its_own_in_the_corrected_effect(spec: Path, tmp_path: Path) -> None:
     _, power = planned(spec, tmp_path / "store", "models.other={parameters: 2000}")
-    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(ASSUMED, 8, n_tests=4)}
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {
+        minimum_detectable_effect(ASSUMED, 8, n_tests=4)
+    }
 
 
 def test_what_another_judge_of_the_same_name_measured_is_not_taken(spec: Path, tmp_path: Path) -> None:
@@ -259,13 +348,20 @@ def test_what_another_judge_of_the_same_name_measured_is_not_taken(spec: Path, t
     assert {one.source for one in power if one.measure == "correct"} == {"pooled"}
 
 
-def test_a_judge_that_compares_with_one_side_says_nothing_of_a_contrast_with_it(spec: Path, tmp_path: Path) -> None:
-    duel = "judges={duel: {judge: pairwise, against: b, model: {engine: openai, name: m, base_url: 'http://localhost:1/v1'}}}"
+def test_a_judge_that_compares_with_one_side_says_nothing_of_a_contrast_with_it(
+    spec: Path, tmp_path: Path
+) -> None:
+    duel = (
+        "judges={duel: {judge: pairwise, against: b, model: {engine: openai, name: m, base_url:"
+        " 'http://localhost:1/v1'}}}"
+    )
     _, power = planned(spec, tmp_path / "store", duel, "contrasts.other={of: a, against: c}")
     assert {one.contrast for one in power if one.measure == "duel"} == {"other"}
 
 
-def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(spec: Path, tmp_path: Path) -> None:
+def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
+    spec: Path, tmp_path: Path
+) -> None:
     write(tmp_path / "rows.jsonl", [{"question": "one?", "answer": "yes"}])
     trained = (
         "models.someone={parameters: 1000, base: {hub: someone/model}}",
@@ -275,17 +371,29 @@ def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
     )
     few = "  Few training seeds for tuned: "
     for seeds, said in (
-        ([0], "results are for this one trained model. For results about the method, set `seeds: [0, 1, 2, 3, 4]` in the spec.\n"),
+        (
+            [0],
+            (
+                "results are for this one trained model. For results about the method, set `seeds: [0, 1, 2,"
+                " 3, 4]` in the spec.\n"
+            ),
+        ),
         (
             [7, 2, 1],
-            "3 training runs hardly show how much such runs differ. For results about the method, set `seeds: [1, 2, 7, 0, 3]` in the spec.\n",
+            (
+                "3 training runs hardly show how much such runs differ. For results about the method, set"
+                " `seeds: [1, 2, 7, 0, 3]` in the spec.\n"
+            ),
         ),
     ):
         found, power = planned(spec, tmp_path / "store", *trained, f"seeds={seeds}")
         assert few + said in plan_as_text(found, power)
         assert json.loads(plan_as_json(found, power))["few_training_seeds"] == (few + said).strip()
         assert {one.n_seeds for one in power} == {len(seeds)}
-        assert ("lower bounds: the variance between training runs was not measured yet" in plan_as_text(found, power)) == (len(seeds) > 1)
+        assert (
+            "lower bounds: the variance between training runs was not measured yet"
+            in plan_as_text(found, power)
+        ) == (len(seeds) > 1)
     five, power = planned(spec, tmp_path / "store", *trained, "seeds=[0, 1, 2, 3, 4]")
     assert few not in plan_as_text(five, power)
     untouched, power = planned(spec, tmp_path / "store", *trained[:3], "contrasts.gain={of: a, against: b}")
@@ -293,16 +401,21 @@ def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
     assert {one.n_seeds for one in power} == {None}
 
 
-def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(spec: Path, tmp_path: Path) -> None:
+def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(
+    spec: Path, tmp_path: Path
+) -> None:
     study = json.loads(spec.read_text("utf-8"))
     study["contrasts"] |= {
-        f"by_{'_'.join(by)}": {"of": "a", "against": "b", "by": by} for by in (["size"], ["language"], ["size", "language"])
+        f"by_{'_'.join(by)}": {"of": "a", "against": "b", "by": by}
+        for by in (["size"], ["language"], ["size", "language"])
     }
     spec.write_text(json.dumps(study), "utf-8")
     found, power = planned(spec, tmp_path / "store")
     assert {one.contrast for one in power} == {"gain"}
     # the difference in two languages, a trend in each, a gap between them and its trend
-    assert {one.effect_corrected for one in power if one.is_confirmatory} == {minimum_detectable_effect(ASSUMED, 8, n_tests=6)}
+    assert {one.effect_corrected for one in power if one.is_confirmatory} == {
+        minimum_detectable_effect(ASSUMED, 8, n_tests=6)
+    }
     assert "by_size by size" in plan_as_text(found, power)
 
 
@@ -321,5 +434,9 @@ def test_tests_of_gaps_are_between_methods_tuned_alike_or_each_on_its_own_langua
     tuned: dict[str, tuple[str, ...]], by: set[str], n: int
 ) -> None:
     models = ("small", "large") if by != {"language"} else ("small",)
-    tests = [_Test("correct", "asked", language, model, of, ()) for language, of in tuned.items() for model in models]
+    tests = [
+        _Test("correct", "asked", language, model, of, ())
+        for language, of in tuned.items()
+        for model in models
+    ]
     assert _n_tests(tests, by) == n

@@ -22,21 +22,36 @@ def a_run(planned: Diff) -> list[Event]:
     data, generate, judge = planned.todo
     return [
         Started(data, "2026-01-02T03:04:05+00:00", 7),
-        Ended(data, "2026-01-02T03:04:05+00:00", 7, 0.2, "done", outcome=Outcome(step_id=data, seconds=0.2, n_rows=20)),
+        Ended(
+            data,
+            "2026-01-02T03:04:05+00:00",
+            7,
+            0.2,
+            "done",
+            outcome=Outcome(step_id=data, seconds=0.2, n_rows=20),
+        ),
         Started(generate, "2026-01-02T03:04:06+00:00", 7),
         Progress(generate, 4, 20),
         Progress(generate, 9, 20),
-        Ended(generate, "2026-01-02T03:04:06+00:00", 7, 125.0, "failed", error="out of memory \x1b[31m[bold]"),
+        Ended(
+            generate, "2026-01-02T03:04:06+00:00", 7, 125.0, "failed", error="out of memory \x1b[31m[bold]"
+        ),
         Skipped(judge, f"{generate} failed"),
     ]
 
 
 def test_a_step_is_called_by_what_it_is_for(planned: Diff) -> None:
     data, generate, judge = planned.todo
-    assert labels_of(planned) == {data: "en.jsonl en", generate: "zero_shot echo: sums en", judge: "correct of zero_shot echo: sums en"}
+    assert labels_of(planned) == {
+        data: "en.jsonl en",
+        generate: "zero_shot echo: sums en",
+        judge: "correct of zero_shot echo: sums en",
+    }
 
 
-def test_without_a_terminal_there_is_a_line_for_each_start_and_end(planned: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_is_a_line_for_each_start_and_end(
+    planned: Diff, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 0.0
     monkeypatch.setattr(progress, "monotonic", lambda: now)
     out = io.StringIO()
@@ -62,8 +77,19 @@ def test_an_attempt_that_was_lost_with_its_node_is_told_and_the_step_counted_onc
         watch(Started(data, "2026-01-02T03:04:05+00:00", 7))
         watch(Ended(data, "2026-01-02T03:04:05+00:00", 7, 4.0, "interrupted", error="lost with the node a7"))
         watch(Started(data, "2026-01-02T03:04:09+00:00", 9))
-        watch(Ended(data, "2026-01-02T03:04:09+00:00", 9, 0.2, "done", outcome=Outcome(step_id=data, seconds=0.2, n_rows=20)))
-    assert [line.partition("en: ")[0][:5] + line.partition(" en: ")[2] for line in out.getvalue().splitlines()] == [
+        watch(
+            Ended(
+                data,
+                "2026-01-02T03:04:09+00:00",
+                9,
+                0.2,
+                "done",
+                outcome=Outcome(step_id=data, seconds=0.2, n_rows=20),
+            )
+        )
+    assert [
+        line.partition("en: ")[0][:5] + line.partition(" en: ")[2] for line in out.getvalue().splitlines()
+    ] == [
         "[0/3]begun",
         "[0/3]interrupted after 4.0 s: lost with the node a7",
         "[0/3]begun",
@@ -88,17 +114,35 @@ def test_on_a_terminal_what_failed_stays_and_what_is_done_goes(planned: Diff) ->
     ("event", "words"),
     [
         (
-            Ended("data-0000000000000000", "", 1, 59.94, "done", Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3)),
+            Ended(
+                "data-0000000000000000",
+                "",
+                1,
+                59.94,
+                "done",
+                Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3),
+            ),
             "done, 3 rows in 59.9 s",
         ),
         (
             Ended(
-                "data-0000000000000000", "", 1, 3725.0, "done", Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3, n_reused=2)
+                "data-0000000000000000",
+                "",
+                1,
+                3725.0,
+                "done",
+                Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3, n_reused=2),
             ),
             "done, 3 rows in 1:02:05, 2 taken over",
         ),
-        (Ended("data-0000000000000000", "", 1, 3.0, "interrupted", error="interrupted"), "interrupted after 3.0 s"),
-        (Skipped("data-0000000000000000", "data-1111111111111111 failed"), "skipped, data-1111111111111111 failed"),
+        (
+            Ended("data-0000000000000000", "", 1, 3.0, "interrupted", error="interrupted"),
+            "interrupted after 3.0 s",
+        ),
+        (
+            Skipped("data-0000000000000000", "data-1111111111111111 failed"),
+            "skipped, data-1111111111111111 failed",
+        ),
     ],
 )
 def test_an_end_in_words(event: Ended | Skipped, words: str) -> None:

@@ -1,4 +1,5 @@
-"""A stranger's spec: what it reaches is listed before anything runs, and no variable leaves without being allowed."""
+"""A stranger's spec: what it reaches is listed before anything runs, and no variable leaves without being
+allowed."""
 
 import json
 from pathlib import Path
@@ -38,14 +39,29 @@ def test_a_plan_lists_the_files_outside_the_studys_folder(tmp_path: Path):
     for path in ("../elsewhere.jsonl", str(outside), "link.jsonl"):
         changed(spec, lambda study: study["data"]["sums"].update(rows={"path": path}))  # noqa: B023
         for command in ("plan", "validate"):
-            assert f"reads {outside}, outside the study's folder" in xp(command, spec, "--store", tmp_path / "store").output
-    assert json.loads(xp("plan", spec, "--json", "--store", tmp_path / "store").stdout)["reach"][0].startswith(f"reads {outside}")
+            assert (
+                f"reads {outside}, outside the study's folder"
+                in xp(command, spec, "--store", tmp_path / "store").output
+            )
+    assert json.loads(xp("plan", spec, "--json", "--store", tmp_path / "store").stdout)["reach"][
+        0
+    ].startswith(f"reads {outside}")
 
 
-def test_a_plan_lists_servers_and_the_variables_that_they_are_sent_of_judges_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_lists_servers_and_the_variables_that_they_are_sent_of_judges_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("XP_TEST_KEY", KEY)
     monkeypatch.setenv("XP_TEST_URL", "https://ali:sesame-open@judges.example/v1")
-    judge = {"judge": "rubric", "model": {"engine": "openai", "name": "j", "base_url_env": "XP_TEST_URL", "api_key_env": "XP_TEST_KEY"}}
+    judge = {
+        "judge": "rubric",
+        "model": {
+            "engine": "openai",
+            "name": "j",
+            "base_url_env": "XP_TEST_URL",
+            "api_key_env": "XP_TEST_KEY",
+        },
+    }
     other = {"judge": "decision", "model": {"engine": "systemone", "name": "s"}}
     spec = write_study(tmp_path, "http://models.example/v1", judge=judge)
     changed(spec, lambda study: study["judges"].update(other=other))
@@ -68,20 +84,31 @@ def test_a_plan_names_code_that_comes_with_weights(tmp_path: Path):
 def test_a_missing_key_address_or_server_is_told_by_plan_and_by_validate(tmp_path: Path):
     spec = with_key(tmp_path, "http://127.0.0.1:9/v1")
     for command in ("plan", "validate"):
-        assert "not ready: the environment variable XP_TEST_KEY is not set" in xp(command, spec, "--store", tmp_path / "store").output
+        assert (
+            "not ready: the environment variable XP_TEST_KEY is not set"
+            in xp(command, spec, "--store", tmp_path / "store").output
+        )
     spec = write_study(tmp_path, "", model={"engine": "openai", "name": "m", "base_url_env": "XP_TEST_UNSET"})
     for command in ("plan", "validate"):
-        assert "not ready: the environment variable XP_TEST_UNSET is not set" in xp(command, spec, "--store", tmp_path / "store").output
+        assert (
+            "not ready: the environment variable XP_TEST_UNSET is not set"
+            in xp(command, spec, "--store", tmp_path / "store").output
+        )
     spec = write_study(tmp_path, "http://127.0.0.1:9/v1")
     for command in ("plan", "validate"):
         assert (
-            "not ready: no server answers at http://127.0.0.1:9: Connection refused" in xp(command, spec, "--store", tmp_path / "s").output
+            "not ready: no server answers at http://127.0.0.1:9: Connection refused"
+            in xp(command, spec, "--store", tmp_path / "s").output
         )
     with serving(lambda _: Said()) as server:
-        assert "not ready" not in xp("plan", write_study(tmp_path, server), "--store", tmp_path / "store").output
+        assert (
+            "not ready" not in xp("plan", write_study(tmp_path, server), "--store", tmp_path / "store").output
+        )
 
 
-def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("XP_TEST_KEY", KEY)
     monkeypatch.setenv("XP_TEST_OTHER", "another-secret")
     store = tmp_path / "store"
@@ -90,17 +117,35 @@ def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(tmp_pat
         refused = xp("apply", spec, "--yes", "--in-process", "--store", store)
         host = server.url.removesuffix("/v1")
         assert refused.exit_code == 2
-        assert f"this study calls {host} and sends it XP_TEST_KEY, for the first time from this store" in refused.stderr
+        assert (
+            f"this study calls {host} and sends it XP_TEST_KEY, for the first time from this store"
+            in refused.stderr
+        )
         assert server.asked == []
         assert xp("apply", spec, "--yes", "--allow-env", "--in-process", "--store", store).exit_code == 0
         assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
         n_asked = len(server.asked)
-        again = xp("apply", with_key(tmp_path, server, name="another"), "--yes", "--in-process", "--store", store)
+        again = xp(
+            "apply", with_key(tmp_path, server, name="another"), "--yes", "--in-process", "--store", store
+        )
         assert again.exit_code == 0, "the pair is known by now"
         assert len(server.asked) > n_asked
         n_asked = len(server.asked)
-        for change in ({"api_key_env": "XP_TEST_OTHER"}, {"base_url": server.url.replace("127.0.0.1", "localhost")}):
-            assert xp("apply", with_key(tmp_path, server, name="third", **change), "--yes", "--in-process", "--store", store).exit_code == 2
+        for change in (
+            {"api_key_env": "XP_TEST_OTHER"},
+            {"base_url": server.url.replace("127.0.0.1", "localhost")},
+        ):
+            assert (
+                xp(
+                    "apply",
+                    with_key(tmp_path, server, name="third", **change),
+                    "--yes",
+                    "--in-process",
+                    "--store",
+                    store,
+                ).exit_code
+                == 2
+            )
         assert len(server.asked) == n_asked
 
 
@@ -120,7 +165,10 @@ SECRET_ADDRESSES = [
 @pytest.mark.parametrize("address", SECRET_ADDRESSES)
 @pytest.mark.parametrize("way", ["model", "judge", "set"])
 def test_a_password_or_a_key_in_an_address_is_refused_and_not_shown(address: str, way: str, tmp_path: Path):
-    judge = {"judge": "rubric", "model": {"engine": "openai", "name": "j", "base_url": address if way == "judge" else "http://h/v1"}}
+    judge = {
+        "judge": "rubric",
+        "model": {"engine": "openai", "name": "j", "base_url": address if way == "judge" else "http://h/v1"},
+    }
     spec = write_study(tmp_path, address if way == "model" else "http://localhost:1/v1", judge=judge)
     override = ["--set", f"models.m.base.base_url={address}"] if way == "set" else []
     for command in (["validate"], ["plan"], ["apply", "--yes"]):

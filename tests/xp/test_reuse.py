@@ -48,14 +48,19 @@ def test_what_other_code_made_is_taken_and_a_mixture_is_flagged(made_before: tup
     assert mixed(store) == []
     write_study(spec.parent, languages=("en",), n_items=5)
     apply(asked(spec, store), store, in_process=True)
-    assert sorted(codes(store).values()) == [2, 6]  # the older step's three, and the new one's three taken over and two made
+    # the older step's three, and the new one's three taken over and two made
+    assert sorted(codes(store).values()) == [2, 6]
     assert mixed(store) == [("generate", "echo", 2)]
 
 
-def test_a_study_of_one_fingerprint_makes_again_what_other_code_made_and_then_nothing(made_before: tuple[Path, Path]) -> None:
+def test_a_study_of_one_fingerprint_makes_again_what_other_code_made_and_then_nothing(
+    made_before: tuple[Path, Path],
+) -> None:
     spec, store = made_before
     again = asked(spec, store, "same_fingerprint")
-    assert [step_id.split("-")[0] for step_id in again.todo] == ["generate", "judge"], "its data are of its own code by their id"
+    assert [step_id.split("-")[0] for step_id in again.todo] == ["generate", "judge"], (
+        "its data are of its own code by their id"
+    )
     apply(again, store, in_process=True)
     (code,) = codes(store)
     assert code != "of older code"
@@ -71,11 +76,15 @@ def test_a_step_that_took_over_rows_of_other_code_is_made_again_too(made_before:
     assert [step_id.split("-")[0] for step_id in again.todo] == ["generate", "judge"]
     apply(again, store, in_process=True)
     outcomes = [json.loads((Store(store).step_folder(s) / "outcome.json").read_text()) for s in again.todo]
-    assert [(one["n_reused"], one["n_of_other_code"]) for one in outcomes if one["step_id"].startswith("generate")] == [(0, 0)]
+    assert [
+        (one["n_reused"], one["n_of_other_code"]) for one in outcomes if one["step_id"].startswith("generate")
+    ] == [(0, 0)]
     assert asked(spec, store, "same_fingerprint").todo == ()
 
 
-def test_an_attempt_of_this_code_is_gone_on_from_and_one_of_other_code_is_not(made_before: tuple[Path, Path]) -> None:
+def test_an_attempt_of_this_code_is_gone_on_from_and_one_of_other_code_is_not(
+    made_before: tuple[Path, Path],
+) -> None:
     spec, store = made_before
     apply(asked(spec, store, "same_fingerprint"), store, in_process=True)
     (generate,) = [s for s in asked(spec, store).plan.steps if s.startswith("generate")]
@@ -98,14 +107,22 @@ def write_training(folder: Path) -> Path:
         "models": {"tiny": {"base": {"path": str(TINY)}}},
         "data": {
             "asked": {"rows": {"path": str(TINY / "questions_en.jsonl")}, "columns": columns, "limit": 2},
-            "taught": {"rows": {"path": str(TINY / "instructions_en.jsonl")}, "columns": {**columns, "response": "response"}},
+            "taught": {
+                "rows": {"path": str(TINY / "instructions_en.jsonl")},
+                "columns": {**columns, "response": "response"},
+            },
         },
         "evaluate": ["asked"],
         "methods": {
             "sft": {
                 "method": "sft",
                 "train": "taught",
-                "training": {"max_steps": 4, "save_steps": 2, "per_device_train_batch_size": 2, "max_length": 96},
+                "training": {
+                    "max_steps": 4,
+                    "save_steps": 2,
+                    "per_device_train_batch_size": 2,
+                    "max_length": 96,
+                },
             }
         },
         "decoding": {"max_new_tokens": 4},
@@ -119,10 +136,19 @@ def write_training(folder: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize(
     ("begun_by", "reuse", "resumed_from_step", "is_own"),
-    [("this", "same_fingerprint", 4, True), ("other", "same_fingerprint", 0, True), ("other", "any", 4, False)],
+    [
+        ("this", "same_fingerprint", 4, True),
+        ("other", "same_fingerprint", 0, True),
+        ("other", "any", 4, False),
+    ],
 )
 def test_an_interrupted_training_is_gone_on_from_unless_other_code_began_it_and_one_fingerprint_is_asked_for(
-    begun_by: str, reuse: str, resumed_from_step: int, is_own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun_by: str,
+    reuse: str,
+    resumed_from_step: int,
+    is_own: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec, store = write_training(tmp_path), tmp_path / "store"
 

@@ -1,4 +1,5 @@
-"""What annotators are handed: as many answers from each stratum, in an order of its own, and not a word of who gave them."""
+"""What annotators are handed: as many answers from each stratum, in an order of its own, and not a word of
+who gave them."""
 
 import csv
 import io
@@ -22,11 +23,20 @@ METHODS, MODELS = ("prompted-method", "tuned-method"), ("small-model", "large-mo
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Two methods × two models × two languages, ten answers each; `prompted` on the large model has but three."""
+    """Two methods × two models × two languages, ten answers each; `prompted` on the large model has but
+    three."""
     maker = StoreMaker(tmp_path / "store")
     for language in ("en", "fr"):
         asked = maker.data(
-            [Example(item=str(i), language=language, instruction=f"{i} + {i}? ({language})", reference=str(2 * i)) for i in range(10)],
+            [
+                Example(
+                    item=str(i),
+                    language=language,
+                    instruction=f"{i} + {i}? ({language})",
+                    reference=str(2 * i),
+                )
+                for i in range(10)
+            ],
             language,
         )
         for method in METHODS:
@@ -70,7 +80,13 @@ def test_each_item_comes_once_before_a_second_text_of_another_seed(tmp_path: Pat
         maker.cell("one", texts={str(i): f"{seed} says {i}" for i in range(5)}, seed=seed)
     maker.study("trial")
     rebuild(tmp_path)
-    assert sorted(row["item"] for row in draw(tmp_path / WAREHOUSE, "trial", 5).answers) == ["0", "1", "2", "3", "4"]
+    assert sorted(row["item"] for row in draw(tmp_path / WAREHOUSE, "trial", 5).answers) == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
     assert len(draw(tmp_path / WAREHOUSE, "trial", 99).answers) == 15
 
 
@@ -83,7 +99,9 @@ def test_a_text_of_two_methods_counts_for_both(tmp_path: Path) -> None:
     for n in (4, 9):
         items = Counter(row["item"] for row in draw(tmp_path / WAREHOUSE, "trial", n).answers)
         assert all(items[str(i)] <= 1 for i in range(5))
-        assert sum(items[str(i)] == 1 for i in range(5, 10)) <= 1, "at most the last item is drawn of one method alone"
+        assert sum(items[str(i)] == 1 for i in range(5, 10)) <= 1, (
+            "at most the last item is drawn of one method alone"
+        )
 
 
 def test_what_one_stratum_lacks_the_others_give(store: Path) -> None:
@@ -160,7 +178,9 @@ def test_a_study_that_is_not_there_is_told(store: Path) -> None:
         draw(store / WAREHOUSE, "trail", 5)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "'=1", "''", "'"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "'=1", "''", "'"]
+)
 def test_no_cell_begins_like_a_formula(text: str) -> None:
     assert guarded(text) == f"'{text}"
 

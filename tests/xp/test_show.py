@@ -13,11 +13,17 @@ from xp.show import show
 def test_verdicts_of_every_sort_stand_below_the_answer(tmp_path: Path) -> None:
     maker = StoreMaker(tmp_path)
     base = maker.cell("base", texts={"1": "five"})
-    scores = {"right=contains": {"1": "no answer to \x1b[2Jcheck by"}, "characters=length": {"1": 1234.0}, "share=exact": {"1": 1 / 3}}
+    scores = {
+        "right=contains": {"1": "no answer to \x1b[2Jcheck by"},
+        "characters=length": {"1": 1234.0},
+        "share=exact": {"1": 1 / 3},
+    }
     maker.cell("dpo", texts={"1": "four"}, scores=scores)
     maker.cell("duel", texts={"1": "six"}, scores={"duel=exact": {"1": 0.5}}, against={"base": base.generate})
     verdicts = tmp_path / "steps" / maker.cells[-1].judges["duel"].step / "verdicts.jsonl"
-    verdicts.write_text(verdicts.read_text("utf-8").replace('"parts":null', '"parts":{"first":1.0,"second":0.0}'), "utf-8")
+    verdicts.write_text(
+        verdicts.read_text("utf-8").replace('"parts":null', '"parts":{"first":1.0,"second":0.0}'), "utf-8"
+    )
     maker.study()
     rebuild(tmp_path)
     with connect(tmp_path / WAREHOUSE, read_only=True) as connection:
@@ -33,4 +39,7 @@ def test_verdicts_of_every_sort_stand_below_the_answer(tmp_path: Path) -> None:
         "  right: unscored, no answer to \\x1b[2Jcheck by",
         "  share: 0.333",
     ]
-    assert "  duel vs base: 0.5 (first: 1, second: 0)" in show(tmp_path / WAREHOUSE, "duel", None, 10).splitlines()
+    assert (
+        "  duel vs base: 0.5 (first: 1, second: 0)"
+        in show(tmp_path / WAREHOUSE, "duel", None, 10).splitlines()
+    )

@@ -1,4 +1,5 @@
-"""What a command prints drives no terminal, fits its encoding, and ends in a sentence where it cannot be written. Folders may have any name."""
+"""What a command prints drives no terminal, fits its encoding, and ends in a sentence where it cannot be
+written. Folders may have any name."""
 
 import json
 import os
@@ -24,7 +25,10 @@ ITEMS = ["plain", f"esc{ESC}", f"rlo{RLO}", "two\nlines", "c1\x9b31m"]
 
 def write_study(folder: Path, name: str = "odd") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"item": item, "instruction": f"What is {n}? é 日本", "answers": [str(n)]} for n, item in enumerate(ITEMS)]
+    rows = [
+        {"item": item, "instruction": f"What is {n}? é 日本", "answers": [str(n)]}
+        for n, item in enumerate(ITEMS)
+    ]
     (folder / "en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     study = {
         "experiment": name,
@@ -33,7 +37,10 @@ def write_study(folder: Path, name: str = "odd") -> Path:
         "languages": ["en"],
         "models": {"echo": {"base": {"engine": "echo"}}},
         "data": {
-            "q": {"rows": {"path": "{language}.jsonl"}, "columns": {"item": "item", "instruction": "instruction", "answers": "answers"}}
+            "q": {
+                "rows": {"path": "{language}.jsonl"},
+                "columns": {"item": "item", "instruction": "instruction", "answers": "answers"},
+            }
         },
         "evaluate": ["q"],
         "methods": {"zero_shot": {"method": "icl", "num_fewshot": 0}},
@@ -93,12 +100,19 @@ def test_no_command_prints_what_drives_a_terminal(spec: Path, arguments: tuple[s
         json.loads(found.stdout)
 
 
-def typed(*arguments: str | Path | bytes, encoding: str = "utf-8", to: str | None = None) -> subprocess.CompletedProcess[bytes]:
+def typed(
+    *arguments: str | Path | bytes, encoding: str = "utf-8", to: str | None = None
+) -> subprocess.CompletedProcess[bytes]:
     command = [os.fsencode(sys.executable), b"-m", b"xp", *(os.fsencode(argument) for argument in arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
     with open(to or os.devnull, "wb") as out:
         return subprocess.run(
-            command, env=environment, stdout=out if to else subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False
+            command,
+            env=environment,
+            stdout=out if to else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            check=False,
         )
 
 
@@ -110,7 +124,9 @@ def test_a_terminal_that_lacks_a_character_is_shown_its_escape(spec: Path, encod
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
-@pytest.mark.parametrize("arguments", [("show", "zero_shot/en"), ("query", "select 1"), ("status",), ("apply", "SPEC", "--yes")])
+@pytest.mark.parametrize(
+    "arguments", [("show", "zero_shot/en"), ("query", "select 1"), ("status",), ("apply", "SPEC", "--yes")]
+)
 def test_output_that_cannot_be_written_ends_in_a_sentence(spec: Path, arguments: tuple[str, ...]) -> None:
     words = (spec if argument == "SPEC" else argument for argument in arguments)
     found = typed(*words, "--store", spec.parent / "store", to="/dev/full")
@@ -121,7 +137,9 @@ def test_output_that_cannot_be_written_ends_in_a_sentence(spec: Path, arguments:
 def test_ctrl_c_ends_a_query_that_runs_for_long(spec: Path) -> None:
     sql = "select sum(a.range * b.range) from range(10000000) a, range(10000000) b"
     command = [sys.executable, "-m", "xp", "query", sql, "--store", str(spec.parent / "store")]
-    running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(4)
@@ -134,14 +152,21 @@ def test_ctrl_c_ends_a_query_that_runs_for_long(spec: Path) -> None:
 
 
 def test_more_rows_than_there_can_be_are_refused(spec: Path) -> None:
-    assert xp("show", "zero_shot/en", "--limit", "99999999999999999999", "--store", spec.parent / "store").exit_code == 2
+    assert (
+        xp(
+            "show", "zero_shot/en", "--limit", "99999999999999999999", "--store", spec.parent / "store"
+        ).exit_code
+        == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["a*b", "a[1]b", "{x}'%20\n"])
 def test_a_folders_name_is_no_pattern(tmp_path: Path, name: str) -> None:
     for folder in ("aXb", "a1b"):
         other = tmp_path / folder
-        assert xp("apply", write_study(other), "--yes", "--in-process", "--store", other / folder).exit_code == 0
+        assert (
+            xp("apply", write_study(other), "--yes", "--in-process", "--store", other / folder).exit_code == 0
+        )
     spec, store = write_study(tmp_path / name), tmp_path / name / name
     for command in (("apply", spec, "--yes", "--in-process"), ("rebuild",), ("status",)):
         found = xp(*command, "--store", store)
@@ -153,7 +178,9 @@ def test_a_folders_name_is_no_pattern(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a?b", "back\\slash"])
 def test_a_folder_that_can_hold_no_database_is_told_before_anything_runs(tmp_path: Path, name: str) -> None:
     spec = write_study(tmp_path / name)
-    assert xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / "store").exit_code == 0, "as long as the store lies elsewhere"
+    assert xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / "store").exit_code == 0, (
+        "as long as the store lies elsewhere"
+    )
     found = xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / name / "store")
     assert found.exit_code == 1
     assert "Name another folder by `--store`" in found.stderr
@@ -173,7 +200,10 @@ def test_a_name_that_is_not_text_is_refused_in_a_sentence(tmp_path: Path) -> Non
         assert b"Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize("unseen", ["", "\u200b", "\ufeff", "\u2060", "\xa0", " ", "\x00", "\u200b\ufeff ", "\u202e", "\xad", "\ufe0f"])
+@pytest.mark.parametrize(
+    "unseen",
+    ["", "\u200b", "\ufeff", "\u2060", "\xa0", " ", "\x00", "\u200b\ufeff ", "\u202e", "\xad", "\ufe0f"],
+)
 @pytest.mark.parametrize("sign", "=+-@＝＋－＠")
 def test_a_formula_behind_characters_that_are_not_seen_is_guarded(unseen: str, sign: str) -> None:
     assert guarded(f"{unseen}{sign}1+1") == f"'{unseen}{sign}1+1"

@@ -1,4 +1,5 @@
-"""Training that is killed with -9 goes on from its last whole checkpoint, to the weights of a run that was never killed."""
+"""Training that is killed with -9 goes on from its last whole checkpoint, to the weights of a run that was
+never killed."""
 
 import json
 import os
@@ -20,7 +21,10 @@ def write_study(folder: Path) -> Path:
         "languages": ["en"],
         "models": {"tiny": {"base": {"path": str(TINY)}}},
         "data": {
-            "questions": {"rows": {"path": str(TINY / "questions_en.jsonl")}, "columns": {"item": "item", "instruction": "instruction"}},
+            "questions": {
+                "rows": {"path": str(TINY / "questions_en.jsonl")},
+                "columns": {"item": "item", "instruction": "instruction"},
+            },
             "instructions": {
                 "rows": {"path": str(TINY / "instructions_en.jsonl")},
                 "columns": {"item": "item", "instruction": "instruction", "response": "response"},
@@ -31,7 +35,13 @@ def write_study(folder: Path) -> Path:
             "sft": {
                 "method": "sft",
                 "train": "instructions",
-                "training": {"max_steps": 60, "save_steps": 5, "per_device_train_batch_size": 4, "learning_rate": 1.0e-3, "max_length": 96},
+                "training": {
+                    "max_steps": 60,
+                    "save_steps": 5,
+                    "per_device_train_batch_size": 4,
+                    "learning_rate": 1.0e-3,
+                    "max_length": 96,
+                },
             }
         },
         "decoding": {"max_new_tokens": 8},
@@ -44,7 +54,9 @@ def write_study(folder: Path) -> Path:
 def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "xp", "apply", "killed.yaml", "--yes"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def the_step(folder: Path) -> Path:
@@ -53,7 +65,9 @@ def the_step(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_losses_and_weights(tmp_path: Path) -> None:
+def test_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_losses_and_weights(
+    tmp_path: Path,
+) -> None:
     undisturbed, killed = write_study(tmp_path / "undisturbed"), write_study(tmp_path / "killed")
     output, _ = (run := start(undisturbed)).communicate(timeout=300)
     assert run.returncode == 0, output
@@ -62,7 +76,8 @@ def test_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_lo
     while not list((killed / ".xp" / "steps").glob("sft-*.tmp/trainer/checkpoint-*/whole")):
         assert run.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
-    subprocess.run(["pkill", "-9", "-f", str(killed / ".xp")], check=False)  # the workers are told the store's place
+    # the workers are told the store's place
+    subprocess.run(["pkill", "-9", "-f", str(killed / ".xp")], check=False)
     run.kill()
     run.communicate()
     assert the_step(killed).name.endswith(".tmp")
@@ -72,7 +87,10 @@ def test_training_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_lo
     facts = json.loads((the_step(killed) / "outcome.json").read_text("utf-8"))["facts"]
     assert facts["resumed_from_step"] >= 5
     assert losses(killed) == losses(undisturbed)
-    weights = [(the_step(folder) / "adapter" / "adapter_model.safetensors").read_bytes() for folder in (killed, undisturbed)]
+    weights = [
+        (the_step(folder) / "adapter" / "adapter_model.safetensors").read_bytes()
+        for folder in (killed, undisturbed)
+    ]
     assert weights[0] == weights[1]
 
 

@@ -32,7 +32,9 @@ def test_an_untouched_store_has_no_faults(store: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["data", "generate", "judge"])
-def test_a_flipped_bit_that_leaves_no_trace_is_found_and_the_next_apply_makes_the_step_again(spec: Path, store: Path, kind: str) -> None:
+def test_a_flipped_bit_that_leaves_no_trace_is_found_and_the_next_apply_makes_the_step_again(
+    spec: Path, store: Path, kind: str
+) -> None:
     before = all_rows(store), in_warehouse(store)
     damaged = step_ids(plan_of(spec), kind)[0]
     file, memory = store / "steps" / damaged / ROWS[kind], store / "cache" / "checked.json"
@@ -46,7 +48,11 @@ def test_a_flipped_bit_that_leaves_no_trace_is_found_and_the_next_apply_makes_th
     memory.write_text(json.dumps(remembered), "utf-8")
     assert diff_for(spec, None, None, store).todo == ()
     faults = verify(store).faults
-    assert faults[0] == f"{damaged}: {ROWS[kind]} holds other bytes than it was written with. `xp apply` makes the step again."
+    assert (
+        faults[0]
+        == f"{damaged}: {ROWS[kind]} holds other bytes than it was written with. `xp apply` makes the step"
+        " again."
+    )
     planned = diff_for(spec, None, None, store)
     assert planned.todo == (damaged,)
     apply(planned, store, in_process=True)
@@ -54,11 +60,15 @@ def test_a_flipped_bit_that_leaves_no_trace_is_found_and_the_next_apply_makes_th
     assert verify(store).faults == ()
 
 
-def test_verdicts_that_the_judge_does_not_give_are_found_though_their_digest_agrees(spec: Path, store: Path) -> None:
+def test_verdicts_that_the_judge_does_not_give_are_found_though_their_digest_agrees(
+    spec: Path, store: Path
+) -> None:
     folder = store / "steps" / step_ids(plan_of(spec), "judge")[0]
     rows = folder / "verdicts.jsonl"
     verdicts = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
-    rows.write_text("".join(json.dumps({**row, "score": 1.0 - row["score"]}) + "\n" for row in verdicts), "utf-8")
+    rows.write_text(
+        "".join(json.dumps({**row, "score": 1.0 - row["score"]}) + "\n" for row in verdicts), "utf-8"
+    )
     outcome = json.loads((folder / "outcome.json").read_text("utf-8"))
     outcome["files"] = {name: file.model_dump() for name, file in describe(folder).items()}
     (folder / "outcome.json").write_text(json.dumps(outcome), "utf-8")

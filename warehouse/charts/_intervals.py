@@ -1,4 +1,5 @@
-"""Rows of numbers with intervals, drawn as in a forest plot: name, picture, number. Several charts are made of them."""
+"""Rows of numbers with intervals, drawn as in a forest plot: name, picture, number. Several charts are made
+of them."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ class Line:
     """Lines of one group stand together under its name."""
 
 
-def dots(lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None) -> dict[str, Any]:
+def dots(
+    lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None
+) -> dict[str, Any]:
     """Points with intervals. `reference` is where the line of no difference is drawn."""
     import altair as alt
 
@@ -37,7 +40,10 @@ def dots(lines: Sequence[Line], axis: str, domain: tuple[float, float], referenc
         # Of the same data as all other parts, or they could not stand in groups; one rule, not one a row.
         parts.insert(0, alt.Chart(base.data).mark_rule(strokeDash=[4, 3]).encode(x=alt.X("mean(at):Q")))
     point = base.mark_point(size=70, opacity=1, strokeWidth=1.8).encode(
-        x=x, shape=alt.Shape("shape:N", scale=None), stroke=alt.Stroke("colour:N", scale=None), fill=alt.Fill("fill:N", scale=None)
+        x=x,
+        shape=alt.Shape("shape:N", scale=None),
+        stroke=alt.Stroke("colour:N", scale=None),
+        fill=alt.Fill("fill:N", scale=None),
     )
     return _finish(lines, [*parts, point])
 
@@ -47,12 +53,17 @@ def bars(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> dict[
     import altair as alt
 
     base, x, (rule, text) = _base(lines, axis, domain)
-    bar = base.mark_bar(height=11, opacity=0.85).encode(x=x, x2=alt.datum(0), color=alt.Color("colour:N", scale=None))
+    bar = base.mark_bar(height=11, opacity=0.85).encode(
+        x=x, x2=alt.datum(0), color=alt.Color("colour:N", scale=None)
+    )
     return _finish(lines, [bar, rule, text])
 
 
-def _base(lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None) -> tuple[Any, Any, list[Any]]:
-    """The rows, their axis, and what dots and bars have in common: the interval's rule and the number at the end."""
+def _base(
+    lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None
+) -> tuple[Any, Any, list[Any]]:
+    """The rows, their axis, and what dots and bars have in common: the interval's rule and the number at the
+    end."""
     import altair as alt
 
     values = [
@@ -68,14 +79,19 @@ def _base(lines: Sequence[Line], axis: str, domain: tuple[float, float], referen
             "fill": line.colour if line.is_filled else "transparent",
             "shape": line.shape,
             "at": reference,
-            "group": one_line(line.group),  # Vega pastes it into code, where a line separator would be an error
+            # Vega pastes it into code, where a line separator would be an error
+            "group": one_line(line.group),
         }
         for place, line in enumerate(lines)
     ]
     width = _plot_width(lines)
     base = alt.Chart(alt.Data(values=values)).encode(y=_rows_axis(lines))
     x = alt.X("value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
-    rule = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=1.8, opacity=0.75).encode(x=alt.X("low:Q"), x2="high:Q")
+    rule = (
+        base.transform_filter("datum.low !== null")
+        .mark_rule(strokeWidth=1.8, opacity=0.75)
+        .encode(x=alt.X("low:Q"), x2="high:Q")
+    )
     text = base.mark_text(align="left", baseline="middle").encode(x=alt.value(width + 8), text="text:N")
     return base, x, [rule, text]
 
@@ -85,7 +101,8 @@ def _rows_axis(lines: Sequence[Line]) -> Any:
 
     names = "[" + ",".join(_quoted(one_line(line.label)) for line in lines) + "]"
     axis = alt.Axis(labelExpr=f"{names}[datum.value]", domain=False, ticks=False, grid=False, labelPadding=8)
-    return alt.Y("row:O", title=None, axis=axis, sort="ascending")  # by place: the rule's data alone would put lines without interval last
+    # by place: the rule's data alone would put lines without interval last
+    return alt.Y("row:O", title=None, axis=axis, sort="ascending")
 
 
 def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:
@@ -94,7 +111,12 @@ def _finish(lines: Sequence[Line], parts: Sequence[Any]) -> dict[str, Any]:
     chart: Any = alt.layer(*parts).properties(width=_plot_width(lines), height=alt.Step(ROW_HEIGHT))
     if any(line.group for line in lines):
         groups = list(dict.fromkeys(one_line(line.group) for line in lines))
-        row = alt.Row("group:N", title=None, sort=groups, header=alt.Header(labelOrient="top", labelAnchor="start", labelFontWeight="bold"))
+        row = alt.Row(
+            "group:N",
+            title=None,
+            sort=groups,
+            header=alt.Header(labelOrient="top", labelAnchor="start", labelFontWeight="bold"),
+        )
         return themed(chart.facet(row=row, spacing=8).resolve_scale(y="independent"))
     return themed(chart)
 

@@ -10,8 +10,8 @@ NOT_SIGNIFICANT = "#999999"
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Paired difference between two methods on the items both have, with its 95% interval.
 
-    Filled: significant after correction for the tests of its family. Hollow and blue: significant only by itself, which that many tests would
-    let one be by chance. Hollow and grey: not significant.
+    Filled: significant after correction for the tests of its family. Hollow and blue: significant only by
+    itself, which that many tests would let one be by chance. Hollow and grey: not significant.
     """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
@@ -36,7 +36,9 @@ def _line(row: Row, order: Order, decimals: int) -> Line:
         row["estimate"],
         row["ci_low"],
         row["ci_high"],
-        "no pairs" if row["estimate"] is None else with_interval(row["estimate"], row["ci_low"], row["ci_high"], decimals),
+        "no pairs"
+        if row["estimate"] is None
+        else with_interval(row["estimate"], row["ci_low"], row["ci_high"], decimals),
         SIGNIFICANT if row["is_significant_uncorrected"] else NOT_SIGNIFICANT,
         "diamond",
         is_filled=bool(row["is_significant"]),
@@ -56,7 +58,8 @@ def _in_order(rows: Rows, order: Order) -> list[Row]:
 
 
 def _measured(row: Row, order: Order) -> str:
-    """Where the difference was measured: language, training languages where they are others, model where there are several."""
+    """Where the difference was measured: language, training languages where they are others, model where
+    there are several."""
     parts: list[str] = [row["language"]]
     for tuned in dict.fromkeys((row["of_train_languages"], row["against_train_languages"])):
         if tuned and tuned != row["language"]:

@@ -8,11 +8,16 @@ from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place, r
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Seconds that each model took to start (Python, libraries), to load, to train and to ask.
 
-    A worker starts once and loads a model once for all its steps of that model: the two are the same however many steps follow.
+    A worker starts once and loads a model once for all its steps of that model: the two are the same however
+    many steps follow.
     """
     models = sorted({row["model"] for row in rows}, key=lambda model: place(order.models, model))
     seconds = {model: _seconds([row for row in rows if row["model"] == model]) for model in models}
-    domain = reach([{"seconds": found} for parts in seconds.values() for found in parts.values()], ("seconds",), least=(0.0, 1.0))
+    domain = reach(
+        [{"seconds": found} for parts in seconds.values() for found in parts.values()],
+        ("seconds",),
+        least=(0.0, 1.0),
+    )
     return [
         Panel(
             model,
@@ -32,7 +37,8 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 def _seconds(rows: Rows) -> dict[str, float]:
     """What the time went into -> seconds."""
     found: dict[str, float] = {
-        name: sum(row[f"{short}_seconds"] for row in rows) for name, short in (("starting", "start"), ("loading", "load"))
+        name: sum(row[f"{short}_seconds"] for row in rows)
+        for name, short in (("starting", "start"), ("loading", "load"))
     }
     kinds: dict[str, float] = {row["kind"]: row["work_seconds"] for row in rows}
     return found | {KINDS[kind]: kinds[kind] for kind in KINDS if kind in kinds}

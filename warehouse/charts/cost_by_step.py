@@ -24,7 +24,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     for row in rows:
         seconds[row["kind"], _owner(row["methods"] or (), order)] += row["seconds"] or 0.0
     domain = reach([{"seconds": total} for total in seconds.values()], ("seconds",), least=(0.0, 1.0))
-    kinds = [kind for kind in dict.fromkeys((*KINDS, *(kind for kind, _ in seconds))) if any(kind == found for found, _ in seconds)]
+    kinds = [
+        kind
+        for kind in dict.fromkeys((*KINDS, *(kind for kind, _ in seconds)))
+        if any(kind == found for found, _ in seconds)
+    ]
     return [
         Panel(
             KINDS.get(kind, kind),

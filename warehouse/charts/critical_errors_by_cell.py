@@ -1,4 +1,5 @@
-"""Loops, wrong language, unasked code, empty, cut and declined answers, invented queries: how often each happens, a panel a language."""
+"""Loops, wrong language, unasked code, empty, cut and declined answers, invented queries: how often each
+happens, a panel a language."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number, share_axis

@@ -1,4 +1,5 @@
-"""A judge that is a model, held against judges that decide by rule: a forest plot with a panel for each pair of measures."""
+"""A judge that is a model, held against judges that decide by rule: a forest plot with a panel for each pair
+of measures."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
@@ -8,9 +9,11 @@ CHANCE = 0.5
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """How often a model's opinion puts a right answer above a wrong one (a tie counts half), with its 95% interval (clustered by item).
+    """How often a model's opinion puts a right answer above a wrong one (a tie counts half), with its 95%
+    interval (clustered by item).
 
-    The dashed line is a coin's toss. Filled: told from it, the interval excludes it. Hollow: not told from it.
+    The dashed line is a coin's toss. Filled: told from it, the interval excludes it. Hollow: not told from
+    it.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     pairs = dict.fromkeys((row["measure"], row["checked_measure"]) for row in rows)
@@ -18,7 +21,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
         Panel(
             f"{measure} against {checked}",
             dots(
-                [_line(row) for row in ranked if (row["measure"], row["checked_measure"]) == (measure, checked)],
+                [
+                    _line(row)
+                    for row in ranked
+                    if (row["measure"], row["checked_measure"]) == (measure, checked)
+                ],
                 axis="share of pairs with the right answer above",
                 domain=(0.0, 1.0),
                 reference=CHANCE,
@@ -45,4 +52,13 @@ def written(row: Row) -> str:
 def _line(row: Row) -> Line:
     told = is_told_from_chance(row)
     colour = SIGNIFICANT if told else NOT_SIGNIFICANT
-    return Line(row["language"], row["auc"], row["ci_low"], row["ci_high"], written(row), colour, "diamond", is_filled=told)
+    return Line(
+        row["language"],
+        row["auc"],
+        row["ci_low"],
+        row["ci_high"],
+        written(row),
+        colour,
+        "diamond",
+        is_filled=told,
+    )

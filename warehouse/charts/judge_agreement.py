@@ -8,7 +8,8 @@ Z = 1.96
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Krippendorff's α of two judges' scores of the same answers, by language, with ±1.96 standard errors of the jackknife over items.
+    """Krippendorff's α of two judges' scores of the same answers, by language, with ±1.96 standard errors of
+    the jackknife over items.
 
     One: they always agree. Zero (the dashed line): no more than chance. Below it: they contradict each other.
     """
@@ -38,4 +39,12 @@ def _line(row: Row) -> Line:
     alpha = row["krippendorff_alpha"]
     text = f"no spread · n {row['n']}" if alpha is None else f"{number(alpha)} · n {row['n']}"
     low, high = interval(alpha, row["krippendorff_alpha_error"])
-    return Line("all together" if row["language"] == "all" else row["language"], alpha, low, high, text, COLOURS[0], "diamond")
+    return Line(
+        "all together" if row["language"] == "all" else row["language"],
+        alpha,
+        low,
+        high,
+        text,
+        COLOURS[0],
+        "diamond",
+    )

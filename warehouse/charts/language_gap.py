@@ -1,4 +1,5 @@
-"""One measure on one data set: how far a contrast in one language is from the same contrast in another, a panel a contrast."""
+"""One measure on one data set: how far a contrast in one language is from the same contrast in another, a
+panel a contrast."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
@@ -6,9 +7,11 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, place,
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """The contrast in one language minus the contrast in another, with its 95% interval; a judge's strictness in a language cancels out.
+    """The contrast in one language minus the contrast in another, with its 95% interval; a judge's strictness
+    in a language cancels out.
 
-    Filled: significant after correction. Hollow and blue: significant only by itself. Hollow and grey: not significant.
+    Filled: significant after correction. Hollow and blue: significant only by itself. Hollow and grey: not
+    significant.
     """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
@@ -16,7 +19,12 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     return [
         Panel(
             f"{of} − {against}",
-            dots([_line(row, order, decimals) for row in _in_order(rows, order) if row["contrast"] == name], "gap", domain, reference=0.0),
+            dots(
+                [_line(row, order, decimals) for row in _in_order(rows, order) if row["contrast"] == name],
+                "gap",
+                domain,
+                reference=0.0,
+            ),
         )
         for name, of, against in names
     ]
@@ -24,7 +32,8 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 
 def _line(row: Row, order: Order, decimals: int) -> Line:
     return Line(
-        f"{row['language']} − {row['other_language']}" + (f" · {row['model']}" if len(order.models) > 1 else ""),
+        f"{row['language']} − {row['other_language']}"
+        + (f" · {row['model']}" if len(order.models) > 1 else ""),
         row["estimate"],
         row["ci_low"],
         row["ci_high"],

@@ -1,13 +1,16 @@
-"""One judge that compares answers, on one data set: how strong each method is among all that met, a panel a language."""
+"""One judge that compares answers, on one data set: how strong each method is among all that met, a panel a
+language."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimals_for, label, number, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (profile likelihood, items as clusters).
+    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (profile
+    likelihood, items as clusters).
 
-    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1. An interval that reaches the edge has no end.
+    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1. An interval that
+    reaches the edge has no end.
     """
     domain = reach(rows, ("strength", "ci_low", "ci_high"), least=(-0.5, 0.5))
     decimals = decimals_for(row["strength"] for row in rows)
@@ -20,7 +23,9 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                         label(row, order),
                         row["strength"],
                         *_ends(row, domain),
-                        f"{number(row['strength'], decimals)} · n {row['n']}" if row["strength"] is not None else "not linked",
+                        f"{number(row['strength'], decimals)} · n {row['n']}"
+                        if row["strength"] is not None
+                        else "not linked",
                         order.colour(row["method"]),
                         order.shape(row["method"]),
                     )

@@ -1,7 +1,19 @@
-"""One measure on one data set: the mean of all answers beside that of the answers without a critical error, a panel a language."""
+"""One measure on one data set: the mean of all answers beside that of the answers without a critical error, a
+panel a language."""
 
 from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimals_for, label, number, reach, scale_of
+from warehouse.charts.theme import (
+    Order,
+    Panel,
+    Row,
+    Rows,
+    by_language,
+    decimals_for,
+    label,
+    number,
+    reach,
+    scale_of,
+)
 
 MEANS = (
     ("all scores", "mean_score", "ci_low", "ci_high", "n"),
@@ -18,17 +30,27 @@ MEANS = (
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score of all answers, of those without a critical error, and with each critical error as the worst score, with 95% intervals.
+    """Mean score of all answers, of those without a critical error, and with each critical error as the worst
+    score, with 95% intervals.
 
     Where the three order methods differently, errors decide, and a mean alone would hide it.
     """
-    domain = reach(rows, [column for _, *columns, _ in MEANS for column in columns], least=scale_of(rows) if rows else None)
+    domain = reach(
+        rows,
+        [column for _, *columns, _ in MEANS for column in columns],
+        least=scale_of(rows) if rows else None,
+    )
     decimals = decimals_for(row[value] for row in rows for _, value, *_ in MEANS)
     return [
         Panel(
             language,
             dots(
-                [_line(row, order, decimals, name, columns) for name, *columns in MEANS for row in found if row[columns[-1]]],
+                [
+                    _line(row, order, decimals, name, columns)
+                    for name, *columns in MEANS
+                    for row in found
+                    if row[columns[-1]]
+                ],
                 axis="mean score",
                 domain=domain,
             ),
@@ -40,4 +62,13 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 def _line(row: Row, order: Order, decimals: int, name: str, columns: list[str]) -> Line:
     value, low, high, n = (row[column] for column in columns)
     text = f"{number(value, decimals)} · n {n}"
-    return Line(label(row, order), value, low, high, text, order.colour(row["method"]), order.shape(row["method"]), group=name)
+    return Line(
+        label(row, order),
+        value,
+        low,
+        high,
+        text,
+        order.colour(row["method"]),
+        order.shape(row["method"]),
+        group=name,
+    )

@@ -6,11 +6,16 @@ from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, 
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval (errors clustered by item).
+    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval (errors
+    clustered by item).
 
     Each panel shows one method in colour and the others in grey behind it.
     """
-    return [Panel(method, _lines(rows, method, order)) for method in order.methods if any(row["method"] == method for row in rows)]
+    return [
+        Panel(method, _lines(rows, method, order))
+        for method in order.methods
+        if any(row["method"] == method for row in rows)
+    ]
 
 
 def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
@@ -43,6 +48,10 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
     shown = base.transform_filter("datum.is_shown")
     colour = order.colour(method)
     line = shown.mark_line(color=colour, strokeWidth=2)
-    interval = shown.transform_filter("datum.low !== null").mark_rule(color=colour, strokeWidth=1.8).encode(y=alt.Y("low:Q"), y2="high:Q")
+    interval = (
+        shown.transform_filter("datum.low !== null")
+        .mark_rule(color=colour, strokeWidth=1.8)
+        .encode(y=alt.Y("low:Q"), y2="high:Q")
+    )
     point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1)
     return themed(alt.layer(others, line, interval, point).properties(width=PANEL_WIDTH - 60, height=150))

@@ -1,4 +1,5 @@
-"""One measure on one data set: does a difference between two methods grow or shrink with the model? A panel a contrast and language."""
+"""One measure on one data set: does a difference between two methods grow or shrink with the model? A panel a
+contrast and language."""
 
 from typing import Any
 
@@ -8,7 +9,8 @@ LINE, POINT = "#0072B2", "#D55E00"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval and the line through the models.
+    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval
+    and the line through the models.
 
     The dotted upright is where the line says that both methods are equal, where the data can say it.
     """
@@ -17,10 +19,18 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 
 
 def _title(row: Row, rows: Rows) -> str:
-    tuned = [row[side] for side in ("of_train_languages", "against_train_languages") if row[side] and row[side] != row["language"]]
+    tuned = [
+        row[side]
+        for side in ("of_train_languages", "against_train_languages")
+        if row[side] and row[side] != row["language"]
+    ]
     several = len({other["contrast"] for other in rows}) > 1
     return " ".join(
-        [*([f"{row['of']} − {row['against']}:"] if several else []), row["language"], *(f"← {name}" for name in dict.fromkeys(tuned))]
+        [
+            *([f"{row['of']} − {row['against']}:"] if several else []),
+            row["language"],
+            *(f"← {name}" for name in dict.fromkeys(tuned)),
+        ]
     )
 
 
@@ -28,7 +38,11 @@ def _trend(row: Row) -> dict[str, Any]:
     import altair as alt
 
     points: Rows = row["points"]
-    ends = [{"parameters": row[end], "value": row[f"at_{end}"]} for end in ("smallest", "largest") if row[f"at_{end}"] is not None]
+    ends = [
+        {"parameters": row[end], "value": row[f"at_{end}"]}
+        for end in ("smallest", "largest")
+        if row[f"at_{end}"] is not None
+    ]
     sizes = sorted({point["num_parameters"] for point in points})
     domain = reach([*points, *ends], ("ci_low", "ci_high", "estimate", "value"), least=(-0.1, 0.1))
     x = alt.X(
@@ -37,22 +51,34 @@ def _trend(row: Row) -> dict[str, Any]:
         scale=alt.Scale(type="log", domain=[sizes[0] / 1.25, sizes[-1] * 1.25], nice=False),
         axis=alt.Axis(values=sizes, grid=False, labelExpr="replace(format(datum.value, '.3~s'), 'G', 'B')"),
     )
-    y = alt.Y("value:Q", title=f"{row['of']} − {row['against']}"[:40], scale=alt.Scale(domain=list(domain), nice=False, zero=False))
+    y = alt.Y(
+        "value:Q",
+        title=f"{row['of']} − {row['against']}"[:40],
+        scale=alt.Scale(domain=list(domain), nice=False, zero=False),
+    )
     values = [
         {"parameters": p["num_parameters"], "value": p["estimate"], "low": p["ci_low"], "high": p["ci_high"]}
         for p in points
         if p["estimate"] is not None
     ]
     measured = alt.Chart(alt.Data(values=values)).encode(x=x, y=y)
-    interval = measured.transform_filter("datum.low !== null").mark_rule(color=POINT, strokeWidth=1.8).encode(y=alt.Y("low:Q"), y2="high:Q")
+    interval = (
+        measured.transform_filter("datum.low !== null")
+        .mark_rule(color=POINT, strokeWidth=1.8)
+        .encode(y=alt.Y("low:Q"), y2="high:Q")
+    )
     layers: list[Any] = [
         alt.Chart(alt.Data(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
         interval,
         measured.mark_point(color=POINT, fill=POINT, shape="diamond", size=70, opacity=1),
     ]
     if ends:
-        layers.insert(1, alt.Chart(alt.Data(values=ends)).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y))
+        layers.insert(
+            1, alt.Chart(alt.Data(values=ends)).mark_line(color=LINE, strokeWidth=2).encode(x=x, y=y)
+        )
     if row["crossing"] is not None:
-        upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(color=LINE, strokeDash=[2, 3])
+        upright = alt.Chart(alt.Data(values=[{"parameters": row["crossing"]}])).mark_rule(
+            color=LINE, strokeDash=[2, 3]
+        )
         layers.append(upright.encode(x=x))
     return themed(alt.layer(*layers).properties(width=PANEL_WIDTH - 60, height=150))

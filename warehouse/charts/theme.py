@@ -1,7 +1,9 @@
-"""What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through the whole report.
+"""What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through
+the whole report.
 
-A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small enough for a phone; on
-a wider screen the page sets panels side by side. Text is drawn in `currentColor`: the page's own colours hold, in the dark too.
+A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small
+enough for a phone; on a wider screen the page sets panels side by side. Text is drawn in `currentColor`: the
+page's own colours hold, in the dark too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,19 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
-"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; their grey stands in."""
+"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; their grey
+stands in."""
 
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "triangle-down",
+    "cross",
+    "triangle-right",
+    "triangle-left",
+)
 """One more than there are colours, so that 56 methods differ in colour or shape."""
 
 PANEL_WIDTH = 350
@@ -32,7 +44,8 @@ LONGEST_LABEL = 140
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order in which the study names things. Rows follow it in every figure, and a method's place decides its colour and shape."""
+    """The order in which the study names things. Rows follow it in every figure, and a method's place decides
+    its colour and shape."""
 
     methods: tuple[str, ...]
     models: tuple[str, ...]
@@ -47,7 +60,12 @@ class Order:
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """Rows by method, model and training languages."""
         return sorted(
-            rows, key=lambda row: (place(self.methods, row["method"]), place(self.models, row["model"]), row.get("train_languages") or "")
+            rows,
+            key=lambda row: (
+                place(self.methods, row["method"]),
+                place(self.models, row["model"]),
+                row.get("train_languages") or "",
+            ),
         )
 
 
@@ -66,7 +84,8 @@ class Panel:
 
 
 def label(row: Row, order: Order) -> str:
-    """How a row is called: its method, `← en` where it was tuned on another language than asked in, its model where there are several.
+    """How a row is called: its method, `← en` where it was tuned on another language than asked in, its model
+    where there are several.
 
     Of a study with one method on several models it is the model alone.
     """
@@ -81,8 +100,12 @@ def label(row: Row, order: Order) -> str:
 
 def by_language(rows: Rows, order: Order) -> list[tuple[str, list[Row]]]:
     """(language, its rows in the study's order), languages in the study's order too."""
-    present = sorted({row["language"] for row in rows}, key=lambda language: (place(order.languages, language), language))
-    return [(language, order.sort(row for row in rows if row["language"] == language)) for language in present]
+    present = sorted(
+        {row["language"] for row in rows}, key=lambda language: (place(order.languages, language), language)
+    )
+    return [
+        (language, order.sort(row for row in rows if row["language"] == language)) for language in present
+    ]
 
 
 def number(value: float | None, decimals: int = 2) -> str:
@@ -90,11 +113,16 @@ def number(value: float | None, decimals: int = 2) -> str:
     if value is None:
         return "–"
     text = f"{value:.{decimals}f}"
-    return ("−" + text[1:] if text.startswith("-") and float(text) != 0 else text.lstrip("-")) if value < 0 else text
+    return (
+        ("−" + text[1:] if text.startswith("-") and float(text) != 0 else text.lstrip("-"))
+        if value < 0
+        else text
+    )
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Digits after the point, two to four: enough that no number but zero is rounded to zero; none above a hundred."""
+    """Digits after the point, two to four: enough that no number but zero is rounded to zero; none above a
+    hundred."""
     sizes = [abs(value) for value in values if value]
     if not sizes:
         return 2
@@ -104,14 +132,17 @@ def decimals_for(values: Iterable[float | None]) -> int:
 
 
 def with_interval(value: float, low: float | None, high: float | None, decimals: int | None = None) -> str:
-    """A number and its interval; without one where all scores are the same, which says nothing of how far they could differ."""
+    """A number and its interval; without one where all scores are the same, which says nothing of how far
+    they could differ."""
     places = decimals_for((value, low, high)) if decimals is None else decimals
     if low is None or low == high:
         return number(value, places) + ("" if low is None else " [no spread]")
     return f"{number(value, places)} [{number(low, places)}, {number(high, places)}]"
 
 
-def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float] | None = None) -> tuple[float, float]:
+def reach(
+    rows: Rows, columns: Sequence[str], least: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """The axis that holds every number in `columns` and at least `least`, ending on a tenth of its length."""
     found = [float(row[column]) for row in rows for column in columns if row.get(column) is not None]
     low, high = min([*(least or ())[:1], *found], default=0.0), max([*(least or ())[1:], *found], default=1.0)
@@ -123,7 +154,8 @@ def reach(rows: Rows, columns: Sequence[str], least: tuple[float, float] | None 
 
 
 def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
-    """The axis for means with intervals and its title: the whole scale, or the part in use where that is less than a third of it."""
+    """The axis for means with intervals and its title: the whole scale, or the part in use where that is less
+    than a third of it."""
     columns = ("mean_score", "ci_low", "ci_high")
     scale = scale_of(rows)
     used = reach(rows, columns)
@@ -133,13 +165,15 @@ def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
 
 
 def share_axis(rows: Rows) -> tuple[float, float]:
-    """The axis for shares with intervals, from zero: all of [0, 1], or less of it where all of them are small."""
+    """The axis for shares with intervals, from zero: all of [0, 1], or less of it where all of them are
+    small."""
     highest = max((row[column] or 0.0 for row in rows for column in ("ci_high", "share")), default=1.0)
     return 0.0, next(step for step in (0.1, 0.25, 0.5, 1.0) if highest <= step or step == 1.0)
 
 
 def scale_of(rows: Rows) -> tuple[float, float]:
-    """The scale these means are on: shares lie in [0, 1], levels of a rubric in [1, 5]; other numbers have no scale but their own."""
+    """The scale these means are on: shares lie in [0, 1], levels of a rubric in [1, 5]; other numbers have no
+    scale but their own."""
     means = [float(row["mean_score"]) for row in rows if row["mean_score"] is not None]
     for low, high in ((0.0, 1.0), (1.0, 5.0)):
         if all(low <= mean <= high for mean in means):
@@ -184,4 +218,5 @@ def themed(chart: Any) -> dict[str, Any]:
         "text": {"color": "currentColor", "fontSize": 11},
         "rule": {"color": "currentColor"},
     }
-    return {**chart.to_dict(validate=False), "config": config}  # a test validates every chart; here it would double the time
+    # a test validates every chart; here it would double the time
+    return {**chart.to_dict(validate=False), "config": config}

@@ -31,7 +31,9 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     """
     methods = sorted({row["method"] for row in rows}, key=lambda method: place(order.methods, method))
     found = [
-        (method, name, [row for row in rows if row["method"] == method and row["name"] == name]) for method in methods for name in SHOWN
+        (method, name, [row for row in rows if row["method"] == method and row["name"] == name])
+        for method in methods
+        for name in SHOWN
     ]
     return [Panel(f"{method}: {name}", _curves(curve, name, order)) for method, name, curve in found if curve]
 
@@ -43,13 +45,21 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
     for row in rows:
         lines[row["step_id"]].append(row)
     values = [
-        {"step": row["global_step"], "value": row["value"], "line": step_id, "tuned": row["train_languages"] or "", "model": row["model"]}
+        {
+            "step": row["global_step"],
+            "value": row["value"],
+            "line": step_id,
+            "tuned": row["train_languages"] or "",
+            "model": row["model"],
+        }
         for step_id, line in lines.items()
         for row in _thinned(line)
     ]
     tuned = sorted({value["tuned"] for value in values})
     models = [model for model in order.models if any(value["model"] == model for value in values)]
-    colour = alt.Color("tuned:N", scale=alt.Scale(domain=tuned, range=[COLOURS[i % len(COLOURS)] for i in range(len(tuned))]))
+    colour = alt.Color(
+        "tuned:N", scale=alt.Scale(domain=tuned, range=[COLOURS[i % len(COLOURS)] for i in range(len(tuned))])
+    )
     dash = alt.StrokeDash(
         "model:N",
         scale=alt.Scale(domain=models, range=[DASHES[i % len(DASHES)] for i in range(len(models))]),

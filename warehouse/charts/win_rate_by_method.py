@@ -1,4 +1,5 @@
-"""One judge that compares answers, on one data set: how often each method's answer wins, a panel a language."""
+"""One judge that compares answers, on one data set: how often each method's answer wins, a panel a
+language."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number
@@ -7,7 +8,8 @@ LEVEL = 50.0
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of comparisons that a method's answer won, in per cent, a tie counting half, with its 95% interval.
+    """Share of comparisons that a method's answer won, in per cent, a tie counting half, with its 95%
+    interval.
 
     The dashed line is where both win equally often.
     """

@@ -1,6 +1,8 @@
-"""The report: what answers the study's question and the numbers and the models' words behind it, with no network.
+"""The report: what answers the study's question and the numbers and the models' words behind it, with no
+network.
 
-One HTML file is the whole of it. For a paper there are its main tables as LaTeX and Markdown, and its charts as pictures.
+One HTML file is the whole of it. For a paper there are its main tables as LaTeX and Markdown, and its charts
+as pictures.
 """
 
 from collections.abc import Generator
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 
 
 def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") -> Path:
-    """Write the report of one study to `out`, as HTML, and return it. `note` is to be said in it beside the study's own notes.
+    """Write the report of one study to `out`, as HTML, and return it. `note` is to be said in it beside the
+    study's own notes.
 
     Raises:
-        WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be written.
+        WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be
+            written.
     """
-    from warehouse.report.page import as_html  # templates, which a plan that asks what a study's judges are does not need
+    # templates, which a plan that asks what a study's judges are does not need
+    from warehouse.report.page import as_html
 
     return _write(out, as_html(_read(warehouse, experiment, note)))
 
@@ -30,7 +35,8 @@ def write_paper(warehouse: Path, experiment: str, out: Path, note: str = "") -> 
     """Write what a paper takes from the report of one study. `note` is to be said in its texts.
 
     Returns:
-        The tables as LaTeX (`out`) and as Markdown (`.md` beside it), and the folder of the charts (`…-figures`), each as SVG and PNG.
+        The tables as LaTeX (`out`) and as Markdown (`.md` beside it), and the folder of the charts
+        (`…-figures`), each as SVG and PNG.
 
     Raises:
         WarehouseError: as for `write_report`.
@@ -52,7 +58,11 @@ def _read(warehouse: Path, experiment: str, note: str) -> "StudyRows":
     from warehouse.report.study import read_study
 
     study = read_study(warehouse, experiment)
-    return replace(study, experiment={**study.experiment, "notes": [note, *study.experiment["notes"]]}) if note else study
+    return (
+        replace(study, experiment={**study.experiment, "notes": [note, *study.experiment["notes"]]})
+        if note
+        else study
+    )
 
 
 def _write(out: Path, text: str) -> Path:

@@ -1,7 +1,8 @@
 """The answer of a study in a few sentences, made from its numbers and never going beyond them.
 
-A difference is *significant* when its test says so after correction over its family. What is not significant is said to be so, and so is what
-could not have been; equal means are said to be a tie; what could not be scored is counted.
+A difference is *significant* when its test says so after correction over its family. What is not significant
+is said to be so, and so is what could not have been; equal means are said to be a tie; what could not be
+scored is counted.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +23,8 @@ class Best:
     language: str
     measure: str
     methods: tuple[str, ...]
-    """More than one is a tie; none where methods were scored on different items, whose means are not compared."""
+    """More than one is a tie; none where methods were scored on different items, whose means are not
+    compared."""
     mean_score: float
     ci_low: float | None
     ci_high: float | None
@@ -40,27 +42,39 @@ class Best:
 def differences(contrasts: Rows, order: Order, opinions: Collection[str] = ()) -> list[str]:
     """Say which contrasts are significant, a sentence each; then how many more are and how many are not.
 
-    Confirmatory ones come first, in the order in which the study declares them, checks before opinions: `opinions` names the judges that have
-    them. Of exploratory ones the clearest come first.
+    Confirmatory ones come first, in the order in which the study declares them, checks before opinions:
+    `opinions` names the judges that have them. Of exploratory ones the clearest come first.
     """
     if not contrasts:
         return [
-            "The study names no contrast, so no difference is tested here: add `baseline:` or `contrasts:` to its spec. "
-            "The means below stand beside their intervals."
+            "The study names no contrast, so no difference is tested here: add `baseline:` or `contrasts:` to"
+            " its spec. The means below stand beside their intervals."
         ]
     tested = [row for row in contrasts if row["ci_low"] is not None]
     if not tested:
         asked = counted(len(contrasts), "comparison")
-        return [f"No difference can be tested: of {asked}, none has two items that were answered and scored on both sides."]
-    families = [[row for row in tested if row["family"] == family] for family in ("confirmatory", "exploratory")]
-    parts = [[row for row in family if (row["judge"] in opinions) == wanted] for family in families for wanted in (False, True)]
+        return [
+            f"No difference can be tested: of {asked}, none has two items that were answered and scored on"
+            " both sides."
+        ]
+    families = [
+        [row for row in tested if row["family"] == family] for family in ("confirmatory", "exploratory")
+    ]
+    parts = [
+        [row for row in family if (row["judge"] in opinions) == wanted]
+        for family in families
+        for wanted in (False, True)
+    ]
     said = [sentence for part in parts if part for sentence in _significant(part, order)]
     untested = len(contrasts) - len(tested)
-    return [*said, f"{counted(untested, 'comparison')} had too few items for an interval."] if untested else said
+    return (
+        [*said, f"{counted(untested, 'comparison')} had too few items for an interval."] if untested else said
+    )
 
 
 def interactions(gaps: Rows, trends: Rows, order: Order) -> list[str]:
-    """Say which declared changes of a difference, with language or size, are significant, a sentence each; then how many are not."""
+    """Say which declared changes of a difference, with language or size, are significant, a sentence each;
+    then how many are not."""
     rows = [row for row in (*gaps, *trends) if row["family"] == "confirmatory"]
     tested = [row for row in rows if row["p_corrected"] is not None]
     said: list[str] = []
@@ -69,15 +83,23 @@ def interactions(gaps: Rows, trends: Rows, order: Order) -> list[str]:
             continue
         is_trend = "slope" in row
         value = with_interval(row["slope" if is_trend else "estimate"], row["ci_low"], row["ci_high"])
-        languages = f" in {row['language']}" + (f" minus {row['other_language']}" if row.get("other_language") else "")
+        languages = f" in {row['language']}" + (
+            f" minus {row['other_language']}" if row.get("other_language") else ""
+        )
         ending = " for ten times the parameters" if is_trend else _model(row, order)
-        said.append(f"{row['of']} minus {row['against']} on `{row['measure']}`{languages} changes by {value}{ending} ({_p([row])}).")
+        said.append(
+            f"{row['of']} minus {row['against']} on `{row['measure']}`{languages} changes by {value}{ending}"
+            f" ({_p([row])})."
+        )
     rest = len(tested) - len(said)
     if rest:
         said.append(
-            f"No significant interaction in {'the other ' if said else ''}{rest} of {counted(len(tested), 'declared interaction')}."
+            f"No significant interaction in {'the other ' if said else ''}{rest} of"
+            f" {counted(len(tested), 'declared interaction')}."
         )
-    untested = {row.get("no_slope_reason") or "too few items": None for row in rows if row["p_corrected"] is None}
+    untested = {
+        row.get("no_slope_reason") or "too few items": None for row in rows if row["p_corrected"] is None
+    }
     return [*said, *(f"A declared interaction can't be tested: {reason}." for reason in untested)]
 
 
@@ -94,17 +116,27 @@ def _significant(tested: Rows, order: Order) -> list[str]:
         return [mark + (said[0].lower() + said[1:] if mark else said)]
     # Each pair of methods is named once before any is named twice.
     pairs = list(dict.fromkeys(key[:2] for key in groups))
-    ranked = sorted(groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2])))
+    ranked = sorted(
+        groups, key=lambda key: ([k for k in groups if k[:2] == key[:2]].index(key), pairs.index(key[:2]))
+    )
     more = len(found) - sum(len(groups[key]) for key in ranked[:NAMED])
     rest = len(tested) - len(found)
-    closing = [f"{mark}{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."] if more else []
+    closing = (
+        [f"{mark}{counted(more, 'more paired comparison')} {'is' if more == 1 else 'are'} significant below."]
+        if more
+        else []
+    )
     if rest:
         others = [row for row in tested if not row["is_significant"]]
         closing.append(
-            f"{mark}no significant difference in the other {rest} of {len(tested)} comparisons on {_judges(tested)}{_corrected(others)}."
+            f"{mark}no significant difference in the other {rest} of {len(tested)} comparisons on"
+            f" {_judges(tested)}{_corrected(others)}."
         )
     closing = [sentence[0].upper() + sentence[1:] for sentence in closing]
-    return [*(mark + _beats(groups[key], order) for key in ranked[:NAMED]), *([" ".join(closing)] if closing else [])]
+    return [
+        *(mark + _beats(groups[key], order) for key in ranked[:NAMED]),
+        *([" ".join(closing)] if closing else []),
+    ]
 
 
 def _nothing(tested: Rows, order: Order) -> str:
@@ -113,14 +145,21 @@ def _nothing(tested: Rows, order: Order) -> str:
     if not any(row["could_be_significant"] for row in tested):
         n = value_range(row["n"] for row in tested)
         return (
-            f"With {n} items and {counted(tested[0]['n_tests'], 'test')} no difference on {_judges(tested)} could have been significant after "
-            f"{CORRECTIONS[tested[0]['correction']]}, whatever the answers."
+            f"With {n} items and {counted(tested[0]['n_tests'], 'test')} no difference on {_judges(tested)}"
+            f" could have been significant after {CORRECTIONS[tested[0]['correction']]}, whatever the"
+            " answers."
         )
     if len(tested) > 1:
-        return f"No significant difference on {_judges(tested)} (0 of {len(tested)} comparisons){_corrected(tested)}{equal}."
+        return (
+            f"No significant difference on {_judges(tested)} (0 of {len(tested)}"
+            f" comparisons){_corrected(tested)}{equal}."
+        )
     row = tested[0]
     about = f"on `{row['measure']}`{_where(row)}{_model(row, order)} (n = {counted(row['n'], 'item')})"
-    return f"No significant difference: {row['of']} minus {row['against']} {about} is {_estimate(row)}{_corrected(tested)}{equal}."
+    return (
+        f"No significant difference: {row['of']} minus {row['against']} {about} is"
+        f" {_estimate(row)}{_corrected(tested)}{equal}."
+    )
 
 
 def _corrected(rows: Sequence[Row]) -> str:
@@ -129,14 +168,19 @@ def _corrected(rows: Sequence[Row]) -> str:
     hopeless = [row for row in rows if not row["could_be_significant"]]
     few = value_range(row["n"] for row in hopeless) if hopeless else ""
     return (f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else "") + (
-        f"; {len(hopeless)} could not have been, with {few} items and {counted(hopeless[0]['n_tests'], 'test')}" if hopeless else ""
+        f"; {len(hopeless)} could not have been, with {few} items and"
+        f" {counted(hopeless[0]['n_tests'], 'test')}"
+        if hopeless
+        else ""
     )
 
 
 def best_methods(scores: Rows, order: Order) -> list[Best]:
-    """The highest mean for every data set, measure and language, ties together; nothing where nothing was scored.
+    """The highest mean for every data set, measure and language, ties together; nothing where nothing was
+    scored.
 
-    A method that was scored on other items may be the highest for these alone, be they as many: then none is named.
+    A method that was scored on other items may be the highest for these alone, be they as many: then none is
+    named.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in sorted(scores, key=lambda row: place(order.languages, row["language"])):
@@ -149,7 +193,19 @@ def best_methods(scores: Rows, order: Order) -> list[Best]:
         names = tuple(label(row, order) for row in winners) if _are_of_the_same_items(rows) else ()
         shown = winners if names else rows
         n, n_unscored = min(row["n"] for row in shown), max(row["n_unscored"] for row in shown)
-        found.append(Best(dataset, language, measure, names, top, winners[0]["ci_low"], winners[0]["ci_high"], n, n_unscored))
+        found.append(
+            Best(
+                dataset,
+                language,
+                measure,
+                names,
+                top,
+                winners[0]["ci_low"],
+                winners[0]["ci_high"],
+                n,
+                n_unscored,
+            )
+        )
     return found
 
 
@@ -164,7 +220,12 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
     told = [f"{_who(b)} in {b.language} ({b.shown}, n = {b.n})" for b in first if b.methods]
     uneven = [b.language for b in first if not b.methods]
-    left = f"Methods were scored on unequal sets of items in {listed(uneven)}, so no highest mean is named there." if uneven else ""
+    left = (
+        f"Methods were scored on unequal sets of items in {listed(uneven)}, so no highest mean is named"
+        " there."
+        if uneven
+        else ""
+    )
     if not told:
         return left
     if n_methods == 1:
@@ -173,10 +234,11 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
-    """For a study of one method on several models: how each measure's mean differs from the smallest model to the largest. All exploratory.
+    """For a study of one method on several models: how each measure's mean differs from the smallest model to
+    the largest. All exploratory.
 
-    Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for more than a test would. Means of
-    different items are not compared.
+    Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for
+    more than a test would. Means of different items are not compared.
     """
     scored = [row for row in scores if row["mean_score"] is not None and row["num_parameters"] is not None]
     if len({row["method"] for row in scores}) != 1 or len({row["num_parameters"] for row in scored}) < 2:
@@ -195,24 +257,33 @@ def by_size(scores: Rows, order: Order) -> list[str]:
             if not _are_of_the_same_items((small, large)):
                 uneven.append(language)
                 continue
-            told = " to ".join(f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})" for r in (small, large))
+            told = " to ".join(
+                f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})"
+                for r in (small, large)
+            )
             (apart if _do_not_overlap(small, large) else level).append(
                 f"{told} in {language}" if _do_not_overlap(small, large) else language
             )
         names = f"from {_smallest(scored)} to {_largest(scored)}"
         if apart:
             said.append(
-                f"Exploratory: `{measure}` goes {names} from {listed(apart)}" + (f"; no clear change in {listed(level)}." if level else ".")
+                f"Exploratory: `{measure}` goes {names} from {listed(apart)}"
+                + (f"; no clear change in {listed(level)}." if level else ".")
             )
         elif level:
             said.append(f"Exploratory: `{measure}` does not change clearly {names}.")
         if uneven:
-            said.append(f"`{measure}` was scored on unequal sets of items in {listed(uneven)}, so these means are not compared.")
+            said.append(
+                f"`{measure}` was scored on unequal sets of items in {listed(uneven)}, so these means are not"
+                " compared."
+            )
     return sorted(said, key=lambda sentence: "does not change" in sentence)
 
 
 def _do_not_overlap(a: Row, b: Row) -> bool:
-    return None not in (a["ci_low"], b["ci_low"]) and (a["ci_high"] < b["ci_low"] or b["ci_high"] < a["ci_low"])
+    return None not in (a["ci_low"], b["ci_low"]) and (
+        a["ci_high"] < b["ci_low"] or b["ci_high"] < a["ci_low"]
+    )
 
 
 def _smallest(scored: Rows) -> str:
@@ -229,7 +300,10 @@ def _beats(rows: Sequence[Row], order: Order) -> str:
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     places = listed([f"{_estimate(row)}{_where(row)}" for row in ranked])
     items = f"n = {value_range(row['n'] for row in rows)} item{'s' * (rows[0]['n'] != 1)}"
-    return f"{winner} beats {loser} on `{rows[0]['measure']}`{_model(rows[0], order)} by {places} ({items}; {_p(rows)})."
+    return (
+        f"{winner} beats {loser} on `{rows[0]['measure']}`{_model(rows[0], order)} by {places} ({items};"
+        f" {_p(rows)})."
+    )
 
 
 def _p(rows: Sequence[Row]) -> str:
@@ -256,7 +330,9 @@ def _estimate(row: Row) -> str:
 
 
 def _where(row: Row) -> str:
-    tuned = [t for t in (row["of_train_languages"], row["against_train_languages"]) if t and t != row["language"]]
+    tuned = [
+        t for t in (row["of_train_languages"], row["against_train_languages"]) if t and t != row["language"]
+    ]
     return f" in {row['language']}" + (f" (tuned on {listed(list(dict.fromkeys(tuned)))})" if tuned else "")
 
 

@@ -1,7 +1,7 @@
 """The answers that the page lets a reader look through, packed as JSON.
 
-Model output is hostile text. It enters the page as JSON in which no character can end the element that holds it, and leaves it through
-`textContent` only: nothing a model wrote is ever read as HTML.
+Model output is hostile text. It enters the page as JSON in which no character can end the element that holds
+it, and leaves it through `textContent` only: nothing a model wrote is ever read as HTML.
 """
 
 import hashlib
@@ -22,11 +22,15 @@ _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in
 
 
 def pick_items(counts: Rows) -> dict[str, list[str]]:
-    """Data set -> the items to show: whole ones, drawn by hash and not from the head of the file, with `MOST_ANSWERS` answers at most.
+    """Data set -> the items to show: whole ones, drawn by hash and not from the head of the file, with
+    `MOST_ANSWERS` answers at most.
 
-    One item is always there. `counts` has a row per data set and item, with `n` answers over languages and methods.
+    One item is always there. `counts` has a row per data set and item, with `n` answers over languages and
+    methods.
     """
-    drawn = sorted(counts, key=lambda row: hashlib.sha256(f"{row['dataset']}/{row['item']}".encode()).digest())
+    drawn = sorted(
+        counts, key=lambda row: hashlib.sha256(f"{row['dataset']}/{row['item']}".encode()).digest()
+    )
     picked: dict[str, list[str]] = {}
     total = 0
     for row in drawn:
@@ -38,7 +42,8 @@ def pick_items(counts: Rows) -> dict[str, list[str]]:
 
 
 def pack(completions: Rows, order: Order) -> dict[str, Any]:
-    """The answers by data set, item and language, as the page's script reads them; the last items are left out where bytes run out."""
+    """The answers by data set, item and language, as the page's script reads them; the last items are left
+    out where bytes run out."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in completions:
         groups.setdefault((row["dataset"], row["item"]), []).append(row)
@@ -46,7 +51,9 @@ def pack(completions: Rows, order: Order) -> dict[str, Any]:
     packed: dict[str, Any] = {"heads": list(dict.fromkeys(heads.values())), "items": [], "n_answers": 0}
     places = {head: place for place, head in enumerate(packed["heads"])}
     size = sum(map(_bytes, packed["heads"]))
-    for (dataset, item), answers in sorted(groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]))):
+    for (dataset, item), answers in sorted(
+        groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]))
+    ):
         rows = _of_first_seeds(answers)
         entry = {"dataset": dataset, "item": item, "languages": _languages(rows, order, heads, places)}
         size += _bytes(entry)
@@ -69,14 +76,21 @@ def _of_first_seeds(rows: list[Row]) -> list[Row]:
 
 
 def as_script(packed: dict[str, Any]) -> Markup:
-    """JSON that may stand inside a `<script>` element: without `<`, `>`, `&` and the line separators U+2028 and U+2029."""
-    return Markup(json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES))
+    """JSON that may stand inside a `<script>` element: without `<`, `>`, `&` and the line separators U+2028
+    and U+2029."""
+    return Markup(
+        json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+    )
 
 
-def _languages(rows: list[Row], order: Order, heads: dict[str, str], places: dict[str, int]) -> list[dict[str, Any]]:
+def _languages(
+    rows: list[Row], order: Order, heads: dict[str, str], places: dict[str, int]
+) -> list[dict[str, Any]]:
     present = {row["language"] for row in rows}
     found: list[dict[str, Any]] = []
-    for language in [code for code in order.languages if code in present] + sorted(present - set(order.languages)):
+    for language in [code for code in order.languages if code in present] + sorted(
+        present - set(order.languages)
+    ):
         here = order.sort(row for row in rows if row["language"] == language)
         first = here[0]
         found.append(
@@ -105,12 +119,15 @@ def _answer(row: Row, order: Order, heads: dict[str, str], places: dict[str, int
         "tokens": row["n_new_tokens"],
         "head": places[head],
         "prompt": _cut((row["prompt"] or "")[len(head) :]),
-        "scores": [[s["measure"], s["score"], s["unscored_reason"], _cut(s["reason"])] for s in row["scores"] or ()],
+        "scores": [
+            [s["measure"], s["score"], s["unscored_reason"], _cut(s["reason"])] for s in row["scores"] or ()
+        ],
     }
 
 
 def _heads(completions: Rows) -> dict[str, str]:
-    """Cell -> what all its prompts begin with, stored once: in-context examples are the same for every item."""
+    """Cell -> what all its prompts begin with, stored once: in-context examples are the same for every
+    item."""
     prompts: dict[str, list[str]] = {}
     for row in completions:
         prompts.setdefault(row["cell_id"], []).append(row["prompt"] or "")
@@ -119,7 +136,10 @@ def _heads(completions: Rows) -> dict[str, str]:
 
 def _shared(first: str, last: str) -> str:
     """What the first and last in sorted order begin with, and with them all between."""
-    end = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    end = next(
+        (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+        min(len(first), len(last)),
+    )
     return first[:end]
 
 
@@ -136,4 +156,7 @@ def _bytes(value: Any) -> int:
 def _natural(item: str) -> list[tuple[int, str]]:
     """Sorts `2` before `10`: a number by its length first. Not by its value, which may be of any size."""
     parts = re.split(r"([0-9]+)", item)  # text and digits in turn
-    return [(len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (-1, part) for place, part in enumerate(parts)]
+    return [
+        (len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (-1, part)
+        for place, part in enumerate(parts)
+    ]

@@ -1,4 +1,5 @@
-"""What a reader must know before believing an answer, made from the numbers; one of it is the main caveat, by rule."""
+"""What a reader must know before believing an answer, made from the numbers; one of it is the main caveat, by
+rule."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ class Caveat:
     """One reason not to believe an answer too soon."""
 
     weight: int
-    """The heaviest is the main caveat. 6: a judge that is worse than a coin's toss. 5: so few items, or so much unscored, that most is open.
-    4: an answer that rests on opinions which nothing confirms. 3: few items; an opinion beside checks that is worse than a coin's toss.
-    2: the like, smaller. 1: what always has to be said."""
+    """The heaviest is the main caveat. 6: a judge that is worse than a coin's toss. 5: so few items, or so
+    much unscored, that most is open. 4: an answer that rests on opinions which nothing confirms. 3: few
+    items; an opinion beside checks that is worse than a coin's toss. 2: the like, smaller. 1: what always has
+    to be said."""
     headline: str
     """In one line."""
     said: str = ""
@@ -83,25 +85,36 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
         return Caveat(weight, f"Small samples: means rest on {value_range(counts)} items.")
     measure = tested[0]["measure"]
     said = f"Small samples: comparisons rest on {value_range(counts)} items."
-    halves = [(row["ci_high"] - row["ci_low"]) / 2 for row in tested if row["measure"] == measure and row["ci_high"] > row["ci_low"]]
+    halves = [
+        (row["ci_high"] - row["ci_low"]) / 2
+        for row in tested
+        if row["measure"] == measure and row["ci_high"] > row["ci_low"]
+    ]
     if not halves:
         return Caveat(weight, said)
     width = number(median(halves))
     return Caveat(
         weight,
         f"{said} Differences below about {width} on `{measure}` would probably be missed.",
-        f"{said} On `{measure}` their intervals reach ±{width} in the median: differences below that would probably be missed.",
+        f"{said} On `{measure}` their intervals reach ±{width} in the median: differences below that would"
+        " probably be missed.",
     )
 
 
 def _tests(tested: Rows) -> Caveat | None:
     """How many tests there were, and what was done about it."""
-    families = {row["family"]: (row["n_tests"], CORRECTIONS[row["correction"]]) for row in tested if row["n_tests"]}
+    families = {
+        row["family"]: (row["n_tests"], CORRECTIONS[row["correction"]]) for row in tested if row["n_tests"]
+    }
     if sum(n for n, _ in families.values()) < 2:
         return None
     said = listed([f"{n} {family} ({correction})" for family, (n, correction) in sorted(families.items())])
     headline = f"Differences tested: {said}."
-    return Caveat(1, headline, f"{headline} Significant means after that correction; the intervals drawn are the uncorrected ones.")
+    return Caveat(
+        1,
+        headline,
+        f"{headline} Significant means after that correction; the intervals drawn are the uncorrected ones.",
+    )
 
 
 def _languages(sizes: Rows) -> Caveat | None:
@@ -110,7 +123,9 @@ def _languages(sizes: Rows) -> Caveat | None:
     if not measures:
         return None
     named = listed(measures) if len(measures) <= 3 else counted(len(measures), "measure")
-    return Caveat(2, f"Compare means on {named} within a language only: the judge need not be equally strict in each.")
+    return Caveat(
+        2, f"Compare means on {named} within a language only: the judge need not be equally strict in each."
+    )
 
 
 def _one_run(rows: Rows) -> Caveat | None:
@@ -123,10 +138,19 @@ def _own_items(datasets: Sequence[str]) -> Caveat | None:
     """Languages that were asked different things."""
     if not datasets:
         return None
-    return Caveat(2, f"Each language has items of its own on {listed(list(datasets))}: a gap between languages may be one between items.")
+    return Caveat(
+        2,
+        f"Each language has items of its own on {listed(list(datasets))}: a gap between languages may be one"
+        " between items.",
+    )
 
 
-_ORIGINS = {"n_codes": "versions of the code", "n_devices": "kinds of device", "n_dtypes": "precisions", "n_versions": "sets of libraries"}
+_ORIGINS = {
+    "n_codes": "versions of the code",
+    "n_devices": "kinds of device",
+    "n_dtypes": "precisions",
+    "n_versions": "sets of libraries",
+}
 """Column -> what rows can differ in that are compared."""
 
 
@@ -135,11 +159,16 @@ def _mixed(mixed: Rows) -> Caveat | None:
     if not mixed:
         return None
     said = [
-        f"{row['kind']} ({row['made_by']}) by {listed([f'{row[column]} {name}' for column, name in _ORIGINS.items() if row[column] > 1])}"
+        f"{row['kind']} ({row['made_by']}) by"
+        f" {listed([f'{row[column]} {name}' for column, name in _ORIGINS.items() if row[column] > 1])}"
         for row in mixed
     ]
     headline = "Rows that are compared were not all made alike."
-    return Caveat(2, headline, f"{headline} {'; '.join(said)}. `reuse: same_fingerprint` makes again what other code made.")
+    return Caveat(
+        2,
+        headline,
+        f"{headline} {'; '.join(said)}. `reuse: same_fingerprint` makes again what other code made.",
+    )
 
 
 def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:
@@ -147,11 +176,16 @@ def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:
     if not mended:
         return None
     headline = "Checkpoints were mended when they were loaded."
-    return Caveat(2, headline, f"{headline} {' '.join(dict.fromkeys(f'`{models}`: {what}.' for models, what in mended))}")
+    return Caveat(
+        2,
+        headline,
+        f"{headline} {' '.join(dict.fromkeys(f'`{models}`: {what}.' for models, what in mended))}",
+    )
 
 
 def _left_out(unscored: Rows, measures: Collection[str]) -> Caveat | None:
-    """How much has no score, and the most common reason; it weighs as much as it is of the `measures` that the answer rests on."""
+    """How much has no score, and the most common reason; it weighs as much as it is of the `measures` that
+    the answer rests on."""
     missing = sum(row["n_unscored"] for row in unscored)
     if not missing:
         return None
@@ -160,9 +194,12 @@ def _left_out(unscored: Rows, measures: Collection[str]) -> Caveat | None:
     reason = one_line(str(worst["most_common_reason"]))[:120]
     headline = f"{number(100 * missing / verdicts, 1)}% of {verdicts:,} verdicts are unscored"
     rested_on = [row for row in unscored if row["measure"] in measures]
-    share = sum(row["n_unscored"] for row in rested_on) / max(1, sum(row["n"] + row["n_unscored"] for row in rested_on))
+    share = sum(row["n_unscored"] for row in rested_on) / max(
+        1, sum(row["n"] + row["n_unscored"] for row in rested_on)
+    )
     return Caveat(
         5 if share >= MANY_UNSCORED else 2 if share >= SOME_UNSCORED else 1,
         f"{headline}, most of them by `{worst['measure']}`.",
-        f"{headline} (most of them by `{worst['measure']}`, most often: “{reason}”). They are left out of every mean and are not zeros.",
+        f"{headline} (most of them by `{worst['measure']}`, most often: “{reason}”). They are left out of"
+        " every mean and are not zeros.",
     )

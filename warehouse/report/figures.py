@@ -1,4 +1,5 @@
-"""A figure of the report: pictures, a caption, a table and where it comes from. The view's name leads to its chart."""
+"""A figure of the report: pictures, a caption, a table and where it comes from. The view's name leads to its
+chart."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -48,7 +49,8 @@ class Figure:
     legend: str
     """How the picture is read: the rest of it."""
     draw: Callable[[], Sequence[Panel]] | None
-    """Its pictures, which take time and not every form of the report needs; None where the table says it all."""
+    """Its pictures, which take time and not every form of the report needs; None where the table says it
+    all."""
     table: Table
     brief: Table
     """The table as a page of paper has room for it."""
@@ -83,7 +85,8 @@ def by_measure(
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
 ) -> tuple[Figure, ...]:
-    """A figure for each data set and measure, in the order of the rows. `brief` makes the table for paper out of a figure's rows."""
+    """A figure for each data set and measure, in the order of the rows. `brief` makes the table for paper out
+    of a figure's rows."""
     several = len(datasets(rows)) > 1
     found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
     return tuple(
@@ -141,7 +144,10 @@ def figure(
         " ".join(caption.split()),
         " ".join(legend.split()),
         lambda: chart(
-            rows if view in OVER_MODELS else [row for row in rows if row.get("model") not in study.order.models[MOST_MODELS:]], study.order
+            rows
+            if view in OVER_MODELS
+            else [row for row in rows if row.get("model") not in study.order.models[MOST_MODELS:]],
+            study.order,
         ),
         tables.table(columns, written),
         brief(written) if brief else tables.table([column for column in columns if column.is_brief], written),
@@ -152,14 +158,30 @@ def figure(
 
 
 def listing(
-    study: StudyRows, view: str, rows: Rows, columns: Columns, steps: Sequence[str], *, anchor: str, caption: str, heading: str = ""
+    study: StudyRows,
+    view: str,
+    rows: Rows,
+    columns: Columns,
+    steps: Sequence[str],
+    *,
+    anchor: str,
+    caption: str,
+    heading: str = "",
 ) -> Figure:
     """A figure that is a table alone."""
     written = _in_order(rows, study.order)
     brief = tables.table([column for column in columns if column.is_brief], written)
-    return Figure(anchor, heading, caption, "", None, tables.table(columns, written), brief, view, tuple(steps))
+    return Figure(
+        anchor, heading, caption, "", None, tables.table(columns, written), brief, view, tuple(steps)
+    )
 
 
 def _in_order(rows: Rows, order: Order) -> Rows:
     """The rows in the study's order of languages and methods, where they have these."""
-    return sorted(rows, key=lambda row: (place(order.languages, row.get("language", "")), place(order.methods, row.get("method", ""))))
+    return sorted(
+        rows,
+        key=lambda row: (
+            place(order.languages, row.get("language", "")),
+            place(order.methods, row.get("method", "")),
+        ),
+    )

@@ -1,4 +1,5 @@
-"""What is said of a judge that decides by opinion: how well it judges, where answers were checked by rule or labelled by people too."""
+"""What is said of a judge that decides by opinion: how well it judges, where answers were checked by rule or
+labelled by people too."""
 
 from collections.abc import Mapping
 
@@ -9,7 +10,9 @@ from warehouse.report.caveats import Caveat
 from warehouse.report.prose import counted, listed
 
 
-def judging(opinions: Mapping[str, str], checked: Rows, people: Rows, compared: Rows, order: Order, stands_alone: bool) -> list[Caveat]:
+def judging(
+    opinions: Mapping[str, str], checked: Rows, people: Rows, compared: Rows, order: Order, stands_alone: bool
+) -> list[Caveat]:
     """What must be known of each judge that decides by opinion.
 
     Args:
@@ -34,17 +37,37 @@ def judging(opinions: Mapping[str, str], checked: Rows, people: Rows, compared: 
     ]
 
 
-def _caveat(judge: str, whose: str, rows: Rows, people: Rows, flips: str, order: Order, stands_alone: bool) -> Caveat:
+def _caveat(
+    judge: str, whose: str, rows: Rows, people: Rows, flips: str, order: Order, stands_alone: bool
+) -> Caveat:
     standings = {_standing(row) for row in rows if row["auc"] is not None}
     said = " ".join(
-        [_said(judge, whose, rows, order, bool(people or flips)), *([f"It {flips}."] if flips else []), *_beside_people(judge, people)]
+        [
+            _said(judge, whose, rows, order, bool(people or flips)),
+            *([f"It {flips}."] if flips else []),
+            *_beside_people(judge, people),
+        ]
     )
     if "worse" in standings:
-        where = listed(list(dict.fromkeys(row["language"] for row in rows if row["auc"] is not None and _standing(row) == "worse")))
-        return Caveat(6 if stands_alone else 3, f"`{judge}` is {whose}, and judges worse than a coin's toss in {where}.", said)
+        where = listed(
+            list(
+                dict.fromkeys(
+                    row["language"] for row in rows if row["auc"] is not None and _standing(row) == "worse"
+                )
+            )
+        )
+        return Caveat(
+            6 if stands_alone else 3,
+            f"`{judge}` is {whose}, and judges worse than a coin's toss in {where}.",
+            said,
+        )
     if "better" in standings or people:
         return Caveat(1, f"`{judge}` is {whose}.", said)
-    why = "it can't be told from tossing a coin" if "chance" in standings else "how well it judges was not measured here"
+    why = (
+        "it can't be told from tossing a coin"
+        if "chance" in standings
+        else "how well it judges was not measured here"
+    )
     if flips and "chance" not in standings:
         why = f"it {flips}"
     return Caveat(4 if stands_alone else 2, f"`{judge}` is {whose}; {why}.", said)
@@ -53,14 +76,19 @@ def _caveat(judge: str, whose: str, rows: Rows, people: Rows, flips: str, order:
 def _flips(rows: Rows) -> str:
     """How often a judge of pairs named another winner when the two answers changed places."""
     n, n_flipped = sum(row["n"] for row in rows), sum(row["n_inconsistent"] for row in rows)
-    return f"changed its verdict with the order of the two answers in {n_flipped} of {counted(n, 'pair')}" if n else ""
+    return (
+        f"changed its verdict with the order of the two answers in {n_flipped} of {counted(n, 'pair')}"
+        if n
+        else ""
+    )
 
 
 def _beside_people(judge: str, people: Rows) -> list[str]:
     """How far it agrees with people, over all languages."""
     found = [row for row in people if row["language"] == "all" and row["krippendorff_alpha"] is not None]
     said = [
-        f"{number(row['krippendorff_alpha'])} with `{row['measure_b' if row['judge_a'] == judge else 'measure_a']}` (n = {row['n']} answers)"
+        f"{number(row['krippendorff_alpha'])} with"
+        f" `{row['measure_b' if row['judge_a'] == judge else 'measure_a']}` (n = {row['n']} answers)"
         for row in found
     ]
     return [f"Its agreement with people, Krippendorff's α, is {listed(said)}."] if said else []
@@ -68,7 +96,9 @@ def _beside_people(judge: str, people: Rows) -> list[str]:
 
 def _said(judge: str, whose: str, rows: Rows, order: Order, is_labelled: bool) -> str:
     if not any(row["n"] for row in rows):
-        return f"`{judge}` is {whose}" + ("." if is_labelled else "; how well it judges was not measured here.")
+        return f"`{judge}` is {whose}" + (
+            "." if is_labelled else "; how well it judges was not measured here."
+        )
     if len({(row["dataset"], row["measure"], row["checked_measure"]) for row in rows}) > 1:
         return f"`{judge}` is {whose}. {_counted(rows)}"
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
@@ -83,7 +113,9 @@ def _by_language(rows: Rows) -> list[str]:
         if row["auc"] is not None:
             of_pairs = "" if standings else " of pairs"
             n = f"(n = {row['n_right']} right, {row['n_wrong']} wrong)"
-            standings.setdefault(_standing(row), []).append(f"{_share(row)}{of_pairs} in {row['language']} {n}")
+            standings.setdefault(_standing(row), []).append(
+                f"{_share(row)}{of_pairs} in {row['language']} {n}"
+            )
     told = "; ".join(f"{listed(places)}, {_CONCLUSIONS[standing]}" for standing, places in standings.items())
     missing = [f"in {row['language']} ({_why_not(row)})" for row in rows if row["auc"] is None]
     checked = f"On the answers that `{rows[0]['checked_measure']}` checked"
@@ -97,13 +129,21 @@ def _counted(rows: Rows) -> str:
     """What several measures, checks or data sets come to; each number is in the section's figure."""
     found = [row for row in rows if row["auc"] is not None]
     if not found:
-        return "How well it judges can't be measured here: wherever answers were checked, all are right or all are wrong."
+        return (
+            "How well it judges can't be measured here: wherever answers were checked, all are right or all"
+            " are wrong."
+        )
     shares = sorted(row["auc"] for row in found)
     standings = [_standing(row) for row in found]
-    parts = [f"{n} {'is' if n == 1 else 'are'} {words}" for standing, words in _COUNTED.items() if (n := standings.count(standing))]
+    parts = [
+        f"{n} {'is' if n == 1 else 'are'} {words}"
+        for standing, words in _COUNTED.items()
+        if (n := standings.count(standing))
+    ]
     return (
-        f"Where answers were checked by rule too, it puts a right one above a wrong one in {_percent(shares[0])} to {_percent(shares[-1])} "
-        f"of pairs. Of {counted(len(found), 'such share')}, by measure and language, {listed(parts)}."
+        "Where answers were checked by rule too, it puts a right one above a wrong one in"
+        f" {_percent(shares[0])} to {_percent(shares[-1])} of pairs. Of {counted(len(found), 'such share')},"
+        f" by measure and language, {listed(parts)}."
     )
 
 
@@ -120,7 +160,10 @@ def _share(row: Row) -> str:
         return _percent(row["auc"])
     # A bound beside one half is not rounded to it.
     decimals = int(any(0 < abs(row[bound] - CHANCE) < 0.005 for bound in ("ci_low", "ci_high")))
-    return f"{_percent(row['auc'], decimals)} [{_percent(row['ci_low'], decimals)}, {_percent(row['ci_high'], decimals)}]"
+    return (
+        f"{_percent(row['auc'], decimals)} [{_percent(row['ci_low'], decimals)},"
+        f" {_percent(row['ci_high'], decimals)}]"
+    )
 
 
 def _why_not(row: Row) -> str:

@@ -56,9 +56,14 @@ _NOTE = r"""
 
 
 def as_latex(study: StudyRows, note: str = "") -> str:
-    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`, below a note if there is one."""
+    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`, below
+    a note if there is one."""
     experiment = str(study.experiment["experiment"])
-    parts = [latex_table(one.label, one.caption, one.table) for section in sections(study) for one in printed(experiment, section)]
+    parts = [
+        latex_table(one.label, one.caption, one.table)
+        for section in sections(study)
+        for one in printed(experiment, section)
+    ]
     head = _HEAD.format(experiment=re.sub(r"[^A-Za-z0-9_.-]", "-", experiment))
     noted = _NOTE.format(comment=one_line(note), text=prose(note)) if note else ""
     return head + noted + "".join(f"\n{part}" for part in parts)
@@ -71,7 +76,9 @@ def escaped(text: str) -> str:
 
 def prose(text: str) -> str:
     """A sentence with names between backticks."""
-    return "".join(rf"\texttt{{{_escaped(part)}}}" if is_name else _escaped(part) for part, is_name in spans(text))
+    return "".join(
+        rf"\texttt{{{_escaped(part)}}}" if is_name else _escaped(part) for part, is_name in spans(text)
+    )
 
 
 def _escaped(text: str) -> str:

@@ -10,12 +10,14 @@ from warehouse.report.study import StudyRows
 from warehouse.report.summary import summary
 
 _ESCAPES = str.maketrans(
-    {character: f"\\{character}" for character in r"\*_{}[]#|~!$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "&#96;", "@": "&#64;"}
+    {character: f"\\{character}" for character in r"\*_{}[]#|~!$"}
+    | {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "&#96;", "@": "&#64;"}
 )
 
 
 def as_markdown(study: StudyRows) -> str:
-    """The question, the answer, what must be known before believing it, and every main table with its caption."""
+    """The question, the answer, what must be known before believing it, and every main table with its
+    caption."""
     said = summary(study)
     experiment = str(study.experiment["experiment"])
     parts = [
@@ -41,7 +43,11 @@ def escaped(text: str) -> str:
 
 def prose(text: str) -> str:
     """A sentence with names between backticks."""
-    return _at_start("".join(f"`{part}`" if is_name and "|" not in part else _escaped(part) for part, is_name in spans(text)))
+    return _at_start(
+        "".join(
+            f"`{part}`" if is_name and "|" not in part else _escaped(part) for part, is_name in spans(text)
+        )
+    )
 
 
 def _escaped(text: str) -> str:

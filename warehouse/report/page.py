@@ -1,7 +1,8 @@
 """The report as one HTML page that needs no network.
 
-Pictures are drawn when the page is made, so the page's only script is the small one that leafs through the answers. It is named by its
-hash in the page's security policy, and so is the style sheet: whatever a model wrote, nothing else runs, loads or styles.
+Pictures are drawn when the page is made, so the page's only script is the small one that leafs through the
+answers. It is named by its hash in the page's security policy, and so is the style sheet: whatever a model
+wrote, nothing else runs, loads or styles.
 """
 
 import base64
@@ -30,7 +31,8 @@ MOST_FIGURES = 4
 """Of one kind in a section that are in the open; the rest is folded away."""
 
 MOST_PICTURE_BYTES = 2_500_000
-"""On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take minutes. The tables have the numbers."""
+"""On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take
+minutes. The tables have the numbers."""
 
 MOST_PANELS = 12
 
@@ -41,7 +43,11 @@ MOST_STEPS = 400
 def as_html(study: StudyRows) -> str:
     """The page as text."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
     filters |= {"prose": _prose, "pictures": _Drawing().pictures}
@@ -51,7 +57,10 @@ def as_html(study: StudyRows) -> str:
     return environment.get_template("page.html.j2").render(
         study=study,
         MOST_STEPS=MOST_STEPS,
-        policy=f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none'; form-action 'none'",
+        policy=(
+            f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none';"
+            " form-action 'none'"
+        ),
         style=Markup(style),
         script=Markup(script),
         summary=said,
@@ -113,13 +122,21 @@ class _Drawing:
             return [], "Not drawn: the page has as many pictures as it can hold."
         described = f"{figure.caption} {figure.legend} The numbers are in the table below."
         panels = figure.draw()
-        drawn = [picture(panel, f"{figure.anchor}-{number}", described) for number, panel in enumerate(panels[:MOST_PANELS])]
+        drawn = [
+            picture(panel, f"{figure.anchor}-{number}", described)
+            for number, panel in enumerate(panels[:MOST_PANELS])
+        ]
         self._left -= sum(len(one.svg) for one in drawn)
-        return drawn, "" if len(drawn) == len(panels) else f"The first {len(drawn)} panels; the table has the numbers of all."
+        return drawn, (
+            ""
+            if len(drawn) == len(panels)
+            else f"The first {len(drawn)} panels; the table has the numbers of all."
+        )
 
 
 def _prose(text: str) -> Markup:
-    """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything else."""
+    """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything
+    else."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole(text)))))
 
 

@@ -17,7 +17,8 @@ INK = "#000000"
 
 
 def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
-    """Write every chart as `<name>.svg` and `<name>.png` and return the files. Names come from the view, the measure and the panel.
+    """Write every chart as `<name>.svg` and `<name>.png` and return the files. Names come from the view, the
+    measure and the panel.
 
     Raises:
         OSError: a file cannot be written.
@@ -29,7 +30,8 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
     for name, panel in _named(study):
         spec = _alone(panel)
         svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they make of it.
+        # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they
+        # make of it.
         svg.write_text(vl_convert.vegalite_to_svg(spec).replace("currentColor", INK), "utf-8", newline="\n")
         png.write_bytes(vl_convert.svg_to_png(svg.read_text("utf-8"), scale=SCALE))
         written += [svg, png]
@@ -59,4 +61,8 @@ def _plain(text: str) -> str:
 def _alone(panel: Panel) -> dict[str, Any]:
     """The panel with its title on it and paper under it."""
     title = {"text": one_line(panel.title), "anchor": "start", "fontSize": 13}
-    return {**panel.spec, "title": title, "config": {**panel.spec["config"], "background": "#ffffff", "padding": 8}}
+    return {
+        **panel.spec,
+        "title": title,
+        "config": {**panel.spec["config"], "background": "#ffffff", "padding": 8},
+    }

@@ -1,4 +1,5 @@
-"""What of a report goes on paper: the main tables in parts that fit a page, each with what its numbers are."""
+"""What of a report goes on paper: the main tables in parts that fit a page, each with what its numbers
+are."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -30,15 +31,29 @@ def printed(experiment: str, section: Section) -> Iterator[Printed]:
         whole = figure.brief
         starts = range(0, len(whole.cells), MOST_LINES)
         for number, start in enumerate(starts, 1):
-            part = Table(whole.columns, whole.cells[start : start + MOST_LINES], whole.n_left_out if number == len(starts) else 0)
+            part = Table(
+                whole.columns,
+                whole.cells[start : start + MOST_LINES],
+                whole.n_left_out if number == len(starts) else 0,
+            )
             label = "-".join((experiment, figure.anchor, *([str(number)] if len(starts) > 1 else [])))
-            yield Printed(re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower(), _caption(section, figure, part, number), part)
+            yield Printed(
+                re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower(),
+                _caption(section, figure, part, number),
+                part,
+            )
 
 
 def _caption(section: Section, figure: Figure, part: Table, number: int) -> str:
-    named = ": ".join(filter(None, (section.heading, figure.heading))) + (" (continued)." if number > 1 else ".")
+    named = ": ".join(filter(None, (section.heading, figure.heading))) + (
+        " (continued)." if number > 1 else "."
+    )
     left_out = f"{part.n_left_out} more rows are in the warehouse." if part.n_left_out else ""
-    explained = () if number > 1 else (figure.caption, figure.warning, INTERVALS if _has_intervals(part.cells) else "")
+    explained = (
+        ()
+        if number > 1
+        else (figure.caption, figure.warning, INTERVALS if _has_intervals(part.cells) else "")
+    )
     return " ".join(filter(None, (named, *explained, left_out)))
 
 

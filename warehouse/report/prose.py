@@ -20,7 +20,10 @@ def training_scope(rows: Rows) -> tuple[str, ...]:
     """Say who intervals and tests are for where a method was trained with one seed."""
     if any(row.get("scope") for row in rows):
         return (
-            "Where a method was trained with one seed, intervals and tests are for this one trained model: another training run may differ.",
+            (
+                "Where a method was trained with one seed, intervals and tests are for this one trained"
+                " model: another training run may differ."
+            ),
         )
     return ()
 
@@ -40,7 +43,11 @@ def listed(parts: Sequence[str]) -> str:
 
 def whole(text: str) -> str:
     """The text with spaces that no line may end on: between a number and its interval, and in `n = 12`."""
-    return re.sub(r"(?<=[\d%]) (?=\[)|(?<=[\d%],) (?=[−\d])|(?<=\bn) (?== )|(?<=\bn =) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    return re.sub(
+        r"(?<=[\d%]) (?=\[)|(?<=[\d%],) (?=[−\d])|(?<=\bn) (?== )|(?<=\bn =) (?=\d)",
+        "\N{NO-BREAK SPACE}",
+        text,
+    )
 
 
 def spans(text: str) -> Iterator[tuple[str, bool]]:

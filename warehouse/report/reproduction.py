@@ -49,9 +49,16 @@ def _versions(study: StudyRows) -> Table:
     for step in study.steps:
         for package, version in step["versions"].items():
             steps[package, version] += 1
-    rows = [{"package": package, "version": version, "n": n} for (package, version), n in sorted(steps.items())]
+    rows = [
+        {"package": package, "version": version, "n": n} for (package, version), n in sorted(steps.items())
+    ]
     return tables.table(
-        (tables.text("package", "package"), tables.text("version", "version"), tables.count("n", "steps made with it")), rows
+        (
+            tables.text("package", "package"),
+            tables.text("version", "version"),
+            tables.count("n", "steps made with it"),
+        ),
+        rows,
     )
 
 
@@ -76,12 +83,26 @@ def _cells(study: StudyRows) -> Table:
 
 
 def _facts(study: StudyRows) -> Table:
-    """Device, dtype, tokens trained on and whatever else training and answering wanted known; of others, the commit of a name on the hub."""
+    """Device, dtype, tokens trained on and whatever else training and answering wanted known; of others, the
+    commit of a name on the hub."""
     trains_or_answers = ("sft", "reference_logps", "dpo", "generate")
-    rows = [step for step in study.steps if step["facts"] and (step["kind"] in trains_or_answers or step["facts"].get("commit"))]
-    told = Column("facts", lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None))
+    rows = [
+        step
+        for step in study.steps
+        if step["facts"] and (step["kind"] in trains_or_answers or step["facts"].get("commit"))
+    ]
+    told = Column(
+        "facts",
+        lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None),
+    )
     return tables.table(
-        (tables.text("step_id", "step"), tables.text("methods", "methods"), tables.text("languages", "languages"), told), rows
+        (
+            tables.text("step_id", "step"),
+            tables.text("methods", "methods"),
+            tables.text("languages", "languages"),
+            told,
+        ),
+        rows,
     )
 
 

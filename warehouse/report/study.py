@@ -1,4 +1,5 @@
-"""Everything the report reads of one study, in one go, so that the warehouse is open for a moment only. From here on it is values."""
+"""Everything the report reads of one study, in one go, so that the warehouse is open for a moment only. From
+here on it is values."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -90,7 +91,10 @@ class StudyRows:
 
     def in_order(self, rows: Iterable[Row]) -> list[Row]:
         """Rows of measures and contrasts in the order in which the study names them."""
-        judges = {judge: place for place, judge in enumerate(dict.fromkeys(row["judge"] for row in self.cell_judges))}
+        judges = {
+            judge: place
+            for place, judge in enumerate(dict.fromkeys(row["judge"] for row in self.cell_judges))
+        }
         contrasts = {row["contrast"]: place for place, row in enumerate(self.contrasts)}
         return sorted(
             rows,
@@ -116,25 +120,36 @@ class StudyRows:
         """A judge that decides by opinion, not by rule -> whose opinion it is."""
         done = {step["step_id"] for step in self.steps if step["is_done"]}
         asked = {row["judge"] for row in self.cell_judges if row["judge_step_id"] in done}
-        return {row["judge"]: row["opinion"] for row in self.judges if row["opinion"] is not None and row["judge"] in asked}
+        return {
+            row["judge"]: row["opinion"]
+            for row in self.judges
+            if row["opinion"] is not None and row["judge"] in asked
+        }
 
-    def steps_of(self, dataset: str | None = None, judge: str | None = None, trained: bool = False) -> list[str]:
+    def steps_of(
+        self, dataset: str | None = None, judge: str | None = None, trained: bool = False
+    ) -> list[str]:
         """The steps behind a figure: those that trained, answered and judged its cells, each once."""
         found: dict[str, None] = {}
         cells = {cell["cell_id"]: cell for cell in self.cells if dataset in (None, cell["dataset"])}
         if not trained:
             found |= dict.fromkeys(cell["generate_step_id"] for cell in cells.values())
             found |= dict.fromkeys(
-                row["judge_step_id"] for row in self.cell_judges if row["cell_id"] in cells and judge in (None, row["judge"])
+                row["judge_step_id"]
+                for row in self.cell_judges
+                if row["cell_id"] in cells and judge in (None, row["judge"])
             )
-        return list(dict.fromkeys(row["step_id"] for row in self.cell_training if row["cell_id"] in cells)) + list(found)
+        return list(
+            dict.fromkeys(row["step_id"] for row in self.cell_training if row["cell_id"] in cells)
+        ) + list(found)
 
 
 def read_study(warehouse: Path, experiment: str) -> StudyRows:
     """Read a study from a warehouse file.
 
     Raises:
-        WarehouseError: there is no such file, it cannot be read or is of another version, or it does not hold the study.
+        WarehouseError: there is no such file, it cannot be read or is of another version, or it does not hold
+            the study.
     """
     with connect(warehouse, read_only=True) as connection, told(warehouse):
         return _read(connection, experiment)
@@ -148,25 +163,43 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
 
     studies = rows("from experiments where experiment = ?")
     if not studies:
-        known = ", ".join(row["experiment"] for row in rows("from experiments where experiment <> ? order by experiment")) or "none"
+        known = (
+            ", ".join(
+                row["experiment"]
+                for row in rows("from experiments where experiment <> ? order by experiment")
+            )
+            or "none"
+        )
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
     counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
-    for dataset, items in pick_items(counts).items():  # answers and verdicts apart: joined first, all of the study's would be
+    # answers and verdicts apart: joined first, all of the study's would be
+    for dataset, items in pick_items(counts).items():
         picked = "where experiment = ? and dataset = ? and list_contains(?, item)"
         scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for verdict in rows(f"select cell_id, item, {_SHOWN} from verdicts {picked} order by measure", experiment, dataset, items):
+        for verdict in rows(
+            f"select cell_id, item, {_SHOWN} from verdicts {picked} order by measure",
+            experiment,
+            dataset,
+            items,
+        ):
             scores.setdefault((verdict.pop("cell_id"), verdict.pop("item")), []).append(verdict)
         for row in rows(f"from shown_answers {picked}", experiment, dataset, items):
             completions.append(row | {"scores": scores.get((row["cell_id"], row["item"]))})
-    cell_judges = rows("select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by cell_judges.rowid")
+    cell_judges = rows(
+        "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by"
+        " cell_judges.rowid"
+    )
     return StudyRows(
         experiment=studies[0],
         cells=rows("from cells where experiment = ? order by rowid"),
         judges=rows("from judges where experiment = ? order by position"),
         cell_judges=[row for row in cell_judges if not row["probe"]],
         probed_judges=[row for row in cell_judges if row["probe"]],
-        cell_training=rows("select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order by position"),
+        cell_training=rows(
+            "select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order"
+            " by position"
+        ),
         contrasts=rows("from contrasts where experiment = ? order by rowid"),
         views={view: [_steady(row) for row in rows(f"from {view} where experiment = ?")] for view in VIEWS},
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
@@ -178,12 +211,15 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
 
 
 def _steady(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without the last digits of its numbers, which depend on the order in which threads added them up."""
+    """The row without the last digits of its numbers, which depend on the order in which threads added them
+    up."""
     return {key: float(f"{value:.12g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
 def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
-    parsed: dict[str, Any] = {key: json.loads(row[key]) if row[key] else {} for key in ("settings", "versions", "facts")}
+    parsed: dict[str, Any] = {
+        key: json.loads(row[key]) if row[key] else {} for key in ("settings", "versions", "facts")
+    }
     return {**row, **parsed}
 
 

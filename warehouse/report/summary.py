@@ -1,4 +1,5 @@
-"""The first screen of a report, whatever it is written as: the answer, its uncertainty, and what must be known before believing it."""
+"""The first screen of a report, whatever it is written as: the answer, its uncertainty, and what must be
+known before believing it."""
 
 from dataclasses import dataclass
 
@@ -25,7 +26,14 @@ class Summary:
     @property
     def reasons(self) -> tuple[str, ...]:
         """All that must be known, without the main caveat where its one line is the whole of it."""
-        return (*self.notes, *(caveat.whole for place, caveat in enumerate(self.caveats) if place or caveat.whole != caveat.headline))
+        return (
+            *self.notes,
+            *(
+                caveat.whole
+                for place, caveat in enumerate(self.caveats)
+                if place or caveat.whole != caveat.headline
+            ),
+        )
 
 
 def summary(study: StudyRows) -> Summary:
@@ -35,11 +43,17 @@ def summary(study: StudyRows) -> Summary:
     by_size = answer.by_size(scores, study.order)
     opinions = study.opinions()
     trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
-    interactions = answer.interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
+    interactions = answer.interactions(
+        study.in_order(study.views["language_gap"]), study.in_order(trends), study.order
+    )
     judges = judging(
         opinions,
         study.in_order(study.views["judge_against_checks"]),
-        [row for row in study.views["judge_agreement"] if "human" in (row["judge_kind_a"], row["judge_kind_b"])],
+        [
+            row
+            for row in study.views["judge_agreement"]
+            if "human" in (row["judge_kind_a"], row["judge_kind_b"])
+        ],
         study.views["win_rate_by_method"],
         study.order,
         stands_alone=all(row["judge"] in opinions for row in scores),
@@ -51,14 +65,29 @@ def summary(study: StudyRows) -> Summary:
         study.views["unscored_by_judge"],
         sizes,
         judges,
-        [name for name, is_parallel in study.experiment["parallel"].items() if not is_parallel and len(study.order.languages) > 1],
+        [
+            name
+            for name, is_parallel in study.experiment["parallel"].items()
+            if not is_parallel and len(study.order.languages) > 1
+        ],
         study.views["mixed_origins"],
-        [(", ".join(step["models"] or ()), step["facts"]["remedies"]) for step in study.steps if step["facts"].get("remedies")],
+        [
+            (", ".join(step["models"] or ()), step["facts"]["remedies"])
+            for step in study.steps
+            if step["facts"].get("remedies")
+        ],
     )
     return Summary(
         findings=(
             *interactions,
-            *(by_size or (() if interactions and not contrasts else answer.differences(contrasts, study.order, opinions))),
+            *(
+                by_size
+                or (
+                    ()
+                    if interactions and not contrasts
+                    else answer.differences(contrasts, study.order, opinions)
+                )
+            ),
         ),
         leaders=None if by_size else answer.leaders(best, len(study.order.methods)),
         notes=tuple(study.experiment["notes"]),

@@ -1,4 +1,5 @@
-"""From a panel to SVG that may stand in a page: drawn at build time, so that the page needs no chart library, no eval and no network."""
+"""From a panel to SVG that may stand in a page: drawn at build time, so that the page needs no chart library,
+no eval and no network."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -9,7 +10,20 @@ from dsl.messages import one_line
 from warehouse.charts.theme import Panel
 
 SVG = "http://www.w3.org/2000/svg"
-_DRAWING = {"svg", "g", "path", "line", "rect", "text", "tspan", "defs", "clipPath", "circle", "title", "desc"}
+_DRAWING = {
+    "svg",
+    "g",
+    "path",
+    "line",
+    "rect",
+    "text",
+    "tspan",
+    "defs",
+    "clipPath",
+    "circle",
+    "title",
+    "desc",
+}
 """The elements a chart is made of. Anything else is left out of the page."""
 
 
@@ -24,7 +38,8 @@ class Picture:
 def picture(panel: Panel, name: str, description: str) -> Picture:
     """The panel as an inline `<svg>` with a title and a description for screen readers.
 
-    `name` is unique in the page: ids inside the picture begin with it, because the ids of all pictures of a page are one space.
+    `name` is unique in the page: ids inside the picture begin with it, because the ids of all pictures of a
+    page are one space.
     """
     import vl_convert
 
@@ -41,7 +56,8 @@ def picture(panel: Panel, name: str, description: str) -> Picture:
 
 
 def _keep_drawing(element: ElementTree.Element, name: str) -> None:
-    """Take out all that is not drawing: other elements, handlers, links, style attributes (the page's policy forbids them)."""
+    """Take out all that is not drawing: other elements, handlers, links, style attributes (the page's policy
+    forbids them)."""
     for key, value in list(element.attrib.items()):
         plain = key.rpartition("}")[2]
         if plain.startswith(("on", "aria", "style", "href", "role", "pointer", "class")):

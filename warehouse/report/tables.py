@@ -34,7 +34,9 @@ class Table:
 def table(columns: Sequence[Column], rows: Rows) -> Table:
     """The rows under those columns that say something: a column that is empty in every row is left out."""
     written = [[column.write(row) for column in columns] for row in rows[:MOST_ROWS]]
-    kept = [place for place, _ in enumerate(columns) if any(cells[place] not in ("", "–") for cells in written)]
+    kept = [
+        place for place, _ in enumerate(columns) if any(cells[place] not in ("", "–") for cells in written)
+    ]
     return Table(
         tuple(columns[place] for place in kept),
         tuple(tuple(cells[place] for place in kept) for cells in written),
@@ -56,17 +58,27 @@ def count(key: str, heading: str) -> Column:
 
 
 def share(key: str, heading: str) -> Column:
-    return Column(heading, lambda row: "–" if row.get(key) is None else f"{number(100 * row[key], 1)}%", is_number=True)
+    return Column(
+        heading, lambda row: "–" if row.get(key) is None else f"{number(100 * row[key], 1)}%", is_number=True
+    )
 
 
 def decimal(key: str, heading: str, decimals: int | None = None) -> Column:
     """A number; without `decimals` written with as many as it needs."""
-    return Column(heading, lambda row: number(row.get(key), decimals_for([row.get(key)]) if decimals is None else decimals), is_number=True)
+    return Column(
+        heading,
+        lambda row: number(row.get(key), decimals_for([row.get(key)]) if decimals is None else decimals),
+        is_number=True,
+    )
 
 
 def estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_high") -> Column:
     """A number and the 95% interval beside it."""
-    return Column(heading, lambda row: "–" if row[key] is None else with_interval(row[key], row[low], row[high]), is_number=True)
+    return Column(
+        heading,
+        lambda row: "–" if row[key] is None else with_interval(row[key], row[low], row[high]),
+        is_number=True,
+    )
 
 
 def share_estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_high") -> Column:
@@ -75,7 +87,8 @@ def share_estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_
 
 
 def percent_interval(share: float | None, low: float | None, high: float | None) -> str:
-    """A share and its interval, in per cent, to a tenth where the interval is narrower than ten; a dash where there is none."""
+    """A share and its interval, in per cent, to a tenth where the interval is narrower than ten; a dash where
+    there is none."""
     if share is None:
         return "–"
     if low is None or high is None:
@@ -90,7 +103,9 @@ def probability(key: str, heading: str) -> Column:
 
 def size(key: str, heading: str) -> Column:
     """Bytes, as gigabytes."""
-    return Column(heading, lambda row: "–" if row.get(key) is None else f"{row[key] / 1e9:.2f}", is_number=True)
+    return Column(
+        heading, lambda row: "–" if row.get(key) is None else f"{row[key] / 1e9:.2f}", is_number=True
+    )
 
 
 def _plain(value: Any) -> str:

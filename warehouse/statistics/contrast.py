@@ -8,10 +8,12 @@ from warehouse.statistics.sign_flips import SignFlips
 
 
 class PairedTest:
-    """The mean of paired differences, tested by sign flips and, where models were trained with several seeds, over seeds too.
+    """The mean of paired differences, tested by sign flips and, where models were trained with several seeds,
+    over seeds too.
 
-    A difference between trained models counts only where it outlives both questions, other items and other training runs: the p-value is the
-    larger one, the interval holds both. Zero is outside the interval at confidence 1 − alpha exactly where the p-value is below alpha.
+    A difference between trained models counts only where it outlives both questions, other items and other
+    training runs: the p-value is the larger one, the interval holds both. Zero is outside the interval at
+    confidence 1 − alpha exactly where the p-value is below alpha.
     """
 
     def __init__(self, differences: Floats, width: float | None, over_seeds: Estimate | None = None) -> None:
@@ -49,4 +51,6 @@ class PairedTest:
             return found
         half = t_quantile(1 - alpha / 2, self._over_seeds.df) * self._over_seeds.standard_error
         most = self._width if self._width is not None else float("inf")
-        return max(-most, min(found[0], self._over_seeds.value - half)), min(most, max(found[1], self._over_seeds.value + half))
+        return max(-most, min(found[0], self._over_seeds.value - half)), min(
+            most, max(found[1], self._over_seeds.value + half)
+        )

@@ -1,4 +1,5 @@
-"""Corrections for making several tests: Holm for what a study declared, Benjamini–Hochberg and –Yekutieli for what it explores."""
+"""Corrections for making several tests: Holm for what a study declared, Benjamini–Hochberg and –Yekutieli for
+what it explores."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ class Corrected:
     p_value: float
     """Corrected; significant below `ALPHA`."""
     alpha: float
-    """The level at which the procedure tests it: its interval at confidence 1 − alpha leaves zero out exactly where it is significant."""
+    """The level at which the procedure tests it: its interval at confidence 1 − alpha leaves zero out exactly
+    where it is significant."""
 
 
 def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected]:
     """Correct p-values, each ≥ 0, of all tests of one family.
 
-    - `holm` (Holm 1979): the chance that any true null is rejected stays at most ALPHA, whatever the tests have in common. The i-th smallest of m
-      is tested at ALPHA / (m − i + 1), those that are not rejected at the level of the first of them.
-    - `benjamini_hochberg` (1995): of the rejected, the expected share of true nulls stays at most ALPHA, for independent or positively
-      dependent tests; all are tested at R · ALPHA / m, R being rejected, and the intervals at that level are the false coverage rate's
-      (Benjamini & Yekutieli 2005).
+    - `holm` (Holm 1979): the chance that any true null is rejected stays at most ALPHA, whatever the tests
+      have in common. The i-th smallest of m is tested at ALPHA / (m − i + 1), those that are not rejected at
+      the level of the first of them.
+    - `benjamini_hochberg` (1995): of the rejected, the expected share of true nulls stays at most ALPHA, for
+      independent or positively dependent tests; all are tested at R · ALPHA / m, R being rejected, and the
+      intervals at that level are the false coverage rate's (Benjamini & Yekutieli 2005).
     - `benjamini_yekutieli` (2001): the same under any dependence, with m · Σ 1/i in the place of m.
     """
     m = len(p_values)
@@ -49,12 +52,14 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected
 
 
 def smallest_corrected(p_value: float, n_tests: int, correction: Correction) -> float:
-    """Return the smallest corrected p-value that a family of tests can give when none of them can go below `p_value`."""
+    """Return the smallest corrected p-value that a family of tests can give when none of them can go below
+    `p_value`."""
     return min(1.0, correct([p_value] * n_tests, correction)[0].p_value) if n_tests else 1.0
 
 
 def exploratory(arms: Iterable[tuple[str, str]]) -> Correction:
-    """Return the correction of a family of exploratory contrasts, each with its two methods: tests that share a method are dependent."""
+    """Return the correction of a family of exploratory contrasts, each with its two methods: tests that share
+    a method are dependent."""
     both = [method for pair in arms for method in pair]
     return "benjamini_yekutieli" if len(set(both)) < len(both) else "benjamini_hochberg"
 

@@ -62,10 +62,11 @@ def mean_of(values: Floats) -> Estimate:
 
 
 def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable]) -> Line:
-    """Least squares with a covariance robust to clusters: CR1, (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G − 1) · (n − 1)/(n − k).
+    """Least squares with a covariance robust to clusters: CR1, (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G −
+    1) · (n − 1)/(n − k).
 
-    Equal to statsmodels' `OLS.fit(cov_type="cluster")`. The degrees of freedom are G − 1, less where coefficients use up clusters: G − k when
-    every cluster is one row.
+    Equal to statsmodels' `OLS.fit(cov_type="cluster")`. The degrees of freedom are G − 1, less where
+    coefficients use up clusters: G − k when every cluster is one row.
 
     Args:
         values: shape (n,).
@@ -87,7 +88,9 @@ def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable
     scores = np.zeros((n_clusters, k))
     np.add.at(scores, groups, design * (values - design @ coefficients)[:, None])
     factor = n_clusters / (n_clusters - 1) * (n - 1) / (n - k)
-    return Line(coefficients, bread @ (factor * (scores.T @ scores)) @ bread, max(1, min(n_clusters - 1, n - k)))
+    return Line(
+        coefficients, bread @ (factor * (scores.T @ scores)) @ bread, max(1, min(n_clusters - 1, n - k))
+    )
 
 
 def number_of_each(names: Sequence[Hashable]) -> NDArray[np.intp]:

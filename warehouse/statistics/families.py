@@ -1,4 +1,5 @@
-"""Families of tests: corrects the p-values of a study and gives its contrasts the intervals that go with them."""
+"""Families of tests: corrects the p-values of a study and gives its contrasts the intervals that go with
+them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,15 @@ _GAP = (*TEST, "other_language", "other_of_train_languages", "other_against_trai
 _CORRECTED = {
     **dict.fromkeys(("place", "n_tests"), "bigint"),
     **dict.fromkeys(("family", "correction"), "varchar"),
-    **dict.fromkeys(("p_corrected", "ci_low_corrected", "ci_high_corrected", "smallest_p_corrected"), "double"),
+    **dict.fromkeys(
+        ("p_corrected", "ci_low_corrected", "ci_high_corrected", "smallest_p_corrected"), "double"
+    ),
 }
 
 
 def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Correct the tests of a study, family by family: Holm over what it declared, else Benjamini–Hochberg, or –Yekutieli where arms are shared."""
+    """Correct the tests of a study, family by family: Holm over what it declared, else Benjamini–Hochberg, or
+    –Yekutieli where arms are shared."""
     tests = fetch(
         connection,
         """
@@ -52,8 +56,15 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
     every = {"contrast_tests": tests, "language_gaps": gaps, "size_trends": trends}
     explored = {table: [row for row in rows if not row["is_confirmatory"]] for table, rows in every.items()}
     families: list[tuple[str, Correction, list[tuple[str, dict[str, Any]]]]] = [
-        ("confirmatory", "holm", [(table, row) for table, rows in every.items() for row in rows if row["is_confirmatory"]]),
-        *(("exploratory", _explored_by(table, rows), [(table, row) for row in rows]) for table, rows in explored.items()),
+        (
+            "confirmatory",
+            "holm",
+            [(table, row) for table, rows in every.items() for row in rows if row["is_confirmatory"]],
+        ),
+        *(
+            ("exploratory", _explored_by(table, rows), [(table, row) for row in rows])
+            for table, rows in explored.items()
+        ),
     ]
     found: dict[str, dict[int, dict[str, Any]]] = {table: {} for table in every}
     for family, correction, members in families:
@@ -79,7 +90,9 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
         pairs = read_pairs(connection, {"experiment": experiment, "dataset": dataset, "model": model})
         _corrected_intervals(found, connection, experiment, pairs, tests, gaps, (dataset, model))
     for table, rows in found.items():
-        smallest = ", smallest_p_corrected = corrected.smallest_p_corrected" if table == "contrast_tests" else ""
+        smallest = (
+            ", smallest_p_corrected = corrected.smallest_p_corrected" if table == "contrast_tests" else ""
+        )
         connection.execute(
             f"""
             update {table}
@@ -93,8 +106,11 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
         )
 
 
-def _changes(connection: duckdb.DuckDBPyConnection, experiment: str, table: str, wanted: str = "true") -> list[dict[str, Any]]:
-    """Rows of gaps between languages or of trends: confirmatory where a contrast is declared by what they are changes with."""
+def _changes(
+    connection: duckdb.DuckDBPyConnection, experiment: str, table: str, wanted: str = "true"
+) -> list[dict[str, Any]]:
+    """Rows of gaps between languages or of trends: confirmatory where a contrast is declared by what they are
+    changes with."""
     return fetch(
         connection,
         f"""
@@ -117,8 +133,11 @@ def _changes(connection: duckdb.DuckDBPyConnection, experiment: str, table: str,
 
 
 def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
-    """The correction of exploratory tests: any dependence is allowed for where contrasts share a method, and between languages and sizes."""
-    arms = {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
+    """The correction of exploratory tests: any dependence is allowed for where contrasts share a method, and
+    between languages and sizes."""
+    arms = (
+        {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
+    )
     return "benjamini_yekutieli" if arms is None else exploratory((of, against) for _, of, against in arms)
 
 
@@ -132,21 +151,34 @@ def _corrected_intervals(
     slice_: tuple[str, str],
 ) -> None:
     """Put into `found` the intervals of one slice at the levels at which the corrections test."""
-    here = {tuple(row[name] for name in TEST): row for row in tests if (row["dataset"], row["model"]) == slice_}
+    here = {
+        tuple(row[name] for name in TEST): row for row in tests if (row["dataset"], row["model"]) == slice_
+    }
     for place, columns in pairs:
         row = here.get(tuple(place[name] for name in TEST))
         if row is None or row["p_value"] is None:
             continue
         differences = columns["difference"][~np.isnan(columns["difference"])]
-        estimate = None if row["df"] is None else Estimate(float(differences.mean()), row["standard_error"], row["df"])
+        estimate = (
+            None
+            if row["df"] is None
+            else Estimate(float(differences.mean()), row["standard_error"], row["df"])
+        )
         _put(found["contrast_tests"][row["place"]], PairedTest(differences, scale_width(columns), estimate))
-    between = {tuple(row[name] for name in _GAP): row for row in gaps if (row["dataset"], row["model"]) == slice_}
+    between = {
+        tuple(row[name] for name in _GAP): row for row in gaps if (row["dataset"], row["model"]) == slice_
+    }
     for place, gap in gaps_between_languages(connection, experiment, pairs):
         row = between.get(tuple(place[name] for name in _GAP))
         if row is not None and row["p_value"] is not None:
-            over_seeds = None if row["df"] is None else Estimate(gap.estimate, row["standard_error"], row["df"])
+            over_seeds = (
+                None if row["df"] is None else Estimate(gap.estimate, row["standard_error"], row["df"])
+            )
             _put(found["language_gaps"][row["place"]], replace(gap, over_seeds=over_seeds).test)
 
 
 def _put(corrected: dict[str, Any], test: PairedTest | StudentTest) -> None:
-    corrected["ci_low_corrected"], corrected["ci_high_corrected"] = test.interval(corrected["alpha"]) or (None, None)
+    corrected["ci_low_corrected"], corrected["ci_high_corrected"] = test.interval(corrected["alpha"]) or (
+        None,
+        None,
+    )

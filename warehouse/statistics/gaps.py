@@ -16,7 +16,8 @@ class Gap:
     """A contrast in one language minus the same contrast in another."""
 
     samples: tuple[Floats] | tuple[Floats, Floats]
-    """One value an item: differences of the two languages' differences, or the differences of each language."""
+    """One value an item: differences of the two languages' differences, or the differences of each
+    language."""
     width: float | None
     """Largest gap that the scale allows."""
     over_seeds: Estimate | None = None
@@ -47,12 +48,15 @@ class Gap:
         return StudentTest(self.over_seeds or self.over_items, self.width)
 
 
-def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel: bool, width: float | None) -> Gap | None:
+def language_gap(
+    here: Mapping[str, float], there: Mapping[str, float], parallel: bool, width: float | None
+) -> Gap | None:
     """Return the mean paired difference between two methods in one language minus that in another.
 
-    A raw mean across languages would take a judge that is stricter in one of them for a worse method; here strictness that is the same for both
-    methods cancels. Where items are the same in both languages, an item is a cluster: the gap is the mean over items of the difference of its
-    two differences, tested like any paired difference. Otherwise the two samples are independent: Welch's interval and test.
+    A raw mean across languages would take a judge that is stricter in one of them for a worse method; here
+    strictness that is the same for both methods cancels. Where items are the same in both languages, an item
+    is a cluster: the gap is the mean over items of the difference of its two differences, tested like any
+    paired difference. Otherwise the two samples are independent: Welch's interval and test.
 
     Args:
         here: item -> difference between the methods, in the one language.
@@ -74,7 +78,8 @@ def language_gap(here: Mapping[str, float], there: Mapping[str, float], parallel
 
 
 class StudentTest:
-    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is cut at the scale's ends."""
+    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is
+    cut at the scale's ends."""
 
     def __init__(self, estimate: Estimate, width: float | None) -> None:
         """Take the estimate and the largest one that the scale allows; None without bounds."""

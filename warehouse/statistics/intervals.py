@@ -1,4 +1,5 @@
-"""Intervals that stay inside their scale and are never empty: of one mean, and of the mean of paired differences."""
+"""Intervals that stay inside their scale and are never empty: of one mean, and of the mean of paired
+differences."""
 
 from math import exp, sqrt
 from typing import TypeAlias
@@ -14,12 +15,15 @@ _WIDEST = 50.0
 """Largest half-width of a mean size's logarithm: two items at a strict level would overflow a double."""
 
 
-def bounded_interval(share: float, variance: float, n: int, alpha: float, df: float | None = None) -> Interval:
+def bounded_interval(
+    share: float, variance: float, n: int, alpha: float, df: float | None = None
+) -> Interval:
     """Wilson's (1927) score interval of a mean on the scale [0, 1], for an effective number of items.
 
-    For right/wrong scores, whose variance is that of a share, it is Wilson's own. Else p(1 − p) / variance items would give a share the same
-    variance (Kish 1965), fewer for the variance being an estimate: × (z / t)² (Korn & Graubard 1998). Where all scores are equal the number of
-    items says how far the mean can lie from them. The macros `bounded_low` and `bounded_high` are the same in SQL.
+    For right/wrong scores, whose variance is that of a share, it is Wilson's own. Else p(1 − p) / variance
+    items would give a share the same variance (Kish 1965), fewer for the variance being an estimate: × (z /
+    t)² (Korn & Graubard 1998). Where all scores are equal the number of items says how far the mean can lie
+    from them. The macros `bounded_low` and `bounded_high` are the same in SQL.
 
     Args:
         share: the mean, in [0, 1].
@@ -40,14 +44,19 @@ def bounded_interval(share: float, variance: float, n: int, alpha: float, df: fl
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def paired_interval(differences: Floats, flips: SignFlips, alpha: float, width: float | None) -> Interval | None:
-    """Interval of a mean paired difference, zero outside it exactly where the sign-flip p-value is below alpha.
+def paired_interval(
+    differences: Floats, flips: SignFlips, alpha: float, width: float | None
+) -> Interval | None:
+    """Interval of a mean paired difference, zero outside it exactly where the sign-flip p-value is below
+    alpha.
 
-    The mean is s · A, with A the mean of |dᵢ| over all items and s = Σdᵢ / Σ|dᵢ| the balance of signs. The interval of s inverts the
-    sign-flip test (`SignFlips.balance`), that of A is `bounded_interval`'s, and both are put together from the distances of their ends (Newcombe
-    1998, method 10; Zou & Donner 2008), those of a product: with the term (A − A_low)²(s − s_low)², by which the end is zero exactly where s_low
-    is. To first order its variance is that of the mean of the dᵢ, whatever signs and sizes have to do with each other, as
-    A² var(s) + s² var(A) = (E d² − (E d)²) / n. For right/wrong scores A is the share of discordant pairs.
+    The mean is s · A, with A the mean of |dᵢ| over all items and s = Σdᵢ / Σ|dᵢ| the balance of signs. The
+    interval of s inverts the sign-flip test (`SignFlips.balance`), that of A is `bounded_interval`'s, and
+    both are put together from the distances of their ends (Newcombe 1998, method 10; Zou & Donner 2008),
+    those of a product: with the term (A − A_low)²(s − s_low)², by which the end is zero exactly where s_low
+    is. To first order its variance is that of the mean of the dᵢ, whatever signs and sizes have to do with
+    each other, as A² var(s) + s² var(A) = (E d² − (E d)²) / n. For right/wrong scores A is the share of
+    discordant pairs.
 
     Args:
         differences: shape (n,), one an item.
@@ -91,4 +100,6 @@ def _lower(size: float, ends: Interval, balance: float, low: float) -> float:
     if low < 0:
         return size * balance - sqrt(to_balance**2 + ((ends[1] - size) * low) ** 2)
     inward = size - ends[0]
-    return size * balance - sqrt(max(0.0, to_balance**2 + (balance * inward) ** 2 - (inward * (balance - low)) ** 2))
+    return size * balance - sqrt(
+        max(0.0, to_balance**2 + (balance * inward) ** 2 - (inward * (balance - low)) ** 2)
+    )

@@ -1,4 +1,5 @@
-"""What a paired contrast is asked beside its mean: how large it is in standard deviations, what unscored rows and lengths could hide."""
+"""What a paired contrast is asked beside its mean: how large it is in standard deviations, what unscored rows
+and lengths could hide."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ FEWEST_FOR_LENGTH = 20
 """Pairs for a length-adjusted contrast: five for each of its coefficients."""
 
 _KNOTS = (0.0, 1 / 3, 2 / 3, 1.0)
-"""Quantiles of the lengths where the pieces of the spline meet: a natural cubic spline on four knots has three degrees of freedom."""
+"""Quantiles of the lengths where the pieces of the spline meet: a natural cubic spline on four knots has
+three degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,24 @@ class Adjusted:
 
 
 def standardised_effect(differences: Floats) -> float | None:
-    """Mean over standard deviation of paired differences (Cohen's d_z); None where fewer than two or all the same."""
+    """Mean over standard deviation of paired differences (Cohen's d_z); None where fewer than two or all the
+    same."""
     if len(differences) < 2:
         return None
     deviation = float(differences.std(ddof=1))
-    return float(differences.mean()) / deviation if deviation > 1e-12 * float(np.abs(differences).max()) else None
+    return (
+        float(differences.mean()) / deviation
+        if deviation > 1e-12 * float(np.abs(differences).max())
+        else None
+    )
 
 
 def bounds_for_unscored(of: Unscored, against: Unscored, low: float, high: float) -> tuple[float, float]:
-    """Between which values the mean difference lies whatever the unscored verdicts would have been (Manski 1989).
+    """Between which values the mean difference lies whatever the unscored verdicts would have been (Manski
+    1989).
 
-    Lower: each unscored verdict of `of` is the scale's lowest and each of `against` its highest; upper: the other way round. Verdicts of an item
-    are averaged first, as they are in the contrast.
+    Lower: each unscored verdict of `of` is the scale's lowest and each of `against` its highest; upper: the
+    other way round. Verdicts of an item are averaged first, as they are in the contrast.
 
     Args:
         of: shape (n,) each, n ≥ 1 items, each with a verdict, scored or not, on both sides.
@@ -59,13 +67,16 @@ def bounds_for_unscored(of: Unscored, against: Unscored, low: float, high: float
     return filled(of, low) - filled(against, high), filled(of, high) - filled(against, low)
 
 
-def length_adjusted(differences: Floats, lengths_of: Floats, lengths_against: Floats, clusters: Sequence[Hashable]) -> Adjusted:
+def length_adjusted(
+    differences: Floats, lengths_of: Floats, lengths_against: Floats, clusters: Sequence[Hashable]
+) -> Adjusted:
     """The contrast that is left when both answers are equally long.
 
-    The score of an answer is modelled as item + method + g(length), g a natural cubic spline with three degrees of freedom. The difference
-    of two answers to one item frees it of the item: d_i = α + Σ_k β_k (B_k(l_of) − B_k(l_against)) + e_i, and α is the contrast at equal
-    length. Least squares, errors clustered (`line_of_clusters`). What length *causes* is not separated from what goes along with it: a better
-    answer may have to be longer.
+    The score of an answer is modelled as item + method + g(length), g a natural cubic spline with three
+    degrees of freedom. The difference of two answers to one item frees it of the item: d_i = α + Σ_k β_k
+    (B_k(l_of) − B_k(l_against)) + e_i, and α is the contrast at equal length. Least squares, errors clustered
+    (`line_of_clusters`). What length *causes* is not separated from what goes along with it: a better answer
+    may have to be longer.
 
     Args:
         differences: shape (n,), paired differences.
@@ -91,9 +102,11 @@ def length_adjusted(differences: Floats, lengths_of: Floats, lengths_against: Fl
 
 
 def natural_spline(x: Floats, knots: Floats) -> Floats:
-    """A basis of natural cubic splines (linear beyond the outer knots) without its constant, shape (n, len(knots) − 1).
+    """A basis of natural cubic splines (linear beyond the outer knots) without its constant, shape (n,
+    len(knots) − 1).
 
-    Truncated powers on x scaled to [0, 1] between the outer knots (Hastie, Tibshirani & Friedman 2009, eq. 5.4–5.5).
+    Truncated powers on x scaled to [0, 1] between the outer knots (Hastie, Tibshirani & Friedman 2009, eq.
+    5.4–5.5).
     """
     z = (x - knots[0]) / (knots[-1] - knots[0])
     at = (knots - knots[0]) / (knots[-1] - knots[0])

@@ -30,10 +30,15 @@ _NUMBERS = (
 
 
 def read_pairs(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> list[tuple[Row, Columns]]:
-    """Read everything paired of one model on one data set, place by place, with the pairs of each in the order of their items."""
+    """Read everything paired of one model on one data set, place by place, with the pairs of each in the
+    order of their items."""
     here = "from paired_scores where experiment = $experiment and dataset = $dataset and model = $model"
-    places = fetch(connection, f"select {', '.join(PLACE)}, count(*) as n {here} group by all order by all", dict(slice_))
-    found: dict[str, Any] = connection.execute(f"{here} order by {', '.join(PLACE)}, item", dict(slice_)).fetchnumpy()
+    places = fetch(
+        connection, f"select {', '.join(PLACE)}, count(*) as n {here} group by all order by all", dict(slice_)
+    )
+    found: dict[str, Any] = connection.execute(
+        f"{here} order by {', '.join(PLACE)}, item", dict(slice_)
+    ).fetchnumpy()
     columns: Columns = {name: found[name] for name in ("item", "item_cluster")}
     columns |= {name: np.ma.filled(np.ma.asarray(found[name], dtype=np.float64), np.nan) for name in _NUMBERS}
     counts: list[int] = [place.pop("n") for place in places]
@@ -57,8 +62,11 @@ def scale_width(rows: Columns) -> float | None:
 def gaps_between_languages(
     connection: duckdb.DuckDBPyConnection, experiment: str, pairs: Sequence[tuple[Row, Columns]]
 ) -> list[tuple[dict[str, Any], Gap]]:
-    """Return the gap of each contrast between each two languages, the later code minus the earlier, with its coordinates."""
-    ((parallel,),) = connection.execute("select parallel from experiments where experiment = ?", [experiment]).fetchall()
+    """Return the gap of each contrast between each two languages, the later code minus the earlier, with its
+    coordinates."""
+    ((parallel,),) = connection.execute(
+        "select parallel from experiments where experiment = ?", [experiment]
+    ).fetchall()
     contrasts: dict[tuple[Any, ...], dict[tuple[str, ...], tuple[dict[str, float], float | None]]] = {}
     for place, rows in pairs:
         scored = keep(rows, ~np.isnan(rows["difference"]))
@@ -84,7 +92,8 @@ def _by_item(rows: Columns, name: str) -> dict[str, float]:
 
 
 def _comparable(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return True where both methods were tuned on the same in both languages, or each on the language it is asked in."""
+    """Return True where both methods were tuned on the same in both languages, or each on the language it is
+    asked in."""
     return all(a == b or (a == one[0] and b == other[0]) for a, b in zip(one[1:], other[1:], strict=True))
 
 

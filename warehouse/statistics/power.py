@@ -123,8 +123,11 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
 
 
 @lru_cache(maxsize=4096)
-def minimum_detectable_effect(variation: Variation, n_items: int, n_tests: int = 1, n_seeds: int | None = None) -> float | None:
-    """Return the smallest true mean difference that the paired test at level ALPHA / n_tests finds with a probability of 80%.
+def minimum_detectable_effect(
+    variation: Variation, n_items: int, n_tests: int = 1, n_seeds: int | None = None
+) -> float | None:
+    """Return the smallest true mean difference that the paired test at level ALPHA / n_tests finds with a
+    probability of 80%.
 
     Args:
         variation: of the differences, one an item.
@@ -133,8 +136,8 @@ def minimum_detectable_effect(variation: Variation, n_items: int, n_tests: int =
         n_seeds: training seeds; None where nothing is trained.
 
     Returns:
-        In the score's unit, within the scale; None where no difference within it is found as often, and where so few items could not give a
-        significant result whatever their scores.
+        In the score's unit, within the scale; None where no difference within it is found as often, and where
+        so few items could not give a significant result whatever their scores.
     """
     if not could_be_significant(n_items, n_tests):
         return None
@@ -145,22 +148,27 @@ def minimum_detectable_effect(variation: Variation, n_items: int, n_tests: int =
         low, high = high, 2 * high
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if power(variation, middle, n_items, n_tests, n_seeds) < POWER else (low, middle)
+        low, high = (
+            (middle, high) if power(variation, middle, n_items, n_tests, n_seeds) < POWER else (low, middle)
+        )
     return high
 
 
-def power(variation: Variation, effect: float, n_items: int, n_tests: int = 1, n_seeds: int | None = None) -> float:
+def power(
+    variation: Variation, effect: float, n_items: int, n_tests: int = 1, n_seeds: int | None = None
+) -> float:
     """Return the probability that the paired test at level ALPHA / n_tests finds a true mean difference.
 
-    Assumed of the differences: their variance over items stays as it is, so far as the scale allows. Those that are not zero keep their size and
-    become more, until all items differ.
+    Assumed of the differences: their variance over items stays as it is, so far as the scale allows. Those
+    that are not zero keep their size and become more, until all items differ.
 
-    - Right/wrong scores: given the number of discordant items the test is binomial, and its power is summed over that number, exactly (the
-      unconditional power of McNemar's test: Miettinen 1968; Connor 1987).
-    - Real-valued scores: Student's t at the largest level that flips of so many signs attain. Sign flips have its power in large samples (Lehmann
-      & Romano 2005, section 15.2).
-    - Scores of a few levels lie between, as the steps of their sums are coarser or finer: by the smallest difference over the size of all. No
-      published rule, but chosen among several by simulation; `tests/warehouse/statistics/test_power.py` checks it with the test itself.
+    - Right/wrong scores: given the number of discordant items the test is binomial, and its power is summed
+      over that number, exactly (the unconditional power of McNemar's test: Miettinen 1968; Connor 1987).
+    - Real-valued scores: Student's t at the largest level that flips of so many signs attain. Sign flips have
+      its power in large samples (Lehmann & Romano 2005, section 15.2).
+    - Scores of a few levels lie between, as the steps of their sums are coarser or finer: by the smallest
+      difference over the size of all. No published rule, but chosen among several by simulation;
+      `tests/warehouse/statistics/test_power.py` checks it with the test itself.
     - Several training seeds, whose variance was measured: the t test over items and seeds has to find it too.
 
     Args:
@@ -178,21 +186,26 @@ def power(variation: Variation, effect: float, n_items: int, n_tests: int = 1, n
         squares = min(squares, variation.width**2)
     share = min(1.0, max(squares / variation.size**2, effect / variation.size))
     size = max(effect / share, sqrt(squares / share))
-    n_extreme = int(level * 2.0 ** (n_items - 1)) if n_items < 50 else inf  # choices of signs whose sum is significant
+    # choices of signs whose sum is significant
+    n_extreme = int(level * 2.0 ** (n_items - 1)) if n_items < 50 else inf
     attained = level if n_extreme == inf else n_extreme / 2.0 ** (n_items - 1)
     found, enough = _binomial_power(n_items, share, (1 + effect / (share * size)) / 2, level)
     error = sqrt(max(share * size**2 - effect**2, 0.0) / n_items)
     if (coarseness := max(variation.smallest / variation.size, 1 / n_extreme)) < 1:
-        found = coarseness * found + (1 - coarseness) * min(enough, _student_power(effect, error, n_items - 1, attained))
+        found = coarseness * found + (1 - coarseness) * min(
+            enough, _student_power(effect, error, n_items - 1, attained)
+        )
     if variation.over_runs and n_seeds is not None and n_seeds > 1:
         runs = variation.over_runs / n_seeds
-        df = (error**2 + runs) ** 2 / (error**4 / (n_items - 1) + runs**2 / (n_seeds - 1))  # Satterthwaite 1946
+        # Satterthwaite 1946
+        df = (error**2 + runs) ** 2 / (error**4 / (n_items - 1) + runs**2 / (n_seeds - 1))
         found = min(found, _student_power(effect, sqrt(error**2 + runs), df, level))
     return found
 
 
 def could_be_significant(n_items: int, n_tests: int = 1, correction: Correction = "holm") -> bool:
-    """Return whether differences of one sign on all items, in all tests of a family, would be significant after correction."""
+    """Return whether differences of one sign on all items, in all tests of a family, would be significant
+    after correction."""
     return _smallest_corrected(n_items, n_tests, correction) < ALPHA
 
 
@@ -207,7 +220,8 @@ def _smallest_corrected(n_items: int, n_tests: int, correction: Correction) -> f
 
 
 def _binomial_power(n: int, share: float, positive: float, level: float) -> tuple[float, float]:
-    """Return the probability of a significant sign test, and that enough of the items differ for one to be possible.
+    """Return the probability of a significant sign test, and that enough of the items differ for one to be
+    possible.
 
     Args:
         n: items.
@@ -239,7 +253,8 @@ def _binomial_power(n: int, share: float, positive: float, level: float) -> tupl
 
 
 def _student_power(effect: float, standard_error: float, df: float, level: float) -> float:
-    """Return the power of a two-sided t test by the normal approximation of the noncentral t (Abramowitz & Stegun 26.7.10)."""
+    """Return the power of a two-sided t test by the normal approximation of the noncentral t (Abramowitz &
+    Stegun 26.7.10)."""
     if standard_error == 0:
         return 1.0
     t = t_quantile(1 - level / 2, df)
@@ -274,6 +289,7 @@ def _binomial(k: int, m: int, p: float) -> float:
 
 
 def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t from the normal one (Wallace 1959, inverted): off by less than half a per cent from five degrees of freedom on."""
+    """Quantile of Student's t from the normal one (Wallace 1959, inverted): off by less than half a per cent
+    from five degrees of freedom on."""
     z = _NORMAL.inv_cdf(probability) * (8 * df + 3) / (8 * df + 1)
     return sqrt(df * (exp(z**2 / df) - 1))

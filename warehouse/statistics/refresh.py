@@ -1,4 +1,5 @@
-"""Computes a study's statistics from the base views and puts them in tables, in the place of what was computed before."""
+"""Computes a study's statistics from the base views and puts them in tables, in the place of what was
+computed before."""
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -16,7 +17,17 @@ from warehouse.statistics.estimates import Estimate, mean_of
 from warehouse.statistics.families import correct_families
 from warehouse.statistics.gaps import Gap, StudentTest
 from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, standardised_effect
-from warehouse.statistics.pairs import CONTRAST, TEST, TUNED, Columns, Row, gaps_between_languages, keep, read_pairs, scale_width
+from warehouse.statistics.pairs import (
+    CONTRAST,
+    TEST,
+    TUNED,
+    Columns,
+    Row,
+    gaps_between_languages,
+    keep,
+    read_pairs,
+    scale_width,
+)
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -27,29 +38,40 @@ _TREND = (
     *(*CONTRAST, "language", *TUNED),
     *("other_language", *(f"other_{name}" for name in TUNED)),
 )
-"""Place of a trend, with nulls where it is of scores or of one language; `trends.sql` makes what it is computed from."""
+"""Place of a trend, with nulls where it is of scores or of one language; `trends.sql` makes what it is
+computed from."""
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """What is computed of one model on one data set, beside the questions whose answers are kept."""
 
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
-    """Compute again whatever is no longer that of what is loaded, each slice and each study in a transaction of its own."""
+    """Compute again whatever is no longer that of what is loaded, each slice and each study in a transaction
+    of its own."""
     for experiment, dataset, model in connection.execute("from stale_slices order by all").fetchall():
         with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
             refresh_slice(connection, experiment, dataset, model)
-            connection.execute("delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)", [experiment, dataset, model])
-    for (experiment,) in connection.execute("select experiment from experiments where not is_computed order by all").fetchall():
+            connection.execute(
+                "delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)",
+                [experiment, dataset, model],
+            )
+    for (experiment,) in connection.execute(
+        "select experiment from experiments where not is_computed order by all"
+    ).fetchall():
         with told(f"statistics of {experiment}"), transaction(connection):
             refresh_study(connection, experiment)
             connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
 
 def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, model: str) -> None:
-    """Compute again what is kept of one model on one data set of a study. To be called in a transaction, whatever of its steps is done."""
+    """Compute again what is kept of one model on one data set of a study. To be called in a transaction,
+    whatever of its steps is done."""
     slice_ = {"experiment": experiment, "dataset": dataset, "model": model}
     for table in (*_BY_SLICE, *(file.stem for file in kept_files())):
-        connection.execute(f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model", slice_)
+        connection.execute(
+            f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model",
+            slice_,
+        )
     run_file(connection, HERE / "statistics" / "slice.sql", **slice_)
     for view in ("verdicts_by_item", "verdicts_by_cell"):
         text = (HERE / "views" / "base" / f"{view}.sql").read_text("utf-8")
@@ -65,7 +87,9 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     pairs = read_pairs(connection, slice_)
     seeds = TrainingSeeds(connection, slice_)
     tests = [
-        _test(rows, seeds.of(cells_of_contrast(place), place["measure"])) | {name: place[name] for name in TEST} for place, rows in pairs
+        _test(rows, seeds.of(cells_of_contrast(place), place["measure"]))
+        | {name: place[name] for name in TEST}
+        for place, rows in pairs
     ]
     _insert(connection, "contrast_tests", experiment, tests)
     gaps = [
@@ -74,13 +98,19 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     ]
     _insert(connection, "language_gaps", experiment, gaps)
     compared = (HERE / "statistics" / "comparisons.sql").read_text("utf-8")
-    _insert(connection, "method_strengths", experiment, _strengths(fetch(connection, compared, {"experiment": experiment})))
+    _insert(
+        connection,
+        "method_strengths",
+        experiment,
+        _strengths(fetch(connection, compared, {"experiment": experiment})),
+    )
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions", "paired_scores"):
         connection.execute(f"drop table temp.{table}")
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Compute again what goes over all models of a study, once its slices are computed: corrected p-values and trends with size.
+    """Compute again what goes over all models of a study, once its slices are computed: corrected p-values
+    and trends with size.
 
     To be called in a transaction.
     """
@@ -95,23 +125,35 @@ def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
     """Everything said of one contrast in one place, from all of its items."""
     scored = keep(rows, ~np.isnan(rows["difference"]))
     long = keep(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
-    adjusted = length_adjusted(long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist())
+    adjusted = length_adjusted(
+        long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist()
+    )
     low, high = _bounds(rows)
     over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
     return {
-        **_tested(PairedTest(scored["difference"], scale_width(rows), over_seeds) if len(scored["item"]) else None),
+        **_tested(
+            PairedTest(scored["difference"], scale_width(rows), over_seeds) if len(scored["item"]) else None
+        ),
         **_seeds(seeds, over_seeds),
         "standardised_effect": standardised_effect(scored["difference"]),
         "bound_low": low,
         "bound_high": high,
-        **{f"length_adjusted_{name}": value for name, value in _written(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()},
+        **{
+            f"length_adjusted_{name}": value
+            for name, value in _written(seeds.estimate(adjusted.estimate) or adjusted.estimate).items()
+        },
         "unadjusted_reason": adjusted.reason,
     }
 
 
 def _tested(test: PairedTest | StudentTest | None) -> dict[str, Any]:
     low, high = (test and test.interval(ALPHA)) or (None, None)
-    return {"standard_error": test and test.standard_error, "ci_low": low, "ci_high": high, "p_value": test and test.p_value}
+    return {
+        "standard_error": test and test.standard_error,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": test and test.p_value,
+    }
 
 
 def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
@@ -121,14 +163,23 @@ def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
     both = keep(rows, (n_of > 0) & (n_against > 0))
     if not len(both["item"]) or np.isnan(low + high):
         return None, None
-    of, against = (Unscored(both[f"total_{side}"], both[f"n_scored_{side}"], both[f"n_unscored_{side}"]) for side in ("of", "against"))
+    of, against = (
+        Unscored(both[f"total_{side}"], both[f"n_scored_{side}"], both[f"n_unscored_{side}"])
+        for side in ("of", "against")
+    )
     return bounds_for_unscored(of, against, low, high)
 
 
 def _gap(gap: Gap, seeds: Seeds) -> dict[str, Any]:
     over_seeds = seeds.estimate(gap.over_items)
     tested = _tested(replace(gap, over_seeds=over_seeds).test)
-    return {"estimate": gap.estimate, **tested, **_seeds(seeds, over_seeds), "n": gap.n, "is_paired": gap.is_paired}
+    return {
+        "estimate": gap.estimate,
+        **tested,
+        **_seeds(seeds, over_seeds),
+        "n": gap.n,
+        "is_paired": gap.is_paired,
+    }
 
 
 def _seeds(seeds: Seeds, over_seeds: Estimate | None) -> dict[str, Any]:
@@ -152,14 +203,17 @@ def _trends(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         from size_trends_items where {place_is} order by model, num_parameters, item
     """
     return [
-        place | _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy()) for place in fetch(connection, counted)
+        place | _trend(connection.execute(wanted, [place[name] for name in _TREND]).fetchnumpy())
+        for place in fetch(connection, counted)
     ]
 
 
 def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of a trend's row, from columns with an entry for each item and model."""
     is_known = np.ma.filled(rows["num_parameters"] != 0, False)
-    values, sizes = (np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters"))
+    values, sizes = (
+        np.ma.getdata(rows[name])[is_known].astype(np.float64) for name in ("value", "num_parameters")
+    )
     models, items = rows["model"][is_known].tolist(), rows["item"][is_known].tolist()
     counts = {"n": len(items), "n_items": len(set(items)), "n_sizes": len(np.unique(sizes))}
     seeds = _seeds_of_models(rows)
@@ -192,11 +246,19 @@ def _seeds_of_models(rows: Mapping[str, Any]) -> dict[str, list[float]]:
     """Column -> its value of each model that has one."""
     _, first = np.unique(rows["model"], return_index=True)
     names = ("variance_of_seeds", "n_seeds", "n_seeds_missing")
-    return {name: [value for value in np.ma.asarray(rows[name])[first].tolist() if value is not None] for name in names}
+    return {
+        name: [value for value in np.ma.asarray(rows[name])[first].tolist() if value is not None]
+        for name in names
+    }
 
 
 def _crossed(where: Crossing) -> dict[str, Any]:
-    return {"crossing": where.size, "crossing_low": where.low, "crossing_high": where.high, "no_crossing_reason": where.reason}
+    return {
+        "crossing": where.size,
+        "crossing_low": where.low,
+        "crossing_high": where.high,
+        "no_crossing_reason": where.reason,
+    }
 
 
 def _strengths(compared: Sequence[Row]) -> list[dict[str, Any]]:
@@ -250,7 +312,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, experiment: str, 
     """Rows as one JSON text: DuckDB takes single rows a hundred times more slowly."""
     if not rows:
         return
-    columns = connection.execute("select column_name, data_type from duckdb_columns() where table_name = ?", [table]).fetchall()
+    columns = connection.execute(
+        "select column_name, data_type from duckdb_columns() where table_name = ?", [table]
+    ).fetchall()
     statement = f"insert into {table} by name select unnest(from_json($rows, $form), recursive := true)"
     found = [{**row, "experiment": experiment} for row in rows]
-    connection.execute(statement, {"rows": json.dumps(found, allow_nan=False), "form": json.dumps([dict(columns)])})
+    connection.execute(
+        statement, {"rows": json.dumps(found, allow_nan=False), "form": json.dumps([dict(columns)])}
+    )

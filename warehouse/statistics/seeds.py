@@ -1,4 +1,5 @@
-"""Training seeds as a source of variance: estimates whose error holds for other training runs, not only for other items."""
+"""Training seeds as a source of variance: estimates whose error holds for other training runs, not only for
+other items."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
@@ -8,26 +9,36 @@ import numpy as np
 from warehouse.statistics.estimates import Estimate, Floats
 
 Runs: TypeAlias = Sequence[Floats]
-"""Scores, or differences between what shares training, of one independent set of training runs: a matrix for each sample of items, items × seeds.
+"""Scores, or differences between what shares training, of one independent set of training runs: a matrix for
+each sample of items, items × seeds.
 
-Each has at least two rows, all have the same two or more columns, none has NaN. The estimate is the sum of the matrices' means."""
+Each has at least two rows, all have the same two or more columns, none has NaN. The estimate is the sum of
+the matrices' means."""
 
 
 def with_seeds(over_items: Estimate, runs: Sequence[Runs]) -> Estimate:
     """Add to the variance over items that over training seeds (crossed random effects without replication).
 
-    V = V_items + Σ max(0, MS_seed − MS_residual) / (I · S), a term for each independent set of training runs, by the mean squares of a two-way
-    analysis of variance (Searle, Casella & McCulloch 1992, chapter 4); degrees of freedom by Satterthwaite (1946). With a single set of runs
-    of one sample it is (MS_item + MS_seed − MS_residual) / (I · S).
+    V = V_items + Σ max(0, MS_seed − MS_residual) / (I · S), a term for each independent set of training runs,
+    by the mean squares of a two-way analysis of variance (Searle, Casella & McCulloch 1992, chapter 4);
+    degrees of freedom by Satterthwaite (1946). With a single set of runs of one sample it is (MS_item +
+    MS_seed − MS_residual) / (I · S).
 
     Args:
         over_items: with a standard error, seeds averaged within an item.
         runs: each independent set.
     """
-    parts = [((over_items.standard_error or 0.0) ** 2, over_items.df), *(part for one in runs for part in _parts(one))]
+    parts = [
+        ((over_items.standard_error or 0.0) ** 2, over_items.df),
+        *(part for one in runs for part in _parts(one)),
+    ]
     variance = sum(part for part, _ in parts)
     squares = sum(part**2 / df for part, df in parts)
-    return Estimate(over_items.value, float(np.sqrt(max(variance, 0.0))), max(1.0, variance**2 / squares) if squares else over_items.df)
+    return Estimate(
+        over_items.value,
+        float(np.sqrt(max(variance, 0.0))),
+        max(1.0, variance**2 / squares) if squares else over_items.df,
+    )
 
 
 def variance_of_seeds(runs: Sequence[Runs]) -> float:
@@ -36,7 +47,8 @@ def variance_of_seeds(runs: Sequence[Runs]) -> float:
 
 
 def _parts(runs: Runs) -> Iterator[tuple[float, float]]:
-    """(term of the variance, its degrees of freedom); none where seeds vary by no more than items within them do."""
+    """(term of the variance, its degrees of freedom); none where seeds vary by no more than items within them
+    do."""
     means = np.sum([scores.mean(axis=0) for scores in runs], axis=0)
     within: list[tuple[float, float]] = []
     for scores in runs:

@@ -1,4 +1,5 @@
-"""Sign-flip test of paired differences, without draws: its p-value has no floor, and its inversion bounds the sign balance."""
+"""Sign-flip test of paired differences, without draws: its p-value has no floor, and its inversion bounds the
+sign balance."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -13,17 +14,20 @@ ENUMERATED_UP_TO = 24
 """Differences whose flips are all counted, 2ⁿ of them, by meeting in the middle."""
 
 LATTICE_UP_TO = 8
-"""Different magnitudes, multiples of one unit, whose sums are counted by convolution for any number of differences."""
+"""Different magnitudes, multiples of one unit, whose sums are counted by convolution for any number of
+differences."""
 
 _LARGEST_MULTIPLE = 60
 
 
 class SignFlips:
-    """The distribution of T = Σ εᵢ|dᵢ| over independent signs ε that are + with probability π, and its tails beyond the observed sum.
+    """The distribution of T = Σ εᵢ|dᵢ| over independent signs ε that are + with probability π, and its tails
+    beyond the observed sum.
 
-    At π = ½ it is the sign-flip test of no difference (Fisher 1935). Differences of zero say nothing of a sign and are left out; sums that are
-    equal but for rounding count as equal. Exact where all magnitudes are equal (a binomial), where they are few multiples of one unit
-    (convolution) and up to 24 differences (enumeration); for more, Lugannani & Rice's (1980) saddlepoint tail in Barndorff-Nielsen's form.
+    At π = ½ it is the sign-flip test of no difference (Fisher 1935). Differences of zero say nothing of a
+    sign and are left out; sums that are equal but for rounding count as equal. Exact where all magnitudes are
+    equal (a binomial), where they are few multiples of one unit (convolution) and up to 24 differences
+    (enumeration); for more, Lugannani & Rice's (1980) saddlepoint tail in Barndorff-Nielsen's form.
     """
 
     def __init__(self, differences: Floats) -> None:
@@ -40,14 +44,17 @@ class SignFlips:
         return min(1.0, 2 * min(self._tail(self._signs)(0.5), self._tail(-self._signs)(0.5)))
 
     def balance(self, alpha: float) -> tuple[float, float]:
-        """Bounds of 2π − 1 at confidence 1 − alpha: all balances that the two tails, alpha / 2 each, do not reject.
+        """Bounds of 2π − 1 at confidence 1 − alpha: all balances that the two tails, alpha / 2 each, do not
+        reject.
 
-        Zero lies outside exactly where `p_value` < alpha. For magnitudes that are all equal they are Clopper and Pearson's (1934).
+        Zero lies outside exactly where `p_value` < alpha. For magnitudes that are all equal they are Clopper
+        and Pearson's (1934).
         """
         return -self._upper(-self._signs, alpha), self._upper(self._signs, alpha)
 
     def _upper(self, signs: Floats, alpha: float) -> float:
-        if not self.n or float(self._sizes[signs < 0].sum()) <= 1e-9 * self.n:  # all of one sign, but for rounding
+        # all of one sign, but for rounding
+        if not self.n or float(self._sizes[signs < 0].sum()) <= 1e-9 * self.n:
             return 1.0
         if self._is_binomial:
             from scipy.special import betaincinv  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
@@ -88,7 +95,8 @@ class SignFlips:
 
     @cached_property
     def _lattice(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-        """Each magnitude as a multiple of one unit, the different multiples and their counts; None where there is no such unit."""
+        """Each magnitude as a multiple of one unit, the different multiples and their counts; None where
+        there is no such unit."""
         if len(np.unique(np.round(self._sizes, 9))) > LATTICE_UP_TO:
             return None
         for parts in range(1, _LARGEST_MULTIPLE + 1):
@@ -103,7 +111,10 @@ class SignFlips:
         whole, sizes, counts = self._lattice
         reach = int(sizes @ counts)
         t = int(signs.astype(np.int64) @ whole)
-        binomials = [np.array([lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) for k in range(n + 1)]) for n in counts.tolist()]
+        binomials = [
+            np.array([lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) for k in range(n + 1)])
+            for n in counts.tolist()
+        ]
 
         def tail(pi: float) -> float:
             if not 0 < pi < 1:
@@ -114,7 +125,8 @@ class SignFlips:
                 spread = np.zeros(size * n + 1)
                 spread[::size] = np.exp(logs + k * log(pi) + (n - k) * log(1 - pi))
                 found = np.convolve(found, spread)
-            return float(found[(t + reach) // 2 :].sum())  # place j of the sum of positive sizes is T = 2j − reach
+            # place j of the sum of positive sizes is T = 2j − reach
+            return float(found[(t + reach) // 2 :].sum())
 
         return tail
 
@@ -145,8 +157,8 @@ class SignFlips:
                 return 1.0
             if not 0 < pi < 1:
                 return float(pi >= 1)
-            # Near the ends single signs decide, and bound what the approximation gives: large ones that all have to be positive for the sum
-            # to reach t, or of which one suffices.
+            # Near the ends single signs decide, and bound what the approximation gives: large ones that all
+            # have to be positive for the sum to reach t, or of which one suffices.
             least, most = max(pi**self.n, any_of(n_enough, pi)), min(pi**n_needed, any_of(self.n, pi))
             return min(max(approximate(pi), least), most)
 
@@ -171,7 +183,8 @@ class SignFlips:
             turned = np.tanh(half + u * a)
             variance = float(a**2 @ (1 - turned**2))
             if abs(u) * sqrt(variance) < 1e-3:
-                variance = 4 * pi * (1 - pi) * float(a @ a)  # 1 − tanh², which would be rounded to zero near the ends
+                # 1 − tanh², which would be rounded to zero near the ends
+                variance = 4 * pi * (1 - pi) * float(a @ a)
                 return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))  # pyright: ignore[reportUnknownArgumentType]
             generating = float(np.sum(np.logaddexp(half + u * a, -half - u * a) - np.logaddexp(half, -half)))
             w = np.sign(u) * sqrt(max(2 * (u * t - generating), 1e-300))

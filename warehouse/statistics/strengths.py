@@ -1,4 +1,5 @@
-"""Bradley–Terry strengths of methods from comparisons, by maximum likelihood, with profile-likelihood intervals."""
+"""Bradley–Terry strengths of methods from comparisons, by maximum likelihood, with profile-likelihood
+intervals."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ M = TypeVar("M", bound=Hashable)
 """A method's name."""
 
 PRIOR = 0.5
-"""Comparisons that end level, added to each pair that met, where without them a strength would be infinite."""
+"""Comparisons that end level, added to each pair that met, where without them a strength would be
+infinite."""
 
 _STEPS = 200
-"""Newton steps; ten are plenty for a finite maximum, some forty reach the limit of a likelihood that rises to infinity."""
+"""Newton steps; ten are plenty for a finite maximum, some forty reach the limit of a likelihood that rises to
+infinity."""
 
 _ENOUGH = 1e-12
 """Half the squared Newton decrement at which a likelihood is at its maximum."""
@@ -30,7 +33,8 @@ class Comparison(Generic[M]):
     second: M
     item: str
     won: float
-    """1 where the first was better, 0 where the second was, one half for a tie; a mean of such where it was asked more than once."""
+    """1 where the first was better, 0 where the second was, one half for a tie; a mean of such where it was
+    asked more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Strength(Generic[M]):
     """Comparisons."""
     n_items: int
     is_regularised: bool
-    """A level outcome was added to each pair for `strength`, since some methods won or lost everything against the rest."""
+    """A level outcome was added to each pair for `strength`, since some methods won or lost everything
+    against the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,19 @@ class _Fit:
 
 
 def strengths(comparisons: Sequence[Comparison[M]]) -> list[Strength[M]]:
-    """Strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0, by maximum likelihood, a tie being half a win and half a loss.
+    """Strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0, by maximum likelihood, a tie being
+    half a win and half a loss.
 
-    Bradley & Terry 1952. The outcomes of one of G items are a cluster. Standard errors are the sandwich's, A⁻¹ (Σ_g u_g u_gᵀ) A⁻¹ · G/(G − 1),
-    in k − 1 free parameters. The 95% interval holds every value of θ_i whose profile likelihood is near enough to the maximum:
-    2 (l(θ̂) − max_{θ_i = v} l(θ)) ≤ t²(0.975, G − 1) · max(1, d_i), with the design effect d_i, the sandwich's variance of θ_i over A⁻¹'s (Rotnitzky
-    & Jewell 1990). It keeps its coverage near P = 0 and 1, where θ̂ ± t · SE does not. Where many outcomes are ties, d_i would be below 1: then the
-    interval is wider than need be.
+    Bradley & Terry 1952. The outcomes of one of G items are a cluster. Standard errors are the sandwich's,
+    A⁻¹ (Σ_g u_g u_gᵀ) A⁻¹ · G/(G − 1), in k − 1 free parameters. The 95% interval holds every value of θ_i
+    whose profile likelihood is near enough to the maximum: 2 (l(θ̂) − max_{θ_i = v} l(θ)) ≤ t²(0.975, G − 1)
+    · max(1, d_i), with the design effect d_i, the sandwich's variance of θ_i over A⁻¹'s (Rotnitzky & Jewell
+    1990). It keeps its coverage near P = 0 and 1, where θ̂ ± t · SE does not. Where many outcomes are ties,
+    d_i would be below 1: then the interval is wider than need be.
 
-    A finite maximum needs that no group of methods won everything against the rest (Ford 1957). Where one did, an end of the interval is
-    infinite, and half a level comparison is added to each pair that met for a finite `strength`, and every row says so.
+    A finite maximum needs that no group of methods won everything against the rest (Ford 1957). Where one
+    did, an end of the interval is infinite, and half a level comparison is added to each pair that met for a
+    finite `strength`, and every row says so.
 
     Returns:
         A row a method, the strongest first.
@@ -91,7 +99,9 @@ def strengths(comparisons: Sequence[Comparison[M]]) -> list[Strength[M]]:
     fit = _fit(comparisons, place, wins + PRIOR / 2 * (met > 0) * is_regularised) if is_linked else None
     items = {method: {c.item for c in comparisons if method in (c.first, c.second)} for method in methods}
     n_clusters = len({c.item for c in comparisons})
-    ends = _intervals(wins, beats, fit, n_clusters) if fit and n_clusters > 1 else [(None, None)] * len(methods)
+    ends = (
+        _intervals(wins, beats, fit, n_clusters) if fit and n_clusters > 1 else [(None, None)] * len(methods)
+    )
     rows = [
         Strength(
             method=method,
@@ -106,7 +116,9 @@ def strengths(comparisons: Sequence[Comparison[M]]) -> list[Strength[M]]:
         )
         for i, method in enumerate(methods)
     ]
-    return sorted(rows, key=lambda row: (-(row.win_rate if row.strength is None else row.strength), str(row.method)))
+    return sorted(
+        rows, key=lambda row: (-(row.win_rate if row.strength is None else row.strength), str(row.method))
+    )
 
 
 def _fit(comparisons: Sequence[Comparison[M]], place: dict[M, int], wins: Floats) -> _Fit:
@@ -125,11 +137,14 @@ def _fit(comparisons: Sequence[Comparison[M]], place: dict[M, int], wins: Floats
     return _Fit(theta, np.sqrt(variances), np.maximum(1.0, variances / np.diag(model)))
 
 
-def _intervals(wins: Floats, beats: NDArray[np.bool_], fit: _Fit, n_clusters: int) -> list[tuple[float | None, float | None]]:
+def _intervals(
+    wins: Floats, beats: NDArray[np.bool_], fit: _Fit, n_clusters: int
+) -> list[tuple[float | None, float | None]]:
     """Ends of the profile-likelihood interval of each method.
 
-    The upper end of a method is finite exactly where every method reaches it through wins: else those that don't can fall without end below
-    all others at no cost. The lower end is finite where it reaches every method.
+    The upper end of a method is finite exactly where every method reaches it through wins: else those that
+    don't can fall without end below all others at no cost. The lower end is finite where it reaches every
+    method.
     """
     everyone = np.arange(len(wins))
     # With an infinite maximum the likelihood has a limit, which the last step is near enough to.
@@ -173,12 +188,13 @@ def _root(excess: Callable[[float], float], start: float) -> float:
 def _maximise(wins: Floats, theta: Floats, basis: Floats) -> Floats:
     """Strengths of the greatest likelihood among θ + basis · β, by Newton's method.
 
-    A step of reach r is cut to log(1 + r), with which each step raises the likelihood: r bounds how far the curvature of a logistic likelihood
-    can change on the way (Bach 2010, proposition 1).
+    A step of reach r is cut to log(1 + r), with which each step raises the likelihood: r bounds how far the
+    curvature of a logistic likelihood can change on the way (Bach 2010, proposition 1).
     """
     if not basis.shape[1]:
         return theta
-    ridge: Floats = 1e-10 * np.eye(basis.shape[1])  # far out all is certain, and the likelihood has no curvature left
+    # far out all is certain, and the likelihood has no curvature left
+    ridge: Floats = 1e-10 * np.eye(basis.shape[1])
     for _ in range(_STEPS):
         expected = _win(theta[:, None] - theta[None, :])
         slope: Floats = basis.T @ (wins - (wins + wins.T) * expected).sum(axis=1)
@@ -208,7 +224,8 @@ def _win(ahead: Floats) -> Floats:
 
 
 def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
-    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is, shape (n, len(free) − 1)."""
+    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is, shape
+    (n, len(free) − 1)."""
     basis = np.zeros((n, len(free) - 1))
     basis[free[:-1], np.arange(len(free) - 1)] = 1
     basis[free[-1]] = -1
@@ -216,7 +233,8 @@ def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
 
 
 def _reached(links: Floats) -> NDArray[np.bool_]:
-    """For each method those that can be reached from it along links that are not zero, itself included, shape (k, k)."""
+    """For each method those that can be reached from it along links that are not zero, itself included, shape
+    (k, k)."""
     reached = (links > 0) | np.eye(len(links), dtype=np.bool_)
     for i in range(len(links)):
         reached |= reached[:, i : i + 1] & reached[i : i + 1]

@@ -25,11 +25,13 @@ class Seeds:
 
     @property
     def variance(self) -> float | None:
-        """Variance that seeds alone give to the estimate; None where it can't be known: one seed, or less than two items."""
+        """Variance that seeds alone give to the estimate; None where it can't be known: one seed, or less
+        than two items."""
         return variance_of_seeds(self.runs) if self.runs else None
 
     def estimate(self, over_items: Estimate | None) -> Estimate | None:
-        """The estimate with its error over items and seeds; None without several seeds or an error over items."""
+        """The estimate with its error over items and seeds; None without several seeds or an error over
+        items."""
         if not self.runs or over_items is None or over_items.standard_error is None:
             return None
         return with_seeds(over_items, self.runs)
@@ -51,7 +53,8 @@ class Cell:
 
 
 def cells_of_contrast(place: Row, other: str = "", sign: int = 1) -> list[Cell]:
-    """Return both sides of a contrast; with `other` set to `other_`, those of the contrast that a gap subtracts."""
+    """Return both sides of a contrast; with `other` set to `other_`, those of the contrast that a gap
+    subtracts."""
     language = place[f"{other}language"]
     return [
         Cell(sign, language, place["of"], place[f"{other}of_train_languages"]),
@@ -68,13 +71,19 @@ class TrainingSeeds:
     """Scores of trained methods seed by seed, and which seeds of two methods share a draw."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> None:
-        where = "where train_languages <> '' and experiment = $experiment and dataset = $dataset and model = $model"
+        where = (
+            "where train_languages <> '' and experiment = $experiment and dataset = $dataset and model ="
+            " $model"
+        )
         asked = fetch(
             connection,
-            f"select language, method, train_languages, list(distinct seed) as seeds from cells {where} and seed is not null group by all",
+            f"select language, method, train_languages, list(distinct seed) as seeds from cells {where} and"
+            " seed is not null group by all",
             dict(slice_),
         )
-        self._asked = {(row["language"], row["method"], row["train_languages"]): set(row["seeds"]) for row in asked}
+        self._asked = {
+            (row["language"], row["method"], row["train_languages"]): set(row["seeds"]) for row in asked
+        }
         self._scores: dict[tuple[str, ...], dict[int, dict[str, float]]] = {}
         several = {key for key, seeds in self._asked.items() if len(seeds) > 1}
         if several:
@@ -86,8 +95,11 @@ class TrainingSeeds:
                 dict(slice_),
             ).fetchall()
             for language, method, tuned, measure, seed, item, score in rows:
-                self._scores.setdefault((language, method, tuned, measure), {}).setdefault(seed, {})[item] = score
-        # Training that two methods have in common at one seed: a step below both, or rows drawn from the same data.
+                self._scores.setdefault((language, method, tuned, measure), {}).setdefault(seed, {})[item] = (
+                    score
+                )
+        # Training that two methods have in common at one seed: a step below both, or rows drawn from the same
+        # data.
         draws = connection.execute(
             f"""
             select cells.method, cells.train_languages, cells.seed, steps.step_id,
@@ -102,7 +114,9 @@ class TrainingSeeds:
         ).fetchall()
         self._draws: dict[tuple[str, str, int], set[str]] = {}
         for method, tuned, seed, step_id, drawn_from in draws:
-            self._draws.setdefault((method, tuned, seed), set()).update(one for one in (step_id, drawn_from) if one)
+            self._draws.setdefault((method, tuned, seed), set()).update(
+                one for one in (step_id, drawn_from) if one
+            )
 
     def of(self, cells: Sequence[Cell], measure: str, shares_items: bool = True) -> Seeds:
         """Seeds behind a signed sum of cells, paired by seed where cells share training, else independent.
@@ -139,19 +153,34 @@ class TrainingSeeds:
     def _share_training(self, cell: Cell, group: Sequence[Cell], measure: str) -> bool:
         seeds = self._common_seeds([cell, *group], measure)
         return len(seeds) > 1 and any(
-            all(self._draws.get((*cell.arm, seed), set()) & self._draws.get((*other.arm, seed), set()) for seed in seeds) for other in group
+            all(
+                self._draws.get((*cell.arm, seed), set()) & self._draws.get((*other.arm, seed), set())
+                for seed in seeds
+            )
+            for other in group
         )
 
     def _runs(self, cells: Sequence[Cell], measure: str, shares_items: bool) -> Runs | None:
-        """Signed sums of cells by item and seed, a matrix for each sample of items; None with less than two seeds or items."""
+        """Signed sums of cells by item and seed, a matrix for each sample of items; None with less than two
+        seeds or items."""
         seeds = self._common_seeds(cells, measure)
         languages = dict.fromkeys(cell.language for cell in cells)
-        samples = [cells] if shares_items else [[cell for cell in cells if cell.language == language] for language in languages]
+        samples = (
+            [cells]
+            if shares_items
+            else [[cell for cell in cells if cell.language == language] for language in languages]
+        )
         matrices = [self._matrix(sample, seeds, measure) for sample in samples]
         return matrices if len(seeds) > 1 and all(len(matrix) > 1 for matrix in matrices) else None
 
     def _matrix(self, cells: Sequence[Cell], seeds: Sequence[int], measure: str) -> Floats:
         """Signed sums of cells over the items that all have with every seed: items × seeds."""
         scores = [(cell.sign, self._found(cell, measure)) for cell in cells]
-        items = sorted(set[str].intersection(*(set(found[seed]) for _, found in scores for seed in seeds))) if seeds else []
-        return np.array([[sum(sign * found[seed][item] for sign, found in scores) for seed in seeds] for item in items])
+        items = (
+            sorted(set[str].intersection(*(set(found[seed]) for _, found in scores for seed in seeds)))
+            if seeds
+            else []
+        )
+        return np.array(
+            [[sum(sign * found[seed][item] for sign, found in scores) for seed in seeds] for item in items]
+        )

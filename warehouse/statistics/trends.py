@@ -1,4 +1,5 @@
-"""Trends of differences and scores with the size of the model, and the size at which two methods are equal."""
+"""Trends of differences and scores with the size of the model, and the size at which two methods are
+equal."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ FEWEST_SIZES = 3
 """Different sizes for a trend: through two points every curve goes."""
 
 FEWEST_ITEMS = 3
-"""Items for each model: with fewer, the inverse of the models' covariance promises too much (8 models and 10 items: 12% significant for 5%)."""
+"""Items for each model: with fewer, the inverse of the models' covariance promises too much (8 models and 10
+items: 12% significant for 5%)."""
 
 _HALVINGS = 200
 """Bisections for the variance between models: beyond the precision of a double."""
@@ -45,22 +47,29 @@ class Trend:
 
 
 def size_trend(
-    values: Floats, sizes: Floats, models: Sequence[Hashable], items: Sequence[Hashable], variance_of_seeds: float = 0.0
+    values: Floats,
+    sizes: Floats,
+    models: Sequence[Hashable],
+    items: Sequence[Hashable],
+    variance_of_seeds: float = 0.0,
 ) -> Trend | str:
-    """Regress the models' means on log10 of the parameters, models being a sample: a mixed-effects meta-regression.
+    """Regress the models' means on log10 of the parameters, models being a sample: a mixed-effects
+    meta-regression.
 
-    ȳ = Xβ + u + e, with u ~ N(0, τ²) for each model and Cov(e) = V from the items: V_ml = Σ_i r_mi r_li / √(n_m (n_m − 1) n_l (n_l − 1)) over
-    the residuals of one item under two models, so that items which all models share are not taken for so many, and on its diagonal what
-    training seeds give to a model's mean. τ² is Paule & Mandel's (1982), β is by generalised least squares with (Xᵀ (V + τ² I)⁻¹ X)⁻¹ and
-    Student's t with k − 2 degrees of freedom (Knapp & Hartung 2003). Their factor max(1, q), with q the weighted mean square of the
-    residuals, is 1 throughout: Paule and Mandel's τ² has q = 1 where it is above 0, else q ≤ 1.
+    ȳ = Xβ + u + e, with u ~ N(0, τ²) for each model and Cov(e) = V from the items: V_ml = Σ_i r_mi r_li /
+    √(n_m (n_m − 1) n_l (n_l − 1)) over the residuals of one item under two models, so that items which all
+    models share are not taken for so many, and on its diagonal what training seeds give to a model's mean. τ²
+    is Paule & Mandel's (1982), β is by generalised least squares with (Xᵀ (V + τ² I)⁻¹ X)⁻¹ and Student's t
+    with k − 2 degrees of freedom (Knapp & Hartung 2003). Their factor max(1, q), with q the weighted mean
+    square of the residuals, is 1 throughout: Paule and Mandel's τ² has q = 1 where it is above 0, else q ≤ 1.
 
     Args:
         values: shape (n,), one for each item and model, no NaN: paired differences or scores.
         sizes: shape (n,), parameters of the model, above 0.
         models: n model names. A model with one item has no variance and is left out.
         items: n item names.
-        variance_of_seeds: of one model's mean. It is known from few seeds, so it is that of all models together; with one seed it can't be
+        variance_of_seeds: of one model's mean. It is known from few seeds, so it is that of all models
+            together; with one seed it can't be
             known, and is part of τ².
 
     Returns:
@@ -90,8 +99,8 @@ def size_trend(
 def _fit(means: Floats, x: Floats, covariance: Floats) -> Trend:
     """The line by generalised least squares, also where the covariance is singular.
 
-    In place of (XᵀΣ⁻¹X)⁻¹ it uses N, an orthonormal basis of what no line explains (NᵀX = 0): least squares less what the residuals Nᵀȳ, of
-    covariance NᵀΣN, foretell of its error (Rao 1967).
+    In place of (XᵀΣ⁻¹X)⁻¹ it uses N, an orthonormal basis of what no line explains (NᵀX = 0): least squares
+    less what the residuals Nᵀȳ, of covariance NᵀΣN, foretell of its error (Rao 1967).
     """
     design = np.column_stack([np.ones(len(x)), x])
     orthonormal, _ = np.linalg.qr(design, mode="complete")
@@ -106,7 +115,9 @@ def _fit(means: Floats, x: Floats, covariance: Floats) -> Trend:
     least_squares = np.linalg.inv(design.T @ design) @ design.T
     foretold = least_squares @ total @ basis
     coefficients = least_squares @ means - foretold @ (known * residuals)
-    line = Line(coefficients, least_squares @ total @ least_squares.T - (foretold * known) @ foretold.T, len(x) - 2)
+    line = Line(
+        coefficients, least_squares @ total @ least_squares.T - (foretold * known) @ foretold.T, len(x) - 2
+    )
     return Trend(line.estimate([0.0, 1.0]), line, between)
 
 
@@ -116,7 +127,8 @@ def _without_rounding(values: Floats, scale: float) -> Floats:
 
 
 def _paule_mandel(residuals: Floats, spread: Floats) -> float:
-    """The variance τ² ≥ 0 at which Σ residuals² / (spread + τ²) is its own degrees of freedom, 0 where it is less already.
+    """The variance τ² ≥ 0 at which Σ residuals² / (spread + τ²) is its own degrees of freedom, 0 where it is
+    less already.
 
     Args:
         residuals: shape (k − 2,), independent.
@@ -136,21 +148,28 @@ def _paule_mandel(residuals: Floats, spread: Floats) -> float:
 
 
 def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:
-    """Where the line is zero, with Fieller's interval (1954): all sizes at which the line's own 95% interval holds zero.
+    """Where the line is zero, with Fieller's interval (1954): all sizes at which the line's own 95% interval
+    holds zero.
 
-    With line a + b·x it solves (a + b·x)² = t² (V_aa + 2 V_ab x + V_bb x²), which has two finite solutions around −a/b exactly when the slope is
-    significant. Outside the sizes that were measured nothing is said of the point itself; an end of the interval out there is given as one
-    that is not known.
+    With line a + b·x it solves (a + b·x)² = t² (V_aa + 2 V_ab x + V_bb x²), which has two finite solutions
+    around −a/b exactly when the slope is significant. Outside the sizes that were measured nothing is said of
+    the point itself; an end of the interval out there is given as one that is not known.
     """
     a, b = (float(c) for c in trend.line.coefficients)
-    v_aa, v_ab, v_bb = float(trend.line.covariance[0, 0]), float(trend.line.covariance[0, 1]), float(trend.line.covariance[1, 1])
+    v_aa, v_ab, v_bb = (
+        float(trend.line.covariance[0, 0]),
+        float(trend.line.covariance[0, 1]),
+        float(trend.line.covariance[1, 1]),
+    )
     t2 = t_quantile((1 + CONFIDENCE) / 2, trend.line.df) ** 2
     square, middle, constant = b * b - t2 * v_bb, a * b - t2 * v_ab, a * a - t2 * v_aa
     if square <= 1e-12 * (b * b + v_bb):
         return Crossing(reason="cannot be said: the change with size is not significant")
     x = -a / b
     if not log10(smallest) <= x <= log10(largest):
-        return Crossing(reason="cannot be said: the line does not reach zero between the sizes that were measured")
+        return Crossing(
+            reason="cannot be said: the line does not reach zero between the sizes that were measured"
+        )
     half = sqrt(max(middle * middle - square * constant, 0.0)) / square
     low, high = _power(-middle / square - half), _power(-middle / square + half)
     return Crossing(10**x, low if low >= smallest else None, high if high <= largest else None)

@@ -7,19 +7,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The variable by which CUDA is told which GPUs a process sees (CUDA C++ Programming Guide, environment variables)."""
+"""The variable by which CUDA is told which GPUs a process sees (CUDA C++ Programming Guide, environment
+variables)."""
 
 
 def visible() -> tuple[str, ...]:
-    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; of one that is cut into MIG instances, these.
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; of one that is cut into MIG
+    instances, these.
 
     By their UUIDs where the variable is not set: CUDA and the driver may count them in another order.
     """
     if VISIBLE in os.environ:
         named = [name.strip() for name in os.environ[VISIBLE].split(",")]
-        return tuple(named[: next((at for at, name in enumerate(named) if name in ("", "-1")), None)])  # CUDA looks no further either
+        # CUDA looks no further either
+        return tuple(named[: next((at for at, name in enumerate(named) if name in ("", "-1")), None)])
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60).stdout
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
     except (OSError, subprocess.SubprocessError):  # no such GPUs here
         return ()
     found: dict[str, list[str]] = {}
@@ -32,7 +37,8 @@ def visible() -> tuple[str, ...]:
 
 
 def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The settings of one more worker: it sees the GPU that the fewest others see (`taken`, their settings). Nothing where there is no choice.
+    """The settings of one more worker: it sees the GPU that the fewest others see (`taken`, their settings).
+    Nothing where there is no choice.
 
     A trainer that sees several would split its batches over them, and train on larger ones than it was told.
     """

@@ -1,4 +1,5 @@
-"""A worker's process, as the one who started it sees it: tasks go in, what happens comes out, and however it dies, that is told too."""
+"""A worker's process, as the one who started it sees it: tasks go in, what happens comes out, and however it
+dies, that is told too."""
 
 import contextlib
 import datetime
@@ -21,18 +22,20 @@ from runners.execution.worker import MESSAGE, Finished, Report, Task
 from runners.store.store import Store
 
 _MALLOC = {
-    # glibc gives big tensors back to the system as soon as they are freed and asks for them anew at the next token; told to keep them,
-    # generation takes about half the time. It reads this before Python starts.
+    # glibc gives big tensors back to the system as soon as they are freed and asks for them anew at the next
+    # token; told to keep them, generation takes about half the time. It reads this before Python starts.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
-    # Memory in large pages, where the system leaves that to programs: weights that are read through at every token are found sooner.
+    # Memory in large pages, where the system leaves that to programs: weights that are read through at every
+    # token are found sooner.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 _OPENMP = {
-    # A thread that waits for the others gives its core away instead of spinning on it: beside another busy process, spinning made
-    # generation ten times slower. Not at once, though: waking it takes longer than most of the steps of a small model's token, and
-    # without a moment's patience generation took a quarter longer.
+    # A thread that waits for the others gives its core away instead of spinning on it: beside another busy
+    # process, spinning made generation ten times slower. Not at once, though: waking it takes longer than
+    # most of the steps of a small model's token, and without a moment's patience generation took a quarter
+    # longer.
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "10000",
 }
@@ -45,7 +48,9 @@ class Attempt:
     step_id: StepId
     pid: int
     clock: float = field(default_factory=time.monotonic)
-    started_at: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"))
+    started_at: str = field(
+        default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    )
 
     def started(self) -> Started:
         return Started(self.step_id, self.started_at, self.pid)
@@ -57,7 +62,9 @@ class Attempt:
         return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "failed", error=error)
 
     def interrupted(self) -> Ended:
-        return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "interrupted", error="interrupted")
+        return Ended(
+            self.step_id, self.started_at, self.pid, self._seconds(), "interrupted", error="interrupted"
+        )
 
     def _seconds(self) -> float:
         return time.monotonic() - self.clock
@@ -66,15 +73,27 @@ class Attempt:
 class Worker:
     """A process, the pipe to it and the pipe from it."""
 
-    def __init__(self, store: Store, affinity: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
-        """`settings`: environment variables that this worker gets instead of what this process has. `folder`: where it works, if not here."""
+    def __init__(
+        self, store: Store, affinity: str, settings: Mapping[str, str], folder: Path | None = None
+    ) -> None:
+        """`settings`: environment variables that this worker gets instead of what this process has. `folder`:
+        where it works, if not here."""
         self.affinity, self.settings = affinity, settings
         self.now: Attempt | None = None
         self.is_over = False
         self._half = b""
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `end`)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runners.execution.worker", "--store", str(store.root), "--parent", str(os.getpid())],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "runners.execution.worker",
+                "--store",
+                str(store.root),
+                "--parent",
+                str(os.getpid()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -159,5 +178,6 @@ class Worker:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """What a worker's libraries read before its first line runs. What a person has set stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}  # the same as here, wherever this process found them
+    # the same as here, wherever this process found them
+    modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return {**environment, **os.environ, **modules, **settings}

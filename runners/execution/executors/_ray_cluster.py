@@ -1,4 +1,5 @@
-"""The cluster of the `ray` executor: how it is reached, what a step is given there, and whether any node has that."""
+"""The cluster of the `ray` executor: how it is reached, what a step is given there, and whether any node has
+that."""
 
 import contextlib
 import os
@@ -22,7 +23,9 @@ def connected() -> Iterator[Any]:
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise XpError("`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab[ray]'") from error
+        raise XpError(
+            "`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab[ray]'"
+        ) from error
     if ray.is_initialized():
         yield ray
         return
@@ -30,7 +33,8 @@ def connected() -> Iterator[Any]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
-    except (ConnectionError, RuntimeError) as error:  # nobody answers there, or with another version of Ray or Python
+    # nobody answers there, or with another version of Ray or Python
+    except (ConnectionError, RuntimeError) as error:
         raise XpError(f"no connection to the Ray cluster: {one_line(str(error))}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray puts its own in this place
@@ -57,26 +61,36 @@ def options_of(given: Resources | None) -> dict[str, Any]:
 
 
 def check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]], loading: Collection[str]) -> None:
-    """Ray waits without a word for a node that has what is asked for, and a model that is given no GPU runs without one.
+    """Ray waits without a word for a node that has what is asked for, and a model that is given no GPU runs
+    without one.
 
     Raises:
-        XpError: no node of the cluster has what is asked for; or the nodes have GPUs, and for a kind of step that loads a model (`loading`)
-            the spec does not say how many it is to have.
+        XpError: no node of the cluster has what is asked for; or the nodes have GPUs, and for a kind of step
+            that loads a model (`loading`) the spec does not say how many it is to have.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for kind, asked in options.items():
         if kind in loading and "num_gpus" not in asked and any(node.get("GPU") for node in nodes):
             raise XpError(
-                f"the Ray cluster has GPUs, and the spec does not say how many a {kind} step gets. Write `resources: {{{kind}: {{num_gpus: 1}}}}`"
-                ", or 0"
+                f"the Ray cluster has GPUs, and the spec does not say how many a {kind} step gets. Write"
+                f" `resources: {{{kind}: {{num_gpus: 1}}}}`, or 0"
             )
         spelled = {"num_cpus": "CPU", "num_gpus": "GPU"}
-        needed = {spelled.get(name, name): amount for name, amount in asked.items() if name != "resources"} | asked.get("resources", {})
+        needed = {
+            spelled.get(name, name): amount for name, amount in asked.items() if name != "resources"
+        } | asked.get("resources", {})
         if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in needed.items())
             has = "; ".join(_in_words(node) for node in nodes)
-            raise XpError(f"no node of the Ray cluster has what `resources` asks for a {kind} step: {wanted}. The nodes have: {has}")
+            raise XpError(
+                f"no node of the Ray cluster has what `resources` asks for a {kind} step: {wanted}. The nodes"
+                f" have: {has}"
+            )
 
 
 def _in_words(node: Mapping[str, float]) -> str:
-    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(node.items()) if not name.startswith(("node:", "object_store")))
+    return ", ".join(
+        f"{amount:g} {name}"
+        for name, amount in sorted(node.items())
+        if not name.startswith(("node:", "object_store"))
+    )

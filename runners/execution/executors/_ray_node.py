@@ -1,7 +1,9 @@
-"""What one node of a Ray cluster does with a task: it hands the step to a worker process, the same as on a single machine.
+"""What one node of a Ray cluster does with a task: it hands the step to a worker process, the same as on a
+single machine.
 
-So the step gets the environment that a worker's libraries need before Python starts, a crash is one failed step, and a model stays loaded
-from one task to the next as long as they come without a pause. All of this is state of one of Ray's own processes, which loads no model.
+So the step gets the environment that a worker's libraries need before Python starts, a crash is one failed
+step, and a model stays loaded from one task to the next as long as they come without a pause. All of this is
+state of one of Ray's own processes, which loads no model.
 """
 
 import contextlib
@@ -22,7 +24,8 @@ from runners.execution.worker import Task
 from runners.store.store import Store
 
 _IDLE_SECONDS = 2.0
-"""So long a worker is kept that has nothing to do: its memory, and its GPU, belong to whom Ray gives them next."""
+"""So long a worker is kept that has nothing to do: its memory, and its GPU, belong to whom Ray gives them
+next."""
 
 _LOOK_SECONDS = 0.5
 
@@ -36,14 +39,16 @@ _lock = threading.Lock()
 
 
 def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tuple[Ended, bool]:
-    """Make one attempt at a step or a shard of it: how it ended, and whether no other would fare better because of the store.
+    """Make one attempt at a step or a shard of it: how it ended, and whether no other would fare better
+    because of the store.
 
     Args:
         asked: a `Task` as JSON.
         root: the store.
         folder: where `xp` was started: a spec may name files relative to it.
         threads: with how many the libraries of the step compute.
-        news: a `ray.util.queue.Queue` that is told of the beginning and of the progress: ((step, part), event).
+        news: a `ray.util.queue.Queue` that is told of the beginning and of the progress: ((step, part),
+            event).
     """
     task, store = Task.model_validate_json(asked), Store(Path(root))
     unit = (task.step_id, task.part)
@@ -82,7 +87,9 @@ def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
 
 
 @contextlib.contextmanager
-def _worker(store: Store, folder: Path, affinity: str, threads: int, gpus: tuple[str, ...]) -> Iterator[Worker]:
+def _worker(
+    store: Store, folder: Path, affinity: str, threads: int, gpus: tuple[str, ...]
+) -> Iterator[Worker]:
     """The worker of a task before if it fits, else a new one."""
     wanted = (str(store.root), str(folder), affinity, str(threads), *gpus)
     import ray

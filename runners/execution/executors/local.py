@@ -1,8 +1,8 @@
 """Runs steps on this machine: in worker processes, or in this one where a debugger is at work.
 
-A worker sees one GPU, the one that the fewest others use. It takes the steps that share its model one after another, and ends when none is
-left or another model needs its place, so that memory comes back. A step that fails, or takes its worker with it, costs itself and what hangs
-on it; the rest goes on.
+A worker sees one GPU, the one that the fewest others use. It takes the steps that share its model one after
+another, and ends when none is left or another model needs its place, so that memory comes back. A step that
+fails, or takes its worker with it, costs itself and what hangs on it; the rest goes on.
 """
 
 import os
@@ -25,13 +25,23 @@ from runners.store.store import Store
 OnEvent = Callable[[Event], None]
 
 _LOOK_SECONDS = 0.5
-"""How often a worker is looked after that says nothing: children it has forked may hold its pipe open after its death."""
+"""How often a worker is looked after that says nothing: children it has forked may hold its pipe open after
+its death."""
 
 
-def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, jobs: int, on_event: OnEvent, *, in_process: bool) -> None:
+def run(
+    todo: Mapping[StepId, Step],
+    done: Collection[StepId],
+    store: Store,
+    jobs: int,
+    on_event: OnEvent,
+    *,
+    in_process: bool,
+) -> None:
     """Run every step of `todo` that can be run, at most `jobs` at once, and tell each thing that happens.
 
-    `todo` comes in an order in which each step is after its inputs; `done` are the steps whose files are there.
+    `todo` comes in an order in which each step is after its inputs; `done` are the steps whose files are
+    there.
 
     Raises:
         StoreError: nothing can be written, as on a full disk; every attempt has been told of as ended.
@@ -94,7 +104,9 @@ def _run_here(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, on_
 # ---------------------------------------------------------------- in workers
 
 
-def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Store, jobs: int, on_event: OnEvent) -> None:
+def _run_in_workers(
+    todo: Mapping[StepId, Step], schedule: Schedule, store: Store, jobs: int, on_event: OnEvent
+) -> None:
     reuse_from, gpus = Donors(store), _gpus.visible()
     workers: list[Worker] = []
     try:
@@ -102,7 +114,13 @@ def _run_in_workers(todo: Mapping[StepId, Step], schedule: Schedule, store: Stor
             while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
                 worker = _worker_for(todo[step_id].affinity, workers, store, jobs, gpus)
                 busy = frozenset(w.now.step_id for w in workers if w.now)
-                now = worker.give(Task(step_id=step_id, step=todo[step_id], reuse_from=reuse_from.of(step_id, todo[step_id], busy)))
+                now = worker.give(
+                    Task(
+                        step_id=step_id,
+                        step=todo[step_id],
+                        reuse_from=reuse_from.of(step_id, todo[step_id], busy),
+                    )
+                )
                 on_event(now.started())
             with selectors.DefaultSelector() as selector:
                 for worker in workers:
@@ -132,8 +150,11 @@ def _next(schedule: Schedule, workers: list[Worker]) -> StepId | None:
     )
 
 
-def _worker_for(affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...]) -> Worker:
-    """A waiting worker that has the model loaded, or a new one; then the waiting ones with other models make room."""
+def _worker_for(
+    affinity: str, workers: list[Worker], store: Store, jobs: int, gpus: tuple[str, ...]
+) -> Worker:
+    """A waiting worker that has the model loaded, or a new one; then the waiting ones with other models make
+    room."""
     waiting = [worker for worker in workers if not worker.is_busy]
     for worker in waiting:
         if worker.affinity == affinity:

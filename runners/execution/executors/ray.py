@@ -1,11 +1,13 @@
-"""Runs steps on the nodes of a Ray cluster. The store, and the files that the spec names, lie on paths that every node shares.
+"""Runs steps on the nodes of a Ray cluster. The store, and the files that the spec names, lie on paths that
+every node shares.
 
-Ray decides which node takes what, and gives what a lost node had to another, which takes over the rows that are on the disk. A step is one
-task of Ray's, a large generate step as many as it has shards: nodes ask for more as they get free, so a slow one ends up with few.
+Ray decides which node takes what, and gives what a lost node had to another, which takes over the rows that
+are on the disk. A step is one task of Ray's, a large generate step as many as it has shards: nodes ask for
+more as they get free, so a slow one ends up with few.
 
-The cluster is the one that `RAY_ADDRESS` names, else one that runs on this machine, else one that is started here for the time of the run.
-Nothing of this process's environment is sent to it, because Ray writes down what it is sent: a key that a spec names by its environment
-variable has to be set on the nodes.
+The cluster is the one that `RAY_ADDRESS` names, else one that runs on this machine, else one that is started
+here for the time of the run. Nothing of this process's environment is sent to it, because Ray writes down
+what it is sent: a key that a spec names by its environment variable has to be set on the nodes.
 """
 
 import os
@@ -34,16 +36,24 @@ from runners.store.store import Store, unwritten
 OnEvent = Callable[[Event], None]
 
 _AHEAD = 16
-"""So many tasks wait in Ray's queue for a node. Not all at once: what is handed over later may take over more rows, and steps of one model
-stay together."""
+"""So many tasks wait in Ray's queue for a node. Not all at once: what is handed over later may take over more
+rows, and steps of one model stay together."""
 
 _LOOK_SECONDS = 0.2
 
 
-def run(todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, resources: Mapping[str, Resources], on_event: OnEvent) -> None:
-    """Run every step of `todo` that can be run, each with what `resources` gives its kind, and tell each thing that happens.
+def run(
+    todo: Mapping[StepId, Step],
+    done: Collection[StepId],
+    store: Store,
+    resources: Mapping[str, Resources],
+    on_event: OnEvent,
+) -> None:
+    """Run every step of `todo` that can be run, each with what `resources` gives its kind, and tell each
+    thing that happens.
 
-    `todo` comes in an order in which each step is after its inputs; `done` are the steps whose files are there.
+    `todo` comes in an order in which each step is after its inputs; `done` are the steps whose files are
+    there.
 
     Raises:
         XpError: ray is not installed, its cluster does not answer, or no node has what the spec asks for.
@@ -97,12 +107,19 @@ class _Drive:
         from ray.util.queue import Queue
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._ray, self._todo, self._schedule, self._store, self._on_event = ray, todo, schedule, store, on_event
+        self._ray, self._todo, self._schedule, self._store, self._on_event = (
+            ray,
+            todo,
+            schedule,
+            store,
+            on_event,
+        )
         self._options, self._shard_rows = options, shard_rows
         self._reuse_from = Donors(store)
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
         self._news: Any = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
-        # 0 is without end: a process that holds a GPU is kept for the next task too; `_ray_node` sees to its memory
+        # 0 is without end: a process that holds a GPU is kept for the next task too; `_ray_node` sees to its
+        # memory
         self._perform: Any = ray.remote(max_calls=0)(_ray_node.perform)
         self._tasks: dict[Any, _Unit] = {}
         self._begun: dict[_Unit, tuple[Started, float]] = {}
@@ -138,14 +155,18 @@ class _Drive:
             task = Task(
                 step_id=step_id,
                 step=step,
-                reuse_from=self._reuse_from.of(step_id, step, frozenset(step_id for step_id, _ in self._tasks.values())),
+                reuse_from=self._reuse_from.of(
+                    step_id, step, frozenset(step_id for step_id, _ in self._tasks.values())
+                ),
                 part=None if part is None else (part.start, part.stop),
             )
             options = self._options[step.kind]
             name = step_id if part is None else f"{step_id} {shards.name_of(part)}"
             threads = max(1, int(options["num_cpus"]))
             places = str(self._store.root), os.getcwd()
-            remote = self._perform.options(name=name, **options).remote(task.model_dump_json(), *places, threads, self._news)
+            remote = self._perform.options(name=name, **options).remote(
+                task.model_dump_json(), *places, threads, self._news
+            )
             self._tasks[remote] = unit
 
     def _next(self) -> _Unit | None:
@@ -174,7 +195,10 @@ class _Drive:
                         self._on_event(
                             _interrupted(
                                 *before,
-                                error=f"lost with the node {before[0].host}, or with Ray's process there; Ray has given the step to another",
+                                error=(
+                                    f"lost with the node {before[0].host}, or with Ray's process there; Ray"
+                                    " has given the step to another"
+                                ),
                             )
                         )
                     self._on_event(event)
@@ -188,7 +212,8 @@ class _Drive:
                 self._on_event(Progress(step_id, sum(split.rows.values()), split.parts[-1].stop))
 
     def _begin_split(self, step_id: StepId, split: _Split) -> Attempt:
-        """A step in shards begins with the first that does; the process at work on the whole of it is this one."""
+        """A step in shards begins with the first that does; the process at work on the whole of it is this
+        one."""
         if split.now is None:
             split.now = Attempt(step_id, os.getpid())
             self._on_event(split.now.started())
@@ -260,4 +285,6 @@ def _interrupted(started: Started, clock: float, error: str = "interrupted") -> 
 def _ended(started: Started, clock: float, status: Any, error: str) -> Ended:
     """The end of an attempt that could not tell it itself. `clock`: when its beginning was heard of."""
     seconds = time.monotonic() - clock
-    return Ended(started.step_id, started.started_at, started.pid, seconds, status, error=error, host=started.host)
+    return Ended(
+        started.step_id, started.started_at, started.pid, seconds, status, error=error, host=started.host
+    )

@@ -1,9 +1,10 @@
 """What stands in for the modules of a decoder on a processor, computing the same in fewer operations.
 
-Most operations of a small model's decoding step are on so few numbers that calling them takes longer than computing them. So layers that are
-asked for the same rows are one product, queries and keys are normalised and turned together, and a norm is four operations. And where rows
-begin, the last layer is computed for the tokens alone that are asked what comes next. A stand-in takes a module's place when the module is first
-asked, and only if it answers as the module does.
+Most operations of a small model's decoding step are on so few numbers that calling them takes longer than
+computing them. So layers that are asked for the same rows are one product, queries and keys are normalised
+and turned together, and a norm is four operations. And where rows begin, the last layer is computed for the
+tokens alone that are asked what comes next. A stand-in takes a module's place when the module is first asked,
+and only if it answers as the module does.
 """
 
 from __future__ import annotations
@@ -21,17 +22,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
-_ATTENTION = ("LlamaAttention", "MistralAttention", "Qwen2Attention", "Qwen3Attention", "Gemma3Attention", "GraniteAttention")
-"""transformers' modules that `_Layer` and `_Attention` were written from. One first answer, of few tokens, would not tell what others do far
-into a text."""
+_ATTENTION = (
+    "LlamaAttention",
+    "MistralAttention",
+    "Qwen2Attention",
+    "Qwen3Attention",
+    "Gemma3Attention",
+    "GraniteAttention",
+)
+"""transformers' modules that `_Layer` and `_Attention` were written from. One first answer, of few tokens,
+would not tell what others do far into a text."""
 
 
 def patch_modules(model: PreTrainedModel, free_bytes: int) -> None:
-    """Exchange what the modules of a model on a processor compute with, for inference alone and with `shared_attention`. Their weights are not to
-    be changed afterwards.
+    """Exchange what the modules of a model on a processor compute with, for inference alone and with
+    `shared_attention`. Their weights are not to be changed afterwards.
 
-    Laid-out weights are copies: where they would take more than a quarter of `free_bytes`, the model's own are used as they lie, each layer's by
-    itself, which gains about half as much.
+    Laid-out weights are copies: where they would take more than a quarter of `free_bytes`, the model's own
+    are used as they lie, each layer's by itself, which gains about half as much.
     """
     import torch
 
@@ -54,8 +62,11 @@ def patch_modules(model: PreTrainedModel, free_bytes: int) -> None:
             layer.forward = fused_linear([layer], copies)
 
 
-def _patch_once_verified(module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequence[str]) -> list[Linear]:
-    """Have a module be tried against its stand-in when it is first asked; the layers of these names are then the stand-in's.
+def _patch_once_verified(
+    module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequence[str]
+) -> list[Linear]:
+    """Have a module be tried against its stand-in when it is first asked; the layers of these names are then
+    the stand-in's.
 
     Returns them: none where they cannot be one product, and the module is left as it is.
     """
@@ -91,7 +102,8 @@ def _verified(
     try:
         made = stand_in(module)
         found = made(*args, **kwargs)
-    except (AttributeError, RuntimeError, TypeError):  # the module has not what the others have, or it is asked otherwise
+    # the module has not what the others have, or it is asked otherwise
+    except (AttributeError, RuntimeError, TypeError):
         return None
     finally:
         IN_USE.reset(for_all_tokens)
@@ -111,7 +123,11 @@ class _Norm:
 
         weight = module.weight.detach().float()
         # Two families: Llama's, and Gemma's, whose weight is what its gain is above one.
-        self.gain, eps = (weight, module.variance_epsilon) if hasattr(module, "variance_epsilon") else (1 + weight, module.eps)
+        self.gain, eps = (
+            (weight, module.variance_epsilon)
+            if hasattr(module, "variance_epsilon")
+            else (1 + weight, module.eps)
+        )
         self.eps = torch.tensor(eps, device=weight.device)
 
     def __call__(self, hidden_states: Tensor) -> Tensor:
@@ -150,14 +166,22 @@ class _Attention:
         self._norm: _Norm | None = None
         if norms := [_Norm(getattr(module, name)) for name in ("q_norm", "k_norm") if hasattr(module, name)]:
             self._norm = norms[0]
-            gains = [norm.gain.expand(n, self._width) for norm, n in zip(norms, (self._heads, self._heads_kv), strict=True)]
+            gains = [
+                norm.gain.expand(n, self._width)
+                for norm, n in zip(norms, (self._heads, self._heads_kv), strict=True)
+            ]
             self._norm.gain = torch.cat(gains)
         self._scaling, self._window = IN_USE.get().asked[self._layer]
 
     def __call__(
-        self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], ends: tuple[Tensor, Layout] | None = None, **_: Any
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        ends: tuple[Tensor, Layout] | None = None,
+        **_: Any,
     ) -> tuple[Tensor, None]:
-        """With `ends`, what `Layout.ends` says, only for these tokens; the keys and values of all are written."""
+        """With `ends`, what `Layout.ends` says, only for these tokens; the keys and values of all are
+        written."""
         layout = IN_USE.get()
         each = self._multiply(hidden_states)[0].view(hidden_states.shape[1], -1, self._width)
         turned, value = each.split_with_sizes([self._heads + self._heads_kv, self._heads_kv], 1)
@@ -170,12 +194,20 @@ class _Attention:
             found = attend(layout, self._layer, query, key, value, self._scaling, self._window)
         else:
             last, behind = ends
-            found = going_on(behind, self._layer, query[last], *layout.own.write(self._layer, key, value), self._scaling, self._window)
+            found = going_on(
+                behind,
+                self._layer,
+                query[last],
+                *layout.own.write(self._layer, key, value),
+                self._scaling,
+                self._window,
+            )
         return self._out(found.reshape(1, len(found), -1)), None
 
 
 class _Layer:
-    """x + attention(norm(x)), and of this y, y + mlp(norm(y)); the last one only for the tokens that are asked what comes next, and 0 for others."""
+    """x + attention(norm(x)), and of this y, y + mlp(norm(y)); the last one only for the tokens that are
+    asked what comes next, and 0 for others."""
 
     def __init__(self, module: Any) -> None:
         parts = (module.input_layernorm, module.self_attn, module.post_attention_layernorm, module.mlp)

@@ -1,7 +1,8 @@
 """Linear layers on a processor, through oneDNN with weights laid out for it beforehand.
 
-torch multiplies float32 matrices with MKL, which on some processors takes twice as long as oneDNN for the few rows of a decoding step
-(`benchmarks/`). The operator is the one that torch's compiler uses for frozen weights; it computes in the same precision.
+torch multiplies float32 matrices with MKL, which on some processors takes twice as long as oneDNN for the few
+rows of a decoding step (`benchmarks/`). The operator is the one that torch's compiler uses for frozen
+weights; it computes in the same precision.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ def is_plain(module: Any) -> bool:
 
 
 def fused_linear(layers: Sequence[Linear], copies: bool) -> partial[Tensor]:
-    """The product of rows (…, in) with the weights of these layers, (…, what all give together); with one that is laid out if `copies`, else
-    with a single layer's weights as they lie."""
+    """The product of rows (…, in) with the weights of these layers, (…, what all give together); with one
+    that is laid out if `copies`, else with a single layer's weights as they lie."""
     import torch
 
-    weight = layers[0].weight.detach() if len(layers) == 1 else torch.cat([layer.weight.detach() for layer in layers])
+    weight = (
+        layers[0].weight.detach()
+        if len(layers) == 1
+        else torch.cat([layer.weight.detach() for layer in layers])
+    )
     bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
     return partial(product, torch.ops.mkldnn._reorder_linear_weight(weight, None) if copies else weight, bias)
 

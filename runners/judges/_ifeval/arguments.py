@@ -1,4 +1,5 @@
-"""What an instruction's arguments may be: each reader takes a value as the data holds it and gives what a checker works with."""
+"""What an instruction's arguments may be: each reader takes a value as the data holds it and gives what a
+checker works with."""
 
 import operator
 import unicodedata
@@ -38,7 +39,12 @@ class Checker(Protocol):
 
 def whole(value: object) -> int:
     """A whole number, not negative; Parquet may hold it as 3.0."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and float(value).is_integer():
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and value >= 0
+        and float(value).is_integer()
+    ):
         return int(value)
     raise ValueError("is no whole number")
 
@@ -60,7 +66,10 @@ def texts(value: object) -> tuple[str, ...]:
 def spellings(value: object) -> dict[str, str]:
     """Pairs of texts, the left one in small letters."""
     if isinstance(value, dict) and value:
-        return {text(left).lower(): text(right).lower() for left, right in cast("dict[object, object]", value).items()}
+        return {
+            text(left).lower(): text(right).lower()
+            for left, right in cast("dict[object, object]", value).items()
+        }
     raise ValueError("is no mapping of texts")
 
 

@@ -11,15 +11,20 @@ _QUOTES = {
 
 
 def end_checker(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """The answer ends with the phrase, large or small, closing quotes left out; in Spanish a full stop may be missing or added."""
+    """The answer ends with the phrase, large or small, closing quotes left out; in Spanish a full stop may be
+    missing or added."""
     end, phrase = text.strip().strip('"').lower(), asked["end_phrase"].lower()
-    return end.removesuffix(".").endswith(phrase.removesuffix(".")) if language == "es" else end.endswith(phrase)
+    return (
+        end.removesuffix(".").endswith(phrase.removesuffix(".")) if language == "es" else end.endswith(phrase)
+    )
 
 
 def quotation(text: str, asked: Mapping[str, Any], language: str) -> bool:
     """The whole answer stands in double quotes; in French, single ones and guillemets will do."""
     whole = text.strip()
-    return len(whole) > 1 and any(whole.startswith(opening) and whole.endswith(closing) for opening, closing in _QUOTES[language])
+    return len(whole) > 1 and any(
+        whole.startswith(opening) and whole.endswith(closing) for opening, closing in _QUOTES[language]
+    )
 
 
 def repeat_prompt(text: str, asked: Mapping[str, Any], language: str) -> bool:

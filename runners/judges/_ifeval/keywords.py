@@ -22,21 +22,27 @@ def frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
 
 def forbidden_words(text: str, asked: Mapping[str, Any], language: str) -> bool:
     """None of the words occurs as a whole word."""
-    return not any(re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) for word in asked["forbidden_words"])
+    return not any(
+        re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) for word in asked["forbidden_words"]
+    )
 
 
 def letter_frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """A letter occurs at least or fewer than so many times, large or small. An accented letter is another letter."""
+    """A letter occurs at least or fewer than so many times, large or small. An accented letter is another
+    letter."""
     return asked["let_relation"](text.lower().count(asked["letter"].lower()), asked["let_frequency"])
 
 
 def letter_frequency_or_any(text: str, asked: Mapping[str, Any], language: str) -> bool | Outcome:
-    """`letter_frequency` as IFEval publishes it: where anything but a letter from a to z is asked for (`#`, `!`), a letter is drawn at
-    random. Here the verdict is that of most of the 26 letters, and not followed where they are equally divided.
+    """`letter_frequency` as IFEval publishes it: where anything but a letter from a to z is asked for (`#`,
+    `!`), a letter is drawn at random. Here the verdict is that of most of the 26 letters, and not followed
+    where they are equally divided.
     """
     if asked["letter"].lower() in ascii_lowercase and len(asked["letter"]) == 1:
         return letter_frequency(text, asked, language)
-    n_followed = sum(letter_frequency(text, {**asked, "letter": letter}, language) for letter in ascii_lowercase)
+    n_followed = sum(
+        letter_frequency(text, {**asked, "letter": letter}, language) for letter in ascii_lowercase
+    )
     followed = n_followed > len(ascii_lowercase) / 2
     share = n_followed if followed else len(ascii_lowercase) - n_followed
     return Outcome(followed, f"for {share} of {len(ascii_lowercase)} letters drawn for {asked['letter']!r}")
@@ -49,7 +55,8 @@ def informal_address(text: str, asked: Mapping[str, Any], language: str) -> bool
 
 def number_placeholders(text: str, asked: Mapping[str, Any], language: str) -> bool:
     """At least so many placeholders in square brackets, such as `[address]`, each within a line."""
-    # What ends in `]` and holds a `[` before it, line by line: no regular expression, which a text of `[` alone would slow down.
+    # What ends in `]` and holds a `[` before it, line by line: no regular expression, which a text of `[`
+    # alone would slow down.
     found = sum("[" in part for line in text.split("\n") for part in line.split("]")[:-1])
     return found >= asked["num_placeholders"]
 

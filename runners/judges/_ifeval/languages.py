@@ -1,9 +1,10 @@
 """Instructions on the language of the answer, told by langdetect, as the published checkers tell it.
 
-On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts. `langdetect-rs` computes the
-same as `langdetect`, which is no longer kept up (docs/decisions/2026-11-29-language-detection-for-ifeval.md). Its random walk gives now one
-language, now another for such texts, and the published checkers set no seed: here the majority of several seeds decides, and its share is
-in the verdict's reason.
+On a few words, names or nonsense no two detectors agree, so only the same one gives the published verdicts.
+`langdetect-rs` computes the same as `langdetect`, which is no longer kept up
+(docs/decisions/2026-11-29-language-detection-for-ifeval.md). Its random walk gives now one language, now
+another for such texts, and the published checkers set no seed: here the majority of several seeds decides,
+and its share is in the verdict's reason.
 """
 
 from collections import Counter
@@ -33,14 +34,15 @@ def response_language(text: str, asked: Mapping[str, Any], language: str) -> Out
 
 
 def response_language_by_code(text: str, asked: Mapping[str, Any], language: str) -> Outcome:
-    """`response_language` as IFEval and M-IFEval publish it: the detector's code is compared letter by letter, so that `zh` is never found
-    where it says `zh-cn` or `zh-tw`.
+    """`response_language` as IFEval and M-IFEval publish it: the detector's code is compared letter by
+    letter, so that `zh` is never found where it says `zh-cn` or `zh-tw`.
     """
     return _compared(text, lambda code: code == asked["language"])
 
 
 def is_in(text: str, language: str) -> Outcome:
-    """Tell if the text is in the language. As in the published checkers, a text that gives no hint is in any."""
+    """Tell if the text is in the language. As in the published checkers, a text that gives no hint is in
+    any."""
     return _compared(text, lambda code: _base(code) == language)
 
 
@@ -54,7 +56,8 @@ def _compared(text: str, is_asked: Callable[[str], bool]) -> Outcome:
 
 @lru_cache(maxsize=64)  # the strict and the loose reading ask of the same text
 def _majority(text: str) -> tuple[str, int] | None:
-    """The code that most seeds give and how many, the earlier one of two; None where the text gives no hint."""
+    """The code that most seeds give and how many, the earlier one of two; None where the text gives no
+    hint."""
     from langdetect_rs import LangDetectException
 
     factory = _factory()

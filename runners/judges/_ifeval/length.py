@@ -9,7 +9,8 @@ from runners.judges._ifeval.words import count_sentences, tokens, without_list_m
 
 
 def number_words(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least or fewer than so many words. In Spanish, list markers are no words and what a hyphen joins is one."""
+    """At least or fewer than so many words. In Spanish, list markers are no words and what a hyphen joins is
+    one."""
     found = len(tokens(without_list_markers(text))) if language == "es" else len(words(text))
     return asked["relation"](found, asked["num_words"])
 
@@ -20,7 +21,8 @@ def number_sentences(text: str, asked: Mapping[str, Any], language: str) -> bool
 
 
 def number_paragraphs(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """Exactly so many paragraphs, divided by `***`. A divider may open or close the text; two in a row leave a paragraph empty."""
+    """Exactly so many paragraphs, divided by `***`. A divider may open or close the text; two in a row leave
+    a paragraph empty."""
     paragraphs = text.split("***")
     if not paragraphs[-1].strip():
         paragraphs.pop()
@@ -30,7 +32,8 @@ def number_paragraphs(text: str, asked: Mapping[str, Any], language: str) -> boo
 
 
 def nth_paragraph_first_word(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """Exactly so many paragraphs, divided by an empty line, and the nth begins with a given word, or in Spanish with given words."""
+    """Exactly so many paragraphs, divided by an empty line, and the nth begins with a given word, or in
+    Spanish with given words."""
     paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
     n: int = asked["nth_paragraph"]
     if sum(map(bool, paragraphs)) != asked["num_paragraphs"] or not 1 <= n <= asked["num_paragraphs"]:

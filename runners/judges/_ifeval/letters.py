@@ -1,4 +1,5 @@
-"""Instructions on large and small letters, and on letters of one language: accents, cedilla and ligature, tilde and dieresis."""
+"""Instructions on large and small letters, and on letters of one language: accents, cedilla and ligature,
+tilde and dieresis."""
 
 import re
 import unicodedata
@@ -13,8 +14,8 @@ _ACUTE = frozenset("áéíóú")
 
 
 def all_capitals(text: str, asked: Mapping[str, Any], language: str) -> bool | Outcome:
-    """In the instruction's language and without small letters. French and Spanish are told from small ones, which the detector learnt
-    from; English, as IFEval has it, from the capitals.
+    """In the instruction's language and without small letters. French and Spanish are told from small ones,
+    which the detector learnt from; English, as IFEval has it, from the capitals.
     """
     return text.isupper() and is_in(text if language == "en" else text.lower(), language)
 
@@ -25,8 +26,8 @@ def all_lowercase(text: str, asked: Mapping[str, Any], language: str) -> bool | 
 
 
 def capital_word_frequency(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and French are tokenized as by the
-    published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
+    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and
+    French are tokenized as by the published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
     """
     found = tokens(text) if language == "es" else published_words(text)
     return asked["capital_relation"](sum(map(str.isupper, found)), asked["capital_frequency"])
@@ -43,7 +44,8 @@ def no_accents(text: str, asked: Mapping[str, Any], language: str) -> bool:
 
 
 def accents(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """Every given word that occurs, with whatever accents, is spelt as asked. A word that does not occur is not missed."""
+    """Every given word that occurs, with whatever accents, is spelt as asked. A word that does not occur is
+    not missed."""
     wanted = asked["word_to_accentuate"]
     found = re.findall(r"\w+", text.lower())
     return all(word == wanted.get(_bare(word), word) for word in found)
@@ -65,7 +67,8 @@ def words_with_dieresis(text: str, asked: Mapping[str, Any], language: str) -> b
 
 
 def words_with_acute(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least or at most so many words with a vowel that carries an acute accent, which Spanish calls `tilde`."""
+    """At least or at most so many words with a vowel that carries an acute accent, which Spanish calls
+    `tilde`."""
     return asked["relation"](_count_words_with(_ACUTE, text), asked["num_words"])
 
 
@@ -74,4 +77,6 @@ def _count_words_with(letters: frozenset[str] | str, text: str) -> int:
 
 
 def _bare(word: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter)
+    )

@@ -39,36 +39,55 @@ INSTRUCTIONS = {
     "combination:two_responses": Instruction(ends.two_responses),
     "detectable_content:informal_address": Instruction(keywords.informal_address, languages=_FR),
     "detectable_content:no_digits": Instruction(letters.no_digits, languages=_FR),
-    "detectable_content:number_placeholders": Instruction(keywords.number_placeholders, {"num_placeholders": _WHOLE}),
+    "detectable_content:number_placeholders": Instruction(
+        keywords.number_placeholders, {"num_placeholders": _WHOLE}
+    ),
     "detectable_content:postscript": Instruction(keywords.postscript, {"postscript_marker": _TEXT}),
     "detectable_format:constrained_response": Instruction(form.constrained_response),
     "detectable_format:json_format": Instruction(form.json_format),
-    "detectable_format:multiple_sections": Instruction(form.multiple_sections, {"section_spliter": _TEXT, "num_sections": _WHOLE}),
+    "detectable_format:multiple_sections": Instruction(
+        form.multiple_sections, {"section_spliter": _TEXT, "num_sections": _WHOLE}
+    ),
     "detectable_format:number_bullet_lists": Instruction(form.number_bullet_lists, {"num_bullets": _WHOLE}),
-    "detectable_format:number_highlighted_sections": Instruction(form.number_highlighted_sections, {"num_highlights": _WHOLE}),
+    "detectable_format:number_highlighted_sections": Instruction(
+        form.number_highlighted_sections, {"num_highlights": _WHOLE}
+    ),
     "detectable_format:title": Instruction(form.title),
     "keywords:existence": Instruction(keywords.existence, {"keywords": _TEXTS}),
     "keywords:forbidden_words": Instruction(keywords.forbidden_words, {"forbidden_words": _TEXTS}),
-    "keywords:frequency": Instruction(keywords.frequency, {"keyword": _TEXT, "frequency": _WHOLE, "relation": _RELATION}),
+    "keywords:frequency": Instruction(
+        keywords.frequency, {"keyword": _TEXT, "frequency": _WHOLE, "relation": _RELATION}
+    ),
     "keywords:letter_frequency": Instruction(
         keywords.letter_frequency, {"letter": _TEXT, "let_frequency": _WHOLE, "let_relation": _RELATION}
     ),
     "language:response_language": Instruction(languages.response_language, {"language": languages.known}),
     "length_constraints:nth_paragraph_first_word": Instruction(
-        length.nth_paragraph_first_word, {"num_paragraphs": _WHOLE, "nth_paragraph": _WHOLE, "first_word": _TEXT}
+        length.nth_paragraph_first_word,
+        {"num_paragraphs": _WHOLE, "nth_paragraph": _WHOLE, "first_word": _TEXT},
     ),
     "length_constraints:number_paragraphs": Instruction(length.number_paragraphs, {"num_paragraphs": _WHOLE}),
-    "length_constraints:number_sentences": Instruction(length.number_sentences, {"num_sentences": _WHOLE, "relation": _RELATION}),
-    "length_constraints:number_words": Instruction(length.number_words, {"num_words": _WHOLE, "relation": _RELATION}),
+    "length_constraints:number_sentences": Instruction(
+        length.number_sentences, {"num_sentences": _WHOLE, "relation": _RELATION}
+    ),
+    "length_constraints:number_words": Instruction(
+        length.number_words, {"num_words": _WHOLE, "relation": _RELATION}
+    ),
     "punctuation:exclamation_marks": Instruction(form.exclamation_marks, languages=_ES),
     "punctuation:no_comma": Instruction(form.no_comma),
     "punctuation:question_marks": Instruction(form.question_marks, languages=_ES),
-    "special_character:accents": Instruction(letters.accents, {"word_to_accentuate": arguments.spellings}, _FR),
+    "special_character:accents": Instruction(
+        letters.accents, {"word_to_accentuate": arguments.spellings}, _FR
+    ),
     "special_character:dieresis": Instruction(letters.words_with_dieresis, {"let_frequency": _WHOLE}, _ES),
     "special_character:enie": Instruction(letters.words_with_enie, {"let_frequency": _WHOLE}, _ES),
-    "special_character:ethel_or_cedilla": Instruction(letters.forbidden_character, {"forbidden_char": _TEXT}, _FR),
+    "special_character:ethel_or_cedilla": Instruction(
+        letters.forbidden_character, {"forbidden_char": _TEXT}, _FR
+    ),
     "special_character:no_accents": Instruction(letters.no_accents, languages=_FR),
-    "special_character:tildes": Instruction(letters.words_with_acute, {"num_words": _WHOLE, "relation": _RELATION}, _ES),
+    "special_character:tildes": Instruction(
+        letters.words_with_acute, {"num_words": _WHOLE, "relation": _RELATION}, _ES
+    ),
     "startend:end_checker": Instruction(ends.end_checker, {"end_phrase": _TEXT}),
     "startend:quotation": Instruction(ends.quotation),
 }
@@ -77,22 +96,27 @@ INSTRUCTIONS = {
 
 AS_PUBLISHED = INSTRUCTIONS | {
     "keywords:letter_frequency": Instruction(
-        keywords.letter_frequency_or_any, {"letter": _TEXT, "let_frequency": _WHOLE, "let_relation": _RELATION}
+        keywords.letter_frequency_or_any,
+        {"letter": _TEXT, "let_frequency": _WHOLE, "let_relation": _RELATION},
     ),
     "language:response_language": Instruction(languages.response_language_by_code, {"language": _TEXT}),
 }
-"""The same, where the published checkers of IFEval and M-IFEval stray from their own instruction: so they are followed under their name."""
+"""The same, where the published checkers of IFEval and M-IFEval stray from their own instruction: so they are
+followed under their name."""
 
 
 def checks(
     instruction_id: str, given: Mapping[str, object], language: str, *, as_published: bool = False
 ) -> Callable[[str], bool | Outcome]:
-    """Return the check of a text against the instruction, to the letter of the instruction or of the published checkers.
+    """Return the check of a text against the instruction, to the letter of the instruction or of the
+    published checkers.
 
-    An id may name its language first (`fr:punctuation:no_comma`, as M-IFEval) or not (as IFEval): then `language` counts.
+    An id may name its language first (`fr:punctuation:no_comma`, as M-IFEval) or not (as IFEval): then
+    `language` counts.
 
     Raises:
-        ValueError: the id is unknown in that language, or an argument is missing or wrong; the message names it.
+        ValueError: the id is unknown in that language, or an argument is missing or wrong; the message names
+            it.
     """
     own, _, rest = instruction_id.partition(":")
     language, name = (own, rest) if rest.count(":") else (language.split("-")[0], instruction_id)

@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 _MODELS = {"en": "english", "fr": "french", "es": "spanish"}
 
 _FRENCH_ABBREVIATIONS = (
-    "a.d adj apr av avr c.-à-d cap cf déc dr dre dres drs e.g env etc ex fév i.e j.-c j.c janv juil lt m mar mlle mme mr"
-    " n.b nb nov oct p p-s p.-s p.p.s p.s p.v pr prof ps q.v resp rép sept svp tel tél v vol vs"
+    "a.d adj apr av avr c.-à-d cap cf déc dr dre dres drs e.g env etc ex fév i.e j.-c j.c janv juil lt m mar"
+    " mlle mme mr n.b nb nov oct p p-s p.-s p.p.s p.s p.v pr prof ps q.v resp rép sept svp tel tél v vol vs"
 )
-"""M-IFEval's list, added to Punkt's French model. Its entries with a last full stop or a space are left out: Punkt never finds those."""
+"""M-IFEval's list, added to Punkt's French model. Its entries with a last full stop or a space are left out:
+Punkt never finds those."""
 
 _NO_LETTERS, _CLOSING = ")\";}]*:@'({[", r"""["')\]}]+?(?:\s+|(?=--)|$)"""
-"""Punctuation of NLTK's Punkt up to 3.9.1, which the published checkers used. Typographic quotes and guillemets are letters to it: there is
-no boundary in `fin.« Oui`."""
+"""Punctuation of NLTK's Punkt up to 3.9.1, which the published checkers used. Typographic quotes and
+guillemets are letters to it: there is no boundary in `fin.« Oui`."""
 
 _SPACED = re.compile(
     r"""
@@ -44,13 +45,17 @@ def words(text: str) -> list[str]:
 
 
 def published_words(text: str) -> list[str]:
-    """Words as NLTK's `word_tokenize` gives them, sentence by sentence: `IT'S` is two, `L'ÉCOLE` one, `L’ÉCOLE` three."""
+    """Words as NLTK's `word_tokenize` gives them, sentence by sentence: `IT'S` is two, `L'ÉCOLE` one,
+    `L’ÉCOLE` three."""
     return [word for sentence in _punkt("en").tokenize(text) for word in _words_of(sentence)]
 
 
 def tokens(text: str) -> list[str]:
     """What stands between spaces and punctuation: `U.S.`, `arc-en-ciel` and `it's` are one each."""
-    found = (token.strip("*_.'’`-–—~=+|/\\") for token in re.findall(r"[^\s,;:@#$%&?!¿¡\"“”„«»‹›()\[\]{}<>…]+", text))
+    found = (
+        token.strip("*_.'’`-–—~=+|/\\")
+        for token in re.findall(r"[^\s,;:@#$%&?!¿¡\"“”„«»‹›()\[\]{}<>…]+", text)
+    )
     return [token for token in found if token]
 
 

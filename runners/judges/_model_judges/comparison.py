@@ -1,4 +1,5 @@
-"""Two answers side by side, in both orders: how it is asked, how a reply is read, and one verdict from two."""
+"""Two answers side by side, in both orders: how it is asked, how a reply is read, and one verdict from
+two."""
 
 import hashlib
 import json
@@ -20,7 +21,9 @@ T = TypeVar("T")
 _KEYS = frozenset({"better", "winner", "verdict", "preferred", "preference", "choice"})
 _HALF_JSON = re.compile(rf'"(?:{"|".join(sorted(_KEYS))})"\s*:')
 _LETTER = re.compile(
-    r"(?:(?:the )?(?:answer|response|assistant|option|output|model|réponse|respuesta)\s*)?[\[(]*([ab])[\])]*(?: is better)?"
+    r"(?:(?:the"
+    r" )?(?:answer|response|assistant|option|output|model|réponse|respuesta)\s*)?[\[(]*([ab])[\])]*(?: is"
+    r" better)?"
 )
 _TIES = frozenset({"tie", "[[c]]", "draw", "equal", "both", "neither", "a tie", "égalité", "empate"})
 _NOT_APPLICABLE = frozenset({"n/a", "na", "none", "not applicable", "null", ""})
@@ -39,7 +42,9 @@ class Side:
     """That our answer wins, ties, loses."""
 
 
-def both_prompts(answer: Answer, question: str, names: Frame, text: Comparison, ties: bool) -> tuple[Prompt, Prompt]:
+def both_prompts(
+    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+) -> tuple[Prompt, Prompt]:
     """Which is better, in writing: our answer as A, then as B."""
     theirs = _opponent(answer)
     return (
@@ -48,7 +53,9 @@ def both_prompts(answer: Answer, question: str, names: Frame, text: Comparison, 
     )
 
 
-def both_choices(answer: Answer, question: str, names: Frame, text: Comparison, ties: bool) -> tuple[Question, Question]:
+def both_choices(
+    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+) -> tuple[Question, Question]:
     """The same for a model that decides: our answer first, then second."""
     material = {names.instruction: answer.example.instruction, names.reference: answer.example.reference}
     outcomes = {"first": text.first, "second": text.second} | ({"tie": text.tie} if ties else {})
@@ -105,11 +112,16 @@ def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, told: Ver
     told["parts"] = {place: side.score for place, side in sides.items() if side.score is not None} or None
     told["raw"] = _by_place({place: side.raw for place, side in sides.items()})
     if first.probabilities and second.probabilities:
-        mean = [(one + other) / 2 for one, other in zip(first.probabilities, second.probabilities, strict=True)]
+        mean = [
+            (one + other) / 2 for one, other in zip(first.probabilities, second.probabilities, strict=True)
+        ]
         told["distribution"] = dict(zip(("win", "tie", "loss"), mean, strict=True))
     if first.score is None or second.score is None:
         # A judge that failed says nothing of the answers; named first, it lets the verdict be made again.
-        why = sorted({side.why_not or "" for side in sides.values() if side.score is None}, key=lambda w: not w.startswith(NO_REPLY))
+        why = sorted(
+            {side.why_not or "" for side in sides.values() if side.score is None},
+            key=lambda w: not w.startswith(NO_REPLY),
+        )
         return answer.unscored(aspect, "; ".join(why), **told)
     reasons = _by_place({place: side.reason for place, side in sides.items()})
     if first.score == second.score:
@@ -122,13 +134,19 @@ _OUTCOME = {1.0: "it wins", 0.5: "a tie", 0.0: "it loses"}
 
 
 def read_better(reply: str) -> tuple[str | None, str | None]:
-    """Which answer a reply holds better (`a`, `b` or `tie`) and the reason it gives; or None and why it cannot be read.
+    """Which answer a reply holds better (`a`, `b` or `tie`) and the reason it gives; or None and why it
+    cannot be read.
 
-    Read are JSON with the answer's letter, wherever in the reply it stands, the letter in double brackets (`[[A]]`), and a reply that is
-    nothing but the letter.
+    Read are JSON with the answer's letter, wherever in the reply it stands, the letter in double brackets
+    (`[[A]]`), and a reply that is nothing but the letter.
     """
     held = [one for value in objects(reply) for one in (value, *value.values()) if isinstance(one, dict)]
-    said = [(value, key) for value in held for key in value if key.strip().casefold() in _KEYS and not isinstance(value[key], dict)]
+    said = [
+        (value, key)
+        for value in held
+        for key in value
+        if key.strip().casefold() in _KEYS and not isinstance(value[key], dict)
+    ]
     if said:
         found = [(_outcome(value[key]), value.get("reason")) for value, key in said]
     else:
@@ -157,7 +175,9 @@ def _outcome(given: object) -> str | None:
     return None if letter is None else letter[1]
 
 
-def _prompt(answer: Answer, question: str, a: str, b: str, names: Frame, text: Comparison, ties: bool) -> Prompt:
+def _prompt(
+    answer: Answer, question: str, a: str, b: str, names: Frame, text: Comparison, ties: bool
+) -> Prompt:
     parts = {
         names.instruction: answer.example.instruction,
         names.reference: answer.example.reference,
@@ -166,7 +186,11 @@ def _prompt(answer: Answer, question: str, a: str, b: str, names: Frame, text: C
     }
     # The marks around the material cannot be written by whoever wrote it: they hold its hash.
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-    material = "\n\n".join(f"[{name} {mark}]\n{given}\n[{names.end} {name} {mark}]" for name, given in parts.items() if given is not None)
+    material = "\n\n".join(
+        f"[{name} {mark}]\n{given}\n[{names.end} {name} {mark}]"
+        for name, given in parts.items()
+        if given is not None
+    )
     form = f'{{"reason": "{names.reason}", "better": "{text.better if ties else text.better_of_two}"}}'
     user = f"{material}\n\n{text.compare} {question}\n\n{names.reply}\n{form}"
     return Prompt(messages=(("system", names.system), ("user", user)), json_schema=json.dumps(_schema(ties)))
@@ -175,11 +199,18 @@ def _prompt(answer: Answer, question: str, a: str, b: str, names: Frame, text: C
 def _schema(ties: bool) -> dict[str, object]:
     better = {"type": "string", "enum": ["A", "B", *(["tie"] if ties else [])]}
     properties = {"reason": {"type": "string"}, "better": better}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _opponent(answer: Answer) -> str:
-    assert answer.opponent is not None and answer.opponent.text is not None, "opponents without text are not handed to judges"  # noqa: PT018
+    assert answer.opponent is not None and answer.opponent.text is not None, (
+        "opponents without text are not handed to judges"
+    )
     return answer.opponent.text
 
 

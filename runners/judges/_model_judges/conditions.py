@@ -1,4 +1,5 @@
-"""Rubrics: aspects of an answer, each a question with levels. They lie in `runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
+"""Rubrics: aspects of an answer, each a question with levels. They lie in
+`runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
 
 from dsl.data.records import Example
 from dsl.errors import DataError
@@ -15,8 +16,8 @@ def meets(example: Example, condition: Condition) -> bool:
     for column, values in condition.items():
         if column not in columns:
             raise DataError(
-                f"an aspect is judged by the column `{column}`, which the examples do not have. They have {', '.join(columns)}; "
-                "others are named in the data set's `columns`, under `extra`"
+                f"an aspect is judged by the column `{column}`, which the examples do not have. They have"
+                f" {', '.join(columns)}; others are named in the data set's `columns`, under `extra`"
             )
         if isinstance(values, OtherThan):
             if columns[column] in values.other_than:

@@ -17,7 +17,8 @@ def decide(model: Weights | SystemOne, questions: Sequence[Question], tools: Too
 
     Raises:
         DataError: the weights are missing, or are of no model that can decide.
-        ServerError: the server stays down after all tries, does not let us in, or refuses any question. What was decided before that has
+        ServerError: the server stays down after all tries, does not let us in, or refuses any question. What
+            was decided before that has
             been yielded.
     """
     if isinstance(model, Weights):

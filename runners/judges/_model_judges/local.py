@@ -1,7 +1,8 @@
 """Typed questions to weights loaded here, in the form that transformers' decision pipeline gives them.
 
-A model with a decision head is asked through the pipeline. Any other is read for the logits of the options' labels, one forward pass a
-question, and what questions begin with alike, as those about one answer do, is read once for all of them.
+A model with a decision head is asked through the pipeline. Any other is read for the logits of the options'
+labels, one forward pass a question, and what questions begin with alike, as those about one answer do, is
+read once for all of them.
 """
 
 import copy
@@ -34,7 +35,12 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
     loaded = load(weights, None, tools.cache, head="decision")
     tools.load_seconds += loaded.load_seconds
     has_head = isinstance(loaded.model, DecisionMixin)
-    tools.facts |= {"n_parameters": loaded.n_parameters, "device": loaded.device, "dtype": loaded.dtype, "decision_head": has_head}
+    tools.facts |= {
+        "n_parameters": loaded.n_parameters,
+        "device": loaded.device,
+        "dtype": loaded.dtype,
+        "decision_head": has_head,
+    }
     tools.facts["commit"] = loaded.commit
     longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     pipeline = _pipeline(loaded, has_head)
@@ -45,11 +51,16 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
         [prompt] = pipeline.preprocess(asked)["prompts"]
         if (n_tokens := _n_tokens(prompt)) > longest:
             yield Decided(
-                place, None, f"{n_tokens} tokens are more than the judge can read ({longest})", VerdictDetails(n_prompt_tokens=n_tokens)
+                place,
+                None,
+                f"{n_tokens} tokens are more than the judge can read ({longest})",
+                VerdictDetails(n_prompt_tokens=n_tokens),
             )
         else:
             prompts[place] = prompt
-    for place, scores, seconds in _by_head(pipeline, prompts) if has_head else _by_labels(pipeline, loaded, prompts, weights):
+    for place, scores, seconds in (
+        _by_head(pipeline, prompts) if has_head else _by_labels(pipeline, loaded, prompts, weights)
+    ):
         answer = pipeline.postprocess({"prompts": [prompts[place]], "scores": [scores]})["asked"]
         told = VerdictDetails(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
         try:
@@ -63,7 +74,8 @@ def _pipeline(loaded: "Loaded", has_head: bool) -> "Pipeline":
     from transformers.decision.configuration_utils import DecisionConfig
     from transformers.decision.template_utils import DECISION_PROMPT
 
-    tokenizer = copy.deepcopy(loaded.tokenizer)  # the pipeline adds tokens that the model has no embeddings for
+    # the pipeline adds tokens that the model has no embeddings for
+    tokenizer = copy.deepcopy(loaded.tokenizer)
     config = None
     if not has_head:
         config = DecisionConfig.from_pretrained(loaded.model.name_or_path, local_files_only=True)
@@ -84,8 +96,11 @@ def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any,
         yield place, scores, time.perf_counter() - began
 
 
-def _by_labels(pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights: Weights) -> Iterator[tuple[int, Any, float]]:
-    """Place, scores of the options and seconds of each question: the logits of the labels before the question's mark."""
+def _by_labels(
+    pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights: Weights
+) -> Iterator[tuple[int, Any, float]]:
+    """Place, scores of the options and seconds of each question: the logits of the labels before the
+    question's mark."""
     from transformers.decision.modeling_utils import process_scores
 
     from runners.inference.batch_model import batch_model_of
@@ -101,6 +116,8 @@ def _by_labels(pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights
             raise DataError(f"{weights.source} cannot answer such a question: {error}") from error
         yield (
             places[at],
-            process_scores(pipeline.decision_config, inputs["input_ids"], inputs["marks"], questions, [logits[labels]]),
+            process_scores(
+                pipeline.decision_config, inputs["input_ids"], inputs["marks"], questions, [logits[labels]]
+            ),
             seconds,
         )

@@ -1,7 +1,9 @@
-"""Typed questions for System One models, and what they answer: a probability for every option, from one forward pass.
+"""Typed questions for System One models, and what they answer: a probability for every option, from one
+forward pass.
 
-Weights that are loaded here answer through transformers' decision pipeline, and so does any chat model, with the next-token logits of the
-options' labels; a decision model reads them with a head of its own. Served ones answer `/v1/systemone`.
+Weights that are loaded here answer through transformers' decision pipeline, and so does any chat model, with
+the next-token logits of the options' labels; a decision model reads them with a head of its own. Served ones
+answer `/v1/systemone`.
 """
 
 from collections.abc import Mapping
@@ -41,7 +43,8 @@ class Decided:
     place: int
     """The question's place in the sequence."""
     probabilities: dict[str, float] | None
-    """Of every level from "1" on, of every option by its name, or of yes ("1") and no ("0"); they sum to 1."""
+    """Of every level from "1" on, of every option by its name, or of yes ("1") and no ("0"); they sum to
+    1."""
     error: str | None = None
     """Why there are none."""
     told: VerdictDetails = field(default_factory=VerdictDetails)
@@ -52,7 +55,8 @@ def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[s
     """The probabilities in an answer of the System One API.
 
     Raises:
-        ValueError: it has none, has them for other options, or they are no probabilities; the message says which.
+        ValueError: it has none, has them for other options, or they are no probabilities; the message says
+            which.
     """
     if question.criteria is None:
         yes = answer.get("noul")
@@ -62,12 +66,21 @@ def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[s
     else:
         given = answer.get("probabilities")
         is_score = isinstance(question.criteria, tuple)
-        options = [str(level) for level in range(len(question.criteria))] if is_score else list(question.criteria)
-        if not isinstance(given, dict) or set(given) != set(options) or not all(isinstance(p, int | float) for p in given.values()):
+        options = (
+            [str(level) for level in range(len(question.criteria))] if is_score else list(question.criteria)
+        )
+        if (
+            not isinstance(given, dict)
+            or set(given) != set(options)
+            or not all(isinstance(p, int | float) for p in given.values())
+        ):
             raise ValueError(f"the answer does not hold a probability for each of {', '.join(options)}")
         # Levels count from 0 there and from 1 here.
         found = {str(int(option) + 1) if is_score else option: float(given[option]) for option in options}
-    if not all(isfinite(p) and 0 <= p <= 1 for p in found.values()) or abs(sum(found.values()) - 1) > _SUM_TOLERANCE:
+    if (
+        not all(isfinite(p) and 0 <= p <= 1 for p in found.values())
+        or abs(sum(found.values()) - 1) > _SUM_TOLERANCE
+    ):
         raise ValueError(f"the probabilities are none: {', '.join(f'{p:g}' for p in found.values())}")
     total = sum(found.values())
     return {option: p / total for option, p in found.items()}
@@ -83,8 +96,9 @@ def both_orders(
 ) -> tuple[Question, Question]:
     """The same choice between two answers with `one` first, then with `other` first.
 
-    With the options `first` and `second` in `criteria`, the probability that `one` is better is the mean of the first question's `first`
-    and the second question's `second`: what a model gives to a place, and not to an answer, cancels out.
+    With the options `first` and `second` in `criteria`, the probability that `one` is better is the mean of
+    the first question's `first` and the second question's `second`: what a model gives to a place, and not to
+    an answer, cancels out.
     """
     return (
         Question({**material, names[0]: one, names[1]: other}, instructions, criteria),

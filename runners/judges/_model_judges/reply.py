@@ -1,7 +1,9 @@
-"""Reads what a judge wrote: JSON of the form `{aspect: {"reason": …, "score": …}}`, wherever in the reply it stands.
+"""Reads what a judge wrote: JSON of the form `{aspect: {"reason": …, "score": …}}`, wherever in the reply it
+stands.
 
-A reply is hostile text: the answer that is judged may have talked the judge into anything. What is not plainly one score on the scale is
-none. "N/A" is none either, unless a study asks for it to count as some score, as just-eval counts it as 5.
+A reply is hostile text: the answer that is judged may have talked the judge into anything. What is not
+plainly one score on the scale is none. "N/A" is none either, unless a study asks for it to count as some
+score, as just-eval counts it as 5.
 """
 
 import json
@@ -26,11 +28,14 @@ class Found:
 
 
 def read_reply(reply: str, aspect: str, highest: int = 5, na_as: int | None = None) -> Found:
-    """The score from 1 to `highest` that a reply gives an aspect, or why it gives none. `na_as` is the score that "N/A" counts as."""
+    """The score from 1 to `highest` that a reply gives an aspect, or why it gives none. `na_as` is the score
+    that "N/A" counts as."""
     said = [given for given in (_of_aspect(value, aspect) for value in objects(reply)) if given is not None]
     found = [_read(given, highest, na_as) for given in said]
     if not found:
-        return Found(None, "the reply holds no JSON" if "{" not in reply else f"the reply has no JSON on {aspect}")
+        return Found(
+            None, "the reply holds no JSON" if "{" not in reply else f"the reply has no JSON on {aspect}"
+        )
     if len({one.score for one in found}) > 1:
         return Found(None, f"the reply gives {aspect} different scores")
     return found[0]
@@ -44,9 +49,10 @@ class Doubled:
 
 
 def objects(reply: str) -> Iterator[dict[str, object]]:
-    """Every JSON object in the text that is not part of another, nor of one that cannot be read: what a broken object holds may be
-    words of the answer, quoted in a reason without the marks that JSON wants."""
-    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_as_object)  # reasons hold line breaks that JSON would want escaped
+    """Every JSON object in the text that is not part of another, nor of one that cannot be read: what a
+    broken object holds may be words of the answer, quoted in a reason without the marks that JSON wants."""
+    # reasons hold line breaks that JSON would want escaped
+    decoder = json.JSONDecoder(strict=False, object_pairs_hook=_as_object)
     at, looked, depth = reply.find("{"), 0, 0
     for _ in range(_MOST_OBJECTS):
         if at < 0:

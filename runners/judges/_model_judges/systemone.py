@@ -26,7 +26,8 @@ _HELLO = Question({"message": "Hello"}, "Is this a greeting?")
 
 
 def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools) -> Generator[Decided]:
-    """One request a question, at most `max_concurrency` at a time. Closing the iterator drops what is under way.
+    """One request a question, at most `max_concurrency` at a time. Closing the iterator drops what is under
+    way.
 
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.
@@ -49,15 +50,27 @@ class _Call:
         self._model, self._client, self._path = model, client, path
 
     async def ask(self, asked: tuple[int, Question]) -> Decided | ServerError:
-        """The decision, or the reason why this question has none, or the reason why no question will have one."""
+        """The decision, or the reason why this question has none, or the reason why no question will have
+        one."""
         place, question = asked
-        outcome = await self._client.ask(lambda: self._post(place, question), lambda: self._post(place, _HELLO))
+        outcome = await self._client.ask(
+            lambda: self._post(place, question), lambda: self._post(place, _HELLO)
+        )
         if isinstance(outcome, Failure):
-            return Decided(place, None, f"{NO_REPLY}{outcome.of_one('question')}", VerdictDetails(n_faults=int(outcome.is_passing)))
+            return Decided(
+                place,
+                None,
+                f"{NO_REPLY}{outcome.of_one('question')}",
+                VerdictDetails(n_faults=int(outcome.is_passing)),
+            )
         return outcome
 
     async def _post(self, place: int, question: Question) -> Decided | Failure:
-        body = {"model": self._model.name, "state": dict(question.state), "questions": {"asked": question.as_request()}}
+        body = {
+            "model": self._model.name,
+            "state": dict(question.state),
+            "questions": {"asked": question.as_request()},
+        }
         answered = await self._client.post(self._path, body)
         if isinstance(answered, Failure):
             return answered
@@ -71,7 +84,9 @@ class _Call:
         reply = answered.reply
         n_tokens = None if reply.usage is None else reply.usage.input_tokens
         said = Provenance(system_fingerprint=reply.system_fingerprint)
-        told = VerdictDetails(n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said)
+        told = VerdictDetails(
+            n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said
+        )
         if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
             told["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
         return told

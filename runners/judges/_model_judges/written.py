@@ -15,21 +15,41 @@ from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 
 def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> Prompt:
-    """What the judge is asked about one answer. The marks around the material cannot be written by whoever wrote it: they hold its hash."""
-    parts = {frame.instruction: answer.example.instruction, frame.reference: answer.example.reference, frame.answer: answer.text}
+    """What the judge is asked about one answer. The marks around the material cannot be written by whoever
+    wrote it: they hold its hash."""
+    parts = {
+        frame.instruction: answer.example.instruction,
+        frame.reference: answer.example.reference,
+        frame.answer: answer.text,
+    }
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-    material = "\n\n".join(f"[{name} {mark}]\n{text}\n[{frame.end} {name} {mark}]" for name, text in parts.items() if text is not None)
+    material = "\n\n".join(
+        f"[{name} {mark}]\n{text}\n[{frame.end} {name} {mark}]"
+        for name, text in parts.items()
+        if text is not None
+    )
     criteria = "\n\n".join(
-        f"{name}: {aspect.question}\n" + "\n".join(f"  {level} = {text}" for level, text in enumerate(aspect.levels, 1))
+        f"{name}: {aspect.question}\n"
+        + "\n".join(f"  {level} = {text}" for level, text in enumerate(aspect.levels, 1))
         for name, aspect in aspects.items()
     )
-    form = ", ".join(f'"{name}": {{"reason": "{frame.reason}", "score": {_scale(aspect, frame)}}}' for name, aspect in aspects.items())
+    form = ", ".join(
+        f'"{name}": {{"reason": "{frame.reason}", "score": {_scale(aspect, frame)}}}'
+        for name, aspect in aspects.items()
+    )
     user = f"{material}\n\n{frame.judge}\n\n{criteria}\n\n{frame.reply}\n{{{form}}}"
-    return Prompt(messages=(("system", frame.system), ("user", user)), json_schema=json.dumps(_schema(aspects)))
+    return Prompt(
+        messages=(("system", frame.system), ("user", user)), json_schema=json.dumps(_schema(aspects))
+    )
 
 
 def verdict_of(
-    answer: Answer, aspect: str, n_levels: int, replies: Sequence[EngineAnswer], na_as: int | None, spent: VerdictDetails
+    answer: Answer,
+    aspect: str,
+    n_levels: int,
+    replies: Sequence[EngineAnswer],
+    na_as: int | None,
+    spent: VerdictDetails,
 ) -> Verdict:
     """The verdict of one reply, or of several to the same question: the mean of those that give a score."""
     found = [_read(reply, aspect, n_levels, na_as) for reply in replies]
@@ -48,10 +68,18 @@ def verdict_of(
         return answer.unscored(aspect, "; ".join(why_not), n_faults=n_faults_of(replies), **told)
     if len(found) == 1:
         return answer.scored(aspect, scores["1"], reason=found[0].reason, **told)
-    reasons = [f"{number}: {one.reason}" for number, one in enumerate(found, 1) if one.score is not None and one.reason]
+    reasons = [
+        f"{number}: {one.reason}"
+        for number, one in enumerate(found, 1)
+        if one.score is not None and one.reason
+    ]
     if why_not:
-        reasons.append(f"{len(found) - len(scores)} of {len(found)} repeats have no score: {'; '.join(why_not)}")
-    return answer.scored(aspect, fmean(scores.values()), parts=scores, reason="\n".join(reasons) or None, **told)
+        reasons.append(
+            f"{len(found) - len(scores)} of {len(found)} repeats have no score: {'; '.join(why_not)}"
+        )
+    return answer.scored(
+        aspect, fmean(scores.values()), parts=scores, reason="\n".join(reasons) or None, **told
+    )
 
 
 def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictDetails:
@@ -70,7 +98,9 @@ def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictD
 
 def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
     """The server's names for its model and its configuration, of the first reply that has each."""
-    fingerprint = next((reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None)
+    fingerprint = next(
+        (reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None
+    )
     return VerdictDetails(
         model_served=next((reply.model_served for reply in replies if reply.model_served is not None), None),
         provenance=Provenance(system_fingerprint=fingerprint),
@@ -88,7 +118,10 @@ def _scale(aspect: Aspect, frame: Frame) -> str:
 
 def _schema(aspects: Mapping[str, Aspect]) -> dict[str, object]:
     """The form of a reply. Scores are texts, as "N/A" is one."""
-    said = {name: _object({"reason": {"type": "string"}, "score": {"type": "string", "enum": _levels(a)}}) for name, a in aspects.items()}
+    said = {
+        name: _object({"reason": {"type": "string"}, "score": {"type": "string", "enum": _levels(a)}})
+        for name, a in aspects.items()
+    }
     return _object(said)
 
 
@@ -97,7 +130,12 @@ def _levels(aspect: Aspect) -> list[str]:
 
 
 def _object(properties: Mapping[str, object]) -> dict[str, object]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _read(reply: EngineAnswer, aspect: str, n_levels: int, na_as: int | None) -> Found:

@@ -1,11 +1,14 @@
-"""What looks like program code in a text, and whether an instruction asks for some (in English, French and Spanish)."""
+"""What looks like program code in a text, and whether an instruction asks for some (in English, French and
+Spanish)."""
 
 import re
 from dataclasses import dataclass
 
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[ \t]*([^\s`]*)")
 # What a fence is also used for: prose, formulas, and the data of an example.
-_NOT_PROGRAMS = frozenset({"", "text", "txt", "plaintext", "plain", "markdown", "md", "latex", "tex", "math", "csv", "output"})
+_NOT_PROGRAMS = frozenset(
+    {"", "text", "txt", "plaintext", "plain", "markdown", "md", "latex", "tex", "math", "csv", "output"}
+)
 
 _CODE_LINES = re.compile(
     r"""
@@ -77,7 +80,8 @@ class Code:
 
 
 def code_in(text: str) -> Code:
-    """Look at every line: does it look like code, or does it stand in a block fenced as a programming language?"""
+    """Look at every line: does it look like code, or does it stand in a block fenced as a programming
+    language?"""
     found: list[str] = []
     n_characters = 0
     fence: str | None = None

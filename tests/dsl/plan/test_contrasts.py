@@ -24,7 +24,10 @@ STUDY: dict[str, Any] = {
         "n": {"base": {"hub": "a/other", "revision": "1"}},
     },
     "data": {
-        "asked": {"rows": {"path": "asked_{language}.jsonl"}, "columns": {k: k for k in ("item", "instruction", "answers", "response")}}
+        "asked": {
+            "rows": {"path": "asked_{language}.jsonl"},
+            "columns": {k: k for k in ("item", "instruction", "answers", "response")},
+        }
     },
     "evaluate": ["asked"],
     "methods": {
@@ -40,9 +43,16 @@ STUDY: dict[str, Any] = {
         "language": {"judge": "language"},
         "length": {"judge": "length"},
         "both": {"judge": "ensemble", "of": ["correct", "exact"]},
-        "duel": {"judge": "pairwise", "against": "zero", "model": {"engine": "openai", "name": "m", "base_url": "http://localhost:1/v1"}},
+        "duel": {
+            "judge": "pairwise",
+            "against": "zero",
+            "model": {"engine": "openai", "name": "m", "base_url": "http://localhost:1/v1"},
+        },
     },
-    "contrasts": {"gain": {"of": "three", "against": "zero"}, "own": {"of": "three", "against": "three_en", "on": ["language"]}},
+    "contrasts": {
+        "gain": {"of": "three", "against": "zero"},
+        "own": {"of": "three", "against": "three_en", "on": ["language"]},
+    },
 }
 
 
@@ -78,26 +88,46 @@ def faults(folder: Path, **changes: Any) -> list[str]:
 QUALITY = ("both", "correct", "duel", "exact")
 
 
-def test_a_contrast_is_declared_on_its_own_judges_else_the_primary_ones_else_all_of_quality(folder: Path) -> None:
+def test_a_contrast_is_declared_on_its_own_judges_else_the_primary_ones_else_all_of_quality(
+    folder: Path,
+) -> None:
     own = ("own", "three", "three_en", ("language",), True)
     assert compared(planned(folder)) == {("gain", "three", "zero", QUALITY, True), own}
-    assert compared(planned(folder, primary=["length", "exact"])) == {("gain", "three", "zero", ("exact", "length"), True), own}
+    assert compared(planned(folder, primary=["length", "exact"])) == {
+        ("gain", "three", "zero", ("exact", "length"), True),
+        own,
+    }
 
 
 def test_every_other_method_is_compared_with_the_baseline_where_no_contrast_does(folder: Path) -> None:
     def derived(**changes: Any) -> set[str]:
         return {
-            name for name, _, against, on, declared in compared(planned(folder, **changes)) if not declared and against == "zero" and not on
+            name
+            for name, _, against, on, declared in compared(planned(folder, **changes))
+            if not declared and against == "zero" and not on
         }
 
     assert derived(baseline="zero") == {"three_en_vs_zero", "tuned_vs_zero", "instruct_vs_zero"}
     turned = {"loss": {"of": "zero", "against": "three"}}
-    assert derived(baseline="zero", contrasts=turned) == {"three_en_vs_zero", "tuned_vs_zero", "instruct_vs_zero"}
-    assert derived(baseline="zero", contrasts={}) == {"three_vs_zero", "three_en_vs_zero", "tuned_vs_zero", "instruct_vs_zero"}
-    assert derived(baseline="zero", contrasts={}, only=[{"method": "zero", "language": "en"}, {"method": "tuned"}]) == {"tuned_vs_zero"}
+    assert derived(baseline="zero", contrasts=turned) == {
+        "three_en_vs_zero",
+        "tuned_vs_zero",
+        "instruct_vs_zero",
+    }
+    assert derived(baseline="zero", contrasts={}) == {
+        "three_vs_zero",
+        "three_en_vs_zero",
+        "tuned_vs_zero",
+        "instruct_vs_zero",
+    }
+    assert derived(
+        baseline="zero", contrasts={}, only=[{"method": "zero", "language": "en"}, {"method": "tuned"}]
+    ) == {"tuned_vs_zero"}
 
 
-def test_an_interaction_with_size_and_language_is_declared_beside_the_difference_or_without_it(folder: Path) -> None:
+def test_an_interaction_with_size_and_language_is_declared_beside_the_difference_or_without_it(
+    folder: Path,
+) -> None:
     interaction = {"of": "three", "against": "zero", "by": ["size", "language"]}
     plan = planned(folder, baseline="zero", contrasts={"both": interaction})
     (both,) = (c for c in plan.study.contrasts if c.is_declared)
@@ -121,13 +151,18 @@ def test_an_interaction_with_size_and_language_is_declared_beside_the_difference
         (
             {"parallel": False},
             ["size", "language"],
-            "a change with size and language is tested on items that pair across languages, and those of `asked` do not "
-            "(`parallel: false`): nothing will be tested on it",
+            (
+                "a change with size and language is tested on items that pair across languages, and those of"
+                " `asked` do not (`parallel: false`): nothing will be tested on it"
+            ),
         ),
         (
             {"languages": ["en"]},
             ["language"],
-            "a change with language needs 2 languages, and no data set is asked in more than 1: nothing will be tested",
+            (
+                "a change with language needs 2 languages, and no data set is asked in more than 1: nothing"
+                " will be tested"
+            ),
         ),
     ],
 )
@@ -137,8 +172,15 @@ def test_an_interaction_that_the_items_cannot_show_is_told_where_it_is_declared(
     asked = {"asked": STUDY["data"]["asked"] | data}
     models = dict.fromkeys(("k", "l", "m", "n"), STUDY["models"]["m"])
     methods = {name: STUDY["methods"][name] for name in ("three", "zero")}
-    changes = {"data": asked, "models": models, "methods": methods, "judges": {"correct": {"judge": "contains"}}}
-    found = loaded(folder, STUDY | changes | {"contrasts": {"both": {"of": "three", "against": "zero", "by": by}}})
+    changes = {
+        "data": asked,
+        "models": models,
+        "methods": methods,
+        "judges": {"correct": {"judge": "contains"}},
+    }
+    found = loaded(
+        folder, STUDY | changes | {"contrasts": {"both": {"of": "three", "against": "zero", "by": by}}}
+    )
     assert [(warning.path, warning.message) for warning in found.warnings if ".by" in warning.path] == (
         [] if said is None else [("contrasts.both.by", said)]
     )
@@ -149,10 +191,15 @@ def test_methods_that_are_never_tried_on_one_model_are_not_compared(folder: Path
     apart = [{"method": "zero", "model": "n"}, {"method": "instruct"}]
     plan = planned(folder, baseline="zero", contrasts={}, only=apart)
     assert plan.study.contrasts == ()
-    assert nothing_compared(plan.study) == "Nothing will be compared: no two methods answer one data set in one language on one model."
+    assert (
+        nothing_compared(plan.study)
+        == "Nothing will be compared: no two methods answer one data set in one language on one model."
+    )
 
 
-def test_without_contrasts_and_baseline_nothing_is_compared_and_the_lines_to_add_are_right(folder: Path) -> None:
+def test_without_contrasts_and_baseline_nothing_is_compared_and_the_lines_to_add_are_right(
+    folder: Path,
+) -> None:
     plan = planned(folder, contrasts={})
     assert plan.study.contrasts == ()
     said = nothing_compared(plan.study)
@@ -172,12 +219,20 @@ def test_contrasts_and_a_baseline_change_no_step_and_no_cell(folder: Path) -> No
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_the_order_of_methods_contrasts_judges_and_models_decides_no_step_and_no_comparison(folder: Path, data: st.DataObject) -> None:
-    changes: dict[str, Any] = {"baseline": "three", "primary": data.draw(st.sampled_from([[], ["exact", "correct"], ["correct", "exact"]]))}
+def test_the_order_of_methods_contrasts_judges_and_models_decides_no_step_and_no_comparison(
+    folder: Path, data: st.DataObject
+) -> None:
+    changes: dict[str, Any] = {
+        "baseline": "three",
+        "primary": data.draw(st.sampled_from([[], ["exact", "correct"], ["correct", "exact"]])),
+    }
     for section in ("methods", "contrasts", "judges", "models"):
         names = data.draw(st.permutations(list(STUDY[section])))
         changes[section] = {name: STUDY[section][name] for name in names}
-    before, after = planned(folder, baseline="three", primary=sorted(changes["primary"])), planned(folder, **changes)
+    before, after = (
+        planned(folder, baseline="three", primary=sorted(changes["primary"])),
+        planned(folder, **changes),
+    )
     assert set(after.steps) == set(before.steps)
     assert {cell.cell_id for cell in after.study.cells} == {cell.cell_id for cell in before.study.cells}
     assert compared(after) == compared(before)
@@ -192,9 +247,15 @@ def test_unknown_names_are_told_where_they_stand(folder: Path) -> None:
         contrasts={"gain": {"of": "three", "against": "zero", "on": ["correct", "fluency"]}},
     )
     assert [f for f in found if f.startswith("baseline: there is no method `zeroo`. Did you mean `zero`?")]
-    assert [f for f in found if f.startswith("primary[0]: there is no judge `langauge`. Did you mean `language`?")]
+    assert [
+        f for f in found if f.startswith("primary[0]: there is no judge `langauge`. Did you mean `language`?")
+    ]
     assert [f for f in found if f.startswith("primary[2]: `exact` is listed twice")]
-    assert [f for f in found if f.startswith("contrasts.gain.on[1]: there is no judge `fluency`. Allowed: `correct`, `exact`")]
+    assert [
+        f
+        for f in found
+        if f.startswith("contrasts.gain.on[1]: there is no judge `fluency`. Allowed: `correct`, `exact`")
+    ]
     assert len(found) == 4
 
 
@@ -214,15 +275,28 @@ def test_a_contrast_and_the_primary_measures_may_name_an_aspect_of_a_judge(folde
     plan = planned(folder, judges=OF_ASPECTS, contrasts=contrasts)
     on = {contrast.name: contrast for contrast in plan.study.contrasts}
     assert on["gain"].on == ("exact", "panel.clarity", "rubric.depth")
-    measures = [("rubric", "rubric.depth"), ("rubric", "rubric.depth vs zero"), ("rubric", "rubric.clarity"), ("exact", "exact")]
+    measures = [
+        ("rubric", "rubric.depth"),
+        ("rubric", "rubric.depth vs zero"),
+        ("rubric", "rubric.clarity"),
+        ("exact", "exact"),
+    ]
     assert [on["gain"].is_on(*measure) for measure in measures] == [True, True, False, True]
     primary = planned(folder, judges=OF_ASPECTS, primary=["rubric.depth"])
-    assert {c.name: c.on for c in primary.study.contrasts} == {"gain": ("rubric.depth",), "own": ("language",)}
+    assert {c.name: c.on for c in primary.study.contrasts} == {
+        "gain": ("rubric.depth",),
+        "own": ("language",),
+    }
 
 
 def test_an_unknown_aspect_is_told_where_it_stands_with_what_is_allowed(folder: Path) -> None:
     on = ["rubric.dpeth", "rubrik.depth", "exact.exact", "panel", "panel.depth"]
-    found = faults(folder, judges=OF_ASPECTS, contrasts={"gain": {"of": "three", "against": "zero", "on": on}}, primary=["rubric.tone"])
+    found = faults(
+        folder,
+        judges=OF_ASPECTS,
+        contrasts={"gain": {"of": "three", "against": "zero", "on": on}},
+        primary=["rubric.tone"],
+    )
     assert found == [
         "contrasts.gain.on[0]: `rubric` has no aspect `dpeth`. Did you mean `depth`?",
         "contrasts.gain.on[1]: there is no judge `rubrik.depth`. Did you mean `rubric`?",
@@ -237,7 +311,9 @@ def test_the_setting_judge_of_a_contrast_is_answered_by_what_to_write(folder: Pa
     assert found == "contrasts.gain.judge: no such setting here. Name the judges in a list: `on: [language]`."
 
 
-@pytest.mark.parametrize(("on", "says"), [("language", 'Write ["language"]'), ([], "must have 1 or more entries")])
+@pytest.mark.parametrize(
+    ("on", "says"), [("language", 'Write ["language"]'), ([], "must have 1 or more entries")]
+)
 def test_on_is_a_list_of_at_least_one_judge(folder: Path, on: Any, says: str) -> None:
     (found,) = faults(folder, contrasts={"gain": {"of": "three", "against": "zero", "on": on}})
     assert found.startswith("contrasts.gain.on: ")
@@ -245,7 +321,9 @@ def test_on_is_a_list_of_at_least_one_judge(folder: Path, on: Any, says: str) ->
 
 
 def test_a_contrast_may_not_take_the_name_of_another_comparison_with_the_baseline(folder: Path) -> None:
-    (found,) = faults(folder, baseline="zero", contrasts={"tuned_vs_zero": {"of": "three", "against": "zero"}})
+    (found,) = faults(
+        folder, baseline="zero", contrasts={"tuned_vs_zero": {"of": "three", "against": "zero"}}
+    )
     assert "Name this contrast otherwise" in found
     named = planned(folder, baseline="zero", contrasts={"tuned_vs_zero": {"of": "tuned", "against": "zero"}})
     assert [c.name for c in named.study.contrasts].count("tuned_vs_zero") == 1
@@ -255,11 +333,19 @@ def test_contrasts_on_no_judge_of_quality_are_warned_of(folder: Path) -> None:
     judges = {"language": {"judge": "language"}}
     contrasts = {"gain": {"of": "three", "against": "zero"}}
     (warning,) = loaded(folder, STUDY | {"judges": judges, "contrasts": contrasts}).warnings
-    assert "every test of this contrast will be exploratory. Name the judges it is declared on: `on: [language]`" in str(warning)
-    assert loaded(folder, STUDY | {"judges": judges, "contrasts": contrasts, "primary": ["language"]}).warnings == ()
+    assert (
+        "every test of this contrast will be exploratory. Name the judges it is declared on: `on: [language]`"
+        in str(warning)
+    )
+    assert (
+        loaded(folder, STUDY | {"judges": judges, "contrasts": contrasts, "primary": ["language"]}).warnings
+        == ()
+    )
 
 
 def test_a_baseline_without_cells_is_warned_of(folder: Path) -> None:
-    warnings = loaded(folder, STUDY | {"baseline": "zero", "contrasts": {}, "exclude": [{"method": "zero"}]}).warnings
+    warnings = loaded(
+        folder, STUDY | {"baseline": "zero", "contrasts": {}, "exclude": [{"method": "zero"}]}
+    ).warnings
     (warning,) = [warning for warning in warnings if warning.path == "baseline"]
     assert "baseline: `zero` has no cell" in str(warning)

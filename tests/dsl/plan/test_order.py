@@ -27,7 +27,10 @@ STUDY: dict[str, Any] = {
     "languages": LANGUAGES,
     "seeds": SEEDS,
     "models": {name: {"base": {"hub": f"a/{name}", "revision": "1"}} for name in ("small", "large")},
-    "data": {name: {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS} for name in ("asked", "pool", "more")},
+    "data": {
+        name: {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS}
+        for name in ("asked", "pool", "more")
+    },
     "evaluate": ["asked", "more"],
     "methods": {
         "urial": {"method": "icl"},
@@ -46,10 +49,17 @@ STUDY: dict[str, Any] = {
         "bench": {"judge": "ensemble", "of": ["duel", "twin"]},
         "twin": {"judge": "pairwise", "against": "all", "model": MODEL, "ties": False},
     },
-    "judge_probes": {"talked": {"judges": ["correct", "duel"], "rows": 3}, "again": {"judges": ["jury"], "rows": 2}},
-    "contrasts": {"gain": {"of": "sft", "against": "urial"}, "more": {"of": "dpo", "against": "shared", "on": ["duel", "correct"]}},
+    "judge_probes": {
+        "talked": {"judges": ["correct", "duel"], "rows": 3},
+        "again": {"judges": ["jury"], "rows": 2},
+    },
+    "contrasts": {
+        "gain": {"of": "sft", "against": "urial"},
+        "more": {"of": "dpo", "against": "shared", "on": ["duel", "correct"]},
+    },
 }
-"""Trained and untrained methods, languages tuned on together and apart, judges that compare with all, with some and with one another's."""
+"""Trained and untrained methods, languages tuned on together and apart, judges that compare with all, with
+some and with one another's."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +67,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     for language in LANGUAGES:
         rows = [{name: str(i) for name in COLUMNS} | {"answers": [str(i)]} for i in range(4)]
-        (folder / f"rows_{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        (folder / f"rows_{language}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
+        )
     return folder
 
 
@@ -75,7 +87,10 @@ def before(folder: Path) -> Plan:
 def small(methods: tuple[str, ...]) -> dict[str, Any]:
     """A study of these methods and of one judge that compares them all."""
     return STUDY | {
-        "methods": {name: {"method": "sft", "train": "pool"} if name != "urial" else {"method": "icl"} for name in methods},
+        "methods": {
+            name: {"method": "sft", "train": "pool"} if name != "urial" else {"method": "icl"}
+            for name in methods
+        },
         "judges": {"duel": STUDY["judges"]["duel"]},
         "judge_probes": {},
         "contrasts": {},
@@ -92,7 +107,9 @@ def reordered(study: Any, permuted: Callable[[list[Any]], list[Any]]) -> Any:
 
 @settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.integers(0, 2**32))
-def test_the_order_of_a_spec_decides_no_step_no_cell_and_no_comparison(folder: Path, before: Plan, seed: int) -> None:
+def test_the_order_of_a_spec_decides_no_step_no_cell_and_no_comparison(
+    folder: Path, before: Plan, seed: int
+) -> None:
     random = Random(seed)
     after = planned(folder, reordered(STUDY, lambda names: random.sample(names, len(names))))
     assert set(after.steps) == set(before.steps)
@@ -104,17 +121,25 @@ def test_the_order_of_a_spec_decides_no_step_no_cell_and_no_comparison(folder: P
 
 def compared(plan: Plan, judge: str) -> list[tuple[str, int | None, str]]:
     """Method, its seed and each of its opponents, in one place."""
-    cells = [c for c in plan.study.cells if (c.dataset, c.language, c.model) == ("asked", "en", "small") and judge in c.judges]
+    cells = [
+        c
+        for c in plan.study.cells
+        if (c.dataset, c.language, c.model) == ("asked", "en", "small") and judge in c.judges
+    ]
     steps = {cell.cell_id: cast(JudgeStep, plan.steps[cell.judges[judge].step]) for cell in cells}
     return sorted((c.method, c.seed, other) for c in cells for other in steps[c.cell_id].against)
 
 
 @pytest.mark.parametrize("methods", [("urial", "sft"), ("sft", "urial")])
-def test_the_method_with_more_seeds_is_judged_against_the_other(folder: Path, methods: tuple[str, str]) -> None:
+def test_the_method_with_more_seeds_is_judged_against_the_other(
+    folder: Path, methods: tuple[str, str]
+) -> None:
     plan = planned(folder, small(methods))
     assert compared(plan, "duel") == [("sft", seed, "urial") for seed in SEEDS]
 
 
-def test_of_methods_with_equally_many_seeds_the_later_by_name_is_judged_each_seed_against_its_own(folder: Path) -> None:
+def test_of_methods_with_equally_many_seeds_the_later_by_name_is_judged_each_seed_against_its_own(
+    folder: Path,
+) -> None:
     plan = planned(folder, small(("shared", "sft")))
     assert compared(plan, "duel") == [("shared", seed, "sft") for seed in SEEDS]

@@ -45,10 +45,21 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
         ({"executor": "rai"}, "must be one of `local`, `ray`. Did you mean `ray`?"),
         ({"resources": {"stf": {}}}, "resources.stf: there is no kind of step `stf`. Did you mean `sft`?"),
         ({"resources": {"sft": {"num_gpu": 1}}}, "Did you mean `num_gpus`?"),
-        ({"resources": {"sft": {"num_gpus": 1.5}}}, "resources.sft.num_gpus: found `1.5`; more than one GPU are whole ones"),
-        ({"resources": {"sft": {"num_cpus": True}}}, "resources.sft.num_cpus: found `true`; must be a number"),
-        ({"resources": {"judge": {"shard_rows": 9}}}, "resources.judge.shard_rows: only `generate` steps are split into shards"),
+        (
+            {"resources": {"sft": {"num_gpus": 1.5}}},
+            "resources.sft.num_gpus: found `1.5`; more than one GPU are whole ones",
+        ),
+        (
+            {"resources": {"sft": {"num_cpus": True}}},
+            "resources.sft.num_cpus: found `true`; must be a number",
+        ),
+        (
+            {"resources": {"judge": {"shard_rows": 9}}},
+            "resources.judge.shard_rows: only `generate` steps are split into shards",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place_and_what_was_meant(spec: Path, settings: dict[str, object], told: str) -> None:
+def test_what_is_wrong_is_told_with_its_place_and_what_was_meant(
+    spec: Path, settings: dict[str, object], told: str
+) -> None:
     assert told in problem(spec, **settings)

@@ -1,4 +1,5 @@
-"""Every field of every step counts in its id, or stands on the short list of those that cannot change a result."""
+"""Every field of every step counts in its id, or stands on the short list of those that cannot change a
+result."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -16,7 +17,15 @@ from dsl.judges import AnyJudge
 from dsl.judges._rubric import RubricFile
 from dsl.plugins import names, settings_of
 from dsl.spec.resources import KINDS
-from dsl.steps.identity import NOT_COUNTED, NOT_COUNTED_WHERE, Canonical, class_name, digest, judge_key, step_id
+from dsl.steps.identity import (
+    NOT_COUNTED,
+    NOT_COUNTED_WHERE,
+    Canonical,
+    class_name,
+    digest,
+    judge_key,
+    step_id,
+)
 from dsl.steps.steps import (
     ChatPrompt,
     DataStep,
@@ -34,7 +43,12 @@ from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Value
 
 SHA = "ab" * 32
-DATA, OTHER, TUNED, ANSWERS = "data-0123456789ab89ab", "data-ba98765432103210", "sft-0123456789ab89ab", "generate-0123456789ab89ab"
+DATA, OTHER, TUNED, ANSWERS = (
+    "data-0123456789ab89ab",
+    "data-ba98765432103210",
+    "sft-0123456789ab89ab",
+    "generate-0123456789ab89ab",
+)
 WEIGHTS = Weights(hub="some/model", revision="abc")
 TEXT = PromptText(language="en", path="prompt.yaml", sha256=SHA)
 PROMPT = TextPrompt(
@@ -57,21 +71,55 @@ NEEDED: dict[str, dict[str, Any]] = {
 """Judge -> the settings it cannot do without."""
 
 STEPS: list[Step] = [
-    DataStep(source=FileSource(path="a.jsonl", sha256=SHA, format="jsonl"), columns=Columns(item="id", instruction="q"), language="en"),
+    DataStep(
+        source=FileSource(path="a.jsonl", sha256=SHA, format="jsonl"),
+        columns=Columns(item="id", instruction="q"),
+        language="en",
+    ),
     DataStep(source=HubSource(hub="a/b", split="test"), columns=Columns(instruction="q"), language="en"),
     SftStep(weights=WEIGHTS, train=(DATA,), prompts=(CHAT,), adapter=Adapter(), training=Training(), seed=0),
-    DpoStep(weights=WEIGHTS, policy=TUNED, pairs=(DATA,), prompts=(PROMPT,), adapter=Adapter(), training=Training(), seed=0),
-    GenerateStep(model=WEIGHTS, tuned=TUNED, examples=DATA, prompt=PROMPT, decoding=Decoding(), seed=0),
-    GenerateStep(model=settings_of("engines", "openai")(name="m", base_url="http://a/v1"), examples=DATA, prompt=CHAT, decoding=Decoding()),
-    GenerateStep(model=settings_of("engines", "openai")(name="m", revision="1"), examples=DATA, prompt=CHAT, decoding=Decoding()),
-    GenerateStep(model=settings_of("engines", "openai")(name="m", server="a:1"), examples=DATA, prompt=CHAT, decoding=Decoding()),
-    GenerateStep(
-        model=WEIGHTS.model_copy(update={"dtype": "bfloat16", "batch_size": 8}), examples=DATA, prompt=CHAT, decoding=Decoding(), seed=0
+    DpoStep(
+        weights=WEIGHTS,
+        policy=TUNED,
+        pairs=(DATA,),
+        prompts=(PROMPT,),
+        adapter=Adapter(),
+        training=Training(),
+        seed=0,
     ),
-    ReferenceLogpsStep(weights=WEIGHTS, policy=TUNED, pairs=(DATA,), prompts=(CHAT,), max_length=9, bf16=True, seed=0),
+    GenerateStep(model=WEIGHTS, tuned=TUNED, examples=DATA, prompt=PROMPT, decoding=Decoding(), seed=0),
+    GenerateStep(
+        model=settings_of("engines", "openai")(name="m", base_url="http://a/v1"),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
+    GenerateStep(
+        model=settings_of("engines", "openai")(name="m", revision="1"),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
+    GenerateStep(
+        model=settings_of("engines", "openai")(name="m", server="a:1"),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+    ),
+    GenerateStep(
+        model=WEIGHTS.model_copy(update={"dtype": "bfloat16", "batch_size": 8}),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+        seed=0,
+    ),
+    ReferenceLogpsStep(
+        weights=WEIGHTS, policy=TUNED, pairs=(DATA,), prompts=(CHAT,), max_length=9, bf16=True, seed=0
+    ),
     GenerateStep(
         model=settings_of("engines", "recorded")(
-            answers=FileSource(path="a.jsonl", sha256=SHA, format="jsonl"), columns=Columns(item="id", response="a")
+            answers=FileSource(path="a.jsonl", sha256=SHA, format="jsonl"),
+            columns=Columns(item="id", response="a"),
         ),
         examples=DATA,
         prompt=None,
@@ -82,7 +130,9 @@ STEPS: list[Step] = [
         JudgeStep(judges={judge_key(judge): judge}, answers=ANSWERS, examples=DATA)
         for judge in (
             *(settings_of("judges", name)(**NEEDED.get(name, {})) for name in names("dsl.judges")),
-            settings_of("judges", "decision")(model={"engine": "systemone", "name": "m", "base_url": "http://a"}),
+            settings_of("judges", "decision")(
+                model={"engine": "systemone", "name": "m", "base_url": "http://a"}
+            ),
             settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
         )
     ),
@@ -110,16 +160,24 @@ def other(value: Any) -> Any:
 def not_counted(value: Value) -> frozenset[str]:
     """The fields of a value that are listed as not counted."""
     name = class_name(type(value))
-    return NOT_COUNTED.get(name, frozenset()) | NOT_COUNTED_WHERE.get(name, lambda fields: frozenset())(value.__dict__)
+    return NOT_COUNTED.get(name, frozenset()) | NOT_COUNTED_WHERE.get(name, lambda fields: frozenset())(
+        value.__dict__
+    )
 
 
 def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, bool, Value]]:
-    """(place, `Class.field`, is it counted, the value with that one field changed), for every field at any depth."""
+    """(place, `Class.field`, is it counted, the value with that one field changed), for every field at any
+    depth."""
     for name in type(value).model_fields:
         found = getattr(value, name)
         if isinstance(found, Value):
             for place, field, is_counted, changed in mutations(found, f"{at}.{name}"):
-                yield place, field, is_counted and name not in not_counted(value), value.model_copy(update={name: changed})
+                yield (
+                    place,
+                    field,
+                    is_counted and name not in not_counted(value),
+                    value.model_copy(update={name: changed}),
+                )
         elif isinstance(found, tuple) and found and isinstance(found[0], Value):
             for place, field, is_counted, changed in mutations(found[0], f"{at}.{name}[0]"):
                 whole = value.model_copy(update={name: (changed, *found[1:])})
@@ -130,7 +188,12 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, bool, Valu
                 yield place, field, is_counted and name not in not_counted(value), whole
         else:
             is_counted = name not in not_counted(value)
-            yield f"{at}.{name}", f"{class_name(type(value))}.{name}", is_counted, value.model_copy(update={name: other(found)})
+            yield (
+                f"{at}.{name}",
+                f"{class_name(type(value))}.{name}",
+                is_counted,
+                value.model_copy(update={name: other(found)}),
+            )
 
 
 WHY_NOT = {
@@ -162,12 +225,18 @@ WHY_NOT = {
     "SystemOne.server": "where a revision says what is served",
     "Training.save_steps": "from where a killed run goes on",
 }
-"""Field that does not count -> the reason. Said a second time here, so that no field gets on the list by an oversight."""
+"""Field that does not count -> the reason. Said a second time here, so that no field gets on the list by an
+oversight."""
 
 
 def test_only_fields_with_a_reason_do_not_count() -> None:
     always = {f"{cls}.{name}" for cls, left_out in NOT_COUNTED.items() for name in left_out}
-    at_times = {f"{class_name(type(one))}.{name}" for step in STEPS for one in parts(step) for name in not_counted(one)}
+    at_times = {
+        f"{class_name(type(one))}.{name}"
+        for step in STEPS
+        for one in parts(step)
+        for name in not_counted(one)
+    }
     assert always | at_times | {"SystemOne.base_url", "SystemOne.server"} == set(WHY_NOT)
 
 
@@ -190,10 +259,15 @@ def parts(value: Any) -> Iterator[Value]:
 @pytest.mark.parametrize(
     "step",
     STEPS,
-    ids=lambda step: f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}",
+    ids=lambda step: (
+        f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}"
+    ),
 )
-def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: " ".join(modules))  # a kind that is none has no code
+def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a kind that is none has no code
+    monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: " ".join(modules))
     before = step_id(step)
     for place, _, is_counted, changed in mutations(step):
         assert (step_id(changed) != before) == is_counted, f"{step.kind}{place}"  # type: ignore[arg-type]
@@ -212,15 +286,24 @@ def test_every_name_on_the_list_of_fields_not_counted_is_a_field() -> None:
     assert {f"{cls}.{name}" for cls, left_out in NOT_COUNTED.items() for name in left_out} <= fields
 
 
-def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rubric = next(step for step in STEPS if "rubric" in judges_of(step))
-    for step, versioned in ((STEPS[2], SftStep), (STEPS[3], DpoStep), (STEPS[4], GenerateStep), (rubric, settings_of("judges", "rubric"))):
+    for step, versioned in (
+        (STEPS[2], SftStep),
+        (STEPS[3], DpoStep),
+        (STEPS[4], GenerateStep),
+        (rubric, settings_of("judges", "rubric")),
+    ):
         before = step_id(step)
         monkeypatch.setattr(versioned, "VERSION", versioned.VERSION + 1)
         assert step_id(step) != before
 
 
-def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = [step_id(step) for step in STEPS]
     monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: "of other code")
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
@@ -263,7 +346,9 @@ def test_a_step_read_back_from_json_has_the_same_id() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 
 

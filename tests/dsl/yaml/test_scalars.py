@@ -49,12 +49,24 @@ def test_what_all_readers_of_yaml_agree_on_is_read(text: str, value: object) -> 
         ("1e-4", '`1e-4` is text in YAML. Write 1.0e-4, or quote it if text is meant: "1e-4".'),
         ("-1.5E5", '`-1.5E5` is text in YAML. Write -1.5e+5, or quote it if text is meant: "-1.5E5".'),
         ("+.5", '`+.5` is text in YAML. Write +0.5, or quote it if text is meant: "+.5".'),
-        ("1_000", '`1_000` is a number for some readers of YAML and text for others. Write 1000, or quote it if text is meant: "1_000".'),
-        ("0x1F", '`0x1F` is a number in another base. Write it in decimal, or quote it if text is meant: "0x1F".'),
+        (
+            "1_000",
+            (
+                "`1_000` is a number for some readers of YAML and text for others. Write 1000, or quote it if"
+                ' text is meant: "1_000".'
+            ),
+        ),
+        (
+            "0x1F",
+            '`0x1F` is a number in another base. Write it in decimal, or quote it if text is meant: "0x1F".',
+        ),
         ("1:30", 'YAML reads `1:30` as a number in base 60. Quote it: "1:30".'),
         ("1:30.5", 'YAML reads `1:30.5` as a number in base 60. Quote it: "1:30.5".'),
         ("2024-01-01", 'YAML reads `2024-01-01` as a date. Quote it: "2024-01-01".'),
-        ("2001-12-14t21:59:43.10-05:00", 'YAML reads `2001-12-14t21:59:43.10-05:00` as a date. Quote it: "2001-12-14t21:59:43.10-05:00".'),
+        (
+            "2001-12-14t21:59:43.10-05:00",
+            'YAML reads `2001-12-14t21:59:43.10-05:00` as a date. Quote it: "2001-12-14t21:59:43.10-05:00".',
+        ),
         (".inf", '`.inf` is not a finite number, and no setting may be anything else. Quote it: ".inf".'),
     ],
 )
@@ -65,7 +77,21 @@ def test_what_they_read_differently_is_refused_with_what_to_write(text: str, mes
 
 
 @pytest.mark.parametrize(
-    "text", ["010", "-010", "08", "0_1", "0o17", "0b101", "0x_", ".nan", "-.INF", "1.0e+999", "9223372036854775808", "1" * 5000]
+    "text",
+    [
+        "010",
+        "-010",
+        "08",
+        "0_1",
+        "0o17",
+        "0b101",
+        "0x_",
+        ".nan",
+        "-.INF",
+        "1.0e+999",
+        "9223372036854775808",
+        "1" * 5000,
+    ],
 )
 def test_other_spellings_of_numbers_are_refused(text: str) -> None:
     with pytest.raises(Ambiguous, match=r"(?i)quote it"):
@@ -89,6 +115,11 @@ def test_whatever_is_read_is_what_pyyaml_reads(text: str) -> None:
     assert value == yaml.SafeLoader("").construct_object(node)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none())
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans()
+    | st.none()
+)
 def test_every_value_that_pyyaml_writes_is_read_back(value: object) -> None:
     assert read_plain(yaml.safe_dump(value).removesuffix("...\n").strip()) == value

@@ -76,7 +76,11 @@ class Study(Value):
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
     methods: dict[Name, Annotated[Dpo | Icl, Field(discriminator="method")]] = {}
     one: Annotated[Dpo | Icl, Field(discriminator="method")] | None = None
-    models: dict[Name, Annotated[Annotated[Weights | Hosted, Field(discriminator="engine")], BeforeValidator(_with_engine)] | None] = {}
+    models: dict[
+        Name,
+        Annotated[Annotated[Weights | Hosted, Field(discriminator="engine")], BeforeValidator(_with_engine)]
+        | None,
+    ] = {}
     item: str | int | Part | RowNumber | None = None
     steps: list[Training] = []
     pair: tuple[int, Training] | None = None
@@ -91,7 +95,10 @@ def problems(text: str, prefix: Path = (), model: Any = Study, *, told: bool = T
         data = data[part]
     with pytest.raises(ValidationError) as refused:
         model.model_validate(data)
-    return [str(problem).removeprefix("f:") for problem in explain(refused.value, document, prefix, model if told else None)]
+    return [
+        str(problem).removeprefix("f:")
+        for problem in explain(refused.value, document, prefix, model if told else None)
+    ]
 
 
 # ---------------------------------------------------------------- unknown and missing settings
@@ -107,7 +114,10 @@ def test_an_unknown_key_is_pointed_at_and_the_near_miss_named() -> None:
     """
     assert problems(text) == [
         "3:30: methods.a.beeta: a dpo method has no such setting. Did you mean `beta`?",
-        "4:20: methods.b.training: an icl method has no such setting. Allowed: `method`, `num_fewshot`, `from`.",
+        (
+            "4:20: methods.b.training: an icl method has no such setting. Allowed: `method`, `num_fewshot`,"
+            " `from`."
+        ),
         "5:1: experimnt: no such setting here. Did you mean `experiment`?",
     ]
 
@@ -125,8 +135,14 @@ def test_what_only_the_plan_fills_in_is_not_offered() -> None:
             "one: {method: dpo, pairs: p, training: {max_step: 1}}",
             "1:57: one.training.max_step: no such setting here. Did you mean `max_steps`?",
         ),
-        ("pair: [1, {max_step: 1}]", "1:28: pair[1].max_step: no such setting here. Did you mean `max_steps`?"),
-        ("models: {m: {hubb: a/b, path: x}}", "1:30: models.m.hubb: a transformers engine has no such setting. Did you mean `hub`?"),
+        (
+            "pair: [1, {max_step: 1}]",
+            "1:28: pair[1].max_step: no such setting here. Did you mean `max_steps`?",
+        ),
+        (
+            "models: {m: {hubb: a/b, path: x}}",
+            "1:30: models.m.hubb: a transformers engine has no such setting. Did you mean `hub`?",
+        ),
         ("item: {column: x, patern: y}", "1:35: item.patern: no such setting here. Did you mean `pattern`?"),
     ],
 )
@@ -170,17 +186,32 @@ def test_a_part_of_a_document_may_be_checked_by_itself() -> None:
     [
         ("languages: en", '1:28: languages: found the text "en"; must be a list. Write ["en"].'),
         ("languages: []", "1:28: languages: found an empty list; must have 1 or more entries."),
-        ("languages: [English]", '1:29: languages[0]: found the text "English"; must be a language code such as `en` or `pt-BR`.'),
+        (
+            "languages: [English]",
+            '1:29: languages[0]: found the text "English"; must be a language code such as `en` or `pt-BR`.',
+        ),
         ("methods: [a]", "1:26: methods: found a list of 1 value; must be a mapping (`key: value` lines)."),
         ("methods: {a: }", "1:29: methods.a: found nothing; must be a mapping (`key: value` lines)."),
         (
             "methods: {a b: {method: icl}}",
-            '1:27: methods["a b"]: found the text "a b"; must be letters, digits, `_`, `.` and `-`, and begin with a letter or digit.',
+            (
+                '1:27: methods["a b"]: found the text "a b"; must be letters, digits, `_`, `.` and `-`, and'
+                " begin with a letter or digit."
+            ),
         ),
-        ("one: {method: icll}", '1:31: one.method: found the text "icll"; must be one of `dpo`, `icl`. Did you mean `icl`?'),
+        (
+            "one: {method: icll}",
+            '1:31: one.method: found the text "icll"; must be one of `dpo`, `icl`. Did you mean `icl`?',
+        ),
         ("one: {method: 3}", "1:31: one.method: found `3`; must be one of `dpo`, `icl`."),
-        ("one: {mthod: icl}", "1:17: one: needs `method`, one of `dpo`, `icl`. Did you mean `method` by `mthod`?"),
-        ("steps: [{learning_rate: fast}]", '1:41: steps[0].learning_rate: found the text "fast"; must be a number.'),
+        (
+            "one: {mthod: icl}",
+            "1:17: one: needs `method`, one of `dpo`, `icl`. Did you mean `method` by `mthod`?",
+        ),
+        (
+            "steps: [{learning_rate: fast}]",
+            '1:41: steps[0].learning_rate: found the text "fast"; must be a number.',
+        ),
         ("steps: [{learning_rate: 0}]", "1:41: steps[0].learning_rate: found `0`; must be greater than 0."),
         ("steps: [{learning_rate: 1}]", "1:41: steps[0].learning_rate: found `1`; must be less than 1."),
         ("steps: [{max_steps: -2}]", "1:37: steps[0].max_steps: found `-2`; must be at least -1."),
@@ -190,7 +221,10 @@ def test_a_part_of_a_document_may_be_checked_by_itself() -> None:
         ("one: {method: icl, from: 1.10}", '1:42: one.from: found `1.1`; must be text. Quote it: "1.1".'),
         (
             "models: {m: {hub: x}}",
-            '1:35: models.m.hub: found the text "x"; must match the pattern `^\\w+/\\w+$`. A repository on the hub, as `owner/name`.',
+            (
+                '1:35: models.m.hub: found the text "x"; must match the pattern `^\\w+/\\w+$`. A repository'
+                " on the hub, as `owner/name`."
+            ),
         ),
         ("models: {m: {}}", "1:26: models.m: name exactly one of `hub` and `path`, not None and None."),
     ],
@@ -200,7 +234,9 @@ def test_a_wrong_value_is_told_what_was_found_and_what_belongs_there(setting: st
 
 
 def test_a_bad_entry_is_not_also_called_a_list_that_is_too_short() -> None:
-    assert problems("{experiment: x, languages: [3]}") == ['1:29: languages[0]: found `3`; must be text. Quote it: "3".']
+    assert problems("{experiment: x, languages: [3]}") == [
+        '1:29: languages[0]: found `3`; must be text. Quote it: "3".'
+    ]
 
 
 # ---------------------------------------------------------------- unions without a tag
@@ -211,18 +247,36 @@ def test_a_bad_entry_is_not_also_called_a_list_that_is_too_short() -> None:
     [
         (
             "tune: {train_languages: eech}",
-            '1:41: tune.train_languages: found the text "eech"; must be one of `each`, `all` or a list. Did you mean `each`?',
+            (
+                '1:41: tune.train_languages: found the text "eech"; must be one of `each`, `all` or a list.'
+                " Did you mean `each`?"
+            ),
         ),
         (
             "tune: {train_languages: [e]}",
-            '1:42: tune.train_languages[0]: found the text "e"; must be a language code such as `en` or `pt-BR`.',
+            (
+                '1:42: tune.train_languages[0]: found the text "e"; must be a language code such as `en` or'
+                " `pt-BR`."
+            ),
         ),
-        ("tune: {train_languages: []}", "1:41: tune.train_languages: found an empty list; must have 1 or more entries."),
+        (
+            "tune: {train_languages: []}",
+            "1:41: tune.train_languages: found an empty list; must have 1 or more entries.",
+        ),
         ("item: {column: x}", "1:17: item: needs `pattern`."),
         ("item: {row_number: false}", "1:36: item.row_number: found `false`; must be `true`."),
         ("item: {}", "1:17: item: needs `column` and `pattern` or `row_number`."),
-        ("item: [1]", "1:23: item: found a list of 1 value; must be text or a whole number or a mapping (`key: value` lines)."),
-        ("item: {column: [], pattern: y}", "1:32: item.column: found an empty list; must be text or a whole number."),
+        (
+            "item: [1]",
+            (
+                "1:23: item: found a list of 1 value; must be text or a whole number or a mapping (`key:"
+                " value` lines)."
+            ),
+        ),
+        (
+            "item: {column: [], pattern: y}",
+            "1:32: item.column: found an empty list; must be text or a whole number.",
+        ),
     ],
 )
 def test_of_several_ways_to_write_a_setting_the_nearest_is_explained(setting: str, problem: str) -> None:
@@ -268,10 +322,27 @@ VALID: dict[str, Any] = {
     "pair": [1, {}],
 }
 KEYS = st.sampled_from(
-    ["method", "engine", "dpo", "icl", "Part", "str", "[key]", "hub", "token", "row_number", "x", "beeta", "literal['each','all']"]
+    [
+        "method",
+        "engine",
+        "dpo",
+        "icl",
+        "Part",
+        "str",
+        "[key]",
+        "hub",
+        "token",
+        "row_number",
+        "x",
+        "beeta",
+        "literal['each','all']",
+    ]
 )
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, "en", "dpo", "each", "", "a b", "sk-1", "é\u202e" * 40]),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([0.5, "en", "dpo", "each", "", "a b", "sk-1", "é\u202e" * 40]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=2),
     max_leaves=4,
 )
@@ -283,7 +354,11 @@ def broken_studies(draw: st.DrawFn) -> dict[str, Any]:
     for _ in range(draw(st.integers(1, 4))):
         here: Any = study
         while True:
-            key = draw(st.sampled_from(list(here)) | KEYS) if isinstance(here, dict) and here else draw(st.sampled_from(range(len(here))))
+            key = (
+                draw(st.sampled_from(list(here)) | KEYS)
+                if isinstance(here, dict) and here
+                else draw(st.sampled_from(range(len(here))))
+            )
             inner = here.get(key) if isinstance(here, dict) else here[key]
             if not (isinstance(inner, dict | list) and inner) or draw(st.booleans()):
                 break
@@ -296,7 +371,9 @@ def broken_studies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def places(document: Document) -> set[tuple[int, int]]:
-    return {(mark.line, mark.column) for marks in (document.marks, document.key_marks) for mark in marks.values()}
+    return {
+        (mark.line, mark.column) for marks in (document.marks, document.key_marks) for mark in marks.values()
+    }
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,4 +1,5 @@
-"""A real HTTP server on this machine that answers, or misbehaves, as a test says, and the `openai` engine in front of it.
+"""A real HTTP server on this machine that answers, or misbehaves, as a test says, and the `openai` engine in
+front of it.
 
 The server keeps what it was asked, and how much of it at once.
 """
@@ -76,14 +77,36 @@ def completion(text: str | None, finish_reason: str = "stop", **more: Any) -> Sa
     """A good answer of `/v1/completions`; `more` goes into the choice."""
     choice = {"index": 0, "text": text, "finish_reason": finish_reason, "logprobs": None, **more}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    return Said({"id": "1", "object": "text_completion", "created": 1, "model": "served-42", "choices": [choice], "usage": usage})
+    return Said(
+        {
+            "id": "1",
+            "object": "text_completion",
+            "created": 1,
+            "model": "served-42",
+            "choices": [choice],
+            "usage": usage,
+        }
+    )
 
 
 def chat(content: str | None, finish_reason: str = "stop") -> Said:
     """A good answer of `/v1/chat/completions`."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content},
+        "finish_reason": finish_reason,
+    }
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    return Said({"id": "1", "object": "chat.completion", "created": 1, "model": "served-42", "choices": [choice], "usage": usage})
+    return Said(
+        {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "served-42",
+            "choices": [choice],
+            "usage": usage,
+        }
+    )
 
 
 @contextmanager
@@ -109,7 +132,13 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
             finally:
                 with running.lock:
                     running.at_once -= 1
-            content = said.body if isinstance(said.body, bytes) else said.body.encode() if isinstance(said.body, str) else None
+            content = (
+                said.body
+                if isinstance(said.body, bytes)
+                else said.body.encode()
+                if isinstance(said.body, str)
+                else None
+            )
             content = json.dumps(said.body).encode() if content is None else content
             self.send_response(said.status)
             for name, value in {
@@ -146,7 +175,11 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
 
 def engine(server: Running | str, **settings: Any) -> Engine:
     url = server if isinstance(server, str) else server.url
-    return Engine(Settings.model_validate({"name": "tiny", "base_url": url, "max_retries": 2, **settings}), None, Path("unused"))
+    return Engine(
+        Settings.model_validate({"name": "tiny", "base_url": url, "max_retries": 2, **settings}),
+        None,
+        Path("unused"),
+    )
 
 
 def requests(*texts: str) -> list[EngineRequest]:

@@ -10,13 +10,23 @@ from runners.engines.echo import Engine
 
 def echoed(prompt: Prompt, max_new_tokens: int = 16) -> EngineAnswer:
     engine = Engine(Settings(), None, Path("unused"))
-    (answer,) = engine.generate([EngineRequest(key="a", prompt=prompt)], Decoding(max_new_tokens=max_new_tokens))
+    (answer,) = engine.generate(
+        [EngineRequest(key="a", prompt=prompt)], Decoding(max_new_tokens=max_new_tokens)
+    )
     return answer
 
 
 def test_a_text_prompt_is_answered_with_its_question_and_not_with_its_tags_or_fences():
-    answer = echoed(Prompt(text="# Instruction\nBe brief.\n\n# Query:\n```\nWhy is the sky blue?\n```\n\n# Answer:\n```\n"))
-    assert (answer.text, answer.raw_text, answer.finish_reason) == ("Why is the sky blue?", "Why is the sky blue?", "eos")
+    answer = echoed(
+        Prompt(
+            text="# Instruction\nBe brief.\n\n# Query:\n```\nWhy is the sky blue?\n```\n\n# Answer:\n```\n"
+        )
+    )
+    assert (answer.text, answer.raw_text, answer.finish_reason) == (
+        "Why is the sky blue?",
+        "Why is the sky blue?",
+        "eos",
+    )
     assert answer.n_new_tokens == 5
 
 
@@ -44,5 +54,7 @@ def test_an_answer_takes_as_long_as_it_is_told_to():
 
 def test_requests_are_told_apart_by_their_prompt_alone():
     engine = Engine(Settings(), None, Path("unused"))
-    first, same, other = (EngineRequest(key=key, prompt=Prompt(text=text)) for key, text in (("a", "x"), ("b", "x"), ("c", "y")))
+    first, same, other = (
+        EngineRequest(key=key, prompt=Prompt(text=text)) for key, text in (("a", "x"), ("b", "x"), ("c", "y"))
+    )
     assert engine.identify(first) == engine.identify(same) != engine.identify(other)

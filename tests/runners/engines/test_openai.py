@@ -12,7 +12,18 @@ from dsl.engines.openai import Settings
 from dsl.errors import ServerError, XpError
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.engines.openai import Engine
-from tests.runners.engines.fake_server import SOON, Asked, Running, Said, answers, chat, completion, engine, requests, serving
+from tests.runners.engines.fake_server import (
+    SOON,
+    Asked,
+    Running,
+    Said,
+    answers,
+    chat,
+    completion,
+    engine,
+    requests,
+    serving,
+)
 
 WHY = Prompt(text="Why?")
 
@@ -59,7 +70,10 @@ def test_messages_go_to_chat_completions():
         answer = answers(engine(server), [EngineRequest(key="a", prompt=prompt)])["a"]
     (asked,) = server.asked
     assert asked.path == "/v1/chat/completions"
-    assert asked.body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    assert asked.body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Why?"},
+    ]
     assert (answer.text, json.loads(answer.prompt_text)) == ("Because.", asked.body["messages"])
 
 
@@ -68,12 +82,22 @@ def test_a_rows_seed_and_what_openai_does_not_know_are_sent_where_they_count():
         request = EngineRequest(key="a", prompt=Prompt(text="Why?"), seed=2**62 + 1)
         answers(engine(server), [request], temperature=0.7, top_p=0.9, top_k=40, repetition_penalty=1.1)
     body = server.asked[0].body
-    assert [body[name] for name in ("seed", "temperature", "top_p", "top_k", "repetition_penalty")] == [2**62 + 1, 0.7, 0.9, 40, 1.1]
+    assert [body[name] for name in ("seed", "temperature", "top_p", "top_k", "repetition_penalty")] == [
+        2**62 + 1,
+        0.7,
+        0.9,
+        40,
+        1.1,
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_server_that_does_not_know_values_beyond_openais_is_not_sent_them_where_they_are_off(status: int):
-    with serving(lambda asked: Said({"error": "unknown: min_p"}, status) if "min_p" in asked.body else completion("fine")) as server:
+    with serving(
+        lambda asked: (
+            Said({"error": "unknown: min_p"}, status) if "min_p" in asked.body else completion("fine")
+        )
+    ) as server:
         found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
         assert {answer.text for answer in found.values()} == {"fine"}
     assert ["min_p" in asked.body for asked in server.asked] == [True, False, False, False]
@@ -94,7 +118,9 @@ def test_arguments_of_the_chat_template_are_sent_and_thinking_is_cut_from_the_an
 
 
 def test_an_answer_in_a_fence_ends_where_that_is_closed():
-    answer = one(completion("So.\n```\n\n# Question:", "length"), Prompt(text="Why?\n```\n", ends_at_fence=True))
+    answer = one(
+        completion("So.\n```\n\n# Question:", "length"), Prompt(text="Why?\n```\n", ends_at_fence=True)
+    )
     assert (answer.text, answer.finish_reason, answer.stop_string) == ("So.\n", "stop", "```")
 
 
@@ -132,7 +158,9 @@ def test_an_answer_keeps_its_counts_its_time_and_the_model_that_the_server_names
         (completion(" null", stop_reason=None), (" null", "eos", None)),
     ],
 )
-def test_the_answer_is_cut_at_its_first_stop_string_whoever_finds_it(said: Said, expected: tuple[str, str, str | None]):
+def test_the_answer_is_cut_at_its_first_stop_string_whoever_finds_it(
+    said: Said, expected: tuple[str, str, str | None]
+):
     answer = one(said, Prompt(text="Why?", stop_strings=("# Query", "# 2", "# 3", "# 4", " of", "")))
     assert (answer.text, answer.finish_reason, answer.stop_string) == expected
     assert expected[0] in (answer.raw_text or "")
@@ -168,13 +196,21 @@ def saying(**message: Any) -> Said:
         (saying(content=None, reasoning_content="Let me think"), "the reply holds no text (stop)"),
         (saying(content=None, tool_calls=[CALL]), "the reply is a tool call and holds no text"),
         (saying(content="", tool_calls=[CALL]), "the reply is a tool call and holds no text"),
-        (saying(content=None, function_call={"name": "f", "arguments": "{}"}), "the reply is a tool call and holds no text"),
+        (
+            saying(content=None, function_call={"name": "f", "arguments": "{}"}),
+            "the reply is a tool call and holds no text",
+        ),
     ],
 )
 def test_a_reply_without_text_is_missing_with_its_reason_and_is_not_asked_for_again(said: Said, words: str):
     with serving(lambda _: said) as server:
         answer = answers(engine(server), requests("Why?"))["Why?"]
-    assert (answer.text, answer.raw_text, answer.finish_reason, answer.error) == (None, None, "missing", words)
+    assert (answer.text, answer.raw_text, answer.finish_reason, answer.error) == (
+        None,
+        None,
+        "missing",
+        words,
+    )
     assert not answer.is_passing
     assert len(server.asked) == 1
 
@@ -201,14 +237,23 @@ def test_a_tool_call_beside_a_text_leaves_the_text():
 )
 def test_a_malformed_detail_costs_only_the_detail(spoilt: dict[str, Any]):
     answer = one(Said({"choices": [{"text": "fine", "finish_reason": "stop"}], **spoilt}))
-    assert (answer.text, answer.finish_reason, answer.error, answer.n_new_tokens) == ("fine", "eos", None, None)
+    assert (answer.text, answer.finish_reason, answer.error, answer.n_new_tokens) == (
+        "fine",
+        "eos",
+        None,
+        None,
+    )
 
 
 # ---------------------------------------------------------------- a server that misbehaves for a while
 
 
 def test_after_429_it_waits_as_long_as_the_server_says():
-    with serving(lambda asked: completion("fine") if asked.n_before else Said("slow down", 429, {"retry-after-ms": "700"})) as server:
+    with serving(
+        lambda asked: (
+            completion("fine") if asked.n_before else Said("slow down", 429, {"retry-after-ms": "700"})
+        )
+    ) as server:
         began = perf_counter()
         assert answers(engine(server), requests("a"))["a"].text == "fine"
     assert 0.7 <= perf_counter() - began < 5  # its own first pause is at most half a second
@@ -228,7 +273,9 @@ def test_after_429_it_waits_as_long_as_the_server_says():
         Said("", 200, SOON),
         Said("", 204, {"content-length": "0", **SOON}),
         Said({"error": {"message": "model overloaded"}}, 200, SOON),
-        Said({**dict(completion("half an answer").body), "error": {"message": "upstream is gone"}}, 200, SOON),  # pyright: ignore
+        Said(
+            {**dict(completion("half an answer").body), "error": {"message": "upstream is gone"}}, 200, SOON
+        ),  # pyright: ignore
         Said({"detail": "Hello"}, 200, SOON),
         Said({"choices": []}, 200, SOON),
         Said({"choices": {"text": "fine"}}, 200, SOON),
@@ -259,8 +306,12 @@ def test_many_rows_are_each_asked_once_and_never_more_at_once_than_allowed():
 
 
 def test_answers_come_as_they_are_finished():
-    with serving(lambda asked: Said(completion("fine").body, seconds=0.6 if asked.prompt == "slow" else 0.0)) as server:
-        assert [answer.key for answer in engine(server).generate(requests("slow", "b", "c"), Decoding())][-1] == "slow"
+    with serving(
+        lambda asked: Said(completion("fine").body, seconds=0.6 if asked.prompt == "slow" else 0.0)
+    ) as server:
+        assert [answer.key for answer in engine(server).generate(requests("slow", "b", "c"), Decoding())][
+            -1
+        ] == "slow"
 
 
 def test_a_closed_iterator_sends_no_more_and_does_not_wait_for_a_pause():
@@ -294,7 +345,9 @@ def test_a_consumer_that_takes_no_answers_is_not_sent_them_all():
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_prompt_that_the_server_refuses_is_an_error_of_its_row(status: int, concurrency: int):
     def answer(asked: Asked) -> Said:
-        return Said({"detail": "5000 tokens do not fit"}, status) if asked.prompt == "a" else completion("fine")
+        return (
+            Said({"detail": "5000 tokens do not fit"}, status) if asked.prompt == "a" else completion("fine")
+        )
 
     with serving(answer) as server:
         found = answers(engine(server, max_concurrency=concurrency), requests("a", "b", "c"))
@@ -304,14 +357,18 @@ def test_a_prompt_that_the_server_refuses_is_an_error_of_its_row(status: int, co
 
 
 def test_a_refusal_after_an_answer_needs_no_trial_whose_fault_it_is():
-    with serving(lambda asked: Said("too long", 400) if asked.prompt in "bc" else completion("fine")) as server:
+    with serving(
+        lambda asked: Said("too long", 400) if asked.prompt in "bc" else completion("fine")
+    ) as server:
         found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
     assert [asked.prompt for asked in server.asked] == ["a", "b", "c"]
     assert [found[key].finish_reason for key in "abc"] == ["eos", "error", "error"]
 
 
 def test_a_prompt_on_which_the_server_always_fails_is_an_error_of_its_row():
-    with serving(lambda asked: Said({"error": "boom"}, 500, SOON) if asked.prompt == "a" else completion("fine")) as server:
+    with serving(
+        lambda asked: Said({"error": "boom"}, 500, SOON) if asked.prompt == "a" else completion("fine")
+    ) as server:
         found = answers(engine(server), requests("a", "b"))
     assert found["a"].error == "the server failed on this prompt in 3 tries, and answers others (500): boom"
     assert found["b"].text == "fine"
@@ -332,17 +389,25 @@ def test_a_prompt_on_which_the_server_always_fails_is_an_error_of_its_row():
     ],
     ids=lambda said: f"{said.status} {str(said.body)[:20]}" if isinstance(said, Said) else None,
 )
-def test_a_prompt_on_which_the_server_stumbles_costs_its_row_and_may_be_answered_another_time(said: Said, concurrency: int):
+def test_a_prompt_on_which_the_server_stumbles_costs_its_row_and_may_be_answered_another_time(
+    said: Said, concurrency: int
+):
     with serving(lambda asked: said if asked.prompt == "a" else completion("fine")) as server:
-        found = answers(engine(server, max_concurrency=concurrency, max_retries=1, timeout=0.4), requests("a", "b", "c"))
+        found = answers(
+            engine(server, max_concurrency=concurrency, max_retries=1, timeout=0.4), requests("a", "b", "c")
+        )
     assert (found["a"].text, found["a"].finish_reason, found["a"].is_passing) == (None, "error", True)
-    assert (found["a"].error or "").startswith("the server failed on this prompt in 2 tries, and answers others")
+    assert (found["a"].error or "").startswith(
+        "the server failed on this prompt in 2 tries, and answers others"
+    )
     assert [found[key].text for key in "bc"] == ["fine", "fine"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 451])
 def test_a_gateway_that_bars_one_prompt_costs_its_row(status: int):
-    with serving(lambda asked: Said("blocked by a rule", status) if asked.prompt == "a" else completion("fine")) as server:
+    with serving(
+        lambda asked: Said("blocked by a rule", status) if asked.prompt == "a" else completion("fine")
+    ) as server:
         found = answers(engine(server), requests("a", "b"))
     assert found["a"].error == f"the server refused this prompt ({status}): blocked by a rule"
     assert (found["a"].is_passing, found["b"].text) == (False, "fine")
@@ -351,7 +416,11 @@ def test_a_gateway_that_bars_one_prompt_costs_its_row(status: int):
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_reply_without_end_is_read_up_to_a_limit(packed: bool):
     body = completion("A" * 20_000_000).body
-    endless = Said(gzip.compress(json.dumps(body).encode()), headers={"content-encoding": "gzip"}) if packed else Said(body)
+    endless = (
+        Said(gzip.compress(json.dumps(body).encode()), headers={"content-encoding": "gzip"})
+        if packed
+        else Said(body)
+    )
     with serving(lambda asked: endless if asked.prompt == "a" else completion("fine")) as server:
         found = answers(engine(server), requests("a", "b"))
     assert found["a"].error == "the server refused this prompt: the reply is larger than 16 MB"
@@ -375,7 +444,11 @@ def test_no_redirect_to_another_server_is_followed(status: int, monkeypatch: pyt
 
 def test_a_redirect_within_the_server_is_followed():
     def moved(asked: Asked) -> Said:
-        return completion("fine") if asked.path == "/v2/completions" else Said("", 308, {"location": "/v2/completions"})
+        return (
+            completion("fine")
+            if asked.path == "/v2/completions"
+            else Said("", 308, {"location": "/v2/completions"})
+        )
 
     with serving(moved) as server:
         assert answers(engine(server), requests("a"))["a"].text == "fine"
@@ -406,7 +479,9 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told_by_their_variable(
     assert words in told
 
 
-@pytest.mark.parametrize("address", ["http://exa mple/v1", f"http://{'a' * 70}/v1", "http://a\tb/v1", "http://\u200b/v1"])
+@pytest.mark.parametrize(
+    "address", ["http://exa mple/v1", f"http://{'a' * 70}/v1", "http://a\tb/v1", "http://\u200b/v1"]
+)
 def test_an_address_that_is_none_is_told(address: str):
     assert "http://" in failing(address, max_retries=0)
 
@@ -416,7 +491,9 @@ def test_a_setting_that_the_server_refuses_is_told_at_once_and_spoils_no_row():
         words = failing(server, n_rows=50, max_concurrency=1)
     assert "Unexpected fields: {'top_k'}" in words
     assert server.url in words
-    assert len(server.asked) == 4, "the first prompt and a harmless one, each once more without values that are off"
+    assert len(server.asked) == 4, (
+        "the first prompt and a harmless one, each once more without values that are off"
+    )
 
 
 # ---------------------------------------------------------------- a server that stays down, or lets nobody in
@@ -450,7 +527,9 @@ def test_a_time_out_names_the_setting():
 
 
 def test_rows_finished_before_the_server_went_down_are_given_out_first():
-    with serving(lambda asked: completion("fine") if asked.prompt in "0123" else Said("gone", 503, SOON)) as server:
+    with serving(
+        lambda asked: completion("fine") if asked.prompt in "0123" else Said("gone", 503, SOON)
+    ) as server:
         running = engine(server, max_concurrency=2).generate(requests(*map(str, range(9))), Decoding())
         assert sorted(next(running).key for _ in range(4)) == ["0", "1", "2", "3"]
         with pytest.raises(ServerError, match="503: gone"):
@@ -459,9 +538,15 @@ def test_rows_finished_before_the_server_went_down_are_given_out_first():
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(401, "the environment variable XP_TEST_KEY"), (403, "the environment variable XP_TEST_KEY"), (404, "`name` is the model")],
+    [
+        (401, "the environment variable XP_TEST_KEY"),
+        (403, "the environment variable XP_TEST_KEY"),
+        (404, "`name` is the model"),
+    ],
 )
-def test_who_is_not_let_in_is_told_at_once_what_to_do(status: int, words: str, monkeypatch: pytest.MonkeyPatch):
+def test_who_is_not_let_in_is_told_at_once_what_to_do(
+    status: int, words: str, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("XP_TEST_KEY", "any-key")
     with serving(lambda _: Said({"error": {"message": "no"}}, status)) as server:
         told = failing(server, n_rows=30, api_key_env="XP_TEST_KEY", max_concurrency=1)
@@ -481,9 +566,16 @@ def test_what_was_tuned_here_cannot_be_served():
 
 def test_a_request_is_known_by_all_of_its_prompt():
     asking = engine("http://127.0.0.1:9/v1")
-    prompts = [Prompt(text="a"), Prompt(text="b"), Prompt(text="a", stop_strings=("#",)), Prompt(messages=(("user", "a"),))]
+    prompts = [
+        Prompt(text="a"),
+        Prompt(text="b"),
+        Prompt(text="a", stop_strings=("#",)),
+        Prompt(messages=(("user", "a"),)),
+    ]
     assert len({asking.identify(EngineRequest(key="k", prompt=prompt)) for prompt in prompts}) == 4
-    assert asking.identify(EngineRequest(key="k", prompt=prompts[0])) == asking.identify(EngineRequest(key="l", prompt=prompts[0]))
+    assert asking.identify(EngineRequest(key="k", prompt=prompts[0])) == asking.identify(
+        EngineRequest(key="l", prompt=prompts[0])
+    )
 
 
 # ---------------------------------------------------------------- a JSON Schema for the answer
@@ -492,7 +584,9 @@ SCHEMA = '{"type": "object"}'
 
 
 def asking_for_json(*questions: str) -> list[EngineRequest]:
-    return [EngineRequest(key=q, prompt=Prompt(messages=(("user", q),), json_schema=SCHEMA)) for q in questions]
+    return [
+        EngineRequest(key=q, prompt=Prompt(messages=(("user", q),), json_schema=SCHEMA)) for q in questions
+    ]
 
 
 def test_a_json_schema_is_sent_where_the_prompt_has_one():
@@ -506,7 +600,9 @@ def test_a_json_schema_is_sent_where_the_prompt_has_one():
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_server_that_refuses_a_json_schema_is_asked_without_and_not_again_with_one(status: int):
-    with serving(lambda asked: Said("unknown field", status) if "response_format" in asked.body else chat("free")) as server:
+    with serving(
+        lambda asked: Said("unknown field", status) if "response_format" in asked.body else chat("free")
+    ) as server:
         found = answers(engine(server, max_concurrency=1), asking_for_json("a", "b", "c"))
     assert [answer.text for answer in found.values()] == ["free"] * 3
     assert ["response_format" in asked.body for asked in server.asked] == [True, True, False, False, False], (
@@ -517,7 +613,11 @@ def test_a_server_that_refuses_a_json_schema_is_asked_without_and_not_again_with
 def test_requests_under_way_when_a_server_refuses_a_json_schema_lose_nothing():
     def refuses(asked: Asked) -> Said:
         # The last refusal comes long after the first one, when it is known that this server takes no schema.
-        return Said("no", 400, seconds=0.02 + 0.2 * (asked.prompt == "d")) if "response_format" in asked.body else chat("free")
+        return (
+            Said("no", 400, seconds=0.02 + 0.2 * (asked.prompt == "d"))
+            if "response_format" in asked.body
+            else chat("free")
+        )
 
     with serving(refuses) as server:
         found = answers(engine(server, max_concurrency=4), asking_for_json(*"abcdefgh"))

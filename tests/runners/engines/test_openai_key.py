@@ -12,13 +12,27 @@ from dsl.engines.contract import Decoding
 from dsl.engines.openai import Settings
 from dsl.errors import ServerError
 from runners.engines.openai import Engine
-from tests.runners.engines.fake_server import SOON, Asked, Said, answers, completion, engine, requests, serving
+from tests.runners.engines.fake_server import (
+    SOON,
+    Asked,
+    Said,
+    answers,
+    completion,
+    engine,
+    requests,
+    serving,
+)
 
 KEY = "sk-9fK2mQ7xW4tB8nR1"
 
 
 def echo(asked: Asked) -> object:
-    return {"error": {"message": f"you sent {asked.headers['authorization']}", "code": asked.headers["authorization"]}}
+    return {
+        "error": {
+            "message": f"you sent {asked.headers['authorization']}",
+            "code": asked.headers["authorization"],
+        }
+    }
 
 
 @pytest.mark.parametrize(
@@ -30,14 +44,31 @@ def echo(asked: Asked) -> object:
         lambda asked: Said(echo(asked), 403),
         lambda asked: Said(json.dumps(echo(asked)), 500, SOON),
         lambda asked: Said(echo(asked), 200),
-        lambda asked: Said(asked.headers["authorization"], 200, {"content-type": asked.headers["authorization"], **SOON}),
-        lambda asked: completion(f"you sent {asked.headers['authorization']}", stop_reason=asked.headers["authorization"]),
+        lambda asked: Said(
+            asked.headers["authorization"], 200, {"content-type": asked.headers["authorization"], **SOON}
+        ),
+        lambda asked: completion(
+            f"you sent {asked.headers['authorization']}", stop_reason=asked.headers["authorization"]
+        ),
         lambda asked: Said({**dict(completion("fine").body), "model": asked.headers["authorization"]}),
     ],
-    ids=["400 for all", "400 for one", "401", "403", "500", "error with 200", "nonsense with 200", "in the answer", "as the model"],
+    ids=[
+        "400 for all",
+        "400 for one",
+        "401",
+        "403",
+        "500",
+        "error with 200",
+        "nonsense with 200",
+        "in the answer",
+        "as the model",
+    ],
 )
 def test_a_server_that_repeats_the_key_puts_it_nowhere(
-    answer: Callable[[Asked], Said], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    answer: Callable[[Asked], Said],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ):
     monkeypatch.setenv("XP_TEST_KEY", f"{KEY}\n")
     for name in ("", "httpx2", "httpcore2"):
@@ -73,7 +104,10 @@ def test_a_key_that_cannot_be_sent_is_told_by_its_name_alone(value: str, monkeyp
 def test_a_variable_that_is_not_set_is_named(setting: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("XP_TEST_UNSET", raising=False)
     with pytest.raises(ServerError, match="XP_TEST_UNSET is not set"):
-        answers(Engine(Settings.model_validate({"name": "tiny", setting: "XP_TEST_UNSET"}), None, Path("unused")), requests("a"))
+        answers(
+            Engine(Settings.model_validate({"name": "tiny", setting: "XP_TEST_UNSET"}), None, Path("unused")),
+            requests("a"),
+        )
 
 
 def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
@@ -101,7 +135,9 @@ def test_what_stands_behind_the_address_is_sent_behind_the_path_and_not_shown():
     assert "2026-secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1/v1"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1/v1"]
+)
 def test_an_address_that_is_none_is_told_before_anything_is_sent(url: str):
     with pytest.raises(ServerError, match="`base_url` is not an address such as"):
         answers(engine(url), requests("a"))

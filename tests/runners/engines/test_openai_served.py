@@ -83,15 +83,21 @@ def _continued(model: Path, asked: str | list[dict[str, str]]) -> str:
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
     loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     ids = (
-        tokenizer(asked).input_ids if isinstance(asked, str) else tokenizer.apply_chat_template(asked, add_generation_prompt=True).input_ids
+        tokenizer(asked).input_ids
+        if isinstance(asked, str)
+        else tokenizer.apply_chat_template(asked, add_generation_prompt=True).input_ids
     )
     ids = torch.tensor([ids])
-    new = loaded.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=N_NEW, do_sample=False)[0, ids.shape[1] :]
+    new = loaded.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=N_NEW, do_sample=False)[
+        0, ids.shape[1] :
+    ]
     return tokenizer.decode(new, skip_special_tokens=True)
 
 
 def _asked(server: str, name: str, *prompts: Prompt, **decoding: Any) -> list[EngineAnswer]:
-    engine = Engine(Settings(name=name, base_url=server, max_concurrency=2, max_retries=1), None, Path("unused"))
+    engine = Engine(
+        Settings(name=name, base_url=server, max_concurrency=2, max_retries=1), None, Path("unused")
+    )
     requests = [EngineRequest(key=str(at), prompt=prompt) for at, prompt in enumerate(prompts)]
     answers = engine.generate(requests, Decoding.model_validate({"max_new_tokens": N_NEW, **decoding}))
     return sorted(answers, key=lambda answer: int(answer.key))
@@ -100,7 +106,9 @@ def _asked(server: str, name: str, *prompts: Prompt, **decoding: Any) -> list[En
 def test_a_text_is_continued_as_the_same_model_continues_it_here(server: str, model: Path):
     expected = _continued(model, OPEN)
     stop = next(word for word in expected.split() if len(word) > 3 and not expected.startswith(word))
-    whole, cut = _asked(server, str(model), Prompt(text=OPEN), Prompt(text=OPEN, stop_strings=(stop, "# never")))
+    whole, cut = _asked(
+        server, str(model), Prompt(text=OPEN), Prompt(text=OPEN, stop_strings=(stop, "# never"))
+    )
     assert whole.text == whole.raw_text == expected
     assert (cut.text, cut.finish_reason, cut.stop_string) == (expected[: expected.index(stop)], "stop", stop)
     assert (cut.raw_text or "").startswith(cut.text or "?")
@@ -115,21 +123,27 @@ def test_a_chat_is_answered_behind_the_models_own_template(server: str, model: P
     messages = (("system", "Be brief."), ("user", QUESTION))
     expected = _continued(model, [{"role": role, "content": content} for role, content in messages])
     stop = next(word for word in expected.split() if len(word) > 3 and not expected.startswith(word))
-    whole, cut = _asked(server, str(model), Prompt(messages=messages), Prompt(messages=messages, stop_strings=(stop,)))
+    whole, cut = _asked(
+        server, str(model), Prompt(messages=messages), Prompt(messages=messages, stop_strings=(stop,))
+    )
     assert whole.raw_text == expected
     assert (cut.text, cut.finish_reason, cut.stop_string) == (expected[: expected.index(stop)], "stop", stop)
     assert whole.n_prompt_tokens == cut.n_prompt_tokens != 0
 
 
 def test_many_requests_are_all_answered(server: str, model: Path):
-    prompts = [Prompt(text=OPEN.replace("zorbo", animal)) for animal in ("zorbo", "kavu", "plimta", "lorp") * 3]
+    prompts = [
+        Prompt(text=OPEN.replace("zorbo", animal)) for animal in ("zorbo", "kavu", "plimta", "lorp") * 3
+    ]
     answers = _asked(server, str(model), *prompts, max_new_tokens=8)
     assert [answer.key for answer in answers] == [str(at) for at in range(12)]
     assert {answer.error for answer in answers} == {None}
     assert [answer.text for answer in answers[:4]] * 3 == [answer.text for answer in answers]
 
 
-def test_a_wrong_model_and_a_setting_it_does_not_know_are_told_with_the_servers_words(server: str, model: Path):
+def test_a_wrong_model_and_a_setting_it_does_not_know_are_told_with_the_servers_words(
+    server: str, model: Path
+):
     with pytest.raises(ServerError, match="Server is pinned to"):
         _asked(server, "another", Prompt(text=OPEN))
     with pytest.raises(ServerError, match=r"Unexpected fields in the request: \{'top_k'\}"):

@@ -1,4 +1,5 @@
-"""The `openai` engine with many requests in flight: how many the server has at once, as the server counts them, and in which order they come."""
+"""The `openai` engine with many requests in flight: how many the server has at once, as the server counts
+them, and in which order they come."""
 
 import random
 from collections import OrderedDict
@@ -10,7 +11,17 @@ import pytest
 from dsl.data.records import Prompt
 from dsl.errors import ServerError
 from runners.engines.contract import EngineRequest
-from tests.runners.engines.fake_server import SOON, Asked, Said, answers, chat, completion, engine, requests, serving
+from tests.runners.engines.fake_server import (
+    SOON,
+    Asked,
+    Said,
+    answers,
+    chat,
+    completion,
+    engine,
+    requests,
+    serving,
+)
 
 
 def after(seconds: float, said: Said) -> Said:
@@ -69,7 +80,9 @@ def test_of_eight_requests_that_time_out_only_four_places_are_filled_again() -> 
 def test_when_the_server_says_how_long_to_wait_nobody_asks_in_the_meantime() -> None:
     def answer(asked: Asked) -> Said:
         return (
-            Said("wait", 429, {"retry-after-ms": "500"}) if asked.prompt == "10" and not asked.n_before else after(0.02, completion("fine"))
+            Said("wait", 429, {"retry-after-ms": "500"})
+            if asked.prompt == "10" and not asked.n_before
+            else after(0.02, completion("fine"))
         )
 
     with serving(answer) as server:
@@ -80,7 +93,10 @@ def test_when_the_server_says_how_long_to_wait_nobody_asks_in_the_meantime() -> 
 
 
 def test_a_server_that_wants_to_be_left_alone_for_an_hour_is_not_waited_for() -> None:
-    with serving(lambda _: Said("quota", 429, {"retry-after": "3600"})) as server, pytest.raises(ServerError, match="at the only try"):
+    with (
+        serving(lambda _: Said("quota", 429, {"retry-after": "3600"})) as server,
+        pytest.raises(ServerError, match="at the only try"),
+    ):
         answers(engine(server, max_concurrency=1), requests("a", "b"))
     assert len(server.asked) == 2  # the prompt, and one that no server refuses
 
@@ -91,7 +107,10 @@ def test_a_prompt_that_the_server_wants_to_leave_alone_for_a_day_keeps_no_other_
 
     with serving(answer) as server:
         found = answers(engine(server, max_concurrency=1), requests("a", "b", "c"))
-    assert found["a"].error == "the server failed on this prompt at the only try, and answers others (429): quota"
+    assert (
+        found["a"].error
+        == "the server failed on this prompt at the only try, and answers others (429): quota"
+    )
     assert [found[key].text for key in "bc"] == ["fine", "fine"]
 
 
@@ -112,7 +131,11 @@ def hits(prompts: Iterable[str], holds: int = 3) -> int:
 
 
 def test_prompts_that_begin_alike_find_their_beginning_in_the_servers_cache() -> None:
-    asked = [f"{preamble:02d} {'a preamble of some length ' * 3} item {item}" for item in range(10) for preamble in range(12)]
+    asked = [
+        f"{preamble:02d} {'a preamble of some length ' * 3} item {item}"
+        for item in range(10)
+        for preamble in range(12)
+    ]
     random.Random(0).shuffle(asked)
     with serving(lambda _: completion("fine")) as server:
         found = answers(engine(server, max_concurrency=4), requests(*asked))
@@ -128,15 +151,24 @@ def test_chats_with_one_system_message_go_together_and_keep_the_callers_order() 
     asked = [request("y", "3"), request("x", "9"), request("y", "1"), request("x", "2")]
     with serving(lambda _: chat("fine")) as server:
         answers(engine(server, max_concurrency=1), asked)
-    assert [(one.body["messages"][0]["content"], one.prompt) for one in server.asked] == [("x", "9"), ("x", "2"), ("y", "3"), ("y", "1")]
+    assert [(one.body["messages"][0]["content"], one.prompt) for one in server.asked] == [
+        ("x", "9"),
+        ("x", "2"),
+        ("y", "3"),
+        ("y", "1"),
+    ]
 
 
 def test_answers_do_not_depend_on_the_order_in_which_they_are_asked_for() -> None:
     def seeded(asked: Asked) -> Said:
         return completion(f"{asked.prompt} {asked.body['seed']}")
 
-    rows = [EngineRequest(key=str(n), prompt=Prompt(text="same" if n % 2 else f"{n}"), seed=n) for n in range(20)]
+    rows = [
+        EngineRequest(key=str(n), prompt=Prompt(text="same" if n % 2 else f"{n}"), seed=n) for n in range(20)
+    ]
     with serving(seeded) as server:
         one = answers(engine(server, max_concurrency=5), rows, temperature=1.0)
         other = answers(engine(server, max_concurrency=2), rows[::-1], temperature=1.0)
-    assert {key: answer.text for key, answer in one.items()} == {key: answer.text for key, answer in other.items()}
+    assert {key: answer.text for key, answer in one.items()} == {
+        key: answer.text for key, answer in other.items()
+    }

@@ -20,13 +20,21 @@ BY_INSTRUCTION = {"instruction": "asked", "response": "answer"}
 
 
 def recorded(
-    folder: Path, rows: list[dict[str, Any]] | str, columns: dict[str, Any], language: str | None = None, name: str = "a.jsonl"
+    folder: Path,
+    rows: list[dict[str, Any]] | str,
+    columns: dict[str, Any],
+    language: str | None = None,
+    name: str = "a.jsonl",
 ) -> Engine:
     text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
     path = folder / name
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    source = FileSource.model_validate({"path": str(path), "sha256": Fingerprints().file(path), "format": format_of(name)})
-    return Engine(Settings(answers=source, columns=Columns.model_validate(columns), language=language), None, folder)
+    source = FileSource.model_validate(
+        {"path": str(path), "sha256": Fingerprints().file(path), "format": format_of(name)}
+    )
+    return Engine(
+        Settings(answers=source, columns=Columns.model_validate(columns), language=language), None, folder
+    )
 
 
 def ask(engine: Engine, item: str, instruction: str = "?") -> EngineAnswer:
@@ -38,7 +46,12 @@ def ask(engine: Engine, item: str, instruction: str = "?") -> EngineAnswer:
 def test_answers_are_matched_by_item_where_the_file_has_items(tmp_path: Path):
     engine = recorded(tmp_path, [{"id": 7, "answer": " seven\n"}, {"id": "8", "answer": "eight"}], BY_ITEM)
     seven = ask(engine, "7")
-    assert (seven.text, seven.raw_text, seven.finish_reason, seven.error) == ("seven", " seven\n", "recorded", None)
+    assert (seven.text, seven.raw_text, seven.finish_reason, seven.error) == (
+        "seven",
+        " seven\n",
+        "recorded",
+        None,
+    )
     assert ask(engine, "8").text == "eight"
 
 
@@ -46,10 +59,14 @@ def test_an_item_may_be_a_part_of_a_column_or_the_rows_number(tmp_path: Path):
     rows = [{"id": "81_FR", "answer": "a"}, {"id": "82_FR", "answer": "b"}]
     part = {"item": {"column": "id", "pattern": r"^(\d+)_"}, "response": "answer"}
     assert ask(recorded(tmp_path, rows, part), "82").text == "b"
-    assert ask(recorded(tmp_path, rows, {"item": {"row_number": True}, "response": "answer"}), "2").text == "b"
+    assert (
+        ask(recorded(tmp_path, rows, {"item": {"row_number": True}, "response": "answer"}), "2").text == "b"
+    )
 
 
-def test_answers_are_matched_by_instruction_whatever_its_spaces_and_its_way_of_writing_accents(tmp_path: Path):
+def test_answers_are_matched_by_instruction_whatever_its_spaces_and_its_way_of_writing_accents(
+    tmp_path: Path,
+):
     engine = recorded(tmp_path, [{"asked": "Où va  l'été\u00a0?\n", "answer": "Au sud."}], BY_INSTRUCTION)
     assert ask(engine, "x", " Ou\u0300 va l'e\u0301te\u0301 ? ").text == "Au sud."
     assert ask(engine, "x", "Ou va l'ete ?").finish_reason == "missing"
@@ -57,7 +74,11 @@ def test_answers_are_matched_by_instruction_whatever_its_spaces_and_its_way_of_w
 
 def test_an_instruction_with_input_is_matched_as_the_examples_put_it(tmp_path: Path):
     columns = {**BY_INSTRUCTION, "input": "below"}
-    engine = recorded(tmp_path, [{"asked": "Add.", "below": "1 2", "answer": "3"}, {"asked": "Add.", "below": "", "answer": "?"}], columns)
+    engine = recorded(
+        tmp_path,
+        [{"asked": "Add.", "below": "1 2", "answer": "3"}, {"asked": "Add.", "below": "", "answer": "?"}],
+        columns,
+    )
     assert (ask(engine, "x", "Add.\n\n1 2").text, ask(engine, "y", "Add.").text) == ("3", "?")
 
 
@@ -71,15 +92,28 @@ def test_an_example_without_a_row_is_missing_and_not_empty(columns: dict[str, An
 
 
 def test_null_is_missing_and_an_empty_text_is_an_answer(tmp_path: Path):
-    engine = recorded(tmp_path, [{"id": "1", "answer": None}, {"id": "2", "answer": ""}, {"id": "3", "answer": "\n"}], BY_ITEM)
+    engine = recorded(
+        tmp_path,
+        [{"id": "1", "answer": None}, {"id": "2", "answer": ""}, {"id": "3", "answer": "\n"}],
+        BY_ITEM,
+    )
     null, empty, blank = (ask(engine, item) for item in "123")
-    assert (null.text, null.finish_reason, null.error) == (None, "missing", "the recorded answer for item 1 in a.jsonl is null")
+    assert (null.text, null.finish_reason, null.error) == (
+        None,
+        "missing",
+        "the recorded answer for item 1 in a.jsonl is null",
+    )
     assert (empty.text, empty.finish_reason, empty.error) == ("", "recorded", None)
     assert (blank.text, blank.raw_text) == ("", "\n")
 
 
 def test_two_different_answers_for_one_example_are_an_error_and_equal_ones_are_not(tmp_path: Path):
-    rows = [{"id": "1", "answer": "a"}, {"id": "1", "answer": "b"}, {"id": "2", "answer": "c"}, {"id": "2", "answer": "c"}]
+    rows = [
+        {"id": "1", "answer": "a"},
+        {"id": "1", "answer": "b"},
+        {"id": "2", "answer": "c"},
+        {"id": "2", "answer": "c"},
+    ]
     engine = recorded(tmp_path, rows, BY_ITEM)
     assert (ask(engine, "1").text, ask(engine, "1").finish_reason) == (None, "error")
     assert ask(engine, "1").error == "two different recorded answers for item 1 in a.jsonl"
@@ -108,7 +142,12 @@ def test_a_changed_file_changes_what_identifies_the_changed_rows_alone(tmp_path:
 
 
 def test_the_facts_count_rows_that_no_example_asked_for(tmp_path: Path):
-    rows = [{"id": "1", "answer": "a"}, {"id": "2", "answer": "b"}, {"id": "2", "answer": "b"}, {"id": "9", "answer": "c"}]
+    rows = [
+        {"id": "1", "answer": "a"},
+        {"id": "2", "answer": "b"},
+        {"id": "2", "answer": "b"},
+        {"id": "9", "answer": "c"},
+    ]
     engine = recorded(tmp_path, rows, BY_ITEM)
     assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 4, "commit": None}
     engine.identify(EngineRequest(key="2", prompt=Prompt(text="?")))

@@ -1,4 +1,5 @@
-"""The engine's face on the tests' own model: whole prompts, stop strings, and rows that cannot be answered."""
+"""The engine's face on the tests' own model: whole prompts, stop strings, and rows that cannot be
+answered."""
 
 from pathlib import Path
 
@@ -21,7 +22,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def ask(engine: Engine, *prompts: Prompt, **decoding: float) -> list[EngineAnswer]:
     requests = [EngineRequest(key=str(n), prompt=prompt, seed=n) for n, prompt in enumerate(prompts)]
-    return sorted(engine.generate(requests, Decoding.model_validate({"max_new_tokens": 12, **decoding})), key=lambda answer: answer.key)
+    return sorted(
+        engine.generate(requests, Decoding.model_validate({"max_new_tokens": 12, **decoding})),
+        key=lambda answer: answer.key,
+    )
 
 
 def test_a_text_prompt_is_continued_and_what_was_sent_is_kept(engine: Engine) -> None:
@@ -50,7 +54,9 @@ def test_a_stop_string_cuts_the_answer_and_the_raw_text_is_kept(engine: Engine) 
     assert stop in cut.raw_text
 
 
-def test_a_prompt_that_leaves_no_room_is_an_error_of_its_row_and_the_others_are_answered(engine: Engine) -> None:
+def test_a_prompt_that_leaves_no_room_is_an_error_of_its_row_and_the_others_are_answered(
+    engine: Engine,
+) -> None:
     too_long, fine = ask(engine, Prompt(text=QUERY * 60), Prompt(text=QUERY))
     assert (too_long.text, too_long.finish_reason) == (None, "error")
     assert too_long.error is not None
@@ -58,8 +64,11 @@ def test_a_prompt_that_leaves_no_room_is_an_error_of_its_row_and_the_others_are_
     assert fine.text is not None
 
 
-def test_the_context_ends_a_row_by_its_own_limit_and_not_by_that_of_the_longest_answer_allowed(engine: Engine) -> None:
-    """So that an answer which a smaller `max_new_tokens` brought, and which is reused, is the one that a larger brings."""
+def test_the_context_ends_a_row_by_its_own_limit_and_not_by_that_of_the_longest_answer_allowed(
+    engine: Engine,
+) -> None:
+    """So that an answer which a smaller `max_new_tokens` brought, and which is reused, is the one that a
+    larger brings."""
     n_tokens = len(engine._token_ids(EngineRequest(key="", prompt=Prompt(text=QUERY * 20))))
     prompt = Prompt(text=QUERY * (1010 * 20 // n_tokens))
     (short,) = ask(engine, prompt, max_new_tokens=2)

@@ -19,7 +19,11 @@ from runners.models.startup_time import importing, taken
 from runners.store.step_io import StepContext, StepResult
 from runners.store.store import Store
 
-STEP = DataStep(source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"), columns=Columns(instruction="q"), language="en")
+STEP = DataStep(
+    source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"),
+    columns=Columns(instruction="q"),
+    language="en",
+)
 ID = step_id(STEP)
 
 Run = Callable[[DataStep, StepContext, Path], StepResult]
@@ -41,7 +45,9 @@ def log_of(store: Path) -> str:
     return log.read_text("utf-8")
 
 
-def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
+def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(
+    go: Callable[[Run], Outcome], tmp_path: Path
+) -> None:
     made = StepResult(n_rows=3, n_reused=1, load_seconds=0.5, facts={"dtype": "float32"})
     outcome = go(lambda step, inputs, out: made)
     assert (outcome.n_rows, outcome.n_reused, outcome.load_seconds) == (3, 1, 0.5)
@@ -49,7 +55,9 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(go
     assert outcome.versions["python"] == sys.version.split()[0]
     assert {"torch", "transformers", "trl", "peft", "tokenizers", "duckdb"} <= set(outcome.versions)
     if (ROOT / ".git").exists():
-        head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+        head = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout
         assert head.startswith(outcome.versions["xp-lab commit"].removesuffix("-dirty"))
     assert outcome.peak_memory_bytes is not None
     assert outcome.peak_memory_bytes > 10 * 2**20
@@ -86,7 +94,9 @@ def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process
     assert capfd.readouterr().out == "afterwards\n"
 
 
-def test_an_error_is_one_line_and_its_traceback_is_in_the_log(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_its_traceback_is_in_the_log(
+    go: Callable[[Run], Outcome], tmp_path: Path
+) -> None:
     def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise ValueError("first\nsecond")
 
@@ -111,11 +121,16 @@ def test_a_full_disk_is_an_error_of_the_store_that_says_what_to_do(go: Callable[
     def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         raise OSError(28, "No space left on device", str(out / "rows.jsonl"))
 
-    with pytest.raises(StoreError, match=r"^no space left on device while writing \S+/rows.jsonl. Free space and apply again$"):
+    with pytest.raises(
+        StoreError,
+        match=r"^no space left on device while writing \S+/rows.jsonl. Free space and apply again$",
+    ):
         go(run)
 
 
-def test_what_runs_is_handed_its_inputs_folders_and_the_cache(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
+def test_what_runs_is_handed_its_inputs_folders_and_the_cache(
+    go: Callable[[Run], Outcome], tmp_path: Path
+) -> None:
     seen: list[tuple[StepContext, Path]] = []
 
     def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
@@ -129,7 +144,9 @@ def test_what_runs_is_handed_its_inputs_folders_and_the_cache(go: Callable[[Run]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count a process's peak, not a step's")
-def test_peak_memory_is_the_step_s_own_and_not_the_worker_s(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
+def test_peak_memory_is_the_step_s_own_and_not_the_worker_s(
+    go: Callable[[Run], Outcome], tmp_path: Path
+) -> None:
     def hungry(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
         assert len(b"x" * (300 * 2**20))
         return StepResult()
@@ -151,8 +168,14 @@ class OutOfMemoryError(RuntimeError):
         (DataError("x.jsonl: no rows"), "x.jsonl: no rows"),
         (KeyError("a"), "KeyError: 'a'"),
         (MemoryError(), "out of memory"),
-        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), "out of memory: CUDA out of memory. Tried to allocate 2 GiB."),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory: DefaultCPUAllocator: can't allocate memory"),
+        (
+            OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+            "out of memory: CUDA out of memory. Tried to allocate 2 GiB.",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            "out of memory: DefaultCPUAllocator: can't allocate memory",
+        ),
         (AssertionError(), "AssertionError"),
         (ValueError("a\x1b[31mb"), "ValueError: a\\x1b[31mb"),
         (ValueError("key hf_abcdefghijklmnopqrst"), "ValueError: key «redacted»"),

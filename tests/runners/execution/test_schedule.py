@@ -54,7 +54,9 @@ def test_steps_that_load_nothing_go_before_those_that_load_a_model() -> None:
 
 
 def test_a_loaded_model_is_used_up_before_another_is_loaded() -> None:
-    schedule = Schedule({name: step for name, step in STUDY.items() if name.startswith("answers")}, done=("data",))
+    schedule = Schedule(
+        {name: step for name, step in STUDY.items() if name.startswith("answers")}, done=("data",)
+    )
     assert schedule.take(loaded=["a"], busy=[]) == "answers-a1"
     assert schedule.take(loaded=["a"], busy=[]) == "answers-a2"
     assert schedule.take(loaded=["a"], busy=[]) == "answers-b1"
@@ -96,7 +98,10 @@ def test_a_failure_reaches_what_hangs_on_it_by_way_of_others_once() -> None:
 
 
 def test_a_step_that_needs_what_is_neither_done_nor_to_be_made_is_taken_out() -> None:
-    schedule = Schedule({"a": StepResult(after=("gone",)), "b": StepResult(after=("a",)), "c": StepResult(after=("here",))}, done=("here",))
+    schedule = Schedule(
+        {"a": StepResult(after=("gone",)), "b": StepResult(after=("a",)), "c": StepResult(after=("here",))},
+        done=("here",),
+    )
     assert schedule.without_input() == {"a": "gone is not done", "b": "gone is not done"}
     assert drained(schedule) == ["c"]
     assert schedule.is_over()
@@ -124,7 +129,9 @@ def test_every_step_ends_once_after_its_inputs_whatever_fails(seed: int, n_steps
     ended: dict[str, str] = {}
     running: list[str] = []
     while not schedule.is_over():
-        while len(running) < jobs and (step_id := schedule.take(loaded=["a"], busy=[todo[s].model for s in running])):
+        while len(running) < jobs and (
+            step_id := schedule.take(loaded=["a"], busy=[todo[s].model for s in running])
+        ):
             assert all(ended[needed] == "done" for needed in todo[step_id].inputs)
             running.append(step_id)
         assert running

@@ -21,7 +21,9 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def make(plan: Plan, step_id: str, store: Path, part: range | None = None) -> Outcome:
-    return attempt(step_id, plan.steps[step_id], Store(store), (), lambda done, total: None, to_log=True, part=part)
+    return attempt(
+        step_id, plan.steps[step_id], Store(store), (), lambda done, total: None, to_log=True, part=part
+    )
 
 
 def prepared(plan: Plan, store: Path) -> str:
@@ -42,7 +44,9 @@ def test_shards_put_together_are_the_step_in_one_piece(plan: Plan, tmp_path: Pat
     parts = shards.parts_of(plan.steps[generate], Store(store), 8)
     assert parts == (range(8), range(8, 16), range(16, 20))
     outcomes = {part: make(plan, generate, store, part) for part in reversed(parts)}
-    whole = shards.combine(generate, plan.steps[generate], Store(store), parts, [outcomes[part] for part in parts])
+    whole = shards.combine(
+        generate, plan.steps[generate], Store(store), parts, [outcomes[part] for part in parts]
+    )
     assert (whole.n_rows, whole.n_reused, whole.facts["n_shards"]) == (20, 0, 3)
     assert (whole.code, whole.n_of_other_code) == (fingerprint(*plan.steps[generate].code), 0)
     assert whole.seconds == pytest.approx(sum(outcome.seconds for outcome in outcomes.values()))
@@ -53,7 +57,9 @@ def test_shards_put_together_are_the_step_in_one_piece(plan: Plan, tmp_path: Pat
     assert not (store / "steps" / generate / "shards").exists()
 
 
-def test_a_step_in_one_piece_takes_over_what_shards_have_with_the_time_it_took(plan: Plan, tmp_path: Path) -> None:
+def test_a_step_in_one_piece_takes_over_what_shards_have_with_the_time_it_took(
+    plan: Plan, tmp_path: Path
+) -> None:
     generate = prepared(plan, tmp_path)
     make(plan, generate, tmp_path, range(5, 12))
     outcome = make(plan, generate, tmp_path)
@@ -87,7 +93,9 @@ def test_a_shard_that_was_killed_goes_on_after_its_last_whole_row(plan: Plan, tm
     assert generate not in all_rows(tmp_path)
 
 
-def test_a_step_is_split_where_it_is_large_and_loads_its_model_or_a_size_is_asked_for(plan: Plan, tmp_path: Path) -> None:
+def test_a_step_is_split_where_it_is_large_and_loads_its_model_or_a_size_is_asked_for(
+    plan: Plan, tmp_path: Path
+) -> None:
     store = Store(tmp_path)
     generate = prepared(plan, tmp_path)
     step = plan.steps[generate]

@@ -49,7 +49,15 @@ class Talk:
 
 @contextmanager
 def worker(store: Path, parent: int | None = None) -> Iterator[Talk]:
-    command = [sys.executable, "-m", "runners.execution.worker", "--store", str(store), "--parent", str(parent or os.getpid())]
+    command = [
+        sys.executable,
+        "-m",
+        "runners.execution.worker",
+        "--store",
+        str(store),
+        "--parent",
+        str(parent or os.getpid()),
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Talk(process)
@@ -61,7 +69,9 @@ def tasks(folder: Path, *, seconds_per_row: float = 0.0) -> tuple[Task, Task]:
     """A data step and the generate step that needs it."""
     plan = plan_of(write_study(folder, languages=("en",), n_items=30, seconds_per_row=seconds_per_row))
     data, generate = (next(iter(step_ids(plan, kind))) for kind in ("data", "generate"))
-    return tuple(Task.model_validate({"step_id": step_id, "step": plan.steps[step_id]}) for step_id in (data, generate))  # type: ignore[return-value]
+    return tuple(
+        Task.model_validate({"step_id": step_id, "step": plan.steps[step_id]}) for step_id in (data, generate)
+    )  # type: ignore[return-value]
 
 
 def test_a_worker_runs_one_step_after_another_and_reports_rows_as_they_are_made(tmp_path: Path) -> None:
@@ -111,13 +121,14 @@ def test_a_worker_ends_in_the_midst_of_a_step_when_its_input_does(tmp_path: Path
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_a_worker_dies_with_its_parent_even_if_somebody_still_holds_its_input_open(tmp_path: Path) -> None:
     program = (
-        "import os, subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'runners.execution.worker', '--store', sys.argv[1], '--parent', str(os.getpid())])\n"
-        "print(child.pid, flush=True)\n"
-        "child.wait()\n"
+        "import os, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-m',"
+        " 'runners.execution.worker', '--store', sys.argv[1], '--parent',"
+        " str(os.getpid())])\nprint(child.pid, flush=True)\nchild.wait()\n"
     )
     read, write = os.pipe()
-    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdin=read, stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdin=read, stdout=subprocess.PIPE
+    ) as parent:
         assert parent.stdout is not None
         child = Path("/proc") / parent.stdout.readline().decode().strip()
         wait_for(lambda: b"runners.execution.worker" in (child / "cmdline").read_bytes())

@@ -53,7 +53,11 @@ def test_another_try_may_help(status: int, headers: dict[str, str], is_passing: 
 
 
 def test_a_server_with_too_much_to_do_says_so_by_its_status() -> None:
-    assert [status for status in (400, 408, 409, 429, 500, 502, 503, 504) if failed(Response(status), "no").is_crowded] == [429, 503, 504]
+    assert [
+        status
+        for status in (400, 408, 409, 429, 500, 502, 503, 504)
+        if failed(Response(status), "no").is_crowded
+    ] == [429, 503, 504]
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,17 @@ from runners.http.server import Server
 BOTH = pytest.mark.parametrize("settings", [Settings, SystemOne])
 
 
-def planned(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch, address: str, **more: str) -> EngineSettings:
+def planned(
+    settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch, address: str, **more: str
+) -> EngineSettings:
     monkeypatch.setenv("XP_TEST_URL", address)
     return settings(name="m", base_url_env="XP_TEST_URL", **more).pinned(Fingerprints(), Path())
 
 
 @BOTH
-def test_another_server_behind_the_same_variable_is_another_model(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_server_behind_the_same_variable_is_another_model(
+    settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = planned(settings, monkeypatch, "http://user:secret-password@one:8000/v1")
     assert digest(one) == digest(planned(settings, monkeypatch, "http://one:8000/v2/"))
     assert digest(one) != digest(planned(settings, monkeypatch, "http://one:8001/v1"))
@@ -30,7 +34,9 @@ def test_another_server_behind_the_same_variable_is_another_model(settings: type
 
 
 @BOTH
-def test_a_declared_revision_stands_for_the_server(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declared_revision_stands_for_the_server(
+    settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = planned(settings, monkeypatch, "http://one:8000/v1", revision="a")
     assert digest(one) == digest(planned(settings, monkeypatch, "http://two:8000/v1", revision="a"))
     assert digest(one) == digest(settings(name="m", base_url="http://three/v1", revision="a"))
@@ -38,7 +44,9 @@ def test_a_declared_revision_stands_for_the_server(settings: type[ServerSettings
 
 
 @BOTH
-def test_a_variable_that_is_not_set_is_a_warning_of_the_plan(settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_set_is_a_warning_of_the_plan(
+    settings: type[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XP_TEST_URL", raising=False)
     asked = settings(name="m", base_url_env="XP_TEST_URL")
     assert asked.pinned(Fingerprints(), Path()) == asked
@@ -48,7 +56,9 @@ def test_a_variable_that_is_not_set_is_a_warning_of_the_plan(settings: type[Serv
     assert asked.unpinned() is None
 
 
-def test_a_step_that_was_planned_with_one_server_is_not_run_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_was_planned_with_one_server_is_not_run_with_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     one = planned(Settings, monkeypatch, "http://one:8000/v1")
     assert isinstance(one, Settings)
     assert Server(one).host == "one:8000"

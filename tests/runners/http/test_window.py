@@ -1,4 +1,5 @@
-"""The window by itself, in rounds: a round's requests are all in flight before the server says anything to them."""
+"""The window by itself, in rounds: a round's requests are all in flight before the server says anything to
+them."""
 
 import time
 from collections import Counter
@@ -10,7 +11,8 @@ import anyio
 from runners.http.window import Window
 
 Say = Callable[[Window, int, int], None]
-"""What the server says to a request: the window, the request's turn, and how many of its round went before it."""
+"""What the server says to a request: the window, the request's turn, and how many of its round went before
+it."""
 
 
 def answered(window: Window, turn: int, rank: int) -> None:
@@ -26,7 +28,8 @@ def refused_once(window: Window, turn: int, rank: int) -> None:
 
 
 def in_flight(most: int, *said: Say, n_asking: int = 100) -> list[int]:
-    """How many requests are in flight in each round, and in one more, while there is always something to ask."""
+    """How many requests are in flight in each round, and in one more, while there is always something to
+    ask."""
     found: Counter[int] = Counter()
     current = 0
 

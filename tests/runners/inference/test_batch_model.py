@@ -27,7 +27,9 @@ from tests.runners.inference.tiny_models import loaded, random_model
         ("phi3", "its rotary positions depend on the length of the whole text (longrope)"),
     ],
 )
-def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(architecture: str, reason: str | None):
+def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(
+    architecture: str, reason: str | None
+):
     model = random_model(architecture)
     before, ids = model.config._attn_implementation, torch.tensor([[5, 9, 200]])
     logits = model(ids).logits
@@ -73,11 +75,22 @@ def test_a_model_without_key_value_cache_is_refused():
 
 def test_a_model_that_sees_what_follows_is_refused():
     config = transformers.BertConfig(
-        vocab_size=300, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2
+        vocab_size=300,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        initializer_range=0.2,
     )
     with pytest.raises(TypeError, match="BertLMHeadModel is not causal as it is configured"):
         BatchModel(loaded(transformers.BertLMHeadModel(config).eval()))
-    assert BatchModel(loaded(transformers.BertLMHeadModel(transformers.BertConfig(**{**config.to_dict(), "is_decoder": True})).eval()))
+    assert BatchModel(
+        loaded(
+            transformers.BertLMHeadModel(
+                transformers.BertConfig(**{**config.to_dict(), "is_decoder": True})
+            ).eval()
+        )
+    )
 
 
 def test_a_reader_is_kept_as_long_as_its_model():
@@ -99,9 +112,12 @@ def test_training_does_not_find_what_generation_kept():
     forget_batch_models()
 
 
-def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch):
+def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch,
+):
     reader = BatchModel(loaded(random_model("llama")))
-    a_row = 2 * 2 * 2 * 16 * 4 * 100 + 4 * 300 * 4  # keys and values, 2 layers of 2 heads of 16 numbers, 100 tokens; logits of 300 tokens
+    # keys and values, 2 layers of 2 heads of 16 numbers, 100 tokens; logits of 300 tokens
+    a_row = 2 * 2 * 2 * 16 * 4 * 100 + 4 * 300 * 4
     for free, expected in ((2 * 10 * a_row, 10), (2 * 10 * a_row - 2, 9), (0, 1), (2**40, 128)):
         monkeypatch.setattr("runners.models.memory.free_bytes", lambda device, free=free: free)
         assert reader.batch_size(100) == expected

@@ -1,4 +1,5 @@
-"""Families whose rows cannot all be read packed, or beside each other: greedy tokens are those of transformers for any batch, and the facts say why."""
+"""Families whose rows cannot all be read packed, or beside each other: greedy tokens are those of
+transformers for any batch, and the facts say why."""
 
 import random
 from typing import Any
@@ -24,7 +25,9 @@ def asked(*lengths: int) -> list[Request]:
 
 def of_transformers(model: Any, request: Request) -> tuple[int, ...]:
     prompt = torch.tensor([request.token_ids])
-    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=N_NEW, eos_token_id=EOS, pad_token_id=UNK)
+    config = transformers.GenerationConfig(
+        do_sample=False, max_new_tokens=N_NEW, eos_token_id=EOS, pad_token_id=UNK
+    )
     made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=config)
     return tuple(token for token in made[0, prompt.shape[1] :].tolist() if token != EOS)
 
@@ -46,13 +49,19 @@ def of_transformers(model: Any, request: Request) -> tuple[int, ...]:
 def test_greedy_tokens_of_texts_beyond_the_window_are_those_of_transformers(
     architecture: str, not_shared: str | None, one_by_one: str | None, batch_size: int | None
 ) -> None:
-    """Windows reach 24 tokens; LongRoPE turns to its long factors behind 64, which one row begins beyond and one crosses as it is written."""
+    """Windows reach 24 tokens; LongRoPE turns to its long factors behind 64, which one row begins beyond and
+    one crosses as it is written."""
     model, requests = random_model(architecture), asked(90, 34, 60, 41)
     reader = BatchModel(loaded(model))
     found = {row.key: row.token_ids for row in generate(reader, requests, Sampling(N_NEW), batch_size)}
     assert found == {request.key: of_transformers(model, request) for request in requests}
-    assert len({token for ids in found.values() for token in ids}) > 10, "a model that repeats itself shows nothing"
-    for reason, expected in ((reader.not_shared_because, not_shared), (reader.one_by_one_because, one_by_one)):
+    assert len({token for ids in found.values() for token in ids}) > 10, (
+        "a model that repeats itself shows nothing"
+    )
+    for reason, expected in (
+        (reader.not_shared_because, not_shared),
+        (reader.one_by_one_because, one_by_one),
+    ):
         assert reason is None if expected is None else expected in str(reason), reason
 
 
@@ -75,9 +84,12 @@ def test_a_vocabulary_of_a_few_characters_is_read(n_tokens: int) -> None:
 
 
 def test_the_bytes_of_a_row_are_those_that_its_model_keeps() -> None:
-    """Per-layer widths (Gemma 4), states of one size (a linear layer): the configuration's attributes do not tell."""
+    """Per-layer widths (Gemma 4), states of one size (a linear layer): the configuration's attributes do not
+    tell."""
     gemma = BatchModel(loaded(random_model("gemma4")))
-    assert gemma._cache_bytes[1] == 2 * 2 * 4 * (16 + 32), "keys and values, 2 heads, float32: 16 numbers in one layer, 32 in the other"
+    assert gemma._cache_bytes[1] == 2 * 2 * 4 * (16 + 32), (
+        "keys and values, 2 heads, float32: 16 numbers in one layer, 32 in the other"
+    )
     a_row, a_token = BatchModel(loaded(random_model("lfm2")))._cache_bytes
     assert a_row > 0
     assert a_token == 2 * 2 * 16 * 4

@@ -17,7 +17,9 @@ ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3", "granite", "gpt2", "gemma
 
 def alone(reader: BatchModel, text: tuple[int, ...]) -> torch.Tensor:
     """Logits after a text that is read by itself, in the ordinary way."""
-    return random_model(reader.model.config.model_type.replace("_text", ""))(input_ids=torch.tensor([text])).logits[0, -1]
+    return random_model(reader.model.config.model_type.replace("_text", ""))(
+        input_ids=torch.tensor([text])
+    ).logits[0, -1]
 
 
 def assert_same(logits: torch.Tensor, reader: BatchModel, texts: list[tuple[int, ...]]) -> None:
@@ -41,17 +43,27 @@ def reader(request: pytest.FixtureRequest):
 
 
 @pytest.mark.parametrize("is_fused", [True, False])
-def test_rows_behind_prefixes_get_the_logits_they_get_alone(reader: BatchModel, is_fused: bool, monkeypatch: pytest.MonkeyPatch):
+def test_rows_behind_prefixes_get_the_logits_they_get_alone(
+    reader: BatchModel, is_fused: bool, monkeypatch: pytest.MonkeyPatch
+):
     if not is_fused:  # as on a GPU, and each query by itself
         monkeypatch.setattr(shared_attention, "_is_fused", lambda query, values: False)
         monkeypatch.setattr(shared_attention, "MAX_SCORES", 1)
     preamble = stretch(reader, PREAMBLE)
     examples = reader._packed.stretch(preamble, EXAMPLES)
     others = stretch(reader, OTHERS)
-    behind = [(examples, PREAMBLE + EXAMPLES), (preamble, PREAMBLE), (examples, PREAMBLE + EXAMPLES), (others, OTHERS), (PrefixNode(), ())]
+    behind = [
+        (examples, PREAMBLE + EXAMPLES),
+        (preamble, PREAMBLE),
+        (examples, PREAMBLE + EXAMPLES),
+        (others, OTHERS),
+        (PrefixNode(), ()),
+    ]
     texts = [before + question for (_, before), question in zip(behind, QUESTIONS, strict=True)]
     rows = PackedRows(reader._packed)
-    assert_same(rows.add([(below, text) for (below, _), text in zip(behind, texts, strict=True)]), reader, texts)
+    assert_same(
+        rows.add([(below, text) for (below, _), text in zip(behind, texts, strict=True)]), reader, texts
+    )
     for tokens in ([5, 9, 20, 31, 47], [6, 250, 8, 3, 4]):
         texts = [(*text, token) for text, token in zip(texts, tokens, strict=True)]
         assert_same(rows.step(tokens), reader, texts)
@@ -71,7 +83,9 @@ def test_rows_come_and_go_and_the_others_do_not_notice(reader: BatchModel):
     for out, come in (({0}, [3]), ({0, 2}, []), (set(), [4, 0]), ({1}, [])):
         names = [names[at] for at in rows.drop(out)]
         if come:
-            assert_same(rows.add([(below, texts[name]) for name in come]), reader, [texts[name] for name in come])
+            assert_same(
+                rows.add([(below, texts[name]) for name in come]), reader, [texts[name] for name in come]
+            )
             names += come
         for _ in range(40):  # longer than the columns that are made at first
             tokens = [draw.randrange(3, 300) for _ in names]
@@ -91,6 +105,8 @@ def test_the_last_rows_fill_the_holes(reader: BatchModel):
 def test_many_rows_are_read_in_passes_of_bounded_size(reader: BatchModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("runners.inference.packed.MAX_TOKENS", 20)
     rows, read = PackedRows(reader._packed), []
-    reader.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: read.append(inputs[0].numel()))
+    reader.model.get_input_embeddings().register_forward_hook(
+        lambda module, inputs, output: read.append(inputs[0].numel())
+    )
     assert_same(rows.add([(PrefixNode(), question) for question in QUESTIONS]), reader, QUESTIONS)
     assert read == [12, 60, 1]

@@ -9,8 +9,17 @@ HEADS_KV, GROUP, WIDTH = 2, 3, 8
 SCALING = 0.7
 
 
-@given(st.integers(1, 6), st.integers(0, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
-def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stretches: int, stretch: int, own: int, seed: int, hides: bool):
+@given(
+    st.integers(1, 6),
+    st.integers(0, 3),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+def test_stretches_and_a_rows_own_mixed_are_attention_to_all(
+    n_rows: int, n_stretches: int, stretch: int, own: int, seed: int, hides: bool
+):
     draw = torch.Generator().manual_seed(seed)
     query = torch.randn(n_rows, HEADS_KV * GROUP, WIDTH, generator=draw) * 3
     keys, values = torch.randn(2, HEADS_KV, n_stretches * stretch, WIDTH, generator=draw)
@@ -18,7 +27,10 @@ def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stre
     hidden = (torch.rand(n_rows, 1, 1, own, generator=draw) < 0.5) & torch.tensor(hides)
     hidden[..., -1] = False  # each query sees its own token
 
-    every = [torch.cat([both.expand(n_rows, -1, -1, -1), mine], 2) for both, mine in ((keys, own_keys), (values, own_values))]
+    every = [
+        torch.cat([both.expand(n_rows, -1, -1, -1), mine], 2)
+        for both, mine in ((keys, own_keys), (values, own_values))
+    ]
     scores = torch.einsum("nhgw,nhcw->nhgc", query.unflatten(1, (HEADS_KV, GROUP)) * SCALING, every[0])
     scores[..., n_stretches * stretch :].masked_fill_(hidden, -torch.inf)
     expected = torch.einsum("nhgc,nhcw->nhgw", scores.softmax(-1), every[1]).flatten(0, 1)
@@ -27,7 +39,9 @@ def test_stretches_and_a_rows_own_mixed_are_attention_to_all(n_rows: int, n_stre
     parts = [_attend(query, keys[:, one], values[:, one], SCALING, None) for one in at]
     out, lse = ([_in_rows(part[which]) for part in parts] for which in (0, 1))
     bias = torch.zeros(n_rows, HEADS_KV, GROUP, own).masked_fill_(hidden, -torch.inf).flatten(0, 1)
-    found = _with_own(out, lse, _in_rows(query), own_keys.flatten(0, 1), own_values.flatten(0, 1), SCALING, bias)
+    found = _with_own(
+        out, lse, _in_rows(query), own_keys.flatten(0, 1), own_values.flatten(0, 1), SCALING, bias
+    )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -37,12 +51,17 @@ def _in_rows(each: torch.Tensor) -> torch.Tensor:
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**6), st.booleans())
-def test_products_and_fused_attention_agree_also_where_nothing_is_seen(tokens: int, columns: int, seed: int, hides: bool):
+def test_products_and_fused_attention_agree_also_where_nothing_is_seen(
+    tokens: int, columns: int, seed: int, hides: bool
+):
     draw = torch.Generator().manual_seed(seed)
     query = torch.randn(tokens, HEADS_KV * GROUP, WIDTH, generator=draw)
     keys, values = torch.randn(2, HEADS_KV, columns, WIDTH, generator=draw)
     hidden = torch.rand(tokens, columns, generator=draw) < 0.8 if hides else None
-    (out, lse), (other, lse_other) = _products(query, keys, values, SCALING, hidden), _fused(query, keys, values, SCALING, hidden)
+    (out, lse), (other, lse_other) = (
+        _products(query, keys, values, SCALING, hidden),
+        _fused(query, keys, values, SCALING, hidden),
+    )
     assert not out.isnan().any()
     assert not other.isnan().any()
     seen = torch.ones(tokens, dtype=torch.bool) if hidden is None else ~hidden.all(-1)
@@ -52,15 +71,25 @@ def test_products_and_fused_attention_agree_also_where_nothing_is_seen(tokens: i
     assert (lse_other[~seen] < -1e30).all(), "such a part counts for nothing when it is mixed"
 
 
-@given(st.lists(st.integers(1, 150), min_size=1, max_size=5), st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 350)))
-def test_tokens_of_new_rows_see_those_of_their_row_up_to_themselves(lengths: list[int], seed: int, window: int | None):
+@given(
+    st.lists(st.integers(1, 150), min_size=1, max_size=5),
+    st.integers(0, 10**6),
+    st.one_of(st.none(), st.integers(1, 350)),
+)
+def test_tokens_of_new_rows_see_those_of_their_row_up_to_themselves(
+    lengths: list[int], seed: int, window: int | None
+):
     draw, tokens = torch.Generator().manual_seed(seed), sum(lengths)
     query = torch.randn(tokens, HEADS_KV * GROUP, WIDTH, generator=draw)
     keys, values = torch.randn(2, HEADS_KV, tokens, WIDTH, generator=draw)
     place, row = torch.arange(tokens), torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
     hidden = (place > place[:, None]) | (place <= place[:, None] - (window or tokens)) | (row != row[:, None])
     who = list(together(torch.cat([torch.arange(length) for length in lengths]), window))
-    for found, expected in zip(_new_rows(query, keys, values, SCALING, who), _products(query, keys, values, SCALING, hidden), strict=True):
+    for found, expected in zip(
+        _new_rows(query, keys, values, SCALING, who),
+        _products(query, keys, values, SCALING, hidden),
+        strict=True,
+    ):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from runners.inference import prefix_cache as prefix_tree
 from runners.inference.prefix_cache import PrefixCache, PrefixNode
 
-PREAMBLE, EXAMPLES, OTHERS = (tuple(range(start, start + n)) for start, n in ((100, 60), (200, 80), (300, 90)))
+PREAMBLE, EXAMPLES, OTHERS = (
+    tuple(range(start, start + n)) for start, n in ((100, 60), (200, 80), (300, 90))
+)
 BYTES_A_TOKEN = 16  # one layer: a key and a value of one head with two numbers each
 
 
@@ -24,13 +26,16 @@ class Reading:
         return PrefixNode(token_ids, below, [keys], [keys.clone()])
 
     def place(self, *prompts: Sequence[int]) -> list[int]:
-        """The length of each prompt's kept prefix, once it has been seen to be made of the prompt's own tokens."""
+        """The length of each prompt's kept prefix, once it has been seen to be made of the prompt's own
+        tokens."""
         placed = self.tree.place([tuple(prompt) for prompt in prompts])
         for prompt, below in zip(prompts, placed, strict=True):
             chain = below.chain()
             assert [token for part in chain for token in part.token_ids] == list(prompt[: below.end])
             for part in chain:
-                assert part.keys[0][0, :, 0].tolist() == list(part.token_ids) == part.values[0][0, :, 0].tolist()
+                assert (
+                    part.keys[0][0, :, 0].tolist() == list(part.token_ids) == part.values[0][0, :, 0].tolist()
+                )
         return [below.end for below in placed]
 
 
@@ -57,7 +62,10 @@ def test_the_next_call_finds_what_was_read_and_splits_it_where_it_goes_another_w
 def test_a_prompt_keeps_a_token_of_its_own():
     reading = Reading()
     assert reading.place(*[PREAMBLE] * 4) == [59] * 4
-    assert reading.place(PREAMBLE[:59], PREAMBLE) == [58, 59] or reading.place(PREAMBLE[:59], PREAMBLE) == [0, 59]
+    assert reading.place(PREAMBLE[:59], PREAMBLE) == [58, 59] or reading.place(PREAMBLE[:59], PREAMBLE) == [
+        0,
+        59,
+    ]
 
 
 def test_what_few_rows_share_is_not_worth_keeping():
@@ -91,7 +99,9 @@ def test_a_thousand_nested_prompts_are_placed():
     assert len(reading.place(*[tuple(range(n)) for n in range(1, 1500)])) == 1499
 
 
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 3))
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 3)
+)
 def test_kept_prefixes_are_beginnings_of_their_prompts(prompts: list[list[int]], times: int):
     minima = prefix_tree.MIN_TOKENS, prefix_tree.MIN_SAVED_TOKENS
     prefix_tree.MIN_TOKENS = prefix_tree.MIN_SAVED_TOKENS = 1

@@ -1,4 +1,5 @@
-"""The claim that makes speed worth having: greedy answers in float32 are, token for token, those of plain generation, one prompt at a time."""
+"""The claim that makes speed worth having: greedy answers in float32 are, token for token, those of plain
+generation, one prompt at a time."""
 
 import hashlib
 import json
@@ -26,15 +27,22 @@ LANGUAGES = ("en", "fr", "es")
 N_NEW = 8
 
 
-def asked(loaded: Loaded, prompts: Path, questions: Path, num_fewshot: int, n_questions: int) -> list[Request]:
-    """So many questions in each of three languages, each under its language's preamble and worked examples."""
+def asked(
+    loaded: Loaded, prompts: Path, questions: Path, num_fewshot: int, n_questions: int
+) -> list[Request]:
+    """So many questions in each of three languages, each under its language's preamble and worked
+    examples."""
     found: list[Request] = []
     for language in LANGUAGES:
         path = Path(str(prompts).format(language))
-        text = PromptText(language=language, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        text = PromptText(
+            language=language, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()
+        )
         prompter = Prompter(TextPrompt(text=text, num_fewshot=num_fewshot), StepContext({}, Path()))
         for line in Path(str(questions).format(language)).read_text("utf-8").splitlines()[:n_questions]:
-            example = Example(item=json.loads(line)["item"], language=language, instruction=json.loads(line)["instruction"])
+            example = Example(
+                item=json.loads(line)["item"], language=language, instruction=json.loads(line)["instruction"]
+            )
             ids = token_ids(loaded.tokenizer, prompter.prompt(example))
             found.append(Request(f"{language} {example.item}", tuple(ids)))
     return found
@@ -46,7 +54,9 @@ def one_by_one(loaded: Loaded, request: Request) -> tuple[int, ...]:
     config = transformers.GenerationConfig(
         do_sample=False, max_new_tokens=N_NEW, eos_token_id=sorted(loaded.eos_ids), pad_token_id=loaded.pad_id
     )
-    made = loaded.model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=config)
+    made = loaded.model.generate(
+        input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=config
+    )
     return tuple(token for token in made[0, prompt.shape[1] :].tolist() if token not in loaded.eos_ids)
 
 
@@ -55,7 +65,8 @@ def trained(cache: Path) -> Loaded:
 
 
 def sliding(cache: Path) -> Loaded:
-    """A Gemma 3 of random weights over the same vocabulary, whose first layer sees no further than 24 tokens."""
+    """A Gemma 3 of random weights over the same vocabulary, whose first layer sees no further than 24
+    tokens."""
     base = trained(cache)
     torch.manual_seed(0)
     config = transformers.Gemma3TextConfig(
@@ -73,7 +84,9 @@ def sliding(cache: Path) -> Loaded:
         tie_word_embeddings=False,
     )
     model = transformers.Gemma3ForCausalLM(config).eval()
-    return Loaded(model, base.tokenizer, model.num_parameters(), 0.0, "cpu", "float32", base.eos_ids, base.pad_id)
+    return Loaded(
+        model, base.tokenizer, model.num_parameters(), 0.0, "cpu", "float32", base.eos_ids, base.pad_id
+    )
 
 
 def smollm2(cache: Path) -> Loaded:
@@ -86,16 +99,24 @@ def smollm2(cache: Path) -> Loaded:
     [
         (trained, TINY / "prompts_{}.yaml", TINY / "instructions_{}.jsonl", 3, 24),
         (sliding, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 3, 24),
-        (smollm2, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 0, 8),  # half a second a prompt and more
+        # half a second a prompt and more
+        (smollm2, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 0, 8),
     ],
 )
 def test_prompts_in_three_languages_get_the_tokens_of_plain_generation(
-    make: Callable[[Path], Loaded], prompts: Path, questions: Path, num_fewshot: int, n_questions: int, cache: Path
+    make: Callable[[Path], Loaded],
+    prompts: Path,
+    questions: Path,
+    num_fewshot: int,
+    n_questions: int,
+    cache: Path,
 ):
     loaded = make(cache)
     requests = asked(loaded, prompts, questions, num_fewshot, n_questions)
     assert len(requests) == len(LANGUAGES) * n_questions
     rows = list(generate(BatchModel(loaded), requests, Sampling(N_NEW), batch_size=20))
-    assert {row.key: row.token_ids for row in rows} == {request.key: one_by_one(loaded, request) for request in requests}
+    assert {row.key: row.token_ids for row in rows} == {
+        request.key: one_by_one(loaded, request) for request in requests
+    }
     assert min(row.n_shared_tokens for row in rows) > 50, "each language's prefix is shared"
     assert len({row.token_ids for row in rows}) > 20, "a model that writes one thing shows nothing"

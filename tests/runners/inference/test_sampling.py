@@ -19,16 +19,31 @@ def sampled(decoding: dict[str, Any], **published: Any) -> Sampling:
 
 
 def test_a_models_own_settings_count_where_the_spec_asks_for_them_and_nowhere_else() -> None:
-    qwen = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05, "eos_token_id": [2]}
+    qwen = {
+        "do_sample": True,
+        "temperature": 0.7,
+        "top_p": 0.8,
+        "top_k": 20,
+        "repetition_penalty": 1.05,
+        "eos_token_id": [2],
+    }
     assert sampled({"max_new_tokens": 9}, **qwen) == Sampling(9)
     assert sampled({"from": "model", "max_new_tokens": 9}, **qwen) == Sampling(9, 0.7, 0.8, 20, 1.05)
-    assert sampled({"from": "model"}, do_sample=True) == Sampling(256, 1.0, 1.0, 50), "transformers' own defaults"
-    assert sampled({"from": "model"}, temperature=0.6, repetition_penalty=1.2) == Sampling(256, repetition_penalty=1.2), "do_sample is off"
+    assert sampled({"from": "model"}, do_sample=True) == Sampling(256, 1.0, 1.0, 50), (
+        "transformers' own defaults"
+    )
+    assert sampled({"from": "model"}, temperature=0.6, repetition_penalty=1.2) == Sampling(
+        256, repetition_penalty=1.2
+    ), "do_sample is off"
 
 
-@pytest.mark.parametrize("setting", [{"no_repeat_ngram_size": 3}, {"min_p": 0.05}, {"num_beams": 4}, {"suppress_tokens": [5]}])
+@pytest.mark.parametrize(
+    "setting", [{"no_repeat_ngram_size": 3}, {"min_p": 0.05}, {"num_beams": 4}, {"suppress_tokens": [5]}]
+)
 def test_settings_of_a_model_that_cannot_be_followed_are_refused_by_name(setting: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match=f"generation_config has {next(iter(setting))}, which cannot be followed"):
+    with pytest.raises(
+        DataError, match=f"generation_config has {next(iter(setting))}, which cannot be followed"
+    ):
         sampled({"from": "model"}, do_sample=True, **setting)
 
 

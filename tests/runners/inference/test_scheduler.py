@@ -9,7 +9,16 @@ import transformers
 from runners.inference import scheduler as decode
 from runners.inference.batch_model import BatchModel
 from runners.inference.scheduler import Generated, Request, Sampling
-from tests.runners.inference.tiny_models import BOS, EOS, UNK, VOCABULARY, loaded, random_model, speaking_model, tokenizer
+from tests.runners.inference.tiny_models import (
+    BOS,
+    EOS,
+    UNK,
+    VOCABULARY,
+    loaded,
+    random_model,
+    speaking_model,
+    tokenizer,
+)
 
 PREFIX = tuple(random.Random(1).choices(range(3, VOCABULARY), k=40))
 N_NEW = 24
@@ -23,7 +32,9 @@ def generate(
     batch_size: int,
     share_prefix: bool = True,
 ) -> Iterator[Generated]:
-    return decode.generate(BatchModel(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size)
+    return decode.generate(
+        BatchModel(loaded(model, with_tokenizer), shares=share_prefix), asked, sampling, batch_size
+    )
 
 
 def requests(n: int = 10, seed: int = 0, **settings: object) -> list[Request]:
@@ -44,13 +55,19 @@ def tokens(rows: Iterable[Generated]) -> dict[str, tuple[int, ...]]:
     return {key: row.token_ids + (EOS,) * (row.finish_reason == "eos") for key, row in by_key(rows).items()}
 
 
-def of_transformers(model: transformers.PreTrainedModel, asked: list[Request], **settings: object) -> dict[str, tuple[int, ...]]:
+def of_transformers(
+    model: transformers.PreTrainedModel, asked: list[Request], **settings: object
+) -> dict[str, tuple[int, ...]]:
     """The same requests through `model.generate`, one by one."""
-    config = transformers.GenerationConfig(do_sample=False, max_new_tokens=N_NEW, eos_token_id=EOS, pad_token_id=UNK, **settings)
+    config = transformers.GenerationConfig(
+        do_sample=False, max_new_tokens=N_NEW, eos_token_id=EOS, pad_token_id=UNK, **settings
+    )
     return {
         request.key: tuple(
             model.generate(
-                input_ids=(prompt := torch.tensor([request.token_ids])), attention_mask=torch.ones_like(prompt), generation_config=config
+                input_ids=(prompt := torch.tensor([request.token_ids])),
+                attention_mask=torch.ones_like(prompt),
+                generation_config=config,
             )[0, prompt.shape[1] :].tolist()
         )
         for request in asked
@@ -59,12 +76,24 @@ def of_transformers(model: transformers.PreTrainedModel, asked: list[Request], *
 
 @pytest.mark.parametrize(
     ("architecture", "shares"),
-    [("llama", True), ("qwen2", True), ("gpt2", True), ("gemma3", True), ("gemma2", False), ("lfm2", False), ("bloom", False)],
+    [
+        ("llama", True),
+        ("qwen2", True),
+        ("gpt2", True),
+        ("gemma3", True),
+        ("gemma2", False),
+        ("lfm2", False),
+        ("bloom", False),
+    ],
 )
-def test_greedy_tokens_are_those_of_transformers_for_any_batch_size_with_and_without_a_shared_prefix(architecture: str, shares: bool):
+def test_greedy_tokens_are_those_of_transformers_for_any_batch_size_with_and_without_a_shared_prefix(
+    architecture: str, shares: bool
+):
     model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked)
-    assert len({token for row in expected.values() for token in row}) > 20, "a model that repeats one token shows nothing"
+    assert len({token for row in expected.values() for token in row}) > 20, (
+        "a model that repeats one token shows nothing"
+    )
     for batch_size in (1, 8):
         for share_prefix in (False, True):
             rows = list(generate(model, tokenizer(), asked, Sampling(N_NEW), batch_size, share_prefix))
@@ -78,19 +107,34 @@ def test_repetition_penalty_is_that_of_transformers(architecture: str, share_pre
     model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked, repetition_penalty=1.3)
     assert expected != of_transformers(model, asked)
-    assert tokens(generate(model, tokenizer(), asked, Sampling(N_NEW, repetition_penalty=1.3), 8, share_prefix)) == expected
+    assert (
+        tokens(generate(model, tokenizer(), asked, Sampling(N_NEW, repetition_penalty=1.3), 8, share_prefix))
+        == expected
+    )
 
 
 def test_repetition_penalty_does_not_count_padding():
-    # Both rows would write the padding token next; with a penalty of 2 they would write another had they seen it.
+    # Both rows would write the padding token next; with a penalty of 2 they would write another had they seen
+    # it.
     model = speaking_model({10: UNK, UNK: EOS}, instead={10: 20})
-    asked = [Request("long", (11, 12, 13, 14, 10)), Request("short", (10,)), Request("has seen it", (UNK, 10))]
-    rows = by_key(generate(model, tokenizer(), asked, Sampling(1, repetition_penalty=2.0), 3, share_prefix=False))
-    assert {key: row.token_ids for key, row in rows.items()} == {"long": (UNK,), "short": (UNK,), "has seen it": (20,)}
+    asked = [
+        Request("long", (11, 12, 13, 14, 10)),
+        Request("short", (10,)),
+        Request("has seen it", (UNK, 10)),
+    ]
+    rows = by_key(
+        generate(model, tokenizer(), asked, Sampling(1, repetition_penalty=2.0), 3, share_prefix=False)
+    )
+    assert {key: row.token_ids for key, row in rows.items()} == {
+        "long": (UNK,),
+        "short": (UNK,),
+        "has seen it": (20,),
+    }
 
 
 def test_a_repetition_penalty_may_pass_over_the_prompt():
-    # The token comes again and again: the penalty moves to another once it counts, which it does from the prompt on or from the first answer.
+    # The token comes again and again: the penalty moves to another once it counts, which it does from the
+    # prompt on or from the first answer.
     model, asked = speaking_model({10: 10, 20: 20}, instead={10: 20, 20: 30}), [Request("row", (10,))]
 
     def answer(*, penalize_prompt: bool) -> tuple[int, ...]:
@@ -107,10 +151,15 @@ def test_a_draw_depends_on_the_seed_and_not_on_the_rows_beside_it():
     asked = [Request(request.key, request.token_ids, seed=100 + at) for at, request in enumerate(requests())]
     expected = tokens(generate(model, tokenizer(), asked, sampling, 1, share_prefix=False))
     assert tokens(generate(model, tokenizer(), asked[::-1], sampling, 8)) == expected
-    assert tokens(generate(model, tokenizer(), asked[3:6], sampling, 3)) == {request.key: expected[request.key] for request in asked[3:6]}
+    assert tokens(generate(model, tokenizer(), asked[3:6], sampling, 3)) == {
+        request.key: expected[request.key] for request in asked[3:6]
+    }
 
     same_prompt = [Request(f"seed {seed}", asked[0].token_ids, seed=seed) for seed in (1, 2, 1)]
-    first, second, again = (next(iter(tokens(generate(model, tokenizer(), [request], sampling, 1)).values())) for request in same_prompt)
+    first, second, again = (
+        next(iter(tokens(generate(model, tokenizer(), [request], sampling, 1)).values()))
+        for request in same_prompt
+    )
     assert first == again != second
 
 
@@ -128,7 +177,11 @@ TEXT = "Olé !  \n\n# Query more"
 
 def spoken(stop_strings: tuple[str, ...], max_new_tokens: int = 50) -> Generated:
     [row] = generate(
-        speaking_model(SAYS), tokenizer(SPOKEN), [Request("one", (BOS, START), stop_strings)], Sampling(max_new_tokens), batch_size=1
+        speaking_model(SAYS),
+        tokenizer(SPOKEN),
+        [Request("one", (BOS, START), stop_strings)],
+        Sampling(max_new_tokens),
+        batch_size=1,
     )
     return row
 
@@ -148,7 +201,9 @@ def fenced(pieces: tuple[str, ...], **settings: object) -> Generated:
 def test_a_fenced_answer_ends_at_the_fence_that_closes_it_and_not_at_those_of_its_own_blocks():
     row = fenced(FENCED)
     assert (row.text, row.finish_reason, row.stop_string) == ("Paris\n```py \n1\n```\nso\n\n", "stop", "```")
-    assert row.token_ids[-1] == 3 + FENCED.index("ĊĊ"), "the line of the fence is whole: an info string might have followed"
+    assert row.token_ids[-1] == 3 + FENCED.index("ĊĊ"), (
+        "the line of the fence is whole: an info string might have followed"
+    )
     free = fenced(FENCED, ends_at_fence=False)
     assert (free.text, free.finish_reason) == (free.raw_text, "eos")
     assert free.text.startswith(row.raw_text)
@@ -167,7 +222,10 @@ def test_a_text_without_stop_string_ends_at_eos():
 
 
 def test_a_text_ends_at_its_limit():
-    assert (spoken((), len(SPOKEN)).finish_reason, spoken((), len(SPOKEN) + 1).finish_reason) == ("length", "eos")
+    assert (spoken((), len(SPOKEN)).finish_reason, spoken((), len(SPOKEN) + 1).finish_reason) == (
+        "length",
+        "eos",
+    )
     row = spoken((), 4)
     assert (row.text, row.finish_reason, row.n_new_tokens) == ("Olé !", "length", 4)
 
@@ -184,7 +242,9 @@ def test_a_text_ends_at_its_limit():
         ((" ! ",), "Olé", "Olé !  \n", " ! "),
     ],
 )
-def test_a_stop_string_across_tokens_ends_the_row_and_leaves_what_is_before_it(stops: tuple[str, ...], text: str, raw_text: str, stop: str):
+def test_a_stop_string_across_tokens_ends_the_row_and_leaves_what_is_before_it(
+    stops: tuple[str, ...], text: str, raw_text: str, stop: str
+):
     row = spoken(stops)
     assert (row.text, row.raw_text, row.stop_string, row.finish_reason) == (text, raw_text, stop, "stop")
     assert row.n_new_tokens == len(row.token_ids) < len(SPOKEN)
@@ -215,7 +275,11 @@ def test_a_stop_string_longer_than_the_tail_that_is_searched_is_found_when_speci
 def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
     model = speaking_model({10: 11, 11: 12, 20: 21, 21: 22, 30: 31, 31: EOS})
     model.generation_config.eos_token_id = [12, 22]
-    rows = by_key(generate(model, tokenizer(), [Request(str(start), (start,)) for start in (10, 20, 30)], Sampling(9), 3))
+    rows = by_key(
+        generate(
+            model, tokenizer(), [Request(str(start), (start,)) for start in (10, 20, 30)], Sampling(9), 3
+        )
+    )
     assert {key: (row.token_ids, row.finish_reason) for key, row in rows.items()} == {
         "10": ((11,), "eos"),
         "20": ((21,), "eos"),
@@ -230,17 +294,23 @@ def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
 def watched(reader: BatchModel) -> list[int]:
     """How many tokens each pass of the reader's model reads, as it goes on."""
     read: list[int] = []
-    reader.model.model.embed_tokens.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].numel()))
+    reader.model.model.embed_tokens.register_forward_hook(
+        lambda module, inputs, output: read.append(inputs[0].numel())
+    )
     return read
 
 
 def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
     # Three prompts that end after 1, 3 and 6 tokens.
-    model = speaking_model({10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}})
+    model = speaking_model(
+        {10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}}
+    )
     reader = BatchModel(loaded(model))
     read = watched(reader)
     seen = []
-    for row in decode.generate(reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3):
+    for row in decode.generate(
+        reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3
+    ):
         seen.append((row.key, len(read), row.batch_size))
         assert not torch.is_inference_mode_enabled()
     assert seen == [("10", 1, 3), ("20", 3, 3), ("30", 6, 3)]
@@ -248,7 +318,8 @@ def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
 
 
 def test_the_place_of_a_finished_row_goes_to_the_next_one():
-    # Ten prompts, two at a time: the long one goes on while the others, of two tokens each, follow one another beside it.
+    # Ten prompts, two at a time: the long one goes on while the others, of two tokens each, follow one
+    # another beside it.
     model = speaking_model({20: 21, 21: EOS, **{token: token + 1 for token in range(30, 45)}, 45: EOS})
     reader = BatchModel(loaded(model))
     read = watched(reader)
@@ -257,7 +328,9 @@ def test_the_place_of_a_finished_row_goes_to_the_next_one():
     assert [row.key for row in rows] == [*(f"short {at}" for at in range(5)), "long"]
     assert {len(row.token_ids) for row in rows if row.key != "long"} == {1}
     assert by_key(rows)["long"].token_ids == tuple(range(31, 46))
-    assert len(read) == 20, "one pass as the rows join, 4 as others follow, 15 for the other tokens of the long one"
+    assert len(read) == 20, (
+        "one pass as the rows join, 4 as others follow, 15 for the other tokens of the long one"
+    )
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
@@ -296,7 +369,9 @@ def test_two_calls_on_one_model_may_be_interleaved():
     expected, expected_others = of_transformers(model, asked), of_transformers(model, others)
     rows, other_rows = [], []
     for row, other in zip(
-        generate(model, tokenizer(), asked, Sampling(N_NEW), 2), generate(model, tokenizer(), others, Sampling(N_NEW), 3), strict=True
+        generate(model, tokenizer(), asked, Sampling(N_NEW), 2),
+        generate(model, tokenizer(), others, Sampling(N_NEW), 3),
+        strict=True,
     ):
         rows.append(row)
         other_rows.append(other)
@@ -330,7 +405,9 @@ def test_seconds_of_all_rows_add_up_to_the_time_spent_decoding():
 def test_prompt_tokens_count_the_prefix_and_no_padding():
     asked = requests(5)
     rows = by_key(generate(random_model("llama"), tokenizer(), asked, Sampling(2), 4))
-    assert {key: row.n_prompt_tokens for key, row in rows.items()} == {request.key: len(request.token_ids) for request in asked}
+    assert {key: row.n_prompt_tokens for key, row in rows.items()} == {
+        request.key: len(request.token_ids) for request in asked
+    }
     assert sorted(row.batch_size for row in rows.values()) == [1, 4, 4, 4, 4]
 
 
@@ -347,7 +424,11 @@ def test_nothing_asked_is_nothing_generated():
 
 
 @pytest.mark.parametrize(
-    ("request_", "message"), [(Request("row", ()), "row has no tokens"), (Request("row", (5,), ("a", "")), "row has an empty stop string")]
+    ("request_", "message"),
+    [
+        (Request("row", ()), "row has no tokens"),
+        (Request("row", (5,), ("a", "")), "row has an empty stop string"),
+    ],
 )
 def test_requests_that_cannot_be_continued_are_refused(request_: Request, message: str):
     with pytest.raises(ValueError, match=message):

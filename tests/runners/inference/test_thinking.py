@@ -12,15 +12,24 @@ from tests.runners.inference.tiny_models import loaded
     ("prompt", "text", "answer"),
     [
         ("<|im_start|>assistant\n", "<think>\nLet me see.\n</think>\n\nParis.", "Paris."),  # Qwen3
-        ("<|Assistant|><think>\n", "Let me see.\n</think>\n\nParis.", "Paris."),  # DeepSeek-R1: the template opens it
+        # DeepSeek-R1: the template opens it
+        ("<|Assistant|><think>\n", "Let me see.\n</think>\n\nParis.", "Paris."),
         ("<think>\n\n</think>\n\n", "Paris.", "Paris."),  # Qwen3 with enable_thinking: false
         ("", "Let me see.\n</think>\n\nParis.", "Paris."),  # a server's template opened it
         ("assistant\n", "<think>\nLet me", ""),  # cut by the limit: no answer yet
         ("<think>\n", "Let me", ""),
-        ("assistant\n", "A tag such as <think> or </think> is markup.", "A tag such as <think> or </think> is markup."),
+        (
+            "assistant\n",
+            "A tag such as <think> or </think> is markup.",
+            "A tag such as <think> or </think> is markup.",
+        ),
         ("assistant\n", "[THINK]Hm.[/THINK]Paris.", "Paris."),
         ("assistant\n", "<|channel>thought\nHm.<channel|>Paris.", "Paris."),
-        ("assistant", "<|channel|>analysis<|message|>Hm.assistant<|channel|>final<|message|>Paris.", "Paris."),
+        (
+            "assistant",
+            "<|channel|>analysis<|message|>Hm.assistant<|channel|>final<|message|>Paris.",
+            "Paris.",
+        ),
         ("assistant", "<|channel|>final<|message|>Paris.", "Paris."),
     ],
 )
@@ -37,4 +46,7 @@ def test_marks_that_are_special_tokens_stay_in_the_raw_text_and_other_special_to
     said = "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Paris."
     assert BatchModel(loaded(llama(BYTES + 3), harmony)).decode(harmony.encode(said)) == said
     without = tokenizer("</s>", "<|im_start|>", "<|channel|>", eos_token="</s>")
-    assert BatchModel(loaded(llama(BYTES + 3), without)).decode([*without.encode("so"), BYTES + 1, BYTES + 2]) == "so"
+    assert (
+        BatchModel(loaded(llama(BYTES + 3), without)).decode([*without.encode("so"), BYTES + 1, BYTES + 2])
+        == "so"
+    )

@@ -1,4 +1,5 @@
-"""Small real models and tokenizers, made in the test: random ones of several architectures, and one that speaks a given text."""
+"""Small real models and tokenizers, made in the test: random ones of several architectures, and one that
+speaks a given text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,11 @@ _SIZES: dict[str, Any] = {
     "bos_token_id": BOS,
     "eos_token_id": EOS,
 }
-_WINDOWS: dict[str, Any] = {"head_dim": 16, "sliding_window": 24, "layer_types": ["sliding_attention", "full_attention"]}
+_WINDOWS: dict[str, Any] = {
+    "head_dim": 16,
+    "sliding_window": 24,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
 _LONGROPE: dict[str, Any] = {
     "rope_type": "longrope",
     "rope_theta": 10000.0,
@@ -38,7 +43,8 @@ _LONGROPE: dict[str, Any] = {
 
 
 def config(architecture: str) -> transformers.PreTrainedConfig:
-    """Two layers; grouped queries everywhere but in `gpt2`, a sliding window of 24 tokens in `mistral` and in the first layer of the gemmas."""
+    """Two layers; grouped queries everywhere but in `gpt2`, a sliding window of 24 tokens in `mistral` and in
+    the first layer of the gemmas."""
     match architecture:
         case "llama":
             return transformers.LlamaConfig(**_SIZES)
@@ -57,7 +63,9 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
         case "gemma3":
             return transformers.Gemma3TextConfig(**_SIZES, **_WINDOWS)
         case "phi3":
-            return transformers.Phi3Config(**_SIZES, pad_token_id=UNK, original_max_position_embeddings=64, rope_parameters=_LONGROPE)
+            return transformers.Phi3Config(
+                **_SIZES, pad_token_id=UNK, original_max_position_embeddings=64, rope_parameters=_LONGROPE
+            )
         case "lfm2":
             return transformers.Lfm2Config(**_SIZES, layer_types=["conv", "full_attention"])
         case "gpt_oss":  # attention sinks
@@ -70,15 +78,33 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
             )
         case "bloom":  # positions by ALiBi, attention of its own
             return transformers.BloomConfig(
-                vocab_size=VOCABULARY, hidden_size=64, n_layer=2, n_head=4, initializer_range=0.2, eos_token_id=EOS
+                vocab_size=VOCABULARY,
+                hidden_size=64,
+                n_layer=2,
+                n_head=4,
+                initializer_range=0.2,
+                eos_token_id=EOS,
             )
         case "qwen2_moe":  # a sliding window that stands in the mask alone
-            experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
-            return transformers.Qwen2MoeConfig(**_SIZES, **experts, sliding_window=24, use_sliding_window=True, max_window_layers=1)
+            experts = {
+                "num_experts": 4,
+                "num_experts_per_tok": 2,
+                "moe_intermediate_size": 32,
+                "shared_expert_intermediate_size": 32,
+            }
+            return transformers.Qwen2MoeConfig(
+                **_SIZES, **experts, sliding_window=24, use_sliding_window=True, max_window_layers=1
+            )
         case "phimoe":
-            return transformers.PhimoeConfig(**_SIZES, sliding_window=24, num_local_experts=4, num_experts_per_tok=2)
+            return transformers.PhimoeConfig(
+                **_SIZES, sliding_window=24, num_local_experts=4, num_experts_per_tok=2
+            )
         case "recurrent_gemma":  # states in its modules, in which padding leaves its trace
-            sizes = {name: value for name, value in _SIZES.items() if name not in ("max_position_embeddings", "num_hidden_layers")}
+            sizes = {
+                name: value
+                for name, value in _SIZES.items()
+                if name not in ("max_position_embeddings", "num_hidden_layers")
+            }
             return transformers.RecurrentGemmaConfig(
                 **sizes,
                 num_hidden_layers=3,
@@ -102,7 +128,9 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
                 index_head_dim=16,
             )
         case "minimax":  # a cache of its own class
-            return transformers.MiniMaxConfig(**_SIZES, head_dim=16, num_local_experts=4, num_experts_per_tok=2)
+            return transformers.MiniMaxConfig(
+                **_SIZES, head_dim=16, num_local_experts=4, num_experts_per_tok=2
+            )
         case "gemma4":  # attributes that differ from layer to layer
             return transformers.Gemma4TextConfig(
                 **_SIZES,
@@ -113,7 +141,9 @@ def config(architecture: str) -> transformers.PreTrainedConfig:
                 num_kv_shared_layers=0,
             )
         case "mamba":
-            return transformers.MambaConfig(vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, eos_token_id=EOS)
+            return transformers.MambaConfig(
+                vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, eos_token_id=EOS
+            )
         case _:
             raise ValueError(architecture)
 
@@ -122,7 +152,8 @@ def random_model(architecture: str) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(config(architecture), dtype=torch.float32).eval()
     for weight in model.parameters():
-        # Those of norms and biases begin as ones and zeros, whose effect nobody would see; with others this bloom repeats itself.
+        # Those of norms and biases begin as ones and zeros, whose effect nobody would see; with others this
+        # bloom repeats itself.
         if weight.ndim == 1 and architecture != "bloom":
             weight.data += 0.3 * torch.randn_like(weight)
     return model
@@ -133,7 +164,9 @@ def tokenizer(pieces: Sequence[str] = (), **special: str) -> transformers.PreTra
     letters = "abcdefghijklmnopqrstuvwxyz"
     filling = (first + second for first in letters for second in letters if first + second not in pieces)
     words = ["<unk>", "<s>", "</s>", *pieces]
-    vocabulary = {word: at for at, word in enumerate([*words, *(next(filling) for _ in range(VOCABULARY - len(words)))])}
+    vocabulary = {
+        word: at for at, word in enumerate([*words, *(next(filling) for _ in range(VOCABULARY - len(words)))])
+    }
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(r"[a-z]{2}", "isolated")
     made.decoder = decoders.ByteLevel()
@@ -142,7 +175,9 @@ def tokenizer(pieces: Sequence[str] = (), **special: str) -> transformers.PreTra
     )
 
 
-def loaded(model: transformers.PreTrainedModel, with_tokenizer: transformers.PreTrainedTokenizerFast | None = None) -> Loaded:
+def loaded(
+    model: transformers.PreTrainedModel, with_tokenizer: transformers.PreTrainedTokenizerFast | None = None
+) -> Loaded:
     """The model as `runners.models.loading` hands it out; it pads with UNK."""
     made = with_tokenizer or tokenizer()
     return Loaded(
@@ -157,14 +192,23 @@ def loaded(model: transformers.PreTrainedModel, with_tokenizer: transformers.Pre
     )
 
 
-def speaking_model(follows: dict[int, int], instead: dict[int, int] | None = None) -> transformers.PreTrainedModel:
-    """A Llama whose next token depends on the last one alone: `follows`, and second to it `instead`; EOS after any other token.
+def speaking_model(
+    follows: dict[int, int], instead: dict[int, int] | None = None
+) -> transformers.PreTrainedModel:
+    """A Llama whose next token depends on the last one alone: `follows`, and second to it `instead`; EOS
+    after any other token.
 
     Its logits are 8 for the first and 6 for the second, within rounding.
     """
     made = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
-            **{**_SIZES, "hidden_size": VOCABULARY, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1}
+            **{
+                **_SIZES,
+                "hidden_size": VOCABULARY,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "num_hidden_layers": 1,
+            }
         )
     ).eval()
     with torch.no_grad():
@@ -173,7 +217,8 @@ def speaking_model(follows: dict[int, int], instead: dict[int, int] | None = Non
         made.model.embed_tokens.weight.copy_(torch.eye(VOCABULARY))
         made.lm_head.weight.zero_()
         for token in range(VOCABULARY):
-            made.lm_head.weight[follows.get(token, EOS), token] = 8 / VOCABULARY**0.5  # the final norm scales the state by sqrt(hidden)
+            # the final norm scales the state by sqrt(hidden)
+            made.lm_head.weight[follows.get(token, EOS), token] = 8 / VOCABULARY**0.5
             if instead and token in instead:
                 made.lm_head.weight[instead[token], token] = 6 / VOCABULARY**0.5
     return made

@@ -30,7 +30,9 @@ HOSTILE = (
 """What a model may write to upset a reader of its text."""
 
 
-def answer(text: str | None, instruction: str = "Say something.", language: str = "en", **example: object) -> Answer:
+def answer(
+    text: str | None, instruction: str = "Say something.", language: str = "en", **example: object
+) -> Answer:
     """An answer with no keys yet; `verdict` gives it those of its judge."""
     asked = Example.model_validate({"item": "1", "language": language, "instruction": instruction, **example})
     said = Completion(

@@ -14,11 +14,26 @@ SQL = "SELECT name FROM users WHERE id = 1;"
 JAVASCRIPT = "const x = 5;\nfunction f(a) {\n  console.log(a);\n}"
 SHELL = "You can look it up:\n\n$ curl https://example.org/sky\n$ cat sky.txt\n$ echo done"
 CLASS = "class Heart {\n  constructor() { this.rate = 60; }\n  run() { this.rate += 60; }\n}"
-PROSE = "The sky is blue because air scatters blue light more than red light.\nIn the evening the way is longer, so red is left."
+PROSE = (
+    "The sky is blue because air scatters blue light more than red light.\nIn the evening the way is longer,"
+    " so red is left."
+)
 
 
 @pytest.mark.parametrize(
-    "code", [PYTHON, HTML, C, SQL, JAVASCRIPT, f"Here:\n```python\n{PYTHON}\n```", f"{PROSE}\n{PYTHON}", "```js\nlet a\n```", SHELL, CLASS]
+    "code",
+    [
+        PYTHON,
+        HTML,
+        C,
+        SQL,
+        JAVASCRIPT,
+        f"Here:\n```python\n{PYTHON}\n```",
+        f"{PROSE}\n{PYTHON}",
+        "```js\nlet a\n```",
+        SHELL,
+        CLASS,
+    ],
 )
 def test_code_that_nobody_asked_for_is_found(code: str) -> None:
     found = verdict(Settings(), answer(code, instruction="Pourquoi le ciel est-il bleu ?", language="fr"))
@@ -69,7 +84,13 @@ def test_where_code_was_asked_for_the_judge_does_not_judge(instruction: str) -> 
 
 
 @pytest.mark.parametrize(
-    "instruction", ["What is the function of the heart?", "Quel est le programme du festival ?", "Da consejos de viaje.", "Write a poem."]
+    "instruction",
+    [
+        "What is the function of the heart?",
+        "Quel est le programme du festival ?",
+        "Da consejos de viaje.",
+        "Write a poem.",
+    ],
 )
 def test_words_that_only_sound_like_code_ask_for_none(instruction: str) -> None:
     assert verdict(Settings(), answer(PYTHON, instruction=instruction)).score == 0
@@ -92,7 +113,10 @@ def test_any_text_gets_a_verdict(text: str, instruction: str) -> None:
     assert verdict(Settings(), answer(text, instruction=instruction)).score in (0, 1, None)
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "import " + "a," * 50_000, "if (" * 50_000, "x = (" * 50_000, "{\n" * 50_000, "`" * 100_001])
+@pytest.mark.parametrize(
+    "text",
+    [*HOSTILE, "import " + "a," * 50_000, "if (" * 50_000, "x = (" * 50_000, "{\n" * 50_000, "`" * 100_001],
+)
 def test_hostile_text_is_judged_in_no_time(text: str) -> None:
     began = time.process_time()
     verdict(Settings(), answer(text, instruction=text))

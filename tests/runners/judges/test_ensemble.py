@@ -65,7 +65,10 @@ def test_most_members_are_enough_and_it_says_who_is_missing_and_why() -> None:
 def test_too_few_members_with_a_score_leave_none() -> None:
     found = one(settings(), a=1.0, b="it refused")
     assert (found.score, found.parts) == (None, {"a": 1.0})
-    assert found.unscored_reason == "1 of 3 judges have a score and 2 are needed: without b: it refused; c: it has no verdict"
+    assert (
+        found.unscored_reason
+        == "1 of 3 judges have a score and 2 are needed: without b: it refused; c: it has no verdict"
+    )
     assert one(settings(min_judges=1), a=1.0, b="it refused").score == 1
     assert one(settings(min_judges=3), a=1.0, b="it refused", c=0.0).score is None
 
@@ -80,7 +83,9 @@ def test_too_few_members_with_a_score_leave_none() -> None:
         ({"a": 1.0, "b": 1.0}, 1.0),
     ],
 )
-def test_a_majority_is_more_than_half_of_those_with_a_score(scores: dict[str, float], score: float | None) -> None:
+def test_a_majority_is_more_than_half_of_those_with_a_score(
+    scores: dict[str, float], score: float | None
+) -> None:
     assert one(settings(by="majority"), **scores).score == score
 
 
@@ -93,7 +98,11 @@ def test_a_tie_between_judges_is_unscored_with_what_each_said() -> None:
 def test_every_shared_aspect_has_a_verdict_and_one_that_nobody_judged_has_no_row() -> None:
     found = judged(
         settings(aspects=["clarity", "depth", "safety"]),
-        {"a": {"clarity": 5.0, "depth": 1.0}, "b": {"clarity": 4.0, "depth": 2.0}, "c": {"clarity": 3.0, "depth": "N/A"}},
+        {
+            "a": {"clarity": 5.0, "depth": 1.0},
+            "b": {"clarity": 4.0, "depth": 2.0},
+            "c": {"clarity": 3.0, "depth": "N/A"},
+        },
     )
     assert {aspect: v.score for aspect, v in found.items()} == {"clarity": 4.0, "depth": 1.5}
     assert judged(settings(), {}) == {}
@@ -103,12 +112,19 @@ def test_a_key_depends_on_what_the_members_say() -> None:
     given, other = ({"a": {"contains": 1.0}, "b": {"exact": score}} for score in (1.0, 0.0))
     assert judged(settings(), given)["ensemble"].row_key == judged(settings(), given)["ensemble"].row_key
     assert judged(settings(), given)["ensemble"].row_key != judged(settings(), other)["ensemble"].row_key
-    assert judged(settings(by="majority"), given)["ensemble"].row_key != judged(settings(), given)["ensemble"].row_key
+    assert (
+        judged(settings(by="majority"), given)["ensemble"].row_key
+        != judged(settings(), given)["ensemble"].row_key
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
-    [({"of": ["a"]}, "at least 2"), ({"of": ["a", "a"]}, "names a judge twice"), ({"min_judges": 4}, "more than it has members")],
+    [
+        ({"of": ["a"]}, "at least 2"),
+        ({"of": ["a", "a"]}, "names a judge twice"),
+        ({"min_judges": 4}, "more than it has members"),
+    ],
 )
 def test_a_wrong_setting_is_refused(given: dict[str, object], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
@@ -124,7 +140,10 @@ PAID = {"judge": "recorded", "verdicts": {"path": "a.csv"}, "columns": {"item": 
 
 
 def test_the_shared_aspects_are_filled_in() -> None:
-    few, more = RUBRIC | {"aspects": ["depth", "clarity"]}, RUBRIC | {"aspects": ["clarity", "factuality", "depth"]}
+    few, more = (
+        RUBRIC | {"aspects": ["depth", "clarity"]},
+        RUBRIC | {"aspects": ["clarity", "factuality", "depth"]},
+    )
     assert settings(of=["a", "b"]).among(members(a=few, b=more)).aspects == ("clarity", "depth")
     assert settings(of=["a", "b"], aspects=["clarity"]).among(members(a=few, b=more)).aspects == ("clarity",)
     assert settings(of=["a", "b"]).among(members(a=few, b=ASKED)).aspects == ("clarity", "depth")
@@ -136,14 +155,39 @@ def test_the_shared_aspects_are_filled_in() -> None:
     ("a", "b", "given", "why"),
     [
         (RUBRIC, {"judge": "contains"}, {}, "use different scales: a: from 1 to 5; b: from 0 to 1"),
-        ({"judge": "prompt_echo"}, {"judge": "length"}, {}, "no common scale: a: from 0 to 1; b: no known lowest and highest score"),
+        (
+            {"judge": "prompt_echo"},
+            {"judge": "length"},
+            {},
+            "no common scale: a: from 0 to 1; b: no known lowest and highest score",
+        ),
         ({"judge": "length"}, {"judge": "exact"}, {}, "name members with a scale"),
         (REWARD, REWARD, {}, "no common scale"),
         (PAID, {"judge": "contains"}, {}, r"say `score_range: \[lowest, highest\]` at a"),
-        (PAID | {"score_range": [1, 5]}, {"judge": "contains"}, {}, "different scales: a: from 1 to 5; b: from 0 to 1"),
-        (RUBRIC | {"aspects": ["depth"]}, ASKED | {"questions": {"depth": YES_OR_NO}}, {}, "scales: a: from 1 to 5; b: from 0 to 1"),
-        (RUBRIC, ASKED | {"questions": {"depth": {"question": "Deep?", "levels": ["no", "yes"]}}}, {}, "a: from 1 to 5; b: from 1 to 2"),
-        (RUBRIC | {"aspects": ["depth"]}, RUBRIC | {"aspects": ["clarity"]}, {}, "share no aspect: a: depth; b: clarity"),
+        (
+            PAID | {"score_range": [1, 5]},
+            {"judge": "contains"},
+            {},
+            "different scales: a: from 1 to 5; b: from 0 to 1",
+        ),
+        (
+            RUBRIC | {"aspects": ["depth"]},
+            ASKED | {"questions": {"depth": YES_OR_NO}},
+            {},
+            "scales: a: from 1 to 5; b: from 0 to 1",
+        ),
+        (
+            RUBRIC,
+            ASKED | {"questions": {"depth": {"question": "Deep?", "levels": ["no", "yes"]}}},
+            {},
+            "a: from 1 to 5; b: from 1 to 2",
+        ),
+        (
+            RUBRIC | {"aspects": ["depth"]},
+            RUBRIC | {"aspects": ["clarity"]},
+            {},
+            "share no aspect: a: depth; b: clarity",
+        ),
         (RUBRIC, RUBRIC, {"aspects": ["wit"]}, "share helpfulness, clarity"),
         (DUEL | {"against": "m"}, DUEL | {"against": "all"}, {}, "different opponents: a: m; b: all"),
         (DUEL | {"against": "m"}, {"judge": "contains"}, {}, "different opponents: a: m; b: none"),

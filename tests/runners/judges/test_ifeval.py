@@ -40,18 +40,31 @@ def test_an_item_is_followed_when_each_of_its_instructions_is() -> None:
     assert both["strict"].reason == "follows punctuation:no_comma, length_constraints:number_paragraphs"
     one = judged(asked("one, two", NO_COMMA, TWO_PARAGRAPHS, ("startend:end_checker", {"end_phrase": "two"})))
     assert one["strict"].score == 0
-    assert one["strict"].parts == {"0 punctuation:no_comma": 0, "1 length_constraints:number_paragraphs": 0, "2 startend:end_checker": 1}
-    assert one["strict"].reason == "does not follow punctuation:no_comma, length_constraints:number_paragraphs"
+    assert one["strict"].parts == {
+        "0 punctuation:no_comma": 0,
+        "1 length_constraints:number_paragraphs": 0,
+        "2 startend:end_checker": 1,
+    }
+    assert (
+        one["strict"].reason == "does not follow punctuation:no_comma, length_constraints:number_paragraphs"
+    )
 
 
 def test_an_instruction_named_twice_counts_twice() -> None:
     keywords = [("keywords:existence", {"keywords": [word]}) for word in ("tea", "milk")]
-    assert judged(asked("tea only", *keywords))["strict"].parts == {"0 keywords:existence": 1, "1 keywords:existence": 0}
+    assert judged(asked("tea only", *keywords))["strict"].parts == {
+        "0 keywords:existence": 1,
+        "1 keywords:existence": 0,
+    }
 
 
 @pytest.mark.parametrize(
     "text",
-    ["Sure, here it is:\nno comma", "no comma\nI hope it helps, friend.", "Sure, yes:\nno comma\nSo, that is it."],
+    [
+        "Sure, here it is:\nno comma",
+        "no comma\nI hope it helps, friend.",
+        "Sure, yes:\nno comma\nSo, that is it.",
+    ],
 )
 def test_an_introduction_and_a_closing_are_no_fault_when_read_loosely(text: str) -> None:
     both = judged(asked(text, NO_COMMA))
@@ -99,7 +112,14 @@ def test_what_is_followed_strictly_is_followed_loosely(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_answers_are_scored(text: str) -> None:
-    both = judged(asked(text, NO_COMMA, ("detectable_format:json_format", {}), ("en:length_constraints:number_sentences", SENTENCES)))
+    both = judged(
+        asked(
+            text,
+            NO_COMMA,
+            ("detectable_format:json_format", {}),
+            ("en:length_constraints:number_sentences", SENTENCES),
+        )
+    )
     assert {verdict.score for verdict in both.values()} <= {0.0, 1.0}
 
 
@@ -110,13 +130,31 @@ SENTENCES = {"num_sentences": 3, "relation": "less than"}
     ("extra", "why"),
     [
         ({}, "the item has no `instruction_id_list`"),
-        ({"instruction_id_list": "[]", "kwargs": "[]"}, "`instruction_id_list` is no list, or an empty one: '[]'"),
+        (
+            {"instruction_id_list": "[]", "kwargs": "[]"},
+            "`instruction_id_list` is no list, or an empty one: '[]'",
+        ),
         ({"instruction_id_list": '["punctuation:no_comma"]'}, "the item has no `kwargs`"),
-        ({"instruction_id_list": "['punctuation:no_comma']", "kwargs": "[{}]"}, "`instruction_id_list` is not JSON"),
-        ({"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[{}, {}]"}, "1 instructions with arguments for 2"),
-        ({"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[3]"}, "instruction 0 is not an id with named arguments"),
-        ({"instruction_id_list": '["letters:kanji"]', "kwargs": "[{}]"}, "letters:kanji: no such instruction in en"),
-        ({"instruction_id_list": '["keywords:existence"]', "kwargs": "[{}]"}, "keywords:existence: `keywords` is missing"),
+        (
+            {"instruction_id_list": "['punctuation:no_comma']", "kwargs": "[{}]"},
+            "`instruction_id_list` is not JSON",
+        ),
+        (
+            {"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[{}, {}]"},
+            "1 instructions with arguments for 2",
+        ),
+        (
+            {"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[3]"},
+            "instruction 0 is not an id with named arguments",
+        ),
+        (
+            {"instruction_id_list": '["letters:kanji"]', "kwargs": "[{}]"},
+            "letters:kanji: no such instruction in en",
+        ),
+        (
+            {"instruction_id_list": '["keywords:existence"]', "kwargs": "[{}]"},
+            "keywords:existence: `keywords` is missing",
+        ),
     ],
 )
 def test_an_item_that_cannot_be_checked_is_unscored_and_says_why(extra: dict[str, str], why: str) -> None:
@@ -138,7 +176,12 @@ LETTER = "keywords:letter_frequency"
 
 
 def test_a_language_is_that_of_most_seeds_and_the_share_is_told() -> None:
-    sure = judged(asked("Il fait beau et nous allons manger au jardin.", ("language:response_language", {"language": "fr"})))["strict"]
+    sure = judged(
+        asked(
+            "Il fait beau et nous allons manger au jardin.",
+            ("language:response_language", {"language": "fr"}),
+        )
+    )["strict"]
     assert (sure.score, sure.reason) == (1, "follows language:response_language (fr by 11 of 11 seeds)")
     names = "1. *ALICE*\n2. BRIAN\n3. CAROLINE\n4. DAVID\n5. *EVELYN*\n6. FIONA\n7. GORDON"
     unsure = judged(asked(names, ("change_case:english_capital", {})))["strict"]
@@ -166,7 +209,12 @@ def test_chinese_is_found_as_zh_but_not_in_the_benchmark_s_definition(
     ("text", "at_its_word", "published", "reason"),
     [
         ("# # # #", 1, 0, f"does not follow {LETTER} (for 26 of 26 letters drawn for '#')"),
-        ("the quick brown fox jumps over the lazy dog " * 4, 0, 1, f"follows {LETTER} (for 26 of 26 letters drawn for '#')"),
+        (
+            "the quick brown fox jumps over the lazy dog " * 4,
+            0,
+            1,
+            f"follows {LETTER} (for 26 of 26 letters drawn for '#')",
+        ),
         ("abcdefghijklm " * 4, 0, 0, f"does not follow {LETTER} (for 13 of 26 letters drawn for '#')"),
         ("abcdefghijklmn " * 4, 0, 1, f"follows {LETTER} (for 14 of 26 letters drawn for '#')"),
     ],
@@ -185,7 +233,10 @@ def test_a_letter_is_counted_alike_in_both_definitions() -> None:
     assert judged(one)["strict"].score == judged(one, "ifeval")["strict"].score == 1
 
 
-@pytest.mark.parametrize(("benchmark", "missing_as", "score"), [(None, None, None), (None, 0, 0), ("m_ifeval", None, 0), ("ifeval", 0, 0)])
+@pytest.mark.parametrize(
+    ("benchmark", "missing_as", "score"),
+    [(None, None, None), (None, 0, 0), ("m_ifeval", None, 0), ("ifeval", 0, 0)],
+)
 def test_a_missing_answer_is_not_followed_where_the_definition_says_so(
     benchmark: Literal["ifeval", "m_ifeval"] | None, missing_as: Literal[0] | None, score: float | None
 ) -> None:

@@ -125,7 +125,9 @@ CASES: list[tuple[str, tuple[str, ...], Arguments, list[str], list[str]]] = [
 ]  # fmt: skip
 
 
-def counted(name: str, languages: tuple[str, ...], arguments: Arguments, relation: str, two: str, three: str) -> list[Any]:
+def counted(
+    name: str, languages: tuple[str, ...], arguments: Arguments, relation: str, two: str, three: str
+) -> list[Any]:
     """Cases of an instruction that counts: asked for three, then for fewer than three."""
     return [
         (name, (language,), arguments | {relation: words[language]}, [follows], [fails])
@@ -143,8 +145,17 @@ CASES += [
         "ONE arc-EN-ciel TWO-TWO",
         "ONE (TWO): **É**",
     ),
-    *counted("keywords:frequency", ALL, {"keyword": "sol", "frequency": 3}, "relation", "sol Sol", "sol SOL parasol"),
-    *counted("keywords:letter_frequency", ALL, {"letter": "E", "let_frequency": 3}, "let_relation", "eEéè", "eE e"),
+    *counted(
+        "keywords:frequency",
+        ALL,
+        {"keyword": "sol", "frequency": 3},
+        "relation",
+        "sol Sol",
+        "sol SOL parasol",
+    ),
+    *counted(
+        "keywords:letter_frequency", ALL, {"letter": "E", "let_frequency": 3}, "let_relation", "eEéè", "eE e"
+    ),
     *counted(
         "length_constraints:number_sentences",
         ALL,
@@ -153,7 +164,9 @@ CASES += [
         "Ana canta. Luis come.",
         "Ana canta. Luis come. Todos bailan!",
     ),
-    *counted("length_constraints:number_words", ALL, {"num_words": 3}, "relation", "uno, dos", "uno dos: tres"),
+    *counted(
+        "length_constraints:number_words", ALL, {"num_words": 3}, "relation", "uno, dos", "uno dos: tres"
+    ),
     *counted("special_character:tildes", ES, {"num_words": 3}, "relation", "así áé tilde ñu", "así SÍ allá"),
 ]
 
@@ -164,7 +177,11 @@ def test_every_instruction_has_cases_in_each_of_its_languages() -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "languages", "arguments", "follow", "fail"), CASES, ids=lambda one: one if isinstance(one, str) else "")
+@pytest.mark.parametrize(
+    ("name", "languages", "arguments", "follow", "fail"),
+    CASES,
+    ids=lambda one: one if isinstance(one, str) else "",
+)
 def test_what_follows_an_instruction_and_what_does_not(
     name: str, languages: tuple[str, ...], arguments: Arguments, follow: list[str], fail: list[str]
 ) -> None:
@@ -176,7 +193,9 @@ def test_what_follows_an_instruction_and_what_does_not(
 
 def test_an_abbreviation_ends_no_french_sentence_and_a_list_number_is_no_spanish_one() -> None:
     fewer = {"num_sentences": 2, "relation": "less than"}
-    assert checks("fr:length_constraints:number_sentences", fewer, "fr")("Voici M. Dupont, Mme. Martin, etc. et la tél. 12.")
+    assert checks("fr:length_constraints:number_sentences", fewer, "fr")(
+        "Voici M. Dupont, Mme. Martin, etc. et la tél. 12."
+    )
     assert checks("es:length_constraints:number_sentences", fewer, "es")("1. Primero el agua")
     assert not checks("en:length_constraints:number_sentences", fewer, "en")("It rains. It pours.")
 
@@ -203,18 +222,32 @@ def test_an_id_without_a_language_takes_the_items() -> None:
         ("keywords:existence", {"keywords": None}, "`keywords` is missing"),
         ("keywords:existence", {"keywords": []}, "`keywords` is no list of texts"),
         ("keywords:existence", {"keywords": ["a", 1]}, "`keywords` is no text"),
-        ("length_constraints:number_paragraphs", {"num_paragraphs": "3"}, "`num_paragraphs` is no whole number: '3'"),
+        (
+            "length_constraints:number_paragraphs",
+            {"num_paragraphs": "3"},
+            "`num_paragraphs` is no whole number: '3'",
+        ),
         ("length_constraints:number_paragraphs", {"num_paragraphs": 2.5}, "is no whole number"),
         ("length_constraints:number_paragraphs", {"num_paragraphs": True}, "is no whole number"),
         ("length_constraints:number_paragraphs", {"num_paragraphs": -1}, "is no whole number"),
         ("length_constraints:number_paragraphs", {"num_paragraphs": float("inf")}, "is no whole number"),
-        ("length_constraints:number_words", {"num_words": 3, "relation": "exactly"}, "`relation` is none of at least, less than"),
-        ("language:response_language", {"language": "tlh"}, "`language` is none of the languages that can be told, af, ar, .*: 'tlh'"),
+        (
+            "length_constraints:number_words",
+            {"num_words": 3, "relation": "exactly"},
+            "`relation` is none of at least, less than",
+        ),
+        (
+            "language:response_language",
+            {"language": "tlh"},
+            "`language` is none of the languages that can be told, af, ar, .*: 'tlh'",
+        ),
         ("fr:special_character:accents", {"word_to_accentuate": {}}, "is no mapping of texts"),
         ("startend:end_checker", {"end_phrase": " "}, "`end_phrase` is no text"),
     ],
 )
-def test_what_cannot_be_checked_is_refused_by_name(instruction_id: str, arguments: Arguments, says: str) -> None:
+def test_what_cannot_be_checked_is_refused_by_name(
+    instruction_id: str, arguments: Arguments, says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
         checks(instruction_id, arguments, "en")
 
@@ -224,9 +257,13 @@ def test_a_whole_number_may_be_written_as_parquet_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "languages", "arguments"), [case[:3] for case in CASES], ids=lambda one: one if isinstance(one, str) else ""
+    ("name", "languages", "arguments"),
+    [case[:3] for case in CASES],
+    ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_a_hostile_text_is_checked_like_any_other(name: str, languages: tuple[str, ...], arguments: Arguments) -> None:
+def test_a_hostile_text_is_checked_like_any_other(
+    name: str, languages: tuple[str, ...], arguments: Arguments
+) -> None:
     for language in languages:
         follows = checks(f"{language}:{name}", arguments, language)
         for text in (*HOSTILE, "[" * 50_000, "<" * 50_000, "¿" * 50_000, "\n" * 50_000, "*" * 50_000):
@@ -234,7 +271,9 @@ def test_a_hostile_text_is_checked_like_any_other(name: str, languages: tuple[st
 
 
 @given(st.integers(0, 99), st.integers(0, 99))
-def test_fewer_is_the_opposite_of_at_least_and_at_most_leaves_room_for_the_number_itself(found: int, asked: int) -> None:
+def test_fewer_is_the_opposite_of_at_least_and_at_most_leaves_room_for_the_number_itself(
+    found: int, asked: int
+) -> None:
     for least, fewer in (("at least", "less than"), ("au moins", "moins de")):
         assert RELATIONS[least](found, asked) != RELATIONS[fewer](found, asked)
     assert RELATIONS["al menos"](found, asked) == RELATIONS["at least"](found, asked)

@@ -15,10 +15,13 @@ from tests.runners.judges.answers import answer, verdicts
 DATA = Path(__file__).parents[4] / "shared" / "data"
 PROMPTS, RESPONSES = DATA / "m_ifeval", DATA / "m_ifeval_responses"
 
-there = pytest.mark.skipif(not (PROMPTS.is_dir() and RESPONSES.is_dir()), reason="../shared/data/m_ifeval is not there")
+there = pytest.mark.skipif(
+    not (PROMPTS.is_dir() and RESPONSES.is_dir()), reason="../shared/data/m_ifeval is not there"
+)
 
 EXPLAINED = {
-    # `!` is asked for and the published checker draws a letter: 18 of the 26 would have followed, theirs did not.
+    # `!` is asked for and the published checker draws a letter: 18 of the 26 would have followed, theirs did
+    # not.
     ("en", "7B", "1129", "keywords:letter_frequency"): "the published checker counted a random letter",
 }
 PER_THOUSAND = 2
@@ -36,8 +39,14 @@ def compared(file: Path, language: str) -> Iterator[tuple[str, str, bool, bool]]
     rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
     items = [prompts(language)[row["prompt"]] for row in rows]
     extra = [{name: json.dumps(item[name]) for name in ("instruction_id_list", "kwargs")} for item in items]
-    answers = [answer(row["response"], language=language, extra=one) for row, one in zip(rows, extra, strict=True)]
-    strict = [verdict for verdict in verdicts(Settings(benchmark="m_ifeval"), *answers) if verdict.aspect == "strict"]
+    answers = [
+        answer(row["response"], language=language, extra=one) for row, one in zip(rows, extra, strict=True)
+    ]
+    strict = [
+        verdict
+        for verdict in verdicts(Settings(benchmark="m_ifeval"), *answers)
+        if verdict.aspect == "strict"
+    ]
     for row, item, verdict in zip(rows, items, strict, strict=True):
         assert verdict.parts is not None, verdict.unscored_reason
         for (name, ours), theirs in zip(verdict.parts.items(), row["follow_instruction_list"], strict=True):
@@ -49,7 +58,9 @@ def compared(file: Path, language: str) -> Iterator[tuple[str, str, bool, bool]]
 def test_strict_verdicts_are_those_of_the_authors_and_each_that_is_not_has_its_reason(language: str) -> None:
     n, apart = 0, []
     for model in ("0.5B", "1.5B", "7B"):
-        found = list(compared(RESPONSES / f"{language}_Qwen__Qwen2.5-{model}-Instruct-GPTQ-Int4.jsonl.gz", language))
+        found = list(
+            compared(RESPONSES / f"{language}_Qwen__Qwen2.5-{model}-Instruct-GPTQ-Int4.jsonl.gz", language)
+        )
         n += len(found)
         apart += [(language, model, item, name) for item, name, ours, theirs in found if ours != theirs]
     assert n == 3 * {"en": 834, "fr": 345, "es": 137}[language]

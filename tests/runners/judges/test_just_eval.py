@@ -1,4 +1,5 @@
-"""just-eval's own judged examples, read by our reader, come out at the aggregate that their authors published."""
+"""just-eval's own judged examples, read by our reader, come out at the aggregate that their authors
+published."""
 
 import json
 from pathlib import Path
@@ -11,7 +12,9 @@ from runners.judges._model_judges.reply import Found, read_reply
 EXAMPLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "just_eval" / "examples"
 JUDGED = ("1.score_multi.gpt-4", "1.safety.score_safety.chatgpt")
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="just-eval's judged examples are not on this machine")
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="just-eval's judged examples are not on this machine"
+)
 
 
 def published(name: str) -> dict[str, float]:
@@ -47,7 +50,9 @@ def test_not_applicable_counts_as_five_by_name_and_is_unscored_otherwise(name: s
         was, first[aspect]["score"] = int(first[aspect]["score"]), "N/A"
         said[0] = json.dumps(first)
         by_name = [one.score for one in read(said, aspect, na_as=5)]
-        assert fmean(score for score in by_name if score is not None) == pytest.approx(mean + (5 - was) / len(said))
+        assert fmean(score for score in by_name if score is not None) == pytest.approx(
+            mean + (5 - was) / len(said)
+        )
         otherwise = read(said, aspect, na_as=None)
         assert [one.score for one in otherwise] == [None, *by_name[1:]]
         assert otherwise[0].why_not == "the judge holds the aspect not applicable"

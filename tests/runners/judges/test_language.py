@@ -14,9 +14,15 @@ MGSM = Path(__file__).resolve().parents[4] / "shared" / "data" / "mgsm"
 
 TEXTS = {
     "en": "The sky is blue because the air scatters the blue part of the sunlight more than the red part.",
-    "fr": "Le ciel est bleu parce que l'air diffuse la partie bleue de la lumière du soleil plus que la partie rouge.",
+    "fr": (
+        "Le ciel est bleu parce que l'air diffuse la partie bleue de la lumière du soleil plus que la partie"
+        " rouge."
+    ),
     "es": "El cielo es azul porque el aire dispersa la parte azul de la luz del sol más que la parte roja.",
-    "pt": "O céu é azul porque o ar espalha a parte azul da luz do sol mais do que a parte vermelha, e não o contrário.",
+    "pt": (
+        "O céu é azul porque o ar espalha a parte azul da luz do sol mais do que a parte vermelha, e não o"
+        " contrário."
+    ),
     "it": "Il cielo è azzurro perché l'aria diffonde la parte blu della luce del sole più della parte rossa.",
     "zh": "天空是蓝色的，因为空气散射阳光中的蓝色部分多于红色部分，这就是我们看到蓝天的原因。",
     "ru": "Небо голубое, потому что воздух рассеивает синюю часть солнечного света сильнее, чем красную.",
@@ -33,7 +39,13 @@ def test_an_answer_is_told_by_its_language(asked: str, written: str) -> None:
 def test_a_word_without_end_is_read_in_pieces() -> None:
     longest = max(map(len, prose_of("Donaudampfschifffahrtsgesellschaft" * 2500 + " und mehr").split()))
     assert longest <= 1000
-    assert verdict(Settings(languages=("de", "en")), answer("Donaudampfschifffahrtsgesellschaft" * 2500, language="de")).score == 1
+    assert (
+        verdict(
+            Settings(languages=("de", "en")),
+            answer("Donaudampfschifffahrtsgesellschaft" * 2500, language="de"),
+        ).score
+        == 1
+    )
 
 
 def test_a_region_is_the_same_language() -> None:
@@ -66,13 +78,21 @@ def test_doubtful_text_is_unscored() -> None:
 
 
 def test_code_in_a_french_answer_does_not_make_it_english() -> None:
-    code = "for line in open('the_file'):\n    print(line)  # print every line of the file that we have opened\n" * 5
+    code = (
+        "for line in open('the_file'):\n    print(line)  # print every line of the file that we have opened\n"
+        * 5
+    )
     assert verdict(STUDY, answer(f"{TEXTS['fr']}\n```python\n{code}```", language="fr")).score == 1
 
 
 @pytest.mark.parametrize("marks", ["«»", "“”", '""'])
 def test_titles_in_quotation_marks_do_not_make_a_spanish_answer_english(marks: str) -> None:
-    titles = ("Romeo and Juliet", "A Midsummer Night's Dream", "Much Ado About Nothing", "The Merchant of Venice")
+    titles = (
+        "Romeo and Juliet",
+        "A Midsummer Night's Dream",
+        "Much Ado About Nothing",
+        "The Merchant of Venice",
+    )
     text = f"El poeta inglés escribió {', '.join(marks[0] + title + marks[1] for title in titles)}."
     assert verdict(STUDY, answer(text, language="es")).score == 1
 
@@ -87,7 +107,12 @@ def test_a_language_lingua_does_not_know_is_unscored() -> None:
 
 def test_thresholds_decide() -> None:
     assert verdict(Settings(min_characters=1000), answer(TEXTS["en"])).score is None
-    assert verdict(Settings(min_confidence=0.9999), answer("La capital de Francia es París.", language="es")).score is None
+    assert (
+        verdict(
+            Settings(min_confidence=0.9999), answer("La capital de Francia es París.", language="es")
+        ).score
+        is None
+    )
 
 
 def test_the_candidates_are_the_studys_languages_and_their_confusions() -> None:
@@ -96,14 +121,18 @@ def test_the_candidates_are_the_studys_languages_and_their_confusions() -> None:
 
 
 def test_the_plan_fills_in_the_studys_languages_whatever_their_order() -> None:
-    first, second = (Settings().pinned(order, Fingerprints(), Path()) for order in (("fr", "en"), ("en", "fr")))
+    first, second = (
+        Settings().pinned(order, Fingerprints(), Path()) for order in (("fr", "en"), ("en", "fr"))
+    )
     assert first == second == Settings(languages=("en", "fr"))
 
 
 @pytest.mark.skipif(not MGSM.is_dir(), reason="../shared/data/mgsm is not there")
 @pytest.mark.parametrize("language", ["en", "fr", "es"])
 def test_hardly_any_question_of_mgsm_is_taken_for_another_language(language: str) -> None:
-    questions = [line.split("\t")[0] for line in (MGSM / f"mgsm_{language}.tsv").read_text("utf-8").splitlines()]
+    questions = [
+        line.split("\t")[0] for line in (MGSM / f"mgsm_{language}.tsv").read_text("utf-8").splitlines()
+    ]
     scores = [verdict(STUDY, answer(question, language=language)).score for question in questions]
     assert scores.count(1) >= 247
     assert scores.count(0) <= 1

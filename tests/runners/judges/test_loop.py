@@ -9,21 +9,30 @@ from tests.runners.judges.answers import HOSTILE, answer, verdict
 
 SENTENCE = "The cat was alive and the box was opened. "
 PROSE = (
-    "Photosynthesis turns light into chemical energy. Plants take in water through their roots and carbon dioxide through their leaves, "
-    "and give back the oxygen we breathe. "
+    "Photosynthesis turns light into chemical energy. Plants take in water through their roots and carbon"
+    " dioxide through their leaves, and give back the oxygen we breathe. "
 )
 SONG = "\n".join(
     f"{verse}\nOh, the river runs to the sea,\nand it never comes back to me."
     for verse in (
-        "I was born where the hills are low,\nwhere the winters bring no snow,\nand my father tilled the land.",
+        (
+            "I was born where the hills are low,\nwhere the winters bring no snow,\nand my father tilled the"
+            " land."
+        ),
         "I went out when the days were long,\nwith a penny and with a song,\nand a letter in my hand.",
-        "Now I sit by the harbour wall,\nand I listen to the seagulls' call,\nwhile the tide goes down the strand.",
+        (
+            "Now I sit by the harbour wall,\nand I listen to the seagulls' call,\nwhile the tide goes down"
+            " the strand."
+        ),
     )
 )
 SYLLABLES = "\n".join(" ".join(letter + sign for sign in "ािीुूेैोौ") for letter in "कखगघचछजझ")
 WEEK = "\n".join(f"Day {n}: run {n + 4} km and stretch" for n in range(1, 8))
 TABLE = "\n".join(f"7 x {n} = {7 * n}" for n in range(1, 21))
-SHOPPING = "\n".join(f"- {thing}" for thing in ("eggs", "milk", "bread", "butter", "rice", "beans", "coffee", "salt", "sugar", "tea"))
+SHOPPING = "\n".join(
+    f"- {thing}"
+    for thing in ("eggs", "milk", "bread", "butter", "rice", "beans", "coffee", "salt", "sugar", "tea")
+)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +52,18 @@ SHOPPING = "\n".join(f"- {thing}" for thing in ("eggs", "milk", "bread", "butter
         ", ".join(f"column{n}" for n in range(600)),
         PROSE + "!" * 300,
         PROSE
-        + " ".join(f"The town is known for its {thing}." for thing in ("food", "art", "parks", "bridges", "food", "art", "rivers", "food"))
+        + " ".join(
+            f"The town is known for its {thing}."
+            for thing in ("food", "art", "parks", "bridges", "food", "art", "rivers", "food")
+        )
         * 2,
-        "I read. " + "I read in the morning. I read in the evening. " * 4 + "That is all that there is to say of my hobby.",
+        "I read. "
+        + "I read in the morning. I read in the evening. " * 4
+        + "That is all that there is to say of my hobby.",
         "The bell of the old village church rings at dawn. " + "de la manera " * 4,
-        "Start.\n" + "\n".join(["- A device against the light.", "- A lamp for the garden wall."] * 6) + "\nThe end is not a repetition.",
+        "Start.\n"
+        + "\n".join(["- A device against the light.", "- A lamp for the garden wall."] * 6)
+        + "\nThe end is not a repetition.",
     ],
 )
 def test_a_repetition_without_end_is_a_loop(text: str) -> None:
@@ -84,7 +100,10 @@ def test_the_thresholds_decide() -> None:
     text = PROSE + SENTENCE * 3
     assert verdict(Settings(min_repeats=4), answer(text)).score == 1
     assert verdict(Settings(min_characters=len(text)), answer(text)).score == 1
-    slots = " ".join(f"The town is known for its {thing}." for thing in ("food", "art", "parks", "rivers", "bridges", "cakes"))
+    slots = " ".join(
+        f"The town is known for its {thing}."
+        for thing in ("food", "art", "parks", "rivers", "bridges", "cakes")
+    )
     assert verdict(Settings(), answer(slots)).score == 0
     assert verdict(Settings(max_repeated_words=0.9), answer(slots)).score == 1
     assert verdict(Settings(), answer(SONG + slots)).score == 1

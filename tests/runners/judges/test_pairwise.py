@@ -26,18 +26,25 @@ SERVED = {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v
 
 
 def settings(**given: object) -> pairwise.Settings:
-    return TypeAdapter(AnyJudge).validate_python({"judge": "pairwise", "against": "zero", "model": SERVED, **given})
+    return TypeAdapter(AnyJudge).validate_python(
+        {"judge": "pairwise", "against": "zero", "model": SERVED, **given}
+    )
 
 
-def compared(ours: str, theirs: str, given: pairwise.Settings, tools: Tools, **example: object) -> list[Verdict]:
+def compared(
+    ours: str, theirs: str, given: pairwise.Settings, tools: Tools, **example: object
+) -> list[Verdict]:
     """What the judge says of `ours` beside `theirs`, every aspect."""
     one, other = answer(ours, **example), answer(theirs)
     keys = Keys(pairwise, given).of(one.example, one.completion, other.completion)
-    return list(pairwise.judge([Answer(one.example, one.completion, keys, "zero", other.completion)], given, tools))
+    return list(
+        pairwise.judge([Answer(one.example, one.completion, keys, "zero", other.completion)], given, tools)
+    )
 
 
 class Server:
-    """Stands for a model that writes: `reply` is called with what stands as A and as B, and makes the reply's text; None is a failure."""
+    """Stands for a model that writes: `reply` is called with what stands as A and as B, and makes the reply's
+    text; None is a failure."""
 
     def __init__(self, reply: Callable[[str, str], str | None], *, is_passing: bool = False) -> None:
         self.prompts: list[Prompt] = []
@@ -48,12 +55,17 @@ class Server:
     def tools(self) -> Tools:
         return Tools(self.generate, Path())
 
-    def generate(self, model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
+    def generate(
+        self, model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding
+    ) -> Iterator[tuple[int, EngineAnswer]]:
         assert decoding.temperature == 0
         self.prompts += prompts
         for place in reversed(range(len(prompts))):
             user = (prompts[place].messages or ())[1][1]
-            a, b = (user.split(f"[answer {letter} ")[1][10:].split(f"\n[end of answer {letter} ")[0] for letter in "AB")
+            a, b = (
+                user.split(f"[answer {letter} ")[1][10:].split(f"\n[end of answer {letter} ")[0]
+                for letter in "AB"
+            )
             text = self._reply(a, b)
             yield (
                 place,
@@ -81,39 +93,57 @@ def longest(a: str, b: str) -> str:
     return says("A" if len(a) > len(b) else "B" if len(b) > len(a) else "tie")
 
 
-@pytest.mark.parametrize(("ours", "theirs", "score"), [("long answer", "short", 1), ("short", "long answer", 0), ("one", "two", 0.5)])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "score"),
+    [("long answer", "short", 1), ("short", "long answer", 0), ("one", "two", 0.5)],
+)
 def test_the_same_winner_in_both_orders_is_the_verdict(ours: str, theirs: str, score: float) -> None:
     server = Server(longest)
     (found,) = compared(ours, theirs, settings(), server.tools)
     assert (found.aspect, found.against, found.score) == ("pairwise", "zero", score)
     assert found.parts == {"first": score, "second": score}
     assert len(server.prompts) == 2
-    assert (found.n_prompt_tokens, found.n_new_tokens, found.seconds, found.model_served) == (200, 20, 2.0, "judge-1")
+    assert (found.n_prompt_tokens, found.n_new_tokens, found.seconds, found.model_served) == (
+        200,
+        20,
+        2.0,
+        "judge-1",
+    )
     assert "inconsistent" not in (found.reason or "")
 
 
-@pytest.mark.parametrize(("letter", "parts"), [("A", {"first": 1, "second": 0}), ("B", {"first": 0, "second": 1})])
-def test_a_judge_that_goes_by_the_place_makes_ties_that_are_inconsistent(letter: str, parts: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    ("letter", "parts"), [("A", {"first": 1, "second": 0}), ("B", {"first": 0, "second": 1})]
+)
+def test_a_judge_that_goes_by_the_place_makes_ties_that_are_inconsistent(
+    letter: str, parts: dict[str, float]
+) -> None:
     (found,) = compared("ours", "theirs", settings(), Server(lambda a, b: says(letter)).tools)
     assert (found.score, found.parts) == (0.5, parts)
     assert (found.reason or "").startswith("inconsistent: it ")
 
 
 def test_a_tie_in_one_order_and_a_winner_in_the_other_is_inconsistent() -> None:
-    (found,) = compared("ours", "theirs", settings(), Server(lambda a, b: says("A" if a == "ours" else "tie")).tools)
+    (found,) = compared(
+        "ours", "theirs", settings(), Server(lambda a, b: says("A" if a == "ours" else "tie")).tools
+    )
     assert (found.score, found.parts) == (0.5, {"first": 1, "second": 0.5})
     assert (found.reason or "").startswith("inconsistent: it wins standing first, a tie standing second\n")
 
 
 def test_unreadable_in_either_order_is_unscored_with_all_that_was_written() -> None:
-    (found,) = compared("ours", "theirs", settings(), Server(lambda a, b: says("A") if a == "ours" else "I like both.").tools)
+    (found,) = compared(
+        "ours", "theirs", settings(), Server(lambda a, b: says("A") if a == "ours" else "I like both.").tools
+    )
     assert (found.score, found.unscored_reason) == (None, "the reply does not say which answer is better")
     assert found.parts == {"first": 1}
     assert found.raw == f"[standing first]\n{says('A')}\n\n[standing second]\nI like both."
 
 
 def test_a_judge_that_fails_in_one_order_is_asked_again_another_time() -> None:
-    (found,) = compared("ours", "theirs", settings(), Server(lambda a, b: None if a == "ours" else "hm").tools)
+    (found,) = compared(
+        "ours", "theirs", settings(), Server(lambda a, b: None if a == "ours" else "hm").tools
+    )
     assert found.unscored_reason == f"{NO_REPLY}HTTP 400; the reply does not say which answer is better"
 
 
@@ -125,10 +155,16 @@ def test_a_writing_judge_that_fails_in_one_order_says_whether_that_may_pass(is_p
 
 
 @pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
-def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(status: int, is_passing: bool) -> None:
+def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(
+    status: int, is_passing: bool
+) -> None:
     good = Said({"answers": {"asked": {"probabilities": {"first": 1.0, "second": 0.0, "tie": 0.0}}}})
-    with serving(lambda asked: Said("no", status, SOON) if asked.body["state"].get("first answer") == "ours" else good) as server:
-        given = settings(model={"engine": "systemone", "name": "jev", "base_url": server.url, "max_retries": 0})
+    with serving(
+        lambda asked: Said("no", status, SOON) if asked.body["state"].get("first answer") == "ours" else good
+    ) as server:
+        given = settings(
+            model={"engine": "systemone", "name": "jev", "base_url": server.url, "max_retries": 0}
+        )
         (found,) = compared("ours", "theirs", given, Tools(no_model, Path()))
     assert (found.score, found.n_faults) == (None, int(is_passing))
 
@@ -148,9 +184,13 @@ def test_the_same_text_twice_is_a_tie_and_nobody_is_asked() -> None:
 
 def test_each_aspect_of_a_rubric_is_compared_by_itself() -> None:
     server = Server(lambda a, b: says("A" if (a == "ours") else "B"))
-    found = compared("ours", "theirs", settings(rubric="just_eval", aspects=["clarity", "depth"]), server.tools)
+    found = compared(
+        "ours", "theirs", settings(rubric="just_eval", aspects=["clarity", "depth"]), server.tools
+    )
     assert {v.aspect: v.score for v in found} == {"clarity": 1, "depth": 1}
-    questions = {(prompt.messages or ())[1][1].split("better? ")[1].split("\n")[0] for prompt in server.prompts}
+    questions = {
+        (prompt.messages or ())[1][1].split("better? ")[1].split("\n")[0] for prompt in server.prompts
+    }
     assert len(server.prompts) == 4
     assert len(questions) == 2
 
@@ -224,7 +264,9 @@ def test_a_verdicts_key_depends_on_both_texts_and_not_on_the_opponents_name() ->
     assert keys(settings(max_new_tokens=64))["pairwise"] != key
     local = settings(model={"path": str(TINY)})
     assert keys(local.model_copy(update={"max_new_tokens": 64})) == keys(local)
-    few, more = (keys(settings(rubric="just_eval", aspects=aspects)) for aspects in (["depth"], ["clarity", "depth"]))
+    few, more = (
+        keys(settings(rubric="just_eval", aspects=aspects)) for aspects in (["depth"], ["clarity", "depth"])
+    )
     assert few["depth"] == more["depth"] != more["clarity"]
 
 
@@ -275,7 +317,9 @@ def test_both_orders_are_brought_together_however_they_come() -> None:
         ({"first": 0.5, "second": 0.5}, 0.5),
     ],
 )
-def test_the_likeliest_outcome_is_the_verdict_of_a_model_that_decides(probabilities: dict[str, float], score: float) -> None:
+def test_the_likeliest_outcome_is_the_verdict_of_a_model_that_decides(
+    probabilities: dict[str, float], score: float
+) -> None:
     decided = Decided(0, probabilities, told={})
     assert side_decided(decided, is_first=True).score == score
     assert side_decided(decided, is_first=False).score == 1 - score
@@ -300,9 +344,15 @@ def test_a_loaded_model_decides_in_both_orders_and_its_mean_probabilities_are_ke
 def test_a_system_one_server_is_asked_a_choice_in_both_orders() -> None:
     def decide(asked: Asked) -> Said:
         """The first answer where it is ours, with 0.7; else the second with 0.6."""
-        shares = {"first": 0.7, "second": 0.2} if asked.body["state"]["first answer"] == "ours" else {"first": 0.3, "second": 0.6}
+        shares = (
+            {"first": 0.7, "second": 0.2}
+            if asked.body["state"]["first answer"] == "ours"
+            else {"first": 0.3, "second": 0.6}
+        )
         said = {"type": "choice", "confidence": 0.5, "probabilities": {**shares, "tie": 0.1}}
-        return Said({"model": "jev-42", "answers": {"asked": said}, "usage": {"input_tokens": 7, "output_tokens": 0}})
+        return Said(
+            {"model": "jev-42", "answers": {"asked": said}, "usage": {"input_tokens": 7, "output_tokens": 0}}
+        )
 
     with serving(decide) as server:
         given = settings(model={"engine": "systemone", "name": "jev", "base_url": server.url})

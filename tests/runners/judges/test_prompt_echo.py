@@ -17,7 +17,10 @@ QUESTION = "What are the advantages of living in a small village?"
 def test_every_tag_that_a_shipped_prompt_opens_a_query_with_is_known(path: Path) -> None:
     prompt = yaml.safe_load(path.read_text("utf-8"))
     for tag in (prompt["query_tag"], *prompt["stop_strings"]):
-        found = verdict(Settings(), answer(f"Because of the rain.\n```\n\n{tag}\n```\nWhat next", QUESTION, prompt["language"]))
+        found = verdict(
+            Settings(),
+            answer(f"Because of the rain.\n```\n\n{tag}\n```\nWhat next", QUESTION, prompt["language"]),
+        )
         assert (found.score, (found.reason or "").startswith("goes on with")) == (0, True), tag
 
 
@@ -41,7 +44,9 @@ def test_going_on_with_an_invented_query_is_an_echo_in_whatever_language(turn: s
     assert verdict(Settings(), answer(f"It is quiet there.\n\n{turn}", QUESTION, language)).score == 0
 
 
-@pytest.mark.parametrize("text", [QUESTION, f"{QUESTION}\n{QUESTION}", "What are the advantages of living in a", QUESTION.upper()])
+@pytest.mark.parametrize(
+    "text", [QUESTION, f"{QUESTION}\n{QUESTION}", "What are the advantages of living in a", QUESTION.upper()]
+)
 def test_the_question_again_is_an_echo(text: str) -> None:
     assert verdict(Settings(), answer(text, QUESTION)).reason == "gives the question back"
 
@@ -81,7 +86,10 @@ def test_what_was_asked_for_is_no_echo(instruction: str, text: str, score: float
 
 def test_a_language_whose_prompts_are_not_known_is_unscored_unless_something_is_found() -> None:
     found = verdict(Settings(), answer("Es ist ruhig dort.", "Warum?", "de"))
-    assert (found.score, found.unscored_reason) == (None, "what prompts call the user's part in de is not known")
+    assert (found.score, found.unscored_reason) == (
+        None,
+        "what prompts call the user's part in de is not known",
+    )
 
 
 def test_how_much_may_be_added_to_the_question_is_a_setting() -> None:

@@ -43,8 +43,12 @@ def of_item(item: str, text: str = "an answer", **example: Any) -> Answer:
     )
 
 
-@pytest.mark.parametrize(("preference", "score"), [(1, 0), (2.0, 1), (1.5, 0.5), (0, 0.5), (1.25, 0.25), ("2", 1)])
-def test_a_preference_is_read_as_alpacaeval_writes_it(preference: object, score: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("preference", "score"), [(1, 0), (2.0, 1), (1.5, 0.5), (0, 0.5), (1.25, 0.25), ("2", 1)]
+)
+def test_a_preference_is_read_as_alpacaeval_writes_it(
+    preference: object, score: float, tmp_path: Path
+) -> None:
     judge = settings(tmp_path, [{"q": "Say  something. ", "p": preference}], **PREFERENCE)
     assert one(verdicts(judge, answer("x"))).score == score
 
@@ -62,7 +66,9 @@ def test_a_preference_is_read_as_alpacaeval_writes_it(preference: object, score:
         ({"q": "Say nothing.", "p": 2}, "no recorded verdict in first.jsonl"),
     ],
 )
-def test_what_is_no_preference_is_unscored_and_says_why(row: dict[str, Any], why: str, tmp_path: Path) -> None:
+def test_what_is_no_preference_is_unscored_and_says_why(
+    row: dict[str, Any], why: str, tmp_path: Path
+) -> None:
     judge = settings(tmp_path, [row, {"q": "another", "p": 2}], **PREFERENCE)
     found = one(verdicts(judge, answer("x")))
     assert found.score is None
@@ -73,7 +79,11 @@ def test_a_column_that_no_row_has_is_told_before_anything_runs(tmp_path: Path) -
     with pytest.raises(DataError, match=r"first\.jsonl: row 1: no column `p`; there are: q, preference"):
         settings(tmp_path, [{"q": "a", "preference": 1}, {"q": "b", "preference": 2}], **PREFERENCE)
     with pytest.raises(DataError, match=r"row 1: no column `c2`"):
-        settings(tmp_path, [{"q": "a", "c": 1}], columns={"instruction": "q", "scores": {"clarity": "c", "depth": "c2"}})
+        settings(
+            tmp_path,
+            [{"q": "a", "c": 1}],
+            columns={"instruction": "q", "scores": {"clarity": "c", "depth": "c2"}},
+        )
 
 
 def test_a_file_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
@@ -84,7 +94,10 @@ def test_a_file_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
 def test_each_method_reads_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "second.jsonl").write_text('{"q": "Say something.", "p": 1}\n')
     settings(tmp_path, [{"q": "Say something.", "p": 2}], **PREFERENCE)
-    scores = [one(verdicts(of_cell(tmp_path, method, **PREFERENCE), answer("x"))).score for method in ("first", "second")]
+    scores = [
+        one(verdicts(of_cell(tmp_path, method, **PREFERENCE), answer("x"))).score
+        for method in ("first", "second")
+    ]
     assert scores == [1, 0]
 
 
@@ -106,7 +119,13 @@ def test_a_verdict_on_another_text_is_none(tmp_path: Path) -> None:
 
 
 def test_verdicts_that_differ_are_none_and_equal_ones_are_one(tmp_path: Path) -> None:
-    rows = [{"id": "a", "s": 3}, {"id": "a", "s": 4}, {"id": "b", "s": 5}, {"id": "b", "s": "5.0"}, {"id": "b", "s": None}]
+    rows = [
+        {"id": "a", "s": 3},
+        {"id": "a", "s": 4},
+        {"id": "b", "s": 5},
+        {"id": "b", "s": "5.0"},
+        {"id": "b", "s": None},
+    ]
     judge = settings(tmp_path, rows, columns={"item": "id", "score": "s"})
     a, b = verdicts(judge, of_item("a"), of_item("b"))
     assert a.unscored_reason == "2 verdicts that differ are recorded in first.jsonl"
@@ -114,7 +133,9 @@ def test_verdicts_that_differ_are_none_and_equal_ones_are_one(tmp_path: Path) ->
 
 
 def test_items_of_equal_text_keep_their_own_verdicts(tmp_path: Path) -> None:
-    judge = settings(tmp_path, [{"id": "a", "s": 3}, {"id": "b", "s": 4}], columns={"item": "id", "score": "s"})
+    judge = settings(
+        tmp_path, [{"id": "a", "s": 3}, {"id": "b", "s": 4}], columns={"item": "id", "score": "s"}
+    )
     a, b = verdicts(judge, of_item("a", "same"), of_item("b", "same"))
     assert (a.score, b.score) == (3, 4)
     assert a.row_key != b.row_key
@@ -130,26 +151,45 @@ def test_a_file_of_several_languages_gives_each_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"id": "a", "h": 4, "c": 2.5}], {"columns": {"item": "id", "scores": {"helpfulness": "h", "clarity": "c"}}}),
         (
-            [{"id": "a", "k": "clarity", "s": "2.5"}, {"id": "a", "k": "helpfulness", "s": "4"}, {"id": "a", "k": "wit", "s": "1"}],
+            [{"id": "a", "h": 4, "c": 2.5}],
+            {"columns": {"item": "id", "scores": {"helpfulness": "h", "clarity": "c"}}},
+        ),
+        (
+            [
+                {"id": "a", "k": "clarity", "s": "2.5"},
+                {"id": "a", "k": "helpfulness", "s": "4"},
+                {"id": "a", "k": "wit", "s": "1"},
+            ],
             {"columns": {"item": "id", "aspect": "k", "score": "s"}, "aspects": ["helpfulness", "clarity"]},
         ),
     ],
 )
-def test_aspects_stand_in_columns_or_in_rows(rows: list[dict[str, Any]], said: dict[str, Any], tmp_path: Path) -> None:
+def test_aspects_stand_in_columns_or_in_rows(
+    rows: list[dict[str, Any]], said: dict[str, Any], tmp_path: Path
+) -> None:
     found = verdicts(settings(tmp_path, rows, **said), of_item("a"))
     assert {verdict.aspect: verdict.score for verdict in found} == {"helpfulness": 4, "clarity": 2.5}
 
 
 def raw(folder: Path, reply: str | None, **said: Any) -> dict[str, Verdict]:
     columns = {"item": "id", "raw": "r"}
-    judge = settings(folder, [{"id": "a", "r": reply}], columns=columns, format="just_eval", aspects=["clarity", "depth"], **said)
+    judge = settings(
+        folder,
+        [{"id": "a", "r": reply}],
+        columns=columns,
+        format="just_eval",
+        aspects=["clarity", "depth"],
+        **said,
+    )
     return {verdict.aspect: verdict for verdict in verdicts(judge, of_item("a"))}
 
 
 def test_a_judge_s_words_are_read_and_kept(tmp_path: Path) -> None:
-    reply = 'Here: {"clarity": {"reason": "plain", "score": "4"}, "depth": {"reason": "none asked", "score": "N/A"}}'
+    reply = (
+        'Here: {"clarity": {"reason": "plain", "score": "4"}, "depth": {"reason": "none asked", "score":'
+        ' "N/A"}}'
+    )
     found = raw(tmp_path, reply)
     assert (found["clarity"].score, found["clarity"].reason, found["clarity"].raw) == (4, "plain", reply)
     assert found["depth"].score is None
@@ -159,7 +199,10 @@ def test_a_judge_s_words_are_read_and_kept(tmp_path: Path) -> None:
 def test_not_applicable_counts_as_five_only_where_that_is_asked_for(tmp_path: Path) -> None:
     reply = '{"clarity": {"score": 2}, "depth": {"score": "N/A"}}'
     assert raw(tmp_path, reply)["depth"].score is None
-    assert {aspect: verdict.score for aspect, verdict in raw(tmp_path, reply, na_as=5).items()} == {"clarity": 2, "depth": 5}
+    assert {aspect: verdict.score for aspect, verdict in raw(tmp_path, reply, na_as=5).items()} == {
+        "clarity": 2,
+        "depth": 5,
+    }
 
 
 @pytest.mark.parametrize("reply", [*HOSTILE, None])
@@ -169,7 +212,9 @@ def test_words_that_hold_no_score_are_unscored(reply: str | None, tmp_path: Path
 
 
 def test_examples_of_other_categories_get_no_verdict(tmp_path: Path) -> None:
-    judge = settings(tmp_path, [{"id": "a", "s": 3}], columns={"item": "id", "score": "s"}, categories=["math"])
+    judge = settings(
+        tmp_path, [{"id": "a", "s": 3}], columns={"item": "id", "score": "s"}, categories=["math"]
+    )
     found = verdicts(judge, of_item("a", category="math"), of_item("a", category="law"), of_item("a"))
     assert [verdict.score for verdict in found] == [3]
 
@@ -177,5 +222,7 @@ def test_examples_of_other_categories_get_no_verdict(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_answers_are_matched_like_others(text: str, tmp_path: Path) -> None:
     rows = [{"q": text, "a": text, "p": 2}]
-    judge = settings(tmp_path, rows, columns={"instruction": "q", "response": "a", "preference": "p"}, against="davinci")
+    judge = settings(
+        tmp_path, rows, columns={"instruction": "q", "response": "a", "preference": "p"}, against="davinci"
+    )
     assert one(verdicts(judge, answer(text, instruction=text))).score == 1

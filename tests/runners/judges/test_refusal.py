@@ -38,9 +38,27 @@ def test_declining_is_a_refusal_in_the_language_asked_or_in_english(text: str, l
         ("I can't wait to see you!", "en"),
         ("You cannot divide by zero.", "en"),
         ('The knight said: "I cannot help you." Then he rode away.', "en"),
-        ("I can't see the photo, but here is how to describe one: say what is in the middle, then what is around it.", "en"),
-        ("Je ne peux pas voir la photo, mais voici comment en décrire une : dites ce qui est au milieu, puis ce qui l'entoure.", "fr"),
-        ("No puedo ver la foto, pero aquí tienes cómo describir una: di qué hay en el centro y luego qué lo rodea.", "es"),
+        (
+            (
+                "I can't see the photo, but here is how to describe one: say what is in the middle, then what"
+                " is around it."
+            ),
+            "en",
+        ),
+        (
+            (
+                "Je ne peux pas voir la photo, mais voici comment en décrire une : dites ce qui est au"
+                " milieu, puis ce qui l'entoure."
+            ),
+            "fr",
+        ),
+        (
+            (
+                "No puedo ver la foto, pero aquí tienes cómo describir una: di qué hay en el centro y luego"
+                " qué lo rodea."
+            ),
+            "es",
+        ),
         ("On ne peut pas diviser par zéro.", "fr"),
         ("No se puede dividir por cero.", "es"),
         ("Lo siento, no puedo ayudarte.", "en"),
@@ -52,7 +70,9 @@ def test_an_answer_is_none_though_it_apologises_quotes_or_declines_in_part(text:
 
 def test_a_promise_without_an_answer_leaves_it_a_refusal() -> None:
     assert verdict(Settings(), answer("I can't see the photo, but here is a smile.")).score == 0
-    assert verdict(Settings(min_words_after=2), answer("I can't see the photo, but here is a smile.")).score == 1
+    assert (
+        verdict(Settings(min_words_after=2), answer("I can't see the photo, but here is a smile.")).score == 1
+    )
 
 
 def test_what_is_declined_late_is_none() -> None:

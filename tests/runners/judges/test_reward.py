@@ -18,7 +18,15 @@ pytestmark = pytest.mark.slow
 
 TINY = Path(__file__).resolve().parents[2] / "fixtures" / "tiny"
 CHAT_TEMPLATE = Path(__file__).resolve().parents[3] / "runners" / "prompting" / "chat_template.jinja"
-TEXTS = ("Oslo.", "The zorbo lives in Oslo.", "No.", "I do not know where it lives, and nobody does. " * 8, "", "Chile " * 30, "<pad></s>")
+TEXTS = (
+    "Oslo.",
+    "The zorbo lives in Oslo.",
+    "No.",
+    "I do not know where it lives, and nobody does. " * 8,
+    "",
+    "Chile " * 30,
+    "<pad></s>",
+)
 
 
 def saved(folder: Path, num_labels: int = 1, template: bool = True, **config: object) -> Path:
@@ -67,11 +75,16 @@ def test_the_score_is_the_models_logit_for_the_two_turns(model: Path, tmp_path: 
     from runners.prompting.tokens import uses_bos
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    turns = [{"role": "user", "content": "Where does it live? 0"}, {"role": "assistant", "content": "In Oslo."}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False)
-    ids = tokenizer(text, add_special_tokens=uses_bos(tokenizer) and not text.startswith(tokenizer.bos_token), return_tensors="pt")[
-        "input_ids"
+    turns = [
+        {"role": "user", "content": "Where does it live? 0"},
+        {"role": "assistant", "content": "In Oslo."},
     ]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    ids = tokenizer(
+        text,
+        add_special_tokens=uses_bos(tokenizer) and not text.startswith(tokenizer.bos_token),
+        return_tensors="pt",
+    )["input_ids"]
     loaded = AutoModelForSequenceClassification.from_pretrained(model, dtype=torch.float32)
     loaded.config.pad_token_id = None
     with torch.inference_mode():
@@ -102,9 +115,20 @@ def test_neither_does_it_where_every_token_sees_the_whole_text(tmp_path: Path) -
     from transformers import AutoConfig, BertConfig, BertForSequenceClassification
 
     folder = saved(tmp_path / "bert")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "initializer_range": 0.2}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "initializer_range": 0.2,
+    }
     torch.manual_seed(0)
-    own = BertConfig(vocab_size=AutoConfig.from_pretrained(TINY).vocab_size, num_labels=1, max_position_embeddings=1024, **sizes)
+    own = BertConfig(
+        vocab_size=AutoConfig.from_pretrained(TINY).vocab_size,
+        num_labels=1,
+        max_position_embeddings=1024,
+        **sizes,
+    )
     BertForSequenceClassification(own).save_pretrained(folder)
     alone = scores(folder, *TEXTS, cache=tmp_path, batch_size=1)
     assert max(alone) - min(alone) > 0.01
@@ -116,7 +140,9 @@ def _last_token(folder: Path) -> int:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    return tokenizer.encode(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)[-1]
+    return tokenizer.encode(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)[
+        -1
+    ]
 
 
 def test_what_is_too_long_is_unscored_and_not_cut(model: Path, tmp_path: Path) -> None:
@@ -128,7 +154,9 @@ def test_what_is_too_long_is_unscored_and_not_cut(model: Path, tmp_path: Path) -
 
 
 def test_hostile_answers_are_scored_or_say_why_not(model: Path, tmp_path: Path) -> None:
-    found = judged(model, *(answer(text, instruction=str(number)) for number, text in enumerate(HOSTILE)), cache=tmp_path)
+    found = judged(
+        model, *(answer(text, instruction=str(number)) for number, text in enumerate(HOSTILE)), cache=tmp_path
+    )
     assert len(found) == len(HOSTILE)
     assert all((one.score is None) == (one.unscored_reason is not None) for one in found)
 
@@ -154,7 +182,9 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 
 def test_the_weights_are_part_of_the_key_and_the_batch_size_is_not(model: Path, tmp_path: Path) -> None:
     def key(**given: object) -> dict[str, str]:
-        settings = reward.Settings.model_validate({"model": {"path": str(model), **given}}).pinned(("en",), Fingerprints(), tmp_path)
+        settings = reward.Settings.model_validate({"model": {"path": str(model), **given}}).pinned(
+            ("en",), Fingerprints(), tmp_path
+        )
         one = answer("Oslo.")
         return Keys(reward, settings).of(one.example, one.completion)
 

@@ -35,7 +35,8 @@ def settings(**given: object) -> rubric.Settings:
 
 
 class Server:
-    """Stands for a model: answers prompts with `reply`, or with several in turn, and remembers what it was asked."""
+    """Stands for a model: answers prompts with `reply`, or with several in turn, and remembers what it was
+    asked."""
 
     def __init__(self, reply: str | Sequence[str | None] | None, **told: object) -> None:
         self.prompts: list[Prompt] = []
@@ -43,7 +44,9 @@ class Server:
         self._replies = [reply] if reply is None or isinstance(reply, str) else list(reply)
         self._told = told
 
-    def generate(self, model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding) -> Iterator[tuple[int, EngineAnswer]]:
+    def generate(
+        self, model: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding
+    ) -> Iterator[tuple[int, EngineAnswer]]:
         self.decodings.append(decoding)
         self.prompts += prompts
         for place in reversed(range(len(prompts))):
@@ -62,14 +65,20 @@ class Server:
 
 
 def reply(**scores: object) -> str:
-    return json.dumps({aspect: {"reason": f"on {aspect}", "score": score} for aspect, score in scores.items()})
+    return json.dumps(
+        {aspect: {"reason": f"on {aspect}", "score": score} for aspect, score in scores.items()}
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", ["runners.judges.rubric", "dsl.plugins", "dsl.judges", "dsl.engines", "dsl.steps.steps"])
+@pytest.mark.parametrize(
+    "first", ["runners.judges.rubric", "dsl.plugins", "dsl.judges", "dsl.engines", "dsl.steps.steps"]
+)
 def test_it_may_be_imported_first_of_all(first: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"import {first}, dsl.steps.steps, runners.judges.rubric"], capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", f"import {first}, dsl.steps.steps, runners.judges.rubric"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -128,13 +137,17 @@ def test_an_aspects_key_depends_on_what_the_judge_is_told_around_the_rubric(tmp_
 
 
 def test_asked_together_an_aspects_key_depends_on_its_neighbours() -> None:
-    few, more = (keys(settings(together=True, aspects=aspects)) for aspects in (["clarity"], ["clarity", "depth"]))
+    few, more = (
+        keys(settings(together=True, aspects=aspects)) for aspects in (["clarity"], ["clarity", "depth"])
+    )
     assert few["clarity"] != more["clarity"]
 
 
 def test_each_aspect_is_asked_by_itself_and_read() -> None:
     server = Server(reply(clarity=4, depth="2"), finish_reason="eos")
-    found = verdicts(settings(aspects=["clarity", "depth"]), answer("Paris."), tools=Tools(server.generate, Path()))
+    found = verdicts(
+        settings(aspects=["clarity", "depth"]), answer("Paris."), tools=Tools(server.generate, Path())
+    )
     assert {v.aspect: (v.score, v.reason, v.model_served) for v in found} == {
         "clarity": (4, "on clarity", "judge-1"),
         "depth": (2, "on depth", "judge-1"),
@@ -146,7 +159,10 @@ def test_each_aspect_is_asked_by_itself_and_read() -> None:
 
 
 def test_asked_together_only_aspects_of_the_same_items_share_a_request() -> None:
-    server, given = Server(reply(**dict.fromkeys((*GENERAL, "safety"), 3))), settings(together=True, when={"safety": {}})
+    server, given = (
+        Server(reply(**dict.fromkeys((*GENERAL, "safety"), 3))),
+        settings(together=True, when={"safety": {}}),
+    )
     found = verdicts(given, answer("Paris."), tools=Tools(server.generate, Path()))
     assert {v.aspect for v in found} == {*GENERAL, "safety"}
     assert len(server.prompts) == 2
@@ -157,7 +173,9 @@ def test_asked_together_only_aspects_of_the_same_items_share_a_request() -> None
 def test_asked_together_there_is_one_request_and_its_cost_counts_once() -> None:
     server = Server(reply(**dict.fromkeys(GENERAL, 3)))
     priced = {**SERVED, "usd_per_million_prompt_tokens": 10, "usd_per_million_new_tokens": 100}
-    found = verdicts(settings(together=True, model=priced), answer("Paris."), tools=Tools(server.generate, Path()))
+    found = verdicts(
+        settings(together=True, model=priced), answer("Paris."), tools=Tools(server.generate, Path())
+    )
     assert len(server.prompts) == 1
     assert [v.score for v in found] == [3] * 5
     assert sum(v.n_prompt_tokens or 0 for v in found) == 100
@@ -176,7 +194,11 @@ def test_asked_together_a_missing_verdict_is_asked_beside_those_that_are_there()
 def test_a_reply_without_a_score_is_unscored_and_kept() -> None:
     server = Server("I would rather not say.")
     (found,) = verdicts(settings(aspects=["clarity"]), answer("Paris."), tools=Tools(server.generate, Path()))
-    assert (found.score, found.unscored_reason, found.raw) == (None, "the reply holds no JSON", "I would rather not say.")
+    assert (found.score, found.unscored_reason, found.raw) == (
+        None,
+        "the reply holds no JSON",
+        "I would rather not say.",
+    )
 
 
 def test_a_reply_that_was_cut_says_so() -> None:
@@ -255,7 +277,9 @@ def test_not_applicable_is_unscored_unless_it_is_asked_to_count() -> None:
     server = Server('{"depth": {"reason": "a greeting", "score": "N/A"}}')
     (found,) = verdicts(settings(aspects=["depth"]), answer("Hi."), tools=Tools(server.generate, Path()))
     assert (found.score, found.unscored_reason) == (None, "the judge holds the aspect not applicable")
-    (counted,) = verdicts(settings(aspects=["depth"], na_as=5), answer("Hi."), tools=Tools(server.generate, Path()))
+    (counted,) = verdicts(
+        settings(aspects=["depth"], na_as=5), answer("Hi."), tools=Tools(server.generate, Path())
+    )
     assert (counted.score, counted.reason) == (5, "N/A, counted as 5: a greeting")
     assert counted.raw == found.raw == '{"depth": {"reason": "a greeting", "score": "N/A"}}'
 
@@ -290,7 +314,9 @@ def test_when_no_repeat_has_a_score_a_judge_that_failed_is_named_first() -> None
 
 
 def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> None:
-    given = settings(instructions_language="item", aspects=["clarity"]).pinned(("en", "fr", "es"), Fingerprints(), Path())
+    given = settings(instructions_language="item", aspects=["clarity"]).pinned(
+        ("en", "fr", "es"), Fingerprints(), Path()
+    )
     asked = {}
     for language in ("en", "fr", "es"):
         server = Server(reply(clarity=3))
@@ -321,11 +347,16 @@ def test_a_reply_is_asked_for_in_a_form_that_its_own_reader_reads() -> None:
     verdicts(settings(aspects=["clarity"]), answer("Paris."), tools=Tools(server.generate, Path()))
     form = json.loads(server.prompts[0].json_schema or "")
     for score, fits in (("1", True), ("5", True), ("N/A", True), ("6", False), ("0", False), (5, False)):
-        assert jsonschema.Draft202012Validator(form).is_valid({"clarity": {"reason": "x", "score": score}}) == fits
+        assert (
+            jsonschema.Draft202012Validator(form).is_valid({"clarity": {"reason": "x", "score": score}})
+            == fits
+        )
 
 
 @pytest.mark.slow
-def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_is_kept(tmp_path: Path) -> None:
+def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_is_kept(
+    tmp_path: Path,
+) -> None:
     def judge(asked: Asked) -> Said:
         if "response_format" in asked.body:
             return Said("unknown field response_format", 422)
@@ -339,7 +370,10 @@ def test_a_real_server_that_takes_no_schema_is_read_tolerantly_and_what_it_says_
 
     with serving(judge) as server:
         given = settings(model={**SERVED, "base_url": server.url, "max_concurrency": 1})
-        found = {v.aspect: v for v in verdicts(given, answer("Paris."), tools=Tools(_generate(tmp_path, {}), tmp_path))}
+        found = {
+            v.aspect: v
+            for v in verdicts(given, answer("Paris."), tools=Tools(_generate(tmp_path, {}), tmp_path))
+        }
     assert {aspect: v.score for aspect, v in found.items() if v.score} == {"clarity": 4}
     assert found["depth"].raw == "I cannot judge this."
     assert found["factuality"].unscored_reason == "'9' is not a score from 1 to 5"

@@ -24,7 +24,9 @@ GENERAL = ("helpfulness", "clarity", "factuality", "depth", "engagement")
 
 
 def settings(**given: object) -> Settings:
-    return Settings.model_validate({"model": {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v1"}, **given})
+    return Settings.model_validate(
+        {"model": {"engine": "openai", "name": "judge", "base_url": "http://localhost:1/v1"}, **given}
+    )
 
 
 def test_every_shipped_rubric_says_the_same_in_every_language_that_judges_are_instructed_in() -> None:
@@ -36,7 +38,9 @@ def test_every_shipped_rubric_says_the_same_in_every_language_that_judges_are_in
         for language in languages():
             found = load_rubric(SHIPPED / name / f"{language}.yaml")
             assert found.when == english.when
-            assert {a: len(v.levels) for a, v in found.aspects.items()} == {a: len(v.levels) for a, v in english.aspects.items()}
+            assert {a: len(v.levels) for a, v in found.aspects.items()} == {
+                a: len(v.levels) for a, v in english.aspects.items()
+            }
             texts += [text for aspect in found.aspects.values() for text in (aspect.question, *aspect.levels)]
         assert len(set(texts)) == len(texts)
 
@@ -58,17 +62,31 @@ def test_a_studys_own_rubric_is_known_by_its_content(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.yaml").write_text(OWN)
-    here, there = (settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / folder) for folder in "ab")
+    here, there = (
+        settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / folder)
+        for folder in "ab"
+    )
     assert here != there
     assert digest(here) == digest(there)
     assert list(here.chosen()) == ["wit", "brevity"]
     assert here.rubric.levels == {"wit": 5, "brevity": 5}  # type: ignore[union-attr]
     (tmp_path / "b" / "mine.yaml").write_text(OWN.replace("crisp", "terse"))
-    assert digest(settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / "b")) != digest(here)
+    assert digest(
+        settings(rubric={"file": "mine.yaml"}).pinned(("en",), Fingerprints(), tmp_path / "b")
+    ) != digest(here)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "aspects: {}", "aspects: {wit: {question: a, levels: [a]}}", "- a", "a: [", OWN + "default: [speed]", "\x00"]
+    "text",
+    [
+        "",
+        "aspects: {}",
+        "aspects: {wit: {question: a, levels: [a]}}",
+        "- a",
+        "a: [",
+        OWN + "default: [speed]",
+        "\x00",
+    ],
 )
 def test_a_file_that_is_no_rubric_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text)
@@ -85,7 +103,9 @@ def test_an_aspect_the_file_lacks_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("aspects:\n  wit:\n    question: Is it witty?\n    levls: [a, b]\nwhn: {}\n")
+    (tmp_path / "bad.yaml").write_text(
+        "aspects:\n  wit:\n    question: Is it witty?\n    levls: [a, b]\nwhn: {}\n"
+    )
     with pytest.raises(DataError) as told:
         settings(rubric={"file": "bad.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
     message = str(told.value)
@@ -108,20 +128,28 @@ def test_a_file_that_changed_since_the_plan_judges_nothing(tmp_path: Path) -> No
 def test_a_rubric_of_ones_own_in_the_items_language_is_a_file_for_each(tmp_path: Path) -> None:
     (tmp_path / "mine_en.yaml").write_text(OWN)
     with pytest.raises(DataError, match=r"write \{language\} in mine_en.yaml"):
-        settings(rubric={"file": "mine_en.yaml"}, instructions_language="item").pinned(("en",), Fingerprints(), tmp_path)
+        settings(rubric={"file": "mine_en.yaml"}, instructions_language="item").pinned(
+            ("en",), Fingerprints(), tmp_path
+        )
     given = settings(rubric={"file": "mine_{language}.yaml"}, instructions_language="item")
     with pytest.raises(DataError, match=r"mine_fr\.yaml: No such file"):
         given.pinned(("en", "fr"), Fingerprints(), tmp_path)
     (tmp_path / "mine_fr.yaml").write_text(OWN.replace("Is it witty?", "Est-ce spirituel ?"))
     pinned = given.pinned(("en", "fr"), Fingerprints(), tmp_path)
-    here, there = (pinned.of_cell("m", "urial", language, Fingerprints(), tmp_path) for language in ("en", "fr"))
+    here, there = (
+        pinned.of_cell("m", "urial", language, Fingerprints(), tmp_path) for language in ("en", "fr")
+    )
     assert here.chosen()["wit"].question == "Is it witty?"
     assert there.chosen()["wit"].question == "Est-ce spirituel ?"
     assert digest(here) != digest(there)
 
 
-def test_a_scale_of_ones_own_may_be_shorter_and_not_applicable_counts_as_a_level_of_it(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text('aspects: {wit: {question: "Is it witty?", levels: [dull, fair, funny]}}')
+def test_a_scale_of_ones_own_may_be_shorter_and_not_applicable_counts_as_a_level_of_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        'aspects: {wit: {question: "Is it witty?", levels: [dull, fair, funny]}}'
+    )
     pinned = settings(rubric={"file": "mine.yaml"}, na_as=3).pinned(("en",), Fingerprints(), tmp_path)
     assert len(pinned.chosen()["wit"].levels) == 3
     with pytest.raises(DataError, match="`na_as: 5` is off the scale, which ends at 3"):

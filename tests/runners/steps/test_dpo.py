@@ -21,7 +21,10 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
 
 LORA = Adapter(r=8, lora_alpha=16)
 SFT = "sft-0123456789ab89ab"
@@ -42,14 +45,26 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         left[name] = folder / name
         left[name].mkdir()
         training = Training(max_steps=6, per_device_train_batch_size=8, learning_rate=5e-3)
-        step = SftStep(weights=WEIGHTS, train=(english,), prompts=(chat_form(),), adapter=adapter, training=training, seed=0)
+        step = SftStep(
+            weights=WEIGHTS,
+            train=(english,),
+            prompts=(chat_form(),),
+            adapter=adapter,
+            training=training,
+            seed=0,
+        )
         sft.run(step, found, left[name])
     return left
 
 
 def study(folder: Path, policy: Path | None = None, **changes: Any) -> tuple[DpoStep, StepContext]:
     found, steps = inputs(folder / "data", en=rows("preferences", "en"), fr=rows("preferences", "fr"))
-    settings: dict[str, Any] = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3, **changes.pop("training", {})}
+    settings: dict[str, Any] = {
+        "max_steps": 3,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1e-3,
+        **changes.pop("training", {}),
+    }
     step = DpoStep(
         **{
             "weights": WEIGHTS,
@@ -88,9 +103,13 @@ def log_probability(folder: Path | None, cache: Path, example: Example, answer: 
 
 @pytest.mark.parametrize("adapter", [LORA, None])
 @pytest.mark.parametrize("policy", [None, "adapter", "model"])
-def test_training_begins_at_the_reference(tmp_path: Path, tuned: dict[str, Path], policy: str | None, adapter: Adapter | None) -> None:
+def test_training_begins_at_the_reference(
+    tmp_path: Path, tuned: dict[str, Path], policy: str | None, adapter: Adapter | None
+) -> None:
     """Policy and reference are one model then: rewards are 0 and the sigmoid loss is ln 2."""
-    step, found = study(tmp_path, tuned[policy] if policy else None, adapter=adapter, training={"max_steps": 2})
+    step, found = study(
+        tmp_path, tuned[policy] if policy else None, adapter=adapter, training={"max_steps": 2}
+    )
     made = run(step, found, tmp_path / "out")
     assert metric(tmp_path / "out", "loss")[0] == LN2
     assert metric(tmp_path / "out", "loss")[1] != LN2
@@ -102,19 +121,36 @@ def test_training_begins_at_the_reference(tmp_path: Path, tuned: dict[str, Path]
 
 def test_all_weights_of_a_bfloat16_model_begin_at_the_reference_too(tmp_path: Path) -> None:
     """They are trained in float32, and so is the reference computed."""
-    step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "bfloat16"}), adapter=None, training={"max_steps": 1})
+    step, found = study(
+        tmp_path,
+        weights=WEIGHTS.model_copy(update={"dtype": "bfloat16"}),
+        adapter=None,
+        training={"max_steps": 1},
+    )
     made = run(step, found, tmp_path / "out")
     assert metric(tmp_path / "out", "loss") == [LN2]
     assert made.facts["dtype"] == "float32"
 
 
 @pytest.mark.parametrize("adapter", [LORA, None])
-def test_an_sft_policy_can_be_held_to_the_untrained_weights(tmp_path: Path, tuned: dict[str, Path], adapter: Adapter | None) -> None:
+def test_an_sft_policy_can_be_held_to_the_untrained_weights(
+    tmp_path: Path, tuned: dict[str, Path], adapter: Adapter | None
+) -> None:
     """First rewards against log-probabilities made by hand, of the sft model and of the untrained one."""
-    step, found = study(tmp_path, tuned["adapter"], adapter=adapter, reference="base", beta=0.5, rows=4, training={"max_steps": 1})
+    step, found = study(
+        tmp_path,
+        tuned["adapter"],
+        adapter=adapter,
+        reference="base",
+        beta=0.5,
+        rows=4,
+        training={"max_steps": 1},
+    )
     step = step.model_copy(update={"pairs": step.pairs[:1], "prompts": step.prompts[:1]})
     pairs = rows("preferences", "en")[:4]
-    (found[step.pairs[0]] / "examples.jsonl").write_text("".join(pair.model_dump_json() + "\n" for pair in pairs))
+    (found[step.pairs[0]] / "examples.jsonl").write_text(
+        "".join(pair.model_dump_json() + "\n" for pair in pairs)
+    )
     made = run(step, found, tmp_path / "out")
     for name in ("chosen", "rejected"):
         ratios = [
@@ -122,8 +158,12 @@ def test_an_sft_policy_can_be_held_to_the_untrained_weights(tmp_path: Path, tune
             - log_probability(None, tmp_path / "cache", pair, getattr(pair, name))[0]
             for pair in pairs
         ]
-        assert metric(tmp_path / "out", f"rewards/{name}") == [pytest.approx(0.5 * sum(ratios) / 4, rel=1e-3, abs=1e-3)]
-        assert metric(tmp_path / "out", f"log_ratios/{name}") == [pytest.approx(sum(ratios) / 4, rel=1e-3, abs=1e-3)]
+        assert metric(tmp_path / "out", f"rewards/{name}") == [
+            pytest.approx(0.5 * sum(ratios) / 4, rel=1e-3, abs=1e-3)
+        ]
+        assert metric(tmp_path / "out", f"log_ratios/{name}") == [
+            pytest.approx(sum(ratios) / 4, rel=1e-3, abs=1e-3)
+        ]
     assert made.facts["reference_model"] == "the untrained weights (a frozen model of its own)"
 
 
@@ -131,14 +171,20 @@ def test_losses_add_up_and_lengths_are_recorded(tmp_path: Path) -> None:
     step, found = study(tmp_path, loss_type=("sigmoid", "sft"), rows=4, training={"max_steps": 1})
     step = step.model_copy(update={"pairs": step.pairs[:1], "prompts": step.prompts[:1]})
     pairs = rows("preferences", "en")[:4]
-    (found[step.pairs[0]] / "examples.jsonl").write_text("".join(pair.model_dump_json() + "\n" for pair in pairs))
+    (found[step.pairs[0]] / "examples.jsonl").write_text(
+        "".join(pair.model_dump_json() + "\n" for pair in pairs)
+    )
     run(step, found, tmp_path / "out")
     chosen = [log_probability(None, tmp_path / "cache", pair, str(pair.chosen)) for pair in pairs]
     rejected = [log_probability(None, tmp_path / "cache", pair, str(pair.rejected)) for pair in pairs]
     nll = -sum(nats for nats, _ in chosen) / sum(n for _, n in chosen)
     assert metric(tmp_path / "out", "loss") == [pytest.approx(math.log(2) + nll, rel=1e-4)]
-    assert metric(tmp_path / "out", "logps/chosen") == [pytest.approx(sum(nats for nats, _ in chosen) / 4, rel=1e-4)]
-    assert metric(tmp_path / "out", "logps/rejected") == [pytest.approx(sum(nats for nats, _ in rejected) / 4, rel=1e-4)]
+    assert metric(tmp_path / "out", "logps/chosen") == [
+        pytest.approx(sum(nats for nats, _ in chosen) / 4, rel=1e-4)
+    ]
+    assert metric(tmp_path / "out", "logps/rejected") == [
+        pytest.approx(sum(nats for nats, _ in rejected) / 4, rel=1e-4)
+    ]
     assert metric(tmp_path / "out", "lengths/chosen") == [sum(n for _, n in chosen) / 4]
     assert metric(tmp_path / "out", "lengths/rejected") == [sum(n for _, n in rejected) / 4]
 
@@ -176,7 +222,8 @@ def test_what_was_learnt_needs_nothing_but_its_own_folder(
     shutil.rmtree(before)
     got = load_to_train(WEIGHTS, tmp_path / "out", tmp_path / "cache").model.state_dict()
     untrained = load_to_train(WEIGHTS, None, tmp_path / "cache").model.state_dict()
-    assert all((got[name] - expected[name]).abs().max() < 1e-5 for name in expected)  # so small a step leaves the policy as it was
+    # so small a step leaves the policy as it was
+    assert all((got[name] - expected[name]).abs().max() < 1e-5 for name in expected)
     assert any((got[name] - untrained[name]).abs().max() > 1e-3 for name in expected)
     assert (tmp_path / "out" / "policy").exists() is (adapter is not None)
 
@@ -207,7 +254,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, tu
 
 
 def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> None:
-    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them and to make the reference itself."""
+    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them and to
+    make the reference itself."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
@@ -217,12 +265,18 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
     run(step, found, tmp_path / "out")
     drawn = draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
-    texts = [{"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected} for pair, form in drawn]
+    texts = [
+        {"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected}
+        for pair, form in drawn
+    ]
     settings = step.training.as_trl()
     trainer = DPOTrainer(
         model=str(TINY),
         args=DPOConfig(
-            **{name: settings[name] for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")},
+            **{
+                name: settings[name]
+                for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")
+            },
             beta=step.beta,
             activation_checkpointing=False,
             seed=step.seed,

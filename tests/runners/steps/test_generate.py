@@ -31,7 +31,13 @@ class Work:
         (folder / "prompt.yaml").write_text(PROMPT_FILE, "utf-8")
 
     def ask(
-        self, name: str, texts: list[str], reuse_from: tuple[str, ...] = (), seed: int = 0, tuned: str | None = None, **decoding: float
+        self,
+        name: str,
+        texts: list[str],
+        reuse_from: tuple[str, ...] = (),
+        seed: int = 0,
+        tuned: str | None = None,
+        **decoding: float,
     ) -> tuple[StepResult, dict[str, Completion]]:
         import hashlib
 
@@ -45,7 +51,10 @@ class Work:
         step = GenerateStep(
             model=echo.Settings(),
             examples=EXAMPLES,
-            prompt=TextPrompt(text=PromptText(language="en", path=str(self.folder / "prompt.yaml"), sha256=sha), num_fewshot=0),
+            prompt=TextPrompt(
+                text=PromptText(language="en", path=str(self.folder / "prompt.yaml"), sha256=sha),
+                num_fewshot=0,
+            ),
             decoding=Decoding.model_validate(decoding),
             seed=seed if decoding.get("temperature") else None,
             tuned=TUNED if tuned else None,
@@ -53,7 +62,9 @@ class Work:
         out = self.folder / name
         out.mkdir(exist_ok=True)
         folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
-        inputs = StepContext(folders, cache=self.folder / "cache", reuse_from=tuple(self.folder / d for d in reuse_from))
+        inputs = StepContext(
+            folders, cache=self.folder / "cache", reuse_from=tuple(self.folder / d for d in reuse_from)
+        )
         made = generate.run(step, inputs, out)
         rows = list(read_rows(out / "completions.jsonl", Completion))
         assert len({row.item for row in rows}) == len(rows), "each once"
@@ -78,7 +89,9 @@ def test_more_items_make_only_the_new_rows_also_where_the_items_have_other_names
     made, rows = work.ask("b", ["zero", "one", "two"], reuse_from=("a",))
     assert (made.n_rows, made.n_reused) == (3, 2)
     assert {item: row.text for item, row in rows.items()} == {"q0": "zero", "q1": "one", "q2": "two"}
-    assert {item: row.seconds for item, row in rows.items()} == {"q0": 0.0, "q1": None, "q2": None}, "time is spent once"
+    assert {item: row.seconds for item, row in rows.items()} == {"q0": 0.0, "q1": None, "q2": None}, (
+        "time is spent once"
+    )
 
 
 def test_a_larger_length_limit_asks_again_only_for_what_was_cut(work: Work) -> None:
@@ -119,7 +132,9 @@ def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: 
 
 
 @pytest.mark.parametrize(("limit", "is_reused"), [(2, False), (3, False), (4, True), (9, True)])
-def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(work: Work, limit: int, is_reused: bool) -> None:
+def test_an_answer_is_taken_over_under_a_limit_that_it_does_not_reach(
+    work: Work, limit: int, is_reused: bool
+) -> None:
     work.ask("a", ["a b c"], max_new_tokens=9)
     assert work.ask("b", ["a b c"], reuse_from=("a",), max_new_tokens=limit)[0].n_reused == is_reused
 
@@ -132,7 +147,9 @@ def test_what_a_name_stands_for_is_part_of_the_key(work: Work, monkeypatch: pyte
     assert work.ask("c", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
-def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_says_with_what_it_was_made_and_keeps_it_when_it_is_taken_over(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: "of older code")
     _, before = work.ask("a", ["one"])
     monkeypatch.setattr("runners.store.provenance.fingerprint", lambda *modules: " ".join(modules))
@@ -165,7 +182,9 @@ def test_a_row_that_failed_is_asked_for_again(work: Work) -> None:
     work.ask("a", ["one"])
     file = work.folder / "a" / "completions.jsonl"
     (row,) = read_rows(file, Completion)
-    failed = row.model_copy(update={"text": None, "raw_text": None, "finish_reason": "error", "error": "the server said no"})
+    failed = row.model_copy(
+        update={"text": None, "raw_text": None, "finish_reason": "error", "error": "the server said no"}
+    )
     file.write_text(failed.model_dump_json() + "\n", "utf-8")
     made, rows = work.ask("a", ["one"])
     assert made.n_reused == 0

@@ -24,7 +24,9 @@ from runners.steps import judge
 from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows
 
 ANSWERS, EXAMPLES = "generate-0000000000000000", "data-0000000000000000"
-EXAMPLE_ROWS = [Example(item=str(n), language="en", instruction=f"Question {n}?", answers=("Paris",)) for n in range(4)]
+EXAMPLE_ROWS = [
+    Example(item=str(n), language="en", instruction=f"Question {n}?", answers=("Paris",)) for n in range(4)
+]
 TEXTS = ["Paris.", "London.", "It is Paris.", None]
 
 
@@ -64,7 +66,11 @@ class Work:
                     writer.write(row)
 
     def run(
-        self, settings: JudgeSettings | tuple[JudgeSettings, ...], out: str, *reuse_from: str, probe: Probe | None = None
+        self,
+        settings: JudgeSettings | tuple[JudgeSettings, ...],
+        out: str,
+        *reuse_from: str,
+        probe: Probe | None = None,
     ) -> StepResult:
         judges = {judge_key(one): one for one in (settings if isinstance(settings, tuple) else (settings,))}
         step = JudgeStep(judges=judges, answers=ANSWERS, examples=EXAMPLES, probe=probe)
@@ -72,7 +78,10 @@ class Work:
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []
         inputs = StepContext(
-            folders, self.root / "cache", tuple(self.root / donor for donor in reuse_from), lambda *at: self.reports.append(at)
+            folders,
+            self.root / "cache",
+            tuple(self.root / donor for donor in reuse_from),
+            lambda *at: self.reports.append(at),
         )
         return judge.run(step, inputs, self.root / out)
 
@@ -101,11 +110,19 @@ def test_every_completion_gets_one_verdict(work: Work) -> None:
     assert len(work.rows("out")) == 4
 
 
-def test_an_answer_that_is_missing_is_unscored_with_its_own_error_in_every_aspect(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_missing_is_unscored_with_its_own_error_in_every_aspect(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work.answered([None])
     monkeypatch.setattr(rubric, "judge", no_judge)
     work.run(rubric.Settings.model_validate({"model": {"engine": "echo"}}), "out")
-    assert {v.aspect for v in work.rows("out")} == {"helpfulness", "clarity", "factuality", "depth", "engagement"}
+    assert {v.aspect for v in work.rows("out")} == {
+        "helpfulness",
+        "clarity",
+        "factuality",
+        "depth",
+        "engagement",
+    }
     assert {v.unscored_reason for v in work.rows("out")} == {"no recorded answer"}
 
 
@@ -130,7 +147,9 @@ def test_rows_of_an_earlier_attempt_are_kept_and_half_a_line_is_not(work: Work) 
     (work.root / "out" / "verdicts.jsonl").write_text("".join(lines[:2]) + lines[2][:30])
     made = work.run(contains.Settings(), "out")
     assert (made.n_rows, made.n_reused) == (4, 2)
-    assert sorted((work.root / "out" / "verdicts.jsonl").read_text().splitlines()) == sorted(whole.splitlines())
+    assert sorted((work.root / "out" / "verdicts.jsonl").read_text().splitlines()) == sorted(
+        whole.splitlines()
+    )
 
 
 def test_a_finished_step_is_judged_again_by_nobody(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +160,9 @@ def test_a_finished_step_is_judged_again_by_nobody(work: Work, monkeypatch: pyte
     assert work.rows("out") == before
 
 
-def test_the_same_answer_to_the_same_item_from_another_method_is_judged_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_answer_to_the_same_item_from_another_method_is_judged_once(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work.run(contains.Settings(), "first")
     work.answered(["London.", "Paris.", None, "Rome."])
     judged: list[str] = []
@@ -180,7 +201,9 @@ def test_an_answer_to_an_unknown_item_is_an_error_that_names_it(work: Work) -> N
 
 
 def test_a_judge_that_leaves_an_answer_out_is_found_out(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contains, "judge", lambda answers, *_: (a.scored("contains", 1) for a in list(answers)[1:]))
+    monkeypatch.setattr(
+        contains, "judge", lambda answers, *_: (a.scored("contains", 1) for a in list(answers)[1:])
+    )
     with pytest.raises(AssertionError, match="left out 1"):
         work.run(contains.Settings(), "out")
 
@@ -189,7 +212,8 @@ def test_a_judge_that_leaves_an_answer_out_is_found_out(work: Work, monkeypatch:
 
 
 class JudgeServer:
-    """A server of chat completions on this machine. `reply` makes its answer from the user's message: text, or an HTTP status."""
+    """A server of chat completions on this machine. `reply` makes its answer from the user's message: text,
+    or an HTTP status."""
 
     def __init__(self, reply: Callable[[str], str | int]) -> None:
         self.reply = reply
@@ -201,7 +225,11 @@ class JudgeServer:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.requests.append(asked)
                 said = server.reply(asked["messages"][-1]["content"])
-                status, body = (said, {"error": {"message": "this is refused"}}) if isinstance(said, int) else (200, _chat_completion(said))
+                status, body = (
+                    (said, {"error": {"message": "this is refused"}})
+                    if isinstance(said, int)
+                    else (200, _chat_completion(said))
+                )
                 data = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -215,7 +243,12 @@ class JudgeServer:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
     def settings(self, **given: object) -> rubric.Settings:
-        model = {"engine": "openai", "name": "judge", "base_url": f"http://127.0.0.1:{self.http.server_port}/v1", "max_retries": 0}
+        model = {
+            "engine": "openai",
+            "name": "judge",
+            "base_url": f"http://127.0.0.1:{self.http.server_port}/v1",
+            "max_retries": 0,
+        }
         return rubric.Settings.model_validate({"model": model, "aspects": ["clarity", "depth"], **given})
 
 
@@ -255,7 +288,11 @@ def test_a_served_judge_scores_every_aspect_and_a_new_aspect_adds_its_own_rows_o
         made = work.run(server.settings(aspects=["clarity"]), "first")
         assert (made.n_rows, len(server.requests)) == (4, 3)
         assert {v.item: v.score for v in work.rows("first")} == {"0": 5, "1": 1, "2": 5, "3": None}
-        told = {(v.model_served, v.provenance and v.provenance.system_fingerprint) for v in work.rows("first") if v.score}
+        told = {
+            (v.model_served, v.provenance and v.provenance.system_fingerprint)
+            for v in work.rows("first")
+            if v.score
+        }
         assert told == {("judge-2026", "fp-7")}
         assert all(v.provenance is not None and v.provenance.code for v in work.rows("first"))
         assert server.requests[0]["temperature"] == 0
@@ -294,7 +331,9 @@ def test_a_judge_that_talks_is_unscored_with_its_words_kept(work: Work) -> None:
     }
 
 
-def test_a_limit_judges_the_first_items_whatever_order_answers_came_in_and_changes_no_verdict(work: Work) -> None:
+def test_a_limit_judges_the_first_items_whatever_order_answers_came_in_and_changes_no_verdict(
+    work: Work,
+) -> None:
     completions = work.root / "answers" / "completions.jsonl"
     completions.write_text("".join(reversed(completions.read_text().splitlines(keepends=True))))
     assert work.run(contains.Settings(limit=2), "few").n_rows == 2
@@ -303,12 +342,16 @@ def test_a_limit_judges_the_first_items_whatever_order_answers_came_in_and_chang
 
 
 def test_an_item_that_lacks_what_the_judge_needs_gets_no_verdict(work: Work) -> None:
-    work.answered(["Paris.", "London."], [EXAMPLE_ROWS[0], EXAMPLE_ROWS[1].model_copy(update={"answers": ()})])
+    work.answered(
+        ["Paris.", "London."], [EXAMPLE_ROWS[0], EXAMPLE_ROWS[1].model_copy(update={"answers": ()})]
+    )
     work.run(contains.Settings(), "out")
     assert [(v.item, v.score) for v in work.rows("out")] == [("0", 1)]
 
 
-def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[dict[str | None, list[int | None]]] = []
 
     class Engine:
@@ -358,7 +401,9 @@ def test_a_judge_of_a_measure_has_no_score_for_what_is_missing() -> None:
         length.Settings.model_validate({"judge": "length", "missing_as": 0})
 
 
-def test_judges_by_rule_share_a_step_and_one_that_is_added_or_changed_adds_its_own_rows_only(work: Work) -> None:
+def test_judges_by_rule_share_a_step_and_one_that_is_added_or_changed_adds_its_own_rows_only(
+    work: Work,
+) -> None:
     first = contains.Settings(), language.Settings()
     assert work.run(first, "first").n_rows == 8
     made = work.run((*first, length.Settings()), "more", "first")
@@ -375,7 +420,9 @@ def test_two_judges_of_one_kind_in_a_step_are_known_by_their_settings(work: Work
     assert len(rows) == 8
 
 
-def test_a_judge_by_rule_that_fails_says_so_in_its_own_rows_and_the_others_go_on(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_by_rule_that_fails_says_so_in_its_own_rows_and_the_others_go_on(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails_at_london(answers, *_: object) -> Iterator[Verdict]:
         for answer in answers:
             yield answer.scored("length", 1 / (answer.text != "London."))
@@ -383,7 +430,16 @@ def test_a_judge_by_rule_that_fails_says_so_in_its_own_rows_and_the_others_go_on
     monkeypatch.setattr(length, "judge", fails_at_london)
     settings = length.Settings()
     work.run((settings, contains.Settings()), "out")
-    failed = [v for v in work.rows("out") if v.judge == judge_key(settings) and (v.unscored_reason or "").startswith(NO_REPLY)]
+    failed = [
+        v
+        for v in work.rows("out")
+        if v.judge == judge_key(settings) and (v.unscored_reason or "").startswith(NO_REPLY)
+    ]
     assert {v.item for v in failed} == {"1", "2"}
     assert failed[0].unscored_reason == f"{NO_REPLY}length failed: ZeroDivisionError: division by zero"
-    assert {v.item: v.score for v in work.rows("out") if v.judge != judge_key(settings)} == {"0": 1, "1": 0, "2": 1, "3": None}
+    assert {v.item: v.score for v in work.rows("out") if v.judge != judge_key(settings)} == {
+        "0": 1,
+        "1": 0,
+        "2": 1,
+        "3": None,
+    }

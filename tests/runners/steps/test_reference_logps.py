@@ -21,7 +21,10 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows
 
 # PEFT reads a property that transformers renamed.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
 
 LORA = Adapter(r=8, lora_alpha=16)
 SFT, REFERENCE = "sft-0123456789ab89ab", "reference_logps-0123456789ab89ab"
@@ -39,14 +42,26 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(out: Path, found: StepContext, data: str, seed: int) -> Path:
     out.mkdir()
     training = Training(max_steps=4, per_device_train_batch_size=8, learning_rate=5e-3)
-    sft.run(SftStep(weights=WEIGHTS, train=(data,), prompts=(chat_form(),), adapter=LORA, training=training, seed=seed), found, out)
+    sft.run(
+        SftStep(
+            weights=WEIGHTS, train=(data,), prompts=(chat_form(),), adapter=LORA, training=training, seed=seed
+        ),
+        found,
+        out,
+    )
     return out
 
 
 def study(folder: Path, below: Path | None = None, **changes: Any) -> tuple[ReferenceLogpsStep, StepContext]:
     """A step over English and French pairs; `below` is the folder of its policy."""
     found, pairs = inputs(folder / "data", en=rows("preferences", "en"), fr=rows("preferences", "fr"))
-    settings = {"weights": WEIGHTS, "pairs": tuple(pairs), "prompts": (chat_form(),) * 2, "max_length": 1024, "bf16": False}
+    settings = {
+        "weights": WEIGHTS,
+        "pairs": tuple(pairs),
+        "prompts": (chat_form(),) * 2,
+        "max_length": 1024,
+        "bf16": False,
+    }
     step = ReferenceLogpsStep.model_validate(settings | {"policy": SFT if below else None} | changes)
     return step, replace(found, folders={**found.folders, **({SFT: below} if below else {})})
 
@@ -64,15 +79,28 @@ def metric(out: Path, name: str) -> list[float]:
     return [row.value for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == name]
 
 
-def trained(step: ReferenceLogpsStep, found: StepContext, out: Path, ref_logps: Path | None, **changes: Any) -> StepResult:
+def trained(
+    step: ReferenceLogpsStep, found: StepContext, out: Path, ref_logps: Path | None, **changes: Any
+) -> StepResult:
     """A dpo step on the same pairs, held to `ref_logps`'s rows or to what TRL computes as it goes on."""
-    settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 1e-3, **changes.pop("training", {})}
+    settings: dict[str, Any] = {
+        "max_steps": 4,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1e-3,
+        **changes.pop("training", {}),
+    }
     shared = step.model_dump(include={"weights", "pairs", "rows", "prompts"})
     held = {"ref_logps": REFERENCE if ref_logps else None, "policy": SFT if SFT in found.folders else None}
     training = Training(max_length=step.max_length, bf16=step.bf16, **settings)
-    dpo_step = DpoStep.model_validate({**shared, **held, "adapter": LORA, "training": training, "seed": 0, **changes})
+    dpo_step = DpoStep.model_validate(
+        {**shared, **held, "adapter": LORA, "training": training, "seed": 0, **changes}
+    )
     out.mkdir()
-    return dpo.run(dpo_step, replace(found, folders={**found.folders, **({REFERENCE: ref_logps} if ref_logps else {})}), out)
+    return dpo.run(
+        dpo_step,
+        replace(found, folders={**found.folders, **({REFERENCE: ref_logps} if ref_logps else {})}),
+        out,
+    )
 
 
 @contextmanager
@@ -93,7 +121,9 @@ def forwards() -> Iterator[list[int]]:
         handle.remove()
 
 
-def test_log_probabilities_are_of_the_answer_and_its_end_whatever_stands_beside_it(tmp_path: Path, policy: Path) -> None:
+def test_log_probabilities_are_of_the_answer_and_its_end_whatever_stands_beside_it(
+    tmp_path: Path, policy: Path
+) -> None:
     """Against log-probabilities made by hand, one row at a time."""
     import torch
 
@@ -105,14 +135,21 @@ def test_log_probabilities_are_of_the_answer_and_its_end_whatever_stands_beside_
     for pair in (*rows("preferences", "en")[:3], *rows("preferences", "fr")[-3:]):
         prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(pair))
         for name in ("chosen", "rejected"):
-            ids = [*loaded.tokenizer.encode(getattr(pair, name), add_special_tokens=False), loaded.tokenizer.eos_token_id]
+            ids = [
+                *loaded.tokenizer.encode(getattr(pair, name), add_special_tokens=False),
+                loaded.tokenizer.eos_token_id,
+            ]
             with torch.no_grad():
                 logits = loaded.model(input_ids=torch.tensor([prompt + ids])).logits[0].log_softmax(-1)
             expected = sum(logits[len(prompt) + at - 1, token].item() for at, token in enumerate(ids))
-            assert getattr(got[pair.language, pair.item], f"ref_{name}_logps") == pytest.approx(expected, rel=1e-5, abs=1e-4)
+            assert getattr(got[pair.language, pair.item], f"ref_{name}_logps") == pytest.approx(
+                expected, rel=1e-5, abs=1e-4
+            )
 
 
-@pytest.mark.parametrize(("held_to", "adapter"), [("untrained", LORA), ("untrained", None), ("policy", LORA), ("base", LORA)])
+@pytest.mark.parametrize(
+    ("held_to", "adapter"), [("untrained", LORA), ("untrained", None), ("policy", LORA), ("base", LORA)]
+)
 def test_losses_are_those_of_a_reference_computed_as_training_goes_on(
     tmp_path: Path, policy: Path, held_to: str, adapter: Adapter | None
 ) -> None:
@@ -120,14 +157,20 @@ def test_losses_are_those_of_a_reference_computed_as_training_goes_on(
     step, found = study(tmp_path, None if held_to == "untrained" else policy)
     frozen = step.model_copy(update={"policy": None}) if held_to == "base" else step
     run(frozen, found, tmp_path / "reference")
-    held = {"adapter": adapter, "loss_type": EVERY_LOSS, "reference": "base" if held_to == "base" else "policy"}
+    held = {
+        "adapter": adapter,
+        "loss_type": EVERY_LOSS,
+        "reference": "base" if held_to == "base" else "policy",
+    }
     with forwards() as n_before:
         made = trained(step, found, tmp_path / "before", tmp_path / "reference", **held)
     with forwards() as n_on_the_fly:
         trained(step, found, tmp_path / "on_the_fly", None, **held)
     assert (len(n_before), len(n_on_the_fly)) == (4, 8)
     for name in ("loss", "rewards/chosen", "rewards/margins", "logps/chosen", "grad_norm"):
-        assert metric(tmp_path / "before", name) == pytest.approx(metric(tmp_path / "on_the_fly", name), rel=2e-4, abs=2e-4), name
+        assert metric(tmp_path / "before", name) == pytest.approx(
+            metric(tmp_path / "on_the_fly", name), rel=2e-4, abs=2e-4
+        ), name
     assert str(made.facts["reference_model"]).endswith(f"(computed once, {REFERENCE})")
 
 
@@ -137,8 +180,13 @@ def test_a_sigmoid_loss_begins_at_ln_2_and_moves_with_what_the_reference_says(tm
     trained(step, found, tmp_path / "plain", tmp_path / "reference", beta=0.5)
     assert metric(tmp_path / "plain", "loss")[0] == pytest.approx(0.693147, abs=1e-5)
     assert metric(tmp_path / "plain", "rewards/margins")[0] == pytest.approx(0, abs=1e-5)
-    moved = [row.model_copy(update={"ref_chosen_logps": row.ref_chosen_logps - 2}) for row in logps(tmp_path / "reference").values()]
-    (tmp_path / "reference" / "ref_logps.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in moved))
+    moved = [
+        row.model_copy(update={"ref_chosen_logps": row.ref_chosen_logps - 2})
+        for row in logps(tmp_path / "reference").values()
+    ]
+    (tmp_path / "reference" / "ref_logps.jsonl").write_text(
+        "".join(row.model_dump_json() + "\n" for row in moved)
+    )
     trained(step, found, tmp_path / "moved", tmp_path / "reference", beta=0.5, training={"max_steps": 1})
     assert metric(tmp_path / "moved", "rewards/chosen") == [pytest.approx(1, abs=1e-5)]
     assert metric(tmp_path / "moved", "rewards/rejected") == [pytest.approx(0, abs=1e-5)]
@@ -153,7 +201,9 @@ def test_rows_that_other_draws_have_are_taken_over(tmp_path: Path) -> None:
     assert len(logps(tmp_path / "all")) == 32
     fewer = run(some, replace(found, reuse_from=(tmp_path / "all",)), tmp_path / "again")
     assert (fewer.n_rows, fewer.n_reused) == (10, 10)
-    assert logps(tmp_path / "again") == {place: logps(tmp_path / "all")[place] for place in logps(tmp_path / "some")}
+    assert logps(tmp_path / "again") == {
+        place: logps(tmp_path / "all")[place] for place in logps(tmp_path / "some")
+    }
 
 
 def test_rows_of_the_untrained_weights_and_rows_that_are_cut_are_others(tmp_path: Path, policy: Path) -> None:
@@ -177,15 +227,22 @@ def test_a_policy_that_was_trained_again_has_no_rows_yet(tmp_path: Path, policy:
         trained(step, found, tmp_path / "dpo", tmp_path / "out")
 
 
-def test_rows_are_known_by_what_was_computed_not_by_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_known_by_what_was_computed_not_by_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runners.training.trainer.has_bf16", lambda device: False)
     step, found = study(tmp_path, bf16=True)
     made = run(step, found, tmp_path / "asked")
     assert made.facts["bf16"] is False
-    assert {row.provenance and (row.provenance.device, row.provenance.dtype) for row in logps(tmp_path / "asked").values()} == {
-        ("cpu", "float32")
-    }
-    exact = run(step.model_copy(update={"bf16": False}), replace(found, reuse_from=(tmp_path / "asked",)), tmp_path / "exact")
+    assert {
+        row.provenance and (row.provenance.device, row.provenance.dtype)
+        for row in logps(tmp_path / "asked").values()
+    } == {("cpu", "float32")}
+    exact = run(
+        step.model_copy(update={"bf16": False}),
+        replace(found, reuse_from=(tmp_path / "asked",)),
+        tmp_path / "exact",
+    )
     assert (exact.n_rows, exact.n_reused) == (32, 32)
 
 
@@ -195,6 +252,12 @@ def test_the_reference_computes_in_the_precision_of_training(tmp_path: Path) -> 
     run(step, found, tmp_path / "reference")
     trained(step, found, tmp_path / "before", tmp_path / "reference")
     trained(step, found, tmp_path / "on_the_fly", None)
-    assert metric(tmp_path / "before", "loss")[0] == pytest.approx(metric(tmp_path / "on_the_fly", "loss")[0], abs=0.02)
-    exact = run(step.model_copy(update={"bf16": False}), replace(found, reuse_from=(tmp_path / "reference",)), tmp_path / "exact")
+    assert metric(tmp_path / "before", "loss")[0] == pytest.approx(
+        metric(tmp_path / "on_the_fly", "loss")[0], abs=0.02
+    )
+    exact = run(
+        step.model_copy(update={"bf16": False}),
+        replace(found, reuse_from=(tmp_path / "reference",)),
+        tmp_path / "exact",
+    )
     assert exact.n_reused == 0

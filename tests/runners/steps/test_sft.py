@@ -26,7 +26,10 @@ from runners.training.trainer import has_bf16
 from tests.fixtures.tiny_study import TINY, WEIGHTS, chat_form, inputs, rows, text_form
 
 # PEFT reads a property that transformers renamed.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
 
 LORA = Adapter(r=8, lora_alpha=16)
 LANGUAGES = ("en", "fr", "es")
@@ -38,8 +41,15 @@ class Killed(BaseException):
 
 def study(folder: Path, **changes: Any) -> tuple[SftStep, StepContext]:
     """A step over the three languages' instructions; `training` changes some of its settings."""
-    found, steps = inputs(folder / "data", **{language: rows("instructions", language) for language in LANGUAGES})
-    settings: dict[str, Any] = {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 5e-3, **changes.pop("training", {})}
+    found, steps = inputs(
+        folder / "data", **{language: rows("instructions", language) for language in LANGUAGES}
+    )
+    settings: dict[str, Any] = {
+        "max_steps": 4,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 5e-3,
+        **changes.pop("training", {}),
+    }
     step = SftStep(
         **{
             "weights": WEIGHTS,
@@ -60,7 +70,11 @@ def run(step: SftStep, found: StepContext, out: Path) -> StepResult:
 
 
 def metric(out: Path, name: str) -> list[tuple[int, float]]:
-    return [(row.global_step, row.value) for row in read_rows(out / "metrics.jsonl", TrainMetric) if row.name == name]
+    return [
+        (row.global_step, row.value)
+        for row in read_rows(out / "metrics.jsonl", TrainMetric)
+        if row.name == name
+    ]
 
 
 def killed_at(step: int) -> Callable[[int, int], None]:
@@ -76,13 +90,18 @@ def greedy(loaded: Loaded, ids: list[int], max_new_tokens: int = 20) -> list[int
 
     given = torch.tensor([ids])
     out = loaded.model.generate(
-        input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=loaded.pad_id
+        input_ids=given,
+        attention_mask=torch.ones_like(given),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=loaded.pad_id,
     )
     return out[0, len(ids) :].tolist()
 
 
 def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Path) -> None:
-    """The first logged loss against one made by hand, one row at a time, so that neither padding nor prompts can enter it."""
+    """The first logged loss against one made by hand, one row at a time, so that neither padding nor prompts
+    can enter it."""
     import torch
 
     step, found = study(tmp_path, rows=3, training={"max_steps": 1, "per_device_train_batch_size": 3})
@@ -92,7 +111,11 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
         "".join(
             Example(item=str(n), language="en", instruction=asked, response=answer).model_dump_json() + "\n"
             for n, (asked, answer) in enumerate(
-                [("Where?", "In Cuba."), ("What does the zorbo eat, then?", "It eats."), ("Who?", "Anna and Bruno and all")]
+                [
+                    ("Where?", "In Cuba."),
+                    ("What does the zorbo eat, then?", "It eats."),
+                    ("Who?", "Anna and Bruno and all"),
+                ]
             )
         )
     )
@@ -102,7 +125,10 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
     total, n = 0.0, 0
     for example in read_rows(tmp_path / "data" / "en" / "examples.jsonl", Example):
         prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(example))
-        answer = [*loaded.tokenizer.encode(example.response, add_special_tokens=False), loaded.tokenizer.eos_token_id]
+        answer = [
+            *loaded.tokenizer.encode(example.response, add_special_tokens=False),
+            loaded.tokenizer.eos_token_id,
+        ]
         with torch.no_grad():
             logits = loaded.model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
         total -= sum(logits[len(prompt) + at - 1, token].item() for at, token in enumerate(answer))
@@ -121,7 +147,8 @@ def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None
         answers = [greedy(loaded, token_ids(loaded.tokenizer, prompter.prompt(example))) for example in asked]
         ended = [bool(loaded.eos_ids.intersection(ids)) for ids in answers]
         right = [
-            loaded.tokenizer.decode(ids, skip_special_tokens=True) == example.response for ids, example in zip(answers, asked, strict=True)
+            loaded.tokenizer.decode(ids, skip_special_tokens=True) == example.response
+            for ids, example in zip(answers, asked, strict=True)
         ]
         return sum(ended) / len(ended), sum(right) / len(right)
 
@@ -132,14 +159,25 @@ def test_a_few_steps_teach_a_model_to_answer_and_to_stop(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("adapter", "left"), [(LORA, "adapter"), (None, "model")])
-def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(tmp_path: Path, adapter: Adapter | None, left: str) -> None:
+def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(
+    tmp_path: Path, adapter: Adapter | None, left: str
+) -> None:
     step, found = study(tmp_path, adapter=adapter, training={"save_steps": 2})
     made = run(step, found, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {left, "metrics.jsonl", "facts.json", "code.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        left,
+        "metrics.jsonl",
+        "facts.json",
+        "code.json",
+    }
     assert list((tmp_path / "out" / left).glob("*.safetensors"))
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
+    assert not [
+        path for path in (tmp_path / "out").rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}
+    ]
     before, after = (load(WEIGHTS, tuned, tmp_path / "cache").model for tuned in (None, tmp_path / "out"))
-    assert any((one != other).any() for one, other in zip(before.parameters(), after.parameters(), strict=True))
+    assert any(
+        (one != other).any() for one, other in zip(before.parameters(), after.parameters(), strict=True)
+    )
     facts = TrainingFacts.model_validate_json((tmp_path / "out" / "facts.json").read_text())
     assert facts.model_dump() == {name: made.facts[name] for name in TrainingFacts.model_fields}
     assert (facts.n_trainable_parameters == facts.n_parameters) is (adapter is None)
@@ -148,7 +186,9 @@ def test_what_was_learnt_is_saved_as_safetensors_and_nothing_else_is_left(tmp_pa
 def test_metrics_are_one_row_a_step_and_name(tmp_path: Path) -> None:
     step, found = study(tmp_path)
     reports: list[tuple[int, int]] = []
-    made = run(step, replace(found, report=lambda done, total: reports.append((done, total))), tmp_path / "out")
+    made = run(
+        step, replace(found, report=lambda done, total: reports.append((done, total))), tmp_path / "out"
+    )
     for name in ("loss", "learning_rate", "grad_norm", "num_tokens", "seconds"):
         assert [at for at, _ in metric(tmp_path / "out", name)] == [1, 2, 3, 4]
     assert [value for _, value in metric(tmp_path / "out", "num_tokens")] == sorted(
@@ -180,7 +220,8 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path: P
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_as_if_nothing_had_happened(
     tmp_path: Path, killed: int, resumed: int
 ) -> None:
-    """Killed before the first checkpoint, after it, and at the very end; a half-written checkpoint lies about each time."""
+    """Killed before the first checkpoint, after it, and at the very end; a half-written checkpoint lies about
+    each time."""
     step, found = study(tmp_path, training={"max_steps": 7, "save_steps": 3, "lr_scheduler_type": "cosine"})
     run(step, found, tmp_path / "undisturbed")
     with pytest.raises(Killed):
@@ -198,12 +239,17 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_as_if_nothing_
     seconds = [value for _, value in metric(tmp_path / "killed", "seconds")]
     assert len(seconds) == 7
     assert seconds == sorted(seconds)
-    one, other = (load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict() for name in ("killed", "undisturbed"))
+    one, other = (
+        load_to_train(WEIGHTS, tmp_path / name, tmp_path / "cache").model.state_dict()
+        for name in ("killed", "undisturbed")
+    )
     assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_a_loss_that_is_no_number_fails_the_step(tmp_path: Path) -> None:
-    step, found = study(tmp_path, adapter=None, training={"max_steps": 30, "learning_rate": 1e30, "max_grad_norm": 1e30})
+    step, found = study(
+        tmp_path, adapter=None, training={"max_steps": 30, "learning_rate": 1e30, "max_grad_norm": 1e30}
+    )
     with pytest.raises(StepFailed, match="the loss is nan at step"):
         run(step, found, tmp_path / "out")
     assert all(math.isfinite(value) for _, value in metric(tmp_path / "out", "loss"))
@@ -218,7 +264,8 @@ def test_training_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytes
         asked.append(what)
         raise OSError("no network")
 
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as it is for whoever runs a study
+    # as it is for whoever runs a study
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     step, found = study(tmp_path, training={"max_steps": 2, "save_steps": 1})
@@ -230,7 +277,9 @@ def test_training_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytes
 def test_training_leaves_the_model_in_memory_as_it_was(tmp_path: Path) -> None:
     """Full training changes weights in place; a later step of the same worker must not see them."""
     step, found = study(tmp_path, adapter=None)
-    before = {name: weight.clone() for name, weight in load(WEIGHTS, None, found.cache).model.state_dict().items()}
+    before = {
+        name: weight.clone() for name, weight in load(WEIGHTS, None, found.cache).model.state_dict().items()
+    }
     run(step, found, tmp_path / "out")
     after = load(WEIGHTS, None, found.cache).model.state_dict()
     assert all((before[name] == after[name]).all() for name in before)
@@ -266,21 +315,30 @@ def test_no_trainer_is_left_in_memory(tmp_path: Path) -> None:
 
 
 def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> None:
-    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them itself."""
+    """TRL, handed the same texts in the same order with the same arguments, and left to tokenise them
+    itself."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    step, found = study(tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6})
+    step, found = study(
+        tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6}
+    )
     run(step, found, tmp_path / "out")
     drawn = draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
-    texts = [{"prompt": prompters[form].prompt(example).text, "completion": example.response} for example, form in drawn]
+    texts = [
+        {"prompt": prompters[form].prompt(example).text, "completion": example.response}
+        for example, form in drawn
+    ]
     settings = step.training.as_trl()
     trainer = SFTTrainer(
         model=str(TINY),
         args=SFTConfig(
-            **{name: settings[name] for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")},
+            **{
+                name: settings[name]
+                for name in ("learning_rate", "max_steps", "per_device_train_batch_size", "logging_steps")
+            },
             activation_checkpointing=False,
             seed=step.seed,
             bf16=False,
@@ -302,7 +360,11 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
 def short_and_long(folder: Path) -> None:
     """Rows of two lengths, in turn."""
     answers = ("It eats.", "It eats tofu and kiwi and pizza and sushi and pasta and mango and curry.")
-    lines = [Example(item=f"{n}", language="en", instruction="Where?", response=answers[n % 2]).model_dump_json() + "\n" for n in range(64)]
+    lines = [
+        Example(item=f"{n}", language="en", instruction="Where?", response=answers[n % 2]).model_dump_json()
+        + "\n"
+        for n in range(64)
+    ]
     (folder / "data" / "en" / "examples.jsonl").write_text("".join(lines))
 
 
@@ -310,15 +372,22 @@ def english(step: SftStep, found: StepContext) -> tuple[SftStep, StepContext]:
     return step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]}), found
 
 
-def test_rows_of_one_length_can_be_put_together_and_a_killed_run_goes_on_with_the_same_batches(tmp_path: Path) -> None:
+def test_rows_of_one_length_can_be_put_together_and_a_killed_run_goes_on_with_the_same_batches(
+    tmp_path: Path,
+) -> None:
     settings = {"max_steps": 16, "per_device_train_batch_size": 2, "save_steps": 4}
     step, found = english(*study(tmp_path, training=settings))
     short_and_long(tmp_path)
-    grouped = step.model_copy(update={"training": step.training.model_copy(update={"train_sampling_strategy": "group_by_length"})})
+    grouped = step.model_copy(
+        update={"training": step.training.model_copy(update={"train_sampling_strategy": "group_by_length"})}
+    )
 
     def n_mixed(out: Path) -> int:
         """Batches of a short row and a long one: neither the smallest nor the largest."""
-        sizes = [after - before for before, after in pairwise([0.0, *(value for _, value in metric(out, "num_tokens"))])]
+        sizes = [
+            after - before
+            for before, after in pairwise([0.0, *(value for _, value in metric(out, "num_tokens"))])
+        ]
         return sum(min(sizes) < size < max(sizes) for size in sizes)
 
     run(step, found, tmp_path / "random")
@@ -343,7 +412,9 @@ def test_batches_without_padding_give_the_losses_of_padded_ones(tmp_path: Path) 
 @pytest.mark.skipif(not has_bf16("cpu"), reason="this processor has no bfloat16")
 def test_a_text_prompt_is_trained_on_too_and_in_bf16(tmp_path: Path) -> None:
     prompts = tuple(text_form(language, num_fewshot=1) for language in LANGUAGES)
-    step, found = study(tmp_path, prompts=prompts, training={"bf16": True, "gradient_checkpointing": True, "max_steps": 3})
+    step, found = study(
+        tmp_path, prompts=prompts, training={"bf16": True, "gradient_checkpointing": True, "max_steps": 3}
+    )
     run(step, found, tmp_path / "out")
     assert len(metric(tmp_path / "out", "loss")) == 3
     shutil.rmtree(tmp_path / "data")
@@ -369,18 +440,33 @@ def weights_of(folder: Path, config: Any) -> Weights:
 def test_rows_that_see_each_other_unless_they_are_padded_are_refused(tmp_path: Path, model_type: str) -> None:
     from transformers import CONFIG_MAPPING
 
-    sizes = {"bloom": {"n_head": 4}, "mamba": {}, "llama": {"intermediate_size": 64, "num_attention_heads": 4}}[model_type]
-    config = CONFIG_MAPPING[model_type](vocab_size=1024, hidden_size=32, num_hidden_layers=2, initializer_range=0.2, **sizes)
+    sizes = {
+        "bloom": {"n_head": 4},
+        "mamba": {},
+        "llama": {"intermediate_size": 64, "num_attention_heads": 4},
+    }[model_type]
+    config = CONFIG_MAPPING[model_type](
+        vocab_size=1024, hidden_size=32, num_hidden_layers=2, initializer_range=0.2, **sizes
+    )
     weights = weights_of(tmp_path / "model", config)
-    step, found = study(tmp_path, weights=weights, adapter=None, training={"padding_free": True, "max_steps": 1, "learning_rate": 1e-4})
+    step, found = study(
+        tmp_path,
+        weights=weights,
+        adapter=None,
+        training={"padding_free": True, "max_steps": 1, "learning_rate": 1e-4},
+    )
     if model_type == "llama":
         assert run(step, found, tmp_path / "out").facts["global_step"] == 1
         return
-    with pytest.raises(DataError, match=f"`padding_free`: rows of a batch see each other in this {model_type} model"):
+    with pytest.raises(
+        DataError, match=f"`padding_free`: rows of a batch see each other in this {model_type} model"
+    ):
         run(step, found, tmp_path / "out")
 
 
-def test_half_precision_weights_are_trained_in_float32_and_the_share_that_moved_is_recorded(tmp_path: Path) -> None:
+def test_half_precision_weights_are_trained_in_float32_and_the_share_that_moved_is_recorded(
+    tmp_path: Path,
+) -> None:
     """Steps of 1e-5 are rounded away in bfloat16, unless they can add up in float32 first."""
     weights = WEIGHTS.model_copy(update={"dtype": "bfloat16"})
     moved: dict[bool, Any] = {}
@@ -390,9 +476,13 @@ def test_half_precision_weights_are_trained_in_float32_and_the_share_that_moved_
         made = run(step, found, tmp_path / f"{pure}")
         assert made.facts["dtype"] == ("bfloat16" if pure else "float32")
         moved[pure] = made.facts["share_moved"]
-    before, after = (load(weights, tuned, found.cache).model.state_dict() for tuned in (None, tmp_path / "False"))
+    before, after = (
+        load(weights, tuned, found.cache).model.state_dict() for tuned in (None, tmp_path / "False")
+    )
     n_moved = sum((after[name] != before[name]).sum().item() for name in before if name != "lm_head.weight")
-    assert moved[False] == pytest.approx(n_moved / sum(before[name].numel() for name in before if name != "lm_head.weight"), abs=0.01)
+    assert moved[False] == pytest.approx(
+        n_moved / sum(before[name].numel() for name in before if name != "lm_head.weight"), abs=0.01
+    )
     assert 0 < moved[True] < moved[False] < 1
 
 
@@ -400,30 +490,46 @@ def test_all_weights_of_a_float16_model_can_be_trained(tmp_path: Path) -> None:
     step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "float16"}), adapter=None)
     assert run(step, found, tmp_path / "out").facts["dtype"] == "float32"
     with pytest.raises(DataError, match=r"those of .* have `dtype: float16`"):
-        run(step.model_copy(update={"training": step.training.model_copy(update={"pure_bf16": True})}), found, tmp_path / "pure")
+        run(
+            step.model_copy(update={"training": step.training.model_copy(update={"pure_bf16": True})}),
+            found,
+            tmp_path / "pure",
+        )
 
 
 def test_a_loss_that_is_no_number_in_float16_is_laid_to_float16(tmp_path: Path) -> None:
-    step, found = study(tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "float16"}), training={"learning_rate": 1e30})
+    step, found = study(
+        tmp_path, weights=WEIGHTS.model_copy(update={"dtype": "float16"}), training={"learning_rate": 1e30}
+    )
     with pytest.raises(StepFailed, match=r"the loss is nan at step .*float16 holds no number above 65,504"):
         run(step, found, tmp_path / "out")
 
 
 def test_a_target_module_that_is_not_there_is_named_beside_those_that_are(tmp_path: Path) -> None:
     step, found = study(tmp_path, adapter=LORA.model_copy(update={"target_modules": ("q_proj", "c_attn")}))
-    with pytest.raises(DataError, match=r"the model has no c_attn\. An adapter can lie on: down_proj, embed_tokens, gate_proj, k_proj"):
+    with pytest.raises(
+        DataError,
+        match=r"the model has no c_attn\. An adapter can lie on: down_proj, embed_tokens, gate_proj, k_proj",
+    ):
         run(step, found, tmp_path / "out")
 
 
-def test_the_end_that_a_template_puts_is_taught_where_no_setting_names_it_and_that_is_recorded(tmp_path: Path) -> None:
-    """As Llama 3 was first published: turns end with `<|eot_id|>`, and the settings know `<|end_of_text|>`."""
+def test_the_end_that_a_template_puts_is_taught_where_no_setting_names_it_and_that_is_recorded(
+    tmp_path: Path,
+) -> None:
+    """As Llama 3 was first published: turns end with `<|eot_id|>`, and the settings know
+    `<|end_of_text|>`."""
     from transformers import AutoTokenizer
 
     shutil.copytree(TINY, tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(TINY)
-    tokenizer.chat_template = "{% for m in messages %}### {{ m.role }}\n{{ m.content }}<pad>\n{% endfor %}### assistant\n"
+    tokenizer.chat_template = (
+        "{% for m in messages %}### {{ m.role }}\n{{ m.content }}<pad>\n{% endfor %}### assistant\n"
+    )
     tokenizer.save_pretrained(tmp_path / "model")
     step, found = study(tmp_path, weights=Weights(path=str(tmp_path / "model")), training={"max_steps": 1})
     made = run(step, found, tmp_path / "out")
     assert made.facts["answer_end"] == "<pad>"
-    assert "ends a turn with `<pad>`, which neither the tokenizer nor the generation settings name" in str(made.facts["remedies"])
+    assert "ends a turn with `<pad>`, which neither the tokenizer nor the generation settings name" in str(
+        made.facts["remedies"]
+    )

@@ -23,7 +23,10 @@ def finished(root: Path, *rows: dict[str, object], inputs: dict[str, str] | None
     return store
 
 
-ROWS: tuple[dict[str, object], ...] = ({"item": "1", "text": "a", "seconds": 1.0}, {"item": "2", "text": "b", "seconds": 2.0})
+ROWS: tuple[dict[str, object], ...] = (
+    {"item": "1", "text": "a", "seconds": 1.0},
+    {"item": "2", "text": "b", "seconds": 2.0},
+)
 
 
 def cut(path: Path) -> None:
@@ -64,10 +67,16 @@ def test_a_file_that_is_not_as_it_was_written_is_named(
     assert (held.done, held.damaged) == (frozenset(), {ID: words})
 
 
-def test_bytes_are_read_once_and_again_when_a_file_was_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_read_once_and_again_when_a_file_was_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, memory, read = finished(tmp_path, *ROWS), tmp_path / "memory.json", list[str]()
     was = Checks._check_bytes  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(Checks, "_check_bytes", lambda self, folder, step_id: (read.append(folder), was(self, folder, step_id))[1])
+    monkeypatch.setattr(
+        Checks,
+        "_check_bytes",
+        lambda self, folder, step_id: (read.append(folder), was(self, folder, step_id))[1],
+    )
     for _ in range(3):
         checks = Checks(memory)
         assert checks.held(store.steps, [ID]).done == {ID}
@@ -78,7 +87,9 @@ def test_bytes_are_read_once_and_again_when_a_file_was_touched(tmp_path: Path, m
     assert len(read) == 2
 
 
-def test_weights_that_were_checked_are_known_by_their_outcome_and_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_were_checked_are_known_by_their_outcome_and_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
     with store.begin(ID, STEP) as folder:
         for name in ("adapter", "policy/model"):
@@ -88,18 +99,27 @@ def test_weights_that_were_checked_are_known_by_their_outcome_and_not_hashed_aga
         store.finish(ID, Outcome(step_id=ID, seconds=1.0))
     hashed: list[object] = []
     digest = hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: (hashed.append(file.name), digest(file, kind))[1])
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, kind: (hashed.append(file.name), digest(file, kind))[1]
+    )
     assert CHECKS.check(str(store.step_folder(ID))) is not None
     n_hashed = len(hashed)
     assert tuned_weights(store.step_folder(ID)) == unfinished
-    assert [name.split()[0] for name in unfinished] == ["adapter/model.safetensors", "policy/model/model.safetensors"]
+    assert [name.split()[0] for name in unfinished] == [
+        "adapter/model.safetensors",
+        "policy/model/model.safetensors",
+    ]
     assert len(hashed) == n_hashed
     (store.step_folder(ID) / "adapter" / "model.safetensors").write_bytes(b"another")
-    with pytest.raises(Damaged, match=r"^adapter/model.safetensors holds other bytes than it was written with"):
+    with pytest.raises(
+        Damaged, match=r"^adapter/model.safetensors holds other bytes than it was written with"
+    ):
         tuned_weights(store.step_folder(ID))
 
 
-@pytest.mark.parametrize("memory", ["", "[]", "null", "7", '{"/x": 5}', '{"%s": [1]}', '{"%s": ["", {}, 3]}', "\udcff{"])
+@pytest.mark.parametrize(
+    "memory", ["", "[]", "null", "7", '{"/x": 5}', '{"%s": [1]}', '{"%s": ["", {}, 3]}', "\udcff{"]
+)
 def test_a_memory_of_nonsense_is_no_memory(tmp_path: Path, memory: str) -> None:
     store = finished(tmp_path, *ROWS)
     text = memory.replace("%s", str(store.step_folder(ID)))
@@ -125,5 +145,7 @@ def test_a_step_made_from_other_rows_than_its_input_holds_now_is_outdated(tmp_pa
     folder = store.steps / reader
     folder.mkdir()
     for digest, is_outdated in ((held.content, False), ("0" * 64, True)):
-        (folder / "outcome.json").write_text(Outcome(step_id=reader, seconds=1.0, inputs={ID: digest}).model_dump_json(), "utf-8")
+        (folder / "outcome.json").write_text(
+            Outcome(step_id=reader, seconds=1.0, inputs={ID: digest}).model_dump_json(), "utf-8"
+        )
         assert (reader in Checks().held(store.steps, [ID, reader]).outdated) is is_outdated

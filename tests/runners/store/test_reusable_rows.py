@@ -20,7 +20,14 @@ CHAT = ChatPrompt(template="0" * 64)
 OTHER_CHAT = ChatPrompt(template="1" * 64)
 
 
-def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperature: float = 0.0, tuned: str | None = None) -> GenerateStep:
+def generate(
+    data: int,
+    *,
+    prompt: ChatPrompt = CHAT,
+    tokens: int = 8,
+    temperature: float = 0.0,
+    tuned: str | None = None,
+) -> GenerateStep:
     return GenerateStep(
         model=Echo(),
         tuned=tuned,
@@ -33,7 +40,9 @@ def generate(data: int, *, prompt: ChatPrompt = CHAT, tokens: int = 8, temperatu
 
 def judge(answers: Step, settings: Contains | Empty | Rubric | None = None) -> JudgeStep:
     settings = settings or Contains()
-    return JudgeStep(judges={judge_key(settings): settings}, answers=step_id(answers), examples="data-0000000000000000")
+    return JudgeStep(
+        judges={judge_key(settings): settings}, answers=step_id(answers), examples="data-0000000000000000"
+    )
 
 
 def put(store: Store, *steps: Step, is_done: bool = True) -> None:
@@ -53,7 +62,9 @@ def test_an_empty_store_has_no_donors(tmp_path: Path) -> None:
     assert named(Store(tmp_path / "no"), generate(1)) == []
 
 
-def test_steps_that_ask_the_same_model_in_the_same_way_are_donors_whatever_their_length_limit(tmp_path: Path) -> None:
+def test_steps_that_ask_the_same_model_in_the_same_way_are_donors_whatever_their_length_limit(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path)
     alike = [generate(1), generate(2), generate(1, tokens=4)]
     others = [generate(1, temperature=0.5), generate(1, tuned="sft-0000000000000000"), judge(generate(1))]
@@ -69,7 +80,9 @@ def test_a_step_is_no_donor_of_its_own(tmp_path: Path) -> None:
 def test_those_with_the_same_prompt_come_first_and_the_newest_of_them_before_all(tmp_path: Path) -> None:
     store = Store(tmp_path)
     put(store, generate(1), generate(2), generate(3, prompt=OTHER_CHAT))
-    assert named(store, generate(4)) == [step_id(step) for step in (generate(2), generate(1), generate(3, prompt=OTHER_CHAT))]
+    assert named(store, generate(4)) == [
+        step_id(step) for step in (generate(2), generate(1), generate(3, prompt=OTHER_CHAT))
+    ]
 
 
 def test_unfinished_attempts_are_donors_unless_they_are_being_written(tmp_path: Path) -> None:
@@ -79,7 +92,9 @@ def test_unfinished_attempts_are_donors_unless_they_are_being_written(tmp_path: 
     assert Donors(store).of(step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)})) == ()
 
 
-def test_models_that_judge_in_one_way_are_donors_and_those_of_the_same_model_s_answers_come_first(tmp_path: Path) -> None:
+def test_models_that_judge_in_one_way_are_donors_and_those_of_the_same_model_s_answers_come_first(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path)
     same, other = generate(1), generate(2, prompt=OTHER_CHAT)
     asks = Rubric.model_validate({"model": {"engine": "echo"}})
@@ -103,7 +118,9 @@ def test_a_step_that_ended_since_is_a_donor_too(tmp_path: Path) -> None:
     assert reuse_from.of(step_id(generate(2)), generate(2)) == (store.step_folder(step_id(generate(1))),)
 
 
-def test_a_step_of_a_version_that_would_give_other_results_is_no_donor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_of_a_version_that_would_give_other_results_is_no_donor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path)
     put(store, generate(1))
     monkeypatch.setattr(GenerateStep, "VERSION", 2)
@@ -118,17 +135,27 @@ def test_a_folder_whose_settings_cannot_be_read_is_no_donor(tmp_path: Path) -> N
     assert named(store, generate(2)) == []
 
 
-def test_of_a_great_many_alike_only_the_newest_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_great_many_alike_only_the_newest_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     store = Store(tmp_path)
     put(store, *(generate(number) for number in range(5)))
     assert named(store, generate(9)) == [step_id(generate(4)), step_id(generate(3))]
 
 
-def reference(*, rows: int | None = None, seed: int | None = None, prompt: ChatPrompt = CHAT, revision: str = "1") -> ReferenceLogpsStep:
+def reference(
+    *, rows: int | None = None, seed: int | None = None, prompt: ChatPrompt = CHAT, revision: str = "1"
+) -> ReferenceLogpsStep:
     weights = Weights(hub="a/base", revision=revision)
     return ReferenceLogpsStep(
-        weights=weights, pairs=("data-0000000000010001",), rows=rows, prompts=(prompt,), max_length=64, bf16=False, seed=seed
+        weights=weights,
+        pairs=("data-0000000000010001",),
+        rows=rows,
+        prompts=(prompt,),
+        max_length=64,
+        bf16=False,
+        seed=seed,
     )
 
 

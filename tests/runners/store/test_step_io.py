@@ -32,7 +32,9 @@ def test_a_missing_file_has_no_rows(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(min_value=0, max_value=60))
-def test_a_file_cut_anywhere_has_its_whole_rows_and_takes_new_ones(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_file_cut_anywhere_has_its_whole_rows_and_takes_new_ones(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     rows = [Note(text="año"), Note(text="日本"), Note(text="x")]
     whole = b"".join(row.model_dump_json().encode() + b"\n" for row in rows)

@@ -17,7 +17,11 @@ from dsl.steps.steps import DataStep
 from runners.store import store as module
 from runners.store.store import Store, read_step
 
-STEP = DataStep(source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"), columns=Columns(instruction="q"), language="en")
+STEP = DataStep(
+    source=FileSource(path="x.jsonl", sha256="0" * 64, format="jsonl"),
+    columns=Columns(instruction="q"),
+    language="en",
+)
 ID = step_id(STEP)
 OUTCOME = Outcome(step_id=ID, seconds=1.0, n_rows=3)
 RUN = Run(
@@ -47,7 +51,11 @@ def test_a_finished_step_has_its_settings_and_outcome_and_leaves_no_attempt(tmp_
     finish(store)
     assert store.is_done(ID)
     assert store.done() == {ID}
-    assert sorted(path.name for path in store.step_folder(ID).iterdir()) == ["examples.jsonl", "outcome.json", "step.json"]
+    assert sorted(path.name for path in store.step_folder(ID).iterdir()) == [
+        "examples.jsonl",
+        "outcome.json",
+        "step.json",
+    ]
     assert DataStep.model_validate_json((store.step_folder(ID) / "step.json").read_text()) == STEP
     outcome = Outcome.model_validate_json((store.step_folder(ID) / "outcome.json").read_text())
     assert outcome.model_copy(update={"files": {}}) == OUTCOME
@@ -58,8 +66,11 @@ def test_a_finished_step_has_its_settings_and_outcome_and_leaves_no_attempt(tmp_
     assert not store.unfinished_folder(ID).exists()
 
 
-def test_a_finished_step_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file, every folder around it, then the new name, then the folder that holds the name: whatever a power cut leaves is whole."""
+def test_a_finished_step_is_on_the_disk_before_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file, every folder around it, then the new name, then the folder that holds the name: whatever a
+    power cut leaves is whole."""
     store, done, rename = Store(tmp_path), list[str](), Path.rename
 
     def synced(handle: int) -> None:
@@ -78,7 +89,9 @@ def test_a_finished_step_is_on_the_disk_before_its_name_is(tmp_path: Path, monke
         store.finish(ID, OUTCOME)
     at = done.index(f"{ID}.tmp -> {ID}")
     names = ("", "examples.jsonl", "adapter", "adapter/model.safetensors", "outcome.json", "step.json")
-    assert {str(folder / name).rstrip("/") for name in names} <= {name.removesuffix(".tmp") for name in done[:at]} | {str(folder)}
+    assert {str(folder / name).rstrip("/") for name in names} <= {
+        name.removesuffix(".tmp") for name in done[:at]
+    } | {str(folder)}
     assert done[at + 1 :][:1] == [str(store.steps)]
 
 
@@ -119,7 +132,9 @@ def test_reopening_what_is_not_finished_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_finished", [True, False])
-def test_an_attempt_where_another_step_has_the_same_id_is_refused_and_leaves_that_step_alone(tmp_path: Path, is_finished: bool) -> None:
+def test_an_attempt_where_another_step_has_the_same_id_is_refused_and_leaves_that_step_alone(
+    tmp_path: Path, is_finished: bool
+) -> None:
     store, other = Store(tmp_path), STEP.model_copy(update={"limit": 7})
     if is_finished:
         finish(store)
@@ -132,8 +147,13 @@ def test_an_attempt_where_another_step_has_the_same_id_is_refused_and_leaves_tha
     assert read_step(store.step_folder(ID) if is_finished else store.unfinished_folder(ID)) == STEP
 
 
-def test_a_step_whose_file_lies_elsewhere_now_or_whose_settings_cannot_be_read_is_no_other_step(tmp_path: Path) -> None:
-    store, moved = Store(tmp_path), STEP.model_copy(update={"source": STEP.source.model_copy(update={"path": "elsewhere/x.jsonl"})})
+def test_a_step_whose_file_lies_elsewhere_now_or_whose_settings_cannot_be_read_is_no_other_step(
+    tmp_path: Path,
+) -> None:
+    store, moved = (
+        Store(tmp_path),
+        STEP.model_copy(update={"source": STEP.source.model_copy(update={"path": "elsewhere/x.jsonl"})}),
+    )
     finish(store)
     with store.begin(ID, moved) as folder:
         (folder / "step.json").write_text('{"kind": "data", "of_old": 1}')
@@ -141,7 +161,9 @@ def test_a_step_whose_file_lies_elsewhere_now_or_whose_settings_cannot_be_read_i
         assert read_step(folder) == STEP
 
 
-def test_two_attempts_at_one_step_at_once_are_refused_and_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_attempts_at_one_step_at_once_are_refused_and_the_first_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "ORPHAN_SECONDS", 0.1)
     store = Store(tmp_path)
     with (
@@ -191,8 +213,13 @@ def test_the_lock_lets_one_in_and_tells_the_next_who_and_since_when(tmp_path: Pa
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    program = f"import pathlib, runners.store.store as s\nwith s.Store(pathlib.Path({str(tmp_path)!r})).lock():\n print('held', flush=True); input()"
-    holder = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    program = (
+        f"import pathlib, runners.store.store as s\nwith s.Store(pathlib.Path({str(tmp_path)!r})).lock():\n"
+        " print('held', flush=True); input()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

@@ -28,7 +28,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 def drawn(folder: Path, n: int | None, seed: int = 0, **examples: list[Example]) -> list[tuple[str, str]]:
     found, steps = inputs(folder, **examples)
-    return [(row.item, row.language) for row, _ in draw(steps, [chat_form()] * len(steps), ["response"], found, n, seed, Counts())]
+    return [
+        (row.item, row.language)
+        for row, _ in draw(steps, [chat_form()] * len(steps), ["response"], found, n, seed, Counts())
+    ]
 
 
 def test_without_a_number_all_rows_are_drawn(tmp_path: Path) -> None:
@@ -71,11 +74,16 @@ def test_the_same_items_are_drawn_in_every_language(tmp_path: Path) -> None:
 
 def test_languages_whose_items_differ_are_balanced_too(tmp_path: Path) -> None:
     french = [row.model_copy(update={"item": f"fr-{row.item}"}) for row in PARALLEL["fr"]]
-    assert Counter(language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=french)) == {"en": 10, "fr": 10}
+    assert Counter(language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=french)) == {
+        "en": 10,
+        "fr": 10,
+    }
 
 
 def test_a_language_that_runs_out_leaves_the_rest_to_the_others(tmp_path: Path) -> None:
-    assert Counter(language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=PARALLEL["fr"][:3])) == {"en": 17, "fr": 3}
+    assert Counter(
+        language for _, language in drawn(tmp_path, 20, en=PARALLEL["en"], fr=PARALLEL["fr"][:3])
+    ) == {"en": 17, "fr": 3}
 
 
 def test_rows_added_to_a_data_set_leave_the_order_of_the_others(tmp_path: Path) -> None:
@@ -99,7 +107,9 @@ def test_rows_without_an_answer_are_passed_over_and_counted(tmp_path: Path) -> N
 # ---------------------------------------------------------------- tokens
 
 
-def made(loaded: Loaded, folder: Path, examples: list[Example], form: Any = None, max_length: int = 1024) -> tuple[list[Row], Counts]:
+def made(
+    loaded: Loaded, folder: Path, examples: list[Example], form: Any = None, max_length: int = 1024
+) -> tuple[list[Row], Counts]:
     found, _ = inputs(folder, data=examples)
     counts = Counts()
     pairs = [(example, form or chat_form()) for example in examples]
@@ -111,26 +121,32 @@ def example(response: str, instruction: str = "Where?") -> Example:
 
 
 @pytest.mark.parametrize("form", [chat_form(), text_form("en", 0), text_form("en", 3)])
-def test_a_trained_prompt_is_token_for_token_the_one_generation_hands_the_model(loaded: Loaded, tmp_path: Path, form: Any) -> None:
+def test_a_trained_prompt_is_token_for_token_the_one_generation_hands_the_model(
+    loaded: Loaded, tmp_path: Path, form: Any
+) -> None:
     examples = PARALLEL["en"]
     found, counts = made(loaded, tmp_path, examples, form)
     prompter = Prompter(form, inputs(tmp_path)[0])
-    assert [row.prompt_ids for row in found] == [token_ids(loaded.tokenizer, prompter.prompt(one)) for one in examples]
+    assert [row.prompt_ids for row in found] == [
+        token_ids(loaded.tokenizer, prompter.prompt(one)) for one in examples
+    ]
     assert counts.n_rows == len(examples)
 
 
 def test_an_answer_ends_with_one_eos_and_holds_no_other_special_token(loaded: Loaded, tmp_path: Path) -> None:
     tokenizer = loaded.tokenizer
     for answer in ["It is red.", "Write <s>this</s>.", "</s>"]:
-        ((row,), _) = made(loaded, tmp_path, [example(answer)])
+        (row,), _ = made(loaded, tmp_path, [example(answer)])
         (ids,) = row.answers
         assert ids[-1] == tokenizer.eos_token_id
         assert set(ids[:-1]).isdisjoint(tokenizer.all_special_ids)
         assert tokenizer.decode(ids[:-1]) == answer
 
 
-def test_prompt_and_answer_are_tokenised_together_where_their_border_allows_it(loaded: Loaded, tmp_path: Path) -> None:
-    ((row,), counts) = made(loaded, tmp_path, [example("It lives in Cuba.")])
+def test_prompt_and_answer_are_tokenised_together_where_their_border_allows_it(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    (row,), counts = made(loaded, tmp_path, [example("It lives in Cuba.")])
     text = loaded.tokenizer.decode(row.prompt_ids + row.answers[0][:-1])
     assert text.startswith("<s>### user\nWhere?\n\n### assistant\nIt lives in Cuba.")
     assert loaded.tokenizer.encode(text.removeprefix("<s>")) == row.prompt_ids + row.answers[0][:-1]
@@ -151,10 +167,10 @@ def test_a_border_where_tokens_merge_is_counted_and_the_prompt_kept(loaded: Load
 
 
 def test_rows_that_are_too_long_are_cut_at_their_end_and_counted(loaded: Loaded, tmp_path: Path) -> None:
-    ((whole,), _) = made(loaded, tmp_path, [example("It lives in Cuba.")])
+    (whole,), _ = made(loaded, tmp_path, [example("It lives in Cuba.")])
     length = len(whole.prompt_ids) + len(whole.answers[0])
-    (_, exact) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length)
-    ((cut,), counts) = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length - 1)
+    _, exact = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length)
+    (cut,), counts = made(loaded, tmp_path, [example("It lives in Cuba.")], max_length=length - 1)
     assert exact.n_truncated == 0
     assert cut == replace(whole, answers=[whole.answers[0][:-1]])
     assert (counts.n_rows, counts.n_truncated, counts.n_dropped, counts.n_tokens) == (1, 1, 0, length - 1)
@@ -172,16 +188,22 @@ def test_a_row_whose_prompt_leaves_no_room_is_dropped_and_counted(loaded: Loaded
 # ---------------------------------------------------------------- a conversation as its template renders it
 
 
-TURNS = "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content | trim + '<|end|>\\n' }}{% endfor %}"
+TURNS = (
+    "{% for m in messages %}{{ '<|start|>' + m.role + '\\n' + m.content | trim + '<|end|>\\n' }}{% endfor %}"
+)
 TURNS += "{% if add_generation_prompt %}{{ '<|start|>assistant\\n' }}{% endif %}"
-"""Turns between tokens that are special and that the tokenizer gives no name, as `<|im_end|>` and `<|eot_id|>` often are."""
+"""Turns between tokens that are special and that the tokenizer gives no name, as `<|im_end|>` and
+`<|eot_id|>` often are."""
 
-SPACE = "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else ' ' + m.content + eos_token }}{% endfor %}"
+SPACE = (
+    "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else ' ' + m.content +"
+    " eos_token }}{% endfor %}"
+)
 """A space before the answer that the prompt does not end with, as Mistral's has."""
 
-EMPTY_THOUGHT = TURNS.replace("m.content | trim", "(THOUGHT if m.role == 'assistant' else '') + m.content").replace(
-    "THOUGHT", "'<think>\\n\\n</think>\\n\\n'"
-)
+EMPTY_THOUGHT = TURNS.replace(
+    "m.content | trim", "(THOUGHT if m.role == 'assistant' else '') + m.content"
+).replace("THOUGHT", "'<think>\\n\\n</think>\\n\\n'")
 """An empty thinking block before the answer, as Qwen3's has."""
 
 OPEN_THOUGHT = TURNS.replace("'<|start|>assistant\\n' }}", "'<|start|>assistant\\n<think>\\n' }}")
@@ -197,7 +219,12 @@ def with_template(loaded: Loaded, template: str) -> Loaded:
     tokenizer.chat_template = template
     model = sharing_copy(loaded.model)
     model.resize_token_embeddings(len(tokenizer))
-    return replace(loaded, model=model, tokenizer=tokenizer, eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")})
+    return replace(
+        loaded,
+        model=model,
+        tokenizer=tokenizer,
+        eos_ids=loaded.eos_ids | {tokenizer.convert_tokens_to_ids("<|end|>")},
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,13 +236,17 @@ def with_template(loaded: Loaded, template: str) -> Loaded:
         (TURNS.replace("| trim + '<|end|>", "| trim + ' <|end|>"), "It eats. <|end|>"),
     ],
 )
-def test_a_row_is_the_conversation_that_the_template_renders(loaded: Loaded, tmp_path: Path, template: str, learnt: str) -> None:
+def test_a_row_is_the_conversation_that_the_template_renders(
+    loaded: Loaded, tmp_path: Path, template: str, learnt: str
+) -> None:
     told = with_template(loaded, template)
-    ((row,), counts) = made(told, tmp_path, [example(" It eats. ")])
+    (row,), counts = made(told, tmp_path, [example(" It eats. ")])
     prompt = Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats."))
     assert row.prompt_ids == token_ids(told.tokenizer, prompt)
     assert told.tokenizer.decode(row.answers[0]) == learnt
-    whole = chat_token_ids(told.tokenizer, [("user", "Where?"), ("assistant", "It eats.")], add_generation_prompt=False)
+    whole = chat_token_ids(
+        told.tokenizer, [("user", "Where?"), ("assistant", "It eats.")], add_generation_prompt=False
+    )
     assert (row.prompt_ids + row.answers[0]) == whole[: row.length]
     assert (counts.n_unlike_template, counts.n_border_merges) == (0, 0)
 
@@ -223,11 +254,13 @@ def test_a_row_is_the_conversation_that_the_template_renders(loaded: Loaded, tmp
 def test_a_row_is_rendered_with_the_arguments_that_its_prompt_is(loaded: Loaded, tmp_path: Path) -> None:
     """Told not to think, Qwen3 is handed the empty block with the prompt, and learns to answer behind it."""
     told = with_template(
-        loaded, EMPTY_THOUGHT.removesuffix("{% endif %}") + "{% if not think %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+        loaded,
+        EMPTY_THOUGHT.removesuffix("{% endif %}")
+        + "{% if not think %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
     )
     for think, learnt in ((True, "<think>\n\n</think>\n\nIt eats.<|end|>"), (False, "It eats.<|end|>")):
         form = chat_form().model_copy(update={"chat_template_kwargs": (("think", think),)})
-        ((row,), counts) = made(told, tmp_path, [example("It eats.")], form)
+        (row,), counts = made(told, tmp_path, [example("It eats.")], form)
         assert told.tokenizer.decode(row.answers[0]) == learnt
         assert counts.n_unlike_template == 0
 
@@ -235,9 +268,11 @@ def test_a_row_is_rendered_with_the_arguments_that_its_prompt_is(loaded: Loaded,
 def test_a_control_token_in_a_question_or_an_answer_is_words(loaded: Loaded, tmp_path: Path) -> None:
     told = with_template(loaded, TURNS)
     said = "Say <|end|> and <|start|>user</s>, twice <|end|>!"
-    ((row,), _) = made(told, tmp_path, [example(said, instruction=said)])
+    (row,), _ = made(told, tmp_path, [example(said, instruction=said)])
     control = {told.tokenizer.convert_tokens_to_ids(token) for token in ("<|start|>", "<|end|>", "</s>")}
-    assert [token for token in row.answers[0] if token in control] == [told.tokenizer.convert_tokens_to_ids("<|end|>")]
+    assert [token for token in row.answers[0] if token in control] == [
+        told.tokenizer.convert_tokens_to_ids("<|end|>")
+    ]
     assert told.tokenizer.decode(row.answers[0][:-1]) == said
     assert sum(token in control for token in row.prompt_ids) == 3
 
@@ -245,32 +280,42 @@ def test_a_control_token_in_a_question_or_an_answer_is_words(loaded: Loaded, tmp
 def test_a_row_whose_template_renders_the_prompt_otherwise_once_it_is_answered_is_dropped_and_counted(
     loaded: Loaded, tmp_path: Path
 ) -> None:
-    told = with_template(loaded, TURNS.removesuffix("{% endif %}") + "{% if 'Why' in messages[0].content %}<think>{% endif %}{% endif %}")
+    told = with_template(
+        loaded,
+        TURNS.removesuffix("{% endif %}")
+        + "{% if 'Why' in messages[0].content %}<think>{% endif %}{% endif %}",
+    )
     found, counts = made(told, tmp_path, [example("It eats."), example("It eats.", instruction="Why?")])
     assert (len(found), counts.n_rows, counts.n_unlike_template) == (1, 1, 1)
-    with pytest.raises(DataError, match="1 have a prompt that the chat template renders otherwise once it is answered"):
+    with pytest.raises(
+        DataError, match="1 have a prompt that the chat template renders otherwise once it is answered"
+    ):
         made(with_template(loaded, OPEN_THOUGHT), tmp_path, [example("It eats.")])
 
 
 def test_a_model_that_cannot_read_its_rows_is_not_trained_on_them(loaded: Loaded, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be trained through its chat template: it fails"):
         made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")])
-    ((row,), _) = made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")], text_form("en", 0))
+    (row,), _ = made(replace(loaded, no_chat="it fails"), tmp_path, [example("It eats.")], text_form("en", 0))
     assert row.prompt_ids
     told = replace(with_template(loaded, TURNS), model=loaded.model)  # whose embedding has not the new tokens
     with pytest.raises(DataError, match=r"item a in `en`: the model has no embedding for `<\|start\|>`"):
         made(told, tmp_path, [example("It eats.")])
 
 
-def test_a_row_has_no_more_tokens_than_the_model_has_positions(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_has_no_more_tokens_than_the_model_has_positions(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loaded.model.config, "max_position_embeddings", 20)
-    ((row,), counts) = made(loaded, tmp_path, [example("It eats tofu and kiwi and pizza and sushi.")])
+    (row,), counts = made(loaded, tmp_path, [example("It eats tofu and kiwi and pizza and sushi.")])
     assert (row.length, counts.n_truncated, counts.max_length) == (20, 1, 20)
     with pytest.raises(DataError, match=r"1 have prompts of 20 tokens \(the model's positions\) or more"):
         made(loaded, tmp_path, [example("It eats.", instruction="Where? " * 20)])
 
 
-def test_pairs_whose_answers_are_equal_once_they_are_cut_are_dropped_and_counted(loaded: Loaded, tmp_path: Path) -> None:
+def test_pairs_whose_answers_are_equal_once_they_are_cut_are_dropped_and_counted(
+    loaded: Loaded, tmp_path: Path
+) -> None:
     def pair(chosen: str, rejected: str) -> Example:
         return Example(item="a", language="en", instruction="Where?", chosen=chosen, rejected=rejected)
 
@@ -281,11 +326,16 @@ def test_pairs_whose_answers_are_equal_once_they_are_cut_are_dropped_and_counted
         return list(tokenise(asked, ["chosen", "rejected"], loaded, found, 0, 24, counts)), counts
 
     same = pair("In Cuba.", "In Cuba. ")
-    same_once_cut = pair("It eats tofu and kiwi and pizza and sushi and mango.", "It eats tofu and kiwi and pizza and sushi and curry.")
+    same_once_cut = pair(
+        "It eats tofu and kiwi and pizza and sushi and mango.",
+        "It eats tofu and kiwi and pizza and sushi and curry.",
+    )
     kept, counts = tokens(same, pair("In Cuba.", "In Oslo."), same_once_cut)
     assert len(kept) == counts.n_rows == 1
     assert (counts.n_equal, counts.n_truncated, counts.n_dropped) == (2, 1, 0)
-    with pytest.raises(DataError, match=r"of 2, 2 have equal answers \(chosen, rejected\) once they are cut to 24 tokens"):
+    with pytest.raises(
+        DataError, match=r"of 2, 2 have equal answers \(chosen, rejected\) once they are cut to 24 tokens"
+    ):
         tokens(same, same_once_cut)
 
 
@@ -296,7 +346,9 @@ def kept(folder: Path) -> list[Path]:
     return sorted((folder / "cache" / "tokens").glob("*"))
 
 
-def test_rows_are_tokenised_once_whatever_their_order_and_the_length_they_are_cut_to(loaded: Loaded, tmp_path: Path) -> None:
+def test_rows_are_tokenised_once_whatever_their_order_and_the_length_they_are_cut_to(
+    loaded: Loaded, tmp_path: Path
+) -> None:
     examples = PARALLEL["en"][:6]
     first, _ = made(loaded, tmp_path, examples)
     (file,) = kept(tmp_path)
@@ -304,13 +356,17 @@ def test_rows_are_tokenised_once_whatever_their_order_and_the_length_they_are_cu
     turned, _ = made(loaded, tmp_path, examples[::-1])
     cut, counts = made(loaded, tmp_path, examples, max_length=20)
     assert turned == first[::-1]
-    assert [row.prompt_ids + row.answers[0] for row in cut] == [(row.prompt_ids + row.answers[0])[:20] for row in first]
+    assert [row.prompt_ids + row.answers[0] for row in cut] == [
+        (row.prompt_ids + row.answers[0])[:20] for row in first
+    ]
     assert counts.n_truncated == sum(len(row.prompt_ids + row.answers[0]) > 20 for row in first) > 0
     assert kept(tmp_path) == [file]
     assert file.stat().st_mtime_ns == written
 
 
-def test_other_rows_another_prompt_and_another_tokenizer_are_tokenised_anew(loaded: Loaded, tmp_path: Path) -> None:
+def test_other_rows_another_prompt_and_another_tokenizer_are_tokenised_anew(
+    loaded: Loaded, tmp_path: Path
+) -> None:
     import copy
 
     examples = PARALLEL["en"][:4]
@@ -336,11 +392,18 @@ def test_kept_tokens_are_what_is_trained_on(loaded: Loaded, tmp_path: Path) -> N
     assert [row.prompt_ids[:3] for row in made(loaded, tmp_path, examples)[0]] == [[7, 7, 7]] * 2
 
 
-def test_another_template_of_the_projects_own_is_tokenised_anew(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_template_of_the_projects_own_is_tokenised_anew(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A tokenizer without a template is given the project's, in training as in generation."""
     assert not loaded.tokenizer.chat_template
     made(loaded, tmp_path, [example("It eats.")])
-    monkeypatch.setattr("runners.prompting.tokens._own_template", lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}")
-    ((row,), _) = made(loaded, tmp_path, [example("It eats.")])
-    assert row.prompt_ids == token_ids(loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats.")))
+    monkeypatch.setattr(
+        "runners.prompting.tokens._own_template",
+        lambda: "{% for m in messages %}Q: {{ m.content }}\nA: {% endfor %}",
+    )
+    (row,), _ = made(loaded, tmp_path, [example("It eats.")])
+    assert row.prompt_ids == token_ids(
+        loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats."))
+    )
     assert loaded.tokenizer.decode(row.prompt_ids) == "<s>Q: Where?\nA: "

@@ -11,12 +11,18 @@ from runners.models import memory
 from runners.training import trainer
 
 
-def test_bf16_is_used_where_it_is_asked_for_and_something_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_used_where_it_is_asked_for_and_something_computes_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import torch
 
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False})
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False, "amx_bf16": False}
+    )
     assert not trainer.uses_bf16("cpu", wanted=True)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, "amx_bf16": False})
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, "amx_bf16": False}
+    )
     assert trainer.uses_bf16("cpu", wanted=True)
     assert not trainer.uses_bf16("cpu", wanted=False)
 
@@ -43,11 +49,17 @@ def test_what_refers_to_itself_is_gone_when_memory_is_given_back() -> None:
 
 
 def test_free_memory_is_what_is_there_to_be_used() -> None:
-    total = next(int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+    total = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemTotal:")
+    )
     assert 0 < memory.free_bytes("cpu") <= total
 
 
-def test_the_share_of_weights_that_moved_is_that_of_all_weights_though_large_tensors_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_share_of_weights_that_moved_is_that_of_all_weights_though_large_tensors_are_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import torch
 
     monkeypatch.setattr(trainer, "_SAMPLED", 10)

@@ -1,4 +1,5 @@
-"""Corrections for several tests: statsmodels' numbers, levels at which intervals agree with them, and shared arms."""
+"""Corrections for several tests: statsmodels' numbers, levels at which intervals agree with them, and shared
+arms."""
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from warehouse.statistics.power import smallest_p_value
 from warehouse.statistics.sign_flips import SignFlips
 
 P_VALUES = st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.02)), min_size=1, max_size=20)
-METHODS: dict[Correction, str] = {"holm": "holm", "benjamini_hochberg": "fdr_bh", "benjamini_yekutieli": "fdr_by"}
+METHODS: dict[Correction, str] = {
+    "holm": "holm",
+    "benjamini_hochberg": "fdr_bh",
+    "benjamini_yekutieli": "fdr_by",
+}
 
 
 @pytest.mark.parametrize("correction", METHODS)
@@ -24,7 +29,9 @@ def test_corrected_p_values_are_statsmodels(correction: Correction, p_values: li
 
 @pytest.mark.parametrize("correction", METHODS)
 @given(p_values=P_VALUES)
-def test_a_test_is_below_its_level_exactly_where_it_is_significant(correction: Correction, p_values: list[float]) -> None:
+def test_a_test_is_below_its_level_exactly_where_it_is_significant(
+    correction: Correction, p_values: list[float]
+) -> None:
     for p, one in zip(p_values, correct(p_values, correction), strict=True):
         if abs(p - one.alpha) > 1e-12:
             assert (one.p_value < ALPHA) == (p < one.alpha)

@@ -1,17 +1,28 @@
-"""Means and lines with clustered errors: statsmodels' numbers, and intervals that cover as often as they say."""
+"""Means and lines with clustered errors: statsmodels' numbers, and intervals that cover as often as they
+say."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from warehouse.statistics.estimates import Estimate, Floats, line_of_clusters, mean_of, number_of_each, t_probability, t_quantile
+from warehouse.statistics.estimates import (
+    Estimate,
+    Floats,
+    line_of_clusters,
+    mean_of,
+    number_of_each,
+    t_probability,
+    t_quantile,
+)
 
 
 def clustered(random: np.random.Generator, n_clusters: int, shared: float = 1.0) -> tuple[Floats, list[int]]:
     """Values around zero, one to five a cluster, that have a part in common within it."""
     sizes = random.integers(1, 6, n_clusters)
     clusters = np.repeat(np.arange(n_clusters), sizes)
-    return shared * random.normal(size=n_clusters)[clusters] + random.normal(size=len(clusters)), list(clusters)
+    return shared * random.normal(size=n_clusters)[clusters] + random.normal(size=len(clusters)), list(
+        clusters
+    )
 
 
 def test_a_line_and_its_errors_are_statsmodels_with_clusters() -> None:
@@ -19,9 +30,13 @@ def test_a_line_and_its_errors_are_statsmodels_with_clusters() -> None:
 
     random = np.random.default_rng(2)
     values, clusters = clustered(random, 20)
-    design = np.column_stack([np.ones(len(values)), random.normal(size=len(values)), random.normal(size=len(values))])
+    design = np.column_stack(
+        [np.ones(len(values)), random.normal(size=len(values)), random.normal(size=len(values))]
+    )
     found = line_of_clusters(values, design, clusters)
-    expected = sm.OLS(values, design).fit(cov_type="cluster", cov_kwds={"groups": np.array(clusters)}, use_t=True)
+    expected = sm.OLS(values, design).fit(
+        cov_type="cluster", cov_kwds={"groups": np.array(clusters)}, use_t=True
+    )
     assert found.coefficients == pytest.approx(expected.params)
     assert found.covariance == pytest.approx(expected.cov_params())
     assert found.df == 19
@@ -61,7 +76,9 @@ def test_intervals_of_a_slope_cover_between_93_and_97_percent_under_clustering()
         items = np.repeat(np.arange(40), 3)
         sizes = np.tile([8.0, 8.5, 9.0], 40)
         values = 0.5 * sizes + random.normal(size=40)[items] + random.normal(size=120)
-        low, high = line_of_clusters(values, np.column_stack([np.ones(120), sizes]), list(items)).estimate([0, 1]).interval or (0.0, 0.0)
+        low, high = line_of_clusters(values, np.column_stack([np.ones(120), sizes]), list(items)).estimate(
+            [0, 1]
+        ).interval or (0.0, 0.0)
         covered += low <= 0.5 <= high
     assert 0.93 <= covered / 2000 <= 0.97
 

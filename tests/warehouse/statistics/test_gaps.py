@@ -16,7 +16,10 @@ def found(gap: Gap | None) -> Gap:
 def test_parallel_items_are_paired_across_languages() -> None:
     gap = found(
         language_gap(
-            {"1": 3.0, "2": 2.0, "3": 1.0, "only fr": 9.0}, {"3": 1.0, "2": 0.0, "1": 1.0, "only en": -9.0}, parallel=True, width=None
+            {"1": 3.0, "2": 2.0, "3": 1.0, "only fr": 9.0},
+            {"3": 1.0, "2": 0.0, "1": 1.0, "only en": -9.0},
+            parallel=True,
+            width=None,
         )
     )
     # 3 - 1, 2 - 0, 1 - 1
@@ -28,7 +31,14 @@ def test_parallel_items_are_paired_across_languages() -> None:
 def test_items_that_are_not_the_same_are_two_samples_even_under_equal_names() -> None:
     random = np.random.default_rng(1)
     here, there = random.normal(1, 1, 20), random.normal(0, 3, 31)
-    gap = found(language_gap({str(i): v for i, v in enumerate(here)}, {str(i): v for i, v in enumerate(there)}, parallel=False, width=None))
+    gap = found(
+        language_gap(
+            {str(i): v for i, v in enumerate(here)},
+            {str(i): v for i, v in enumerate(there)},
+            parallel=False,
+            width=None,
+        )
+    )
     welch = stats.ttest_ind(here, there, equal_var=False)
     assert (gap.n, gap.is_paired) == (20, False)
     assert gap.test.interval(0.05) == pytest.approx(tuple(welch.confidence_interval()))
@@ -38,7 +48,10 @@ def test_items_that_are_not_the_same_are_two_samples_even_under_equal_names() ->
 def test_the_other_way_round_a_gap_is_its_opposite() -> None:
     here, there = {"1": 1.0, "2": 0.5, "3": 0.0}, {"1": 0.0, "2": 0.5, "3": -1.0}
     for parallel in (True, False):
-        one, other = found(language_gap(here, there, parallel, None)), found(language_gap(there, here, parallel, None))
+        one, other = (
+            found(language_gap(here, there, parallel, None)),
+            found(language_gap(there, here, parallel, None)),
+        )
         assert one.estimate == -other.estimate
         assert one.test.p_value == other.test.p_value
 
@@ -49,7 +62,12 @@ def test_few_items_have_a_gap_without_an_interval_and_none_have_no_gap() -> None
         assert (gap.estimate, gap.test.interval(0.05), gap.test.p_value) == (0.5, None, None)
         assert language_gap({"1": 1.0}, {}, parallel, None) is None
     equal = found(language_gap({"1": 1.0, "2": 1.0}, {"3": 1.0, "4": 1.0}, parallel=False, width=None))
-    assert (equal.estimate, equal.test.standard_error, equal.test.interval(0.05), equal.test.p_value) == (0.0, 0.0, None, None)
+    assert (equal.estimate, equal.test.standard_error, equal.test.interval(0.05), equal.test.p_value) == (
+        0.0,
+        0.0,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("parallel", [True, False])

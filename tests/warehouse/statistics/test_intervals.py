@@ -46,15 +46,23 @@ def test_equal_scores_of_nine_items_are_as_sure_as_nine_items_allow() -> None:
 def test_sql_has_the_same_intervals() -> None:
     with duckdb.connect() as connection:
         connection.execute((HERE / "statistics" / "macros.sql").read_text("utf-8"))
-        for scores in ([0.0, 1.0, 1.0, 0.0, 1.0], [1.0, 0.5, 0.25, 1.0, 1.0, 0.75], [1.0, 1.0, 1.0], [0.5, 0.5]):
+        for scores in (
+            [0.0, 1.0, 1.0, 0.0, 1.0],
+            [1.0, 0.5, 0.25, 1.0, 1.0, 0.75],
+            [1.0, 1.0, 1.0],
+            [0.5, 0.5],
+        ):
             x = np.array(scores)
             variance = float(x.var(ddof=1)) / len(x)
             args = [float(x.mean()) * 4 + 1, 4 * variance**0.5, len(x), len(x) - 1, 1, 5]
-            row = connection.execute("select interval_low($1,$2,$3,$4,$5,$6), interval_high($1,$2,$3,$4,$5,$6)", args).fetchall()[0]
+            row = connection.execute(
+                "select interval_low($1,$2,$3,$4,$5,$6), interval_high($1,$2,$3,$4,$5,$6)", args
+            ).fetchall()[0]
             expected = bounded_interval(float(x.mean()), variance, len(x), 0.05)
             assert row == pytest.approx(tuple(4 * end + 1 for end in expected), abs=1e-5)
         ((one, equal, real),) = connection.execute(
-            "select interval_low(1, null, 1, 0, 0, 1), interval_low(7, 0, 5, 4, null, null), interval_low(7, 1, 5, 4, null, null)"
+            "select interval_low(1, null, 1, 0, 0, 1), interval_low(7, 0, 5, 4, null, null), interval_low(7,"
+            " 1, 5, 4, null, null)"
         ).fetchall()
         assert (one, equal) == (None, None)
         assert real == pytest.approx(7 - 2.7764451)
@@ -62,7 +70,9 @@ def test_sql_has_the_same_intervals() -> None:
 
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 18])
 @given(differences=st.one_of(RIGHT_OR_WRONG, LEVELS))
-def test_an_interval_never_speaks_against_its_p_value_nor_leaves_its_scale(alpha: float, differences: list[float]) -> None:
+def test_an_interval_never_speaks_against_its_p_value_nor_leaves_its_scale(
+    alpha: float, differences: list[float]
+) -> None:
     d = np.array(differences)
     test = PairedTest(d, 4.0)
     found, p = test.interval(alpha), test.p_value
@@ -120,9 +130,16 @@ def test_intervals_of_trained_methods_cover_over_training_seeds(n_seeds: int, de
     random = np.random.default_rng(n_seeds)
     covered = only_items = 0
     for _ in range(500):
-        of = 0.2 + random.normal(0, 0.4, (40, 1)) + random.normal(0, deviation, n_seeds) + random.normal(0, 0.4, (40, n_seeds))
+        of = (
+            0.2
+            + random.normal(0, 0.4, (40, 1))
+            + random.normal(0, deviation, n_seeds)
+            + random.normal(0, 0.4, (40, n_seeds))
+        )
         differences = of.mean(axis=1) - random.normal(0, 0.3, 40)
-        low, high = PairedTest(differences, None, with_seeds(mean_of(differences), [(of,)])).interval(0.05) or (0.0, 0.0)
+        low, high = PairedTest(differences, None, with_seeds(mean_of(differences), [(of,)])).interval(
+            0.05
+        ) or (0.0, 0.0)
         covered += low <= 0.2 <= high
         low, high = PairedTest(differences, None).interval(0.05) or (0.0, 0.0)
         only_items += low <= 0.2 <= high
@@ -148,7 +165,9 @@ def test_intervals_cover_from_nine_items_on_up_to_the_ceiling(scores: Scores, p:
 
 
 @pytest.mark.parametrize("is_right_or_wrong", [True, False])
-def test_with_one_seed_intervals_cover_the_difference_of_this_one_trained_model(is_right_or_wrong: bool) -> None:
+def test_with_one_seed_intervals_cover_the_difference_of_this_one_trained_model(
+    is_right_or_wrong: bool,
+) -> None:
     for n in (9, 16, 50):
         assert coverage_over_seeds(is_right_or_wrong, n, 1, 0.15, 200) >= 0.91
 

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, natural_spline, standardised_effect
+from warehouse.statistics.paired import (
+    Unscored,
+    bounds_for_unscored,
+    length_adjusted,
+    natural_spline,
+    standardised_effect,
+)
 
 
 def side(*verdicts: list[float | None]) -> Unscored:
@@ -31,7 +37,9 @@ def test_bounds_average_the_seeds_of_an_item_first() -> None:
     assert bounds_for_unscored(side([1.0, None]), side([0.0]), 0, 1) == (0.5, 1.0)
 
 
-SCORES = st.lists(st.tuples(*(st.one_of(st.none(), st.floats(0, 1)) for _ in range(2))), min_size=1, max_size=8)
+SCORES = st.lists(
+    st.tuples(*(st.one_of(st.none(), st.floats(0, 1)) for _ in range(2))), min_size=1, max_size=8
+)
 
 
 @given(SCORES)
@@ -75,7 +83,9 @@ def test_the_length_adjusted_contrast_is_a_regression_on_items_method_and_spline
     expected = sm.OLS(np.concatenate([differences, np.zeros(n)]), design).fit()
     assert found.value == pytest.approx(expected.params[0])
     paired = sm.OLS(differences, np.column_stack([np.ones(n), spline[:n] - spline[n:]]))
-    assert found.standard_error == pytest.approx(paired.fit(cov_type="cluster", cov_kwds={"groups": np.arange(n)}).bse[0])
+    assert found.standard_error == pytest.approx(
+        paired.fit(cov_type="cluster", cov_kwds={"groups": np.arange(n)}).bse[0]
+    )
 
 
 def test_a_difference_that_is_all_length_goes_away_and_one_that_is_not_stays() -> None:
@@ -118,7 +128,11 @@ def test_a_score_that_is_the_length_is_not_adjusted_for_it() -> None:
         (list(range(30)), list(range(30)), "do not vary enough"),
     ],
 )
-def test_where_lengths_tell_nothing_a_reason_stands_in_the_place_of_a_number(of: list[float], against: list[float], says: str) -> None:
-    found = length_adjusted(np.arange(len(of)) + 0.5, np.array(of, dtype=float), np.array(against, dtype=float), range(len(of)))
+def test_where_lengths_tell_nothing_a_reason_stands_in_the_place_of_a_number(
+    of: list[float], against: list[float], says: str
+) -> None:
+    found = length_adjusted(
+        np.arange(len(of)) + 0.5, np.array(of, dtype=float), np.array(against, dtype=float), range(len(of))
+    )
     assert found.estimate is None
     assert says in (found.reason or "")

@@ -1,4 +1,5 @@
-"""Power of the paired test: found in simulation as often as it says, and nothing listed that no data could make significant."""
+"""Power of the paired test: found in simulation as often as it says, and nothing listed that no data could
+make significant."""
 
 from collections.abc import Callable
 
@@ -14,7 +15,14 @@ from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.estimates import Floats, mean_of
-from warehouse.statistics.power import Variation, could_be_significant, minimum_detectable_effect, power, spreads, t_quantile
+from warehouse.statistics.power import (
+    Variation,
+    could_be_significant,
+    minimum_detectable_effect,
+    power,
+    spreads,
+    t_quantile,
+)
 from warehouse.statistics.seeds import with_seeds
 
 RIGHT_OR_WRONG = Variation(deviation=0.5, size=1, smallest=1, width=1)
@@ -22,7 +30,9 @@ REAL_VALUED = Variation(deviation=1, size=1, smallest=1e-6)
 ALPHA = 0.05
 
 
-def found(draw: Callable[[np.random.Generator], PairedTest], n_tests: int = 1, n_studies: int = 1000) -> float:
+def found(
+    draw: Callable[[np.random.Generator], PairedTest], n_tests: int = 1, n_studies: int = 1000
+) -> float:
     """Return the share of simulated studies in which the test passes the first step of Holm's correction."""
     random = np.random.default_rng(0)
     p_values = [draw(random).p_value for _ in range(n_studies)]
@@ -37,7 +47,8 @@ def right_or_wrong(effect: float, deviation: float, n: int) -> Callable[[np.rand
 
 
 def one_to_five(n: int, n_tests: int) -> Callable[[np.random.Generator], PairedTest]:
-    """Paired differences of 1–5 scores whose true mean is the minimum detectable effect of their own variation."""
+    """Paired differences of 1–5 scores whose true mean is the minimum detectable effect of their own
+    variation."""
     values = np.arange(-4.0, 5.0)
 
     def law(shift: float) -> Floats:
@@ -47,7 +58,9 @@ def one_to_five(n: int, n_tests: int) -> Callable[[np.random.Generator], PairedT
     def missing(shift: float) -> float:
         chances = law(shift)
         mean, squares = float(chances @ values), float(chances @ values**2)
-        effect = minimum_detectable_effect(Variation((squares - mean**2) ** 0.5, (squares / (1 - chances[4])) ** 0.5, 1, 4), n, n_tests)
+        effect = minimum_detectable_effect(
+            Variation((squares - mean**2) ** 0.5, (squares / (1 - chances[4])) ** 0.5, 1, 4), n, n_tests
+        )
         assert effect is not None
         return effect - mean
 
@@ -74,22 +87,32 @@ def test_the_minimum_detectable_effect_of_right_or_wrong_scores_is_found_in_80_p
 
 
 @pytest.mark.parametrize(("n", "n_tests"), [(9, 1), (16, 1), (16, 12), (50, 1), (50, 12), (400, 1)])
-def test_the_minimum_detectable_effect_of_one_to_five_scores_is_found_in_80_percent_of_studies(n: int, n_tests: int) -> None:
+def test_the_minimum_detectable_effect_of_one_to_five_scores_is_found_in_80_percent_of_studies(
+    n: int, n_tests: int
+) -> None:
     assert 0.78 <= found(one_to_five(n, n_tests), n_tests) <= 0.88
 
 
 @pytest.mark.parametrize("n", [9, 16, 50])
-def test_the_minimum_detectable_effect_of_real_valued_scores_is_found_in_80_percent_of_studies(n: int) -> None:
+def test_the_minimum_detectable_effect_of_real_valued_scores_is_found_in_80_percent_of_studies(
+    n: int,
+) -> None:
     assert 0.78 <= found(real_valued(n, 1)) <= 0.83
 
 
-def test_an_effect_of_0_375_on_16_right_or_wrong_items_is_found_in_little_more_than_half_of_the_studies() -> None:
-    assert power(RIGHT_OR_WRONG, 0.375, 16) == pytest.approx(found(right_or_wrong(0.375, 0.5, 16), n_studies=2000), abs=0.02)
+def test_an_effect_of_0_375_on_16_right_or_wrong_items_is_found_in_little_more_than_half_of_the_studies() -> (
+    None
+):
+    assert power(RIGHT_OR_WRONG, 0.375, 16) == pytest.approx(
+        found(right_or_wrong(0.375, 0.5, 16), n_studies=2000), abs=0.02
+    )
     assert 0.5 < power(RIGHT_OR_WRONG, 0.375, 16) < 0.62
 
 
 @pytest.mark.parametrize(("n", "effect", "n_tests"), [(9, 0.8, 1), (12, 0.5, 3), (14, 0.3, 1)])
-def test_power_of_right_or_wrong_scores_is_the_sum_over_all_that_could_come_out(n: int, effect: float, n_tests: int) -> None:
+def test_power_of_right_or_wrong_scores_is_the_sum_over_all_that_could_come_out(
+    n: int, effect: float, n_tests: int
+) -> None:
     discordant = 0.25 + effect**2
     total = 0.0
     for won in range(n + 1):
@@ -122,7 +145,9 @@ def test_with_several_seeds_the_variance_between_training_runs_counts(n_seeds: i
 
 
 VARIATIONS = st.builds(
-    lambda deviation, size, smallest, width: Variation(deviation, size * width, smallest * size * width, width),
+    lambda deviation, size, smallest, width: Variation(
+        deviation, size * width, smallest * size * width, width
+    ),
     deviation=st.floats(0.01, 4),
     size=st.floats(0.05, 1),
     smallest=st.floats(0.001, 1),
@@ -131,10 +156,16 @@ VARIATIONS = st.builds(
 
 
 @given(variation=VARIATIONS, n=st.integers(1, 60), n_tests=st.integers(1, 1000))
-def test_no_effect_is_listed_that_no_data_could_make_significant(variation: Variation, n: int, n_tests: int) -> None:
+def test_no_effect_is_listed_that_no_data_could_make_significant(
+    variation: Variation, n: int, n_tests: int
+) -> None:
     effect = minimum_detectable_effect(variation, n, n_tests)
     best = PairedTest(np.full(n, variation.width), variation.width).p_value
-    assert (effect is not None) == (best is not None and n_tests * best < ALPHA) == could_be_significant(n, n_tests)
+    assert (
+        (effect is not None)
+        == (best is not None and n_tests * best < ALPHA)
+        == could_be_significant(n, n_tests)
+    )
     if effect is not None:
         assert 0 < effect <= (variation.width or 0)
         p = PairedTest(np.full(n, effect), variation.width).p_value
@@ -152,7 +183,9 @@ def test_power_lies_between_0_and_1_and_a_stricter_test_has_less(variation: Vari
 def test_more_items_detect_less_and_units_of_the_score_are_its_own() -> None:
     effects = [minimum_detectable_effect(RIGHT_OR_WRONG, n) or 9.0 for n in (6, 20, 80, 320, 5000, 100_000)]
     assert effects == sorted(effects, reverse=True)
-    assert effects[-1] == pytest.approx((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * 0.5 / 100_000**0.5, rel=0.01)
+    assert effects[-1] == pytest.approx(
+        (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * 0.5 / 100_000**0.5, rel=0.01
+    )
     assert minimum_detectable_effect(Variation(2, 4, 4, 4), 80) == pytest.approx(4 * effects[2], rel=1e-3)
 
 
@@ -180,7 +213,12 @@ def test_a_measured_spread_is_pooled_over_models_and_has_training_runs_apart_but
     gain = ContrastPlan(name="gain", of="tuned", against="prompted")
     for model, ours in (("small", {"1": 1.0, "2": 3.0}), ("large", {"1": 1.0, "2": 1.0, "3": 4.0, "4": 4.0})):
         theirs = dict.fromkeys(ours, 1.0)
-        maker.cell("tuned", model=model, scores={"aspects=rubric": {"depth": ours}}, distribution={"1": 0.5, "3": 0.5})
+        maker.cell(
+            "tuned",
+            model=model,
+            scores={"aspects=rubric": {"depth": ours}},
+            distribution={"1": 0.5, "3": 0.5},
+        )
         maker.cell("prompted", model=model, scores={"aspects=rubric": {"depth": theirs}})
     maker.cell("tuned", language="fr", scores={"contains": {"1": 1.0, "2": 1.0}})
     maker.cell("prompted", language="fr", scores={"contains": {"1": 0.0, "2": 0.0}})
@@ -201,5 +239,7 @@ def test_a_measured_spread_is_pooled_over_models_and_has_training_runs_apart_but
     estimate = with_seeds(mean_of(runs.mean(axis=1)), [(runs,)])
     assert estimate.standard_error is not None
     assert trained.language == "es"
-    assert trained.over_runs == pytest.approx(2 * (estimate.standard_error**2 - runs.mean(axis=1).var(ddof=1) / 4))
+    assert trained.over_runs == pytest.approx(
+        2 * (estimate.standard_error**2 - runs.mean(axis=1).var(ddof=1) / 4)
+    )
     assert (trained.smallest, trained.width) == (0.5, 1)

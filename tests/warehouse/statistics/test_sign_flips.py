@@ -1,4 +1,5 @@
-"""The sign-flip test and its inversion: scipy's numbers, enumeration, p-values without a floor, and what must hold for any differences."""
+"""The sign-flip test and its inversion: scipy's numbers, enumeration, p-values without a floor, and what must
+hold for any differences."""
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ def p_value(differences: object) -> float:
 
 
 def scipys(differences: object) -> float:
-    return stats.permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided").pvalue
+    return stats.permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    ).pvalue
 
 
 def test_few_differences_are_counted_exactly() -> None:

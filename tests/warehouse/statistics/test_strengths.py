@@ -1,4 +1,5 @@
-"""Bradley–Terry strengths: the numbers of choix, statsmodels and by hand, intervals that cover, and methods that never lose."""
+"""Bradley–Terry strengths: the numbers of choix, statsmodels and by hand, intervals that cover, and methods
+that never lose."""
 
 from itertools import combinations
 
@@ -61,7 +62,10 @@ def test_strengths_are_those_of_choix(n_methods: int) -> None:
     random = np.random.default_rng(n_methods)
     true = {f"m{i}": value for i, value in enumerate(random.normal(size=n_methods))}
     comparisons = drawn(random, 40, true)
-    outcomes = [tuple(int(name[1:]) for name in ((c.first, c.second) if c.won else (c.second, c.first))) for c in comparisons]
+    outcomes = [
+        tuple(int(name[1:]) for name in ((c.first, c.second) if c.won else (c.second, c.first)))
+        for c in comparisons
+    ]
     expected = choix.ilsr_pairwise(n_methods, outcomes)
     found = by_method(strengths(comparisons))
     assert [value(found[name]) for name in true] == pytest.approx(list(expected - expected.mean()), abs=1e-6)
@@ -73,10 +77,14 @@ def test_strengths_and_errors_are_statsmodels_logistic_regression_with_items_as_
 
     comparisons = drawn(np.random.default_rng(1), 50)
     names = sorted(TRUE)
-    design = np.array([[(c.first == name) - (c.second == name) for name in names[1:]] for c in comparisons], dtype=float)
+    design = np.array(
+        [[(c.first == name) - (c.second == name) for name in names[1:]] for c in comparisons], dtype=float
+    )
     items = np.array([int(c.item) for c in comparisons])
     model = sm.GLM(np.array([c.won for c in comparisons]), design, family=sm.families.Binomial())
-    expected = model.fit(cov_type="cluster", cov_kwds={"groups": items, "df_correction": False, "use_correction": False})
+    expected = model.fit(
+        cov_type="cluster", cov_kwds={"groups": items, "df_correction": False, "use_correction": False}
+    )
     # from strengths against `a` to strengths against the mean
     centre = np.vstack([np.zeros(3), np.eye(3)]) - np.full((4, 3), 1 / 4)
     found = by_method(strengths(comparisons))
@@ -114,14 +122,22 @@ def test_an_item_asked_as_several_comparisons_counts_once() -> None:
         assert 0.8 * (row.ci_high - row.ci_low) < high - low < 1.0001 * (row.ci_high - row.ci_low)
 
 
-@pytest.mark.parametrize(("p", "n_methods", "n_items"), [(0.5, 2, 50), (0.97, 2, 16), (0.97, 2, 50), (0.9, 4, 16), (0.97, 4, 50)])
-def test_95_percent_intervals_cover_also_where_one_method_nearly_always_wins(p: float, n_methods: int, n_items: int) -> None:
+@pytest.mark.parametrize(
+    ("p", "n_methods", "n_items"), [(0.5, 2, 50), (0.97, 2, 16), (0.97, 2, 50), (0.9, 4, 16), (0.97, 4, 50)]
+)
+def test_95_percent_intervals_cover_also_where_one_method_nearly_always_wins(
+    p: float, n_methods: int, n_items: int
+) -> None:
     """The first method beats each of the others, which are equal, with probability `p`."""
     random = np.random.default_rng(2)
     true = {"a": np.log(p / (1 - p)) * (n_methods - 1) / n_methods}
     true |= {f"b{i}": -true["a"] / (n_methods - 1) for i in range(n_methods - 1)}
     rounds = 800 // n_methods
-    covered = [covers(row, true[row.method]) for _ in range(rounds) for row in strengths(drawn(random, n_items, true))]
+    covered = [
+        covers(row, true[row.method])
+        for _ in range(rounds)
+        for row in strengths(drawn(random, n_items, true))
+    ]
     assert 0.92 <= np.mean(covered) <= 0.995
 
 
@@ -157,7 +173,8 @@ def test_a_method_that_won_everything_has_an_interval_without_an_upper_end() -> 
 
 
 def test_half_a_level_comparison_is_added_where_one_won_everything() -> None:
-    """By hand: n wins and none become n + 1/4 and 1/4, whose log-odds is the difference of the two strengths."""
+    """By hand: n wins and none become n + 1/4 and 1/4, whose log-odds is the difference of the two
+    strengths."""
     for n in (1, 5, 20):
         a, b = strengths(won(n, n))
         assert value(a) - value(b) == pytest.approx(np.log((n + 0.25) / 0.25), abs=1e-5)
@@ -192,7 +209,13 @@ def test_a_single_item_gives_strengths_without_an_error() -> None:
 
 
 COMPARISONS = st.lists(
-    st.builds(Comparison, st.sampled_from("abc"), st.sampled_from("def"), st.sampled_from("123"), st.sampled_from([0.0, 0.5, 1.0])),
+    st.builds(
+        Comparison,
+        st.sampled_from("abc"),
+        st.sampled_from("def"),
+        st.sampled_from("123"),
+        st.sampled_from([0.0, 0.5, 1.0]),
+    ),
     min_size=1,
     max_size=15,
 )

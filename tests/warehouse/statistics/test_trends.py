@@ -1,4 +1,5 @@
-"""The line through models' means against size, with models as a sample, and the size at which two methods are equal."""
+"""The line through models' means against size, with models as a sample, and the size at which two methods are
+equal."""
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ def asked(
     sizes: list[float] = SIZES,
     n_items: int = 40,
 ) -> Rows:
-    """A model of each size on a line that is zero at 10 ** zero_at, each `scatter` beside it; items keep half of their noise from model to model."""
+    """A model of each size on a line that is zero at 10 ** zero_at, each `scatter` beside it; items keep half
+    of their noise from model to model."""
     models, items = np.repeat(np.arange(len(sizes)), n_items), np.tile(np.arange(n_items), len(sizes))
     shared = random.normal(size=n_items)[items] + random.normal(size=len(items))
     beside = scatter * random.normal(size=len(sizes))[models]
@@ -60,10 +62,18 @@ def test_models_that_differ_by_the_same_on_every_item_have_a_slope_without_an_er
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.5])
-def test_the_line_is_statsmodels_generalised_least_squares_with_the_items_covariance_and_the_models_scatter(scatter: float) -> None:
+def test_the_line_is_statsmodels_generalised_least_squares_with_the_items_covariance_and_the_models_scatter(
+    scatter: float,
+) -> None:
     import statsmodels.api as sm
 
-    rows = asked(np.random.default_rng(2), slope=0.5, zero_at=9.0, scatter=scatter, sizes=[10**x for x in (8, 8.4, 9, 9.1, 10)])
+    rows = asked(
+        np.random.default_rng(2),
+        slope=0.5,
+        zero_at=9.0,
+        scatter=scatter,
+        sizes=[10**x for x in (8, 8.4, 9, 9.1, 10)],
+    )
     table = rows[0].reshape(5, 40)
     means, design = table.mean(axis=1), sm.add_constant(np.log10(rows[1].reshape(5, 40)[:, 0]))
 
@@ -83,17 +93,25 @@ def test_the_line_is_statsmodels_generalised_least_squares_with_the_items_covari
 
 
 @pytest.mark.parametrize(("n_models", "scatter"), [(4, 0.3), (5, 0.3), (8, 0.1), (8, 0.3)])
-def test_a_slope_of_zero_among_scattered_models_is_significant_in_5_percent(n_models: int, scatter: float) -> None:
+def test_a_slope_of_zero_among_scattered_models_is_significant_in_5_percent(
+    n_models: int, scatter: float
+) -> None:
     random = np.random.default_rng(3)
     sizes = [float(x) for x in np.logspace(8, 10, n_models)]
-    found = [significant(trend_of(asked(random, 0.0, 9.0, scatter=scatter, sizes=sizes, n_items=50))) for _ in range(1000)]
+    found = [
+        significant(trend_of(asked(random, 0.0, 9.0, scatter=scatter, sizes=sizes, n_items=50)))
+        for _ in range(1000)
+    ]
     assert np.mean(found) <= 0.065
 
 
 def test_a_slope_is_found_where_the_models_lie_near_the_line() -> None:
     random = np.random.default_rng(4)
     sizes = [float(x) for x in np.logspace(8, 10, 6)]
-    found = [significant(trend_of(asked(random, 1.0, 9.0, scatter=0.2, sizes=sizes, n_items=50))) for _ in range(200)]
+    found = [
+        significant(trend_of(asked(random, 1.0, 9.0, scatter=0.2, sizes=sizes, n_items=50)))
+        for _ in range(200)
+    ]
     assert np.mean(found) > 0.9
 
 
@@ -101,7 +119,9 @@ def test_items_that_all_models_share_cancel_from_the_slope() -> None:
     rows = asked(np.random.default_rng(5), slope=1.0, zero_at=9.0, noise=0.1, scatter=0.1)
     shifted = rows[0] + 5 * np.random.default_rng(6).normal(size=40)[rows[3]]
     found, other = trend_of(rows), trend_of((shifted, *rows[1:]))
-    assert (other.slope.value, other.slope.standard_error) == pytest.approx((found.slope.value, found.slope.standard_error), rel=0.05)
+    assert (other.slope.value, other.slope.standard_error) == pytest.approx(
+        (found.slope.value, found.slope.standard_error), rel=0.05
+    )
     assert (other.at(1e9).standard_error or 0) > 3 * (found.at(1e9).standard_error or 0)
 
 
@@ -115,7 +135,9 @@ def test_items_that_all_models_share_cancel_from_the_slope() -> None:
         (SIZES, 11, "11 items, and a trend over 4 models needs 12"),
     ],
 )
-def test_below_four_models_three_sizes_or_three_items_a_model_no_trend_is_claimed(sizes: list[float], n_items: int, reason: str) -> None:
+def test_below_four_models_three_sizes_or_three_items_a_model_no_trend_is_claimed(
+    sizes: list[float], n_items: int, reason: str
+) -> None:
     assert size_trend(*asked(np.random.default_rng(7), 1.0, 9.0, sizes=sizes, n_items=n_items)) == reason
 
 

@@ -1,4 +1,5 @@
-"""The report's sections, in the order a reader asks for them: which views are drawn, with which columns beside them."""
+"""The report's sections, in the order a reader asks for them: which views are drawn, with which columns
+beside them."""
 
 from collections.abc import Callable
 
@@ -32,5 +33,6 @@ _ORDER: tuple[Callable[[StudyRows], Section | None], ...] = (
 
 
 def sections(study: StudyRows) -> list[Section]:
-    """Everything that is shown, from the scores down to what they cost; a section that only some studies have where this one has it."""
+    """Everything that is shown, from the scores down to what they cost; a section that only some studies have
+    where this one has it."""
     return [section for make in _ORDER if (section := make(study)) is not None]

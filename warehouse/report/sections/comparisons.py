@@ -35,12 +35,18 @@ def comparisons(study: StudyRows) -> Section | None:
     says = [UNTESTED, "A verdict that changes with the order in which two answers stand is a tie."]
     if any(row["is_regularised"] for row in strengths):
         says.append(
-            "Where methods won or lost everything, a tie was added to each pair for a finite strength, and an interval has no end on one side."
+            "Where methods won or lost everything, a tie was added to each pair for a finite strength, and an"
+            " interval has no end on one side."
         )
     if any(row["strength"] is None for row in strengths):
-        says.append("Some methods never met, directly or through others, so their strengths can't be compared.")
+        says.append(
+            "Some methods never met, directly or through others, so their strengths can't be compared."
+        )
     if any(row["train_languages"] for row in strengths):
-        says.append("Strengths are of the models that were trained: their intervals are over items, not over training runs.")
+        says.append(
+            "Strengths are of the models that were trained: their intervals are over items, not over training"
+            " runs."
+        )
     return Section(
         "wins",
         "Win rates and strengths",
@@ -60,4 +66,7 @@ def _strength(row: Row) -> str:
     if not row["is_regularised"] or row["n_items"] < 2:
         return with_interval(value, low, high)
     places = decimals_for((value, low, high))
-    return f"{number(value, places)} [{'−∞' if low is None else number(low, places)}, {'∞' if high is None else number(high, places)}]"
+    return (
+        f"{number(value, places)} [{'−∞' if low is None else number(low, places)},"
+        f" {'∞' if high is None else number(high, places)}]"
+    )

@@ -9,13 +9,21 @@ from warehouse.report.tables import Column
 
 CONTRAST = Column("contrast", lambda row: f"{row['of']} − {row['against']}")
 
-P_VALUES = (tables.probability("p_value", "p"), tables.probability("p_corrected", "p (corrected)"), tables.text("family", "family"))
+P_VALUES = (
+    tables.probability("p_value", "p"),
+    tables.probability("p_corrected", "p (corrected)"),
+    tables.text("family", "family"),
+)
 
 
 def contrasts(study: StudyRows) -> Section:
     rows = study.views["contrast_by_language_and_size"]
     if not rows:
-        said = "Neither side of a contrast has been scored yet." if study.contrasts else "The study asks for no contrast."
+        said = (
+            "Neither side of a contrast has been scored yet."
+            if study.contrasts
+            else "The study asks for no contrast."
+        )
         return Section("contrasts", "Contrasts", (said,))
     columns = (
         CONTRAST,
@@ -48,8 +56,10 @@ def contrasts(study: StudyRows) -> Section:
         "contrasts",
         "Contrasts",
         (
-            "Differences are paired by item within a language: only items scored on both sides count. Sign-flip permutation test, and the 95% "
-            "interval that inverts it.",
+            (
+                "Differences are paired by item within a language: only items scored on both sides count."
+                " Sign-flip permutation test, and the 95% interval that inverts it."
+            ),
             *corrected(main),
             *training_scope(main),
         ),
@@ -81,8 +91,9 @@ def gaps(study: StudyRows) -> Section | None:
         *tables.aside(*SCOPE),
     )
     said = (
-        "Does a method gain more in one language than in another? Means of two languages can't be compared where a judge is stricter in one "
-        "of them; the gain of one method over another within each language can."
+        "Does a method gain more in one language than in another? Means of two languages can't be compared"
+        " where a judge is stricter in one of them; the gain of one method over another within each language"
+        " can."
     )
     return Section(
         "gaps",
@@ -104,7 +115,8 @@ def reading(row: Row) -> str:
 
 
 def _bounds(row: Row) -> str:
-    """How far the unscored could move the difference; a dash where there are none, or the judge has no scale."""
+    """How far the unscored could move the difference; a dash where there are none, or the judge has no
+    scale."""
     if not row["n_unscored"] or row["bound_low"] is None:
         return "–"
     return with_interval(row["estimate"], row["bound_low"], row["bound_high"]).partition(" ")[2]
@@ -117,11 +129,15 @@ def corrected(rows: Rows, noun: str = "difference") -> tuple[str, ...]:
         tested = [row for row in rows if row["family"] == family and row["p_corrected"] is not None]
         if not tested:
             continue
-        n, alone = sum(bool(row["is_significant"]) for row in tested), sum(bool(row["is_significant_uncorrected"]) for row in tested)
+        n, alone = (
+            sum(bool(row["is_significant"]) for row in tested),
+            sum(bool(row["is_significant_uncorrected"]) for row in tested),
+        )
         ties = sum(row["estimate"] == 0 for row in tested)
         tied = f"; {ties} {'is an exact tie' if ties == 1 else 'are exact ties'}" if ties else ""
         said.append(
-            f"{family.capitalize()}: {n} of {counted(len(tested), noun)} significant after {CORRECTIONS[tested[0]['correction']]} over "
-            f"{counted(tested[0]['n_tests'], 'test')} ({alone} uncorrected){tied}."
+            f"{family.capitalize()}: {n} of {counted(len(tested), noun)} significant after"
+            f" {CORRECTIONS[tested[0]['correction']]} over {counted(tested[0]['n_tests'], 'test')} ({alone}"
+            f" uncorrected){tied}."
         )
     return tuple(said)

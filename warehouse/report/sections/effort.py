@@ -12,7 +12,8 @@ from warehouse.report.study import StudyRows
 def training(study: StudyRows) -> Section:
     heading = "Training"
     logged = study.views["training_curve"]
-    # What a method trained on top of is drawn with the method that it belongs to, where the study has that one too.
+    # What a method trained on top of is drawn with the method that it belongs to, where the study has that
+    # one too.
     own = {row["step_id"] for row in logged if row["is_last"]}
     rows = study.order.sort(row for row in logged if row["is_last"] or row["step_id"] not in own)
     if not rows:
@@ -35,7 +36,9 @@ def training(study: StudyRows) -> Section:
         tables.text("step_id", "step"),
     )
     steps = study.steps_of(trained=True)
-    made = figure(study, "training_curve", rows, columns, steps, anchor="curves", table_rows=study.order.sort(ends))
+    made = figure(
+        study, "training_curve", rows, columns, steps, anchor="curves", table_rows=study.order.sort(ends)
+    )
     return Section("training", heading, (), (made,), is_printed=False)
 
 
@@ -77,7 +80,11 @@ def _by_model(study: StudyRows) -> tuple[Figure, ...]:
         tables.decimal("load_seconds", "of them loading", 1),
         tables.decimal("work_seconds", "of them working", 1),
     )
-    steps = [step["step_id"] for step in study.views["cost_by_step"] if step["is_done"] and step["kind"] in {row["kind"] for row in rows}]
+    steps = [
+        step["step_id"]
+        for step in study.views["cost_by_step"]
+        if step["is_done"] and step["kind"] in {row["kind"] for row in rows}
+    ]
     return (figure(study, "cost_by_model", rows, columns, steps, anchor="by-model"),)
 
 
@@ -87,7 +94,10 @@ def _spent(rows: Rows) -> str:
     def total(key: str) -> Any:
         return sum(row[key] or 0 for row in rows)
 
-    said = f"{len(rows):,} steps took {number(total('seconds') / 60, 1)} minutes, for {total('n_prompt_tokens'):,} prompt tokens "
+    said = (
+        f"{len(rows):,} steps took {number(total('seconds') / 60, 1)} minutes, for"
+        f" {total('n_prompt_tokens'):,} prompt tokens "
+    )
     said += f"and {total('n_new_tokens'):,} new ones"
     if total("usd"):
         said += f", and {number(total('usd'))} US dollars"

@@ -1,4 +1,5 @@
-"""Answers that no mean may hide: how often each critical error happens, what becomes of the means, and what loops come from."""
+"""Answers that no mean may hide: how often each critical error happens, what becomes of the means, and what
+loops come from."""
 
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_dataset, by_measure, cell
@@ -13,25 +14,42 @@ def errors(study: StudyRows) -> Section:
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,
     )
-    said = "Wilson's interval has a width even where no error was seen: none in 12 answers does not rule out one in five."
+    said = (
+        "Wilson's interval has a width even where no error was seen: none in 12 answers does not rule out one"
+        " in five."
+    )
     shares = by_dataset(study, "critical_errors_by_cell", columns)
     says = (UNTESTED, said, *training_scope(study.views["critical_errors_by_cell"]))
-    return Section("errors", "Critical errors", says, (*shares, *_beside_scores(study)), _loops(study), "What loops come from")
+    return Section(
+        "errors",
+        "Critical errors",
+        says,
+        (*shares, *_beside_scores(study)),
+        _loops(study),
+        "What loops come from",
+    )
 
 
 def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
     columns = (
         *cell(study),
-        tables.share_estimate("p_critical", "with a critical error [95% interval]", "p_critical_low", "p_critical_high"),
+        tables.share_estimate(
+            "p_critical", "with a critical error [95% interval]", "p_critical_low", "p_critical_high"
+        ),
         tables.count("n_judged", "n judged"),
         tables.estimate("mean_of_rest", "mean of the rest [95% interval]", "rest_low", "rest_high"),
         tables.count("n_of_rest", "n of the rest"),
         tables.estimate(
-            "mean_with_errors_as_worst", "errors as the worst score [95% interval]", "with_errors_as_worst_low", "with_errors_as_worst_high"
+            "mean_with_errors_as_worst",
+            "errors as the worst score [95% interval]",
+            "with_errors_as_worst_low",
+            "with_errors_as_worst_high",
         ),
         tables.estimate("mean_score", "all scores [95% interval]"),
         *COUNTS,
-        *tables.aside(tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")),
+        *tables.aside(
+            tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")
+        ),
     )
     rows = study.order.sort(study.of_interest(study.views["score_beside_critical_errors"]))
     return by_measure(study, "score_beside_critical_errors", study.in_order(rows), columns)

@@ -49,7 +49,16 @@ def _brief(study: StudyRows, rows: Rows) -> Table:
         key = (row["language"], row["model"], row["method"], row["train_languages"])
         line = lines.setdefault(key, dict(zip(("language", "model", "method", "tuned"), key, strict=True)))
         unscored = f", {row['n_unscored']} unscored" if row["n_unscored"] else ""
-        line[_reading(row)] = f"{tables.percent_interval(row['accuracy'], row['ci_low'], row['ci_high'])} ({row['n']}{unscored})"
-    names = ("language", *(("model",) if len(study.order.models) > 1 else ()), *(("method",) if len(study.order.methods) > 1 else ()))
+        line[_reading(row)] = (
+            f"{tables.percent_interval(row['accuracy'], row['ci_low'], row['ci_high'])}"
+            f" ({row['n']}{unscored})"
+        )
+    names = (
+        "language",
+        *(("model",) if len(study.order.models) > 1 else ()),
+        *(("method",) if len(study.order.methods) > 1 else ()),
+    )
     columns = [*(tables.text(name, name) for name in names), tables.text("tuned", "tuned on")]
-    return tables.table([*columns, *(tables.text(name, f"{name} (n)") for name in READINGS.values())], list(lines.values()))
+    return tables.table(
+        [*columns, *(tables.text(name, f"{name} (n)") for name in READINGS.values())], list(lines.values())
+    )

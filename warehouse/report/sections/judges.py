@@ -1,4 +1,5 @@
-"""How far judges can be believed: against what was checked, against each other and people, against planted texts, and what they left out."""
+"""How far judges can be believed: against what was checked, against each other and people, against planted
+texts, and what they left out."""
 
 from collections.abc import Sequence
 
@@ -11,8 +12,8 @@ from warehouse.report.study import StudyRows, datasets
 from warehouse.report.tables import Column
 
 RELIABILITY = (
-    "Krippendorff's α for interval data over all judges that answer one question, ensembles aside: 1 where they always agree, 0 where no more "
-    "than by chance."
+    "Krippendorff's α for interval data over all judges that answer one question, ensembles aside: 1 where"
+    " they always agree, 0 where no more than by chance."
 )
 
 
@@ -23,11 +24,14 @@ def trust(study: StudyRows) -> Section:
     if not study.opinions():
         says.append("No judge of this study has opinions: all of them decide by rule.")
     elif not any(row["n"] for row in study.views["judge_against_checks"]):
-        says.append("No answer was both judged by opinion and checked by rule, so no opinion is held against what is known to be right.")
+        says.append(
+            "No answer was both judged by opinion and checked by rule, so no opinion is held against what is"
+            " known to be right."
+        )
     else:
         says.append(
-            "Some answers were checked by rule too. A judge that can tell a right answer from a wrong one puts the right one above in most "
-            "pairs; one that tosses a coin does so in half of them."
+            "Some answers were checked by rule too. A judge that can tell a right answer from a wrong one"
+            " puts the right one above in most pairs; one that tosses a coin does so in half of them."
         )
     if study.opinions() and not study.views["judge_probes"]:
         says.append("No text was planted in answers to see whether it talks a judge into a better score.")
@@ -47,8 +51,19 @@ def unscored(study: StudyRows) -> Section:
         tables.text("most_common_reason", "most common reason"),
     )
     if not any(row["n_unscored"] for row in rows):
-        return Section("unscored", heading, ("Every verdict that was given has a score." if rows else "No verdict has been given yet.",))
-    made = figure(study, "unscored_by_judge", [row for row in rows if row["n_unscored"]], columns, study.steps_of(), anchor="left-out")
+        return Section(
+            "unscored",
+            heading,
+            ("Every verdict that was given has a score." if rows else "No verdict has been given yet.",),
+        )
+    made = figure(
+        study,
+        "unscored_by_judge",
+        [row for row in rows if row["n_unscored"]],
+        columns,
+        study.steps_of(),
+        anchor="left-out",
+    )
     return Section("unscored", heading, (), (made,))
 
 
@@ -64,10 +79,19 @@ def _against_checks(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_wrong", "n wrong"),
         tables.count("n_items", "items"),
         tables.count("n_unscored", "unscored"),
-        *tables.aside(tables.decimal("mean_of_right", "mean opinion of right"), tables.decimal("mean_of_wrong", "mean opinion of wrong")),
+        *tables.aside(
+            tables.decimal("mean_of_right", "mean opinion of right"),
+            tables.decimal("mean_of_wrong", "mean opinion of wrong"),
+        ),
     )
     return _by_dataset(
-        study, "judge_against_checks", rows, columns, ("judge", "checked_judge"), "Models' opinions against checks", "trusted"
+        study,
+        "judge_against_checks",
+        rows,
+        columns,
+        ("judge", "checked_judge"),
+        "Models' opinions against checks",
+        "trusted",
     )
 
 
@@ -87,12 +111,24 @@ def _agreement(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_unscored", "unscored"),
     )
     return _by_dataset(
-        study, "judge_agreement", rows, columns, ("judge_a", "judge_b"), "Judges of one question against each other", "agreement"
+        study,
+        "judge_agreement",
+        rows,
+        columns,
+        ("judge_a", "judge_b"),
+        "Judges of one question against each other",
+        "agreement",
     )
 
 
 def _by_dataset(
-    study: StudyRows, view: str, rows: Rows, columns: Sequence[Column], judges: tuple[str, str], heading: str, anchor: str
+    study: StudyRows,
+    view: str,
+    rows: Rows,
+    columns: Sequence[Column],
+    judges: tuple[str, str],
+    heading: str,
+    anchor: str,
 ) -> tuple[Figure, ...]:
     names = datasets(rows)
     return tuple(
@@ -126,8 +162,23 @@ def _reliability(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_unscored", "unscored"),
     )
     heading = "All judges of one question together"
-    steps = list(dict.fromkeys(step for row in rows for judge in row["judges"] for step in study.steps_of(row["dataset"], judge)))
-    return (listing(study, "judge_reliability", rows, columns, steps, anchor="reliability", heading=heading, caption=RELIABILITY),)
+    steps = list(
+        dict.fromkeys(
+            step for row in rows for judge in row["judges"] for step in study.steps_of(row["dataset"], judge)
+        )
+    )
+    return (
+        listing(
+            study,
+            "judge_reliability",
+            rows,
+            columns,
+            steps,
+            anchor="reliability",
+            heading=heading,
+            caption=RELIABILITY,
+        ),
+    )
 
 
 def _probes(study: StudyRows) -> tuple[Figure, ...]:
@@ -152,7 +203,10 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
             "judge_probes",
             (found := [row for row in rows if row["dataset"] == name]),
             columns,
-            [*_steps(study, found, "judge"), *dict.fromkeys(row["judge_step_id"] for row in study.probed_judges)],
+            [
+                *_steps(study, found, "judge"),
+                *dict.fromkeys(row["judge_step_id"] for row in study.probed_judges),
+            ],
             heading="Texts planted in answers" + (f" on {name}" if len(names) > 1 else ""),
             anchor=f"probed-{number}",
         )
@@ -162,8 +216,16 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
 
 def _alpha(row: Row) -> str:
     value = row["krippendorff_alpha"]
-    return "no spread" if value is None else with_interval(value, *interval(value, row["krippendorff_alpha_error"]), 2)
+    return (
+        "no spread"
+        if value is None
+        else with_interval(value, *interval(value, row["krippendorff_alpha_error"]), 2)
+    )
 
 
 def _steps(study: StudyRows, rows: list[Row], *judges: str) -> list[str]:
-    return list(dict.fromkeys(step for row in rows for judge in judges for step in study.steps_of(row["dataset"], row[judge])))
+    return list(
+        dict.fromkeys(
+            step for row in rows for judge in judges for step in study.steps_of(row["dataset"], row[judge])
+        )
+    )

@@ -11,8 +11,9 @@ from warehouse.report.study import StudyRows, datasets
 from warehouse.report.tables import Column
 
 ADJUSTED = (
-    "The difference between two methods as it was measured, and as it would be expected of answers of equal length: a regression of the "
-    "paired differences on how much longer one answer is, with a spline, errors clustered by item. Exploratory: the intervals are not corrected."
+    "The difference between two methods as it was measured, and as it would be expected of answers of equal"
+    " length: a regression of the paired differences on how much longer one answer is, with a spline, errors"
+    " clustered by item. Exploratory: the intervals are not corrected."
 )
 
 
@@ -27,9 +28,21 @@ def lengths(study: StudyRows) -> Section:
     )
     drawn = by_dataset(study, "length_by_method_language", columns)
     rows = study.of_interest(study.views["contrast_by_language_and_size"])
-    says = ("Judges tend to prefer longer answers, so every score stands beside its length in the tables above.",) if drawn else ()
+    says = (
+        (
+            (
+                "Judges tend to prefer longer answers, so every score stands beside its length in the tables"
+                " above."
+            ),
+        )
+        if drawn
+        else ()
+    )
     return Section(
-        "lengths", "Length", (*says, *_not_adjusted(rows), *training_scope(_adjustable(rows))), (*drawn, *_adjusted(study, rows))
+        "lengths",
+        "Length",
+        (*says, *_not_adjusted(rows), *training_scope(_adjustable(rows))),
+        (*drawn, *_adjusted(study, rows)),
     )
 
 
@@ -44,7 +57,9 @@ def _not_adjusted(rows: Rows) -> tuple[str, ...]:
         return ()
     n, (reason, often) = sum(reasons.values()), reasons.most_common(1)[0]
     most = "" if often == n else ", most often"
-    return (f"Of {counted(len(rows), 'contrast')} {n} can't be compared at equal length{most} since {reason}.",)
+    return (
+        f"Of {counted(len(rows), 'contrast')} {n} can't be compared at equal length{most} since {reason}.",
+    )
 
 
 def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
@@ -57,11 +72,19 @@ def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
         CONTRAST,
         tables.text("language", "language"),
         *model(study),
-        *tables.aside(tables.text("of_train_languages", "first tuned on"), tables.text("against_train_languages", "second tuned on")),
+        *tables.aside(
+            tables.text("of_train_languages", "first tuned on"),
+            tables.text("against_train_languages", "second tuned on"),
+        ),
         tables.decimal("mean_characters_of", "characters, first", 0),
         tables.decimal("mean_characters_against", "characters, second", 0),
         tables.estimate("estimate", "difference [95% interval]"),
-        tables.estimate("length_adjusted_estimate", "at equal length [95% interval]", "length_adjusted_ci_low", "length_adjusted_ci_high"),
+        tables.estimate(
+            "length_adjusted_estimate",
+            "at equal length [95% interval]",
+            "length_adjusted_ci_low",
+            "length_adjusted_ci_high",
+        ),
         tables.count("n", "n (pairs)"),
         *tables.aside(*SCOPE),
     )

@@ -11,17 +11,20 @@ from warehouse.report.study import StudyRows
 from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 CAPTION = (
-    "Minimum detectable effect: the smallest true difference that the paired test at 5% would find with a probability of 80%, from how much the "
-    "differences vary from item to item (of methods trained with several seeds, from run to run too); and the same at the first step of Holm's "
-    "correction over all confirmatory tests. None where no difference within the scale would be found as often, or where so few items could not "
-    "give a significant result."
+    "Minimum detectable effect: the smallest true difference that the paired test at 5% would find with a"
+    " probability of 80%, from how much the differences vary from item to item (of methods trained with"
+    " several seeds, from run to run too); and the same at the first step of Holm's correction over all"
+    " confirmatory tests. None where no difference within the scale would be found as often, or where so few"
+    " items could not give a significant result."
 )
 
 
 def detectable(study: StudyRows) -> list[dict[str, Any]]:
-    """Return a row for each contrast, data set, language and measure whose differences vary: its minimum detectable effects, in the score's unit.
+    """Return a row for each contrast, data set, language and measure whose differences vary: its minimum
+    detectable effects, in the score's unit.
 
-    On any one model, with all the items that were judged on either side; every model is a test of its own, as in a plan.
+    On any one model, with all the items that were judged on either side; every model is a test of its own, as
+    in a plan.
     """
     places: dict[tuple[str, ...], list[Row]] = {}
     for row in study.views["contrast_by_language_and_size"]:
@@ -33,7 +36,9 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
             continue
         n = max(row["n"] + row["n_lost"] for row in tested)
         n_seeds = min((row["n_seeds"] for row in tested if row["n_seeds"] is not None), default=None)
-        n_tests = max(row["n_tests"] or 0 for row in tested) if tested[0]["family"] == "confirmatory" else None
+        n_tests = (
+            max(row["n_tests"] or 0 for row in tested) if tested[0]["family"] == "confirmatory" else None
+        )
         possible = any(row["could_be_significant"] for row in tested)
         variation = pooled([spread])
         rows.append(
@@ -48,7 +53,11 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
                 "n_tests": n_tests,
                 "n_seeds": n_seeds,
                 "effect": minimum_detectable_effect(variation, n, 1, n_seeds) if possible else None,
-                "effect_corrected": minimum_detectable_effect(variation, n, n_tests, n_seeds) if possible and n_tests else None,
+                "effect_corrected": (
+                    minimum_detectable_effect(variation, n, n_tests, n_seeds)
+                    if possible and n_tests
+                    else None
+                ),
             }
         )
     return rows
@@ -72,12 +81,18 @@ def power(study: StudyRows) -> Section | None:
     )
     smallest = "effect_corrected" if rows[0]["n_tests"] else "effect"
     known = [row for row in rows if row[smallest] is not None and row["measure"] == rows[0]["measure"]]
-    said = 'True differences below the minimum detectable effect are missed in more than a fifth of studies: "not significant" does not mean "equal".'
+    said = (
+        "True differences below the minimum detectable effect are missed in more than a fifth of studies:"
+        ' "not significant" does not mean "equal".'
+    )
     first = (
-        f" On `{rows[0]['measure']}`, with {value_range(row['n'] for row in known)} items, it is {number(median(row[smallest] for row in known))} in the "
-        f"median{', corrected' if rows[0]['n_tests'] else ''}."
+        f" On `{rows[0]['measure']}`, with {value_range(row['n'] for row in known)} items, it is"
+        f" {number(median(row[smallest] for row in known))} in the"
+        f" median{', corrected' if rows[0]['n_tests'] else ''}."
         if known
         else ""
     )
-    made = listing(study, "paired_scores", rows, columns, study.steps_of(), anchor="detectable", caption=CAPTION)
+    made = listing(
+        study, "paired_scores", rows, columns, study.steps_of(), anchor="detectable", caption=CAPTION
+    )
     return Section("power", "Statistical power", (said + first,), (made,))

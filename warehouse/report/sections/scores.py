@@ -26,7 +26,9 @@ def languages(study: StudyRows) -> Section:
         "languages",
         "Methods by language",
         says,
-        by_measure(study, "score_by_method_language", rows, columns, brief=lambda found: _matrix(study, found)),
+        by_measure(
+            study, "score_by_method_language", rows, columns, brief=lambda found: _matrix(study, found)
+        ),
     )
 
 
@@ -40,7 +42,10 @@ def sizes(study: StudyRows) -> Section:
         says = (
             f"The study has one model{size}: there is nothing to compare by size."
             if len(models) == 1
-            else "The sizes of these models are not known, or they are the same: there is nothing to compare by size."
+            else (
+                "The sizes of these models are not known, or they are the same: there is nothing to compare"
+                " by size."
+            )
         )
         return Section("sizes", heading, (says,))
     columns = (
@@ -54,7 +59,10 @@ def sizes(study: StudyRows) -> Section:
     )
     ranked = sorted(study.order.sort(rows), key=lambda row: row["num_parameters"] or 0)
     ranked = sorted(ranked, key=lambda row: place(study.order.methods, row["method"]))
-    means, trends = by_measure(study, "score_by_model_size", ranked, columns), (*_trends(study), *_other_trends(study))
+    means, trends = (
+        by_measure(study, "score_by_model_size", ranked, columns),
+        (*_trends(study), *_other_trends(study)),
+    )
     return Section(
         "sizes",
         heading,
@@ -66,16 +74,25 @@ def sizes(study: StudyRows) -> Section:
 
 
 def _trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Trends of contrasts with size and the sizes where methods are equal; a reason where fewer than four models leave none."""
+    """Trends of contrasts with size and the sizes where methods are equal; a reason where fewer than four
+    models leave none."""
     points = study.views["contrast_by_language_and_size"]
     rows = [
-        {**row, "points": [p for p in points if p["num_parameters"] and all(p[key] == row[key] for key in _TREND)]}
+        {
+            **row,
+            "points": [
+                p for p in points if p["num_parameters"] and all(p[key] == row[key] for key in _TREND)
+            ],
+        }
         for row in study.of_interest(study.views["size_trend"])
     ]
     columns = (
         Column("contrast", lambda row: f"{row['of']} − {row['against']}"),
         tables.text("language", "language"),
-        *tables.aside(tables.text("of_train_languages", "first tuned on"), tables.text("against_train_languages", "second tuned on")),
+        *tables.aside(
+            tables.text("of_train_languages", "first tuned on"),
+            tables.text("against_train_languages", "second tuned on"),
+        ),
         *_SLOPE,
         Column("equal at", _crossing),
         Column("why not", lambda row: row["no_slope_reason"] or row["no_crossing_reason"] or ""),
@@ -85,27 +102,51 @@ def _trends(study: StudyRows) -> tuple[Figure, ...]:
 
 
 def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Tables of each method's own trend and of what size does to gaps between languages, where there are models enough or it was declared."""
+    """Tables of each method's own trend and of what size does to gaps between languages, where there are
+    models enough or it was declared."""
     found: list[Figure] = []
     for view, heading, said, columns in (
-        ("score_size_trend", "Trends of scores with size", "Change of a method's mean for ten times the parameters.", _METHOD),
+        (
+            "score_size_trend",
+            "Trends of scores with size",
+            "Change of a method's mean for ten times the parameters.",
+            _METHOD,
+        ),
         (
             "language_gap_size_trend",
             "Method × size × language",
-            "Change, for ten times the parameters, of a difference between two methods in one language minus that in another.",
+            (
+                "Change, for ten times the parameters, of a difference between two methods in one language"
+                " minus that in another."
+            ),
             (
                 Column("contrast", lambda row: f"{row['of']} − {row['against']}"),
                 Column("gap between", lambda row: f"{row['language']} − {row['other_language']}"),
                 *tables.aside(
-                    tables.text("of_train_languages", "first tuned on"), tables.text("against_train_languages", "second tuned on")
+                    tables.text("of_train_languages", "first tuned on"),
+                    tables.text("against_train_languages", "second tuned on"),
                 ),
             ),
         ),
     ):
-        rows = [row for row in study.compared(study.views[view]) if row["slope"] is not None or row["family"] == "confirmatory"]
-        shown = (tables.text("measure", "measure"), *columns, *_SLOPE, tables.text("no_slope_reason", "why not"), *_COUNTED)
+        rows = [
+            row
+            for row in study.compared(study.views[view])
+            if row["slope"] is not None or row["family"] == "confirmatory"
+        ]
+        shown = (
+            tables.text("measure", "measure"),
+            *columns,
+            *_SLOPE,
+            tables.text("no_slope_reason", "why not"),
+            *_COUNTED,
+        )
         if rows:
-            found.append(listing(study, view, rows, shown, study.steps_of(), anchor=view, heading=heading, caption=said))
+            found.append(
+                listing(
+                    study, view, rows, shown, study.steps_of(), anchor=view, heading=heading, caption=said
+                )
+            )
     return tuple(found)
 
 
@@ -113,7 +154,10 @@ def _found(trends: Rows) -> tuple[str, ...]:
     """What the trends come to."""
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
-        return tuple(f"No trend with size can be said: {reason}." for reason in {row["no_slope_reason"]: None for row in trends})
+        return tuple(
+            f"No trend with size can be said: {reason}."
+            for reason in {row["no_slope_reason"]: None for row in trends}
+        )
     crossed = sum(row["crossing"] is not None for row in sloped)
     once = "Models trained with one seed: the models' scatter around a line holds that of training runs."
     return (
@@ -125,7 +169,8 @@ def _found(trends: Rows) -> tuple[str, ...]:
 
 
 def _crossing(row: Row) -> str:
-    """The size at which two methods are equal with its interval, whose ends may lie beyond what was measured."""
+    """The size at which two methods are equal with its interval, whose ends may lie beyond what was
+    measured."""
     if row["crossing"] is None:
         return "cannot be said"
     low = "smaller" if row["crossing_low"] is None else parameters(row["crossing_low"])
@@ -139,7 +184,11 @@ def parameters(size: float) -> str:
     return f"{billions:.2g}B" if billions >= 0.995 else f"{size / 1e6:.3g}M"
 
 
-_METHOD = (tables.text("language", "language"), tables.text("method", "method"), tables.text("train_languages", "tuned on"))
+_METHOD = (
+    tables.text("language", "language"),
+    tables.text("method", "method"),
+    tables.text("train_languages", "tuned on"),
+)
 _SLOPE = (tables.estimate("slope", "for ten times the parameters [95% interval]"), *P_VALUES)
 _COUNTED = (
     tables.count("n", "n"),
@@ -156,11 +205,18 @@ def _matrix(study: StudyRows, rows: Rows) -> Table:
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in study.order.sort(rows):
         tuned = row["train_languages"] if row["train_languages"] != row["language"] else ""
-        line = lines.setdefault((row["method"], row["model"], tuned), {"method": row["method"], "model": row["model"], "tuned": tuned})
+        line = lines.setdefault(
+            (row["method"], row["model"], tuned),
+            {"method": row["method"], "model": row["model"], "tuned": tuned},
+        )
         line[f"in {row['language']}"] = _with_counts(row)
     names = (tables.text("method", "method"), *model(study), tables.text("tuned", "tuned on"))
     present = {row["language"] for row in rows}
-    columns = [tables.text(f"in {code}", f"{code} [95% interval] (n)") for code in study.order.languages if code in present]
+    columns = [
+        tables.text(f"in {code}", f"{code} [95% interval] (n)")
+        for code in study.order.languages
+        if code in present
+    ]
     return tables.table((*names, *columns), list(lines.values()))
 
 

@@ -20,14 +20,23 @@ from tests.xp.small_study import all_rows, plan_of, step_ids, workers_of, write_
 TINY = Path(__file__).parents[3] / "fixtures" / "tiny"
 
 
-def run(todo: Mapping[str, Step], store: Path, *, jobs: int = 1, in_process: bool = False, done: tuple[str, ...] = ()) -> list[Event]:
+def run(
+    todo: Mapping[str, Step],
+    store: Path,
+    *,
+    jobs: int = 1,
+    in_process: bool = False,
+    done: tuple[str, ...] = (),
+) -> list[Event]:
     events: list[Event] = []
     local.run(todo, done, Store(store), jobs, events.append, in_process=in_process)
     return events
 
 
 @pytest.mark.parametrize(("jobs", "in_process"), [(1, False), (2, False), (1, True)])
-def test_every_step_is_told_of_as_it_begins_goes_on_and_ends(tmp_path: Path, jobs: int, in_process: bool) -> None:
+def test_every_step_is_told_of_as_it_begins_goes_on_and_ends(
+    tmp_path: Path, jobs: int, in_process: bool
+) -> None:
     plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.01))
     events = run(plan.steps, tmp_path / "store", jobs=jobs, in_process=in_process)
     for step in plan.steps:
@@ -70,7 +79,9 @@ def test_a_failed_step_costs_its_worker_and_what_hangs_on_it_and_nothing_else(tm
     (failed,) = [event for event in events if isinstance(event, Ended) and event.status == "failed"]
     assert failed.error is not None
     assert "en.jsonl" in failed.error
-    assert [event.reason for event in events if isinstance(event, Skipped)] == [f"{failed.step_id} failed"] * 2
+    assert [event.reason for event in events if isinstance(event, Skipped)] == [
+        f"{failed.step_id} failed"
+    ] * 2
     done = [event for event in events if isinstance(event, Ended) and event.status == "done"]
     assert len(done) == 3
     assert failed.pid not in {event.pid for event in done}
@@ -83,14 +94,19 @@ def test_a_step_whose_input_is_not_there_is_skipped(tmp_path: Path) -> None:
     assert events == [Skipped(generate, f"{data} is not done"), Skipped(judge, f"{data} is not done")]
 
 
-def test_a_worker_that_cannot_start_fails_its_step_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_fails_its_step_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho a warning >&2\necho 'libpython is not there' >&2\nexit 127\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     failed, *_ = [event for event in run(plan.steps, tmp_path / "store") if isinstance(event, Ended)]
-    assert (failed.status, failed.error) == ("failed", "worker ended with exit code 127: libpython is not there")
+    assert (failed.status, failed.error) == (
+        "failed",
+        "worker ended with exit code 127: libpython is not there",
+    )
 
 
 def test_rows_of_an_earlier_attempt_are_taken_over_in_this_process_too(tmp_path: Path) -> None:
@@ -101,7 +117,9 @@ def test_rows_of_an_earlier_attempt_are_taken_over_in_this_process_too(tmp_path:
     Store(tmp_path / "store").reopen(generate)
     (ended,) = [
         e
-        for e in run({generate: plan.steps[generate]}, tmp_path / "store", in_process=True, done=tuple(plan.steps))
+        for e in run(
+            {generate: plan.steps[generate]}, tmp_path / "store", in_process=True, done=tuple(plan.steps)
+        )
         if isinstance(e, Ended)
     ]
     assert ended.outcome is not None
@@ -134,7 +152,9 @@ def test_a_model_s_steps_share_a_worker_that_ends_before_the_next_model_is_loade
 
     events = run(todo, tmp_path / "store")
     begun = [event for event in events if isinstance(event, Started) and event.step_id in model_of]
-    assert [model_of[event.step_id] for event in begun] == [model for model in first_of_each for _ in range(2)]
+    assert [model_of[event.step_id] for event in begun] == [
+        model for model in first_of_each for _ in range(2)
+    ]
     assert begun[0].pid == begun[1].pid != begun[2].pid == begun[3].pid
     outcomes = {event.step_id: event.outcome for event in events if isinstance(event, Ended)}
     seconds = [outcome.load_seconds for event in begun if (outcome := outcomes[event.step_id])]
@@ -155,8 +175,16 @@ def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> No
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def test_gpus_are_found_without_loading_a_library_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvidia_smi(tmp_path, monkeypatch, "GPU 0: NVIDIA H200 (UUID: GPU-a1-b)", "GPU 1: NVIDIA H200 (UUID: GPU-c2-d)", *MIG)
+def test_gpus_are_found_without_loading_a_library_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(
+        tmp_path,
+        monkeypatch,
+        "GPU 0: NVIDIA H200 (UUID: GPU-a1-b)",
+        "GPU 1: NVIDIA H200 (UUID: GPU-c2-d)",
+        *MIG,
+    )
     assert _gpus.visible() == ("GPU-a1-b", "MIG-e3", "MIG-f4")
 
 
@@ -164,14 +192,19 @@ MIG = ("  MIG 3g.71gb     Device  0: (UUID: MIG-e3)", "  MIG 3g.71gb     Device 
 
 
 @pytest.mark.parametrize(
-    ("said", "seen"), [("", ()), ("-1", ()), ("2, 3", ("2", "3")), ("1,-1,2", ("1",)), ("GPU-a1", ("GPU-a1",))]
+    ("said", "seen"),
+    [("", ()), ("-1", ()), ("2, 3", ("2", "3")), ("1,-1,2", ("1",)), ("GPU-a1", ("GPU-a1",))],
 )  # what CUDA makes of it
-def test_a_person_says_which_gpus_are_used(monkeypatch: pytest.MonkeyPatch, said: str, seen: tuple[str, ...]) -> None:
+def test_a_person_says_which_gpus_are_used(
+    monkeypatch: pytest.MonkeyPatch, said: str, seen: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
     assert _gpus.visible() == seen
 
 
-def test_a_machine_without_the_drivers_tool_has_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_drivers_tool_has_no_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _gpus.visible() == ()

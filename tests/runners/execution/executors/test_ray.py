@@ -1,4 +1,5 @@
-"""Steps on a real Ray cluster of two nodes on this machine, one of which is lost, slow, or without what is asked for."""
+"""Steps on a real Ray cluster of two nodes on this machine, one of which is lost, slow, or without what is
+asked for."""
 
 import contextlib
 import json
@@ -52,7 +53,11 @@ class TwoNodes:
 
     def lose_second(self) -> None:
         """As when the machine is switched off: all of its processes end at once."""
-        theirs = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and self.is_on_second(int(folder.name))]
+        theirs = [
+            int(folder.name)
+            for folder in Path("/proc").iterdir()
+            if folder.name.isdigit() and self.is_on_second(int(folder.name))
+        ]
         self.cluster.remove_node(self.second, allow_graceful=False)
         for pid in theirs:
             with contextlib.suppress(ProcessLookupError):
@@ -77,7 +82,11 @@ def nodes() -> Iterator[TwoNodes]:
         return lambda asked: Said(completion("right", "stop").body, seconds=seconds)
 
     with serving(after(0.02)) as fast, serving(after(0.2)) as slow, pytest.MonkeyPatch.context() as patch:
-        head = {"num_cpus": 1, "include_dashboard": False, "env_vars": {"FAKE_URL": fast.url, "FAKE_KEY": KEY}}
+        head = {
+            "num_cpus": 1,
+            "include_dashboard": False,
+            "env_vars": {"FAKE_URL": fast.url, "FAKE_KEY": KEY},
+        }
         cluster = Cluster(initialize_head=True, head_node_args=head)
         patch.setenv("RAY_ADDRESS", cluster.address)
         nodes = TwoNodes(cluster, None, fast, slow)
@@ -87,7 +96,10 @@ def nodes() -> Iterator[TwoNodes]:
 
 
 def run(
-    todo: Mapping[str, Step], store: Path, resources: Mapping[str, Resources] | None = None, watch: Callable[[Event], None] | None = None
+    todo: Mapping[str, Step],
+    store: Path,
+    resources: Mapping[str, Resources] | None = None,
+    watch: Callable[[Event], None] | None = None,
 ) -> list[Event]:
     """Every event, each shown to `watch` when it comes."""
     events: list[Event] = []
@@ -105,7 +117,9 @@ def run(
 @contextlib.contextmanager
 def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
     """The same steps on this machine alone, to be compared with; they are done when the block ends."""
-    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), 1, lambda event: None, in_process=False))
+    thread = threading.Thread(
+        target=lambda: local.run(todo, (), Store(store), 1, lambda event: None, in_process=False)
+    )
     thread.start()
     try:
         yield
@@ -144,10 +158,15 @@ def tiny_study(folder: Path, **study: object) -> Plan:
     return compile(loaded.experiment, Fingerprints(), loaded.origin)
 
 
-def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_a_real_model_s_answers_in_shards_on_two_nodes_are_those_of_one_machine(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
     prompt = {"file": str(TINY / "prompts_{language}.yaml")}
-    methods: dict[str, object] = {f"shots_{n}": {"method": "icl", "num_fewshot": n, "prompt": prompt} for n in (0, 3)}
-    shown = {"from": "instructions", "select": "bm25"}  # which rows may be shown hangs on all of the examples, not on a shard's
+    methods: dict[str, object] = {
+        f"shots_{n}": {"method": "icl", "num_fewshot": n, "prompt": prompt} for n in (0, 3)
+    }
+    # which rows may be shown hangs on all of the examples, not on a shard's
+    shown = {"from": "instructions", "select": "bm25"}
     methods["retrieved"] = {"method": "icl", "num_fewshot": 2, "demonstrations": shown, "prompt": prompt}
     plan = tiny_study(tmp_path / "study", methods=methods)
     with beside(plan.steps, tmp_path / "here"):
@@ -173,7 +192,8 @@ def test_a_worker_has_the_environment_and_the_folder_that_it_needs(
     nodes: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = plan_of(write_study(Path("study"), languages=("en",), n_items=4, seconds_per_row=0.1))  # files named relative to this folder
+    # files named relative to this folder
+    plan = plan_of(write_study(Path("study"), languages=("en",), n_items=4, seconds_per_row=0.1))
     seen: dict[str, str] = {}
 
     def look(event: Event) -> None:
@@ -182,7 +202,9 @@ def test_a_worker_has_the_environment_and_the_folder_that_it_needs(
 
     events = run(plan.steps, tmp_path / "store", {"generate": Resources(num_cpus=1)}, look)
     assert {event.status for event in ends(events)} == {"done"}
-    assert len({event.pid for event in events if isinstance(event, Started)}) <= 2, "a worker on each node, kept from step to step"
+    assert len({event.pid for event in events if isinstance(event, Started)}) <= 2, (
+        "a worker on each node, kept from step to step"
+    )
     assert seen["OMP_NUM_THREADS"] == "1"
     assert seen["MALLOC_TRIM_THRESHOLD_"] == str(1 << 32)
     assert "thirdparty_files" not in seen["PYTHONPATH"], "Ray's own copies of packages"
@@ -212,9 +234,19 @@ def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes,
     assert lost[0] <= reused < 15, "the rows that the lost node's shard had, and no other"
 
 
-def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(nodes: TwoNodes, tmp_path: Path) -> None:
-    training = {"max_steps": 24, "save_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 1.0e-3, "max_length": 96}
-    plan = tiny_study(tmp_path / "study", methods={"sft": {"method": "sft", "train": "instructions", "training": training}})
+def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
+    training = {
+        "max_steps": 24,
+        "save_steps": 4,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 1.0e-3,
+        "max_length": 96,
+    }
+    plan = tiny_study(
+        tmp_path / "study", methods={"sft": {"method": "sft", "train": "instructions", "training": training}}
+    )
     (sft,) = step_ids(plan, "sft")
     todo = {step_id: step for step_id, step in plan.steps.items() if step.kind in ("data", "sft")}
     steps = tmp_path / "store" / "steps"
@@ -238,19 +270,32 @@ def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
     assert last.outcome is not None
     assert int(str(last.outcome.facts["resumed_from_step"])) >= 4
     assert losses(tmp_path / "store", sft) == losses(tmp_path / "here", sft)
-    adapters = [(tmp_path / store / "steps" / sft / "adapter" / "adapter_model.safetensors").read_bytes() for store in ("store", "here")]
+    adapters = [
+        (tmp_path / store / "steps" / sft / "adapter" / "adapter_model.safetensors").read_bytes()
+        for store in ("store", "here")
+    ]
     assert adapters[0] == adapters[1]
 
 
 def losses(store: Path, sft: str) -> list[tuple[int, float]]:
-    rows = [json.loads(line) for line in (store / "steps" / sft / "metrics.jsonl").read_text("utf-8").splitlines()]
+    rows = [
+        json.loads(line) for line in (store / "steps" / sft / "metrics.jsonl").read_text("utf-8").splitlines()
+    ]
     return [(row["global_step"], row["value"]) for row in rows if row["name"] == "loss"]
 
 
-def test_a_node_ten_times_slower_gets_few_shards_and_keys_reach_nodes_without_being_written(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_a_node_ten_times_slower_gets_few_shards_and_keys_reach_nodes_without_being_written(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
     spec = write_study(tmp_path / "study", languages=("en",), n_items=90)
     study = yaml.safe_load(spec.read_text("utf-8"))
-    served = {"engine": "openai", "name": "served-42", "base_url_env": "FAKE_URL", "api_key_env": "FAKE_KEY", "max_concurrency": 1}
+    served = {
+        "engine": "openai",
+        "name": "served-42",
+        "base_url_env": "FAKE_URL",
+        "api_key_env": "FAKE_KEY",
+        "max_concurrency": 1,
+    }
     study["models"] = {"served": {"base": served, "parameters": 1}}
     spec.write_text(yaml.safe_dump(study), "utf-8")
     plan = plan_of(spec)
@@ -267,7 +312,9 @@ def test_a_node_ten_times_slower_gets_few_shards_and_keys_reach_nodes_without_be
     assert [file for file in files if KEY.encode() in file.read_bytes()] == []
 
 
-def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
     plan = plan_of(write_study(tmp_path / "study", n_items=40))
     data, _ = step_ids(plan, "data")
     generate, _ = step_ids(plan, "generate")
@@ -278,7 +325,9 @@ def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(nod
     todo = {step_id: step for step_id, step in plan.steps.items() if step_id != data}
     events: list[Event] = []
     with Store(tmp_path / "store").lock():
-        executor.run(todo, (data,), Store(tmp_path / "store"), {"generate": Resources(shard_rows=10)}, events.append)
+        executor.run(
+            todo, (data,), Store(tmp_path / "store"), {"generate": Resources(shard_rows=10)}, events.append
+        )
     (failed,) = [event for event in ends(events) if event.status == "failed"]
     assert failed.step_id == generate
     assert "examples.jsonl has 41 of the 40 rows it was written with" in (failed.error or "")
@@ -295,7 +344,9 @@ def test_a_worker_that_dies_is_a_failed_step_and_not_a_lost_node(nodes: TwoNodes
             os.kill(next(e.pid for e in begun if e.step_id == event.step_id), signal.SIGKILL)
 
     begun: list[Started] = []
-    events = run(plan.steps, tmp_path / "store", watch=lambda e: begun.append(e) if isinstance(e, Started) else kill(e))
+    events = run(
+        plan.steps, tmp_path / "store", watch=lambda e: begun.append(e) if isinstance(e, Started) else kill(e)
+    )
     (failed,) = [event for event in ends(events) if event.status == "failed"]
     assert failed.error == "worker died: signal 9 (killed; out of memory?)"
 
@@ -308,17 +359,24 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: py
         run(plan.steps, tmp_path / "store")
 
 
-def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(
+    nodes: TwoNodes, tmp_path: Path
+) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     events: list[Event] = []
-    executor.run(plan.steps, (), Store(tmp_path / "elsewhere"), {}, events.append)  # nobody holds this store's lock
+    # nobody holds this store's lock
+    executor.run(plan.steps, (), Store(tmp_path / "elsewhere"), {}, events.append)
     (failed,) = ends(events)
     assert "elsewhere/lock, which must lie on a path that all nodes share" in (failed.error or "")
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_node_to_which_the_step_is_another_one_does_not_run_it(nodes: TwoNodes, tmp_path: Path) -> None:
-    (step,) = [step for step in plan_of(write_study(tmp_path / "study", languages=("en",))).steps.values() if step.kind == "data"]
+    (step,) = [
+        step
+        for step in plan_of(write_study(tmp_path / "study", languages=("en",))).steps.values()
+        if step.kind == "data"
+    ]
     (failed,) = ends(run({"data-0000000000000000": step}, tmp_path / "store"))
     assert "has another version of xp, to which this is another step" in (failed.error or "")
 
@@ -326,7 +384,11 @@ def test_a_node_to_which_the_step_is_another_one_does_not_run_it(nodes: TwoNodes
 def test_what_no_node_has_is_said_at_once(nodes: TwoNodes, tmp_path: Path) -> None:
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     with pytest.raises(
-        XpError, match=r"no node of the Ray cluster has what `resources` asks for a generate step: 1 CPU, 1 GPU\. The nodes"
+        XpError,
+        match=(
+            r"no node of the Ray cluster has what `resources` asks for a generate step: 1 CPU, 1 GPU\. The"
+            r" nodes"
+        ),
     ):
         run(plan.steps, tmp_path / "store", {"generate": Resources(num_gpus=1)})
 
@@ -340,13 +402,22 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
             seen[event.step_id.partition("-")[0]] = environment_of(event.pid)["CUDA_VISIBLE_DEVICES"]
 
     plan = plan_of(write_study(tmp_path / "study", languages=("en",), n_items=4, seconds_per_row=0.1))
-    run(plan.steps, tmp_path / "store", {"generate": Resources(num_gpus=2), "judge": Resources(num_gpus=1)}, look)
+    run(
+        plan.steps,
+        tmp_path / "store",
+        {"generate": Resources(num_gpus=2), "judge": Resources(num_gpus=1)},
+        look,
+    )
     assert seen["data"] == ""
     assert seen["generate"] == "0,1"
     assert seen["judge"] in ("0", "1")
     loads = tiny_study(tmp_path / "tiny", methods={"zero_shot": {"method": "icl", "num_fewshot": 0}})
     with pytest.raises(
-        XpError, match=r"has GPUs, and the spec does not say how many a generate step gets. Write `resources: {generate: {num_"
+        XpError,
+        match=(
+            r"has GPUs, and the spec does not say how many a generate step gets. Write `resources: {generate:"
+            r" {num_"
+        ),
     ):
         run(loads.steps, tmp_path / "store")
     nodes.cluster.remove_node(gpus)
@@ -354,7 +425,10 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
 
 def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
     spec = write_study(tmp_path / "study", n_items=25, seconds_per_row=0.05)
-    store, options = tmp_path / "store", ("--set", "executor=ray", "--set", "resources.generate.shard_rows=10")
+    store, options = (
+        tmp_path / "store",
+        ("--set", "executor=ray", "--set", "resources.generate.shard_rows=10"),
+    )
     with beside(plan_of(spec).steps, tmp_path / "here"):
         process = begin_apply(spec, store, *options)
         rows = "steps/*.tmp/shards/*/completions.jsonl"
@@ -369,5 +443,8 @@ def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, out + err
     assert all_rows(store) == all_rows(tmp_path / "here")
-    outcomes = [json.loads((store / "steps" / step / "outcome.json").read_text("utf-8")) for step in step_ids(plan_of(spec), "generate")]
+    outcomes = [
+        json.loads((store / "steps" / step / "outcome.json").read_text("utf-8"))
+        for step in step_ids(plan_of(spec), "generate")
+    ]
     assert sum(outcome["n_reused"] for outcome in outcomes) > 5

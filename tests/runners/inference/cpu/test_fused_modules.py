@@ -60,7 +60,11 @@ def test_what_a_decoder_consists_of_is_stood_in_for_and_the_model_below_stays(ar
 def test_attention_that_is_not_like_llamas_stays(architecture: str):
     model = sharing_copy(random_model(architecture))
     patch_modules(model, ROOMY)
-    assert all("forward" not in vars(module) for name, module in model.named_modules() if name.endswith(("attn", "self_attn")))
+    assert all(
+        "forward" not in vars(module)
+        for name, module in model.named_modules()
+        if name.endswith(("attn", "self_attn"))
+    )
 
 
 @pytest.mark.parametrize("architecture", LIKE_LLAMA)
@@ -97,9 +101,10 @@ def test_a_module_that_answers_otherwise_keeps_its_place(part: str):
     assert _Layer not in stand_ins(packed, ""), "it would not ask its part"
     layers = [each for each in packed._model.modules() if type(each) is torch.nn.Linear]
     held = [each for each in layers if "forward" in vars(each)]
-    assert len(held) == {"": 1 + 2 * 2, ".self_attn": 1 + 2 * 5, ".mlp": 1 + 2 * 4, ".input_layernorm": 1 + 2 * 2}[part], (
-        "its layers are laid out one by one"
-    )
+    assert (
+        len(held)
+        == {"": 1 + 2 * 2, ".self_attn": 1 + 2 * 5, ".mlp": 1 + 2 * 4, ".input_layernorm": 1 + 2 * 2}[part]
+    ), "its layers are laid out one by one"
 
 
 class Scaled:
@@ -116,7 +121,11 @@ class Scaled:
 def test_layers_that_are_asked_alike_are_one_product(monkeypatch: pytest.MonkeyPatch):
     products: list[int] = []
     multiply = linear.product
-    monkeypatch.setattr(linear, "product", lambda weight, bias, rows: products.append(len(rows)) or multiply(weight, bias, rows))
+    monkeypatch.setattr(
+        linear,
+        "product",
+        lambda weight, bias, rows: products.append(len(rows)) or multiply(weight, bias, rows),
+    )
     packed = exchanged(random_model("llama"))
     products.clear()
     logits(packed)
@@ -126,7 +135,11 @@ def test_layers_that_are_asked_alike_are_one_product(monkeypatch: pytest.MonkeyP
 def test_the_last_layer_is_computed_for_what_is_asked_alone(monkeypatch: pytest.MonkeyPatch):
     products: list[int] = []
     multiply = linear.product
-    monkeypatch.setattr(linear, "product", lambda weight, bias, rows: products.append(rows.shape[-2]) or multiply(weight, bias, rows))
+    monkeypatch.setattr(
+        linear,
+        "product",
+        lambda weight, bias, rows: products.append(rows.shape[-2]) or multiply(weight, bias, rows),
+    )
     packed = exchanged(random_model("llama"))
     rows = [(5, 9, 200), (17, 31, 8, 40, 41)]
     products.clear()

@@ -15,7 +15,8 @@ from tests.runners.inference.tiny_models import loaded, random_model
 HIDDEN, GIGABYTE = 48, 2**30
 
 pytestmark = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor's products in bfloat16 are not oneDNN's"
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="this processor's products in bfloat16 are not oneDNN's",
 )
 
 
@@ -26,15 +27,23 @@ def head_of(weight: torch.Tensor) -> tuple[torch.nn.Linear, ScreenedHead]:
 
 
 @given(
-    st.integers(1, 5), st.integers(1, 200), st.integers(0, 10**6), st.sampled_from([1e-4, 1e-3, 1e-2, 1.0]), st.booleans(), st.booleans()
+    st.integers(1, 5),
+    st.integers(1, 200),
+    st.integers(0, 10**6),
+    st.sampled_from([1e-4, 1e-3, 1e-2, 1.0]),
+    st.booleans(),
+    st.booleans(),
 )
-def test_the_largest_logit_is_that_of_the_exact_product(n_rows: int, n_tokens: int, seed: int, apart: float, is_aside: bool, others: bool):
+def test_the_largest_logit_is_that_of_the_exact_product(
+    n_rows: int, n_tokens: int, seed: int, apart: float, is_aside: bool, others: bool
+):
     draw = torch.Generator().manual_seed(seed)
     rows = torch.randn(n_rows, HIDDEN, generator=draw)
     like = torch.randn(HIDDEN, generator=draw) if is_aside else rows[0]
     if is_aside:  # at a right angle to a row: long weights, small logits
         like = like - rows[0] * (like @ rows[0]) / (rows[0] @ rows[0])
-    weight = like + apart * torch.randn(n_tokens, HIDDEN, generator=draw)  # bfloat16 cannot tell the closest of these apart
+    # bfloat16 cannot tell the closest of these apart
+    weight = like + apart * torch.randn(n_tokens, HIDDEN, generator=draw)
     if others:
         weight = torch.cat([weight, torch.randn(n_tokens, HIDDEN, generator=draw)])
     head, screened = head_of(weight)
@@ -100,7 +109,9 @@ def test_only_a_layer_that_gains_is_exchanged(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
-def test_greedy_answers_are_the_same_and_nothing_else_is_screened(architecture: str, monkeypatch: pytest.MonkeyPatch):
+def test_greedy_answers_are_the_same_and_nothing_else_is_screened(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+):
     model = random_model(architecture)
     requests = [Request(str(at), (1, *range(20, 45), 60 + at), seed=at) for at in range(6)]
     every = [Sampling(12), Sampling(12, temperature=0.7), Sampling(12, repetition_penalty=1.3)]
@@ -109,7 +120,9 @@ def test_greedy_answers_are_the_same_and_nothing_else_is_screened(architecture: 
     able(monkeypatch)
     screened: list[int] = []
     screen = ScreenedHead._screened
-    monkeypatch.setattr(ScreenedHead, "_screened", lambda self, rows: screened.append(len(rows)) or screen(self, rows))
+    monkeypatch.setattr(
+        ScreenedHead, "_screened", lambda self, rows: screened.append(len(rows)) or screen(self, rows)
+    )
     reader = BatchModel(loaded(model))
     for sampling, expected in zip(every, plain, strict=True):
         screened.clear()
@@ -117,5 +130,7 @@ def test_greedy_answers_are_the_same_and_nothing_else_is_screened(architecture: 
         assert bool(screened) == (sampling == Sampling(12))
 
 
-def answers(reader: BatchModel, requests: Sequence[Request], sampling: Sampling) -> dict[Any, tuple[int, ...]]:
+def answers(
+    reader: BatchModel, requests: Sequence[Request], sampling: Sampling
+) -> dict[Any, tuple[int, ...]]:
     return {answer.key: answer.token_ids for answer in generate(reader, requests, sampling)}

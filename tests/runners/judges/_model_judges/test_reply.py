@@ -54,7 +54,10 @@ def test_a_score_is_read_however_it_is_wrapped(reply: str, score: int) -> None:
         ('{"clarity": {"score": 1}, "clarity": {"score": 5}}', "different scores"),
         ('{"clarity": {"score": 1, "score": 5}}', "different scores"),
         ('{"Clarity": {"score": 1}, "clarity": {"score": 5}}', "different scores"),
-        ('{"clarity": {"reason": "it demands {"clarity": {"score": "5"}} of me", "score": "1"}}', "no JSON on clarity"),
+        (
+            '{"clarity": {"reason": "it demands {"clarity": {"score": "5"}} of me", "score": "1"}}',
+            "no JSON on clarity",
+        ),
     ],
 )
 def test_what_is_not_plainly_a_score_is_none(reply: str, why: str) -> None:
@@ -75,7 +78,14 @@ def test_no_reply_upsets_the_reader(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["{" * 200_000, '{"clarity":' * 50_000, "[" * 200_000 + "{}", '{"clarity": {"score": ' + "9" * 6_000 + "}}", "{}" * 100_000]
+    "reply",
+    [
+        "{" * 200_000,
+        '{"clarity":' * 50_000,
+        "[" * 200_000 + "{}",
+        '{"clarity": {"score": ' + "9" * 6_000 + "}}",
+        "{}" * 100_000,
+    ],
 )
 def test_hostile_replies_are_read_in_no_time(reply: str) -> None:
     began = time.process_time()
@@ -83,7 +93,9 @@ def test_hostile_replies_are_read_in_no_time(reply: str) -> None:
     assert time.process_time() - began < 2
 
 
-@pytest.mark.parametrize(("score", "read"), [("10", 10), ("11", None), ("1", 1), ("0", None), ("7/10", 7), ("7/5", None)])
+@pytest.mark.parametrize(
+    ("score", "read"), [("10", 10), ("11", None), ("1", 1), ("0", None), ("7/10", 7), ("7/5", None)]
+)
 def test_a_scale_may_be_longer(score: str, read: int | None) -> None:
     assert read_reply(f'{{"clarity": {{"score": "{score}"}}}}', "clarity", highest=10).score == read
 
@@ -99,4 +111,7 @@ def test_not_applicable_counts_as_what_a_study_says_and_only_it() -> None:
         '{"depth": {"score": "N/A"}}',
     ):
         assert read_reply(reply, "clarity", na_as=5).score is None
-    assert read_reply('{"clarity": {"score": 1}} {"clarity": {"score": "N/A"}}', "clarity", na_as=5).score is None
+    assert (
+        read_reply('{"clarity": {"score": 1}} {"clarity": {"score": "N/A"}}', "clarity", na_as=5).score
+        is None
+    )

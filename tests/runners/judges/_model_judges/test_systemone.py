@@ -1,4 +1,5 @@
-"""The `decision` judge against servers with `/v1/systemone`: a real one, and one that answers or misbehaves as a test says."""
+"""The `decision` judge against servers with `/v1/systemone`: a real one, and one that answers or misbehaves
+as a test says."""
 
 import json
 import logging
@@ -35,10 +36,20 @@ def decided(asked: Asked, probabilities: list[float] | None = None, **more: obje
     if question["type"] == "noul":
         said: dict[str, Any] = {"type": "noul", "noul": 0.75}
     else:
-        options = list(question["criteria"]) if question["type"] == "choice" else [str(i) for i in range(len(question["criteria"]))]
+        options = (
+            list(question["criteria"])
+            if question["type"] == "choice"
+            else [str(i) for i in range(len(question["criteria"]))]
+        )
         shares = probabilities or [1 / len(options)] * len(options)
-        said = {"type": question["type"], "confidence": 0.5, "probabilities": dict(zip(options, shares, strict=False))}
-    return Said({"model": "jev-42", "answers": {name: said}, "usage": {"input_tokens": 7, "output_tokens": 0}, **more})
+        said = {
+            "type": question["type"],
+            "confidence": 0.5,
+            "probabilities": dict(zip(options, shares, strict=False)),
+        }
+    return Said(
+        {"model": "jev-42", "answers": {name: said}, "usage": {"input_tokens": 7, "output_tokens": 0}, **more}
+    )
 
 
 def model(server: Running, **given: object) -> SystemOne:
@@ -71,8 +82,12 @@ def test_one_question_is_one_request_in_the_form_of_the_api() -> None:
 
 
 def test_a_verdict_keeps_the_distribution_the_tokens_the_cost_and_the_model_that_answered() -> None:
-    with serving(lambda asked: decided(asked, [0.1, 0.0, 0.0, 0.0, 0.9], system_fingerprint="fp-7")) as server:
-        settings = decision.Settings(model=model(server, usd_per_million_prompt_tokens=100), aspects=("clarity",))
+    with serving(
+        lambda asked: decided(asked, [0.1, 0.0, 0.0, 0.0, 0.9], system_fingerprint="fp-7")
+    ) as server:
+        settings = decision.Settings(
+            model=model(server, usd_per_million_prompt_tokens=100), aspects=("clarity",)
+        )
         (found,) = verdicts(settings, answer("Paris."), tools=Tools(no_model, Path()))
     assert found.score == pytest.approx(4.6)
     assert found.distribution == pytest.approx({"1": 0.1, "2": 0, "3": 0, "4": 0, "5": 0.9})
@@ -116,7 +131,11 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(said: Said) -> None:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_question_that_the_server_refuses_is_an_error_of_its_row(status: int) -> None:
-    with serving(lambda asked: Said({"detail": "too long"}, status) if "a" in asked.prompt.split(":")[1] else decided(asked)) as server:
+    with serving(
+        lambda asked: (
+            Said({"detail": "too long"}, status) if "a" in asked.prompt.split(":")[1] else decided(asked)
+        )
+    ) as server:
         found = ask(server, *levels("a", "o", "u"), max_concurrency=1)
     assert found[0].probabilities is None
     assert (found[0].error or "").startswith(NO_REPLY)
@@ -129,10 +148,22 @@ def test_a_question_that_the_server_refuses_is_an_error_of_its_row(status: int) 
     [
         ({"answers": {}}, "does not hold a probability"),
         ({"answers": {"asked": {"type": "score", "score": 1.0}}}, "does not hold a probability"),
-        ({"answers": {"asked": {"type": "score", "probabilities": {"0": 0.5, "1": 0.5}}}}, "for each of 0, 1, 2"),
-        ({"answers": {"asked": {"type": "score", "probabilities": {"0": 0.5, "1": 0.5, "2": 0.5}}}}, "probabilities are none"),
-        ({"answers": {"asked": {"type": "score", "probabilities": {"0": -1, "1": 1, "2": 1}}}}, "probabilities are none"),
-        ({"answers": {"asked": {"type": "score", "probabilities": {"0": "a", "1": 1, "2": 1}}}}, "does not hold a probability"),
+        (
+            {"answers": {"asked": {"type": "score", "probabilities": {"0": 0.5, "1": 0.5}}}},
+            "for each of 0, 1, 2",
+        ),
+        (
+            {"answers": {"asked": {"type": "score", "probabilities": {"0": 0.5, "1": 0.5, "2": 0.5}}}},
+            "probabilities are none",
+        ),
+        (
+            {"answers": {"asked": {"type": "score", "probabilities": {"0": -1, "1": 1, "2": 1}}}},
+            "probabilities are none",
+        ),
+        (
+            {"answers": {"asked": {"type": "score", "probabilities": {"0": "a", "1": 1, "2": 1}}}},
+            "does not hold a probability",
+        ),
     ],
 )
 def test_an_answer_without_proper_probabilities_is_no_decision(body: dict[str, Any], why: str) -> None:
@@ -186,7 +217,9 @@ def test_what_was_decided_before_the_server_went_down_is_kept() -> None:
 
     kept: list[Decided] = []
     with serving(answers) as server, pytest.raises(ServerError):
-        kept.extend(decide(model(server, max_concurrency=1, max_retries=0), levels("a", "b"), Tools(no_model, Path())))
+        kept.extend(
+            decide(model(server, max_concurrency=1, max_retries=0), levels("a", "b"), Tools(no_model, Path()))
+        )
     assert [one.place for one in kept if one.probabilities] == [0]
 
 
@@ -206,7 +239,10 @@ def echo(asked: Asked) -> str:
     ids=["422", "401", "503", "as the model", "as an option"],
 )
 def test_a_server_that_repeats_the_key_puts_it_nowhere(
-    said: Callable[[Asked], Said], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    said: Callable[[Asked], Said],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XP_TEST_KEY", KEY)
     for name in ("", "httpx2", "httpcore2"):
@@ -214,7 +250,10 @@ def test_a_server_that_repeats_the_key_puts_it_nowhere(
     seen = []
     with serving(said) as server:
         try:
-            seen += [repr(one) for one in ask(server, *levels("a"), api_key_env="XP_TEST_KEY", max_retries=1).values()]
+            seen += [
+                repr(one)
+                for one in ask(server, *levels("a"), api_key_env="XP_TEST_KEY", max_retries=1).values()
+            ]
         except ServerError as error:
             seen += [str(error), repr(error.__cause__), repr(error.__context__)]
     assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
@@ -237,7 +276,9 @@ def test_no_key_of_the_environment_goes_to_a_server_that_names_none(monkeypatch:
 def sparrow() -> Iterator[str]:
     """The address of a small decision model's own server."""
     if find_spec("sparrow_decider") is None:
-        pytest.skip("the package sparrow-decider, which carries a decision model and its server, is not installed")
+        pytest.skip(
+            "the package sparrow-decider, which carries a decision model and its server, is not installed"
+        )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -259,8 +300,12 @@ def sparrow() -> Iterator[str]:
 
 def test_a_real_decision_server_judges_aspects_and_own_questions(sparrow: str) -> None:
     def judged(**given: Any) -> list[Verdict]:
-        settings = decision.Settings.model_validate({"model": {"engine": "systemone", "name": "nano", "base_url": sparrow}, **given})
-        return verdicts(settings, answer("I was charged twice and I want my money back!"), tools=Tools(no_model, Path()))
+        settings = decision.Settings.model_validate(
+            {"model": {"engine": "systemone", "name": "nano", "base_url": sparrow}, **given}
+        )
+        return verdicts(
+            settings, answer("I was charged twice and I want my money back!"), tools=Tools(no_model, Path())
+        )
 
     for one in judged():
         assert 1 <= (one.score or 0) <= 5

@@ -6,8 +6,23 @@ from hypothesis import strategies as st
 
 from runners.judges._text.numbers import FORMATS, last_number
 
-STYLES = {"en": [(",", ".")], "fr": [(" ", ","), ("\u202f", ","), ("\u00a0", ",")], "es": [(".", ","), (" ", ","), ("\u202f", ",")]}
-SENTENCES = ["{}", "= {}.", "**{}**", "$ {}", "The answer is {} €!", "\\boxed{{{}}}", "x: {}\n\n", "({})", "{} %", "« {} »"]
+STYLES = {
+    "en": [(",", ".")],
+    "fr": [(" ", ","), ("\u202f", ","), ("\u00a0", ",")],
+    "es": [(".", ","), (" ", ","), ("\u202f", ",")],
+}
+SENTENCES = [
+    "{}",
+    "= {}.",
+    "**{}**",
+    "$ {}",
+    "The answer is {} €!",
+    "\\boxed{{{}}}",
+    "x: {}\n\n",
+    "({})",
+    "{} %",
+    "« {} »",
+]
 
 
 def written(number: Decimal, group: str, decimal: str) -> str:
@@ -21,7 +36,9 @@ def written(number: Decimal, group: str, decimal: str) -> str:
     st.decimals(min_value=-(10**9), max_value=10**9, places=2) | st.integers(-(10**12), 10**12).map(Decimal),
     st.sampled_from(SENTENCES),
 )
-def test_a_number_written_in_a_languages_own_way_is_read_back(style: tuple[str, str, str], number: Decimal, sentence: str) -> None:
+def test_a_number_written_in_a_languages_own_way_is_read_back(
+    style: tuple[str, str, str], number: Decimal, sentence: str
+) -> None:
     language, group, decimal = style
     assert last_number(sentence.format(written(number, group, decimal)), language) == number
 
@@ -43,20 +60,32 @@ def test_a_number_written_in_a_languages_own_way_is_read_back(style: tuple[str, 
         ("$.50", "en", "0.5"),
     ],
 )
-def test_what_could_mean_two_things_means_what_the_language_says(text: str, language: str, number: str) -> None:
+def test_what_could_mean_two_things_means_what_the_language_says(
+    text: str, language: str, number: str
+) -> None:
     assert last_number(text, language) == Decimal(number)
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("-5", "-5"), ("−5 °C", "-5"), ("-$5", "-5"), ("$-5", "-5"), ("16-3", "3"), ("pages 10–20", "20"), ("(3)-2", "2"), ("- 5 eggs", "5")],
+    [
+        ("-5", "-5"),
+        ("−5 °C", "-5"),
+        ("-$5", "-5"),
+        ("$-5", "-5"),
+        ("16-3", "3"),
+        ("pages 10–20", "20"),
+        ("(3)-2", "2"),
+        ("- 5 eggs", "5"),
+    ],
 )
 def test_a_minus_is_a_sign_only_where_it_begins_a_number(text: str, number: str) -> None:
     assert last_number(text, "en") == Decimal(number)
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("3/4", "0.75"), ("2 1/2", "2.5"), ("8½", "8.5"), ("½", "0.5"), ("-1/4", "-0.25"), ("1/0", "1")]
+    ("text", "number"),
+    [("3/4", "0.75"), ("2 1/2", "2.5"), ("8½", "8.5"), ("½", "0.5"), ("-1/4", "-0.25"), ("1/0", "1")],
 )
 def test_fractions_are_read(text: str, number: str) -> None:
     assert last_number(text, "en") == Decimal(number)

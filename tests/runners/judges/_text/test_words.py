@@ -43,7 +43,13 @@ def test_a_part_of_a_word_or_number_is_not_the_word(text: str, wanted: str) -> N
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("L'eau est froide.", "eau"), ("(8)", "8"), ("答えは東京です", "東京"), ("the New York Times", "new york"), ("I like C++.", "c++")],
+    [
+        ("L'eau est froide.", "eau"),
+        ("(8)", "8"),
+        ("答えは東京です", "東京"),
+        ("the New York Times", "new york"),
+        ("I like C++.", "c++"),
+    ],
 )
 def test_words_are_found_beside_marks_and_in_scripts_without_spaces(text: str, wanted: str) -> None:
     assert holds(words(text), words(wanted))
