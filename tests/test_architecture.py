@@ -66,6 +66,20 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules], "CODE", cod
     assert done.stdout.rstrip().endswith("LOADED [] CODE 0"), done.stdout[-500:] + done.stderr
 
 
+def test_importing_all_of_dsl_loads_nothing_of_the_packages_above_it() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "dsl").rglob("*.py")
+    ]
+    program = f"""
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name.removesuffix(".__init__"))
+print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"runners", "warehouse", "xp", "torch", "duckdb", "pyarrow"}}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_imports_follow_the_arrows() -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True

@@ -252,7 +252,7 @@ FAULTS: dict[str, Fault] = {
     "terminal in error": _status(400, {"error": {"message": "\x1b]52;c;x\x07\x1b[31m\u202egnp"}}),
     "large": _reply("A" * 20_000_000),
     "endless": _endless,
-    "gzip bomb": _packed(gzip.compress(b" " * 200_000_000, 1)),
+    "gzip bomb": lambda h: _packed(gzip.compress(b" " * 200_000_000, 1))(h),
     "gzip broken": _packed(b"not packed"),
     "gzip cut": _packed(gzip.compress(b'{"choices":[]}' * 100)[:-9]),
     "deflate": _packed(zlib.compress(b"{}"), "deflate"),
