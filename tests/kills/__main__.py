@@ -1,4 +1,4 @@
-"""`python -m tests.kills [--rounds 300]` kills `xp apply` and its workers with SIGKILL at random moments, and says what came of it.
+"""`python -m tests.kills [--kills 300]` kills `xp apply` and its workers with SIGKILL at random moments, and says what came of it.
 
 A round that was done is not done again: run it again with the same `--work` to go on. The exit code is 1 if a round failed.
 """
@@ -14,7 +14,9 @@ from tests.kills.rounds import Round, Rounds
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="every tenth one is aimed at the warehouse's creation")
+    parser.add_argument(
+        "--kills", type=int, default=300, help="that met an apply at work; every third round's is aimed at the warehouse's creation"
+    )
     parser.add_argument("--seconds", type=float, default=300.0, help="the longest that one apply of a round may take")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "xp-kills", help="where stores and results lie")
@@ -23,8 +25,8 @@ def main() -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     done = [Round(**json.loads(line)) for line in results.read_text("utf-8").splitlines()] if results.exists() else []
     with Rounds(arguments.work, arguments.seed, arguments.seconds) as rounds:
-        for number in range(len(done), arguments.rounds):
-            done.append(rounds.run(number))
+        while sum(one.n_kills for one in done) < arguments.kills:
+            done.append(rounds.run(len(done)))
             with results.open("a", encoding="utf-8") as file:
                 file.write(done[-1].as_json() + "\n")
             sys.stdout.write(done[-1].as_json() + "\n")
