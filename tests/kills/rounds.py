@@ -72,21 +72,21 @@ class Rounds:
         self._server.close()
 
     def run(self, number: int) -> Round:
-        """Kill one to three applies of a new store, let one more end, and compare."""
-        chance, is_aimed = random.Random(f"{self._seed} {number}"), number % 10 == 0
+        """Kill one to six applies of a new store, let one more end, and compare."""
+        chance, is_aimed = random.Random(f"{self._seed} {number}"), number % 3 == 0
         spec, undisturbed, whole = self._studies[is_aimed]
         store, began = self._work / "store", time.monotonic()
         shutil.rmtree(store, ignore_errors=True)
         faults: list[str] = []
         n_kills = 0
-        for _ in range(1 if is_aimed else chance.randint(1, 3)):
+        for _ in range(1 if is_aimed else chance.randint(1, 6)):
             process = begin_apply(spec, store, "--jobs", str(chance.choice([1, 2])))
             if is_aimed:
                 _wait_for_warehouse(store, process)
                 time.sleep(chance.choice([0.0, 0.0, 0.001, 0.01, 0.05]))
             else:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(chance.uniform(0.3, whole * 0.9))
+                    process.wait(chance.uniform(0.3, whole * 0.6))
             n_kills += process.poll() is None
             _kill(
                 process, store, "apply" if is_aimed else chance.choice(["apply", "worker", "both", "group"])
