@@ -5,7 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.connect import WAREHOUSE, told
+from warehouse.connect import WAREHOUSE
+from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
 
 _STATE = {"made_from", "stale_slices"}
@@ -24,7 +25,7 @@ def differences(store: Path) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory(dir=store, prefix="verify-") as folder:
         fresh = Path(folder) / WAREHOUSE
         notes = make_warehouse(store, fresh)
-        with duckdb.connect() as connection, told(store / WAREHOUSE):
+        with duckdb.connect() as connection, duckdb_errors(store / WAREHOUSE):
             for name, path in (("held", store / WAREHOUSE), ("fresh", fresh)):
                 connection.execute(f"attach {_quoted(path)} as {name} (read_only)")
             asked = (

@@ -16,7 +16,8 @@ import duckdb
 
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
-from warehouse.connect import MADE_AGAIN, connect, is_unreadable, told
+from warehouse.connect import connect
+from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -69,7 +70,7 @@ def fetch(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> list[dict[str, Any]]:
     """What a query of ours finds, a mapping a row. Raises WarehouseError."""
-    with told("the warehouse"):
+    with duckdb_errors("the warehouse"):
         found = connection.execute(sql, parameters)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -25,7 +25,7 @@ from warehouse.charts.theme import (
     scale_of,
     score_axis,
 )
-from warehouse.connect import view_files
+from warehouse.migrate import view_files
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))

@@ -12,9 +12,9 @@ from scipy import stats
 
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import Scores, StoreMaker
-from warehouse.connect import HERE, run_file
+from warehouse.statements import HERE, run_file
 
-KEPT = HERE / "views" / "kept" / "checked_opinions.sql"
+KEPT = HERE / "views" / "tables" / "checked_opinions.sql"
 VIEW = HERE / "views" / "marts" / "judge_against_checks.sql"
 
 Answers = tuple[Sequence[str], Sequence[bool], Sequence[float]]

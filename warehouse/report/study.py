@@ -12,7 +12,8 @@ import duckdb
 
 from dsl.errors import WarehouseError
 from warehouse.charts.theme import Order, Row, Rows
-from warehouse.connect import connect, told
+from warehouse.connect import connect
+from warehouse.errors import duckdb_errors
 from warehouse.report.browser import pick_items
 from warehouse.statistics.power import Spread, spreads
 
@@ -151,7 +152,7 @@ def read_study(warehouse: Path, experiment: str) -> StudyRows:
         WarehouseError: there is no such file, it cannot be read or is of another version, or it does not hold
             the study.
     """
-    with connect(warehouse, read_only=True) as connection, told(warehouse):
+    with connect(warehouse, read_only=True) as connection, duckdb_errors(warehouse):
         return _read(connection, experiment)
 
 

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from warehouse.connect import HERE, kept_files, run_file, told, transaction
+from warehouse.errors import duckdb_errors
+from warehouse.migrate import table_files
 from warehouse.query import fetch
+from warehouse.statements import HERE, run_file, transaction
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
 from warehouse.statistics.estimates import Estimate, mean_of
@@ -49,7 +51,7 @@ def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     """Compute again whatever is no longer that of what is loaded, each slice and each study in a transaction
     of its own."""
     for experiment, dataset, model in connection.execute("from stale_slices order by all").fetchall():
-        with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
+        with duckdb_errors(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
             refresh_slice(connection, experiment, dataset, model)
             connection.execute(
                 "delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)",
@@ -58,7 +60,7 @@ def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     for (experiment,) in connection.execute(
         "select experiment from experiments where not is_computed order by all"
     ).fetchall():
-        with told(f"statistics of {experiment}"), transaction(connection):
+        with duckdb_errors(f"statistics of {experiment}"), transaction(connection):
             refresh_study(connection, experiment)
             connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
@@ -67,7 +69,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     """Compute again what is kept of one model on one data set of a study. To be called in a transaction,
     whatever of its steps is done."""
     slice_ = {"experiment": experiment, "dataset": dataset, "model": model}
-    for table in (*_BY_SLICE, *(file.stem for file in kept_files())):
+    for table in (*_BY_SLICE, *(file.stem for file in table_files())):
         connection.execute(
             f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model",
             slice_,
@@ -82,7 +84,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
         slice_,
     )
-    for file in kept_files():
+    for file in table_files():
         connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
     seeds = TrainingSeeds(connection, slice_)

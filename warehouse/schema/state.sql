@@ -1,0 +1,15 @@
+-- State of the warehouse itself.
+
+-- One row per study, data set and model of which something was loaded since what is kept of it was computed.
+create table stale_slices (
+    experiment varchar not null,
+    dataset varchar not null,
+    model varchar not null,
+    primary key (experiment, dataset, model)
+);
+
+-- One row per part of the warehouse whose text must be that of the files: `schema`, `views`, `computed`.
+create table made_from (
+    part varchar primary key,
+    sha256 varchar not null
+);
