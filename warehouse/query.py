@@ -40,7 +40,8 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 
     def find() -> tuple[list[str], Rows] | None:
         found = connection.sql(sql)
-        if found is None:  # pyright: ignore[reportUnnecessaryComparison]  (what DuckDB says to nothing but spaces)
+        # DuckDB's answer to nothing but spaces
+        if found is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise WarehouseError("There is no query. Try: select * from score_by_method_language")
         names = _numbered(found.columns)
         if format == "parquet":

@@ -176,9 +176,7 @@ def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clea
     ]
 
 
-def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_said_instead_of_nothing_found() -> (
-    None
-):
+def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> None:
     rows = [
         contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False)
         for lang in ("en", "fr")

@@ -256,7 +256,8 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
 def test_planted_markup_would_not_run_even_if_it_reached_the_page(visit: Visit) -> None:
     visit.page.evaluate("""() => {
         document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="window.hacked = 1">`);
-        document.body.append(Object.assign(document.createElement("script"), { textContent: "window.hacked = 2" }));
+        const script = document.createElement("script");
+        document.body.append(Object.assign(script, { textContent: "window.hacked = 2" }));
     }""")
     visit.page.wait_for_timeout(300)
     assert visit.hacked() is None

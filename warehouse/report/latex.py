@@ -44,7 +44,8 @@ _ESCAPES = str.maketrans(_SPECIAL)
 _LIGATURES = re.compile(r"([-',])(?=\1)")
 """Of these two in a row become another character."""
 
-_HEAD = r"""% Tables of the study {experiment}. In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
+_HEAD = r"""% Tables of the study {experiment}.
+% In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
 % Text of other scripts than the Latin one needs LuaLaTeX or XeLaTeX and a font that has it.
 """
 

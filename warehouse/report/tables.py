@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from warehouse.charts.theme import Row, Rows, decimals_for, number, with_interval
 from warehouse.report.prose import p_value
@@ -110,5 +110,5 @@ def size(key: str, heading: str) -> Column:
 
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return ", ".join(map(str, cast("Sequence[object]", value)))
     return "" if value is None else str(value)

@@ -1,6 +1,7 @@
 -- Labels that people gave to answers.
 
--- One row per study, judge, labelled answer and aspect: what people said of answers without knowing whose they were.
+-- One row per study, judge, labelled answer and aspect: what people said of answers without knowing whose
+-- they were.
 create table labels (
     experiment varchar not null,
     -- The name under which the labels were imported.

@@ -1,6 +1,8 @@
--- Statistics, computed from the other tables whenever something of a study was loaded (`warehouse/statistics`).
+-- Statistics, computed from the other tables whenever something of a study was loaded
+-- (`warehouse/statistics`).
 
--- One row per contrast, dataset, language, model, languages tuned on (either side), measure and item: seeds averaged.
+-- One row per contrast, dataset, language, model, languages tuned on (either side), measure and item: seeds
+-- averaged.
 create table paired_scores (
     experiment varchar not null,
     contrast varchar not null,
@@ -34,7 +36,8 @@ create table paired_scores (
     n_unscored_against bigint not null
 );
 
--- One row per contrast, dataset, language, model, languages tuned on (either side) and measure that has a pair of scores.
+-- One row per contrast, dataset, language, model, languages tuned on (either side) and measure that has a
+-- pair of scores.
 create table contrast_tests (
     experiment varchar not null,
     contrast varchar not null,
@@ -50,7 +53,8 @@ create table contrast_tests (
     -- Of the test that the p-value is of, at 95%.
     ci_low double,
     ci_high double,
-    -- By sign flips of items and, where models were trained with several seeds, by the variance over seeds too; null below two items.
+    -- By sign flips of items and, where models were trained with several seeds, by the variance over seeds
+    -- too; null below two items.
     p_value double,
     -- `confirmatory`: what the study declared. `exploratory`: everything else.
     family varchar,
@@ -70,7 +74,8 @@ create table contrast_tests (
     n_seeds_missing bigint,
     -- Mean over standard deviation of the paired differences.
     standardised_effect double,
-    -- Where the estimate lies whatever the unscored verdicts would have been; null where the judge has no scale.
+    -- Where the estimate lies whatever the unscored verdicts would have been; null where the judge has no
+    -- scale.
     bound_low double,
     bound_high double,
     -- The contrast between answers of equal length, or why there is none.
@@ -81,7 +86,8 @@ create table contrast_tests (
     unadjusted_reason varchar
 );
 
--- One row per contrast, dataset, model, measure and two languages, for each pair of methods tuned on comparable languages.
+-- One row per contrast, dataset, model, measure and two languages, for each pair of methods tuned on
+-- comparable languages.
 create table language_gaps (
     experiment varchar not null,
     contrast varchar not null,
@@ -120,7 +126,8 @@ create table language_gaps (
     is_paired boolean not null
 );
 
--- One row per trend over models: of a contrast, of its gap between two languages, or of one method's scores (no `contrast`, no `against`).
+-- One row per trend over models: of a contrast, of its gap between two languages, or of one method's scores
+-- (no `contrast`, no `against`).
 create table size_trends (
     experiment varchar not null,
     contrast varchar,
@@ -155,7 +162,8 @@ create table size_trends (
     largest bigint,
     at_smallest double,
     at_largest double,
-    -- Parameters at which the line is zero; an end of the interval is null beyond the sizes that were measured.
+    -- Parameters at which the line is zero; an end of the interval is null beyond the sizes that were
+    -- measured.
     crossing double,
     crossing_low double,
     crossing_high double,
@@ -164,12 +172,14 @@ create table size_trends (
     n_items bigint not null,
     n_sizes bigint not null,
     n_models bigint not null,
-    -- Of trained sides: training seeds of the model with the fewest, and those that are missing, over all models.
+    -- Of trained sides: training seeds of the model with the fewest, and those that are missing, over all
+    -- models.
     n_seeds bigint,
     n_seeds_missing bigint
 );
 
--- One row per dataset, language, model, measure that compares answers, and method with the languages it was tuned on.
+-- One row per dataset, language, model, measure that compares answers, and method with the languages it was
+-- tuned on.
 create table method_strengths (
     experiment varchar not null,
     dataset varchar not null,
@@ -190,6 +200,7 @@ create table method_strengths (
     win_rate double not null,
     n bigint not null,
     n_items bigint not null,
-    -- Half a level comparison was added to each pair for `strength`: some methods won or lost everything against the rest.
+    -- Half a level comparison was added to each pair for `strength`: some methods won or lost everything
+    -- against the rest.
     is_regularised boolean not null
 );

@@ -44,14 +44,16 @@ create table cells (
     generate_step_id varchar not null
 );
 
--- One row per study and judge: what its verdicts mean, as its settings say. People whose labels were imported are not among them.
+-- One row per study and judge: what its verdicts mean, as its settings say. People whose labels were imported
+-- are not among them.
 create table judges (
     experiment varchar not null,
     judge varchar not null,
     -- From 0, in the order of the spec.
     position integer not null,
     judge_kind varchar not null,
-    -- `quality`; `critical_error` and `detector`, which score 0 where an answer has a fault; or `measure`, neither good nor bad.
+    -- `quality`; `critical_error` and `detector`, which score 0 where an answer has a fault; or `measure`,
+    -- neither good nor bad.
     role varchar not null,
     -- Whether a rule decides if an answer is right, and by what: an item's `answers` or `instructions`.
     is_check boolean not null,
@@ -70,7 +72,8 @@ create table judges (
 create table cell_judges (
     cell_id varchar not null,
     judge varchar not null,
-    -- Which text was planted in the answers before they were judged; empty for verdicts on the answers as they are.
+    -- Which text was planted in the answers before they were judged; empty for verdicts on the answers as
+    -- they are.
     probe varchar not null,
     judge_step_id varchar not null,
     -- What the judge is called in its step, whose other verdicts are of other judges.
@@ -93,11 +96,13 @@ create table contrasts (
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
-    -- Judges on whose measures it was declared, sorted: its tests on them are confirmatory, all others exploratory.
+    -- Judges on whose measures it was declared, sorted: its tests on them are confirmatory, all others
+    -- exploratory.
     on_judges varchar[] not null,
     -- False for a comparison with the study's baseline.
     is_declared boolean not null,
-    -- What the difference is declared to change with, sorted: `language`, `size` or both. Such a contrast is tested by that change alone.
+    -- What the difference is declared to change with, sorted: `language`, `size` or both. Such a contrast is
+    -- tested by that change alone.
     "by" varchar[] not null,
     primary key (experiment, contrast)
 );

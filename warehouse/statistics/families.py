@@ -40,12 +40,17 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             contrasts.of,
             contrasts.against,
             contrasts.is_declared
-                and list_has_any(contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]) as is_confirmatory,
+                and list_has_any(
+                    contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]
+                ) as is_confirmatory,
             estimates.n
         from contrast_tests as tests
         join contrasts using (experiment, contrast)
         join contrast_estimates as estimates
-            using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
+            using (
+                experiment, contrast, dataset, language, model, of_train_languages, against_train_languages,
+                measure
+            )
         where tests.experiment = ? and len(contrasts."by") = 0
         order by place
         """,
@@ -120,7 +125,9 @@ def _changes(
             coalesce(
                 contrasts.is_declared
                 and len(contrasts."by") > 0
-                and list_has_any(contrasts.on_judges, [{table}.judge, split_part({table}.measure, ' vs ', 1)]),
+                and list_has_any(
+                    contrasts.on_judges, [{table}.judge, split_part({table}.measure, ' vs ', 1)]
+                ),
                 false
             ) as is_confirmatory
         from {table}

@@ -60,7 +60,8 @@ def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
         """
         with measured as (
             select
-                experiment, contrast, dataset, language, judge, measure, model, of_train_languages, against_train_languages,
+                experiment, contrast, dataset, language, judge, measure, model, of_train_languages,
+                against_train_languages,
                 var_samp(difference) as variance,
                 count(difference) as n,
                 sum(difference ** 2) as squares,
@@ -78,11 +79,15 @@ def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
             sqrt(sum(squares) / sum(n_different)) as size,
             min(smallest) as smallest,
             max(width) as width,
-            -- The standard error of trained methods is over items and runs; what is not the items' is the runs'.
-            avg(greatest(0, standard_error ** 2 - variance / n) * n_seeds) filter (df is not null) as over_runs
+            -- The variance of trained methods is over items and runs; the rest of it is the runs'.
+            avg(greatest(0, standard_error ** 2 - variance / n) * n_seeds)
+                filter (df is not null) as over_runs
         from measured
         left join contrast_tests
-            using (experiment, contrast, dataset, language, measure, model, of_train_languages, against_train_languages)
+            using (
+                experiment, contrast, dataset, language, measure, model, of_train_languages,
+                against_train_languages
+            )
         group by all
         having sum((n - 1) * variance) > 1e-18
         order by all
@@ -109,7 +114,10 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
     found = fetch(
         connection,
         """
-        select distinct cells.experiment, cell_judges.judge, steps.settings -> '$.judges' ->> cell_judges.judge_key as settings
+        select distinct
+            cells.experiment,
+            cell_judges.judge,
+            steps.settings -> '$.judges' ->> cell_judges.judge_key as settings
         from cells
         join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
         join steps on steps.step_id = cell_judges.judge_step_id

@@ -1,6 +1,10 @@
 """Sign-flip test of paired differences, without draws: its p-value has no floor, and its inversion bounds the
 sign balance."""
 
+# scipy has no types
+# pyright: reportArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable
 from functools import cached_property
 from math import comb, exp, lgamma, log, sqrt
@@ -57,18 +61,18 @@ class SignFlips:
         if not self.n or float(self._sizes[signs < 0].sum()) <= 1e-9 * self.n:
             return 1.0
         if self._is_binomial:
-            from scipy.special import betaincinv  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            from scipy.special import betaincinv
 
             k = int((signs > 0).sum())
-            return 2 * float(betaincinv(k + 1, self.n - k, 1 - alpha / 2)) - 1  # pyright: ignore[reportUnknownArgumentType]
-        from scipy.optimize import brentq  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            return 2 * float(betaincinv(k + 1, self.n - k, 1 - alpha / 2)) - 1
+        from scipy.optimize import brentq
 
         below = self._tail(-signs)  # P(T ≤ t) at π is that of the mirrored sum at 1 − π
 
         def excess(logit: float) -> float:
             return log(max(below(1 / (1 + exp(logit))), 1e-300)) - log(alpha / 2)
 
-        logit: float = brentq(excess, -40.0, 40.0, xtol=1e-6)  # pyright: ignore[reportUnknownVariableType, reportAssignmentType]
+        logit = float(brentq(excess, -40.0, 40.0, xtol=1e-6))
         return 2 / (1 + exp(-logit)) - 1
 
     def _tail(self, signs: Floats) -> Callable[[float], float]:
@@ -79,9 +83,9 @@ class SignFlips:
         if positive == n:
             return lambda pi: pi**n
         if self._is_binomial:
-            from scipy.special import betainc  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            from scipy.special import betainc
 
-            return lambda pi: float(betainc(positive, n - positive + 1, pi)) if positive else 1.0  # pyright: ignore[reportUnknownArgumentType]
+            return lambda pi: float(betainc(positive, n - positive + 1, pi)) if positive else 1.0
         least = float(signs @ self._sizes) - 1e-9 * n
         if n <= ENUMERATED_UP_TO:
             return self._enumerated(least)
@@ -142,7 +146,7 @@ class SignFlips:
         return lambda pi: float(counts @ (pi**k * (1 - pi) ** (self.n - k)))
 
     def _saddlepoint(self, t: float) -> Callable[[float], float]:
-        from scipy.special import log_ndtr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+        from scipy.special import log_ndtr
 
         a = self._sizes
         total = float(a.sum())
@@ -185,10 +189,10 @@ class SignFlips:
             if abs(u) * sqrt(variance) < 1e-3:
                 # 1 − tanh², which would be rounded to zero near the ends
                 variance = 4 * pi * (1 - pi) * float(a @ a)
-                return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))  # pyright: ignore[reportUnknownArgumentType]
+                return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))
             generating = float(np.sum(np.logaddexp(half + u * a, -half - u * a) - np.logaddexp(half, -half)))
             w = np.sign(u) * sqrt(max(2 * (u * t - generating), 1e-300))
-            return float(np.exp(log_ndtr(-(w + log(u * sqrt(variance) / w) / w))))  # pyright: ignore[reportUnknownArgumentType]
+            return float(np.exp(log_ndtr(-(w + log(u * sqrt(variance) / w) / w))))
 
         return tail
 

@@ -1,6 +1,10 @@
 """Bradley–Terry strengths of methods from comparisons, by maximum likelihood, with profile-likelihood
 intervals."""
 
+# scipy has no types
+# pyright: reportArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -174,7 +178,7 @@ def _profile(wins: Floats, theta: Floats, i: int, least: float) -> Callable[[flo
 
 def _root(excess: Callable[[float], float], start: float) -> float:
     """The value above `start` at which an excess that rises from below zero is zero."""
-    from scipy.optimize import brentq  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from scipy.optimize import brentq
 
     step = 1.0
     while excess(start + step) < 0:
@@ -182,7 +186,7 @@ def _root(excess: Callable[[float], float], start: float) -> float:
     low = start
     while excess(low) > 0:  # a regularised start may lie beyond the end
         low -= step
-    return float(brentq(excess, low, start + step, xtol=1e-9))  # pyright: ignore[reportUnknownArgumentType, reportArgumentType]
+    return float(brentq(excess, low, start + step, xtol=1e-9))
 
 
 def _maximise(wins: Floats, theta: Floats, basis: Floats) -> Floats:

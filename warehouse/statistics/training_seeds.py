@@ -103,8 +103,10 @@ class TrainingSeeds:
         draws = connection.execute(
             f"""
             select cells.method, cells.train_languages, cells.seed, steps.step_id,
-                case when steps.settings ->> '$.rows' is not null
-                    then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs') end as drawn_from
+                case
+                    when steps.settings ->> '$.rows' is not null
+                    then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs')
+                end as drawn_from
             from cells
             join cell_training on cell_training.cell_id = cells.cell_id
             join steps on steps.step_id = cell_training.step_id

@@ -22,7 +22,10 @@ from read_json(
     }
 );
 
-select error(format('item {} is there {} times', item, count(*))) from rows group by step_id, item having count(*) > 1;
+select error(format('item {} is there {} times', item, count(*)))
+from rows
+group by step_id, item
+having count(*) > 1;
 
 insert into examples by name
 select * replace (coalesce(answers, []) as answers, coalesce(extra, '{}') as extra)

@@ -1,4 +1,5 @@
--- Steps, `$step_ids`: take out what was loaded of them before. A prompt goes with the last completion that was asked with it.
+-- Steps, `$step_ids`: take out what was loaded of them before. A prompt goes with the last completion that
+-- was asked with it.
 create or replace temp table forgotten as
 select unnest($step_ids) as step_id;
 

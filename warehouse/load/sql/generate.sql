@@ -1,4 +1,5 @@
--- Generate steps' `completions.jsonl`, which lie in folders that are named as the steps. What a row is known by (`row_key`) stays in the files.
+-- Generate steps' `completions.jsonl`, which lie in folders that are named as the steps. What a row is known
+-- by (`row_key`) stays in the files.
 create or replace temp table rows as
 select
     split_part(filename, '/', -2) as step_id,
@@ -29,11 +30,17 @@ from read_json(
         seed: 'hugeint',
         engine: 'varchar',
         model_served: 'varchar',
-        provenance: 'struct(code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar, system_fingerprint varchar)'
+        provenance: 'struct(
+            code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar,
+            system_fingerprint varchar
+        )'
     }
 );
 
-select error(format('item {} is there {} times', item, count(*))) from rows group by step_id, item having count(*) > 1;
+select error(format('item {} is there {} times', item, count(*)))
+from rows
+group by step_id, item
+having count(*) > 1;
 
 insert into step_completions by name
 select * exclude (prompt, provenance), unnest(provenance)

@@ -1,4 +1,5 @@
--- Judge steps' `verdicts.jsonl`, which lie in folders that are named as the steps. What a row is known by (`row_key`) stays in the files.
+-- Judge steps' `verdicts.jsonl`, which lie in folders that are named as the steps. What a row is known by
+-- (`row_key`) stays in the files.
 create or replace temp table rows as
 select split_part(filename, '/', -2) as step_id, * exclude (filename) rename (judge as judge_key)
 from read_json(
@@ -25,11 +26,18 @@ from read_json(
         seconds: 'double',
         usd: 'double',
         model_served: 'varchar',
-        provenance: 'struct(code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar, system_fingerprint varchar)'
+        provenance: 'struct(
+            code varchar, device varchar, dtype varchar, versions map(varchar, varchar), commit varchar,
+            system_fingerprint varchar
+        )'
     }
 );
 
-select error(format('item {}, aspect {}{} is there {} times', item, aspect, coalesce(' against ' || against, ''), count(*)))
+select error(
+    format(
+        'item {}, aspect {}{} is there {} times', item, aspect, coalesce(' against ' || against, ''), count(*)
+    )
+)
 from rows
 group by step_id, judge_key, item, against, aspect
 having count(*) > 1;

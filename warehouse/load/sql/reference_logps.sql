@@ -14,5 +14,8 @@ from read_json(
     compression = 'none',
     hive_partitioning = false,
     maximum_object_size = $longest,
-    columns = {item: 'varchar', language: 'varchar', ref_chosen_logps: 'double', ref_rejected_logps: 'double', n_tokens: 'bigint'}
+    columns = {
+        item: 'varchar', language: 'varchar', ref_chosen_logps: 'double', ref_rejected_logps: 'double',
+        n_tokens: 'bigint'
+    }
 );

@@ -46,13 +46,28 @@ select unnest(
                 "opinion": "varchar",
                 "scales": "map(varchar, double[])"
             }],
-            "contrasts": [{"name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"], "is_declared": "boolean", "by": ["varchar"]}]
+            "contrasts": [
+                {
+                    "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
+                    "is_declared": "boolean", "by": ["varchar"]
+                }
+            ]
         }'
     )
 );
 
 insert into experiments by name
-select experiment, question, languages, spec_file, spec_text, overrides, notes, parallel, $study_sha256 as study_sha256, false as is_computed
+select
+    experiment,
+    question,
+    languages,
+    spec_file,
+    spec_text,
+    overrides,
+    notes,
+    parallel,
+    $study_sha256 as study_sha256,
+    false as is_computed
 from study;
 
 insert into experiment_steps by name
@@ -85,7 +100,10 @@ from (
     from study_cells
     union all by name
     select cell_id, unnest(map_keys(judges)) as judge, probe, unnest(map_values(judges)) as judged
-    from (select cell_id, unnest(map_keys(probes)) as probe, unnest(map_values(probes)) as judges from study_cells)
+    from (
+        select cell_id, unnest(map_keys(probes)) as probe, unnest(map_values(probes)) as judges
+        from study_cells
+    )
 );
 
 insert into cell_training by name
@@ -93,7 +111,14 @@ select cell_id, generate_subscripts(train, 1) - 1 as position, unnest(train) as 
 from study_cells;
 
 insert into contrasts by name
-select experiment, contrast.name as contrast, contrast.of, contrast.against, contrast."on" as on_judges, contrast.is_declared, contrast."by"
+select
+    experiment,
+    contrast.name as contrast,
+    contrast.of,
+    contrast.against,
+    contrast."on" as on_judges,
+    contrast.is_declared,
+    contrast."by"
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name

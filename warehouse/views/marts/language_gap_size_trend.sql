@@ -1,7 +1,8 @@
--- One row per contrast, dataset, measure and two languages with parallel items, for each pair of methods tuned on comparable languages, if
--- several models were asked: the interaction of method, size and language. `slope` is the change, for ten times the parameters, of the
--- contrast in `language` minus the contrast in `other_language`, null with a reason, computed as in `size_trend`; confirmatory where a
--- contrast is declared `by: [size, language]`.
+-- One row per contrast, dataset, measure and two languages with parallel items, for each pair of methods
+-- tuned on comparable languages, if several models were asked: the interaction of method, size and language.
+-- `slope` is the change, for ten times the parameters, of the contrast in `language` minus the contrast in
+-- `other_language`, null with a reason, computed as in `size_trend`; confirmatory where a contrast is
+-- declared `by: [size, language]`.
 select
     experiment,
     contrast,

@@ -1,5 +1,6 @@
--- One row per method, languages it was tuned on, dataset, language and measure that was asked of several models: the change of the mean
--- score for ten times the parameters (`slope`), null with a reason, computed as in `size_trend`. Always exploratory.
+-- One row per method, languages it was tuned on, dataset, language and measure that was asked of several
+-- models: the change of the mean score for ten times the parameters (`slope`), null with a reason, computed
+-- as in `size_trend`. Always exploratory.
 select
     experiment,
     of as method,

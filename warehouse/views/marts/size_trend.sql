@@ -1,12 +1,13 @@
--- One row per contrast, dataset, language, languages tuned on (either side) and measure that was asked of several models: the change of the
--- difference for ten times the parameters (`slope`), and the size at which both methods are equal (`crossing`, in parameters; Fieller's
--- interval), each null with a reason where the data cannot say it. The models are a sample: their scatter around the line is a variance
--- component beside the covariance from the items they share, and the interval is Student's with models − 2 degrees of freedom. A trend
--- needs four models of three sizes.
+-- One row per contrast, dataset, language, languages tuned on (either side) and measure that was asked of
+-- several models: the change of the difference for ten times the parameters (`slope`), and the size at which
+-- both methods are equal (`crossing`, in parameters; Fieller's interval), each null with a reason where the
+-- data cannot say it. The models are a sample: their scatter around the line is a variance component beside
+-- the covariance from the items they share, and the interval is Student's with models − 2 degrees of freedom.
+-- A trend needs four models of three sizes.
 --
--- What training seeds give to a model's mean is a variance component too; with one seed (`n_seeds`) it is part of the models' scatter.
--- Trends are confirmatory where a contrast is declared `by: [size]`, corrected by Holm with all that is declared, else exploratory, by
--- Benjamini and Yekutieli.
+-- What training seeds give to a model's mean is a variance component too; with one seed (`n_seeds`) it is
+-- part of the models' scatter. Trends are confirmatory where a contrast is declared `by: [size]`, corrected
+-- by Holm with all that is declared, else exploratory, by Benjamini and Yekutieli.
 select
     experiment,
     contrast,

@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method and languages tuned on: what `length_by_method_language` shows and explains.
+-- One row per dataset, language, model, method and languages tuned on: what `length_by_method_language` shows
+-- and explains.
 select
     experiment,
     dataset,

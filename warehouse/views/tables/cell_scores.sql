@@ -30,7 +30,8 @@ answered as (
     select
         cell_id,
         avg(n_characters) as mean_characters,
-        avg((finish_reason = 'length')::integer) filter (where text is not null and finish_reason <> 'recorded') as share_cut,
+        avg((finish_reason = 'length')::integer)
+            filter (where text is not null and finish_reason <> 'recorded') as share_cut,
         count(*) - count(text) as n_missing
     from completions
     group by all

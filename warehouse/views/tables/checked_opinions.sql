@@ -1,5 +1,5 @@
--- One row per dataset, language, model, item, measure that is a model's opinion, measure that was checked by rule, opinion and result of
--- the check: how many answers.
+-- One row per dataset, language, model, item, measure that is a model's opinion, measure that was checked by
+-- rule, opinion and result of the check: how many answers.
 with
 
 opinions as (

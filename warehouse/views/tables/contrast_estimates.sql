@@ -1,5 +1,5 @@
--- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: what `contrast_by_language_and_size` is
--- made of.
+-- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: what
+-- `contrast_by_language_and_size` is made of.
 select
     experiment,
     contrast,

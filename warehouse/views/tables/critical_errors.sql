@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on and error: what `critical_errors_by_cell` shows and explains.
+-- One row per dataset, language, model, method, languages tuned on and error: what `critical_errors_by_cell`
+-- shows and explains.
 with
 
 found as (

@@ -1,5 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on, `ifeval` judge, strictness and unit: what `ifeval_accuracy` shows and
--- explains.
+-- One row per dataset, language, model, method, languages tuned on, `ifeval` judge, strictness and unit: what
+-- `ifeval_accuracy` shows and explains.
 with
 
 judged as (

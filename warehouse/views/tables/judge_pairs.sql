@@ -1,5 +1,5 @@
--- One row per dataset, language, model, item and pair of judges that answer one question: sums over the answers that `judge_agreement` is
--- made of.
+-- One row per dataset, language, model, item and pair of judges that answer one question: sums over the
+-- answers that `judge_agreement` is made of.
 with
 
 answered as (
@@ -31,7 +31,10 @@ pairs as (
         coalesce(a.scale_low = b.scale_low, true)
         and coalesce(a.scale_high = b.scale_high, true)
     qualify
-        min(a.cell_id) over (partition by a.language, answered.step_id, a.judge, b.judge, a.measure, b.measure, a.step_id, b.step_id)
+        min(a.cell_id) over (
+            partition by a.language, answered.step_id, a.judge, b.judge, a.measure, b.measure, a.step_id,
+            b.step_id
+        )
         = a.cell_id
 ),
 

@@ -1,5 +1,5 @@
--- One row per dataset, language, model, item, question that several judges answer, and scale (empty for all of them together): sums over
--- the answers that `judge_reliability` is made of.
+-- One row per dataset, language, model, item, question that several judges answer, and scale (empty for all
+-- of them together): sums over the answers that `judge_reliability` is made of.
 with
 
 asked as (
@@ -34,8 +34,12 @@ given as (
     join answered using (cell_id)
     join judges using (judge)
     qualify
-        min(asked.cell_id) over (partition by generate_step_id, asked.language, judge, asked.step_id, measure) = asked.cell_id
-        and min(judge) over (partition by asked.language, question) < max(judge) over (partition by asked.language, question)
+        min(asked.cell_id) over (
+            partition by generate_step_id, asked.language, judge, asked.step_id, measure
+        ) = asked.cell_id
+        and min(judge) over (
+            partition by asked.language, question
+        ) < max(judge) over (partition by asked.language, question)
 ),
 
 by_scale as (
@@ -92,7 +96,9 @@ sums as (
         coalesce(sum(total) filter (where n_scores > 1), 0) as total,
         coalesce(sum(squares) filter (where n_scores > 1), 0) as squares,
         -- Squared differences between the scores of a unit, each unit weighing as many as it has scores.
-        coalesce(sum((n_scores * squares - total ^ 2) / (n_scores - 1)) filter (where n_scores > 1), 0) as within,
+        coalesce(
+            sum((n_scores * squares - total ^ 2) / (n_scores - 1)) filter (where n_scores > 1), 0
+        ) as within,
         bit_or(judges) as judges
     from units
     where bit_count(judges) > 1

@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on, loop judge and cause: what `loops_by_cause` shows and explains.
+-- One row per dataset, language, model, method, languages tuned on, loop judge and cause: what
+-- `loops_by_cause` shows and explains.
 with
 
 causes as (
@@ -27,7 +28,8 @@ judged as (
         verdicts.score is not null as is_judged,
         -- The judge scores 1 where the answer does not loop.
         case
-            when verdicts.score = 0 and completions.finish_reason = 'recorded' then 'repeats, end not recorded'
+            when verdicts.score = 0
+                and completions.finish_reason = 'recorded' then 'repeats, end not recorded'
             when verdicts.score = 0 and completions.finish_reason = 'length' then 'repeats until the limit'
             when verdicts.score = 0 then 'repeats and ended'
             when completions.finish_reason = 'length' then 'no repeats, but never ended'

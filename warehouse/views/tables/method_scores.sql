@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on and measure: what `score_by_method_language` shows and explains.
+-- One row per dataset, language, model, method, languages tuned on and measure: what
+-- `score_by_method_language` shows and explains.
 with
 
 found as (
@@ -63,8 +64,12 @@ select
     means.measure,
     means.mean as mean_score,
     means.standard_error,
-    interval_low(means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high) as ci_low,
-    interval_high(means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high) as ci_high,
+    interval_low(
+        means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high
+    ) as ci_low,
+    interval_high(
+        means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high
+    ) as ci_high,
     judged.judge_standard_deviation,
     means.n,
     judged.item_set_id,

@@ -8,7 +8,10 @@ tuned as (
         model,
         method,
         measure,
-        case when min(train_languages) = max(train_languages) then min(train_languages) else 'each' end as train_languages,
+        case
+            when min(train_languages) = max(train_languages) then min(train_languages)
+            else 'each'
+        end as train_languages,
         min(scale_low) as scale_low,
         max(scale_high) as scale_high,
         count(distinct language) filter (where n_scored > 0) as n_languages
@@ -79,8 +82,12 @@ select
     means.measure,
     means.mean as mean_score,
     means.standard_error,
-    interval_low(means.mean, means.standard_error, means.n_clusters, means.df, tuned.scale_low, tuned.scale_high) as ci_low,
-    interval_high(means.mean, means.standard_error, means.n_clusters, means.df, tuned.scale_low, tuned.scale_high) as ci_high,
+    interval_low(
+        means.mean, means.standard_error, means.n_clusters, means.df, tuned.scale_low, tuned.scale_high
+    ) as ci_low,
+    interval_high(
+        means.mean, means.standard_error, means.n_clusters, means.df, tuned.scale_low, tuned.scale_high
+    ) as ci_high,
     means.n,
     means.n_clusters as n_items,
     tuned.n_languages,

@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on and measure: what `score_beside_critical_errors` shows and explains.
+-- One row per dataset, language, model, method, languages tuned on and measure: what
+-- `score_beside_critical_errors` shows and explains.
 with
 
 critical as (
@@ -56,7 +57,8 @@ scored as (
         end as score_with_errors
     from verdicts
     join looked_at using (experiment, cell_id)
-    left join found using (experiment, cell_id, item)  -- a detector with a limit does not look at every answer
+    -- a detector with a limit does not look at every answer
+    left join found using (experiment, cell_id, item)
     where verdicts.role not in ('critical_error', 'detector')
 ),
 
@@ -144,7 +146,9 @@ select
     train_languages,
     judge,
     measure,
-    (select list(judge_kind order by judge_kind) from critical where critical.bit & means.detectors <> 0) as detectors,
+    (
+        select list(judge_kind order by judge_kind) from critical where critical.bit & means.detectors <> 0
+    ) as detectors,
     erring.mean as p_critical,
     erring.low as p_critical_low,
     erring.high as p_critical_high,

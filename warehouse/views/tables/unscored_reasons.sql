@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, judge, measure and reason for being unscored: how many verdicts. No reason is a score.
+-- One row per dataset, language, model, method, judge, measure and reason for being unscored: how many
+-- verdicts. No reason is a score.
 select
     experiment,
     dataset,

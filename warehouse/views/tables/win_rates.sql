@@ -1,5 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on, opponent and measure of a comparison: what `win_rate_by_method` shows
--- and explains.
+-- One row per dataset, language, model, method, languages tuned on, opponent and measure of a comparison:
+-- what `win_rate_by_method` shows and explains.
 with
 
 compared as (
