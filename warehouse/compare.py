@@ -14,8 +14,9 @@ _STATE = {"made_from", "stale_slices"}
 
 
 def differences(store: Path) -> tuple[str, ...]:
-    """Which tables of a store's warehouse, statistics included, are not as its files give them, in sentences.
-    None where there is no warehouse.
+    """List the tables of a store's warehouse, statistics included, that differ from its files, in sentences.
+
+    Empty where there is no warehouse.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or no other can be made beside it.

@@ -28,7 +28,7 @@ WAREHOUSE = "warehouse.duckdb"
 """The file's name in a store."""
 
 PATIENCE_SECONDS = 10.0
-"""How long to wait for another process to let go of the file: loading a step takes much less."""
+"""Time to wait for another process to close the file: loading a step takes much less."""
 
 WAL_BYTES = 2**30
 """Changes kept beside the file before DuckDB puts them into it: left to itself, it does that after each

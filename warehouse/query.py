@@ -70,7 +70,7 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 def fetch(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> list[dict[str, Any]]:
-    """What a query of ours finds, a mapping a row. Raises WarehouseError."""
+    """Run a query and return its rows as mappings. Raises WarehouseError."""
     with duckdb_errors("the warehouse"):
         found = connection.execute(sql, parameters)
         names = [column[0] for column in found.description]

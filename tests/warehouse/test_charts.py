@@ -185,7 +185,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "measure_b": b,
             "language": language,
             "krippendorff_alpha": alpha,
-            "krippendorff_alpha_error": error,
+            "krippendorff_alpha_standard_error": error,
             "n": 9,
         }
         for b, language, alpha, error in (
@@ -615,7 +615,7 @@ def domains(spec: Any) -> list[list[float]]:
 
 
 def found_under(spec: Any, key: str) -> list[Any]:
-    """Everything that stands under a key, wherever in a specification."""
+    """Return all values of a key, wherever in a specification."""
     if isinstance(spec, list):
         return [found for part in spec for found in found_under(part, key)]
     if not isinstance(spec, dict):

@@ -67,7 +67,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(warehouse: Path) -> str:
-    """What the command prints that writes the study for a paper, in the folder of its files."""
+    """Output of the command that writes the study for a paper, in the folder of its files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(warehouse.parent)
         done = CliRunner().invoke(
@@ -94,7 +94,7 @@ def md(paper: tuple[Path, Path, Path]) -> str:
 
 
 def complaints(tex: str) -> list[str]:
-    """What LaTeX would stumble over, for the few commands that these tables are made of."""
+    """Errors that LaTeX would report, for the few commands that these tables are made of."""
     said: list[str] = []
     body = re.sub(r"(?<!\\)%.*", "", tex)
     commands = re.findall(r"\\([A-Za-z]+|.)", body)

@@ -1,5 +1,4 @@
-"""How views are written: each says its grain; base views read what was loaded; what is kept and marts read
-base views and what is kept."""
+"""Views: each states its grain; base views read loaded tables; marts and materialised tables read both."""
 
 import json
 import re

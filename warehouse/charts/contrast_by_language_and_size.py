@@ -58,8 +58,7 @@ def _in_order(rows: Rows, order: Order) -> list[Row]:
 
 
 def _measured(row: Row, order: Order) -> str:
-    """Where the difference was measured: language, training languages where they are others, model where
-    there are several."""
+    """Return the label of a difference: language, other training languages, and the model if several."""
     parts: list[str] = [row["language"]]
     for tuned in dict.fromkeys((row["of_train_languages"], row["against_train_languages"])):
         if tuned and tuned != row["language"]:

@@ -1,4 +1,4 @@
-"""Two judges of the same answers: how far they agree, a panel for each pair of measures."""
+"""Agreement between judges: a panel for each pair of measures."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import COLOURS, Order, Panel, Row, Rows, number, place
@@ -38,7 +38,7 @@ def interval(value: float | None, error: float | None) -> tuple[float | None, fl
 def _line(row: Row) -> Line:
     alpha = row["krippendorff_alpha"]
     text = f"no spread · n {row['n']}" if alpha is None else f"{number(alpha)} · n {row['n']}"
-    low, high = interval(alpha, row["krippendorff_alpha_error"])
+    low, high = interval(alpha, row["krippendorff_alpha_standard_error"])
     return Line(
         "all together" if row["language"] == "all" else row["language"],
         alpha,

@@ -1,4 +1,4 @@
-"""How long answers are, to be read beside how well they score."""
+"""Length of the answers, to be read beside their scores."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number, reach

@@ -26,7 +26,7 @@ MEANS = (
         "n_with_errors_as_worst",
     ),
 )
-"""How a mean is called, its columns: value, ends of the interval, n."""
+"""Name of a mean, and its columns: value, ends of the interval, n."""
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:

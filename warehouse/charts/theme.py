@@ -1,5 +1,4 @@
-"""What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through
-the whole report.
+"""Theme of all charts: sizes, fonts, and a colour and shape for each method, the same throughout a report.
 
 A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small
 enough for a phone; on a wider screen the page sets panels side by side. Text is drawn in `currentColor`: the
@@ -17,8 +16,8 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
-"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; their grey
-stands in."""
+"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; grey
+replaces them."""
 
 SHAPES = (
     "circle",
@@ -70,7 +69,7 @@ class Order:
 
 
 def place(names: Sequence[str], name: str) -> int:
-    """Where a name stands among those of the study; a name it does not list comes after them."""
+    """Return the position of a name among those of the study; unknown names come last."""
     return names.index(name) if name in names else len(names)
 
 
@@ -84,8 +83,7 @@ class Panel:
 
 
 def label(row: Row, order: Order) -> str:
-    """How a row is called: its method, `← en` where it was tuned on another language than asked in, its model
-    where there are several.
+    """Return the label of a row: its method, `← en` if tuned on another language, its model if several.
 
     Of a study with one method on several models it is the model alone.
     """

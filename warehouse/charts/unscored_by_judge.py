@@ -1,4 +1,4 @@
-"""What could not be scored: a panel for each measure that has any."""
+"""Unscored verdicts: a panel for each measure that has any."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import Order, Panel, Rows, number, place

@@ -134,7 +134,7 @@ def _load(
 
 
 def is_stale(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Was something loaded since what is computed of it was computed last, also by a load that was killed?"""
+    """Return whether statistics are older than what was loaded, also by a load that was killed."""
     ((found,),) = connection.execute(
         "select exists (from stale_slices) or exists (from experiments where not is_computed)"
     ).fetchall()

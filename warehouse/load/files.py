@@ -32,8 +32,10 @@ def records(files: Iterable[Path], kind: type[_Record], notes: list[str]) -> Ite
 
 
 def read_outcome(folder: Path | str) -> bytes | None:
-    """What `outcome.json` holds, nothing where the step is not finished. A bare `open`: there are tens of
-    thousands of them to read."""
+    """Return the content of `outcome.json`; None where the step is not finished.
+
+    A bare `open`: there are tens of thousands of them to read.
+    """
     try:
         with open(f"{folder}/outcome.json", "rb", buffering=0) as file:
             return file.read()

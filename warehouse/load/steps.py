@@ -34,8 +34,8 @@ LONGEST_ROW = 64 * 2**20
 thread."""
 
 _MOST_STEPS, _MOST_BYTES = 500, 256 * 2**20
-"""What is loaded in one transaction: small steps together, since each transaction has its price, and no more
-than memory holds with ease."""
+"""Limits of one transaction: small steps are loaded together, since each transaction has its price, and no
+more than fits in memory with ease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class FinishedStep:
     settings: str
     outcome: str
     sha256: str
-    """Of `outcome.json` as it was read."""
+    """Digest of `outcome.json` as it was read."""
     rows: Path
     size: int
     """Bytes of its rows."""
@@ -104,7 +104,7 @@ def load_batches(connection: duckdb.DuckDBPyConnection, steps: Iterable[Finished
 
 
 def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[FinishedStep]) -> list[str]:
-    """Together or, where a step is at fault, each by itself, and that one row by row."""
+    """Load steps together; where one fails, each by itself, and the failing one row by row."""
     try:
         _load_steps(connection, batch)
     except WarehouseUnreadable:
@@ -133,7 +133,7 @@ def _load_row_by_row(connection: duckdb.DuckDBPyConnection, step: FinishedStep, 
 
 
 def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[FinishedStep]) -> None:
-    """All of these in one transaction."""
+    """Load these steps in one transaction."""
     step_ids = [step.step_id for step in steps]
     by_kind: dict[str, list[FinishedStep]] = {}
     for step in steps:
@@ -158,7 +158,7 @@ def _load_steps(connection: duckdb.DuckDBPyConnection, steps: Sequence[FinishedS
 def new_steps(
     steps: Path, outcomes: Mapping[StepId, bytes | None], loaded: Mapping[StepId, str], notes: list[str]
 ) -> Iterator[FinishedStep]:
-    """Steps that are not loaded as they are now; of those that cannot be read, what to tell."""
+    """Yield the steps that are not loaded as they are now; note those that cannot be read."""
     for step_id, outcome in outcomes.items():
         if outcome is not None and hashlib.sha256(outcome).hexdigest() != loaded.get(step_id):
             try:

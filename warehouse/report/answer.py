@@ -17,7 +17,7 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Who has the highest mean on one measure in one language."""
+    """Methods with the highest mean on one measure in one language."""
 
     dataset: str
     language: str
@@ -29,7 +29,7 @@ class Best:
     ci_low: float | None
     ci_high: float | None
     n: int
-    """Of tied methods, the one with the fewest scores."""
+    """The fewest scores among tied methods."""
     n_unscored: int
 
     @property
@@ -214,7 +214,7 @@ def _are_of_the_same_items(rows: Rows) -> bool:
 
 
 def leaders(best: Sequence[Best], n_methods: int) -> str:
-    """Who has the highest mean on the first measure, language by language; the others are in the table."""
+    """Name the methods with the highest mean on the first measure, by language."""
     if not best:
         return "Nothing has been scored."
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
@@ -230,12 +230,13 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
         return left
     if n_methods == 1:
         return f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(told)}."
-    return f"The highest mean on `{best[0].measure}` has {listed(told)}." + (f" {left}" if left else "")
+    return f"Highest mean on `{best[0].measure}`: {listed(told)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
-    """For a study of one method on several models: how each measure's mean differs from the smallest model to
-    the largest. All exploratory.
+    """Compare means of the smallest and the largest model, for a study of one method on several models.
+
+    All exploratory.
 
     Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for
     more than a test would. Means of different items are not compared.
@@ -345,7 +346,7 @@ def _model(row: Row, order: Order) -> str:
 
 
 def _clearness(row: Row) -> float:
-    """How many half-widths of its interval the estimate is from zero."""
+    """Return the distance of the estimate from zero in half-widths of its interval."""
     half = (row["ci_high"] - row["ci_low"]) / 2
     return abs(row["estimate"]) / half if half else float("inf")
 

@@ -135,7 +135,7 @@ def _heads(completions: Rows) -> dict[str, str]:
 
 
 def _shared(first: str, last: str) -> str:
-    """What the first and last in sorted order begin with, and with them all between."""
+    """Return the common prefix of the first and last in sorted order, and so of all between."""
     end = next(
         (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
         min(len(first), len(last)),

@@ -18,7 +18,7 @@ MOST_MODELS = 12
 OVER_MODELS = ("score_by_model_size", "size_trend", "contrast_by_language_and_size", "training_curve")
 
 SCOPE = (tables.text("scope", "for"),)
-"""Who an interval is for, where a method was trained with one seed."""
+"""Scope of an interval where a method was trained with one seed."""
 
 COUNTS = (tables.count("n", "n"), tables.count("n_unscored", "unscored"), *tables.aside(*SCOPE))
 
@@ -40,14 +40,14 @@ def cell(study: StudyRows) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is drawn, with its caption, table and source."""
+    """A chart with its caption, table and source."""
 
     anchor: str
     heading: str
     caption: str
-    """What the numbers are: how the chart's docstring begins."""
+    """Definition of the numbers: the beginning of the chart's docstring."""
     legend: str
-    """How the picture is read: the rest of it."""
+    """Explanation of the picture: the rest of it."""
     draw: Callable[[], Sequence[Panel]] | None
     """Its pictures, which take time and not every form of the report needs; None where the table says it
     all."""
@@ -55,11 +55,11 @@ class Figure:
     brief: Table
     """The table as a page of paper has room for it."""
     view: str
-    """Where the numbers come from."""
+    """The steps and view behind the numbers."""
     steps: tuple[str, ...]
     """The steps that made them."""
     warning: str = ""
-    """What must be seen before the numbers are: their rows say it."""
+    """A warning to be seen before the numbers; their rows have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Section:
     """Figures that are folded away."""
     more_heading: str = ""
     is_printed: bool = True
-    """Whether its tables belong in a paper."""
+    """True if its tables belong in a paper."""
 
 
 def by_measure(

@@ -38,11 +38,11 @@ _SPECIAL = {
     "“": r"\textquotedblleft{}",
     "”": r"\textquotedblright{}",
 }
-"""What LaTeX would take for a command, or does not have in its default font."""
+"""Characters that are commands to LaTeX, or missing from its default font."""
 
 _ESCAPES = str.maketrans(_SPECIAL)
 _LIGATURES = re.compile(r"([-',])(?=\1)")
-"""Of these two in a row become another character."""
+"""Characters of which two in a row become another one."""
 
 _HEAD = r"""% Tables of the study {experiment}.
 % In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}

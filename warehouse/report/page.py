@@ -28,7 +28,7 @@ from warehouse.report.svg import Picture, picture
 HERE = Path(__file__).parent
 
 MOST_FIGURES = 4
-"""Of one kind in a section that are in the open; the rest is folded away."""
+"""Most figures of one kind in a section that are shown; the rest is folded away."""
 
 MOST_PICTURE_BYTES = 2_500_000
 """On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take
@@ -141,7 +141,7 @@ def _prose(text: str) -> Markup:
 
 
 def _hashed(text: str) -> str:
-    """How a content security policy names an inline script or style."""
+    """Return the source by which a content security policy names an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

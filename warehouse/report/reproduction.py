@@ -1,4 +1,4 @@
-"""What a reader needs to make the numbers again: the spec, the versions, the machine, the steps."""
+"""Reproduction of the numbers: the spec, the versions, the machine, the steps."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Reproduction:
     """Steps that are not done, and their last error."""
     seeds: str
     last_run: str | None
-    """When the last attempt began, UTC."""
+    """Start of the last attempt, UTC."""
 
 
 def reproduction(study: StudyRows) -> Reproduction:

@@ -45,7 +45,7 @@ VIEWS = (
 """The views that are shown; the chart of one has its name, where it is drawn."""
 
 _SHOWN = "measure, score, parts, unscored_reason, reason"
-"""Of each verdict on an answer that is shown."""
+"""Columns of each verdict on an answer that is shown."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class StudyRows:
     """In the order of the spec."""
     cell_judges: Rows
     probed_judges: Rows
-    """Of answers with a text planted in them."""
+    """Judges of answers with a text planted in them."""
     cell_training: Rows
     contrasts: Rows
     views: dict[str, Rows]
@@ -67,11 +67,11 @@ class StudyRows:
     """`study_steps`, JSON columns unpacked."""
     runs: Rows
     completions: Rows
-    """What `completion_browser` has for the items that were picked."""
+    """Rows of `completion_browser` for the items that were picked."""
     n_completions: int
-    """How many there are in all."""
+    """Number of answers in all."""
     spreads: tuple[Spread, ...]
-    """How much the differences of each contrast vary."""
+    """Variation of the differences of each contrast."""
 
     @cached_property
     def order(self) -> Order:

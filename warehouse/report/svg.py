@@ -1,5 +1,4 @@
-"""From a panel to SVG that may stand in a page: drawn at build time, so that the page needs no chart library,
-no eval and no network."""
+"""SVG of a panel, drawn at build time, so that the page needs no chart library, no eval and no network."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass

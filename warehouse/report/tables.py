@@ -19,7 +19,7 @@ class Column:
     write: Callable[[Row], str]
     is_number: bool = False
     is_brief: bool = True
-    """Whether it stands in the table for paper too."""
+    """True for a column of the table for paper too."""
 
 
 @dataclass(frozen=True, slots=True)

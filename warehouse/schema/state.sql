@@ -1,6 +1,7 @@
 -- State of the warehouse itself.
 
--- One row per study, data set and model of which something was loaded since what is kept of it was computed.
+-- One row per study, data set and model whose statistics are stale: something was loaded since they were
+-- computed.
 create table stale_slices (
     experiment varchar not null,
     dataset varchar not null,

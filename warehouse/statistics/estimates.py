@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
-"""Of every interval."""
+"""Confidence level of every interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """Of the two-sided t test against zero; None without a spread."""
+        """P-value of the two-sided t test against zero; None without a spread."""
         if not self.standard_error:
             return None
         return 2 * t_probability(-abs(self.value / self.standard_error), self.df)
@@ -45,7 +45,7 @@ class Line:
 
     coefficients: Floats
     covariance: Floats
-    """Of the coefficients, robust to clusters."""
+    """Covariance of the coefficients, robust to clusters."""
     df: float
 
     def estimate(self, weights: Sequence[float] | Floats) -> Estimate:
@@ -94,7 +94,7 @@ def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable
 
 
 def number_of_each(names: Sequence[Hashable]) -> NDArray[np.intp]:
-    """For each name the number, from 0, of its first appearance among different names."""
+    """Return for each name its number, from 0, in order of first appearance."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
 

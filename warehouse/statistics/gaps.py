@@ -1,4 +1,4 @@
-"""How far a contrast in one language is from the same contrast in another: a difference of differences."""
+"""Gap between languages: a contrast in one minus the same contrast in another (difference of differences)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Gap:
 
     @cached_property
     def over_items(self) -> Estimate:
-        """With its error over items alone."""
+        """Estimate with its standard error over items alone."""
         return mean_of(self.samples[0]) if len(self.samples) == 1 else _welch(*self.samples)
 
     @cached_property

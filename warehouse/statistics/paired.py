@@ -1,5 +1,4 @@
-"""What a paired contrast is asked beside its mean: how large it is in standard deviations, what unscored rows
-and lengths could hide."""
+"""Paired contrasts beside their mean: standardised effect, bounds for unscored rows, length adjustment."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -48,8 +47,7 @@ def standardised_effect(differences: Floats) -> float | None:
 
 
 def bounds_for_unscored(of: Unscored, against: Unscored, low: float, high: float) -> tuple[float, float]:
-    """Between which values the mean difference lies whatever the unscored verdicts would have been (Manski
-    1989).
+    """Bounds of the mean difference over all values of the unscored verdicts (Manski 1989).
 
     Lower: each unscored verdict of `of` is the scale's lowest and each of `against` its highest; upper: the
     other way round. Verdicts of an item are averaged first, as they are in the contrast.

@@ -237,8 +237,7 @@ def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
 
 
 def _reached(links: Floats) -> NDArray[np.bool_]:
-    """For each method those that can be reached from it along links that are not zero, itself included, shape
-    (k, k)."""
+    """Reachability of methods along non-zero links, each from itself too, shape (k, k)."""
     reached = (links > 0) | np.eye(len(links), dtype=np.bool_)
     for i in range(len(links)):
         reached |= reached[:, i : i + 1] & reached[i : i + 1]

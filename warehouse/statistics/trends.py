@@ -148,8 +148,9 @@ def _paule_mandel(residuals: Floats, spread: Floats) -> float:
 
 
 def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:
-    """Where the line is zero, with Fieller's interval (1954): all sizes at which the line's own 95% interval
-    holds zero.
+    """Size at which the line is zero, with Fieller's interval (1954).
+
+    The interval is all sizes at which the line's own 95% interval holds zero.
 
     With line a + b·x it solves (a + b·x)² = t² (V_aa + 2 V_ab x + V_bb x²), which has two finite solutions
     around −a/b exactly when the slope is significant. Outside the sizes that were measured nothing is said of

@@ -1,4 +1,4 @@
--- Nothing that is kept of any study is that of this version of xp.
+-- Mark the statistics of all studies as stale: they are those of another version of xp.
 insert or ignore into stale_slices
 select distinct experiment, dataset, model
 from cells;

@@ -1,6 +1,5 @@
--- What is kept of the studies' data sets and models that these steps, `$step_ids`, serve is no longer that of
--- what is loaded. A model whose size is counted from its weights is of another size everywhere once more of
--- it is loaded.
+-- Mark as stale the statistics of the studies' data sets and models that these steps, `$step_ids`, serve. A
+-- model whose size is counted from its weights is of another size everywhere once more of it is loaded.
 create or replace temp table touched as
 select distinct
     experiment,

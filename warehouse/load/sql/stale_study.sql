@@ -1,4 +1,4 @@
--- Nothing that is kept of the study `$experiment` is that of what is loaded.
+-- Mark the statistics of the study `$experiment` as stale.
 insert or ignore into stale_slices
 select distinct experiment, dataset, model
 from cells

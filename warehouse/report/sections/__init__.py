@@ -33,6 +33,5 @@ _ORDER: tuple[Callable[[StudyRows], Section | None], ...] = (
 
 
 def sections(study: StudyRows) -> list[Section]:
-    """Everything that is shown, from the scores down to what they cost; a section that only some studies have
-    where this one has it."""
+    """Return all sections of a study, from its scores to their cost."""
     return [section for make in _ORDER if (section := make(study)) is not None]

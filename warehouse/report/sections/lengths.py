@@ -1,4 +1,4 @@
-"""How long answers are, and whether differences between methods outlive what length explains."""
+"""Length of answers, and differences between methods adjusted for length."""
 
 from collections import Counter
 
@@ -51,7 +51,7 @@ def _adjustable(contrasts: Rows) -> Rows:
 
 
 def _not_adjusted(rows: Rows) -> tuple[str, ...]:
-    """How many contrasts can't be adjusted, and why."""
+    """Say how many contrasts can't be adjusted for length, and why."""
     reasons = Counter(str(row["unadjusted_reason"]) for row in rows if row["unadjusted_reason"])
     if not reasons:
         return ()

@@ -1,4 +1,4 @@
-"""Methods by language and by size: the means, and what they may be read as."""
+"""Means of methods by language and by size, and trends with size."""
 
 from typing import Any
 
@@ -151,7 +151,7 @@ def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
 
 
 def _found(trends: Rows) -> tuple[str, ...]:
-    """What the trends come to."""
+    """Summarise the trends."""
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
         return tuple(

@@ -104,9 +104,9 @@ select
     totals.n_items,
     totals.n_unscored,
     agreements.kappa as quadratic_kappa,
-    jackknife.kappa_error as quadratic_kappa_error,
+    jackknife.kappa_error as quadratic_kappa_standard_error,
     agreements.alpha as krippendorff_alpha,
-    jackknife.alpha_error as krippendorff_alpha_error,
+    jackknife.alpha_error as krippendorff_alpha_standard_error,
     totals.n_equal / nullif(totals.n, 0) as agreement,
     (totals.sum_x - totals.sum_y) / nullif(totals.n, 0) as mean_difference
 from totals
