@@ -13,10 +13,10 @@ READINGS = {
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of prompts with every instruction followed, and of instructions followed, with its 95% interval
-    (errors clustered by prompt).
+    """Share of prompts with every instruction followed, and of instructions followed, with 95% intervals.
 
-    Loose also accepts an answer that would follow them without its first or last line or its asterisks.
+    Errors are clustered by prompt. Loose also accepts an answer that would follow them without its first
+    or last line or its asterisks.
     """
     return [
         Panel(

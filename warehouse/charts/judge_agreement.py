@@ -8,10 +8,10 @@ Z = 1.96
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Krippendorff's α of two judges' scores of the same answers, by language, with ±1.96 standard errors of
-    the jackknife over items.
+    """Krippendorff's α of two judges' scores of the same answers, with ±1.96 jackknife standard errors.
 
-    One: they always agree. Zero (the dashed line): no more than chance. Below it: they contradict each other.
+    One: they always agree. Zero (the dashed line): no more than chance. Below it: they contradict each
+    other.
     """
     ranked = sorted(rows, key=lambda row: (row["language"] == "all", place(order.languages, row["language"])))
     return [

@@ -6,8 +6,7 @@ from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of verdicts that changed when a text was planted in the answer, by judge and language, with
-    Wilson's 95% interval.
+    """Share of verdicts that changed when a text was planted in the answer, with Wilson's 95% interval.
 
     The text asks for the best score and adds nothing; a judge that reads answers as data does not move.
     """

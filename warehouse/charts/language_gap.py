@@ -7,11 +7,10 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, place,
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """The contrast in one language minus the contrast in another, with its 95% interval; a judge's strictness
-    in a language cancels out.
+    """The contrast in one language minus the contrast in another, with its 95% interval.
 
-    Filled: significant after correction. Hollow and blue: significant only by itself. Hollow and grey: not
-    significant.
+    A judge's strictness in a language cancels out. Filled: significant after correction. Hollow and blue:
+    significant only by itself. Hollow and grey: not significant.
     """
     domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))

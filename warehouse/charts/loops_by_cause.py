@@ -5,8 +5,7 @@ from warehouse.charts.theme import Order, Panel, Rows, by_language, label, numbe
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of answers that repeat themselves, that never ended, or both, by method and language, with
-    Wilson's 95% interval."""
+    """Share of answers that repeat themselves, never ended, or both, with Wilson's 95% interval."""
     causes = list(dict.fromkeys(row["cause"] for row in rows))
     domain = share_axis(rows)
     return [

@@ -6,11 +6,10 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimal
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (profile
-    likelihood, items as clusters).
+    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval.
 
-    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1. An interval that
-    reaches the edge has no end.
+    Profile likelihood, items as clusters. The dashed line is mean strength; two methods a unit apart meet
+    at odds of 2.7 to 1. An interval that reaches the edge has no end.
     """
     domain = reach(rows, ("strength", "ci_low", "ci_high"), least=(-0.5, 0.5))
     decimals = decimals_for(row["strength"] for row in rows)

@@ -30,10 +30,10 @@ MEANS = (
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score of all answers, of those without a critical error, and with each critical error as the worst
-    score, with 95% intervals.
+    """Mean score of all answers, without those with critical errors, and with these as the worst score.
 
-    Where the three order methods differently, errors decide, and a mean alone would hide it.
+    With 95% intervals. Where the three order methods differently, errors decide, and a mean alone would
+    hide it.
     """
     domain = reach(
         rows,

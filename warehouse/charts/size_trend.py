@@ -9,10 +9,10 @@ LINE, POINT = "#0072B2", "#D55E00"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval
-    and the line through the models.
+    """Paired difference between two methods by the model's parameters (logarithmic), with 95% intervals.
 
-    The dotted upright is where the line says that both methods are equal, where the data can say it.
+    The line is the trend over the models. The dotted upright is where the line says that both methods are
+    equal, where the data can say it.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     return [Panel(_title(row, rows), _trend(row)) for row in ranked if row["points"]]

@@ -8,8 +8,7 @@ LEVEL = 50.0
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of comparisons that a method's answer won, in per cent, a tie counting half, with its 95%
-    interval.
+    """Share of comparisons that a method's answer won, in per cent, a tie counting half, with 95% interval.
 
     The dashed line is where both win equally often.
     """
