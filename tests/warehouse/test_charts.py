@@ -11,8 +11,7 @@ import altair as alt
 import pytest
 
 from warehouse import charts
-from warehouse.charts._intervals import Line, bars, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
+from warehouse.charts._intervals import NOT_SIGNIFICANT, SIGNIFICANT, Line, bars, dots
 from warehouse.charts.theme import (
     COLOURS,
     SHAPES,
@@ -471,7 +470,7 @@ def test_every_verdict_that_a_planted_text_moved_is_counted_by_probe() -> None:
     assert [v["text"] for v in values(panels[0])] == ["0% of 8", "25% of 8", "unscored"]
 
 
-def test_a_judge_is_drawn_against_a_coins_toss_and_filled_where_told_from_it() -> None:
+def test_a_judge_is_drawn_beside_chance_and_filled_where_significantly_different() -> None:
     panels = chart_of("judge_against_checks")(ROWS["judge_against_checks"], ORDER)
     assert [panel.title for panel in panels] == [
         "quality.depth against correct",

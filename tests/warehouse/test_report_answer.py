@@ -74,7 +74,7 @@ def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_
     ]
 
 
-def test_a_negative_difference_is_told_from_the_winners_side() -> None:
+def test_a_negative_difference_is_reported_from_the_winners_side() -> None:
     rows = [contrast("urial", "instruct", "en", -0.3, 0.1)]
     assert differences(rows, ORDER) == [
         "instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items; corrected p = 0.004)."
@@ -527,7 +527,7 @@ def test_how_well_a_model_judges_is_told_by_language_with_its_numbers() -> None:
     ]
 
 
-def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> None:
+def test_languages_in_which_a_model_judges_better_and_worse_than_chance_are_separate() -> None:
     rows = [
         held("en", 0.8, (0.502, 0.93), 40, 40),
         held("fr", 0.3, (0.2, 0.42), 40, 40),
@@ -535,8 +535,8 @@ def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> 
     ]
     (said,) = said_of({"quality": "a judge"}, rows)
     assert said.endswith(
-        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than tossing a"
-        " coin; 30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than chance; 100% in es"
+        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than chance;"
+        " 30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than chance; 100% in es"
         " (n = 1 right, 5 wrong), too little for an interval."
     )
 

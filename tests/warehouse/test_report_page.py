@@ -155,7 +155,7 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
     ]
 
 
-def test_judges_are_held_against_checks_each_other_people_and_planted_texts(visit: Visit) -> None:
+def test_judges_are_compared_with_checks_each_other_and_people_and_probed(visit: Visit) -> None:
     section = visit.page.locator("#trust")
     views = [
         text.split(",")[0].removeprefix("From ")
@@ -206,7 +206,7 @@ def test_contrasts_stand_beside_both_p_values_their_bounds_and_what_is_missing(v
         "p",
         "p (corrected)",
         "reading",
-        "in standard deviations",
+        "standardised effect",
         "with unscored as worst or best",
         "n (pairs)",
         "items lost",

@@ -1,7 +1,6 @@
 """Model judges compared with rule judges: a forest plot with a panel for each pair of measures."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
+from warehouse.charts._intervals import NOT_SIGNIFICANT, SIGNIFICANT, Line, dots
 from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
 
 CHANCE = 0.5

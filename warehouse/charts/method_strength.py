@@ -1,8 +1,8 @@
 """One judge that compares answers, on one data set: how strong each method is among all that met, a panel a
 language."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimals_for, label, number, reach
+from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
+from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -13,30 +13,22 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     """
     domain = reach(rows, ("strength", "ci_low", "ci_high"), least=(-0.5, 0.5))
     decimals = decimals_for(row["strength"] for row in rows)
-    return [
-        Panel(
-            language,
-            dots(
-                [
-                    Line(
-                        label(row, order),
-                        row["strength"],
-                        *_ends(row, domain),
-                        f"{number(row['strength'], decimals)} · n {row['n']}"
-                        if row["strength"] is not None
-                        else "not linked",
-                        order.colour(row["method"]),
-                        order.shape(row["method"]),
-                    )
-                    for row in found
-                ],
-                axis="strength (log-odds)",
-                domain=domain,
-                reference=0.0,
-            ),
-        )
-        for language, found in by_language(rows, order)
-    ]
+
+    def line(row: Row) -> Line:
+        value = row["strength"]
+        text = "not linked" if value is None else f"{number(value, decimals)} · n {row['n']}"
+        low, high = _ends(row, domain)
+        return method_line({**row, "ci_low": low, "ci_high": high}, order, "strength", text)
+
+    return panels_by_language(
+        rows,
+        order,
+        lambda found: [line(row) for row in found],
+        dots,
+        axis="strength (log-odds)",
+        domain=domain,
+        reference=0.0,
+    )
 
 
 def _ends(row: Row, domain: tuple[float, float]) -> tuple[float | None, float | None]:

@@ -256,3 +256,10 @@ select
     case when train_languages <> '' then scope_of_seeds(n_seeds) end as scope
 from errors
 left join asked using (experiment, dataset, model, method);
+
+-- Standard error of an estimate by the jackknife, from its values without each of the items (Efron & Stein
+-- 1981). Null with fewer than two items, or where one of the values is null.
+create or replace macro jackknife_standard_error(estimate) as
+    case
+        when count(*) > 1 and count(*) = count(estimate) then sqrt((count(*) - 1) * var_pop(estimate))
+    end;

@@ -82,12 +82,11 @@ jackknife as (
         language,
         measure_a,
         measure_b,
-        sqrt((count(*) - 1) * var_pop(kappa)) as kappa_error,
-        sqrt((count(*) - 1) * var_pop(alpha)) as alpha_error
+        jackknife_standard_error(kappa) as kappa_standard_error,
+        jackknife_standard_error(alpha) as alpha_standard_error
     from agreements
     where without is not null
     group by all
-    having count(*) > 1 and count(*) = count(kappa)
 )
 
 select
@@ -104,9 +103,9 @@ select
     totals.n_items,
     totals.n_unscored,
     agreements.kappa as quadratic_kappa,
-    jackknife.kappa_error as quadratic_kappa_standard_error,
+    jackknife.kappa_standard_error as quadratic_kappa_standard_error,
     agreements.alpha as krippendorff_alpha,
-    jackknife.alpha_error as krippendorff_alpha_standard_error,
+    jackknife.alpha_standard_error as krippendorff_alpha_standard_error,
     totals.n_equal / nullif(totals.n, 0) as agreement,
     (totals.sum_x - totals.sum_y) / nullif(totals.n, 0) as mean_difference
 from totals

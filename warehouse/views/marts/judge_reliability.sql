@@ -93,11 +93,10 @@ jackknife as (
         language,
         question,
         scale,
-        sqrt((count(*) - 1) * var_pop(alpha)) as standard_error
+        jackknife_standard_error(alpha) as standard_error
     from alphas
     where without is not null
     group by all
-    having count(*) > 1 and count(*) = count(alpha)
 )
 
 select
