@@ -1,5 +1,7 @@
-"""Answers a question put in SQL, read-only and with no way to another file: a table for the eye; CSV, JSON or
-Parquet for a program."""
+"""Answers SQL queries, read-only and without access to other files.
+
+As a table for the eye, or as CSV, JSON or Parquet for a program.
+"""
 
 import csv
 import datetime

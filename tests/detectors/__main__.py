@@ -11,8 +11,10 @@ COLUMNS = "{:<12} {:<4} {:<9} {:>4} {:>4} {:>9} {:>20} {:>20}"
 
 
 def table(detectors: tuple[str, ...] = DETECTORS) -> str:
-    """One line per detector, language and half: texts with and without the error, abstentions on either,
-    precision and recall."""
+    """Return a line per detector, language and half.
+
+    Texts with and without the error, abstentions on either, precision and recall.
+    """
     lines = [COLUMNS.format("detector", "", "texts", "with", "w/o", "abstained", "precision", "recall")]
     for detector in detectors:
         texts = labelled(detector)

@@ -43,8 +43,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts of a detector's verdicts; `error` is the positive class. Where it abstains it is neither right
-    nor wrong."""
+    """Counts of a detector's verdicts; `error` is the positive class.
+
+    Where it abstains it is neither right nor wrong.
+    """
 
     hits: int
     false_alarms: int

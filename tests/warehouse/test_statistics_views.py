@@ -621,7 +621,7 @@ def test_what_sizes_cannot_say_they_do_not_say(maker: StoreMaker, ask: Ask) -> N
     assert rows["fr"]["no_slope_reason"] == "2 sizes were measured, and a trend needs 3"
     assert rows["es"]["no_slope_reason"] == "sizes are not known"
     assert all(
-        row["no_crossing_reason"] == f"cannot be said: {row['no_slope_reason']}" for row in rows.values()
+        row["no_crossing_reason"] == f"not estimable: {row['no_slope_reason']}" for row in rows.values()
     )
     assert {row["slope"] for row in rows.values()} == {None}
 

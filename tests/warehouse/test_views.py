@@ -68,9 +68,8 @@ def test_a_view_opens_with_its_grain_and_keeps_to_lower_case(file: Path) -> None
 
 def test_every_table_says_its_grain(connection: duckdb.DuckDBPyConnection) -> None:
     text = "".join(file.read_text("utf-8") for file in schema_files())
-    assert len(re.findall(r"^-- One row per .*\n(?:-- .*\n)*create table ", text, re.MULTILINE)) == text.count(
-        "create table "
-    )
+    described = re.findall(r"^-- One row per .*\n(?:-- .*\n)*create table ", text, re.MULTILINE)
+    assert len(described) == text.count("create table ")
 
 
 def test_the_marts_people_were_promised_are_there() -> None:

@@ -147,8 +147,7 @@ def _difference(row: Row, name: str, decimals: int) -> Line:
 def _base(
     lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None
 ) -> tuple[Any, Any, list[Any]]:
-    """The rows, their axis, and what dots and bars have in common: the interval's rule and the number at the
-    end."""
+    """Return what dots and bars share: rows, axis, the intervals' rules and the numbers at the end."""
     import altair as alt
 
     values = [

@@ -1,5 +1,4 @@
-"""Loops, wrong language, unasked code, empty, cut and declined answers, invented queries: how often each
-happens, a panel a language."""
+"""Critical errors: the share of answers with each, a panel a language."""
 
 from warehouse.charts._intervals import Line, bars, method_line, panels_by_language
 from warehouse.charts.theme import Order, Panel, Row, Rows, number, share_axis

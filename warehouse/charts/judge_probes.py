@@ -1,5 +1,4 @@
-"""Texts planted in answers to talk a judge into a better score: how often its verdict moved, a panel a
-probe."""
+"""Judge probes: how often a planted text moved a verdict, a panel a probe."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place

@@ -1,5 +1,4 @@
-"""One measure on one data set: how far a contrast in one language is from the same contrast in another, a
-panel a contrast."""
+"""Gaps of one measure between languages, a panel a contrast."""
 
 from warehouse.charts._intervals import panels_by_contrast
 from warehouse.charts.theme import Order, Panel, Row, Rows, place

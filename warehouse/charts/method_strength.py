@@ -1,5 +1,4 @@
-"""One judge that compares answers, on one data set: how strong each method is among all that met, a panel a
-language."""
+"""Bradley–Terry strengths by one judge on one data set, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
 from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, reach

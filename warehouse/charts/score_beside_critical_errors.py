@@ -1,5 +1,4 @@
-"""One measure on one data set: the mean of all answers beside that of the answers without a critical error, a
-panel a language."""
+"""Means with and without the answers that have a critical error, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import (

@@ -1,5 +1,4 @@
-"""One measure on one data set: does a difference between two methods grow or shrink with the model? A panel a
-contrast and language."""
+"""Trends of contrasts with the size of the model, a panel a contrast and language."""
 
 from typing import Any
 

@@ -43,8 +43,10 @@ LONGEST_LABEL = 140
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order in which the study names things. Rows follow it in every figure, and a method's place decides
-    its colour and shape."""
+    """Order of methods, models and languages in the study.
+
+    Rows follow it in every figure, and a method's place decides its colour and shape.
+    """
 
     methods: tuple[str, ...]
     models: tuple[str, ...]
@@ -119,8 +121,10 @@ def number(value: float | None, decimals: int = 2) -> str:
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Digits after the point, two to four: enough that no number but zero is rounded to zero; none above a
-    hundred."""
+    """Return the digits after the point, two to four, none above a hundred.
+
+    Enough that no number but zero is rounded to zero.
+    """
     sizes = [abs(value) for value in values if value]
     if not sizes:
         return 2
@@ -130,8 +134,10 @@ def decimals_for(values: Iterable[float | None]) -> int:
 
 
 def with_interval(value: float, low: float | None, high: float | None, decimals: int | None = None) -> str:
-    """A number and its interval; without one where all scores are the same, which says nothing of how far
-    they could differ."""
+    """Return a number and its interval as text.
+
+    There is no interval where all scores are the same, which says nothing of how far they could differ.
+    """
     places = decimals_for((value, low, high)) if decimals is None else decimals
     if low is None or low == high:
         return number(value, places) + ("" if low is None else " [no spread]")
@@ -152,8 +158,10 @@ def reach(
 
 
 def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
-    """The axis for means with intervals and its title: the whole scale, or the part in use where that is less
-    than a third of it."""
+    """Return the axis for means with intervals, and its title.
+
+    It is the whole scale, or the part in use where that is less than a third of it.
+    """
     columns = ("mean_score", "ci_low", "ci_high")
     scale = scale_of(rows)
     used = reach(rows, columns)
@@ -163,15 +171,13 @@ def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
 
 
 def share_axis(rows: Rows) -> tuple[float, float]:
-    """The axis for shares with intervals, from zero: all of [0, 1], or less of it where all of them are
-    small."""
+    """Return the axis for shares with intervals, from zero: [0, 1], or less of it where all are small."""
     highest = max((row[column] or 0.0 for row in rows for column in ("ci_high", "share")), default=1.0)
     return 0.0, next(step for step in (0.1, 0.25, 0.5, 1.0) if highest <= step or step == 1.0)
 
 
 def scale_of(rows: Rows) -> tuple[float, float]:
-    """The scale these means are on: shares lie in [0, 1], levels of a rubric in [1, 5]; other numbers have no
-    scale but their own."""
+    """Return the scale of these means: [0, 1] for shares, [1, 5] for levels of a rubric, else their range."""
     means = [float(row["mean_score"]) for row in rows if row["mean_score"] is not None]
     for low, high in ((0.0, 1.0), (1.0, 5.0)):
         if all(low <= mean <= high for mean in means):

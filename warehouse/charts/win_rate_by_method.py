@@ -1,5 +1,4 @@
-"""One judge that compares answers, on one data set: how often each method's answer wins, a panel a
-language."""
+"""Win rates by one pairwise judge on one data set, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
 from warehouse.charts.theme import Order, Panel, Row, Rows, number

@@ -1,5 +1,6 @@
-"""Takes what a store holds into the warehouse. The store is the truth: what is loaded twice is there once,
-and all of it can be made again.
+"""Loads a store into its warehouse.
+
+The store is the truth: rows that are loaded twice are there once, and all of it can be made again.
 
     experiments/<experiment>.json   → experiments, experiment_steps, cells, judges, cell_judges,
     cell_training, contrasts steps/<step_id>/                → steps, and by its kind examples, prompts and
@@ -32,8 +33,9 @@ from warehouse.statements import run_file, transaction
 def load_store(
     store: Path, step_ids: Iterable[StepId], study: Study | None = None, patience: float = PATIENCE_SECONDS
 ) -> tuple[str, ...]:
-    """Load a study, steps, and every new run and label into the store's warehouse, which is open only for as
-    long as that takes.
+    """Load a study, steps, and every new run and label into the store's warehouse.
+
+    It is open only for as long as that takes.
 
     Steps that are not finished are passed over, and so are those loaded before, unless they were made again
     since. With a study, steps that the store holds no more are taken out. A warehouse that cannot be read is
@@ -74,8 +76,10 @@ def rebuild(store: Path) -> tuple[str, ...]:
 
 
 def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
-    """Make a warehouse from everything in the store, and put it at `path`. Returns as `load_store`; raises
-    WarehouseError."""
+    """Make a warehouse at `path` from everything in the store.
+
+    Returns as `load_store`; raises WarehouseError.
+    """
     notes: list[str] = []
     studies = list(records(sorted((store / "experiments").glob("*.json")), Study, notes))
     step_ids = [

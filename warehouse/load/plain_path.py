@@ -11,8 +11,10 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 def plain(path: Path) -> str:
-    """The same file by a path without such characters: through a link in a temporary folder, where its own
-    has some."""
+    """Return a path to the same file without pattern characters.
+
+    It goes through a link in a temporary folder where the file's own path has some.
+    """
     path = path.absolute()
     odd = [folder for folder in path.parents if _PATTERN.search(folder.name)]
     # the nearest: nothing odd is below it

@@ -1,5 +1,7 @@
-"""A step's rows with those that the warehouse cannot hold replaced by what says why: used only where loading
-them as they are has failed."""
+"""Repair of rows that cannot be loaded: each is replaced by a row with the reason.
+
+Used only where loading the rows as they are has failed.
+"""
 
 import json
 from collections.abc import Iterator
@@ -33,8 +35,9 @@ _UNBOUNDED = {"seed"}
 
 
 def repair(rows: Path, repaired: Path, longest: int) -> int:
-    """Copy the rows of a file that can be loaded; in the place of each other, a row with its item and the
-    reason, where its kind has room for one.
+    """Copy the rows of a file that can be loaded, and replace the others.
+
+    A replacement has the row's item and the reason, where its kind has a field for one.
 
     Args:
         longest: bytes of the longest line that can be loaded.
@@ -86,8 +89,7 @@ def _numbers(row: Value) -> Iterator[tuple[str, int]]:
 
 
 def _explained(row: Value, why: str) -> Value | None:
-    """A row that keeps its place and says why the rest is not there; None for a kind of row that has no room
-    for a reason."""
+    """Return a row in the same place with the reason; None for a kind of row without a field for it."""
     why = f"cannot be loaded: {why}"
     gone: dict[str, Any] = dict.fromkeys(cast("dict[str, Any]", type(row).model_fields).keys() & _DETAILS)
     if isinstance(row, Completion):

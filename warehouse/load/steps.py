@@ -53,8 +53,7 @@ class FinishedStep:
 
 
 def _finished(folder: Path, outcome: bytes) -> FinishedStep:
-    """Read what is to be known of a step before its rows are, which must be as they were written. Raises
-    WarehouseError."""
+    """Read a finished step except for its rows, which must be as they were written. Raises WarehouseError."""
     found = parse(decode(outcome, folder / "outcome.json"), Outcome, folder / "outcome.json")
     if found.step_id != folder.name:
         raise WarehouseError(f"{folder / 'outcome.json'}: this is the outcome of {found.step_id}.")
@@ -117,8 +116,7 @@ def _load_batch(connection: duckdb.DuckDBPyConnection, batch: Sequence[FinishedS
 
 
 def _load_row_by_row(connection: duckdb.DuckDBPyConnection, step: FinishedStep, error: WarehouseError) -> str:
-    """Load those rows of a step that can be loaded; in the place of each other, why it cannot. Returns what
-    to tell of it."""
+    """Load the valid rows of a step, and the reason in place of each invalid one; return a note of it."""
     with tempfile.TemporaryDirectory() as folder:
         repaired = Path(folder) / step.step_id / step.rows.name  # rows are known by the folder they lie in
         repaired.parent.mkdir()

@@ -1,5 +1,7 @@
-"""A figure of the report: pictures, a caption, a table and where it comes from. The view's name leads to its
-chart."""
+"""Figures of the report: pictures, a caption, a table and their source.
+
+The view's name leads to its chart.
+"""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -85,8 +87,10 @@ def by_measure(
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
 ) -> tuple[Figure, ...]:
-    """A figure for each data set and measure, in the order of the rows. `brief` makes the table for paper out
-    of a figure's rows."""
+    """Return a figure for each data set and measure, in the order of the rows.
+
+    `brief` makes the table for paper from a figure's rows.
+    """
     several = len(datasets(rows)) > 1
     found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
     return tuple(

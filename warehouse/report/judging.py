@@ -115,11 +115,11 @@ def _by_language(rows: Rows) -> list[str]:
             standings.setdefault(_standing(row), []).append(
                 f"{_share(row)}{of_pairs} in {row['language']} {n}"
             )
-    told = "; ".join(f"{listed(places)}, {_CONCLUSIONS[standing]}" for standing, places in standings.items())
+    named = "; ".join(f"{listed(places)}, {_CONCLUSIONS[standing]}" for standing, places in standings.items())
     missing = [f"in {row['language']} ({_why_not(row)})" for row in rows if row["auc"] is None]
     checked = f"On the answers that `{rows[0]['checked_measure']}` checked"
     return [
-        *([f"{checked}, it puts a right one above a wrong one in {told}."] if told else []),
+        *([f"{checked}, it puts a right one above a wrong one in {named}."] if named else []),
         *([f"How well it judges can't be measured {listed(missing)}."] if missing else []),
     ]
 

@@ -57,8 +57,10 @@ _NOTE = r"""
 
 
 def as_latex(study: StudyRows, note: str = "") -> str:
-    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`, below
-    a note if there is one."""
+    """Return every main table as a `table` environment with a caption and a label.
+
+    The label is `tab:<experiment>-<figure>`; a note comes first if there is one.
+    """
     experiment = str(study.experiment["experiment"])
     parts = [
         latex_table(one.label, one.caption, one.table)

@@ -16,8 +16,7 @@ _ESCAPES = str.maketrans(
 
 
 def as_markdown(study: StudyRows) -> str:
-    """The question, the answer, what must be known before believing it, and every main table with its
-    caption."""
+    """Return the question, the answer, its caveats, and every main table with its caption."""
     said = summary(study)
     experiment = str(study.experiment["experiment"])
     parts = [

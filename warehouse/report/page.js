@@ -45,15 +45,15 @@
     return made;
   };
   const reasons = (answer) => {
-    const told = answer.scores.filter(([, value, unscored, reason]) => (value === null ? unscored : reason));
+    const given = answer.scores.filter(([, value, unscored, reason]) => (value === null ? unscored : reason));
     const details = element("details");
     details.append(element("summary", "What the judges say"));
     const list = element("dl");
-    for (const [measure, value, unscored, reason] of told) {
+    for (const [measure, value, unscored, reason] of given) {
       list.append(element("dt", measure), element("dd", value === null ? unscored : reason));
     }
     details.append(list);
-    return told.length ? [details] : [];
+    return given.length ? [details] : [];
   };
   const finish = (answer) => {
     const ends = {

@@ -135,8 +135,7 @@ class _Drawing:
 
 
 def _prose(text: str) -> Markup:
-    """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything
-    else."""
+    """Return a sentence with `code` in it as HTML, escaped within and without the backticks."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole(text)))))
 
 

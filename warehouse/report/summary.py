@@ -1,5 +1,4 @@
-"""The first screen of a report, whatever it is written as: the answer, its uncertainty, and what must be
-known before believing it."""
+"""The first screen of a report in any format: the answer, its uncertainty and its caveats."""
 
 from dataclasses import dataclass
 

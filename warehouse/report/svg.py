@@ -55,8 +55,10 @@ def picture(panel: Panel, name: str, description: str) -> Picture:
 
 
 def _keep_drawing(element: ElementTree.Element, name: str) -> None:
-    """Take out all that is not drawing: other elements, handlers, links, style attributes (the page's policy
-    forbids them)."""
+    """Remove all that is not drawing: other elements, handlers, links, style attributes.
+
+    The page's content security policy forbids them.
+    """
     for key, value in list(element.attrib.items()):
         plain = key.rpartition("}")[2]
         if plain.startswith(("on", "aria", "style", "href", "role", "pointer", "class")):

@@ -87,8 +87,10 @@ def share_estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_
 
 
 def percent_interval(share: float | None, low: float | None, high: float | None) -> str:
-    """A share and its interval, in per cent, to a tenth where the interval is narrower than ten; a dash where
-    there is none."""
+    """Return a share and its interval in per cent; a dash where there is none.
+
+    To a tenth where the interval is narrower than ten.
+    """
     if share is None:
         return "–"
     if low is None or high is None:

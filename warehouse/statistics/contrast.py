@@ -8,8 +8,7 @@ from warehouse.statistics.sign_flips import SignFlips
 
 
 class PairedTest:
-    """The mean of paired differences, tested by sign flips and, where models were trained with several seeds,
-    over seeds too.
+    """Sign-flip test of the mean of paired differences, over items and, with several seeds, over seeds too.
 
     A difference between trained models counts only where it outlives both questions, other items and other
     training runs: the p-value is the larger one, the interval holds both. Zero is outside the interval at

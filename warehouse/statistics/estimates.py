@@ -62,8 +62,9 @@ def mean_of(values: Floats) -> Estimate:
 
 
 def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable]) -> Line:
-    """Least squares with a covariance robust to clusters: CR1, (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G −
-    1) · (n − 1)/(n − k).
+    """Least squares with a cluster-robust covariance (CR1).
+
+    (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G − 1) · (n − 1)/(n − k).
 
     Equal to statsmodels' `OLS.fit(cov_type="cluster")`. The degrees of freedom are G − 1, less where
     coefficients use up clusters: G − k when every cluster is one row.

@@ -1,5 +1,4 @@
-"""Families of tests: corrects the p-values of a study and gives its contrasts the intervals that go with
-them."""
+"""Families of tests: corrects the p-values of a study and computes the corrected intervals."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,8 +28,10 @@ _CORRECTED = {
 
 
 def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Correct the tests of a study, family by family: Holm over what it declared, else Benjamini–Hochberg, or
-    –Yekutieli where arms are shared."""
+    """Correct the tests of a study, family by family.
+
+    Holm over what it declared, else Benjamini–Hochberg, or –Yekutieli where arms are shared.
+    """
     tests = fetch(
         connection,
         """
@@ -114,8 +115,10 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
 def _changes(
     connection: duckdb.DuckDBPyConnection, experiment: str, table: str, wanted: str = "true"
 ) -> list[dict[str, Any]]:
-    """Rows of gaps between languages or of trends: confirmatory where a contrast is declared by what they are
-    changes with."""
+    """Return rows of gaps or trends with their family.
+
+    Confirmatory where a contrast is declared by language or size, as they are.
+    """
     return fetch(
         connection,
         f"""
@@ -140,8 +143,10 @@ def _changes(
 
 
 def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
-    """The correction of exploratory tests: any dependence is allowed for where contrasts share a method, and
-    between languages and sizes."""
+    """Return the correction of exploratory tests.
+
+    Any dependence is allowed for where contrasts share a method, and between languages and sizes.
+    """
     arms = (
         {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
     )

@@ -78,8 +78,10 @@ def language_gap(
 
 
 class StudentTest:
-    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is
-    cut at the scale's ends."""
+    """Student's t test of an estimate, as of the difference of two independent means (Welch 1947).
+
+    The interval is cut at the scale's ends.
+    """
 
     def __init__(self, estimate: Estimate, width: float | None) -> None:
         """Take the estimate and the largest one that the scale allows; None without bounds."""

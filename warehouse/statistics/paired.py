@@ -34,8 +34,7 @@ class Adjusted:
 
 
 def standardised_effect(differences: Floats) -> float | None:
-    """Mean over standard deviation of paired differences (Cohen's d_z); None where fewer than two or all the
-    same."""
+    """Cohen's d_z: mean over standard deviation of paired differences; None without a spread."""
     if len(differences) < 2:
         return None
     deviation = float(differences.std(ddof=1))
@@ -100,8 +99,9 @@ def length_adjusted(
 
 
 def natural_spline(x: Floats, knots: Floats) -> Floats:
-    """A basis of natural cubic splines (linear beyond the outer knots) without its constant, shape (n,
-    len(knots) − 1).
+    """Basis of natural cubic splines without its constant, shape (n, len(knots) − 1).
+
+    Linear beyond the outer knots.
 
     Truncated powers on x scaled to [0, 1] between the outer knots (Hastie, Tibshirani & Friedman 2009, eq.
     5.4–5.5).

@@ -134,8 +134,9 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
 def minimum_detectable_effect(
     variation: Variation, n_items: int, n_tests: int = 1, n_seeds: int | None = None
 ) -> float | None:
-    """Return the smallest true mean difference that the paired test at level ALPHA / n_tests finds with a
-    probability of 80%.
+    """Return the smallest true mean difference that the paired test finds with a probability of 80%.
+
+    At level ALPHA / n_tests.
 
     Args:
         variation: of the differences, one an item.
@@ -212,8 +213,7 @@ def power(
 
 
 def could_be_significant(n_items: int, n_tests: int = 1, correction: Correction = "holm") -> bool:
-    """Return whether differences of one sign on all items, in all tests of a family, would be significant
-    after correction."""
+    """Return whether differences of one sign on all items and in all tests would survive correction."""
     return _smallest_corrected(n_items, n_tests, correction) < ALPHA
 
 
@@ -228,8 +228,9 @@ def _smallest_corrected(n_items: int, n_tests: int, correction: Correction) -> f
 
 
 def _binomial_power(n: int, share: float, positive: float, level: float) -> tuple[float, float]:
-    """Return the probability of a significant sign test, and that enough of the items differ for one to be
-    possible.
+    """Return the power of a sign test, given how many items may differ.
+
+    The probability that enough items differ for significance is part of it.
 
     Args:
         n: items.
@@ -261,8 +262,10 @@ def _binomial_power(n: int, share: float, positive: float, level: float) -> tupl
 
 
 def _student_power(effect: float, standard_error: float, df: float, level: float) -> float:
-    """Return the power of a two-sided t test by the normal approximation of the noncentral t (Abramowitz &
-    Stegun 26.7.10)."""
+    """Return the power of a two-sided t test.
+
+    By the normal approximation of the noncentral t (Abramowitz & Stegun 26.7.10).
+    """
     if standard_error == 0:
         return 1.0
     t = t_quantile(1 - level / 2, df)
@@ -297,7 +300,9 @@ def _binomial(k: int, m: int, p: float) -> float:
 
 
 def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t from the normal one (Wallace 1959, inverted): off by less than half a per cent
-    from five degrees of freedom on."""
+    """Quantile of Student's t from the normal one (Wallace 1959, inverted).
+
+    Off by less than half a per cent from five degrees of freedom on. It needs no scipy, as a plan does not.
+    """
     z = _NORMAL.inv_cdf(probability) * (8 * df + 3) / (8 * df + 1)
     return sqrt(df * (exp(z**2 / df) - 1))

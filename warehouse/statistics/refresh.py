@@ -225,7 +225,7 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
     variances = seeds["variance_of_seeds"]
     trend = size_trend(values, sizes, models, items, float(np.mean(variances)) if variances else 0.0)
     if isinstance(trend, str):
-        return counts | {"no_slope_reason": trend, "no_crossing_reason": f"cannot be said: {trend}"}
+        return counts | {"no_slope_reason": trend, "no_crossing_reason": f"not estimable: {trend}"}
     smallest, largest = float(sizes.min()), float(sizes.max())
     where = crossing(trend, smallest, largest)
     slope = _written(trend.slope)

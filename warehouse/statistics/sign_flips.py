@@ -1,5 +1,7 @@
-"""Sign-flip test of paired differences, without draws: its p-value has no floor, and its inversion bounds the
-sign balance."""
+"""Sign-flip permutation test of paired differences, without draws.
+
+Its p-value has no floor, and its inversion bounds the sign balance.
+"""
 
 # scipy has no types
 # pyright: reportArgumentType=false, reportMissingTypeStubs=false
@@ -25,8 +27,9 @@ _LARGEST_MULTIPLE = 60
 
 
 class SignFlips:
-    """The distribution of T = Σ εᵢ|dᵢ| over independent signs ε that are + with probability π, and its tails
-    beyond the observed sum.
+    """Distribution of T = Σ εᵢ
+
+    dᵢ| over independent signs ε that are + with probability π.|With its tails beyond the observed sum.
 
     At π = ½ it is the sign-flip test of no difference (Fisher 1935). Differences of zero say nothing of a
     sign and are left out; sums that are equal but for rounding count as equal. Exact where all magnitudes are
@@ -48,8 +51,7 @@ class SignFlips:
         return min(1.0, 2 * min(self._tail(self._signs)(0.5), self._tail(-self._signs)(0.5)))
 
     def balance(self, alpha: float) -> tuple[float, float]:
-        """Bounds of 2π − 1 at confidence 1 − alpha: all balances that the two tails, alpha / 2 each, do not
-        reject.
+        """Bounds of 2π − 1 at confidence 1 − alpha: the balances that neither tail, alpha / 2 each, rejects.
 
         Zero lies outside exactly where `p_value` < alpha. For magnitudes that are all equal they are Clopper
         and Pearson's (1934).
@@ -99,8 +101,10 @@ class SignFlips:
 
     @cached_property
     def _lattice(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-        """Each magnitude as a multiple of one unit, the different multiples and their counts; None where
-        there is no such unit."""
+        """Return each magnitude as a multiple of one unit, the different multiples and their counts.
+
+        None where there is no such unit.
+        """
         if len(np.unique(np.round(self._sizes, 9))) > LATTICE_UP_TO:
             return None
         for parts in range(1, _LARGEST_MULTIPLE + 1):

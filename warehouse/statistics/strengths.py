@@ -1,5 +1,4 @@
-"""Bradley–Terry strengths of methods from comparisons, by maximum likelihood, with profile-likelihood
-intervals."""
+"""Bradley–Terry strengths of methods, by maximum likelihood, with profile-likelihood intervals."""
 
 # scipy has no types
 # pyright: reportArgumentType=false, reportMissingTypeStubs=false
@@ -73,8 +72,9 @@ class _Fit:
 
 
 def strengths(comparisons: Sequence[Comparison[M]]) -> list[Strength[M]]:
-    """Strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0, by maximum likelihood, a tie being
-    half a win and half a loss.
+    """Maximum-likelihood strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0.
+
+    A tie is half a win and half a loss.
 
     Bradley & Terry 1952. The outcomes of one of G items are a cluster. Standard errors are the sandwich's,
     A⁻¹ (Σ_g u_g u_gᵀ) A⁻¹ · G/(G − 1), in k − 1 free parameters. The 95% interval holds every value of θ_i
@@ -228,8 +228,10 @@ def _win(ahead: Floats) -> Floats:
 
 
 def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
-    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is, shape
-    (n, len(free) − 1)."""
+    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is.
+
+    Shape (n, len(free) − 1).
+    """
     basis = np.zeros((n, len(free) - 1))
     basis[free[:-1], np.arange(len(free) - 1)] = 1
     basis[free[-1]] = -1

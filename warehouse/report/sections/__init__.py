@@ -1,5 +1,4 @@
-"""The report's sections, in the order a reader asks for them: which views are drawn, with which columns
-beside them."""
+"""Sections of the report, in reading order: the views that are drawn and the columns of their tables."""
 
 from collections.abc import Callable
 

@@ -56,10 +56,8 @@ def _not_adjusted(rows: Rows) -> tuple[str, ...]:
     if not reasons:
         return ()
     n, (reason, often) = sum(reasons.values()), reasons.most_common(1)[0]
-    most = "" if often == n else ", most often"
-    return (
-        f"Of {counted(len(rows), 'contrast')} {n} can't be compared at equal length{most} since {reason}.",
-    )
+    most = "" if often == n else " (most often)"
+    return (f"{n} of {counted(len(rows), 'contrast')} can't be adjusted for length: {reason}{most}.",)
 
 
 def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
