@@ -229,7 +229,7 @@ def test_markdown_tables_are_read_as_tables_of_equal_rows(md: str) -> None:
 def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) -> None:
     headings = re.findall(r"^(#+ .*)$", md, re.MULTILINE)
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
-    assert headings[1:4] == ["## Before you believe it", "## Methods by language", "## Contrasts"]
+    assert headings[1:4] == ["## Caveats", "## Methods by language", "## Contrasts"]
     assert "## Training" not in headings
     assert md.split("\n\n")[1].startswith(
         "Exploratory: no significant difference on `contains`, `follows` and `anna`"

@@ -1,4 +1,4 @@
--- What the views compute with, as macros, so that they work in every DuckDB client that opens the file.
+-- Functions of the views, as macros, so that they work in every DuckDB client that opens the file.
 
 -- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten
 -- degrees of freedom tabulated (of a fraction the next lower), then the expansion in 1/df of Abramowitz &
@@ -124,13 +124,13 @@ create or replace macro interval_high(mean, standard_error, n, df, scale_low, sc
         when standard_error > 0 then mean + t_quantile(df) * standard_error
     end;
 
--- What people are shown of an answer has this name: equal texts that answer one item are one answer, whoever
+-- The name of an answer that people label: equal texts that answer one item are one answer, whoever
 -- gave them. It begins with a letter, or a spreadsheet would take one in some hundred for a number and round
 -- it.
 create or replace macro answer_id(experiment, dataset, language, item, text) as
     'a' || left(sha256(to_json([experiment, dataset, language, item, text])::varchar), 16);
 
--- Who an interval or test is for where a method was trained with one seed; null without training or with
+-- The scope of an interval or test where a method was trained with one seed; null without training or with
 -- several seeds.
 create or replace macro scope_of_seeds(n_seeds) as case when n_seeds = 1 then 'this one trained model' end;
 

@@ -1,4 +1,4 @@
--- Steps, `$step_ids`: take out what was loaded of them before. A prompt goes with the last completion that
+-- Delete the rows of the steps `$step_ids`. A prompt goes with the last completion that
 -- was asked with it.
 create or replace temp table forgotten as
 select unnest($step_ids) as step_id;
