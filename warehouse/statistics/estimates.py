@@ -3,14 +3,14 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from warehouse.statistics.corrections import ALPHA
 
-CONFIDENCE = 0.95
-"""Confidence level of every interval."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,12 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The two-sided 95% interval."""
-        if self.standard_error is None:
-            return None
-        half = t_quantile((1 + CONFIDENCE) / 2, self.df) * self.standard_error
-        return self.value - half, self.value + half
+        return None if self.standard_error is None else self.t_interval(ALPHA)
+
+    def t_interval(self, alpha: float, most: float = inf) -> tuple[float, float]:
+        """Return Student's t interval at confidence 1 − alpha, cut at ±most."""
+        half = t_quantile(1 - alpha / 2, self.df) * (self.standard_error or 0.0)
+        return max(-most, self.value - half), min(most, self.value + half)
 
     @property
     def p_value(self) -> float | None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.estimates import Estimate, Floats, mean_of, t_quantile
+from warehouse.statistics.estimates import Estimate, Floats, mean_of
 from warehouse.statistics.intervals import Interval
 
 
@@ -101,9 +102,7 @@ class StudentTest:
         """The interval at confidence 1 − alpha; None without a standard error."""
         if not self._estimate.standard_error:
             return None
-        half = t_quantile(1 - alpha / 2, self._estimate.df) * self._estimate.standard_error
-        most = float("inf") if self._width is None else self._width
-        return max(-most, self._estimate.value - half), min(most, self._estimate.value + half)
+        return self._estimate.t_interval(alpha, most=inf if self._width is None else self._width)
 
 
 def _welch(here: Floats, there: Floats) -> Estimate:

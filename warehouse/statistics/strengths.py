@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.statistics.estimates import CONFIDENCE, Floats, t_quantile
+from warehouse.statistics.corrections import ALPHA
+from warehouse.statistics.estimates import Floats, t_quantile
 
 M = TypeVar("M", bound=Hashable)
 """A method's name."""
@@ -153,7 +154,7 @@ def _intervals(
     everyone = np.arange(len(wins))
     # With an infinite maximum the likelihood has a limit, which the last step is near enough to.
     highest = _log_likelihood(wins, _maximise(wins, fit.theta, _sum_zero(len(wins), everyone)))
-    allowed = t_quantile((1 + CONFIDENCE) / 2, n_clusters - 1) ** 2 * fit.design_effects / 2
+    allowed = t_quantile(1 - ALPHA / 2, n_clusters - 1) ** 2 * fit.design_effects / 2
     found: list[tuple[float | None, float | None]] = []
     for i in everyone:
         excess = _profile(wins, fit.theta, int(i), highest - float(allowed[i]))

@@ -7,7 +7,8 @@ from math import inf, log10, sqrt
 import numpy as np
 
 from dsl.plan.contrasts import FEWEST_MODELS
-from warehouse.statistics.estimates import CONFIDENCE, Estimate, Floats, Line, number_of_each, t_quantile
+from warehouse.statistics.corrections import ALPHA
+from warehouse.statistics.estimates import Estimate, Floats, Line, number_of_each, t_quantile
 
 FEWEST_SIZES = 3
 """Different sizes for a trend: through two points every curve goes."""
@@ -159,7 +160,7 @@ def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:
         float(trend.line.covariance[0, 1]),
         float(trend.line.covariance[1, 1]),
     )
-    t2 = t_quantile((1 + CONFIDENCE) / 2, trend.line.df) ** 2
+    t2 = t_quantile(1 - ALPHA / 2, trend.line.df) ** 2
     square, middle, constant = b * b - t2 * v_bb, a * b - t2 * v_ab, a * a - t2 * v_aa
     if square <= 1e-12 * (b * b + v_bb):
         return Crossing(reason="not estimable: the change with size is not significant")
