@@ -91,7 +91,7 @@ def _table(rows: Iterable[dict[str, Any]]) -> str:
     lines = [
         f"{platform.machine()}, {_processor()}; Python {platform.python_version()}, {packages}.",
         "",
-        "| benchmark | ours | held against | ratio | mark | reached | measured |",
+        "| benchmark | ours | baseline | ratio | target | met | measured |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

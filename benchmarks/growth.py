@@ -23,7 +23,7 @@ from dsl.plan.compile import compile
 from dsl.plan.study import diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
-from warehouse.report.study import read_study
+from warehouse.report.reading import read_study
 
 TIMES_MORE = (1, 2, 4, 8)
 MARK = 8 * 1.3

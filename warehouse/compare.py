@@ -5,7 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.connect import WAREHOUSE, told
+from warehouse.connect import WAREHOUSE
+from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
 
 _STATE = {"made_from", "stale_slices"}
@@ -13,8 +14,9 @@ _STATE = {"made_from", "stale_slices"}
 
 
 def differences(store: Path) -> tuple[str, ...]:
-    """Which tables of a store's warehouse, statistics included, are not as its files give them, in sentences.
-    None where there is no warehouse.
+    """List the tables of a store's warehouse, statistics included, that differ from its files, in sentences.
+
+    Empty where there is no warehouse.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or no other can be made beside it.
@@ -24,7 +26,7 @@ def differences(store: Path) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory(dir=store, prefix="verify-") as folder:
         fresh = Path(folder) / WAREHOUSE
         notes = make_warehouse(store, fresh)
-        with duckdb.connect() as connection, told(store / WAREHOUSE):
+        with duckdb.connect() as connection, duckdb_errors(store / WAREHOUSE):
             for name, path in (("held", store / WAREHOUSE), ("fresh", fresh)):
                 connection.execute(f"attach {_quoted(path)} as {name} (read_only)")
             asked = (

@@ -1,5 +1,7 @@
-"""Answers a question put in SQL, read-only and with no way to another file: a table for the eye; CSV, JSON or
-Parquet for a program."""
+"""Answers SQL queries, read-only and without access to other files.
+
+As a table for the eye, or as CSV, JSON or Parquet for a program.
+"""
 
 import csv
 import datetime
@@ -16,7 +18,8 @@ import duckdb
 
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
-from warehouse.connect import MADE_AGAIN, connect, is_unreadable, told
+from warehouse.connect import connect
+from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -39,7 +42,8 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 
     def find() -> tuple[list[str], Rows] | None:
         found = connection.sql(sql)
-        if found is None:  # pyright: ignore[reportUnnecessaryComparison]  (what DuckDB says to nothing but spaces)
+        # DuckDB's answer to nothing but spaces
+        if found is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise WarehouseError("There is no query. Try: select * from score_by_method_language")
         names = _numbered(found.columns)
         if format == "parquet":
@@ -68,8 +72,8 @@ def run(path: Path, sql: str, format: Format, out: BinaryIO) -> None:
 def fetch(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> list[dict[str, Any]]:
-    """What a query of ours finds, a mapping a row. Raises WarehouseError."""
-    with told("the warehouse"):
+    """Run a query and return its rows as mappings. Raises WarehouseError."""
+    with duckdb_errors("the warehouse"):
         found = connection.execute(sql, parameters)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

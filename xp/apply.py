@@ -24,7 +24,8 @@ from runners.execution.executors import find_executor, local
 from runners.store.digests import Checks, Damaged
 from runners.store.same_fingerprint import drop_rows_of_other_code
 from runners.store.store import Store
-from warehouse.connect import PATIENCE_SECONDS, WarehouseHeld
+from warehouse.connect import PATIENCE_SECONDS
+from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
 from xp.studies import checks_of, other_code
 

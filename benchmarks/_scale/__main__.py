@@ -17,7 +17,7 @@ from benchmarks._scale.study import Shape, study_of
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store, load_study
 from warehouse.report import write_report
-from warehouse.report.study import VIEWS
+from warehouse.report.reading import VIEWS
 
 
 def fill(store: Path, shape: Shape) -> dict[str, Any]:

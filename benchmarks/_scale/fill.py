@@ -8,8 +8,10 @@ import duckdb
 
 from benchmarks._scale.study import Shape, settings_of
 from dsl.plan.study import Study
-from warehouse.connect import HERE, WAREHOUSE, connect, kept_tables, run_file, transaction
+from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_study
+from warehouse.migrate import computed_tables
+from warehouse.statements import HERE, run_file, transaction
 from warehouse.statistics.refresh import refresh_study
 
 ROWS = Path(__file__).with_name("rows.sql")
@@ -83,7 +85,7 @@ def copy_kept(
     models is computed."""
     sizes = dict(connection.execute("select distinct model, num_parameters from cells").fetchall())
     with transaction(connection):
-        for table in kept_tables():
+        for table in computed_tables():
             columns = [
                 name
                 for (name,) in connection.execute(
@@ -114,4 +116,4 @@ def _draw(connection: duckdb.DuckDBPyConnection, shape: Shape, models: Sequence[
 def _load_settings(connection: duckdb.DuckDBPyConnection, study: Study, models: Sequence[str]) -> None:
     _, settings, outcomes = zip(*settings_of(study, models), strict=True)
     made = {"outcomes": list(outcomes), "outcome_sha256s": ["0" * 64] * len(outcomes)}
-    run_file(connection, HERE / "loads" / "step.sql", settings=list(settings), **made)
+    run_file(connection, HERE / "load" / "sql" / "step.sql", settings=list(settings), **made)

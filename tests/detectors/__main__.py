@@ -1,5 +1,7 @@
-"""`python -m tests.detectors [DETECTOR ...]` prints how well the detectors do, and with `--errors` what goes
-wrong in the tune half."""
+"""Print precision and recall of the detectors; with `--errors` their errors in the tune half.
+
+python -m tests.detectors [DETECTOR ...] [--errors]
+"""
 
 import sys
 
@@ -9,8 +11,10 @@ COLUMNS = "{:<12} {:<4} {:<9} {:>4} {:>4} {:>9} {:>20} {:>20}"
 
 
 def table(detectors: tuple[str, ...] = DETECTORS) -> str:
-    """One line per detector, language and half: texts with and without the error, abstentions on either,
-    precision and recall."""
+    """Return a line per detector, language and half.
+
+    Texts with and without the error, abstentions on either, precision and recall.
+    """
     lines = [COLUMNS.format("detector", "", "texts", "with", "w/o", "abstained", "precision", "recall")]
     for detector in detectors:
         texts = labelled(detector)
@@ -40,7 +44,7 @@ def table(detectors: tuple[str, ...] = DETECTORS) -> str:
 
 
 def errors(detector: str) -> str:
-    """What the detector gets wrong in the tune half. The held-out half is not looked at."""
+    """List the errors of a detector in the tune half; those of the held-out half are not shown."""
     texts = [text for text in labelled(detector) if text.half == "tune"]
     wrong = [
         (text, alarm)

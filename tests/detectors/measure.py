@@ -1,5 +1,7 @@
-"""How well each detector of a critical error does on the texts labelled for it: `<detector>.jsonl` beside
-this file, found by name."""
+"""Precision and recall of each detector of a critical error on the texts labelled for it.
+
+Their file is `<detector>.jsonl` beside this one.
+"""
 
 import hashlib
 import json
@@ -41,8 +43,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Measure:
-    """Counts of a detector's verdicts; `error` is the positive class. Where it abstains it is neither right
-    nor wrong."""
+    """Counts of a detector's verdicts; `error` is the positive class.
+
+    Where it abstains it is neither right nor wrong.
+    """
 
     hits: int
     false_alarms: int
@@ -89,8 +93,10 @@ def labelled(detector: str) -> list[Labelled]:
 
 
 def alarms(detector: str, texts: Sequence[Labelled]) -> list[bool | None]:
-    """What the detector says of each text, with its defaults in a study of the three languages: error, no
-    error, or None where it abstains."""
+    """Return for each text whether the detector finds an error; None where it abstains.
+
+    The detector has its defaults in a study of the three languages.
+    """
     settings = settings_of("judges", detector)().pinned(LANGUAGES, Fingerprints(), HERE)
     scores = {
         found.item: found.score

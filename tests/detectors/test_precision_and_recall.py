@@ -1,5 +1,7 @@
-"""The detectors of critical errors on texts labelled by reading; `python -m tests.detectors` prints what is
-measured here, with intervals."""
+"""Detectors of critical errors on texts labelled by reading.
+
+`python -m tests.detectors` prints the numbers with intervals.
+"""
 
 from collections import Counter
 from functools import cache

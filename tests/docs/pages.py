@@ -5,6 +5,7 @@ Cog puts them into `docs/`: `make pages` writes them, and a test compares them.
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,9 +80,10 @@ def views() -> str:
 def decisions() -> str:
     """Return a list of the dated pages, newest first, each with its title."""
     found = sorted((ROOT / "docs" / "decisions").glob("20*.md"), reverse=True)
-    return "".join(
-        f"- [{path.read_text('utf-8').splitlines()[0].removeprefix('# ')}]({path.name})\n" for path in found
-    )
+    titles = [path.read_text("utf-8").splitlines()[0].removeprefix("# ") for path in found]
+    entries = [f"- [{title}]({path.name})" for title, path in zip(titles, found, strict=True)]
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    return "".join(textwrap.fill(entry, 110, subsequent_indent="  ", **whole) + "\n" for entry in entries)
 
 
 def _header(path: Path) -> str:

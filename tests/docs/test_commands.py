@@ -82,8 +82,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine.yaml").write_text(text, "utf-8")
     (folder / "study.yaml").write_text(echoed, "utf-8")
     for language, questions in QUESTIONS.items():
-        rows = [{"item": i, "instruction": q, "answers": a} for i, q, a in questions]
-        (folder / f"questions_{language}.jsonl").write_text(
+        rows = [{"id": i, "text": q, "gold": a} for i, q, a in questions]
+        (folder / f"asked_{language}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows), "utf-8"
         )
     with pytest.MonkeyPatch.context() as patch:

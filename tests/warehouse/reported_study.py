@@ -42,13 +42,13 @@ JUDGES = {
 """A judge's name -> its kind."""
 
 ASPECTS = {"rubric": QUALITY, "decision": QUALITY[:1], "ifeval": ("strict", "loose")}
-"""Of a kind that has more than one, or calls its one by another name."""
+"""Aspects of a kind that has more than one, or calls its one by another name."""
 
 OPPONENT = "urial"
 """Whom `duel` compares every other method's answers with."""
 
 PERSON = "anna"
-"""Who labelled the answers."""
+"""The annotator."""
 METHODS = {"zero_shot": "icl", "urial": "icl", "sft": "sft", "dpo": "dpo"}
 MODELS = {"tiny": 135_000_000, "small": 1_700_000_000}
 SKILL = {
@@ -60,7 +60,7 @@ SKILL = {
     "dpo_sft": 0.55,
     "instruct": 0.4,
 }
-"""How often a method answers right."""
+"""Share of answers of a method that are right."""
 
 
 def write_study(
@@ -308,7 +308,7 @@ def _score(kind: str, skill: float, chance: random.Random) -> tuple[float, dict[
 
 
 def _label(store: Path, experiment: str) -> None:
-    """What a person said of every answer."""
+    """Return a person's label of every answer."""
     with connect(store / WAREHOUSE, read_only=True) as connection:
         found = connection.execute(
             "select distinct answer_id from answers_to_label where experiment = ? order by all", [experiment]

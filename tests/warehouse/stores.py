@@ -38,7 +38,7 @@ NEEDED: Mapping[str, Mapping[str, object]] = {
 
 
 KEY = "0123456789ab"
-"""What every step here calls its judge."""
+"""The judge's key in every step here."""
 
 
 class StoreMaker:
@@ -256,7 +256,7 @@ class StoreMaker:
         return study
 
     def label(self, judge: str, labels: list[Label], experiment: str = "trial") -> None:
-        """All that people said under one judge's name, in the place of what they said before."""
+        """Write the labels of one annotator, in the place of earlier ones."""
         folder = self.folder / "labels" / experiment
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{judge}.jsonl").write_text(

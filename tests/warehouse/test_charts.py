@@ -11,8 +11,7 @@ import altair as alt
 import pytest
 
 from warehouse import charts
-from warehouse.charts._intervals import Line, bars, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
+from warehouse.charts._intervals import NOT_SIGNIFICANT, SIGNIFICANT, Line, bars, dots
 from warehouse.charts.theme import (
     COLOURS,
     SHAPES,
@@ -25,7 +24,7 @@ from warehouse.charts.theme import (
     scale_of,
     score_axis,
 )
-from warehouse.connect import view_files
+from warehouse.migrate import view_files
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
@@ -56,76 +55,234 @@ MEANS = {
     "n_unscored": 0,
 }
 ROWS: dict[str, list[dict[str, Any]]] = {
-    "score_by_method_language": [{**key, **MEANS} for key in KEYS] + [{**KEYS[0], **MEANS, "mean_score": None, "ci_low": None, "n": 0}],
+    "score_by_method_language": [{**key, **MEANS} for key in KEYS]
+    + [{**KEYS[0], **MEANS, "mean_score": None, "ci_low": None, "n": 0}],
     "score_by_model_size": [
-        {**key, **MEANS, "num_parameters": 135_000_000 if key["model"] == "tiny" else 1_700_000_000} for key in KEYS[:4]
+        {**key, **MEANS, "num_parameters": 135_000_000 if key["model"] == "tiny" else 1_700_000_000}
+        for key in KEYS[:4]
     ],
     "contrast_by_language_and_size": [
-        {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "model": "tiny", "of_train_languages": "en",
-         "against_train_languages": "", "estimate": estimate, "ci_low": low, "ci_high": high,
-         "is_significant_uncorrected": told, "is_significant": told and p < 0.05, "n": 6}
+        {
+            "contrast": "gain",
+            "of": "sft",
+            "against": "urial",
+            "language": language,
+            "model": "tiny",
+            "of_train_languages": "en",
+            "against_train_languages": "",
+            "estimate": estimate,
+            "ci_low": low,
+            "ci_high": high,
+            "is_significant_uncorrected": told,
+            "is_significant": told and p < 0.05,
+            "n": 6,
+        }
         for language, estimate, low, high, told, p in (
-            ("en", 0.3, 0.1, 0.5, True, 0.01), ("fr", 0.0, -0.2, 0.2, False, 1.0), ("en", 0.2, 0.1, 0.3, True, 0.06),
+            ("en", 0.3, 0.1, 0.5, True, 0.01),
+            ("fr", 0.0, -0.2, 0.2, False, 1.0),
+            ("en", 0.2, 0.1, 0.3, True, 0.06),
             ("en", None, None, None, None, None),
         )
     ],
     "language_gap": [
-        {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "other_language": other, "model": "tiny",
-         "estimate": 0.3, "ci_low": low, "ci_high": 0.5, "is_significant_uncorrected": low > 0, "is_significant": low > 0, "n": 6}
+        {
+            "contrast": "gain",
+            "of": "sft",
+            "against": "urial",
+            "language": language,
+            "other_language": other,
+            "model": "tiny",
+            "estimate": 0.3,
+            "ci_low": low,
+            "ci_high": 0.5,
+            "is_significant_uncorrected": low > 0,
+            "is_significant": low > 0,
+            "n": 6,
+        }
         for language, other, low in (("es", "en", 0.1), ("en", "fr", -0.1))
     ],
     "size_trend": [
-        {"contrast": "gain", "of": "sft", "against": "urial", "language": language, "of_train_languages": "en", "against_train_languages": "",
-         "smallest": 10**8, "largest": 10**9, "at_smallest": start, "at_largest": end, "crossing": size,
-         "points": [{"num_parameters": 10**8, "estimate": -0.1, "ci_low": -0.3, "ci_high": 0.1},
-                    {"num_parameters": 10**9, "estimate": 0.2, "ci_low": None, "ci_high": None}]}
+        {
+            "contrast": "gain",
+            "of": "sft",
+            "against": "urial",
+            "language": language,
+            "of_train_languages": "en",
+            "against_train_languages": "",
+            "smallest": 10**8,
+            "largest": 10**9,
+            "at_smallest": start,
+            "at_largest": end,
+            "crossing": size,
+            "points": [
+                {"num_parameters": 10**8, "estimate": -0.1, "ci_low": -0.3, "ci_high": 0.1},
+                {"num_parameters": 10**9, "estimate": 0.2, "ci_low": None, "ci_high": None},
+            ],
+        }
         for language, start, end, size in (("en", -0.1, 0.2, 2.2e8), ("fr", None, None, None))
     ],
     "win_rate_by_method": [
-        {**key, "against": against, "win_rate": 62.5, "ci_low": 40.0, "ci_high": 85.0, "n": 6} for key in KEYS for against in ("b", "a")
-    ] + [{**KEYS[0], "against": "a", "win_rate": None, "ci_low": None, "ci_high": None, "n": 0}],
-    "method_strength": [{**key, "strength": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6, "is_regularised": False} for key in KEYS]
+        {**key, "against": against, "win_rate": 62.5, "ci_low": 40.0, "ci_high": 85.0, "n": 6}
+        for key in KEYS
+        for against in ("b", "a")
+    ]
+    + [{**KEYS[0], "against": "a", "win_rate": None, "ci_low": None, "ci_high": None, "n": 0}],
+    "method_strength": [
+        {**key, "strength": 0.4, "ci_low": 0.1, "ci_high": 0.7, "n": 6, "is_regularised": False}
+        for key in KEYS
+    ]
     + [{**KEYS[0], "strength": None, "ci_low": None, "ci_high": None, "n": 6, "is_regularised": False}],
     "ifeval_accuracy": [
-        {**key, "strictness": strictness, "unit": unit, "accuracy": 0.5, "ci_low": 0.2, "ci_high": 0.8, "n": 6}
-        for key in KEYS for strictness in ("loose", "strict") for unit in ("instruction", "prompt")
-    ] + [{**KEYS[0], "strictness": "strict", "unit": "prompt", "accuracy": None, "ci_low": None, "ci_high": None, "n": 0}],
+        {
+            **key,
+            "strictness": strictness,
+            "unit": unit,
+            "accuracy": 0.5,
+            "ci_low": 0.2,
+            "ci_high": 0.8,
+            "n": 6,
+        }
+        for key in KEYS
+        for strictness in ("loose", "strict")
+        for unit in ("instruction", "prompt")
+    ]
+    + [
+        {
+            **KEYS[0],
+            "strictness": "strict",
+            "unit": "prompt",
+            "accuracy": None,
+            "ci_low": None,
+            "ci_high": None,
+            "n": 0,
+        }
+    ],
     "loops_by_cause": [
-        {**key, "cause": cause, "share": 0.1, "ci_low": 0.0, "ci_high": 0.4, "n": 6} for key in KEYS for cause in ("repeats", "no end")
-    ] + [{**KEYS[0], "cause": "repeats", "share": None, "ci_low": None, "ci_high": None, "n": 0}],
+        {**key, "cause": cause, "share": 0.1, "ci_low": 0.0, "ci_high": 0.4, "n": 6}
+        for key in KEYS
+        for cause in ("repeats", "no end")
+    ]
+    + [{**KEYS[0], "cause": "repeats", "share": None, "ci_low": None, "ci_high": None, "n": 0}],
     "score_beside_critical_errors": [
-        {**key, **MEANS, "mean_of_rest": 0.6, "rest_low": 0.2, "rest_high": 0.9, "n_of_rest": n, "mean_with_errors_as_worst": 0.3,
-         "with_errors_as_worst_low": 0.1, "with_errors_as_worst_high": 0.5, "n_with_errors_as_worst": 6}
+        {
+            **key,
+            **MEANS,
+            "mean_of_rest": 0.6,
+            "rest_low": 0.2,
+            "rest_high": 0.9,
+            "n_of_rest": n,
+            "mean_with_errors_as_worst": 0.3,
+            "with_errors_as_worst_low": 0.1,
+            "with_errors_as_worst_high": 0.5,
+            "n_with_errors_as_worst": 6,
+        }
         for key, n in zip(KEYS, range(8), strict=True)
     ],
     "judge_agreement": [
-        {"measure_a": "a", "measure_b": b, "language": language, "krippendorff_alpha": alpha, "krippendorff_alpha_error": error, "n": 9}
-        for b, language, alpha, error in (("b", "all", 0.9, 0.2), ("b", "en", None, None), ("b", "fr", 0.1, None), ("c", "fr", -0.9, 0.2))
+        {
+            "measure_a": "a",
+            "measure_b": b,
+            "language": language,
+            "krippendorff_alpha": alpha,
+            "krippendorff_alpha_standard_error": error,
+            "n": 9,
+        }
+        for b, language, alpha, error in (
+            ("b", "all", 0.9, 0.2),
+            ("b", "en", None, None),
+            ("b", "fr", 0.1, None),
+            ("c", "fr", -0.9, 0.2),
+        )
     ],
     "judge_probes": [
-        {"probe": probe, "measure": "quality", "language": language, "share_moved": share, "ci_low": 0.0, "ci_high": 0.4, "n": n}
-        for probe in ("praise", "orders") for language, share, n in (("en", 0.25, 8), ("fr", 0.0, 8), ("es", None, 0))
+        {
+            "probe": probe,
+            "measure": "quality",
+            "language": language,
+            "share_moved": share,
+            "ci_low": 0.0,
+            "ci_high": 0.4,
+            "n": n,
+        }
+        for probe in ("praise", "orders")
+        for language, share, n in (("en", 0.25, 8), ("fr", 0.0, 8), ("es", None, 0))
     ],
     "critical_errors_by_cell": [
-        {**key, "error": error, "role": "detector", "label": error, "share": share, "ci_low": 0.0, "ci_high": 0.4, "n": 6, "n_unscored": 0}
+        {
+            **key,
+            "error": error,
+            "role": "detector",
+            "label": error,
+            "share": share,
+            "ci_low": 0.0,
+            "ci_high": 0.4,
+            "n": 6,
+            "n_unscored": 0,
+        }
         for key in KEYS
         for error, share in (("loop", 0.0), ("cut", 0.2), ("a new one", 0.1))
-    ] + [
-        {**KEYS[0], "error": "code", "role": "critical_error", "label": "code where none was asked", "share": None, "ci_low": None,
-         "ci_high": None, "n": 0, "n_unscored": 6}
+    ]
+    + [
+        {
+            **KEYS[0],
+            "error": "code",
+            "role": "critical_error",
+            "label": "code where none was asked",
+            "share": None,
+            "ci_low": None,
+            "ci_high": None,
+            "n": 0,
+            "n_unscored": 6,
+        }
     ],
     "length_by_method_language": [{**key, "mean_characters": 120.0, "n": 6} for key in KEYS]
     + [{**KEYS[0], "mean_characters": None, "n": 0}],
     "unscored_by_judge": [
-        {"measure": "quality.depth", "language": "en", "method": "sft", "n": 4, "n_unscored": 2, "share_unscored": 1 / 3},
-        {"measure": "loop", "language": "en", "method": "sft", "n": 6, "n_unscored": 0, "share_unscored": 0.0},
+        {
+            "measure": "quality.depth",
+            "language": "en",
+            "method": "sft",
+            "n": 4,
+            "n_unscored": 2,
+            "share_unscored": 1 / 3,
+        },
+        {
+            "measure": "loop",
+            "language": "en",
+            "method": "sft",
+            "n": 6,
+            "n_unscored": 0,
+            "share_unscored": 0.0,
+        },
     ],
     "judge_against_checks": [
-        {"measure": "quality.depth", "checked_measure": "correct", "language": language, "auc": auc, "ci_low": low, "ci_high": high,
-         "n": 9, "n_right": 9 if language == "es" else 3, "n_wrong": 0 if language == "es" else 6}
-        for language, auc, low, high in (("en", 0.8, 0.6, 0.9), ("es", None, None, None), ("fr", 0.5, None, None))
-    ] + [
-        {"measure": "quality.depth", "checked_measure": "exact", "language": language, "auc": 0.3, "ci_low": 0.1, "ci_high": high, "n": 9}
+        {
+            "measure": "quality.depth",
+            "checked_measure": "correct",
+            "language": language,
+            "auc": auc,
+            "ci_low": low,
+            "ci_high": high,
+            "n": 9,
+            "n_right": 9 if language == "es" else 3,
+            "n_wrong": 0 if language == "es" else 6,
+        }
+        for language, auc, low, high in (
+            ("en", 0.8, 0.6, 0.9),
+            ("es", None, None, None),
+            ("fr", 0.5, None, None),
+        )
+    ]
+    + [
+        {
+            "measure": "quality.depth",
+            "checked_measure": "exact",
+            "language": language,
+            "auc": 0.3,
+            "ci_low": 0.1,
+            "ci_high": high,
+            "n": 9,
+        }
         for language, high in (("en", 0.6), ("fr", 0.4))
     ],
     "cost_by_step": [
@@ -135,14 +292,28 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "cost_by_model": [
         {"model": "tiny", "kind": "sft", "start_seconds": 5.0, "load_seconds": 1.0, "work_seconds": 54.0},
-        {"model": "tiny", "kind": "generate", "start_seconds": 0.0, "load_seconds": 0.5, "work_seconds": 20.0},
+        {
+            "model": "tiny",
+            "kind": "generate",
+            "start_seconds": 0.0,
+            "load_seconds": 0.5,
+            "work_seconds": 20.0,
+        },
     ],
     "training_curve": [
-        {"method": "sft", "model": "tiny", "train_languages": "en", "step_id": "sft-1", "global_step": step, "name": name, "value": value}
+        {
+            "method": "sft",
+            "model": "tiny",
+            "train_languages": "en",
+            "step_id": "sft-1",
+            "global_step": step,
+            "name": name,
+            "value": value,
+        }
         for step in range(1, 1001)
         for name, value in (("loss", 1 / step), ("learning_rate", 0.1))
     ],
-}  # fmt: skip
+}
 
 
 def chart_of(name: str) -> Callable[..., list[Panel]]:
@@ -299,7 +470,7 @@ def test_every_verdict_that_a_planted_text_moved_is_counted_by_probe() -> None:
     assert [v["text"] for v in values(panels[0])] == ["0% of 8", "25% of 8", "unscored"]
 
 
-def test_a_judge_is_drawn_against_a_coins_toss_and_filled_where_told_from_it() -> None:
+def test_a_judge_is_drawn_beside_chance_and_filled_where_significantly_different() -> None:
     panels = chart_of("judge_against_checks")(ROWS["judge_against_checks"], ORDER)
     assert [panel.title for panel in panels] == [
         "quality.depth against correct",
@@ -443,7 +614,7 @@ def domains(spec: Any) -> list[list[float]]:
 
 
 def found_under(spec: Any, key: str) -> list[Any]:
-    """Everything that stands under a key, wherever in a specification."""
+    """Return all values of a key, wherever in a specification."""
     if isinstance(spec, list):
         return [found for part in spec for found in found_under(part, key)]
     if not isinstance(spec, dict):

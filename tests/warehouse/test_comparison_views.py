@@ -139,8 +139,8 @@ def test_agreement_of_two_judges_is_that_of_scikit_learn_and_krippendorff(
     # each item in turn with both.
     assert english["quadratic_kappa"] == pytest.approx(0.8325581395348838)
     assert english["krippendorff_alpha"] == pytest.approx(0.8395348837209302)
-    assert english["quadratic_kappa_error"] == pytest.approx(0.14511449642214397)
-    assert english["krippendorff_alpha_error"] == pytest.approx(0.13824844532462638)
+    assert english["quadratic_kappa_standard_error"] == pytest.approx(0.14511449642214397)
+    assert english["krippendorff_alpha_standard_error"] == pytest.approx(0.13824844532462638)
     assert (english["measure_a"], english["measure_b"]) == ("x.clarity", "y.clarity")
     assert (english["n"], english["n_items"], english["n_unscored"]) == (12, 12, 0)
     assert (english["agreement"], english["mean_difference"]) == (pytest.approx(9 / 12), pytest.approx(0))

@@ -178,7 +178,7 @@ def test_cuts_and_refusals_are_no_critical_errors_here_and_detectors_no_measures
     assert row["detectors"] == ["code", "empty", "language", "loop", "prompt_echo"]
 
 
-def test_languages_are_told_apart(maker: StoreMaker, ask: Ask) -> None:
+def test_languages_have_rows_of_their_own(maker: StoreMaker, ask: Ask) -> None:
     maker.cell(language="en", scores={"loop": {"1": 1.0}, "contains": {"1": 1.0}})
     maker.cell(language="fr", scores={"loop": {"1": 0.0}, "contains": {"1": 1.0}})
     maker.study()

@@ -1,5 +1,4 @@
-"""`judge_against_checks`: a model's opinion held against what was checked by rule, on answers one can rank by
-hand and on drawn ones."""
+"""`judge_against_checks`: model judges compared with rule judges, on answers ranked by hand and drawn."""
 
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
@@ -12,13 +11,13 @@ from scipy import stats
 
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import Scores, StoreMaker
-from warehouse.connect import HERE, run_file
+from warehouse.statements import HERE, run_file
 
-KEPT = HERE / "views" / "kept" / "checked_opinions.sql"
+KEPT = HERE / "views" / "tables" / "checked_opinions.sql"
 VIEW = HERE / "views" / "marts" / "judge_against_checks.sql"
 
 Answers = tuple[Sequence[str], Sequence[bool], Sequence[float]]
-"""Of each answer its item, whether it is right, and the opinion of it."""
+"""An answer: its item, whether it is right, and the opinion of it."""
 
 
 def answered(
@@ -30,7 +29,7 @@ def answered(
     maker.cell(method, scores={"correct=contains": checks, "rubric": {"helpfulness": opinions}}, **more)
 
 
-def held_against(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
+def compared_with_checks(studies: Mapping[str, Answers]) -> dict[str, dict[str, Any]]:
     """The view's rows of answers that are given as values: a language each."""
     connection = duckdb.connect()
     run_file(connection, HERE / "statistics" / "macros.sql")
@@ -118,7 +117,7 @@ def test_items_that_cancel_out_leave_no_spread_and_no_interval(maker: StoreMaker
     [((3.0, 4.0, 1.0, 2.0), 1.0), ((1.0, 2.0, 3.0, 4.0), 0.0), ((2.0, 2.0, 2.0, 2.0), 0.5)],
 )
 def test_a_judge_without_exception_has_no_interval(opinions: tuple[float, ...], auc: float) -> None:
-    row = held_against({"en": ("abcd", (True, True, False, False), opinions)})["en"]
+    row = compared_with_checks({"en": ("abcd", (True, True, False, False), opinions)})["en"]
     assert (row["auc"], row["standard_error"], row["ci_low"], row["ci_high"]) == (auc, 0.0, None, None)
 
 
@@ -137,7 +136,9 @@ def test_where_all_answers_are_wrong_or_all_right_there_is_nothing_to_tell_apart
 
 
 def test_one_item_on_a_side_gives_a_share_and_no_error_of_it() -> None:
-    row = held_against({"en": ("aabcd", (True, True, False, False, False), (3.0, 1.0, 2.0, 2.5, 0.5))})["en"]
+    row = compared_with_checks(
+        {"en": ("aabcd", (True, True, False, False, False), (3.0, 1.0, 2.0, 2.5, 0.5))}
+    )["en"]
     assert row["auc"] == pytest.approx(4 / 6)
     assert (row["n_items_right"], row["n_items_wrong"]) == (1, 3)
     assert (row["standard_error"], row["ci_low"], row["ci_high"]) == (None, None, None)
@@ -201,7 +202,7 @@ def test_the_share_is_scipys_u_over_all_pairs() -> None:
         str(seed): drawn(np.random.default_rng(seed), n_items=10, n_methods=4, skill=0.8)
         for seed in range(20)
     }
-    rows = held_against(studies)
+    rows = compared_with_checks(studies)
     for name, (_, is_right, opinions) in studies.items():
         right, wrong = split(is_right, opinions)
         u = stats.mannwhitneyu(right, wrong).statistic
@@ -213,7 +214,7 @@ def test_with_one_answer_an_item_the_standard_error_is_that_of_delong() -> None:
         str(seed): drawn(np.random.default_rng(seed), n_items=30, n_methods=1, skill=0.8)
         for seed in range(20)
     }
-    rows = held_against(studies)
+    rows = compared_with_checks(studies)
     for name, (_, is_right, opinions) in studies.items():
         right, wrong = split(is_right, opinions)
         order = np.sign(right[:, None] - wrong) / 2 + 0.5
@@ -223,8 +224,10 @@ def test_with_one_answer_an_item_the_standard_error_is_that_of_delong() -> None:
 
 def test_a_judge_that_sees_every_answer_twice_knows_no_more() -> None:
     items, is_right, opinions = drawn(np.random.default_rng(1), n_items=40, n_methods=1, skill=0.8)
-    once = held_against({"en": (items, is_right, opinions)})["en"]
-    twice = held_against({"en": ([*items, *items], [*is_right, *is_right], [*opinions, *opinions])})["en"]
+    once = compared_with_checks({"en": (items, is_right, opinions)})["en"]
+    twice = compared_with_checks({"en": ([*items, *items], [*is_right, *is_right], [*opinions, *opinions])})[
+        "en"
+    ]
     assert twice["n"] == 2 * once["n"]
     assert twice["auc"] == pytest.approx(once["auc"])
     assert twice["standard_error"] == pytest.approx(once["standard_error"])
@@ -252,8 +255,8 @@ def test_the_interval_holds_the_truth_95_times_in_100_though_answers_hang_togeth
         assert len(made) >= 390
         return float(np.mean([row["ci_low"] <= truth <= row["ci_high"] for row in made]))
 
-    assert 0.92 <= coverage(held_against(studies)) <= 0.985
-    assert coverage(held_against(apart)) <= 0.90
+    assert 0.92 <= coverage(compared_with_checks(studies)) <= 0.985
+    assert coverage(compared_with_checks(apart)) <= 0.90
 
 
 def drawn(chance: np.random.Generator, n_items: int, n_methods: int, skill: float) -> Answers:

@@ -96,7 +96,7 @@ def test_a_steps_cost_is_there_once_whomever_it_serves(maker: StoreMaker, ask: A
     )
 
 
-def test_a_models_start_and_loading_are_told_apart_from_its_work(maker: StoreMaker, ask: Ask) -> None:
+def test_a_models_start_and_loading_are_separate_from_its_work(maker: StoreMaker, ask: Ask) -> None:
     sft, dpo = maker.train("sft", [2.0]), maker.train("dpo", [0.7])
     for step, start, load in ((sft, 1.0, 0.5), (dpo, 0.0, 0.25)):
         path = maker.folder / "steps" / step / "outcome.json"

@@ -74,7 +74,7 @@ def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_
     ]
 
 
-def test_a_negative_difference_is_told_from_the_winners_side() -> None:
+def test_a_negative_difference_is_reported_from_the_winners_side() -> None:
     rows = [contrast("urial", "instruct", "en", -0.3, 0.1)]
     assert differences(rows, ORDER) == [
         "instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items; corrected p = 0.004)."
@@ -176,9 +176,7 @@ def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clea
     ]
 
 
-def test_where_so_few_items_could_not_have_given_a_significant_result_that_is_said_instead_of_nothing_found() -> (
-    None
-):
+def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> None:
     rows = [
         contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False)
         for lang in ("en", "fr")
@@ -243,7 +241,7 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
     best = best_methods(rows, ORDER)
     assert (
         leaders(best, 4)
-        == "The highest mean on `contains` has urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot"
+        == "Highest mean on `contains`: urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot"
         " and sft in fr (0.25, n = 12)."
     )
 
@@ -258,7 +256,7 @@ def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
     best = best_methods(rows, ORDER)
     assert {b.language: b.methods for b in best} == {"en": (), "fr": ("urial",)}
     assert (
-        leaders(best, 2) == "The highest mean on `contains` has urial in fr (0.50 [0.40, 0.60], n = 12). "
+        leaders(best, 2) == "Highest mean on `contains`: urial in fr (0.50 [0.40, 0.60], n = 12). "
         "Methods were scored on unequal sets of items in en, so no highest mean is named there."
     )
 
@@ -440,19 +438,19 @@ def said_of(models: dict[str, str], checked: list[dict[str, Any]]) -> list[str]:
             [("en", 0.5, (0.4, 0.6))],
             True,
             4,
-            "`quality` is an opinion; it can't be told from tossing a coin.",
+            "`quality` is an opinion; it does not differ significantly from chance.",
         ),
         (
             [("en", 0.8, (0.7, 0.9)), ("fr", 0.3, (0.2, 0.4))],
             True,
             6,
-            "`quality` is an opinion, and judges worse than a coin's toss in fr.",
+            "`quality` is an opinion, and judges worse than chance in fr.",
         ),
         (
             [("fr", 0.3, (0.2, 0.4))],
             False,
             3,
-            "`quality` is an opinion, and judges worse than a coin's toss in fr.",
+            "`quality` is an opinion, and judges worse than chance in fr.",
         ),
         ([("en", 0.8, (0.7, 0.9))], True, 1, "`quality` is an opinion."),
     ],
@@ -524,12 +522,12 @@ def test_how_well_a_model_judges_is_told_by_language_with_its_numbers() -> None:
     assert said_of({"quality": "SmolLM2-135M"}, rows) == [
         "`quality.depth` is the opinion of a model, SmolLM2-135M. On the answers that `correct` checked, it"
         " puts a right one above a wrong one in 55% [43%, 66%] of pairs in en (n = 18 right, 30 wrong) and"
-        " 48% [20%, 77%] in fr (n = 2 right, 25 wrong), which can't be told from tossing a coin. How well it"
-        " judges can't be measured in es (all 27 such answers are wrong)."
+        " 48% [20%, 77%] in fr (n = 2 right, 25 wrong), which does not differ significantly from chance. How"
+        " well it judges can't be measured in es (all 27 such answers are wrong)."
     ]
 
 
-def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> None:
+def test_languages_in_which_a_model_judges_better_and_worse_than_chance_are_separate() -> None:
     rows = [
         held("en", 0.8, (0.502, 0.93), 40, 40),
         held("fr", 0.3, (0.2, 0.42), 40, 40),
@@ -537,8 +535,8 @@ def test_languages_in_which_a_model_judges_better_and_worse_are_told_apart() -> 
     ]
     (said,) = said_of({"quality": "a judge"}, rows)
     assert said.endswith(
-        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than tossing a"
-        " coin; 30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than tossing a coin; 100% in es"
+        "in 80.0% [50.2%, 93.0%] of pairs in en (n = 40 right, 40 wrong), which is better than chance;"
+        " 30% [20%, 42%] in fr (n = 40 right, 40 wrong), which is worse than chance; 100% in es"
         " (n = 1 right, 5 wrong), too little for an interval."
     )
 
@@ -562,7 +560,7 @@ def test_of_many_aspects_the_range_and_the_count_are_told() -> None:
     assert said_of({"quality": "a judge"}, rows) == [
         "`quality` is the opinion of a model, a judge. Where answers were checked by rule too, it puts a"
         " right one above a wrong one in 20% to 90% of pairs. Of 4 such shares, by measure and language, 1 is"
-        " better than tossing a coin, 1 is worse than tossing a coin and 2 are not told from tossing a coin."
+        " better than chance, 1 is worse than chance and 2 are not significantly different from chance."
     ]
     nothing = [held("en", None, None, 0, 9), held("en", None, None, 0, 9, measure="quality.clarity")]
     assert "can't be measured here" in said_of({"quality": "a judge"}, nothing)[0]

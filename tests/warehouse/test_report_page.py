@@ -155,7 +155,7 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
     ]
 
 
-def test_judges_are_held_against_checks_each_other_people_and_planted_texts(visit: Visit) -> None:
+def test_judges_are_compared_with_checks_each_other_and_people_and_probed(visit: Visit) -> None:
     section = visit.page.locator("#trust")
     views = [
         text.split(",")[0].removeprefix("From ")
@@ -206,7 +206,7 @@ def test_contrasts_stand_beside_both_p_values_their_bounds_and_what_is_missing(v
         "p",
         "p (corrected)",
         "reading",
-        "in standard deviations",
+        "standardised effect",
         "with unscored as worst or best",
         "n (pairs)",
         "items lost",
@@ -256,7 +256,8 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
 def test_planted_markup_would_not_run_even_if_it_reached_the_page(visit: Visit) -> None:
     visit.page.evaluate("""() => {
         document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="window.hacked = 1">`);
-        document.body.append(Object.assign(document.createElement("script"), { textContent: "window.hacked = 2" }));
+        const script = document.createElement("script");
+        document.body.append(Object.assign(script, { textContent: "window.hacked = 2" }));
     }""")
     visit.page.wait_for_timeout(300)
     assert visit.hacked() is None

@@ -67,7 +67,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def said(warehouse: Path) -> str:
-    """What the command prints that writes the study for a paper, in the folder of its files."""
+    """Output of the command that writes the study for a paper, in the folder of its files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(warehouse.parent)
         done = CliRunner().invoke(
@@ -94,7 +94,7 @@ def md(paper: tuple[Path, Path, Path]) -> str:
 
 
 def complaints(tex: str) -> list[str]:
-    """What LaTeX would stumble over, for the few commands that these tables are made of."""
+    """Errors that LaTeX would report, for the few commands that these tables are made of."""
     said: list[str] = []
     body = re.sub(r"(?<!\\)%.*", "", tex)
     commands = re.findall(r"\\([A-Za-z]+|.)", body)
@@ -229,7 +229,7 @@ def test_markdown_tables_are_read_as_tables_of_equal_rows(md: str) -> None:
 def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) -> None:
     headings = re.findall(r"^(#+ .*)$", md, re.MULTILINE)
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
-    assert headings[1:4] == ["## Before you believe it", "## Methods by language", "## Contrasts"]
+    assert headings[1:4] == ["## Caveats", "## Methods by language", "## Contrasts"]
     assert "## Training" not in headings
     assert md.split("\n\n")[1].startswith(
         "Exploratory: no significant difference on `contains`, `follows` and `anna`"

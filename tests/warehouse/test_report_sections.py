@@ -10,12 +10,13 @@ from warehouse.charts.theme import Rows
 from warehouse.report.figures import Figure, Section
 from warehouse.report.page import as_html
 from warehouse.report.printed import printed
+from warehouse.report.reading import read_study
 from warehouse.report.reproduction import reproduction
 from warehouse.report.sections import sections
 from warehouse.report.sections.contrasts import contrasts, reading
 from warehouse.report.sections.power import detectable
 from warehouse.report.sections.scores import parameters, sizes
-from warehouse.report.study import StudyRows, read_study
+from warehouse.report.study import StudyRows
 from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 
@@ -98,9 +99,9 @@ def test_a_trend_that_the_data_cannot_say_is_said_to_be_so(study: StudyRows) -> 
     trends = figures(sizes(study), "size_trend")
     too_few = "2 models of known size with two items or more, and a trend needs 4"
     first, scope = sizes(study).says
-    assert first == f"No trend with size can be said: {too_few}."
+    assert first == f"No trend with size can be estimated: {too_few}."
     assert "for this one trained model" in scope
-    assert column(trends[0], "equal at") == ["cannot be said"] * 6
+    assert column(trends[0], "equal at") == ["not estimable"] * 6
     assert set(column(trends[0], "why not")) == {too_few}
 
 
@@ -226,8 +227,8 @@ def test_contrasts_at_equal_length_stand_beside_those_that_were_measured_or_say_
     (table,) = figures(lengths, view)
     assert column(table, "at equal length [95% interval]") == ["0.10 [−0.20, 0.40]"]
     assert (
-        f"Of {1 + len(rest)} contrasts {len(rest)} can't be compared at equal length, most often since 5"
-        " pairs are too few" in lengths.says[1]
+        f"{len(rest)} of {1 + len(rest)} contrasts can't be adjusted for length: 5 pairs are too few"
+        in lengths.says[1]
     )
 
 

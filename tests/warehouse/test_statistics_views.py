@@ -1,5 +1,4 @@
-"""What is computed when a study is loaded, and the marts that show it: numbers that can be worked out by
-hand, or SciPy's."""
+"""Statistics computed when a study is loaded, and their marts: numbers worked out by hand, or SciPy's."""
 
 import random
 from typing import Any
@@ -148,8 +147,7 @@ def test_contrasts_of_trained_methods_carry_their_seeds_and_count_what_is_missin
 def test_trained_methods_are_paired_by_seed_where_one_descends_from_the_other(
     maker: StoreMaker, ask: Ask
 ) -> None:
-    """What a seed does to both cancels out where they share its training, and counts twice where they do
-    not."""
+    """A seed's effect on both cancels out where they share its training, else it counts twice."""
     items = [str(i) for i in range(12)]
     for experiment, is_shared in (("descends", True), ("independent", False)):
         for seed, luck in ((0, 5.0), (1, 0.0), (2, -5.0)):
@@ -623,7 +621,7 @@ def test_what_sizes_cannot_say_they_do_not_say(maker: StoreMaker, ask: Ask) -> N
     assert rows["fr"]["no_slope_reason"] == "2 sizes were measured, and a trend needs 3"
     assert rows["es"]["no_slope_reason"] == "sizes are not known"
     assert all(
-        row["no_crossing_reason"] == f"cannot be said: {row['no_slope_reason']}" for row in rows.values()
+        row["no_crossing_reason"] == f"not estimable: {row['no_slope_reason']}" for row in rows.values()
     )
     assert {row["slope"] for row in rows.values()} == {None}
 

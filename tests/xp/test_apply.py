@@ -23,7 +23,7 @@ from runners.store.digests import describe
 from runners.store.step_io import write_json
 from runners.store.store import Store
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
-from warehouse.report.study import read_study
+from warehouse.report.reading import read_study
 from warehouse.report.summary import summary
 from xp.apply import apply
 from xp.cli import app

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from dsl.plan.study import Diff
 from tests.runners.engines.fake_server import Asked, Said, chat, completion, serving
 from tests.xp.small_study import diff_of
-from warehouse.connect import HERE, WAREHOUSE, connect
+from warehouse.connect import WAREHOUSE, connect
+from warehouse.statements import HERE
 from xp.apply import apply
 
 LANGUAGES = ["fr", "en"]

@@ -1,15 +1,30 @@
-"""Rows of numbers with intervals, drawn as in a forest plot: name, picture, number. Several charts are made
-of them."""
+"""Forest plots: rows of a name, a number with its interval, and the number as text."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dsl.messages import one_line
-from warehouse.charts.theme import CHARACTER_WIDTH, PANEL_WIDTH, label_width, themed
+from warehouse.charts.theme import (
+    CHARACTER_WIDTH,
+    PANEL_WIDTH,
+    Order,
+    Panel,
+    Row,
+    Rows,
+    by_language,
+    decimals_for,
+    label,
+    label_width,
+    reach,
+    themed,
+    with_interval,
+)
 
 ROW_HEIGHT = 21
+
+SIGNIFICANT, NOT_SIGNIFICANT = "#0072B2", "#999999"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,61 @@ class Line:
     is_filled: bool = True
     group: str = ""
     """Lines of one group stand together under its name."""
+
+
+def method_line(row: Row, order: Order, value: str, text: str, group: str = "") -> Line:
+    """Return the line of a method: the value of a column with its interval, in the method's colour."""
+    return Line(
+        label(row, order),
+        row[value],
+        row.get("ci_low"),
+        row.get("ci_high"),
+        text,
+        order.colour(row["method"]),
+        order.shape(row["method"]),
+        group=group,
+    )
+
+
+def panels_by_language(
+    rows: Rows,
+    order: Order,
+    lines: Callable[[Sequence[Row]], list[Line]],
+    draw: Callable[..., dict[str, Any]],
+    **settings: Any,
+) -> list[Panel]:
+    """Return a panel for each language, in which `draw` draws the lines of its rows."""
+    return [Panel(language, draw(lines(found), **settings)) for language, found in by_language(rows, order)]
+
+
+def panels_by_contrast(
+    rows: Rows, name: Callable[[Row], str], rank: Callable[[Row], Any], axis: str
+) -> list[Panel]:
+    """Return a panel for each contrast: its differences as dots, filled and coloured by significance.
+
+    Args:
+        rows: rows of contrasts or gaps.
+        name: the name of a row's line.
+        rank: sorts the lines of a panel.
+        axis: the axis's title, with `{of}` and `{against}` for the two methods.
+    """
+    ranked = sorted(rows, key=rank)
+    domain = reach(rows, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
+    decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
+    return [
+        Panel(
+            f"{of} − {against}",
+            dots(
+                [_difference(row, name(row), decimals) for row in ranked if row["contrast"] == contrast],
+                axis=axis.format(of=of, against=against),
+                domain=domain,
+                reference=0.0,
+            ),
+        )
+        for contrast, of, against in dict.fromkeys(
+            (row["contrast"], row["of"], row["against"]) for row in rows
+        )
+    ]
 
 
 def dots(
@@ -59,11 +129,25 @@ def bars(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> dict[
     return _finish(lines, [bar, rule, text])
 
 
+def _difference(row: Row, name: str, decimals: int) -> Line:
+    return Line(
+        name,
+        row["estimate"],
+        row["ci_low"],
+        row["ci_high"],
+        "no pairs"
+        if row["estimate"] is None
+        else with_interval(row["estimate"], row["ci_low"], row["ci_high"], decimals),
+        SIGNIFICANT if row["is_significant_uncorrected"] else NOT_SIGNIFICANT,
+        "diamond",
+        is_filled=bool(row["is_significant"]),
+    )
+
+
 def _base(
     lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None
 ) -> tuple[Any, Any, list[Any]]:
-    """The rows, their axis, and what dots and bars have in common: the interval's rule and the number at the
-    end."""
+    """Return what dots and bars share: rows, axis, the intervals' rules and the numbers at the end."""
     import altair as alt
 
     values = [

@@ -1,4 +1,4 @@
-"""What each model cost in time, told apart: what is paid once, and the work."""
+"""Time per model: starting and loading, which happen once, and the work itself."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.cost_by_step import KINDS
@@ -35,7 +35,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 
 
 def _seconds(rows: Rows) -> dict[str, float]:
-    """What the time went into -> seconds."""
+    """Seconds by purpose."""
     found: dict[str, float] = {
         name: sum(row[f"{short}_seconds"] for row in rows)
         for name, short in (("starting", "start"), ("loading", "load"))

@@ -1,4 +1,4 @@
-"""What the study cost in time: training, answering and judging, a panel a kind of step."""
+"""Time of the study: training, answering and judging, one panel per kind of step."""
 
 from collections import defaultdict
 

@@ -1,19 +1,16 @@
-"""A judge that is a model, held against judges that decide by rule: a forest plot with a panel for each pair
-of measures."""
+"""Model judges compared with rule judges: a forest plot with a panel for each pair of measures."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.contrast_by_language_and_size import NOT_SIGNIFICANT, SIGNIFICANT
+from warehouse.charts._intervals import NOT_SIGNIFICANT, SIGNIFICANT, Line, dots
 from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
 
 CHANCE = 0.5
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """How often a model's opinion puts a right answer above a wrong one (a tie counts half), with its 95%
-    interval (clustered by item).
+    """AUC of a model judge: share of pairs with the right answer above the wrong one, with its 95% interval.
 
-    The dashed line is a coin's toss. Filled: told from it, the interval excludes it. Hollow: not told from
-    it.
+    A tie counts half; intervals are clustered by item. The dashed line is chance. Filled: significantly
+    different from chance. Hollow: not significant.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     pairs = dict.fromkeys((row["measure"], row["checked_measure"]) for row in rows)
@@ -35,8 +32,8 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     ]
 
 
-def is_told_from_chance(row: Row) -> bool:
-    """Whether there is an interval and it excludes one half."""
+def differs_from_chance(row: Row) -> bool:
+    """Return whether there is an interval and it excludes one half."""
     return row["ci_low"] is not None and not row["ci_low"] <= CHANCE <= row["ci_high"]
 
 
@@ -50,8 +47,8 @@ def written(row: Row) -> str:
 
 
 def _line(row: Row) -> Line:
-    told = is_told_from_chance(row)
-    colour = SIGNIFICANT if told else NOT_SIGNIFICANT
+    is_significant = differs_from_chance(row)
+    colour = SIGNIFICANT if is_significant else NOT_SIGNIFICANT
     return Line(
         row["language"],
         row["auc"],
@@ -60,5 +57,5 @@ def _line(row: Row) -> Line:
         written(row),
         colour,
         "diamond",
-        is_filled=told,
+        is_filled=is_significant,
     )

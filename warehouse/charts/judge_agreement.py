@@ -1,4 +1,4 @@
-"""Two judges of the same answers: how far they agree, a panel for each pair of measures."""
+"""Agreement between judges: a panel for each pair of measures."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import COLOURS, Order, Panel, Row, Rows, number, place
@@ -8,10 +8,10 @@ Z = 1.96
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Krippendorff's α of two judges' scores of the same answers, by language, with ±1.96 standard errors of
-    the jackknife over items.
+    """Krippendorff's α of two judges' scores of the same answers, with ±1.96 jackknife standard errors.
 
-    One: they always agree. Zero (the dashed line): no more than chance. Below it: they contradict each other.
+    One: they always agree. Zero (the dashed line): no more than chance. Below it: they contradict each
+    other.
     """
     ranked = sorted(rows, key=lambda row: (row["language"] == "all", place(order.languages, row["language"])))
     return [
@@ -38,7 +38,7 @@ def interval(value: float | None, error: float | None) -> tuple[float | None, fl
 def _line(row: Row) -> Line:
     alpha = row["krippendorff_alpha"]
     text = f"no spread · n {row['n']}" if alpha is None else f"{number(alpha)} · n {row['n']}"
-    low, high = interval(alpha, row["krippendorff_alpha_error"])
+    low, high = interval(alpha, row["krippendorff_alpha_standard_error"])
     return Line(
         "all together" if row["language"] == "all" else row["language"],
         alpha,

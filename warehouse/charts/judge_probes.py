@@ -1,13 +1,11 @@
-"""Texts planted in answers to talk a judge into a better score: how often its verdict moved, a panel a
-probe."""
+"""Judge probes: how often a planted text moved a verdict, a panel a probe."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of verdicts that changed when a text was planted in the answer, by judge and language, with
-    Wilson's 95% interval.
+    """Share of verdicts that changed when a text was planted in the answer, with Wilson's 95% interval.
 
     The text asks for the best score and adds nothing; a judge that reads answers as data does not move.
     """

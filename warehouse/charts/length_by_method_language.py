@@ -1,7 +1,7 @@
-"""How long answers are, to be read beside how well they score."""
+"""Length of the answers, to be read beside their scores."""
 
-from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number, reach
+from warehouse.charts._intervals import Line, bars, method_line, panels_by_language
+from warehouse.charts.theme import Order, Panel, Row, Rows, number, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -10,24 +10,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     Judges tend to prefer longer answers: read it beside the scores above.
     """
     domain = reach(rows, ("mean_characters",), least=(0.0, 1.0))
-    return [
-        Panel(
-            language,
-            bars(
-                [
-                    Line(
-                        label(row, order),
-                        row["mean_characters"],
-                        None,
-                        None,
-                        f"{number(row['mean_characters'], 0)} · n {row['n']}",
-                        order.colour(row["method"]),
-                    )
-                    for row in found
-                ],
-                axis="characters",
-                domain=domain,
-            ),
-        )
-        for language, found in by_language(rows, order)
-    ]
+
+    def line(row: Row) -> Line:
+        text = f"{number(row['mean_characters'], 0)} · n {row['n']}"
+        return method_line(row, order, "mean_characters", text)
+
+    return panels_by_language(
+        rows, order, lambda found: [line(row) for row in found], bars, axis="characters", domain=domain
+    )

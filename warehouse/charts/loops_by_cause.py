@@ -1,35 +1,18 @@
 """Answers that never came to an end, by what went wrong: a panel a language."""
 
-from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import Order, Panel, Rows, by_language, label, number, share_axis
+from warehouse.charts._intervals import Line, bars, method_line, panels_by_language
+from warehouse.charts.theme import Order, Panel, Row, Rows, number, share_axis
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of answers that repeat themselves, that never ended, or both, by method and language, with
-    Wilson's 95% interval."""
+    """Share of answers that repeat themselves, never ended, or both, with Wilson's 95% interval."""
     causes = list(dict.fromkeys(row["cause"] for row in rows))
-    domain = share_axis(rows)
-    return [
-        Panel(
-            language,
-            bars(
-                [
-                    Line(
-                        label(row, order),
-                        row["share"],
-                        row["ci_low"],
-                        row["ci_high"],
-                        f"{number(100 * row['share'], 0)}% of {row['n']}" if row["n"] else "unscored",
-                        order.colour(row["method"]),
-                        group=cause,
-                    )
-                    for cause in causes
-                    for row in found
-                    if row["cause"] == cause
-                ],
-                axis="share of answers",
-                domain=domain,
-            ),
-        )
-        for language, found in by_language(rows, order)
-    ]
+
+    def line(row: Row) -> Line:
+        text = f"{number(100 * row['share'], 0)}% of {row['n']}" if row["n"] else "unscored"
+        return method_line(row, order, "share", text, group=row["cause"])
+
+    def lines(found: Rows) -> list[Line]:
+        return [line(row) for row in sorted(found, key=lambda row: causes.index(row["cause"]))]
+
+    return panels_by_language(rows, order, lines, bars, axis="share of answers", domain=share_axis(rows))

@@ -1,43 +1,33 @@
-"""One judge that compares answers, on one data set: how strong each method is among all that met, a panel a
-language."""
+"""Bradley–Terry strengths by one judge on one data set, a panel a language."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Row, Rows, by_language, decimals_for, label, number, reach
+from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
+from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval (profile
-    likelihood, items as clusters).
+    """Bradley–Terry strength in log-odds against a method of mean strength, with its 95% interval.
 
-    The dashed line is mean strength; two methods a unit apart meet at odds of 2.7 to 1. An interval that
-    reaches the edge has no end.
+    Profile likelihood, items as clusters. The dashed line is mean strength; two methods a unit apart meet
+    at odds of 2.7 to 1. An interval that reaches the edge has no end.
     """
     domain = reach(rows, ("strength", "ci_low", "ci_high"), least=(-0.5, 0.5))
     decimals = decimals_for(row["strength"] for row in rows)
-    return [
-        Panel(
-            language,
-            dots(
-                [
-                    Line(
-                        label(row, order),
-                        row["strength"],
-                        *_ends(row, domain),
-                        f"{number(row['strength'], decimals)} · n {row['n']}"
-                        if row["strength"] is not None
-                        else "not linked",
-                        order.colour(row["method"]),
-                        order.shape(row["method"]),
-                    )
-                    for row in found
-                ],
-                axis="strength (log-odds)",
-                domain=domain,
-                reference=0.0,
-            ),
-        )
-        for language, found in by_language(rows, order)
-    ]
+
+    def line(row: Row) -> Line:
+        value = row["strength"]
+        text = "not linked" if value is None else f"{number(value, decimals)} · n {row['n']}"
+        low, high = _ends(row, domain)
+        return method_line({**row, "ci_low": low, "ci_high": high}, order, "strength", text)
+
+    return panels_by_language(
+        rows,
+        order,
+        lambda found: [line(row) for row in found],
+        dots,
+        axis="strength (log-odds)",
+        domain=domain,
+        reference=0.0,
+    )
 
 
 def _ends(row: Row, domain: tuple[float, float]) -> tuple[float | None, float | None]:

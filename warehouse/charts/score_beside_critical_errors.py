@@ -1,5 +1,4 @@
-"""One measure on one data set: the mean of all answers beside that of the answers without a critical error, a
-panel a language."""
+"""Means with and without the answers that have a critical error, a panel a language."""
 
 from warehouse.charts._intervals import Line, dots
 from warehouse.charts.theme import (
@@ -26,14 +25,14 @@ MEANS = (
         "n_with_errors_as_worst",
     ),
 )
-"""How a mean is called, its columns: value, ends of the interval, n."""
+"""Name of a mean, and its columns: value, ends of the interval, n."""
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score of all answers, of those without a critical error, and with each critical error as the worst
-    score, with 95% intervals.
+    """Mean score of all answers, without those with critical errors, and with these as the worst score.
 
-    Where the three order methods differently, errors decide, and a mean alone would hide it.
+    With 95% intervals. Where the three order methods differently, errors decide, and a mean alone would
+    hide it.
     """
     domain = reach(
         rows,

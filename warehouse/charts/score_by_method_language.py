@@ -1,7 +1,7 @@
 """One measure on one data set: methods as rows, a panel a language."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import Order, Panel, Rows, by_language, decimals_for, label, number, score_axis
+from warehouse.charts._intervals import Line, dots, method_line, panels_by_language
+from warehouse.charts.theme import Order, Panel, Row, Rows, decimals_for, number, score_axis
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -11,25 +11,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     """
     domain, axis = score_axis(rows)
     decimals = decimals_for(row["mean_score"] for row in rows)
-    return [
-        Panel(
-            language,
-            dots(
-                [
-                    Line(
-                        label(row, order),
-                        row["mean_score"],
-                        row["ci_low"],
-                        row["ci_high"],
-                        f"{number(row['mean_score'], decimals)} · n {row['n']}" if row["n"] else "unscored",
-                        order.colour(row["method"]),
-                        order.shape(row["method"]),
-                    )
-                    for row in found
-                ],
-                axis=axis,
-                domain=domain,
-            ),
-        )
-        for language, found in by_language(rows, order)
-    ]
+
+    def line(row: Row) -> Line:
+        text = f"{number(row['mean_score'], decimals)} · n {row['n']}" if row["n"] else "unscored"
+        return method_line(row, order, "mean_score", text)
+
+    return panels_by_language(
+        rows, order, lambda found: [line(row) for row in found], dots, axis=axis, domain=domain
+    )

@@ -6,10 +6,9 @@ from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Rows, score_axis, 
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval (errors
-    clustered by item).
+    """Mean score over the languages by the model's parameters (logarithmic), with its 95% interval.
 
-    Each panel shows one method in colour and the others in grey behind it.
+    Errors are clustered by item. Each panel shows one method in colour and the others in grey behind it.
     """
     return [
         Panel(method, _lines(rows, method, order))

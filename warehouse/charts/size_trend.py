@@ -1,5 +1,4 @@
-"""One measure on one data set: does a difference between two methods grow or shrink with the model? A panel a
-contrast and language."""
+"""Trends of contrasts with the size of the model, a panel a contrast and language."""
 
 from typing import Any
 
@@ -9,10 +8,10 @@ LINE, POINT = "#0072B2", "#D55E00"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods by the model's parameters (logarithmic), with its 95% interval
-    and the line through the models.
+    """Paired difference between two methods by the model's parameters (logarithmic), with 95% intervals.
 
-    The dotted upright is where the line says that both methods are equal, where the data can say it.
+    The line is the trend over the models. The dotted upright is where the line says that both methods are
+    equal, where the data can say it.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
     return [Panel(_title(row, rows), _trend(row)) for row in ranked if row["points"]]

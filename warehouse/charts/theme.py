@@ -1,5 +1,4 @@
-"""What every picture shares: sizes, fonts, and a colour and shape for each method that stay the same through
-the whole report.
+"""Theme of all charts: sizes, fonts, and a colour and shape for each method, the same throughout a report.
 
 A chart is a function from rows to panels, one panel a language (or a contrast, or a metric). A panel is small
 enough for a phone; on a wider screen the page sets panels side by side. Text is drawn in `currentColor`: the
@@ -17,8 +16,8 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
-"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; their grey
-stands in."""
+"""The palette of Okabe and Ito without its yellow and black, which vanish on white and on black; grey
+replaces them."""
 
 SHAPES = (
     "circle",
@@ -44,8 +43,10 @@ LONGEST_LABEL = 140
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order in which the study names things. Rows follow it in every figure, and a method's place decides
-    its colour and shape."""
+    """Order of methods, models and languages in the study.
+
+    Rows follow it in every figure, and a method's place decides its colour and shape.
+    """
 
     methods: tuple[str, ...]
     models: tuple[str, ...]
@@ -70,7 +71,7 @@ class Order:
 
 
 def place(names: Sequence[str], name: str) -> int:
-    """Where a name stands among those of the study; a name it does not list comes after them."""
+    """Return the position of a name among those of the study; unknown names come last."""
     return names.index(name) if name in names else len(names)
 
 
@@ -84,8 +85,7 @@ class Panel:
 
 
 def label(row: Row, order: Order) -> str:
-    """How a row is called: its method, `← en` where it was tuned on another language than asked in, its model
-    where there are several.
+    """Return the label of a row: its method, `← en` if tuned on another language, its model if several.
 
     Of a study with one method on several models it is the model alone.
     """
@@ -121,8 +121,10 @@ def number(value: float | None, decimals: int = 2) -> str:
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Digits after the point, two to four: enough that no number but zero is rounded to zero; none above a
-    hundred."""
+    """Return the digits after the point, two to four, none above a hundred.
+
+    Enough that no number but zero is rounded to zero.
+    """
     sizes = [abs(value) for value in values if value]
     if not sizes:
         return 2
@@ -132,8 +134,10 @@ def decimals_for(values: Iterable[float | None]) -> int:
 
 
 def with_interval(value: float, low: float | None, high: float | None, decimals: int | None = None) -> str:
-    """A number and its interval; without one where all scores are the same, which says nothing of how far
-    they could differ."""
+    """Return a number and its interval as text.
+
+    There is no interval where all scores are the same, which says nothing of how far they could differ.
+    """
     places = decimals_for((value, low, high)) if decimals is None else decimals
     if low is None or low == high:
         return number(value, places) + ("" if low is None else " [no spread]")
@@ -154,8 +158,10 @@ def reach(
 
 
 def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
-    """The axis for means with intervals and its title: the whole scale, or the part in use where that is less
-    than a third of it."""
+    """Return the axis for means with intervals, and its title.
+
+    It is the whole scale, or the part in use where that is less than a third of it.
+    """
     columns = ("mean_score", "ci_low", "ci_high")
     scale = scale_of(rows)
     used = reach(rows, columns)
@@ -165,15 +171,13 @@ def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
 
 
 def share_axis(rows: Rows) -> tuple[float, float]:
-    """The axis for shares with intervals, from zero: all of [0, 1], or less of it where all of them are
-    small."""
+    """Return the axis for shares with intervals, from zero: [0, 1], or less of it where all are small."""
     highest = max((row[column] or 0.0 for row in rows for column in ("ci_high", "share")), default=1.0)
     return 0.0, next(step for step in (0.1, 0.25, 0.5, 1.0) if highest <= step or step == 1.0)
 
 
 def scale_of(rows: Rows) -> tuple[float, float]:
-    """The scale these means are on: shares lie in [0, 1], levels of a rubric in [1, 5]; other numbers have no
-    scale but their own."""
+    """Return the scale of these means: [0, 1] for shares, [1, 5] for levels of a rubric, else their range."""
     means = [float(row["mean_score"]) for row in rows if row["mean_score"] is not None]
     for low, high in ((0.0, 1.0), (1.0, 5.0)):
         if all(low <= mean <= high for mean in means):

@@ -1,4 +1,4 @@
-"""How training went: a panel for each tuned method and each thing that was measured."""
+"""Training metrics: a panel for each tuned method and metric."""
 
 from collections import defaultdict
 from typing import Any
@@ -16,7 +16,7 @@ SHOWN = (
     "kl",
     "grad_norm",
 )
-"""What TRL logs and a reader asks for first, in this order; the rest is in the table."""
+"""TRL's metrics that are drawn, in this order; the rest is in the table."""
 
 MOST_POINTS = 200
 """A longer curve is drawn through every k-th point and its last."""
@@ -25,9 +25,9 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """What was logged while training, by optimiser step.
+    """Metrics logged during training, by optimiser step.
 
-    Colours tell training languages apart, dashes models; a method with several seeds has a line for each.
+    Colours are training languages, dashes models; a method with several seeds has a line for each.
     """
     methods = sorted({row["method"] for row in rows}, key=lambda method: place(order.methods, method))
     found = [

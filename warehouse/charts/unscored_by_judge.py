@@ -1,14 +1,13 @@
-"""What could not be scored: a panel for each measure that has any."""
+"""Unscored verdicts: a panel for each measure that has any."""
 
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import Order, Panel, Rows, number, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of answers that a judge left unscored, by language and method; the reason given most often is in
-    the table.
+    """Share of answers that a judge left unscored, by language and method.
 
-    Unscored is not zero: it is left out of every mean.
+    The reason given most often is in the table. Unscored is not zero: it is left out of every mean.
     """
     found = [row for row in rows if row["n_unscored"]]
     ranked = sorted(

@@ -1,5 +1,4 @@
-"""The report: what answers the study's question and the numbers and the models' words behind it, with no
-network.
+"""The report of a study: its answer, the numbers and the models' words behind it, without a network.
 
 One HTML file is the whole of it. For a paper there are its main tables as LaTeX and Markdown, and its charts
 as pictures.
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def write_report(warehouse: Path, experiment: str, out: Path, note: str = "") -> Path:
-    """Write the report of one study to `out`, as HTML, and return it. `note` is to be said in it beside the
-    study's own notes.
+    """Write the report of one study to `out`, as HTML, and return it.
+
+    `note` is shown beside the study's own notes.
 
     Raises:
         WarehouseError: the warehouse cannot be read or does not hold the experiment, or a file cannot be
@@ -49,13 +49,13 @@ def write_paper(warehouse: Path, experiment: str, out: Path, note: str = "") -> 
     latex = _write(out, as_latex(study, note))
     markdown = _write(out.with_suffix(".md"), as_markdown(study))
     figures = out.with_name(f"{out.stem}-figures")
-    with _told(figures):
+    with _writing_errors(figures):
         write_pictures(study, figures)
     return latex, markdown, figures
 
 
 def _read(warehouse: Path, experiment: str, note: str) -> "StudyRows":
-    from warehouse.report.study import read_study
+    from warehouse.report.reading import read_study
 
     study = read_study(warehouse, experiment)
     return (
@@ -66,7 +66,7 @@ def _read(warehouse: Path, experiment: str, note: str) -> "StudyRows":
 
 
 def _write(out: Path, text: str) -> Path:
-    with _told(out):
+    with _writing_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         aside = out.with_name(out.name + ".tmp")
         aside.write_text(text, "utf-8", newline="\n")
@@ -75,7 +75,7 @@ def _write(out: Path, text: str) -> Path:
 
 
 @contextmanager
-def _told(path: Path) -> Generator[None]:
+def _writing_errors(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -17,7 +17,7 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Who has the highest mean on one measure in one language."""
+    """Methods with the highest mean on one measure in one language."""
 
     dataset: str
     language: str
@@ -29,7 +29,7 @@ class Best:
     ci_low: float | None
     ci_high: float | None
     n: int
-    """Of tied methods, the one with the fewest scores."""
+    """The fewest scores among tied methods."""
     n_unscored: int
 
     @property
@@ -73,8 +73,7 @@ def differences(contrasts: Rows, order: Order, opinions: Collection[str] = ()) -
 
 
 def interactions(gaps: Rows, trends: Rows, order: Order) -> list[str]:
-    """Say which declared changes of a difference, with language or size, are significant, a sentence each;
-    then how many are not."""
+    """Say which declared interactions with language or size are significant; then how many are not."""
     rows = [row for row in (*gaps, *trends) if row["family"] == "confirmatory"]
     tested = [row for row in rows if row["p_corrected"] is not None]
     said: list[str] = []
@@ -176,8 +175,7 @@ def _corrected(rows: Sequence[Row]) -> str:
 
 
 def best_methods(scores: Rows, order: Order) -> list[Best]:
-    """The highest mean for every data set, measure and language, ties together; nothing where nothing was
-    scored.
+    """Return the highest mean for every data set, measure and language, ties together.
 
     A method that was scored on other items may be the highest for these alone, be they as many: then none is
     named.
@@ -214,11 +212,11 @@ def _are_of_the_same_items(rows: Rows) -> bool:
 
 
 def leaders(best: Sequence[Best], n_methods: int) -> str:
-    """Who has the highest mean on the first measure, language by language; the others are in the table."""
+    """Name the methods with the highest mean on the first measure, by language."""
     if not best:
         return "Nothing has been scored."
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
-    told = [f"{_who(b)} in {b.language} ({b.shown}, n = {b.n})" for b in first if b.methods]
+    named = [f"{_who(b)} in {b.language} ({b.shown}, n = {b.n})" for b in first if b.methods]
     uneven = [b.language for b in first if not b.methods]
     left = (
         f"Methods were scored on unequal sets of items in {listed(uneven)}, so no highest mean is named"
@@ -226,16 +224,19 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
         if uneven
         else ""
     )
-    if not told:
+    if not named:
         return left
     if n_methods == 1:
-        return f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(told)}."
-    return f"The highest mean on `{best[0].measure}` has {listed(told)}." + (f" {left}" if left else "")
+        return (
+            f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(named)}."
+        )
+    return f"Highest mean on `{best[0].measure}`: {listed(named)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
-    """For a study of one method on several models: how each measure's mean differs from the smallest model to
-    the largest. All exploratory.
+    """Compare means of the smallest and the largest model, for a study of one method on several models.
+
+    All exploratory.
 
     Means are unpaired here: a change is clear only where the 95% intervals do not overlap, which asks for
     more than a test would. Means of different items are not compared.
@@ -257,12 +258,12 @@ def by_size(scores: Rows, order: Order) -> list[str]:
             if not _are_of_the_same_items((small, large)):
                 uneven.append(language)
                 continue
-            told = " to ".join(
+            named = " to ".join(
                 f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})"
                 for r in (small, large)
             )
             (apart if _do_not_overlap(small, large) else level).append(
-                f"{told} in {language}" if _do_not_overlap(small, large) else language
+                f"{named} in {language}" if _do_not_overlap(small, large) else language
             )
         names = f"from {_smallest(scored)} to {_largest(scored)}"
         if apart:
@@ -345,7 +346,7 @@ def _model(row: Row, order: Order) -> str:
 
 
 def _clearness(row: Row) -> float:
-    """How many half-widths of its interval the estimate is from zero."""
+    """Return the distance of the estimate from zero in half-widths of its interval."""
     half = (row["ci_high"] - row["ci_low"]) / 2
     return abs(row["estimate"]) / half if half else float("inf")
 

@@ -22,8 +22,9 @@ _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in
 
 
 def pick_items(counts: Rows) -> dict[str, list[str]]:
-    """Data set -> the items to show: whole ones, drawn by hash and not from the head of the file, with
-    `MOST_ANSWERS` answers at most.
+    """Pick the items to show of each data set: whole ones, drawn by hash.
+
+    At most `MOST_ANSWERS` answers, and not from the head of the file.
 
     One item is always there. `counts` has a row per data set and item, with `n` answers over languages and
     methods.
@@ -42,8 +43,10 @@ def pick_items(counts: Rows) -> dict[str, list[str]]:
 
 
 def pack(completions: Rows, order: Order) -> dict[str, Any]:
-    """The answers by data set, item and language, as the page's script reads them; the last items are left
-    out where bytes run out."""
+    """Return the answers by data set, item and language, as the page's script reads them.
+
+    The last items are left out where bytes run out.
+    """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in completions:
         groups.setdefault((row["dataset"], row["item"]), []).append(row)
@@ -76,8 +79,7 @@ def _of_first_seeds(rows: list[Row]) -> list[Row]:
 
 
 def as_script(packed: dict[str, Any]) -> Markup:
-    """JSON that may stand inside a `<script>` element: without `<`, `>`, `&` and the line separators U+2028
-    and U+2029."""
+    """Return JSON for a `<script>` element: without `<`, `>`, `&`, U+2028 and U+2029."""
     return Markup(
         json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
     )
@@ -126,8 +128,10 @@ def _answer(row: Row, order: Order, heads: dict[str, str], places: dict[str, int
 
 
 def _heads(completions: Rows) -> dict[str, str]:
-    """Cell -> what all its prompts begin with, stored once: in-context examples are the same for every
-    item."""
+    """Return each cell's common prefix of prompts, to be stored once.
+
+    In-context examples are the same for every item.
+    """
     prompts: dict[str, list[str]] = {}
     for row in completions:
         prompts.setdefault(row["cell_id"], []).append(row["prompt"] or "")
@@ -135,7 +139,7 @@ def _heads(completions: Rows) -> dict[str, str]:
 
 
 def _shared(first: str, last: str) -> str:
-    """What the first and last in sorted order begin with, and with them all between."""
+    """Return the common prefix of the first and last in sorted order, and so of all between."""
     end = next(
         (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
         min(len(first), len(last)),

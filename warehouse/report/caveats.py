@@ -1,5 +1,4 @@
-"""What a reader must know before believing an answer, made from the numbers; one of it is the main caveat, by
-rule."""
+"""Caveats of an answer, made from the numbers; one of them is the main caveat, by rule."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ class Caveat:
     """One reason not to believe an answer too soon."""
 
     weight: int
-    """The heaviest is the main caveat. 6: a judge that is worse than a coin's toss. 5: so few items, or so
+    """The heaviest is the main caveat. 6: a judge that is worse than chance. 5: so few items, or so
     much unscored, that most is open. 4: an answer that rests on opinions which nothing confirms. 3: few
-    items; an opinion beside checks that is worse than a coin's toss. 2: the like, smaller. 1: what always has
+    items; an opinion beside checks that is worse than chance. 2: the like, smaller. 1: what always has
     to be said."""
     headline: str
     """In one line."""
@@ -76,7 +75,7 @@ def caveats(
 
 
 def _small(tested: Rows, scores: Rows) -> Caveat | None:
-    """How few items there are, and what an interval of that width can hide."""
+    """Small samples, and the differences that intervals of that width would miss."""
     counts = [row["n"] for row in tested or scores if row["n"]]
     if not counts or min(counts) >= FEW_ITEMS:
         return None
@@ -102,7 +101,7 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
 
 
 def _tests(tested: Rows) -> Caveat | None:
-    """How many tests there were, and what was done about it."""
+    """Number of tests and their correction for multiple testing."""
     families = {
         row["family"]: (row["n_tests"], CORRECTIONS[row["correction"]]) for row in tested if row["n_tests"]
     }
@@ -184,8 +183,10 @@ def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:
 
 
 def _left_out(unscored: Rows, measures: Collection[str]) -> Caveat | None:
-    """How much has no score, and the most common reason; it weighs as much as it is of the `measures` that
-    the answer rests on."""
+    """Share of unscored verdicts and the most common reason.
+
+    It weighs as much as its share of the `measures` that the answer rests on.
+    """
     missing = sum(row["n_unscored"] for row in unscored)
     if not missing:
         return None

@@ -1,5 +1,7 @@
-"""A figure of the report: pictures, a caption, a table and where it comes from. The view's name leads to its
-chart."""
+"""Figures of the report: pictures, a caption, a table and their source.
+
+The view's name leads to its chart.
+"""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ MOST_MODELS = 12
 OVER_MODELS = ("score_by_model_size", "size_trend", "contrast_by_language_and_size", "training_curve")
 
 SCOPE = (tables.text("scope", "for"),)
-"""Who an interval is for, where a method was trained with one seed."""
+"""Scope of an interval where a method was trained with one seed."""
 
 COUNTS = (tables.count("n", "n"), tables.count("n_unscored", "unscored"), *tables.aside(*SCOPE))
 
@@ -40,14 +42,14 @@ def cell(study: StudyRows) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is drawn, with its caption, table and source."""
+    """A chart with its caption, table and source."""
 
     anchor: str
     heading: str
     caption: str
-    """What the numbers are: how the chart's docstring begins."""
+    """Definition of the numbers: the beginning of the chart's docstring."""
     legend: str
-    """How the picture is read: the rest of it."""
+    """Explanation of the picture: the rest of it."""
     draw: Callable[[], Sequence[Panel]] | None
     """Its pictures, which take time and not every form of the report needs; None where the table says it
     all."""
@@ -55,11 +57,11 @@ class Figure:
     brief: Table
     """The table as a page of paper has room for it."""
     view: str
-    """Where the numbers come from."""
+    """The steps and view behind the numbers."""
     steps: tuple[str, ...]
     """The steps that made them."""
     warning: str = ""
-    """What must be seen before the numbers are: their rows say it."""
+    """A warning to be seen before the numbers; their rows have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Section:
     """Figures that are folded away."""
     more_heading: str = ""
     is_printed: bool = True
-    """Whether its tables belong in a paper."""
+    """True if its tables belong in a paper."""
 
 
 def by_measure(
@@ -85,8 +87,10 @@ def by_measure(
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
 ) -> tuple[Figure, ...]:
-    """A figure for each data set and measure, in the order of the rows. `brief` makes the table for paper out
-    of a figure's rows."""
+    """Return a figure for each data set and measure, in the order of the rows.
+
+    `brief` makes the table for paper from a figure's rows.
+    """
     several = len(datasets(rows)) > 1
     found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
     return tuple(

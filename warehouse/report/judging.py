@@ -1,10 +1,9 @@
-"""What is said of a judge that decides by opinion: how well it judges, where answers were checked by rule or
-labelled by people too."""
+"""Caveats of model judges: their accuracy where answers were also checked by rule or labelled by people."""
 
 from collections.abc import Mapping
 
 from dsl.messages import one_line
-from warehouse.charts.judge_against_checks import CHANCE, is_told_from_chance
+from warehouse.charts.judge_against_checks import CHANCE, differs_from_chance
 from warehouse.charts.theme import Order, Row, Rows, number, place
 from warehouse.report.caveats import Caveat
 from warehouse.report.prose import counted, listed
@@ -13,7 +12,7 @@ from warehouse.report.prose import counted, listed
 def judging(
     opinions: Mapping[str, str], checked: Rows, people: Rows, compared: Rows, order: Order, stands_alone: bool
 ) -> list[Caveat]:
-    """What must be known of each judge that decides by opinion.
+    """Return the caveat of each judge that decides by opinion.
 
     Args:
         opinions: judge -> whose opinion it is.
@@ -58,13 +57,13 @@ def _caveat(
         )
         return Caveat(
             6 if stands_alone else 3,
-            f"`{judge}` is {whose}, and judges worse than a coin's toss in {where}.",
+            f"`{judge}` is {whose}, and judges worse than chance in {where}.",
             said,
         )
     if "better" in standings or people:
         return Caveat(1, f"`{judge}` is {whose}.", said)
     why = (
-        "it can't be told from tossing a coin"
+        "it does not differ significantly from chance"
         if "chance" in standings
         else "how well it judges was not measured here"
     )
@@ -74,7 +73,7 @@ def _caveat(
 
 
 def _flips(rows: Rows) -> str:
-    """How often a judge of pairs named another winner when the two answers changed places."""
+    """Say how often a pairwise judge changed the winner when the two answers changed places."""
     n, n_flipped = sum(row["n"] for row in rows), sum(row["n_inconsistent"] for row in rows)
     return (
         f"changed its verdict with the order of the two answers in {n_flipped} of {counted(n, 'pair')}"
@@ -84,7 +83,7 @@ def _flips(rows: Rows) -> str:
 
 
 def _beside_people(judge: str, people: Rows) -> list[str]:
-    """How far it agrees with people, over all languages."""
+    """Agreement with people over all languages."""
     found = [row for row in people if row["language"] == "all" and row["krippendorff_alpha"] is not None]
     said = [
         f"{number(row['krippendorff_alpha'])} with"
@@ -116,17 +115,17 @@ def _by_language(rows: Rows) -> list[str]:
             standings.setdefault(_standing(row), []).append(
                 f"{_share(row)}{of_pairs} in {row['language']} {n}"
             )
-    told = "; ".join(f"{listed(places)}, {_CONCLUSIONS[standing]}" for standing, places in standings.items())
+    named = "; ".join(f"{listed(places)}, {_CONCLUSIONS[standing]}" for standing, places in standings.items())
     missing = [f"in {row['language']} ({_why_not(row)})" for row in rows if row["auc"] is None]
     checked = f"On the answers that `{rows[0]['checked_measure']}` checked"
     return [
-        *([f"{checked}, it puts a right one above a wrong one in {told}."] if told else []),
+        *([f"{checked}, it puts a right one above a wrong one in {named}."] if named else []),
         *([f"How well it judges can't be measured {listed(missing)}."] if missing else []),
     ]
 
 
 def _counted(rows: Rows) -> str:
-    """What several measures, checks or data sets come to; each number is in the section's figure."""
+    """Summarise several measures, checks or data sets; each number is in the section's figure."""
     found = [row for row in rows if row["auc"] is not None]
     if not found:
         return (
@@ -150,7 +149,7 @@ def _counted(rows: Rows) -> str:
 def _standing(row: Row) -> str:
     if row["ci_low"] is None:
         return "unknown"
-    if not is_told_from_chance(row):
+    if not differs_from_chance(row):
         return "chance"
     return "better" if row["auc"] > CHANCE else "worse"
 
@@ -177,15 +176,15 @@ def _percent(share: float, decimals: int = 0) -> str:
 
 
 _CONCLUSIONS = {
-    "better": "which is better than tossing a coin",
-    "worse": "which is worse than tossing a coin",
-    "chance": "which can't be told from tossing a coin",
+    "better": "which is better than chance",
+    "worse": "which is worse than chance",
+    "chance": "which does not differ significantly from chance",
     "unknown": "too little for an interval",
 }
 
 _COUNTED = {
-    "better": "better than tossing a coin",
-    "worse": "worse than tossing a coin",
-    "chance": "not told from tossing a coin",
+    "better": "better than chance",
+    "worse": "worse than chance",
+    "chance": "not significantly different from chance",
     "unknown": "too little for an interval",
 }

@@ -38,13 +38,14 @@ _SPECIAL = {
     "“": r"\textquotedblleft{}",
     "”": r"\textquotedblright{}",
 }
-"""What LaTeX would take for a command, or does not have in its default font."""
+"""Characters that are commands to LaTeX, or missing from its default font."""
 
 _ESCAPES = str.maketrans(_SPECIAL)
 _LIGATURES = re.compile(r"([-',])(?=\1)")
-"""Of these two in a row become another character."""
+"""Characters of which two in a row become another one."""
 
-_HEAD = r"""% Tables of the study {experiment}. In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
+_HEAD = r"""% Tables of the study {experiment}.
+% In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
 % Text of other scripts than the Latin one needs LuaLaTeX or XeLaTeX and a font that has it.
 """
 
@@ -56,8 +57,10 @@ _NOTE = r"""
 
 
 def as_latex(study: StudyRows, note: str = "") -> str:
-    """Every main table as a `table` environment with a caption and a label `tab:<experiment>-<figure>`, below
-    a note if there is one."""
+    """Return every main table as a `table` environment with a caption and a label.
+
+    The label is `tab:<experiment>-<figure>`; a note comes first if there is one.
+    """
     experiment = str(study.experiment["experiment"])
     parts = [
         latex_table(one.label, one.caption, one.table)

@@ -16,8 +16,7 @@ _ESCAPES = str.maketrans(
 
 
 def as_markdown(study: StudyRows) -> str:
-    """The question, the answer, what must be known before believing it, and every main table with its
-    caption."""
+    """Return the question, the answer, its caveats, and every main table with its caption."""
     said = summary(study)
     experiment = str(study.experiment["experiment"])
     parts = [
@@ -28,7 +27,7 @@ def as_markdown(study: StudyRows) -> str:
         *map(prose, [said.leaders] if said.leaders else []),
     ]
     if said.reasons:
-        parts += ["## Before you believe it", "\n".join(f"- {prose(sentence)}" for sentence in said.reasons)]
+        parts += ["## Caveats", "\n".join(f"- {prose(sentence)}" for sentence in said.reasons)]
     for section in sections(study):
         found = [_table(one) for one in printed(experiment, section)]
         if section.is_printed and (section.says or found):

@@ -28,7 +28,7 @@ from warehouse.report.svg import Picture, picture
 HERE = Path(__file__).parent
 
 MOST_FIGURES = 4
-"""Of one kind in a section that are in the open; the rest is folded away."""
+"""Most figures of one kind in a section that are shown; the rest is folded away."""
 
 MOST_PICTURE_BYTES = 2_500_000
 """On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take
@@ -135,13 +135,12 @@ class _Drawing:
 
 
 def _prose(text: str) -> Markup:
-    """A sentence with `code` in it, as HTML. What stands between the marks is escaped like everything
-    else."""
+    """Return a sentence with `code` in it as HTML, escaped within and without the backticks."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(whole(text)))))
 
 
 def _hashed(text: str) -> str:
-    """How a content security policy names an inline script or style."""
+    """Return the source by which a content security policy names an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

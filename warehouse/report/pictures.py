@@ -17,8 +17,9 @@ INK = "#000000"
 
 
 def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
-    """Write every chart as `<name>.svg` and `<name>.png` and return the files. Names come from the view, the
-    measure and the panel.
+    """Write every chart as `<name>.svg` and `<name>.png` and return the files.
+
+    Names come from the view, the measure and the panel.
 
     Raises:
         OSError: a file cannot be written.

@@ -1,5 +1,4 @@
-"""What of a report goes on paper: the main tables in parts that fit a page, each with what its numbers
-are."""
+"""Tables for paper: the main tables of a report in parts that fit a page, each with its definition."""
 
 import re
 from collections.abc import Iterator, Sequence

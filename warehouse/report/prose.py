@@ -1,4 +1,4 @@
-"""Small words that sentences are made of."""
+"""Phrases shared by the sentences of a report."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ CORRECTIONS = {
 }
 
 UNTESTED = "Exploratory: nothing is tested here, and intervals are not corrected."
-"""What a section says whose numbers are estimates alone."""
+"""Note of a section whose numbers are estimates alone."""
 
 
 def training_scope(rows: Rows) -> tuple[str, ...]:

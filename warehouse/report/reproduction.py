@@ -1,4 +1,4 @@
-"""What a reader needs to make the numbers again: the spec, the versions, the machine, the steps."""
+"""Reproduction of the numbers: the spec, the versions, the machine, the steps."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class Reproduction:
     """Steps that are not done, and their last error."""
     seeds: str
     last_run: str | None
-    """When the last attempt began, UTC."""
+    """Start of the last attempt, UTC."""
 
 
 def reproduction(study: StudyRows) -> Reproduction:
     overrides = "".join(f" --set {override}" for override in study.experiment["overrides"])
     seeds = sorted({cell["seed"] for cell in study.cells if cell["seed"] is not None})
     chanceless = any(cell["seed"] is None for cell in study.cells)
-    told = ", ".join(map(str, seeds)) or "none"
+    shown = ", ".join(map(str, seeds)) or "none"
     return Reproduction(
         apply=f"xp apply {study.experiment['spec_file']}{overrides}",
         versions=_versions(study),
@@ -38,7 +38,7 @@ def reproduction(study: StudyRows) -> Reproduction:
         cells=_cells(study),
         facts=_facts(study),
         unfinished=_unfinished(study),
-        seeds=told + (" (cells where no chance enters have none)" if chanceless else ""),
+        seeds=shown + (" (cells where no chance enters have none)" if chanceless else ""),
         last_run=max((f"{run['started_at']:%Y-%m-%d %H:%M}" for run in study.runs), default=None),
     )
 
@@ -83,15 +83,17 @@ def _cells(study: StudyRows) -> Table:
 
 
 def _facts(study: StudyRows) -> Table:
-    """Device, dtype, tokens trained on and whatever else training and answering wanted known; of others, the
-    commit of a name on the hub."""
+    """Return the table of facts that training and answering recorded: device, dtype, tokens and the like.
+
+    Of other steps it has the commit of a name on the hub.
+    """
     trains_or_answers = ("sft", "reference_logps", "dpo", "generate")
     rows = [
         step
         for step in study.steps
         if step["facts"] and (step["kind"] in trains_or_answers or step["facts"].get("commit"))
     ]
-    told = Column(
+    facts = Column(
         "facts",
         lambda row: ", ".join(f"{key} = {value}" for key, value in row["facts"].items() if value is not None),
     )
@@ -100,7 +102,7 @@ def _facts(study: StudyRows) -> Table:
             tables.text("step_id", "step"),
             tables.text("methods", "methods"),
             tables.text("languages", "languages"),
-            told,
+            facts,
         ),
         rows,
     )

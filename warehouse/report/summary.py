@@ -1,5 +1,4 @@
-"""The first screen of a report, whatever it is written as: the answer, its uncertainty, and what must be
-known before believing it."""
+"""The first screen of a report in any format: the answer, its uncertainty and its caveats."""
 
 from dataclasses import dataclass
 
@@ -16,16 +15,16 @@ class Summary:
     findings: tuple[str, ...]
     """The answer."""
     leaders: str | None
-    """Who has the highest mean."""
+    """Methods with the highest mean."""
     notes: tuple[str, ...]
-    """What the study says of itself."""
+    """Notes of the study itself."""
     caveats: tuple[Caveat, ...]
     """The main one first."""
     best: tuple[answer.Best, ...]
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """All that must be known, without the main caveat where its one line is the whole of it."""
+        """Notes and caveats, without the main caveat where its one line is the whole of it."""
         return (
             *self.notes,
             *(

@@ -1,5 +1,4 @@
-"""From a panel to SVG that may stand in a page: drawn at build time, so that the page needs no chart library,
-no eval and no network."""
+"""SVG of a panel, drawn at build time, so that the page needs no chart library, no eval and no network."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -56,8 +55,10 @@ def picture(panel: Panel, name: str, description: str) -> Picture:
 
 
 def _keep_drawing(element: ElementTree.Element, name: str) -> None:
-    """Take out all that is not drawing: other elements, handlers, links, style attributes (the page's policy
-    forbids them)."""
+    """Remove all that is not drawing: other elements, handlers, links, style attributes.
+
+    The page's content security policy forbids them.
+    """
     for key, value in list(element.attrib.items()):
         plain = key.rpartition("}")[2]
         if plain.startswith(("on", "aria", "style", "href", "role", "pointer", "class")):

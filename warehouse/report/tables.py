@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from warehouse.charts.theme import Row, Rows, decimals_for, number, with_interval
 from warehouse.report.prose import p_value
@@ -19,7 +19,7 @@ class Column:
     write: Callable[[Row], str]
     is_number: bool = False
     is_brief: bool = True
-    """Whether it stands in the table for paper too."""
+    """True for a column of the table for paper too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,10 @@ def share_estimate(key: str, heading: str, low: str = "ci_low", high: str = "ci_
 
 
 def percent_interval(share: float | None, low: float | None, high: float | None) -> str:
-    """A share and its interval, in per cent, to a tenth where the interval is narrower than ten; a dash where
-    there is none."""
+    """Return a share and its interval in per cent; a dash where there is none.
+
+    To a tenth where the interval is narrower than ten.
+    """
     if share is None:
         return "–"
     if low is None or high is None:
@@ -110,5 +112,5 @@ def size(key: str, heading: str) -> Column:
 
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return ", ".join(map(str, cast("Sequence[object]", value)))
     return "" if value is None else str(value)

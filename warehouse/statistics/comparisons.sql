@@ -1,4 +1,5 @@
--- One row per item and pair of methods that a judge compared: who was compared, and how often the first was better.
+-- One row per item and pair of methods that a judge compared: who was compared, and how often the first was
+-- better.
 with
 
 compared as (
@@ -20,7 +21,9 @@ compared as (
     left join (select distinct experiment, method, generate_step_id, train_languages from cells) as opponents
         on opponents.experiment = verdicts.experiment
         and opponents.method = verdicts.against
-        and opponents.generate_step_id = map_extract_value((steps.settings -> '$.against')::map(varchar, varchar), verdicts.against)
+        and opponents.generate_step_id = map_extract_value(
+            (steps.settings -> '$.against')::map(varchar, varchar), verdicts.against
+        )
     where
         verdicts.experiment = $experiment
         and verdicts.against is not null
@@ -33,7 +36,10 @@ turned as (
         * exclude (method, train_languages, against, against_train_languages, score),
         least((method, train_languages), (against, against_train_languages)) as first,
         greatest((method, train_languages), (against, against_train_languages)) as second,
-        case when (method, train_languages) <= (against, against_train_languages) then score else 1 - score end as won
+        case
+            when (method, train_languages) <= (against, against_train_languages) then score
+            else 1 - score
+        end as won
     from compared
 )
 

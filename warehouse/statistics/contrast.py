@@ -1,15 +1,15 @@
 """One contrast on one measure: its test and the interval that inverts it, at any level."""
 
 from functools import cached_property
+from math import inf
 
-from warehouse.statistics.estimates import Estimate, Floats, t_quantile
+from warehouse.statistics.estimates import Estimate, Floats
 from warehouse.statistics.intervals import Interval, paired_interval
 from warehouse.statistics.sign_flips import SignFlips
 
 
 class PairedTest:
-    """The mean of paired differences, tested by sign flips and, where models were trained with several seeds,
-    over seeds too.
+    """Sign-flip test of the mean of paired differences, over items and, with several seeds, over seeds too.
 
     A difference between trained models counts only where it outlives both questions, other items and other
     training runs: the p-value is the larger one, the interval holds both. Zero is outside the interval at
@@ -49,8 +49,6 @@ class PairedTest:
         found = paired_interval(self._differences, self._flips, alpha, self._width)
         if found is None or not self._over_seeds or not self._over_seeds.standard_error:
             return found
-        half = t_quantile(1 - alpha / 2, self._over_seeds.df) * self._over_seeds.standard_error
-        most = self._width if self._width is not None else float("inf")
-        return max(-most, min(found[0], self._over_seeds.value - half)), min(
-            most, max(found[1], self._over_seeds.value + half)
-        )
+        low, high = self._over_seeds.t_interval(alpha)
+        most = inf if self._width is None else self._width
+        return max(-most, min(found[0], low)), min(most, max(found[1], high))

@@ -1,5 +1,4 @@
-"""Corrections for making several tests: Holm for what a study declared, Benjamini–Hochberg and –Yekutieli for
-what it explores."""
+"""Corrections for multiple testing: Holm (declared tests), Benjamini–Hochberg or –Yekutieli (exploratory)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,14 +51,15 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected
 
 
 def smallest_corrected(p_value: float, n_tests: int, correction: Correction) -> float:
-    """Return the smallest corrected p-value that a family of tests can give when none of them can go below
-    `p_value`."""
+    """Return the smallest corrected p-value of a family whose tests cannot go below `p_value`."""
     return min(1.0, correct([p_value] * n_tests, correction)[0].p_value) if n_tests else 1.0
 
 
 def exploratory(arms: Iterable[tuple[str, str]]) -> Correction:
-    """Return the correction of a family of exploratory contrasts, each with its two methods: tests that share
-    a method are dependent."""
+    """Return the correction of a family of exploratory contrasts, each with its two methods.
+
+    Tests that share a method are dependent.
+    """
     both = [method for pair in arms for method in pair]
     return "benjamini_yekutieli" if len(set(both)) < len(both) else "benjamini_hochberg"
 

@@ -3,14 +3,14 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from warehouse.statistics.corrections import ALPHA
 
-CONFIDENCE = 0.95
-"""Of every interval."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,16 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The two-sided 95% interval."""
-        if self.standard_error is None:
-            return None
-        half = t_quantile((1 + CONFIDENCE) / 2, self.df) * self.standard_error
-        return self.value - half, self.value + half
+        return None if self.standard_error is None else self.t_interval(ALPHA)
+
+    def t_interval(self, alpha: float, most: float = inf) -> tuple[float, float]:
+        """Return Student's t interval at confidence 1 − alpha, cut at ±most."""
+        half = t_quantile(1 - alpha / 2, self.df) * (self.standard_error or 0.0)
+        return max(-most, self.value - half), min(most, self.value + half)
 
     @property
     def p_value(self) -> float | None:
-        """Of the two-sided t test against zero; None without a spread."""
+        """P-value of the two-sided t test against zero; None without a spread."""
         if not self.standard_error:
             return None
         return 2 * t_probability(-abs(self.value / self.standard_error), self.df)
@@ -45,7 +47,7 @@ class Line:
 
     coefficients: Floats
     covariance: Floats
-    """Of the coefficients, robust to clusters."""
+    """Covariance of the coefficients, robust to clusters."""
     df: float
 
     def estimate(self, weights: Sequence[float] | Floats) -> Estimate:
@@ -62,8 +64,9 @@ def mean_of(values: Floats) -> Estimate:
 
 
 def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable]) -> Line:
-    """Least squares with a covariance robust to clusters: CR1, (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G −
-    1) · (n − 1)/(n − k).
+    """Least squares with a cluster-robust covariance (CR1).
+
+    (XᵀX)⁻¹ (Σ_g X_gᵀe_g e_gᵀX_g) (XᵀX)⁻¹ · G/(G − 1) · (n − 1)/(n − k).
 
     Equal to statsmodels' `OLS.fit(cov_type="cluster")`. The degrees of freedom are G − 1, less where
     coefficients use up clusters: G − k when every cluster is one row.
@@ -94,7 +97,7 @@ def line_of_clusters(values: Floats, design: Floats, clusters: Sequence[Hashable
 
 
 def number_of_each(names: Sequence[Hashable]) -> NDArray[np.intp]:
-    """For each name the number, from 0, of its first appearance among different names."""
+    """Return for each name its number, from 0, in order of first appearance."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
 

@@ -1,5 +1,4 @@
-"""Families of tests: corrects the p-values of a study and gives its contrasts the intervals that go with
-them."""
+"""Families of tests: corrects the p-values of a study and computes the corrected intervals."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,8 +28,10 @@ _CORRECTED = {
 
 
 def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Correct the tests of a study, family by family: Holm over what it declared, else Benjamini–Hochberg, or
-    –Yekutieli where arms are shared."""
+    """Correct the tests of a study, family by family.
+
+    Holm over what it declared, else Benjamini–Hochberg, or –Yekutieli where arms are shared.
+    """
     tests = fetch(
         connection,
         """
@@ -40,12 +41,17 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             contrasts.of,
             contrasts.against,
             contrasts.is_declared
-                and list_has_any(contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]) as is_confirmatory,
+                and list_has_any(
+                    contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]
+                ) as is_confirmatory,
             estimates.n
         from contrast_tests as tests
         join contrasts using (experiment, contrast)
         join contrast_estimates as estimates
-            using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
+            using (
+                experiment, contrast, dataset, language, model, of_train_languages, against_train_languages,
+                measure
+            )
         where tests.experiment = ? and len(contrasts."by") = 0
         order by place
         """,
@@ -109,8 +115,10 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
 def _changes(
     connection: duckdb.DuckDBPyConnection, experiment: str, table: str, wanted: str = "true"
 ) -> list[dict[str, Any]]:
-    """Rows of gaps between languages or of trends: confirmatory where a contrast is declared by what they are
-    changes with."""
+    """Return rows of gaps or trends with their family.
+
+    Confirmatory where a contrast is declared by language or size, as they are.
+    """
     return fetch(
         connection,
         f"""
@@ -120,7 +128,9 @@ def _changes(
             coalesce(
                 contrasts.is_declared
                 and len(contrasts."by") > 0
-                and list_has_any(contrasts.on_judges, [{table}.judge, split_part({table}.measure, ' vs ', 1)]),
+                and list_has_any(
+                    contrasts.on_judges, [{table}.judge, split_part({table}.measure, ' vs ', 1)]
+                ),
                 false
             ) as is_confirmatory
         from {table}
@@ -133,8 +143,10 @@ def _changes(
 
 
 def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
-    """The correction of exploratory tests: any dependence is allowed for where contrasts share a method, and
-    between languages and sizes."""
+    """Return the correction of exploratory tests.
+
+    Any dependence is allowed for where contrasts share a method, and between languages and sizes.
+    """
     arms = (
         {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
     )

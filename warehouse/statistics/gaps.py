@@ -1,13 +1,14 @@
-"""How far a contrast in one language is from the same contrast in another: a difference of differences."""
+"""Gap between languages: a contrast in one minus the same contrast in another (difference of differences)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.estimates import Estimate, Floats, mean_of, t_quantile
+from warehouse.statistics.estimates import Estimate, Floats, mean_of
 from warehouse.statistics.intervals import Interval
 
 
@@ -38,7 +39,7 @@ class Gap:
 
     @cached_property
     def over_items(self) -> Estimate:
-        """With its error over items alone."""
+        """Estimate with its standard error over items alone."""
         return mean_of(self.samples[0]) if len(self.samples) == 1 else _welch(*self.samples)
 
     @cached_property
@@ -78,8 +79,10 @@ def language_gap(
 
 
 class StudentTest:
-    """Student's t of an estimate, as of the difference of two independent means (Welch 1947): the interval is
-    cut at the scale's ends."""
+    """Student's t test of an estimate, as of the difference of two independent means (Welch 1947).
+
+    The interval is cut at the scale's ends.
+    """
 
     def __init__(self, estimate: Estimate, width: float | None) -> None:
         """Take the estimate and the largest one that the scale allows; None without bounds."""
@@ -99,9 +102,7 @@ class StudentTest:
         """The interval at confidence 1 − alpha; None without a standard error."""
         if not self._estimate.standard_error:
             return None
-        half = t_quantile(1 - alpha / 2, self._estimate.df) * self._estimate.standard_error
-        most = float("inf") if self._width is None else self._width
-        return max(-most, self._estimate.value - half), min(most, self._estimate.value + half)
+        return self._estimate.t_interval(alpha, most=inf if self._width is None else self._width)
 
 
 def _welch(here: Floats, there: Floats) -> Estimate:

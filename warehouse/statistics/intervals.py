@@ -1,5 +1,4 @@
-"""Intervals that stay inside their scale and are never empty: of one mean, and of the mean of paired
-differences."""
+"""Intervals inside their scale and never empty, of a mean and of a mean of paired differences."""
 
 from math import exp, sqrt
 from typing import TypeAlias
@@ -47,8 +46,7 @@ def bounded_interval(
 def paired_interval(
     differences: Floats, flips: SignFlips, alpha: float, width: float | None
 ) -> Interval | None:
-    """Interval of a mean paired difference, zero outside it exactly where the sign-flip p-value is below
-    alpha.
+    """Interval of a mean paired difference that excludes zero exactly where the sign-flip p-value is < alpha.
 
     The mean is s · A, with A the mean of |dᵢ| over all items and s = Σdᵢ / Σ|dᵢ| the balance of signs. The
     interval of s inverts the sign-flip test (`SignFlips.balance`), that of A is `bounded_interval`'s, and

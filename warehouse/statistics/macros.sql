@@ -1,31 +1,43 @@
--- What the views compute with, as macros, so that they work in every DuckDB client that opens the file.
+-- Functions of the views, as macros, so that they work in every DuckDB client that opens the file.
 
--- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten degrees of freedom tabulated
--- (of a fraction the next lower), then the expansion in 1/df of Abramowitz & Stegun 26.7.5, whose error is below 1e-5 there.
+-- 97.5% quantile of Student's t, for two-sided 95% intervals; null below one degree of freedom. Up to ten
+-- degrees of freedom tabulated (of a fraction the next lower), then the expansion in 1/df of Abramowitz &
+-- Stegun 26.7.5, whose error is below 1e-5 there.
 create or replace macro t_quantile(df) as
     case
         when df < 1 then null
         when df < 11 then
-            [12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041, 2.2621572, 2.2281389][floor(df)::integer]
+            [
+                12.7062047, 4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041,
+                2.2621572, 2.2281389
+            ][floor(df)::integer]
         else
             1.9599640
             + (1.9599640 ^ 3 + 1.9599640) / (4 * df)
             + (5 * 1.9599640 ^ 5 + 16 * 1.9599640 ^ 3 + 3 * 1.9599640) / (96 * df ^ 2)
             + (3 * 1.9599640 ^ 7 + 19 * 1.9599640 ^ 5 + 17 * 1.9599640 ^ 3 - 15 * 1.9599640) / (384 * df ^ 3)
-            + (79 * 1.9599640 ^ 9 + 776 * 1.9599640 ^ 7 + 1482 * 1.9599640 ^ 5 - 1920 * 1.9599640 ^ 3 - 945 * 1.9599640)
+            + (
+                79 * 1.9599640 ^ 9 + 776 * 1.9599640 ^ 7 + 1482 * 1.9599640 ^ 5
+                - 1920 * 1.9599640 ^ 3 - 945 * 1.9599640
+            )
             / (92160 * df ^ 4)
     end;
 
--- Wilson's 95% interval for a share of n (Wilson 1927): inside [0, 1] and of positive width even at 0 and 1. Null without a share: `greatest`
--- and `least` pass over nulls, so that it has to be said. A list of one gives the arguments names: DuckDB puts a macro's arguments, long
--- expressions here, wherever it names them, and takes three times as long to plan what asks for an interval.
+-- Wilson's 95% interval for a share of n (Wilson 1927): inside [0, 1] and of positive width even at 0 and 1.
+-- Null without a share: `greatest` and `least` pass over nulls, so that it has to be said. A list of one
+-- gives the arguments names: DuckDB puts a macro's arguments, long expressions here, wherever it names them,
+-- and takes three times as long to plan what asks for an interval.
 create or replace macro wilson_low(share, n) as
     [
         case
             when its.share is not null and its.n > 0 then
                 greatest(
                     0,
-                    (its.share + 3.8414588 / (2 * its.n) - 1.9599640 * sqrt(its.share * (1 - its.share) / its.n + 3.8414588 / (4 * its.n ^ 2)))
+                    (
+                        its.share + 3.8414588 / (2 * its.n) - 1.9599640 * sqrt(
+                            its.share * (1 - its.share) / its.n + 3.8414588 / (4 * its.n ^ 2)
+                        )
+                    )
                     / (1 + 3.8414588 / its.n)
                 )
         end
@@ -38,14 +50,19 @@ create or replace macro wilson_high(share, n) as
             when its.share is not null and its.n > 0 then
                 least(
                     1,
-                    (its.share + 3.8414588 / (2 * its.n) + 1.9599640 * sqrt(its.share * (1 - its.share) / its.n + 3.8414588 / (4 * its.n ^ 2)))
+                    (
+                        its.share + 3.8414588 / (2 * its.n) + 1.9599640 * sqrt(
+                            its.share * (1 - its.share) / its.n + 3.8414588 / (4 * its.n ^ 2)
+                        )
+                    )
                     / (1 + 3.8414588 / its.n)
                 )
         end
         for its in [{share: share, n: n}]
     ][1];
 
--- The score that a level of a judge's distribution stands for: itself where it is a number; how a comparison ended; else null.
+-- The score that a level of a judge's distribution stands for: itself where it is a number; how a comparison
+-- ended; else null.
 create or replace macro score_of_level(level) as
     case level
         when 'win' then 1
@@ -54,7 +71,8 @@ create or replace macro score_of_level(level) as
         else try_cast(level as double)
     end;
 
--- Variance of a judge's own distribution over levels, a list of {key: level, value: probability}; null where a level is no score.
+-- Variance of a judge's own distribution over levels, a list of {key: level, value: probability}; null where
+-- a level is no score.
 create or replace macro distribution_variance(levels) as
     case
         when len([level for level in levels if score_of_level(level.key) is null]) = 0 then
@@ -65,8 +83,9 @@ create or replace macro distribution_variance(levels) as
             )
     end;
 
--- Items that a share would need to have the variance that a mean on [0, 1] has (Kish 1965), fewer for the variance being an estimate with
--- df degrees of freedom (Korn & Graubard 1998): of right/wrong scores, one an item, n itself; n too where all scores are equal.
+-- Items that a share would need to have the variance that a mean on [0, 1] has (Kish 1965), fewer for the
+-- variance being an estimate with df degrees of freedom (Korn & Graubard 1998): of right/wrong scores, one an
+-- item, n itself; n too where all scores are equal.
 create or replace macro effective_n(share, variance, n, df) as
     case
         when variance <= 1e-15 or share * (1 - share) <= 1e-15 then n
@@ -74,15 +93,19 @@ create or replace macro effective_n(share, variance, n, df) as
         else share * (1 - share) / variance * 3.8414588 / t_quantile(df) ^ 2
     end;
 
--- 95% interval of a mean over n items on a scale: Wilson's for an effective number of items, so that it stays inside the scale and is never
--- empty; without bounds Student's t. Null below two items, and where scores without bounds are all equal. `intervals.py` is the same in Python.
+-- 95% interval of a mean over n items on a scale: Wilson's for an effective number of items, so that it stays
+-- inside the scale and is never empty; without bounds Student's t. Null below two items, and where scores
+-- without bounds are all equal. `intervals.py` is the same in Python.
 create or replace macro interval_low(mean, standard_error, n, df, scale_low, scale_high) as
     case
         when n < 2 or mean is null then null
         when scale_high > scale_low then
             scale_low + (scale_high - scale_low) * wilson_low(
                 least(1, greatest(0, (mean - scale_low) / (scale_high - scale_low))),
-                effective_n((mean - scale_low) / (scale_high - scale_low), (standard_error / (scale_high - scale_low)) ^ 2, n, df)
+                effective_n(
+                    (mean - scale_low) / (scale_high - scale_low),
+                    (standard_error / (scale_high - scale_low)) ^ 2, n, df
+                )
             )
         when standard_error > 0 then mean - t_quantile(df) * standard_error
     end;
@@ -93,23 +116,30 @@ create or replace macro interval_high(mean, standard_error, n, df, scale_low, sc
         when scale_high > scale_low then
             scale_low + (scale_high - scale_low) * wilson_high(
                 least(1, greatest(0, (mean - scale_low) / (scale_high - scale_low))),
-                effective_n((mean - scale_low) / (scale_high - scale_low), (standard_error / (scale_high - scale_low)) ^ 2, n, df)
+                effective_n(
+                    (mean - scale_low) / (scale_high - scale_low),
+                    (standard_error / (scale_high - scale_low)) ^ 2, n, df
+                )
             )
         when standard_error > 0 then mean + t_quantile(df) * standard_error
     end;
 
--- What people are shown of an answer has this name: equal texts that answer one item are one answer, whoever gave them. It begins with a
--- letter, or a spreadsheet would take one in some hundred for a number and round it.
+-- The name of an answer that people label: equal texts that answer one item are one answer, whoever
+-- gave them. It begins with a letter, or a spreadsheet would take one in some hundred for a number and round
+-- it.
 create or replace macro answer_id(experiment, dataset, language, item, text) as
     'a' || left(sha256(to_json([experiment, dataset, language, item, text])::varchar), 16);
 
--- Who an interval or test is for where a method was trained with one seed; null without training or with several seeds.
+-- The scope of an interval or test where a method was trained with one seed; null without training or with
+-- several seeds.
 create or replace macro scope_of_seeds(n_seeds) as case when n_seeds = 1 then 'this one trained model' end;
 
--- Mean over items, seeds averaged within an item, with the variance components of items and, where methods were trained with several seeds,
--- of seeds: (V_items + max(0, MS_seed - MS_residual) / (I S)), degrees of freedom by Satterthwaite (1946). `seeds.py` is the same in Python.
--- `found` names rows of keys (experiment, dataset, model, method and train_languages among them), seed, item, cluster and value; the result
--- has one row for each keys. Errors are clustered (Liang & Zeger 1986); where items are not clustered, an item is named as its own cluster.
+-- Mean over items, seeds averaged within an item, with the variance components of items and, where methods
+-- were trained with several seeds, of seeds: (V_items + max(0, MS_seed - MS_residual) / (I S)), degrees of
+-- freedom by Satterthwaite (1946). `seeds.py` is the same in Python. `found` names rows of keys (experiment,
+-- dataset, model, method and train_languages among them), seed, item, cluster and value; the result has one
+-- row for each keys. Errors are clustered (Liang & Zeger 1986); where items are not clustered, an item is
+-- named as its own cluster.
 create or replace macro mean_over_items(found) as table
 with
 
@@ -178,8 +208,12 @@ totals as (
 errors as (
     select
         *,
-        case when train_languages <> '' and n_seeds > 1 then greatest(0, between_seeds - coalesce(residual, 0)) end as variance_of_seeds,
-        case when n_clusters > 1 then greatest(0, variance_of_items) + coalesce(variance_of_seeds, 0) end as variance
+        case
+            when train_languages <> '' and n_seeds > 1 then greatest(0, between_seeds - coalesce(residual, 0))
+        end as variance_of_seeds,
+        case
+            when n_clusters > 1 then greatest(0, variance_of_items) + coalesce(variance_of_seeds, 0)
+        end as variance
     from totals
 ),
 
@@ -196,7 +230,8 @@ asked as (
 
 select
     errors.* exclude (
-        mean, n, n_clusters, variance_of_items, n_unscored, n_seeds, between_seeds, n_items, residual, variance_of_seeds, variance
+        mean, n, n_clusters, variance_of_items, n_unscored, n_seeds, between_seeds, n_items, residual,
+        variance_of_seeds, variance
     ),
     mean,
     sqrt(variance) as standard_error,
@@ -221,3 +256,10 @@ select
     case when train_languages <> '' then scope_of_seeds(n_seeds) end as scope
 from errors
 left join asked using (experiment, dataset, model, method);
+
+-- Standard error of an estimate by the jackknife, from its values without each of the items (Efron & Stein
+-- 1981). Null with fewer than two items, or where one of the values is null.
+create or replace macro jackknife_standard_error(estimate) as
+    case
+        when count(*) > 1 and count(*) = count(estimate) then sqrt((count(*) - 1) * var_pop(estimate))
+    end;

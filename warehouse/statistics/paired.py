@@ -1,5 +1,4 @@
-"""What a paired contrast is asked beside its mean: how large it is in standard deviations, what unscored rows
-and lengths could hide."""
+"""Paired contrasts beside their mean: standardised effect, bounds for unscored rows, length adjustment."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -35,8 +34,7 @@ class Adjusted:
 
 
 def standardised_effect(differences: Floats) -> float | None:
-    """Mean over standard deviation of paired differences (Cohen's d_z); None where fewer than two or all the
-    same."""
+    """Cohen's d_z: mean over standard deviation of paired differences; None without a spread."""
     if len(differences) < 2:
         return None
     deviation = float(differences.std(ddof=1))
@@ -48,8 +46,7 @@ def standardised_effect(differences: Floats) -> float | None:
 
 
 def bounds_for_unscored(of: Unscored, against: Unscored, low: float, high: float) -> tuple[float, float]:
-    """Between which values the mean difference lies whatever the unscored verdicts would have been (Manski
-    1989).
+    """Bounds of the mean difference over all values of the unscored verdicts (Manski 1989).
 
     Lower: each unscored verdict of `of` is the scale's lowest and each of `against` its highest; upper: the
     other way round. Verdicts of an item are averaged first, as they are in the contrast.
@@ -102,8 +99,9 @@ def length_adjusted(
 
 
 def natural_spline(x: Floats, knots: Floats) -> Floats:
-    """A basis of natural cubic splines (linear beyond the outer knots) without its constant, shape (n,
-    len(knots) − 1).
+    """Basis of natural cubic splines without its constant, shape (n, len(knots) − 1).
+
+    Linear beyond the outer knots.
 
     Truncated powers on x scaled to [0, 1] between the outer knots (Hastie, Tibshirani & Friedman 2009, eq.
     5.4–5.5).

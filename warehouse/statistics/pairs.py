@@ -30,8 +30,7 @@ _NUMBERS = (
 
 
 def read_pairs(connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> list[tuple[Row, Columns]]:
-    """Read everything paired of one model on one data set, place by place, with the pairs of each in the
-    order of their items."""
+    """Read the pairs of one model on one data set, place by place, in the order of their items."""
     here = "from paired_scores where experiment = $experiment and dataset = $dataset and model = $model"
     places = fetch(
         connection, f"select {', '.join(PLACE)}, count(*) as n {here} group by all order by all", dict(slice_)
@@ -62,8 +61,10 @@ def scale_width(rows: Columns) -> float | None:
 def gaps_between_languages(
     connection: duckdb.DuckDBPyConnection, experiment: str, pairs: Sequence[tuple[Row, Columns]]
 ) -> list[tuple[dict[str, Any], Gap]]:
-    """Return the gap of each contrast between each two languages, the later code minus the earlier, with its
-    coordinates."""
+    """Return the gap of each contrast between each two languages, with its coordinates.
+
+    The later code minus the earlier.
+    """
     ((parallel,),) = connection.execute(
         "select parallel from experiments where experiment = ?", [experiment]
     ).fetchall()
@@ -92,8 +93,7 @@ def _by_item(rows: Columns, name: str) -> dict[str, float]:
 
 
 def _comparable(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return True where both methods were tuned on the same in both languages, or each on the language it is
-    asked in."""
+    """Return True for methods tuned on the same in both languages, or each on the language it is asked in."""
     return all(a == b or (a == one[0] and b == other[0]) for a, b in zip(one[1:], other[1:], strict=True))
 
 

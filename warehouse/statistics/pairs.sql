@@ -1,5 +1,5 @@
--- Every item of every contrast of a study: what either method scored on it, seeds averaged. An item that one side lacks is there too, so
--- that it is seen as lost.
+-- Every item of every contrast of a study: what either method scored on it, seeds averaged. An item that one
+-- side lacks is there too, so that it is seen as lost.
 insert into paired_scores by name
 with
 

@@ -60,7 +60,8 @@ def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
         """
         with measured as (
             select
-                experiment, contrast, dataset, language, judge, measure, model, of_train_languages, against_train_languages,
+                experiment, contrast, dataset, language, judge, measure, model, of_train_languages,
+                against_train_languages,
                 var_samp(difference) as variance,
                 count(difference) as n,
                 sum(difference ** 2) as squares,
@@ -78,11 +79,15 @@ def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
             sqrt(sum(squares) / sum(n_different)) as size,
             min(smallest) as smallest,
             max(width) as width,
-            -- The standard error of trained methods is over items and runs; what is not the items' is the runs'.
-            avg(greatest(0, standard_error ** 2 - variance / n) * n_seeds) filter (df is not null) as over_runs
+            -- The variance of trained methods is over items and runs; the rest of it is the runs'.
+            avg(greatest(0, standard_error ** 2 - variance / n) * n_seeds)
+                filter (df is not null) as over_runs
         from measured
         left join contrast_tests
-            using (experiment, contrast, dataset, language, measure, model, of_train_languages, against_train_languages)
+            using (
+                experiment, contrast, dataset, language, measure, model, of_train_languages,
+                against_train_languages
+            )
         group by all
         having sum((n - 1) * variance) > 1e-18
         order by all
@@ -109,7 +114,10 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
     found = fetch(
         connection,
         """
-        select distinct cells.experiment, cell_judges.judge, steps.settings -> '$.judges' ->> cell_judges.judge_key as settings
+        select distinct
+            cells.experiment,
+            cell_judges.judge,
+            steps.settings -> '$.judges' ->> cell_judges.judge_key as settings
         from cells
         join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
         join steps on steps.step_id = cell_judges.judge_step_id
@@ -126,8 +134,9 @@ def judges_measured(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, st
 def minimum_detectable_effect(
     variation: Variation, n_items: int, n_tests: int = 1, n_seeds: int | None = None
 ) -> float | None:
-    """Return the smallest true mean difference that the paired test at level ALPHA / n_tests finds with a
-    probability of 80%.
+    """Return the smallest true mean difference that the paired test finds with a probability of 80%.
+
+    At level ALPHA / n_tests.
 
     Args:
         variation: of the differences, one an item.
@@ -204,8 +213,7 @@ def power(
 
 
 def could_be_significant(n_items: int, n_tests: int = 1, correction: Correction = "holm") -> bool:
-    """Return whether differences of one sign on all items, in all tests of a family, would be significant
-    after correction."""
+    """Return whether differences of one sign on all items and in all tests would survive correction."""
     return _smallest_corrected(n_items, n_tests, correction) < ALPHA
 
 
@@ -220,8 +228,9 @@ def _smallest_corrected(n_items: int, n_tests: int, correction: Correction) -> f
 
 
 def _binomial_power(n: int, share: float, positive: float, level: float) -> tuple[float, float]:
-    """Return the probability of a significant sign test, and that enough of the items differ for one to be
-    possible.
+    """Return the power of a sign test, given how many items may differ.
+
+    The probability that enough items differ for significance is part of it.
 
     Args:
         n: items.
@@ -253,8 +262,10 @@ def _binomial_power(n: int, share: float, positive: float, level: float) -> tupl
 
 
 def _student_power(effect: float, standard_error: float, df: float, level: float) -> float:
-    """Return the power of a two-sided t test by the normal approximation of the noncentral t (Abramowitz &
-    Stegun 26.7.10)."""
+    """Return the power of a two-sided t test.
+
+    By the normal approximation of the noncentral t (Abramowitz & Stegun 26.7.10).
+    """
     if standard_error == 0:
         return 1.0
     t = t_quantile(1 - level / 2, df)
@@ -289,7 +300,9 @@ def _binomial(k: int, m: int, p: float) -> float:
 
 
 def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t from the normal one (Wallace 1959, inverted): off by less than half a per cent
-    from five degrees of freedom on."""
+    """Quantile of Student's t from the normal one (Wallace 1959, inverted).
+
+    Off by less than half a per cent from five degrees of freedom on. It needs no scipy, as a plan does not.
+    """
     z = _NORMAL.inv_cdf(probability) * (8 * df + 3) / (8 * df + 1)
     return sqrt(df * (exp(z**2 / df) - 1))

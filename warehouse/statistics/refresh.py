@@ -1,5 +1,4 @@
-"""Computes a study's statistics from the base views and puts them in tables, in the place of what was
-computed before."""
+"""Computes a study's statistics from the base views into tables, in the place of older ones."""
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -9,8 +8,10 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
-from warehouse.connect import HERE, kept_files, run_file, told, transaction
+from warehouse.errors import duckdb_errors
+from warehouse.migrate import table_files
 from warehouse.query import fetch
+from warehouse.statements import HERE, run_file, transaction
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
 from warehouse.statistics.estimates import Estimate, mean_of
@@ -42,14 +43,13 @@ _TREND = (
 computed from."""
 
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
-"""What is computed of one model on one data set, beside the questions whose answers are kept."""
+"""Tables computed in Python for one model on one data set, beside the materialised views."""
 
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
-    """Compute again whatever is no longer that of what is loaded, each slice and each study in a transaction
-    of its own."""
+    """Compute stale statistics again, each slice and each study in a transaction of its own."""
     for experiment, dataset, model in connection.execute("from stale_slices order by all").fetchall():
-        with told(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
+        with duckdb_errors(f"statistics of {experiment}: {model} on {dataset}"), transaction(connection):
             refresh_slice(connection, experiment, dataset, model)
             connection.execute(
                 "delete from stale_slices where (experiment, dataset, model) = (?, ?, ?)",
@@ -58,16 +58,18 @@ def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     for (experiment,) in connection.execute(
         "select experiment from experiments where not is_computed order by all"
     ).fetchall():
-        with told(f"statistics of {experiment}"), transaction(connection):
+        with duckdb_errors(f"statistics of {experiment}"), transaction(connection):
             refresh_study(connection, experiment)
             connection.execute("update experiments set is_computed = true where experiment = ?", [experiment])
 
 
 def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, dataset: str, model: str) -> None:
-    """Compute again what is kept of one model on one data set of a study. To be called in a transaction,
-    whatever of its steps is done."""
+    """Compute again the statistics of one model on one data set of a study.
+
+    To be called in a transaction, however many of its steps are done.
+    """
     slice_ = {"experiment": experiment, "dataset": dataset, "model": model}
-    for table in (*_BY_SLICE, *(file.stem for file in kept_files())):
+    for table in (*_BY_SLICE, *(file.stem for file in table_files())):
         connection.execute(
             f"delete from {table} where experiment = $experiment and dataset = $dataset and model = $model",
             slice_,
@@ -82,7 +84,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
         slice_,
     )
-    for file in kept_files():
+    for file in table_files():
         connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
     seeds = TrainingSeeds(connection, slice_)
@@ -109,8 +111,7 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Compute again what goes over all models of a study, once its slices are computed: corrected p-values
-    and trends with size.
+    """Compute again corrected p-values and trends with size, once the slices of a study are computed.
 
     To be called in a transaction.
     """
@@ -122,7 +123,7 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
 
 
 def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
-    """Everything said of one contrast in one place, from all of its items."""
+    """Statistics of one contrast in one place, from all of its items."""
     scored = keep(rows, ~np.isnan(rows["difference"]))
     long = keep(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
     adjusted = length_adjusted(
@@ -157,7 +158,7 @@ def _tested(test: PairedTest | StudentTest | None) -> dict[str, Any]:
 
 
 def _bounds(rows: Columns) -> tuple[float, float] | tuple[None, None]:
-    """Over the items that have a verdict, scored or not, on both sides."""
+    """Bounds over the items that have a verdict, scored or not, on both sides."""
     low, high = float(rows["scale_low"][0]), float(rows["scale_high"][0])
     n_of, n_against = (rows[f"n_scored_{side}"] + rows[f"n_unscored_{side}"] for side in ("of", "against"))
     both = keep(rows, (n_of > 0) & (n_against > 0))
@@ -224,7 +225,7 @@ def _trend(rows: Mapping[str, Any]) -> dict[str, Any]:
     variances = seeds["variance_of_seeds"]
     trend = size_trend(values, sizes, models, items, float(np.mean(variances)) if variances else 0.0)
     if isinstance(trend, str):
-        return counts | {"no_slope_reason": trend, "no_crossing_reason": f"cannot be said: {trend}"}
+        return counts | {"no_slope_reason": trend, "no_crossing_reason": f"not estimable: {trend}"}
     smallest, largest = float(sizes.min()), float(sizes.max())
     where = crossing(trend, smallest, largest)
     slope = _written(trend.slope)

@@ -1,5 +1,4 @@
-"""Training seeds as a source of variance: estimates whose error holds for other training runs, not only for
-other items."""
+"""Training seeds as a source of variance: standard errors that hold for other training runs too."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
@@ -47,8 +46,10 @@ def variance_of_seeds(runs: Sequence[Runs]) -> float:
 
 
 def _parts(runs: Runs) -> Iterator[tuple[float, float]]:
-    """(term of the variance, its degrees of freedom); none where seeds vary by no more than items within them
-    do."""
+    """Return (term of the variance, its degrees of freedom).
+
+    None where seeds vary by no more than items within them do.
+    """
     means = np.sum([scores.mean(axis=0) for scores in runs], axis=0)
     within: list[tuple[float, float]] = []
     for scores in runs:

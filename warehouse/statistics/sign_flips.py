@@ -1,5 +1,11 @@
-"""Sign-flip test of paired differences, without draws: its p-value has no floor, and its inversion bounds the
-sign balance."""
+"""Sign-flip permutation test of paired differences, without draws.
+
+Its p-value has no floor, and its inversion bounds the sign balance.
+"""
+
+# scipy has no types
+# pyright: reportArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from collections.abc import Callable
 from functools import cached_property
@@ -21,8 +27,9 @@ _LARGEST_MULTIPLE = 60
 
 
 class SignFlips:
-    """The distribution of T = Σ εᵢ|dᵢ| over independent signs ε that are + with probability π, and its tails
-    beyond the observed sum.
+    """Distribution of T = Σ εᵢ
+
+    dᵢ| over independent signs ε that are + with probability π.|With its tails beyond the observed sum.
 
     At π = ½ it is the sign-flip test of no difference (Fisher 1935). Differences of zero say nothing of a
     sign and are left out; sums that are equal but for rounding count as equal. Exact where all magnitudes are
@@ -44,8 +51,7 @@ class SignFlips:
         return min(1.0, 2 * min(self._tail(self._signs)(0.5), self._tail(-self._signs)(0.5)))
 
     def balance(self, alpha: float) -> tuple[float, float]:
-        """Bounds of 2π − 1 at confidence 1 − alpha: all balances that the two tails, alpha / 2 each, do not
-        reject.
+        """Bounds of 2π − 1 at confidence 1 − alpha: the balances that neither tail, alpha / 2 each, rejects.
 
         Zero lies outside exactly where `p_value` < alpha. For magnitudes that are all equal they are Clopper
         and Pearson's (1934).
@@ -57,18 +63,18 @@ class SignFlips:
         if not self.n or float(self._sizes[signs < 0].sum()) <= 1e-9 * self.n:
             return 1.0
         if self._is_binomial:
-            from scipy.special import betaincinv  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            from scipy.special import betaincinv
 
             k = int((signs > 0).sum())
-            return 2 * float(betaincinv(k + 1, self.n - k, 1 - alpha / 2)) - 1  # pyright: ignore[reportUnknownArgumentType]
-        from scipy.optimize import brentq  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            return 2 * float(betaincinv(k + 1, self.n - k, 1 - alpha / 2)) - 1
+        from scipy.optimize import brentq
 
         below = self._tail(-signs)  # P(T ≤ t) at π is that of the mirrored sum at 1 − π
 
         def excess(logit: float) -> float:
             return log(max(below(1 / (1 + exp(logit))), 1e-300)) - log(alpha / 2)
 
-        logit: float = brentq(excess, -40.0, 40.0, xtol=1e-6)  # pyright: ignore[reportUnknownVariableType, reportAssignmentType]
+        logit = float(brentq(excess, -40.0, 40.0, xtol=1e-6))
         return 2 / (1 + exp(-logit)) - 1
 
     def _tail(self, signs: Floats) -> Callable[[float], float]:
@@ -79,9 +85,9 @@ class SignFlips:
         if positive == n:
             return lambda pi: pi**n
         if self._is_binomial:
-            from scipy.special import betainc  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+            from scipy.special import betainc
 
-            return lambda pi: float(betainc(positive, n - positive + 1, pi)) if positive else 1.0  # pyright: ignore[reportUnknownArgumentType]
+            return lambda pi: float(betainc(positive, n - positive + 1, pi)) if positive else 1.0
         least = float(signs @ self._sizes) - 1e-9 * n
         if n <= ENUMERATED_UP_TO:
             return self._enumerated(least)
@@ -95,8 +101,10 @@ class SignFlips:
 
     @cached_property
     def _lattice(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-        """Each magnitude as a multiple of one unit, the different multiples and their counts; None where
-        there is no such unit."""
+        """Return each magnitude as a multiple of one unit, the different multiples and their counts.
+
+        None where there is no such unit.
+        """
         if len(np.unique(np.round(self._sizes, 9))) > LATTICE_UP_TO:
             return None
         for parts in range(1, _LARGEST_MULTIPLE + 1):
@@ -142,7 +150,7 @@ class SignFlips:
         return lambda pi: float(counts @ (pi**k * (1 - pi) ** (self.n - k)))
 
     def _saddlepoint(self, t: float) -> Callable[[float], float]:
-        from scipy.special import log_ndtr  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+        from scipy.special import log_ndtr
 
         a = self._sizes
         total = float(a.sum())
@@ -185,10 +193,10 @@ class SignFlips:
             if abs(u) * sqrt(variance) < 1e-3:
                 # 1 − tanh², which would be rounded to zero near the ends
                 variance = 4 * pi * (1 - pi) * float(a @ a)
-                return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))  # pyright: ignore[reportUnknownArgumentType]
+                return float(np.exp(log_ndtr(-(t - mean) / sqrt(variance))))
             generating = float(np.sum(np.logaddexp(half + u * a, -half - u * a) - np.logaddexp(half, -half)))
             w = np.sign(u) * sqrt(max(2 * (u * t - generating), 1e-300))
-            return float(np.exp(log_ndtr(-(w + log(u * sqrt(variance) / w) / w))))  # pyright: ignore[reportUnknownArgumentType]
+            return float(np.exp(log_ndtr(-(w + log(u * sqrt(variance) / w) / w))))
 
         return tail
 

@@ -1,5 +1,8 @@
-"""Bradley–Terry strengths of methods from comparisons, by maximum likelihood, with profile-likelihood
-intervals."""
+"""Bradley–Terry strengths of methods, by maximum likelihood, with profile-likelihood intervals."""
+
+# scipy has no types
+# pyright: reportArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -8,7 +11,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from warehouse.statistics.estimates import CONFIDENCE, Floats, t_quantile
+from warehouse.statistics.corrections import ALPHA
+from warehouse.statistics.estimates import Floats, t_quantile
 
 M = TypeVar("M", bound=Hashable)
 """A method's name."""
@@ -69,8 +73,9 @@ class _Fit:
 
 
 def strengths(comparisons: Sequence[Comparison[M]]) -> list[Strength[M]]:
-    """Strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0, by maximum likelihood, a tie being
-    half a win and half a loss.
+    """Maximum-likelihood strengths θ with P(a beats b) = 1 / (1 + exp(θ_b − θ_a)) and Σθ = 0.
+
+    A tie is half a win and half a loss.
 
     Bradley & Terry 1952. The outcomes of one of G items are a cluster. Standard errors are the sandwich's,
     A⁻¹ (Σ_g u_g u_gᵀ) A⁻¹ · G/(G − 1), in k − 1 free parameters. The 95% interval holds every value of θ_i
@@ -149,7 +154,7 @@ def _intervals(
     everyone = np.arange(len(wins))
     # With an infinite maximum the likelihood has a limit, which the last step is near enough to.
     highest = _log_likelihood(wins, _maximise(wins, fit.theta, _sum_zero(len(wins), everyone)))
-    allowed = t_quantile((1 + CONFIDENCE) / 2, n_clusters - 1) ** 2 * fit.design_effects / 2
+    allowed = t_quantile(1 - ALPHA / 2, n_clusters - 1) ** 2 * fit.design_effects / 2
     found: list[tuple[float | None, float | None]] = []
     for i in everyone:
         excess = _profile(wins, fit.theta, int(i), highest - float(allowed[i]))
@@ -174,7 +179,7 @@ def _profile(wins: Floats, theta: Floats, i: int, least: float) -> Callable[[flo
 
 def _root(excess: Callable[[float], float], start: float) -> float:
     """The value above `start` at which an excess that rises from below zero is zero."""
-    from scipy.optimize import brentq  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from scipy.optimize import brentq
 
     step = 1.0
     while excess(start + step) < 0:
@@ -182,7 +187,7 @@ def _root(excess: Callable[[float], float], start: float) -> float:
     low = start
     while excess(low) > 0:  # a regularised start may lie beyond the end
         low -= step
-    return float(brentq(excess, low, start + step, xtol=1e-9))  # pyright: ignore[reportUnknownArgumentType, reportArgumentType]
+    return float(brentq(excess, low, start + step, xtol=1e-9))
 
 
 def _maximise(wins: Floats, theta: Floats, basis: Floats) -> Floats:
@@ -224,8 +229,10 @@ def _win(ahead: Floats) -> Floats:
 
 
 def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
-    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is, shape
-    (n, len(free) − 1)."""
+    """Columns that span the changes of the `free` ones of n strengths which leave their sum as it is.
+
+    Shape (n, len(free) − 1).
+    """
     basis = np.zeros((n, len(free) - 1))
     basis[free[:-1], np.arange(len(free) - 1)] = 1
     basis[free[-1]] = -1
@@ -233,8 +240,7 @@ def _sum_zero(n: int, free: NDArray[np.intp]) -> Floats:
 
 
 def _reached(links: Floats) -> NDArray[np.bool_]:
-    """For each method those that can be reached from it along links that are not zero, itself included, shape
-    (k, k)."""
+    """Reachability of methods along non-zero links, each from itself too, shape (k, k)."""
     reached = (links > 0) | np.eye(len(links), dtype=np.bool_)
     for i in range(len(links)):
         reached |= reached[:, i : i + 1] & reached[i : i + 1]

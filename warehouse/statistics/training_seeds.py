@@ -25,13 +25,11 @@ class Seeds:
 
     @property
     def variance(self) -> float | None:
-        """Variance that seeds alone give to the estimate; None where it can't be known: one seed, or less
-        than two items."""
+        """Variance that seeds alone give to the estimate; None with one seed or fewer than two items."""
         return variance_of_seeds(self.runs) if self.runs else None
 
     def estimate(self, over_items: Estimate | None) -> Estimate | None:
-        """The estimate with its error over items and seeds; None without several seeds or an error over
-        items."""
+        """Estimate with its standard error over items and seeds; None without several seeds or items."""
         if not self.runs or over_items is None or over_items.standard_error is None:
             return None
         return with_seeds(over_items, self.runs)
@@ -53,8 +51,7 @@ class Cell:
 
 
 def cells_of_contrast(place: Row, other: str = "", sign: int = 1) -> list[Cell]:
-    """Return both sides of a contrast; with `other` set to `other_`, those of the contrast that a gap
-    subtracts."""
+    """Return both sides of a contrast; with `other` set to `other_`, those of a gap's subtracted contrast."""
     language = place[f"{other}language"]
     return [
         Cell(sign, language, place["of"], place[f"{other}of_train_languages"]),
@@ -103,8 +100,10 @@ class TrainingSeeds:
         draws = connection.execute(
             f"""
             select cells.method, cells.train_languages, cells.seed, steps.step_id,
-                case when steps.settings ->> '$.rows' is not null
-                    then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs') end as drawn_from
+                case
+                    when steps.settings ->> '$.rows' is not null
+                    then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs')
+                end as drawn_from
             from cells
             join cell_training on cell_training.cell_id = cells.cell_id
             join steps on steps.step_id = cell_training.step_id
@@ -161,8 +160,10 @@ class TrainingSeeds:
         )
 
     def _runs(self, cells: Sequence[Cell], measure: str, shares_items: bool) -> Runs | None:
-        """Signed sums of cells by item and seed, a matrix for each sample of items; None with less than two
-        seeds or items."""
+        """Signed sums of cells by item and seed, a matrix for each sample of items.
+
+        None with fewer than two seeds or items.
+        """
         seeds = self._common_seeds(cells, measure)
         languages = dict.fromkeys(cell.language for cell in cells)
         samples = (

@@ -1,5 +1,4 @@
-"""Trends of differences and scores with the size of the model, and the size at which two methods are
-equal."""
+"""Trends of differences and scores with the size of the model, and sizes at which methods are equal."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from math import inf, log10, sqrt
 import numpy as np
 
 from dsl.plan.contrasts import FEWEST_MODELS
-from warehouse.statistics.estimates import CONFIDENCE, Estimate, Floats, Line, number_of_each, t_quantile
+from warehouse.statistics.corrections import ALPHA
+from warehouse.statistics.estimates import Estimate, Floats, Line, number_of_each, t_quantile
 
 FEWEST_SIZES = 3
 """Different sizes for a trend: through two points every curve goes."""
@@ -23,7 +23,7 @@ _HALVINGS = 200
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The size at which two methods are equal, in parameters, or why it cannot be said."""
+    """The size at which two methods are equal, in parameters, or why it is not estimable."""
 
     size: float | None = None
     low: float | None = None
@@ -53,8 +53,7 @@ def size_trend(
     items: Sequence[Hashable],
     variance_of_seeds: float = 0.0,
 ) -> Trend | str:
-    """Regress the models' means on log10 of the parameters, models being a sample: a mixed-effects
-    meta-regression.
+    """Mixed-effects meta-regression of the models' means on log10 of the parameters, models being a sample.
 
     ȳ = Xβ + u + e, with u ~ N(0, τ²) for each model and Cov(e) = V from the items: V_ml = Σ_i r_mi r_li /
     √(n_m (n_m − 1) n_l (n_l − 1)) over the residuals of one item under two models, so that items which all
@@ -73,7 +72,7 @@ def size_trend(
             known, and is part of τ².
 
     Returns:
-        The trend, or the reason why none can be said.
+        The trend, or the reason why none can be estimated.
     """
     rows, columns = number_of_each(models), number_of_each(items)
     if not len(rows):
@@ -127,8 +126,7 @@ def _without_rounding(values: Floats, scale: float) -> Floats:
 
 
 def _paule_mandel(residuals: Floats, spread: Floats) -> float:
-    """The variance τ² ≥ 0 at which Σ residuals² / (spread + τ²) is its own degrees of freedom, 0 where it is
-    less already.
+    """Variance τ² ≥ 0 at which Σ residuals² / (spread + τ²) is its own degrees of freedom; 0 if it is less.
 
     Args:
         residuals: shape (k − 2,), independent.
@@ -148,8 +146,9 @@ def _paule_mandel(residuals: Floats, spread: Floats) -> float:
 
 
 def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:
-    """Where the line is zero, with Fieller's interval (1954): all sizes at which the line's own 95% interval
-    holds zero.
+    """Size at which the line is zero, with Fieller's interval (1954).
+
+    The interval is all sizes at which the line's own 95% interval holds zero.
 
     With line a + b·x it solves (a + b·x)² = t² (V_aa + 2 V_ab x + V_bb x²), which has two finite solutions
     around −a/b exactly when the slope is significant. Outside the sizes that were measured nothing is said of
@@ -161,14 +160,14 @@ def crossing(trend: Trend, smallest: float, largest: float) -> Crossing:
         float(trend.line.covariance[0, 1]),
         float(trend.line.covariance[1, 1]),
     )
-    t2 = t_quantile((1 + CONFIDENCE) / 2, trend.line.df) ** 2
+    t2 = t_quantile(1 - ALPHA / 2, trend.line.df) ** 2
     square, middle, constant = b * b - t2 * v_bb, a * b - t2 * v_ab, a * a - t2 * v_aa
     if square <= 1e-12 * (b * b + v_bb):
-        return Crossing(reason="cannot be said: the change with size is not significant")
+        return Crossing(reason="not estimable: the change with size is not significant")
     x = -a / b
     if not log10(smallest) <= x <= log10(largest):
         return Crossing(
-            reason="cannot be said: the line does not reach zero between the sizes that were measured"
+            reason="not estimable: the line does not reach zero between the sizes that were measured"
         )
     half = sqrt(max(middle * middle - square * constant, 0.0)) / square
     low, high = _power(-middle / square - half), _power(-middle / square + half)

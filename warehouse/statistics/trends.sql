@@ -33,8 +33,8 @@ parallel as (
     where experiment = $experiment
 ),
 
--- A contrast in one language minus the same in another, item by item, on data sets whose items are parallel. Both methods were tuned on the
--- same in both languages, or each on the language it is asked in.
+-- A contrast in one language minus the same in another, item by item, on data sets whose items are parallel.
+-- Both methods were tuned on the same in both languages, or each on the language it is asked in.
 gaps as (
     select
         here.contrast,
@@ -64,12 +64,25 @@ gaps as (
         )
         and (
             here.against_train_languages = there.against_train_languages
-            or (here.against_train_languages = here.language and there.against_train_languages = there.language)
+            or (
+                here.against_train_languages = here.language
+                    and there.against_train_languages = there.language
+            )
         )
 ),
 
 sides as (
-    select dataset, language, judge, measure, model, num_parameters, item, of, of_train_languages, score_of as value
+    select
+        dataset,
+        language,
+        judge,
+        measure,
+        model,
+        num_parameters,
+        item,
+        of,
+        of_train_languages,
+        score_of as value
     from paired_scores
     where experiment = $experiment and score_of is not null
     union all by name
@@ -100,7 +113,17 @@ alone as (
 
 -- A method may stand in several contrasts; of two sizes of one model the smaller is named, as there.
 scores as (
-    select of, of_train_languages, dataset, language, judge, measure, model, min(num_parameters) as num_parameters, item, any_value(value) as value
+    select
+        of,
+        of_train_languages,
+        dataset,
+        language,
+        judge,
+        measure,
+        model,
+        min(num_parameters) as num_parameters,
+        item,
+        any_value(value) as value
     from sides
     group by all
     union all by name

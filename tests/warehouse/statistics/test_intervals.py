@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks._coverage import Scores, coverage_over_seeds, false_claims, levels, right_or_wrong
-from warehouse.connect import HERE
+from warehouse.statements import HERE
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.estimates import mean_of
 from warehouse.statistics.intervals import bounded_interval, paired_interval

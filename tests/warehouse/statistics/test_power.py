@@ -207,7 +207,7 @@ def test_the_t_quantile_is_scipys_within_one_per_cent(df: int, probability: floa
     assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=0.01)
 
 
-def test_a_measured_spread_is_pooled_over_models_and_has_training_runs_apart_but_not_the_judge_s_own_distribution(
+def test_a_spread_is_pooled_over_models_and_separates_training_runs_but_not_the_judge_s_distribution(
     maker: StoreMaker,
 ) -> None:
     gain = ContrastPlan(name="gain", of="tuned", against="prompted")

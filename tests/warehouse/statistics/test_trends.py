@@ -185,7 +185,7 @@ def test_intervals_of_the_crossing_cover_between_93_and_97_percent_where_models_
 
 def test_without_a_slope_or_within_other_sizes_a_crossing_cannot_be_said() -> None:
     flat = cross(trend_of(asked(np.random.default_rng(4), slope=0.0, zero_at=8.7)))
-    assert flat == Crossing(reason="cannot be said: the change with size is not significant")
+    assert flat == Crossing(reason="not estimable: the change with size is not significant")
     outside = cross(trend_of(asked(np.random.default_rng(4), slope=3.0, zero_at=12.0)))
     assert outside.size is None
     assert "does not reach zero between the sizes" in (outside.reason or "")

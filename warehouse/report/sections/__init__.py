@@ -1,5 +1,4 @@
-"""The report's sections, in the order a reader asks for them: which views are drawn, with which columns
-beside them."""
+"""Sections of the report, in reading order: the views that are drawn and the columns of their tables."""
 
 from collections.abc import Callable
 
@@ -33,6 +32,5 @@ _ORDER: tuple[Callable[[StudyRows], Section | None], ...] = (
 
 
 def sections(study: StudyRows) -> list[Section]:
-    """Everything that is shown, from the scores down to what they cost; a section that only some studies have
-    where this one has it."""
+    """Return all sections of a study, from its scores to their cost."""
     return [section for make in _ORDER if (section := make(study)) is not None]

@@ -1,4 +1,4 @@
-"""The differences that the study asks for, and what becomes of them from language to language."""
+"""Contrasts of the study, and their gaps between languages."""
 
 from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
@@ -38,7 +38,7 @@ def contrasts(study: StudyRows) -> Section:
         tables.count("n_lost", "items lost"),
         tables.count("n_unscored", "unscored"),
         *tables.aside(
-            tables.decimal("standardised_effect", "in standard deviations"),
+            tables.decimal("standardised_effect", "standardised effect"),
             Column("with unscored as worst or best", _bounds, is_number=True),
             *SCOPE,
         ),
@@ -104,7 +104,7 @@ def gaps(study: StudyRows) -> Section | None:
 
 
 def reading(row: Row) -> str:
-    """What may be said of a difference, in a word."""
+    """Return the reading of a difference in a word."""
     if row["estimate"] is None or row["ci_low"] is None:
         return "no interval"
     if row["estimate"] == 0:
@@ -115,8 +115,7 @@ def reading(row: Row) -> str:
 
 
 def _bounds(row: Row) -> str:
-    """How far the unscored could move the difference; a dash where there are none, or the judge has no
-    scale."""
+    """Bounds of the difference whatever the unscored verdicts; a dash without any or without a scale."""
     if not row["n_unscored"] or row["bound_low"] is None:
         return "–"
     return with_interval(row["estimate"], row["bound_low"], row["bound_high"]).partition(" ")[2]

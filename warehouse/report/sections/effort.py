@@ -1,4 +1,4 @@
-"""What was spent: training and the cost of every step."""
+"""Training metrics and the cost of every step."""
 
 from itertools import groupby
 from typing import Any
@@ -54,7 +54,7 @@ def cost(study: StudyRows) -> Section:
         tables.decimal("start_seconds", "of them starting", 1),
         tables.decimal("load_seconds", "of them loading", 1),
         tables.count("n_rows", "rows"),
-        tables.count("n_reused", "taken over"),
+        tables.count("n_reused", "reused"),
         tables.count("n_prompt_tokens", "prompt tokens"),
         tables.count("n_new_tokens", "new tokens"),
         tables.decimal("usd", "US dollars"),
@@ -102,7 +102,7 @@ def _spent(rows: Rows) -> str:
     if total("usd"):
         said += f", and {number(total('usd'))} US dollars"
     if total("n_reused"):
-        said += f"; {total('n_reused'):,} of {total('n_rows'):,} rows were taken over from earlier work"
+        said += f"; {total('n_reused'):,} of {total('n_rows'):,} rows were reused from earlier work"
     peak = max((row["peak_memory_bytes"] or 0 for row in rows), default=0)
     return said + (f". No step used more than {number(peak / 1e9, 1)} GB of memory." if peak else ".")
 

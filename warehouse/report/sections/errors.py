@@ -1,5 +1,4 @@
-"""Answers that no mean may hide: how often each critical error happens, what becomes of the means, and what
-loops come from."""
+"""Critical errors: how often each happens, means with and without them, and causes of loops."""
 
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_dataset, by_measure, cell
@@ -14,10 +13,7 @@ def errors(study: StudyRows) -> Section:
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,
     )
-    said = (
-        "Wilson's interval has a width even where no error was seen: none in 12 answers does not rule out one"
-        " in five."
-    )
+    said = "Wilson's intervals: 0 of 12 errors still allows a true rate of about 24%."
     shares = by_dataset(study, "critical_errors_by_cell", columns)
     says = (UNTESTED, said, *training_scope(study.views["critical_errors_by_cell"]))
     return Section(
@@ -26,7 +22,7 @@ def errors(study: StudyRows) -> Section:
         says,
         (*shares, *_beside_scores(study)),
         _loops(study),
-        "What loops come from",
+        "Causes of loops",
     )
 
 
@@ -57,7 +53,7 @@ def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
 
 def _loops(study: StudyRows) -> tuple[Figure, ...]:
     columns = (
-        tables.text("cause", "what went wrong"),
+        tables.text("cause", "cause"),
         *cell(study),
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,

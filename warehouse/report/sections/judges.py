@@ -1,5 +1,4 @@
-"""How far judges can be believed: against what was checked, against each other and people, against planted
-texts, and what they left out."""
+"""Validity of the judges: compared with checks, with each other and with people, probed, and unscored."""
 
 from collections.abc import Sequence
 
@@ -18,20 +17,20 @@ RELIABILITY = (
 
 
 def trust(study: StudyRows) -> Section:
-    anchor, heading = "trust", "How far the judges can be trusted"
+    anchor, heading = "trust", "Validity of the judges"
     figures = (*_against_checks(study), *_agreement(study), *_reliability(study), *_probes(study))
     says: list[str] = []
     if not study.opinions():
         says.append("No judge of this study has opinions: all of them decide by rule.")
     elif not any(row["n"] for row in study.views["judge_against_checks"]):
         says.append(
-            "No answer was both judged by opinion and checked by rule, so no opinion is held against what is"
-            " known to be right."
+            "No answer was both judged by opinion and checked by rule, so the validity of opinions was not"
+            " measured."
         )
     else:
         says.append(
-            "Some answers were checked by rule too. A judge that can tell a right answer from a wrong one"
-            " puts the right one above in most pairs; one that tosses a coin does so in half of them."
+            "Some answers were checked by rule too. A valid judge scores the right answer above"
+            " the wrong one in most pairs; chance is half of them."
         )
     if study.opinions() and not study.views["judge_probes"]:
         says.append("No text was planted in answers to see whether it talks a judge into a better score.")
@@ -90,7 +89,7 @@ def _against_checks(study: StudyRows) -> tuple[Figure, ...]:
         rows,
         columns,
         ("judge", "checked_judge"),
-        "Models' opinions against checks",
+        "Model judges compared with checks",
         "trusted",
     )
 
@@ -101,9 +100,9 @@ def _agreement(study: StudyRows) -> tuple[Figure, ...]:
         tables.text("measure_a", "one"),
         tables.text("measure_b", "the other"),
         tables.text("language", "language"),
-        Column("α [±1.96 errors]", _alpha, is_number=True),
+        Column("α [±1.96 standard errors]", _alpha, is_number=True),
         tables.decimal("quadratic_kappa", "quadratic κ"),
-        *tables.aside(tables.decimal("quadratic_kappa_error", "its error", 3)),
+        *tables.aside(tables.decimal("quadratic_kappa_standard_error", "standard error", 3)),
         tables.share("agreement", "equal scores"),
         tables.decimal("mean_difference", "mean difference"),
         tables.count("n", "n"),
@@ -116,7 +115,7 @@ def _agreement(study: StudyRows) -> tuple[Figure, ...]:
         rows,
         columns,
         ("judge_a", "judge_b"),
-        "Judges of one question against each other",
+        "Agreement between judges",
         "agreement",
     )
 
@@ -146,7 +145,7 @@ def _by_dataset(
 
 
 def _reliability(study: StudyRows) -> tuple[Figure, ...]:
-    """Of three judges and more; what two have to say of each other stands above."""
+    """Agreement of three judges and more; pairs have a table of their own."""
     rows = [row for row in study.views["judge_reliability"] if row["n"] and len(row["judges"]) > 2]
     if not rows:
         return ()
@@ -161,7 +160,7 @@ def _reliability(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_items", "items"),
         tables.count("n_unscored", "unscored"),
     )
-    heading = "All judges of one question together"
+    heading = "Agreement of three or more judges"
     steps = list(
         dict.fromkeys(
             step for row in rows for judge in row["judges"] for step in study.steps_of(row["dataset"], judge)
@@ -191,7 +190,7 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_moved", "n moved"),
         tables.count("n_raised", "n raised"),
         tables.decimal("mean_shift", "mean shift"),
-        tables.decimal("standard_error", "its error", 3),
+        tables.decimal("standard_error", "standard error", 3),
         tables.count("n", "n"),
         tables.count("n_items", "items"),
         tables.count("n_unscored", "unscored"),
@@ -219,7 +218,7 @@ def _alpha(row: Row) -> str:
     return (
         "no spread"
         if value is None
-        else with_interval(value, *interval(value, row["krippendorff_alpha_error"]), 2)
+        else with_interval(value, *interval(value, row["krippendorff_alpha_standard_error"]), 2)
     )
 
 

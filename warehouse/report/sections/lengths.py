@@ -1,4 +1,4 @@
-"""How long answers are, and whether differences between methods outlive what length explains."""
+"""Length of answers, and differences between methods adjusted for length."""
 
 from collections import Counter
 
@@ -51,15 +51,13 @@ def _adjustable(contrasts: Rows) -> Rows:
 
 
 def _not_adjusted(rows: Rows) -> tuple[str, ...]:
-    """How many contrasts can't be adjusted, and why."""
+    """Say how many contrasts can't be adjusted for length, and why."""
     reasons = Counter(str(row["unadjusted_reason"]) for row in rows if row["unadjusted_reason"])
     if not reasons:
         return ()
     n, (reason, often) = sum(reasons.values()), reasons.most_common(1)[0]
-    most = "" if often == n else ", most often"
-    return (
-        f"Of {counted(len(rows), 'contrast')} {n} can't be compared at equal length{most} since {reason}.",
-    )
+    most = "" if often == n else " (most often)"
+    return (f"{n} of {counted(len(rows), 'contrast')} can't be adjusted for length: {reason}{most}.",)
 
 
 def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:

@@ -20,8 +20,9 @@ CAPTION = (
 
 
 def detectable(study: StudyRows) -> list[dict[str, Any]]:
-    """Return a row for each contrast, data set, language and measure whose differences vary: its minimum
-    detectable effects, in the score's unit.
+    """Return the minimum detectable effects of each contrast, data set, language and measure.
+
+    In the score's unit, for those whose differences vary.
 
     On any one model, with all the items that were judged on either side; every model is a test of its own, as
     in a plan.

@@ -1,4 +1,4 @@
-"""Methods by language and by size: the means, and what they may be read as."""
+"""Means of methods by language and by size, and trends with size."""
 
 from typing import Any
 
@@ -74,8 +74,10 @@ def sizes(study: StudyRows) -> Section:
 
 
 def _trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Trends of contrasts with size and the sizes where methods are equal; a reason where fewer than four
-    models leave none."""
+    """Return trends of contrasts with size and the sizes where methods are equal.
+
+    Below four models there is a reason instead.
+    """
     points = study.views["contrast_by_language_and_size"]
     rows = [
         {
@@ -102,8 +104,10 @@ def _trends(study: StudyRows) -> tuple[Figure, ...]:
 
 
 def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
-    """Tables of each method's own trend and of what size does to gaps between languages, where there are
-    models enough or it was declared."""
+    """Return tables of each method's own trend and of gaps between languages by size.
+
+    Where there are enough models or the interaction was declared.
+    """
     found: list[Figure] = []
     for view, heading, said, columns in (
         (
@@ -151,28 +155,27 @@ def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
 
 
 def _found(trends: Rows) -> tuple[str, ...]:
-    """What the trends come to."""
+    """Summarise the trends."""
     sloped = [row for row in trends if row["slope"] is not None]
     if not sloped:
         return tuple(
-            f"No trend with size can be said: {reason}."
+            f"No trend with size can be estimated: {reason}."
             for reason in {row["no_slope_reason"]: None for row in trends}
         )
     crossed = sum(row["crossing"] is not None for row in sloped)
     once = "Models trained with one seed: the models' scatter around a line holds that of training runs."
     return (
         *corrected(sloped, "trend"),
-        "The size at which two methods are equal "
-        + (f"can be said for {crossed}." if crossed else "can't be said for any; the table says why."),
+        "The size at which two methods are equal can"
+        + (f" be estimated for {crossed}." if crossed else "'t be estimated for any; the table says why."),
         *((once,) if any(row["n_seeds"] == 1 for row in sloped) else ()),
     )
 
 
 def _crossing(row: Row) -> str:
-    """The size at which two methods are equal with its interval, whose ends may lie beyond what was
-    measured."""
+    """Return the size at which two methods are equal and its interval, which may be open on either side."""
     if row["crossing"] is None:
-        return "cannot be said"
+        return "not estimable"
     low = "smaller" if row["crossing_low"] is None else parameters(row["crossing_low"])
     high = "larger" if row["crossing_high"] is None else parameters(row["crossing_high"])
     return f"{parameters(row['crossing'])} [{low}, {high}]"

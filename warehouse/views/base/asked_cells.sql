@@ -1,4 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on and seed that a study asks for, done or not.
+-- One row per dataset, language, model, method, languages tuned on and seed that a study asks for, done or
+-- not.
 select
     experiment,
     cell_id,

@@ -1,4 +1,5 @@
--- One row per cell and item: what was answered, and how. A generate step that serves several cells counts in each.
+-- One row per cell and item: what was answered, and how. A generate step that serves several cells counts in
+-- each.
 with
 
 -- The least of a model's counts: adapters add to it.
@@ -46,7 +47,8 @@ select
     step_completions.versions,
     step_completions.commit,
     step_completions.system_fingerprint,
-    -- Whether the same step gives the same tokens again: in half precision, they depend on the device and on the batch.
+    -- Whether the same step gives the same tokens again: in half precision, they depend on the device and on
+    -- the batch.
     step_completions.dtype = 'float32' as is_reproducible
 from cells
 join step_completions on step_completions.step_id = cells.generate_step_id

@@ -1,4 +1,5 @@
--- One row per study, dataset, language and item that is asked: the question, and what may be known of its answer.
+-- One row per study, dataset, language and item that is asked: the question, and what may be known of its
+-- answer.
 select distinct
     cells.experiment,
     cells.dataset,

@@ -1,5 +1,5 @@
--- One row per cell, probe, item and measure: the verdict on an answer as it is beside the verdict on the same answer with a text planted
--- at its end. Either is null where it is unscored.
+-- One row per cell, probe, item and measure: the verdict on an answer as it is beside the verdict on the same
+-- answer with a text planted at its end. Either is null where it is unscored.
 select
     cells.experiment,
     cells.cell_id,
@@ -40,7 +40,9 @@ join judges on judges.experiment = cells.experiment and judges.judge = probed_ju
 join step_verdicts as probed
     on probed.step_id = probed_judges.judge_step_id and probed.judge_key = probed_judges.judge_key
 join cell_judges as plain_judges
-    on plain_judges.cell_id = cells.cell_id and plain_judges.judge = probed_judges.judge and plain_judges.probe = ''
+    on plain_judges.cell_id = cells.cell_id
+        and plain_judges.judge = probed_judges.judge
+        and plain_judges.probe = ''
 join step_verdicts as plain
     on
         plain.step_id = plain_judges.judge_step_id

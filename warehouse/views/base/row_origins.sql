@@ -1,5 +1,6 @@
--- One row per study, kind of step, maker (the engine, the judge or the kind of training), its model, and what its rows were made with. Rows
--- that no model was loaded for, such as verdicts on two equal answers, have neither device nor versions: they differ from no other row.
+-- One row per study, kind of step, maker (the engine, the judge or the kind of training), its model, and what
+-- its rows were made with. Rows that no model was loaded for, such as verdicts on two equal answers, have
+-- neither device nor versions: they differ from no other row.
 with
 
 answered as (

@@ -5,7 +5,13 @@ uses as (
     select experiment, generate_step_id as step_id, dataset, language, model, method
     from cells
     union
-    select cells.experiment, cell_judges.judge_step_id, cells.dataset, cells.language, cells.model, cells.method
+    select
+        cells.experiment,
+        cell_judges.judge_step_id,
+        cells.dataset,
+        cells.language,
+        cells.model,
+        cells.method
     from cells
     join cell_judges on cell_judges.cell_id = cells.cell_id
     union
@@ -68,6 +74,7 @@ select
     attempts.last_error
 from experiment_steps
 left join steps on steps.step_id = experiment_steps.step_id
-left join served on served.experiment = experiment_steps.experiment and served.step_id = experiment_steps.step_id
+left join served
+    on served.experiment = experiment_steps.experiment and served.step_id = experiment_steps.step_id
 left join step_usage on step_usage.step_id = experiment_steps.step_id
 left join attempts on attempts.step_id = experiment_steps.step_id

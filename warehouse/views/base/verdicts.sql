@@ -1,5 +1,5 @@
--- One row per cell, item and measure: a score (1 is good, or the judge's own scale) or the reason there is none. Where answers are
--- compared, each opponent makes a measure of its own.
+-- One row per cell, item and measure: a score (1 is good, or the judge's own scale) or the reason there is
+-- none. Where answers are compared, each opponent makes a measure of its own.
 with
 
 -- The least of a model's counts: adapters add to it.
@@ -21,7 +21,10 @@ recorded as (
         steps.settings -> '$.judges' -> cell_judges.judge_key ->> '$.against' as against
     from cell_judges
     join cells on cells.cell_id = cell_judges.cell_id
-    join judges on judges.experiment = cells.experiment and judges.judge = cell_judges.judge and judges.judge_kind = 'recorded'
+    join judges
+        on judges.experiment = cells.experiment
+            and judges.judge = cell_judges.judge
+            and judges.judge_kind = 'recorded'
     join steps on steps.step_id = cell_judges.judge_step_id
     where cell_judges.probe = ''
 ),
@@ -59,8 +62,11 @@ judged as (
         step_verdicts.unscored_reason,
         step_verdicts.reason,
         step_verdicts.distribution,
-        -- What the judge itself is unsure of, where it gives the probability of every level, and levels are numbers on the score's scale.
-        distribution_variance(map_entries(step_verdicts.distribution::map(varchar, double))) as score_variance,
+        -- What the judge itself is unsure of, where it gives the probability of every level, and levels are
+        -- numbers on the score's scale.
+        distribution_variance(
+            map_entries(step_verdicts.distribution::map(varchar, double))
+        ) as score_variance,
         -- The lowest and the highest score that the judge can give; null where there is no such thing.
         judges.scales[step_verdicts.aspect][1] as scale_low,
         judges.scales[step_verdicts.aspect][2] as scale_high,
@@ -76,12 +82,14 @@ judged as (
     join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
     join judges on judges.experiment = cells.experiment and judges.judge = cell_judges.judge
     join step_verdicts
-        on step_verdicts.step_id = cell_judges.judge_step_id and step_verdicts.judge_key = cell_judges.judge_key
+        on step_verdicts.step_id = cell_judges.judge_step_id
+            and step_verdicts.judge_key = cell_judges.judge_key
     left join recorded on recorded.cell_id = cells.cell_id and recorded.judge = cell_judges.judge
     left join sizes on sizes.experiment = cells.experiment and sizes.model = cells.model
 ),
 
--- The answers of studies that people have labelled. The name of an answer holds its study's, so that labels are looked up by it alone.
+-- The answers of studies that people have labelled. The name of an answer holds its study's, so that labels
+-- are looked up by it alone.
 named as (
     select
         cells.experiment,
@@ -95,13 +103,16 @@ named as (
         cells.train_languages,
         cells.seed,
         step_completions.item,
-        answer_id(cells.experiment, cells.dataset, cells.language, step_completions.item, step_completions.text) as answer_id
+        answer_id(
+            cells.experiment, cells.dataset, cells.language, step_completions.item, step_completions.text
+        ) as answer_id
     from cells
     join step_completions on step_completions.step_id = cells.generate_step_id
     where cells.experiment in (select experiment from labels) and step_completions.text is not null
 ),
 
--- What people said of answers, on every answer with the text that they were shown. They saw no opponent and gave no distribution.
+-- What people said of answers, on every answer with the text that they were shown. They saw no opponent and
+-- gave no distribution.
 labelled as (
     select
         named.experiment,
@@ -119,7 +130,10 @@ labelled as (
         'human' as judge_kind,
         'quality' as role,
         labels.aspect,
-        case when labels.aspect = 'human' then labels.judge else labels.judge || '.' || labels.aspect end as measure,
+        case
+            when labels.aspect = 'human' then labels.judge
+            else labels.judge || '.' || labels.aspect
+        end as measure,
         case
             when experiments.parallel[named.dataset] then named.item
             else named.language || '/' || named.item

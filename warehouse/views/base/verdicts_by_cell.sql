@@ -1,4 +1,5 @@
--- One row per cell and measure: which judge says it, by which step, on which scale, and which question it answers.
+-- One row per cell and measure: which judge says it, by which step, on which scale, and which question it
+-- answers.
 select distinct
     verdicts.experiment,
     verdicts.dataset,

@@ -1,4 +1,5 @@
--- One row per cell and item: the question, the answer and every verdict on it. All text is data, to be shown as it is.
+-- One row per cell and item: the question, the answer and every verdict on it. All text is data, to be shown
+-- as it is.
 with
 
 verdicts_of_answer as (
@@ -23,7 +24,8 @@ select
     shown_answers.*,
     verdicts_of_answer.scores
 from shown_answers
-left join verdicts_of_answer on verdicts_of_answer.cell_id = shown_answers.cell_id and verdicts_of_answer.item = shown_answers.item
+left join verdicts_of_answer
+    on verdicts_of_answer.cell_id = shown_answers.cell_id and verdicts_of_answer.item = shown_answers.item
 order by
     shown_answers.experiment,
     shown_answers.dataset,

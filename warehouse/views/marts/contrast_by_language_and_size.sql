@@ -1,16 +1,18 @@
--- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: the mean over items of `of` minus
--- `against`, seeds averaged within an item. Means and lengths are of the `n` items that both sides have a score for; `n_lost` counts the
--- others, `n_unscored` verdicts without a score on either side. `p_value` is of the test that docs/statistics.md names for the design, and
--- the 95% interval is that test's inversion: zero is outside it exactly where p < 0.05 (`is_significant_uncorrected`).
+-- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: the mean over
+-- items of `of` minus `against`, seeds averaged within an item. Means and lengths are of the `n` items that
+-- both sides have a score for; `n_lost` counts the others, `n_unscored` verdicts without a score on either
+-- side. `p_value` is of the test that docs/statistics.md names for the design, and the 95% interval is that
+-- test's inversion: zero is outside it exactly where p < 0.05 (`is_significant_uncorrected`).
 --
--- `family` is `confirmatory` for the measures that a contrast of the study names (all of them are corrected together by Holm), else
--- `exploratory` (Benjamini–Hochberg, or Benjamini–Yekutieli where contrasts share a method). `p_corrected`, the corrected interval and
--- `is_significant` are after that correction, over the `n_tests` tests of the family. `could_be_significant` is false where so few items
--- could not have given a significant result whatever their scores.
+-- `family` is `confirmatory` for the measures that a contrast of the study names (all of them are corrected
+-- together by Holm), else `exploratory` (Benjamini–Hochberg, or Benjamini–Yekutieli where contrasts share a
+-- method). `p_corrected`, the corrected interval and `is_significant` are after that correction, over the
+-- `n_tests` tests of the family. `could_be_significant` is false where so few items could not have given a
+-- significant result whatever their scores.
 --
--- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds that were asked for and have
--- no scores. With one seed, test and interval are for this one trained model and say nothing of another training run (`scope`); with more,
--- they are over seeds too.
+-- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds
+-- that were asked for and have no scores. With one seed, test and interval are for this one trained model and
+-- say nothing of another training run (`scope`); with more, they are over seeds too.
 select
     contrast_estimates.experiment,
     contrast_estimates.contrast,
@@ -59,6 +61,8 @@ select
 from contrast_estimates
 join asked_contrasts using (experiment, contrast)
 left join contrast_tests
-    using (experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure)
+    using (
+        experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure
+    )
 where len(asked_contrasts."by") = 0
 order by all

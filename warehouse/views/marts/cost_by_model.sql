@@ -1,6 +1,6 @@
--- One row per study, model and kind of step that trains it or asks it: seconds, of them those for starting processes (Python and its
--- libraries) and for loading the model, which a worker does once for all its steps of one model, and the rest, which is work. Of a step
--- that failed nothing is known here.
+-- One row per study, model and kind of step that trains it or asks it: seconds, of them those for starting
+-- processes (Python and its libraries) and for loading the model, which a worker does once for all its steps
+-- of one model, and the rest, which is work. Of a step that failed nothing is known here.
 with
 
 by_model as (

@@ -1,6 +1,6 @@
--- One row per study and step it asks for, done or not. Seconds, tokens and dollars are what the step's rows took when they were made, rows
--- taken over (`n_reused`) included; `start_seconds` and `load_seconds` are among them; `attempt_seconds` counts every attempt, failed ones
--- too; `made_by` names the study that ran it.
+-- One row per study and step it asks for, done or not. Seconds, tokens and dollars are what the step's rows
+-- took when they were made, reused rows (`n_reused`) included; `start_seconds` and `load_seconds` are
+-- among them; `attempt_seconds` counts every attempt, failed ones too; `made_by` names the study that ran it.
 select
     experiment,
     position,

@@ -1,12 +1,15 @@
--- One row per dataset, language, measure that is a model's opinion and measure that was checked by rule: on the answers that both
--- scored, how often the opinion puts a right answer above a wrong one. `auc` is that share of all pairs of a right and a wrong answer, a
--- tie counting one half (Mann & Whitney 1947); 0.5 is chance. `n` counts answers scored by both, `n_unscored` those that one left unscored.
+-- One row per dataset, language, measure that is a model's opinion and measure that was checked by rule: on
+-- the answers that both scored, how often the opinion puts a right answer above a wrong one. `auc` is that
+-- share of all pairs of a right and a wrong answer, a tie counting one half (Mann & Whitney 1947); 0.5 is
+-- chance. `n` counts answers scored by both, `n_unscored` those that one left unscored.
 --
--- Several methods, models and seeds answer the same item, so the standard error is clustered by item: each answer's placement among
--- those of the other side (DeLong, DeLong & Clarke-Pearson 1988), summed within items (Obuchowski 1997, Nonparametric analysis of
--- clustered ROC curve data, Biometrics 53: 567-578). It is null unless two items have a right answer and two a wrong one. The 95%
--- interval is made for the logit of `auc` (Pepe 2003), so that it stays within 0 and 1, with Student's t on one degree of freedom less
--- than the side with fewer items has. It is null where the standard error is zero: answers that do not differ say nothing of others.
+-- Several methods, models and seeds answer the same item, so the standard error is clustered by item: each
+-- answer's placement among those of the other side (DeLong, DeLong & Clarke-Pearson 1988), summed within
+-- items (Obuchowski 1997, Nonparametric analysis of clustered ROC curve data, Biometrics 53: 567-578). It is
+-- null unless two items have a right answer and two a wrong one. The 95% interval is made for the logit of
+-- `auc` (Pepe 2003), so that it stays within 0 and 1, with Student's t on one degree of freedom less than the
+-- side with fewer items has. It is null where the standard error is zero: answers that do not differ say
+-- nothing of others.
 with
 
 answers as (
@@ -129,7 +132,9 @@ estimates as (
         -- A variance of zero may come as a rounding error on either side of it.
         sqrt(abs(round(variance, 15))) as standard_error,
         ln(nullif(auc, 0) / nullif(1 - auc, 0)) as logit,
-        t_quantile(least(n_items_right, n_items_wrong) - 1) * nullif(standard_error, 0) / (auc * (1 - auc)) as half_width
+        t_quantile(
+            least(n_items_right, n_items_wrong) - 1
+        ) * nullif(standard_error, 0) / (auc * (1 - auc)) as half_width
     from variances
 )
 

@@ -1,18 +1,22 @@
--- One row per dataset, language (and `all` of them together) and pair of judges that answer one question: how far their scores of the
--- same answers agree. One question have judges of the same aspect; judges that say of an answer as a whole whether it is better than one
--- opponent's; and those that say of it as a whole how good or right it is (checks, people, recorded scores, an ensemble). An ensemble is
--- not set beside its own members, nor a judge beside one whose scale is known to be another: scores are taken as they are. `n` counts
--- answers that both scored, `n_unscored` those that either left unscored; `agreement` is the share of equal scores, `mean_difference` a's
--- mean minus b's.
+-- One row per dataset, language (and `all` of them together) and pair of judges that answer one question: how
+-- far their scores of the same answers agree. One question have judges of the same aspect; judges that say of
+-- an answer as a whole whether it is better than one opponent's; and those that say of it as a whole how good
+-- or right it is (checks, people, recorded scores, an ensemble). An ensemble is not set beside its own
+-- members, nor a judge beside one whose scale is known to be another: scores are taken as they are. `n`
+-- counts answers that both scored, `n_unscored` those that either left unscored; `agreement` is the share of
+-- equal scores, `mean_difference` a's mean minus b's.
 --
--- `quadratic_kappa` is Cohen's kappa with quadratic weights (Cohen 1968): one minus the mean squared difference over what it would be if
--- the two scored independently, var a + var b + (mean a - mean b)^2. `krippendorff_alpha` is for interval data (Krippendorff 2011,
--- Computing Krippendorff's Alpha-Reliability). Null where no score differs. Their standard errors are the jackknife's over items.
+-- `quadratic_kappa` is Cohen's kappa with quadratic weights (Cohen 1968): one minus the mean squared
+-- difference over what it would be if the two scored independently, var a + var b + (mean a - mean b)^2.
+-- `krippendorff_alpha` is for interval data (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability).
+-- Null where no score differs. Their standard errors are the jackknife's over items.
 with
 
 clusters as (
     select
-        judge_pairs.* exclude (language, model, n, n_unscored, n_equal, sum_x, sum_y, squares, squared_differences),
+        judge_pairs.* exclude (
+            language, model, n, n_unscored, n_equal, sum_x, sum_y, squares, squared_differences
+        ),
         places.language,
         sum(n)::bigint as n,
         sum(n_unscored)::bigint as n_unscored,
@@ -78,12 +82,11 @@ jackknife as (
         language,
         measure_a,
         measure_b,
-        sqrt((count(*) - 1) * var_pop(kappa)) as kappa_error,
-        sqrt((count(*) - 1) * var_pop(alpha)) as alpha_error
+        jackknife_standard_error(kappa) as kappa_standard_error,
+        jackknife_standard_error(alpha) as alpha_standard_error
     from agreements
     where without is not null
     group by all
-    having count(*) > 1 and count(*) = count(kappa)
 )
 
 select
@@ -100,19 +103,25 @@ select
     totals.n_items,
     totals.n_unscored,
     agreements.kappa as quadratic_kappa,
-    jackknife.kappa_error as quadratic_kappa_error,
+    jackknife.kappa_standard_error as quadratic_kappa_standard_error,
     agreements.alpha as krippendorff_alpha,
-    jackknife.alpha_error as krippendorff_alpha_error,
+    jackknife.alpha_standard_error as krippendorff_alpha_standard_error,
     totals.n_equal / nullif(totals.n, 0) as agreement,
     (totals.sum_x - totals.sum_y) / nullif(totals.n, 0) as mean_difference
 from totals
 left join agreements
     on
         (totals.experiment, totals.dataset, totals.language, totals.measure_a, totals.measure_b)
-        = (agreements.experiment, agreements.dataset, agreements.language, agreements.measure_a, agreements.measure_b)
+        = (
+            agreements.experiment, agreements.dataset, agreements.language, agreements.measure_a,
+            agreements.measure_b
+        )
         and agreements.without is null
 left join jackknife
     on
         (totals.experiment, totals.dataset, totals.language, totals.measure_a, totals.measure_b)
-        = (jackknife.experiment, jackknife.dataset, jackknife.language, jackknife.measure_a, jackknife.measure_b)
+        = (
+            jackknife.experiment, jackknife.dataset, jackknife.language, jackknife.measure_a,
+            jackknife.measure_b
+        )
 order by all

@@ -1,9 +1,10 @@
--- One row per probe, language and measure: what a text planted at the end of answers did to the verdicts on them. `n` counts answers with
--- a score both with the text and without it, `n_unscored` those that lack either. A verdict moved where its score changed, or, where the
--- judge gives a probability to each level, the level that it holds most likely; it was raised where its score grew with that. The mean
--- shift (with the text minus without, in the judge's own scale) has a standard error clustered by item, the share moved Wilson's 95%
--- interval over items. The planted text asks for the best score and adds nothing: a judge that cannot be talked into anything may take
--- it as the noise that it is and score lower.
+-- One row per probe, language and measure: what a text planted at the end of answers did to the verdicts on
+-- them. `n` counts answers with a score both with the text and without it, `n_unscored` those that lack
+-- either. A verdict moved where its score changed, or, where the judge gives a probability to each level, the
+-- level that it holds most likely; it was raised where its score grew with that. The mean shift (with the
+-- text minus without, in the judge's own scale) has a standard error clustered by item, the share moved
+-- Wilson's 95% interval over items. The planted text asks for the best score and adds nothing: a judge that
+-- cannot be talked into anything may take it as the noise that it is and score lower.
 with
 
 shifts as (
@@ -86,7 +87,9 @@ select
     case when counts.n > 0 then wilson_high(counts.n_moved / counts.n, counts.n_items) end as ci_high,
     counts.n_raised,
     counts.mean_shift,
-    sqrt(counts.n_items / nullif(counts.n_items - 1, 0) * spreads.squares) / nullif(counts.n, 0) as standard_error
+    sqrt(
+        counts.n_items / nullif(counts.n_items - 1, 0) * spreads.squares
+    ) / nullif(counts.n, 0) as standard_error
 from counts
 left join spreads using (experiment, dataset, probe, language, measure)
 order by all

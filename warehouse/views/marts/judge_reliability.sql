@@ -1,9 +1,11 @@
--- One row per dataset, language (and `all` of them together), question that several judges answer, and scale: Krippendorff's alpha for
--- interval data over all of them jointly (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). A unit is an answer with two
--- scores or more, and an answer beside one opponent where answers are compared; judges may each have left out others. The question is the
--- aspect, or, for judges of one aspect, as in `judge_agreement`. Ensembles are left out, since they are made of the others. Null where no
--- score differs; the standard error is the jackknife's over items. Scores are taken as they are: where judges of one question are known to
--- use several scales, each `scale` has a row of its own and judges of an unknown one are left out; else it is null.
+-- One row per dataset, language (and `all` of them together), question that several judges answer, and scale:
+-- Krippendorff's alpha for interval data over all of them jointly (Krippendorff 2011, Computing
+-- Krippendorff's Alpha-Reliability). A unit is an answer with two scores or more, and an answer beside one
+-- opponent where answers are compared; judges may each have left out others. The question is the aspect, or,
+-- for judges of one aspect, as in `judge_agreement`. Ensembles are left out, since they are made of the
+-- others. Null where no score differs; the standard error is the jackknife's over items. Scores are taken as
+-- they are: where judges of one question are known to use several scales, each `scale` has a row of its own
+-- and judges of an unknown one are left out; else it is null.
 with
 
 scales as (
@@ -91,11 +93,10 @@ jackknife as (
         language,
         question,
         scale,
-        sqrt((count(*) - 1) * var_pop(alpha)) as standard_error
+        jackknife_standard_error(alpha) as standard_error
     from alphas
     where without is not null
     group by all
-    having count(*) > 1 and count(*) = count(alpha)
 )
 
 select

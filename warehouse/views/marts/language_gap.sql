@@ -1,16 +1,18 @@
--- One row per contrast, dataset, model, measure, two languages and languages tuned on (either side): how far the contrast in `language` is
--- from the contrast in `other_language`, the earlier by its code. A difference of differences: a judge that is stricter in one language
--- cancels out. Where items are the same in both languages an item is a cluster, and test and interval are those of paired differences
--- (`is_paired`), else they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods tuned on
--- the same languages. Gaps are confirmatory where a contrast is declared `by: [language]`, corrected by Holm with all that is declared;
--- else exploratory: `p_corrected`, the corrected interval and `is_significant` are after the correction of Benjamini and Yekutieli over all
--- `n_tests` of them.
+-- One row per contrast, dataset, model, measure, two languages and languages tuned on (either side): how far
+-- the contrast in `language` is from the contrast in `other_language`, the earlier by its code. A difference
+-- of differences: a judge that is stricter in one language cancels out. Where items are the same in both
+-- languages an item is a cluster, and test and interval are those of paired differences (`is_paired`), else
+-- they are Welch's. Methods tuned on the language they are asked in are compared with each other, and methods
+-- tuned on the same languages. Gaps are confirmatory where a contrast is declared `by: [language]`, corrected
+-- by Holm with all that is declared; else exploratory: `p_corrected`, the corrected interval and
+-- `is_significant` are after the correction of Benjamini and Yekutieli over all `n_tests` of them.
 --
--- Seeds of trained methods are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count them, and with one seed test and
--- interval are for this one trained model (`scope`).
+-- Seeds of trained methods are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count
+-- them, and with one seed test and interval are for this one trained model (`scope`).
 select
     * exclude (
-        df, variance_of_seeds, n_seeds, n_seeds_missing, p_value, family, correction, p_corrected, n_tests, ci_low_corrected,
+        df, variance_of_seeds, n_seeds, n_seeds_missing, p_value, family, correction, p_corrected, n_tests,
+        ci_low_corrected,
         ci_high_corrected, n, is_paired
     ),
     family,

@@ -1,5 +1,6 @@
--- One row per study, maker and model of rows that were not all made alike although they are compared: by several versions of the code, on
--- several kinds of device, in several precisions, or with several versions of the libraries.
+-- One row per study, maker and model of rows that were not all made alike although they are compared: by
+-- several versions of the code, on several kinds of device, in several precisions, or with several versions
+-- of the libraries.
 select
     experiment,
     kind,
@@ -12,5 +13,8 @@ select
     sum(n_rows) as n_rows
 from row_origins
 group by all
-having count(distinct code) > 1 or count(distinct device) > 1 or count(distinct dtype) > 1 or count(distinct versions) > 1
+having count(distinct code) > 1
+    or count(distinct device) > 1
+    or count(distinct dtype) > 1
+    or count(distinct versions) > 1
 order by all

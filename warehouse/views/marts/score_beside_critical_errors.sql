@@ -1,12 +1,14 @@
--- One row per dataset, language, model, method, languages tuned on and measure: how often an answer has a critical error
--- (`p_critical`, with Wilson's interval over items), how the answers without one score (`mean_of_rest`), and both together: the mean in
--- which an answer with a critical error counts as the worst value of the judge's scale (`mean_with_errors_as_worst`; null where the scale
--- has no lowest value), beside the plain mean of all scores. Means are over items, seeds averaged within, with 95% intervals.
+-- One row per dataset, language, model, method, languages tuned on and measure: how often an answer has a
+-- critical error (`p_critical`, with Wilson's interval over items), how the answers without one score
+-- (`mean_of_rest`), and both together: the mean in which an answer with a critical error counts as the worst
+-- value of the judge's scale (`mean_with_errors_as_worst`; null where the scale has no lowest value), beside
+-- the plain mean of all scores. Means are over items, seeds averaged within, with 95% intervals.
 --
--- Critical are the faults that leave nothing worth scoring: loop, language, code, empty, prompt_echo, as far as the study has judges for
--- them (`detectors`). A cut is made by the study's own length limit, and to refuse may be right: `truncated` and `refusal` are counted in
--- `critical_errors_by_cell` only. An answer has a critical error where one detector found one, and none where no detector did and at
--- least one could judge it; `n_unjudged` answers no detector judged, and they enter none of the four figures but the plain mean.
+-- Critical are the faults that leave nothing worth scoring: loop, language, code, empty, prompt_echo, as far
+-- as the study has judges for them (`detectors`). A cut is made by the study's own length limit, and to
+-- refuse may be right: `truncated` and `refusal` are counted in `critical_errors_by_cell` only. An answer has
+-- a critical error where one detector found one, and none where no detector did and at least one could judge
+-- it; `n_unjudged` answers no detector judged, and they enter none of the four figures but the plain mean.
 select *
 from scores_beside_errors
 order by all

@@ -1,8 +1,9 @@
--- One row per dataset, model, method and measure: the mean over languages and items, seeds averaged first, with a 95% interval from
--- cluster-robust errors. Translations of one item are one cluster (Miller, arXiv 2411.00640): the squared sums of residuals of each
--- cluster, times G / (G - 1) for G clusters. `train_languages` is `each` where it differs from language to language. Judges need not be
--- equally strict in every language: a raw mean across languages carries a `warning`, unless the score is a check of the answer by rule, or
--- in every language there are people's verdicts on answers that the judge scored too.
+-- One row per dataset, model, method and measure: the mean over languages and items, seeds averaged first,
+-- with a 95% interval from cluster-robust errors. Translations of one item are one cluster (Miller, arXiv
+-- 2411.00640): the squared sums of residuals of each cluster, times G / (G - 1) for G clusters.
+-- `train_languages` is `each` where it differs from language to language. Judges need not be equally strict
+-- in every language: a raw mean across languages carries a `warning`, unless the score is a check of the
+-- answer by rule, or in every language there are people's verdicts on answers that the judge scored too.
 with
 
 calibrated as (
@@ -10,7 +11,9 @@ calibrated as (
         experiment,
         dataset,
         measure,
-        len(list_distinct(flatten(list(calibrated_languages) filter (where calibrated_languages is not null)))) as n_languages
+        len(
+            list_distinct(flatten(list(calibrated_languages) filter (where calibrated_languages is not null)))
+        ) as n_languages
     from model_scores
     group by all
 )

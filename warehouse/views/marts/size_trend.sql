@@ -1,52 +1,17 @@
--- One row per contrast, dataset, language, languages tuned on (either side) and measure that was asked of several models: the change of the
--- difference for ten times the parameters (`slope`), and the size at which both methods are equal (`crossing`, in parameters; Fieller's
--- interval), each null with a reason where the data cannot say it. The models are a sample: their scatter around the line is a variance
--- component beside the covariance from the items they share, and the interval is Student's with models − 2 degrees of freedom. A trend
--- needs four models of three sizes.
+-- One row per contrast, dataset, language, languages tuned on (either side) and measure that was asked of
+-- several models: the change of the difference for ten times the parameters (`slope`), and the size at which
+-- both methods are equal (`crossing`, in parameters; Fieller's interval), each null with a reason where the
+-- data cannot say it. The models are a sample: their scatter around the line is a variance component beside
+-- the covariance from the items they share, and the interval is Student's with models − 2 degrees of freedom.
+-- A trend needs four models of three sizes.
 --
--- What training seeds give to a model's mean is a variance component too; with one seed (`n_seeds`) it is part of the models' scatter.
--- Trends are confirmatory where a contrast is declared `by: [size]`, corrected by Holm with all that is declared, else exploratory, by
--- Benjamini and Yekutieli.
+-- What training seeds give to a model's mean is a variance component too; with one seed (`n_seeds`) it is
+-- part of the models' scatter. Trends are confirmatory where a contrast is declared `by: [size]`, corrected
+-- by Holm with all that is declared, else exploratory, by Benjamini and Yekutieli.
 select
-    experiment,
-    contrast,
-    of,
-    against,
-    dataset,
-    language,
-    of_train_languages,
-    against_train_languages,
-    judge,
-    measure,
-    slope,
-    standard_error,
-    df,
-    ci_low,
-    ci_high,
-    family,
-    p_value,
+    * exclude (other_language, other_of_train_languages, other_against_train_languages),
     p_value < 0.05 as is_significant_uncorrected,
-    correction,
-    n_tests,
-    p_corrected,
-    ci_low_corrected,
-    ci_high_corrected,
-    p_corrected < 0.05 as is_significant,
-    no_slope_reason,
-    smallest,
-    largest,
-    at_smallest,
-    at_largest,
-    crossing,
-    crossing_low,
-    crossing_high,
-    no_crossing_reason,
-    n,
-    n_items,
-    n_sizes,
-    n_models,
-    n_seeds,
-    n_seeds_missing
+    p_corrected < 0.05 as is_significant
 from size_trends
 where against is not null and other_language is null
 order by all

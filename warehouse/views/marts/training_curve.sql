@@ -1,5 +1,5 @@
--- One row per model, method, languages tuned on, seed, training step, optimiser step and metric. A method that trains on top of another
--- one's result shows both stages; `is_last` marks its own.
+-- One row per model, method, languages tuned on, seed, training step, optimiser step and metric. A method
+-- that trains on top of another one's result shows both stages; `is_last` is true for its own.
 select
     experiment,
     model,

@@ -1,4 +1,5 @@
--- One row per judge, measure, language and method: how many verdicts have no score, and the reason given most often. `n` counts scores.
+-- One row per judge, measure, language and method: how many verdicts have no score, and the reason given most
+-- often. `n` counts scores.
 with
 
 counts as (
@@ -37,7 +38,9 @@ most_common as (
         method,
         reason as most_common_reason
     from reasons
-    qualify row_number() over (partition by experiment, judge, measure, language, method order by n_reason desc, reason) = 1
+    qualify row_number() over (
+        partition by experiment, judge, measure, language, method order by n_reason desc, reason
+    ) = 1
 )
 
 select

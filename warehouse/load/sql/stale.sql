@@ -1,0 +1,27 @@
+-- Mark as stale the statistics of the studies' data sets and models that these steps, `$step_ids`, serve. A
+-- model whose size is counted from its weights is of another size everywhere once more of it is loaded.
+create or replace temp table touched as
+select distinct
+    experiment,
+    dataset,
+    model,
+    num_parameters is null as is_counted
+from cells
+where
+    generate_step_id in (select unnest($step_ids))
+    or cell_id in (select cell_id from cell_judges where judge_step_id in (select unnest($step_ids)));
+
+insert or ignore into stale_slices
+select distinct cells.experiment, cells.dataset, cells.model
+from cells
+join touched
+    on
+        touched.experiment = cells.experiment
+        and touched.model = cells.model
+        and (touched.dataset = cells.dataset or touched.is_counted);
+
+update experiments
+set is_computed = false
+where experiment in (select experiment from touched);
+
+drop table touched;

@@ -1,0 +1,126 @@
+"""Makes the warehouse's tables and views, and makes again those of another version of xp.
+
+The warehouse keeps a digest of the text that its tables, its views and its statistics were made from. Where
+the statistics' digest differs, they are computed again; where the loaded tables' differs, the warehouse has
+to be rebuilt from the store.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from dsl.errors import WarehouseError
+from warehouse.statements import HERE, run_file, transaction
+
+COMPUTED_IN_PYTHON = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths", "size_trends")
+"""Tables of the statistics that SQL alone does not compute."""
+
+
+def schema_files() -> tuple[Path, ...]:
+    """Return the files of tables that are loaded or computed in Python."""
+    return tuple(sorted((HERE / "schema").glob("*.sql")))
+
+
+def view_files() -> tuple[Path, ...]:
+    """Return the views, one file each, in an order in which they can be made."""
+    return (*_views("base"), *_views("marts"))
+
+
+def table_files() -> tuple[Path, ...]:
+    """Return the views that are materialised, each as a table of the file's name."""
+    return _views("tables")
+
+
+def computed_tables() -> tuple[str, ...]:
+    """Return the names of all tables that are computed after loading."""
+    return (*COMPUTED_IN_PYTHON, *(file.stem for file in table_files()))
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make tables and views where they are missing; make old views and old statistics again.
+
+    Raises:
+        WarehouseError: the tables that are loaded are those of another version.
+    """
+    found, wanted = _made_from(connection), _digests()
+    if found == wanted:
+        return
+    if found and found["schema"] != wanted["schema"]:
+        connection.close()
+        raise WarehouseError(
+            f"{path}: its tables are not those of this version of xp. `xp rebuild` makes it again from the"
+            " store."
+        )
+    is_old = bool(found) and found.get("computed") != wanted["computed"]
+    with transaction(connection):
+        if not found:
+            for file in schema_files():
+                run_file(connection, file)
+        _make_views(connection, with_tables=not found or is_old)
+        if is_old:
+            run_file(connection, HERE / "load" / "sql" / "all_stale.sql")
+        now = [(part, digest) for part, digest in wanted.items() if part != "computed" or not is_old]
+        connection.executemany("insert or replace into made_from values (?, ?)", now)
+    if is_old:
+        # numpy and scipy, which most commands do not need
+        from warehouse.statistics.refresh import refresh_stale
+
+        refresh_stale(connection)
+        # last: a kill begins it again
+        connection.execute("insert or replace into made_from values ('computed', ?)", [wanted["computed"]])
+
+
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether tables, views and statistics are those of this version."""
+    return _made_from(connection) == _digests()
+
+
+def _text(file: Path) -> str:
+    return file.read_text("utf-8")
+
+
+def digests(read: Callable[[Path], str] = _text) -> dict[str, str]:
+    """Return the digests of the files that make the schema, the views and the statistics."""
+    statistics = sorted(file for file in (HERE / "statistics").iterdir() if file.suffix in (".py", ".sql"))
+    parts = {
+        "schema": schema_files(),
+        "views": [HERE / "statistics" / "macros.sql", *view_files()],
+        "computed": [*statistics, *_views("base"), *table_files()],
+    }
+    return {
+        part: hashlib.sha256("\0".join(f"{file.name}\0{read(file)}" for file in files).encode()).hexdigest()
+        for part, files in parts.items()
+    }
+
+
+_digests = cache(digests)
+
+
+def _views(folder: str) -> tuple[Path, ...]:
+    return tuple(sorted((HERE / "views" / folder).glob("*.sql")))
+
+
+def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> None:
+    """Replace all views and macros and, if asked, the materialised tables by empty ones."""
+    views = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
+    for (name,) in views:
+        connection.execute(f'drop view "{name}"')
+    run_file(connection, HERE / "statistics" / "macros.sql")
+    for file in _views("base"):
+        connection.execute(f'create view "{file.stem}" as {_text(file)}')
+    for file in table_files() if with_tables else ():
+        connection.execute(f'drop table if exists "{file.stem}"')
+        connection.execute(f'create table "{file.stem}" as from ({_text(file)}) limit 0')
+    for file in _views("marts"):
+        connection.execute(f'create view "{file.stem}" as {_text(file)}')
+
+
+def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the stored digests: none for an empty file, of nothing for someone else's database."""
+    tables = connection.execute("select table_name from duckdb_tables() where not internal").fetchall()
+    if ("made_from",) in tables:
+        return dict(connection.execute("from made_from").fetchall())
+    return {"schema": ""} if tables else {}

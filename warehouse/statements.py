@@ -1,0 +1,27 @@
+"""SQL files run on a connection, and transactions around them."""
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+import duckdb
+
+HERE = Path(__file__).parent
+
+
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """Commit the block as one transaction; roll all of it back if it raises."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def run_file(connection: duckdb.DuckDBPyConnection, file: Path, **parameters: object) -> None:
+    """Run the statements of an SQL file, each with those of the parameters that it names."""
+    for statement in connection.extract_statements(file.read_text("utf-8")):
+        connection.execute(statement, {name: parameters[name] for name in statement.named_parameters})
