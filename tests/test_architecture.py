@@ -85,7 +85,7 @@ def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
     files = {p.stem for p in (ROOT / "runners" / "steps").glob("*.py") if not p.stem.startswith("_")}
     assert kinds == files
     for kind in kinds:
-        assert list(inspect.signature(find_runner(kind).run).parameters) == ["step", "inputs", "out"]
+        assert list(inspect.signature(find_runner(kind).run).parameters) == ["step", "context", "out"]
 
 
 @pytest.mark.parametrize("family", ["judges", "engines"])

@@ -58,10 +58,10 @@ def attempt(
         ):
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
-            inputs = StepContext(
+            context = StepContext(
                 folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part
             )
-            outcome = _run(step_id, step, inputs, folder)
+            outcome = _run(step_id, step, context, folder)
             shards.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
     # whatever a library raises is this step's result; only the person at the keyboard stops everything
@@ -86,11 +86,11 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
     return checked.content
 
 
-def _run(step_id: StepId, step: Step, inputs: StepContext, folder: Path) -> Outcome:
+def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Outcome:
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    made: StepResult = find_runner(step.kind).run(step, inputs, folder)
+    made: StepResult = find_runner(step.kind).run(step, context, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,

@@ -8,7 +8,7 @@ score is its mean. Any chat model can be asked; models made for it give calibrat
 from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Example, Verdict
-from dsl.judges._judge_prompts import Frame, frame
+from dsl.judges._judge_prompts import JudgePrompts, judge_prompts
 from dsl.judges.contract import Reads
 from dsl.judges.decision import Settings
 from runners.judges._model_judges.conditions import meets
@@ -21,7 +21,7 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 def aspects(settings: Settings) -> dict[str, object]:
     """What counts for a question's verdicts: the model, the question's own text and how the material is
     called."""
-    shared = ("decision", Settings.VERSION, settings.model, _names(frame(settings.language)))
+    shared = ("decision", Settings.VERSION, settings.model, _names(judge_prompts(settings.language)))
     return {name: (*shared, name, asked) for name, asked in settings.asked().items()}
 
 
@@ -30,7 +30,7 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    names, asked = _names(frame(settings.language)), settings.asked()
+    names, asked = _names(judge_prompts(settings.language)), settings.asked()
     rows = [(answer, aspect) for answer in answers for aspect in answer.keys]
     questions = [
         Question(_state(answer, names), asked[aspect].question, asked[aspect].levels)
@@ -45,7 +45,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             yield answer.scored(aspect, score, distribution=decided.probabilities, **decided.told)
 
 
-def _names(text: Frame) -> tuple[str, str, str]:
+def _names(text: JudgePrompts) -> tuple[str, str, str]:
     return text.instruction, text.reference, text.answer
 
 

@@ -13,7 +13,7 @@ from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.judges._comparison import comparison
 from dsl.judges._decision_model import SystemOne
-from dsl.judges._judge_prompts import frame
+from dsl.judges._judge_prompts import judge_prompts
 from dsl.judges.contract import Reads
 from dsl.judges.pairwise import Settings
 from runners.judges._model_judges.comparison import (
@@ -36,7 +36,7 @@ def aspects(settings: Settings) -> dict[str, object]:
     """What counts for a verdict: the model, how it is asked and the aspect's question. Who the opponent is
     does not: its text is read."""
     writes = () if isinstance(settings.model, Weights | SystemOne) else (settings.max_new_tokens,)
-    texts = (frame(settings.language), comparison(settings.language))
+    texts = (judge_prompts(settings.language), comparison(settings.language))
     shared = ("pairwise", Settings.VERSION, settings.model, settings.ties, *writes, texts)
     return {name: (*shared, name, aspect.question) for name, aspect in settings.asked().items()}
 
@@ -62,7 +62,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 def _decided(
     asked: list[tuple[Answer, str]], settings: Settings, model: Weights | SystemOne, tools: Tools
 ) -> Iterator[Verdict]:
-    chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
+    chosen, names, text = settings.asked(), judge_prompts(settings.language), comparison(settings.language)
     questions = [
         q
         for answer, aspect in asked
@@ -80,7 +80,7 @@ def _decided(
 def _written(
     asked: list[tuple[Answer, str]], settings: Settings, model: EngineSettings, tools: Tools
 ) -> Iterator[Verdict]:
-    chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
+    chosen, names, text = settings.asked(), judge_prompts(settings.language), comparison(settings.language)
     prompts = [
         p
         for answer, aspect in asked

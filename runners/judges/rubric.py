@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from dsl.data.records import Example, Verdict
 from dsl.engines.contract import Decoding
-from dsl.judges._judge_prompts import frame
+from dsl.judges._judge_prompts import judge_prompts
 from dsl.judges.contract import Reads
 from dsl.judges.rubric import Settings
 from runners.engines.contract import EngineAnswer
@@ -25,7 +25,7 @@ def aspects(settings: Settings) -> dict[str, object]:
     for together; not what else is in the rubric, nor which items they are asked of."""
     chosen = settings.chosen()
     how = (settings.max_new_tokens, settings.temperature, settings.repeats, settings.na_as)
-    shared = ("rubric", Settings.VERSION, settings.model, how, frame(settings.language))
+    shared = ("rubric", Settings.VERSION, settings.model, how, judge_prompts(settings.language))
     return {
         name: (*shared, name, [(one, chosen[one]) for one in beside])
         for name, beside in settings.beside().items()
@@ -37,7 +37,7 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    chosen, together, text = settings.chosen(), settings.beside(), frame(settings.language)
+    chosen, together, text = settings.chosen(), settings.beside(), judge_prompts(settings.language)
     asked: list[tuple[Answer, tuple[str, ...], tuple[str, ...]]] = []
     for answer in answers:
         # Asked together, a score depends on its neighbours, so a request names them all even where some

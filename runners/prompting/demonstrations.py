@@ -26,12 +26,12 @@ class Pool:
     `seed` draws the order of random ones.
     """
 
-    def __init__(self, source: Demonstrations, inputs: StepContext, seed: int | None) -> None:
-        self._rows = [row for row in _examples(inputs[source.pool]) if row.response]
+    def __init__(self, source: Demonstrations, context: StepContext, seed: int | None) -> None:
+        self._rows = [row for row in _examples(context[source.pool]) if row.response]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""
         for step in source.keep_out:
-            for row in _examples(inputs[step]):
+            for row in _examples(context[step]):
                 self._asked_as.setdefault(row.item, set()).add(normalise(row.instruction))
         self._same_items = source.pool in source.keep_out
         """Item ids are comparable only where the pool is one of the evaluated sets."""

@@ -38,9 +38,9 @@ def read_text(text: PromptText) -> PromptTemplate:
 
 
 class Prompter:
-    """Builds a step's prompts. `seed` draws random demonstrations; `inputs` has their pool."""
+    """Builds a step's prompts. `seed` draws random demonstrations; `context` has their pool."""
 
-    def __init__(self, form: PromptForm, inputs: StepContext, seed: int | None = None) -> None:
+    def __init__(self, form: PromptForm, context: StepContext, seed: int | None = None) -> None:
         self._form = form
         if isinstance(form, ChatPrompt):
             _read_planned(CHAT_TEMPLATE, form.template)
@@ -51,7 +51,7 @@ class Prompter:
         self._text = read_text(form.text)
         shown = read_text(form.demonstrations_text) if form.demonstrations_text is not None else self._text
         self._stop_strings = tuple(dict.fromkeys([*self._text.stop_strings, *shown.stop_strings]))
-        self._pool = None if form.demonstrations is None else Pool(form.demonstrations, inputs, seed)
+        self._pool = None if form.demonstrations is None else Pool(form.demonstrations, context, seed)
         self._fixed = shown.demonstrations[: form.num_fewshot]
         if self._pool is None and len(self._fixed) < form.num_fewshot:
             raise DataError(

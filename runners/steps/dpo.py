@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 ANSWERS = ("chosen", "rejected")
 
 
-def run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
     """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`,
     `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
+def _run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
     with importing():
         from datasets import Dataset
         from trl import DPOConfig
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    policy = inputs[step.policy] if step.policy is not None else None
+    policy = context[step.policy] if step.policy is not None else None
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(weights, policy, context.cache, is_frozen=step.adapter is not None)
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
-    reference, reference_in_words = _reference(step, weights, inputs)
+    reference, reference_in_words = _reference(step, weights, context)
     counts = Counts()
-    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
     trainer = _trainer_class()(
         loaded.model,
         ref_model=reference,
@@ -59,22 +59,22 @@ def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
             # an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
+        train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, context))),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = train(trainer, step, inputs, out)
+    resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out, policy)
     return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
 def _pairs(
-    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: StepContext
+    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, context: StepContext
 ) -> Iterator[dict[str, Any]]:
     """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
-    found = read_reference_logps(inputs[step.ref_logps]) if step.ref_logps is not None else {}
+    found = read_reference_logps(context[step.ref_logps]) if step.ref_logps is not None else {}
     below = policy if step.reference == "policy" else None
     # the reference may have been computed where bfloat16 is not to be had, or only there
     keys = [model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
@@ -94,7 +94,7 @@ def _pairs(
         yield pair
 
 
-def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[PreTrainedModel | None, str]:
+def _reference(step: DpoStep, weights: Weights, context: StepContext) -> tuple[PreTrainedModel | None, str]:
     """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
     is_policy = step.reference == "policy" or step.policy is None
     name = (
@@ -106,9 +106,9 @@ def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[Pr
         return None, f"{name} (computed once, {step.ref_logps})"
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
-    below = inputs[step.policy] if is_policy and step.policy is not None else None
+    below = context[step.policy] if is_policy and step.policy is not None else None
     return load_to_train(
-        weights, below, inputs.cache, is_frozen=True
+        weights, below, context.cache, is_frozen=True
     ).model, f"{name} (a frozen model of its own)"
 
 

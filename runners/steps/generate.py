@@ -36,17 +36,17 @@ Wanted = dict[str, tuple[Example, EngineRequest, str]]
 """Item -> its example, what is asked, and the row's key."""
 
 
-def run(step: GenerateStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     """Write `completions.jsonl`, one `Completion` a line, as they are finished.
 
     Raises:
         ServerError: the server does not answer, or has failed on so many rows that they are no result.
     """
     engine = find_engine(step.model.engine).Engine(
-        step.model, inputs[step.tuned] if step.tuned else None, inputs.cache
+        step.model, context[step.tuned] if step.tuned else None, context.cache
     )
-    wanted = wanted_rows(step, inputs, engine)
-    earlier = {row.item: row for row in rows_left_open((out, *inputs.earlier), FILE, Completion)}
+    wanted = wanted_rows(step, context, engine)
+    earlier = {row.item: row for row in rows_left_open((out, *context.earlier), FILE, Completion)}
     earlier = {
         item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]
     }
@@ -56,11 +56,11 @@ def run(step: GenerateStep, inputs: StepContext, out: Path) -> StepResult:
     held |= _take_over(
         step,
         {item: one for item, one in wanted.items() if item not in held},
-        (out, *inputs.earlier),
-        inputs.reuse_from,
+        (out, *context.earlier),
+        context.reuse_from,
     )
     rewrite_rows(out / FILE, held.values())
-    inputs.report(len(held), len(wanted))
+    context.report(len(held), len(wanted))
     facts = engine.facts
     made_here = provenance.of(
         step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit")
@@ -72,7 +72,7 @@ def run(step: GenerateStep, inputs: StepContext, out: Path) -> StepResult:
             writer.write(row)
             if row.finish_reason == "error":
                 failed.append(row)
-            inputs.report(done, len(wanted))
+            context.report(done, len(wanted))
     if not earlier:
         faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
     return StepResult(
@@ -85,15 +85,15 @@ def run(step: GenerateStep, inputs: StepContext, out: Path) -> StepResult:
     )
 
 
-def wanted_rows(step: GenerateStep, inputs: StepContext, engine: Engine) -> Wanted:
+def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wanted:
     """What a step asks for, in the order of its examples."""
-    examples = list(read_rows(inputs[step.examples] / "examples.jsonl", Example))
-    if inputs.part is not None:
-        examples = examples[inputs.part.start : inputs.part.stop]
-    prompter = Prompter(step.prompt, inputs, step.seed) if step.prompt else None
+    examples = list(read_rows(context[step.examples] / "examples.jsonl", Example))
+    if context.part is not None:
+        examples = examples[context.part.start : context.part.stop]
+    prompter = Prompter(step.prompt, context, step.seed) if step.prompt else None
     wanted: Wanted = {}
     canonical = Canonical()
-    tuned = " ".join(tuned_weights(inputs[step.tuned])) if step.tuned else ""
+    tuned = " ".join(tuned_weights(context[step.tuned])) if step.tuned else ""
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
     same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
     for example in examples:

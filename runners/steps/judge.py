@@ -41,7 +41,7 @@ Place = tuple[str, str, str | None, str]
 """Key of the judge, item, opponent and aspect: there is exactly one verdict for each."""
 
 
-def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: JudgeStep, context: StepContext, out: Path) -> StepResult:
     """Write `verdicts.jsonl`, one `Verdict` a line, as they are made.
 
     Of several judges, one that fails says so in its own rows and the others go on.
@@ -51,7 +51,7 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
         ServerError: the judge's server does not answer, or has failed on so many rows that they are no
             result.
     """
-    read = read_inputs(step, inputs)
+    read = read_inputs(step, context)
     missing = {
         (key, answer.completion.item, answer.against, aspect): answer
         for key, settings in step.judges.items()
@@ -71,12 +71,12 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
     held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
     for row in held:
         del missing[_place(row)]
-    held += _taken_over(missing, out, inputs.reuse_from)
+    held += _taken_over(missing, out, context.reuse_from)
     rewrite_rows(out / FILE, held)
-    inputs.report(len(held), n_rows)
+    context.report(len(held), n_rows)
 
     facts: Facts = {}
-    tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
+    tools = Tools(_generate(context.cache, facts), context.cache, facts=facts)
     failed = [row for row in held if is_fault(row)]
     with RowWriter(out / FILE) as writer:
         for key, settings in step.judges.items():
@@ -95,7 +95,7 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
                 if is_fault(verdict):
                     failed.append(verdict)
                 writer.write(verdict)
-                inputs.report(n_rows - len(missing), n_rows)
+                context.report(n_rows - len(missing), n_rows)
             assert not own, f"the judge {settings.judge} left out {len(own)} verdicts"
     model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:
@@ -161,12 +161,12 @@ class Read:
     """Item and opponent -> judge -> what it says."""
 
 
-def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
+def read_inputs(step: JudgeStep, context: StepContext) -> Read:
     examples = {
-        example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)
+        example.item: example for example in read_rows(context[step.examples] / "examples.jsonl", Example)
     }
     completions: list[Completion] = []
-    for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
+    for completion in read_rows(context[step.answers] / "completions.jsonl", Completion):
         if completion.item not in examples:
             raise DataError(
                 f"{step.answers} answers the item {completion.item!r}, which is not among the examples of"
@@ -175,10 +175,10 @@ def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
         completions.append(_planted(completion, step.probe))
     verdicts: dict[tuple[str, str | None], dict[str, list[Verdict]]] = {}
     for name, judged in step.verdicts.items():
-        for verdict in read_rows(inputs[judged.step] / FILE, Verdict):
+        for verdict in read_rows(context[judged.step] / FILE, Verdict):
             if verdict.judge == judged.judge:
                 verdicts.setdefault((verdict.item, verdict.against), {}).setdefault(name, []).append(verdict)
-    opponents = {method: _by_item(inputs[answers]) for method, answers in step.against.items()}
+    opponents = {method: _by_item(context[answers]) for method, answers in step.against.items()}
     return Read(examples, completions, opponents, verdicts)
 
 

@@ -23,27 +23,27 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 """Tokens read together, padding included."""
 
 
-def run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResult:
     """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken
     over."""
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
-    policy = inputs[step.policy] if step.policy is not None else None
-    loaded = load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
+def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResult:
+    policy = context[step.policy] if step.policy is not None else None
+    loaded = load_to_train(step.weights, policy, context.cache, is_frozen=True)
     bf16 = uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = Counts(), step.seed or 0
-    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
+    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, seed, counts)
     model = model_key(step.weights, policy, bf16=bf16)
     wanted = {
         row_key(model, row): row
-        for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
+        for row in tokenise(drawn, ANSWERS, loaded, context, seed, step.max_length, counts)
     }
-    held = _take_over(wanted, out, inputs.reuse_from)
+    held = _take_over(wanted, out, context.reuse_from)
     rewrite_rows(out / FILE, held.values())
-    inputs.report(len(held), len(wanted))
+    context.report(len(held), len(wanted))
     missing = [(key, row) for key, row in wanted.items() if key not in held]
     with RowWriter(out / FILE) as writer:
         made = provenance.of(
@@ -51,7 +51,7 @@ def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult
         )
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
             writer.write(row.model_copy(update={"provenance": made}))
-            inputs.report(done, len(wanted))
+            context.report(done, len(wanted))
     return StepResult(
         n_rows=len(wanted),
         n_reused=len(held),

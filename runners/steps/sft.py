@@ -24,24 +24,24 @@ from runners.training.trainer import (
 ANSWERS = ("response",)
 
 
-def run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
+def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     with importing():
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, None, inputs.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
-    drawn = draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    drawn = draw(step.train, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
     trainer = SFTTrainer(
         loaded.model,
         args=SFTConfig(
@@ -66,6 +66,6 @@ def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
     )
     if step.training.padding_free:
         check_rows_apart(trainer)
-    resumed_from_step = train(trainer, step, inputs, out)
+    resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out)
     return made(trainer, loaded, counts, resumed_from_step, out, before)

@@ -5,7 +5,7 @@
 It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no
 database, no other runner. Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed
 run loses at most the batch in flight. What an earlier attempt has left lies in `out` still, what other steps
-have made is found through `inputs.reuse_from`; a row's `row_key` says if it is valid.
+have made is found through `context.reuse_from`; a row's `row_key` says if it is valid.
 """
 
 import json

@@ -88,7 +88,7 @@ def draw(
     steps: Sequence[StepId],
     prompts: Sequence[PromptForm],
     answers: Sequence[str],
-    inputs: StepContext,
+    context: StepContext,
     rows: int | None,
     seed: int,
     counts: Counts,
@@ -103,7 +103,7 @@ def draw(
     """
     columns: list[list[tuple[Example, PromptForm]]] = []
     for step, form in zip(steps, prompts, strict=True):
-        found = list(read_rows(inputs[step] / "examples.jsonl", Example))
+        found = list(read_rows(context[step] / "examples.jsonl", Example))
         whole = [row for row in found if all((getattr(row, name) or "").strip() for name in answers)]
         counts.n_without_answer += len(found) - len(whole)
         columns.append([(row, form) for row in sorted(whole, key=lambda row: _place(seed, row.item))])
@@ -121,7 +121,7 @@ def tokenise(
     rows: Sequence[tuple[Example, PromptForm]],
     answers: Sequence[str],
     loaded: Loaded,
-    inputs: StepContext,
+    context: StepContext,
     seed: int,
     max_length: int,
     counts: Counts,
@@ -134,7 +134,7 @@ def tokenise(
     """
     if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
         raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
-    prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
+    prompters = {form: Prompter(form, context, seed) for form in {form: None for _, form in rows}}
     asked = [
         _Asked(
             prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)
@@ -145,7 +145,7 @@ def tokenise(
     counts.answer_end = " ".join(
         loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()}))
     )
-    for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+    for (example, _), found in zip(rows, _tokens(asked, loaded, context.cache), strict=True):
         if found.is_unlike_template:
             counts.n_unlike_template += 1
             continue

@@ -157,7 +157,7 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
     }
 
 
-def train(trainer: Trainer, step: SftStep | DpoStep, inputs: StepContext, out: Path) -> int:
+def train(trainer: Trainer, step: SftStep | DpoStep, context: StepContext, out: Path) -> int:
     """Train to the end; the step it went on from, 0 for the beginning. Raises StepFailed when the loss is no
     longer a number."""
     from transformers import PrinterCallback
@@ -174,7 +174,7 @@ def train(trainer: Trainer, step: SftStep | DpoStep, inputs: StepContext, out: P
         trainer.add_callback(
             _recorder(
                 writer,
-                inputs.report,
+                context.report,
                 last.get("seconds", 0.0),
                 last.get("num_tokens", 0.0),
                 trainer.model.dtype,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from dsl.data.records import Prompt, Verdict
 from dsl.judges._comparison import Comparison
-from dsl.judges._judge_prompts import Frame
+from dsl.judges._judge_prompts import JudgePrompts
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.decide import Decided, Question, both_orders
 from runners.judges._model_judges.reply import objects
@@ -43,7 +43,7 @@ class Side:
 
 
 def both_prompts(
-    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Prompt, Prompt]:
     """Which is better, in writing: our answer as A, then as B."""
     theirs = _opponent(answer)
@@ -54,7 +54,7 @@ def both_prompts(
 
 
 def both_choices(
-    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Question, Question]:
     """The same for a model that decides: our answer first, then second."""
     material = {names.instruction: answer.example.instruction, names.reference: answer.example.reference}
@@ -176,7 +176,7 @@ def _outcome(given: object) -> str | None:
 
 
 def _prompt(
-    answer: Answer, question: str, a: str, b: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, a: str, b: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> Prompt:
     parts = {
         names.instruction: answer.example.instruction,
@@ -208,9 +208,8 @@ def _schema(ties: bool) -> dict[str, object]:
 
 
 def _opponent(answer: Answer) -> str:
-    assert answer.opponent is not None and answer.opponent.text is not None, (
-        "opponents without text are not handed to judges"
-    )
+    assert answer.opponent is not None, "a judge that compares is handed an opponent"
+    assert answer.opponent.text is not None, "opponents without text are not handed to judges"
     return answer.opponent.text
 
 

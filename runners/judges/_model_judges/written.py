@@ -7,24 +7,24 @@ from statistics import fmean
 
 from dsl.data.records import Prompt, Provenance, Verdict
 from dsl.engines.contract import EngineSettings
-from dsl.judges._judge_prompts import Frame
+from dsl.judges._judge_prompts import JudgePrompts
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.reply import Found, read_reply
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 
-def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> Prompt:
+def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], prompts: JudgePrompts) -> Prompt:
     """What the judge is asked about one answer. The marks around the material cannot be written by whoever
     wrote it: they hold its hash."""
     parts = {
-        frame.instruction: answer.example.instruction,
-        frame.reference: answer.example.reference,
-        frame.answer: answer.text,
+        prompts.instruction: answer.example.instruction,
+        prompts.reference: answer.example.reference,
+        prompts.answer: answer.text,
     }
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
     material = "\n\n".join(
-        f"[{name} {mark}]\n{text}\n[{frame.end} {name} {mark}]"
+        f"[{name} {mark}]\n{text}\n[{prompts.end} {name} {mark}]"
         for name, text in parts.items()
         if text is not None
     )
@@ -34,12 +34,12 @@ def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> P
         for name, aspect in aspects.items()
     )
     form = ", ".join(
-        f'"{name}": {{"reason": "{frame.reason}", "score": {_scale(aspect, frame)}}}'
+        f'"{name}": {{"reason": "{prompts.reason}", "score": {_scale(aspect, prompts)}}}'
         for name, aspect in aspects.items()
     )
-    user = f"{material}\n\n{frame.judge}\n\n{criteria}\n\n{frame.reply}\n{{{form}}}"
+    user = f"{material}\n\n{prompts.judge}\n\n{criteria}\n\n{prompts.reply}\n{{{form}}}"
     return Prompt(
-        messages=(("system", frame.system), ("user", user)), json_schema=json.dumps(_schema(aspects))
+        messages=(("system", prompts.system), ("user", user)), json_schema=json.dumps(_schema(aspects))
     )
 
 
@@ -112,8 +112,8 @@ def n_faults_of(replies: Sequence[EngineAnswer]) -> int:
     return int(any(reply.is_passing for reply in replies))
 
 
-def _scale(aspect: Aspect, frame: Frame) -> str:
-    return frame.score.replace("{lowest}", "1").replace("{highest}", str(len(aspect.levels)))
+def _scale(aspect: Aspect, prompts: JudgePrompts) -> str:
+    return prompts.score.replace("{lowest}", "1").replace("{highest}", str(len(aspect.levels)))
 
 
 def _schema(aspects: Mapping[str, Aspect]) -> dict[str, object]:

@@ -62,10 +62,10 @@ class Work:
         out = self.folder / name
         out.mkdir(exist_ok=True)
         folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
-        inputs = StepContext(
+        context = StepContext(
             folders, cache=self.folder / "cache", reuse_from=tuple(self.folder / d for d in reuse_from)
         )
-        made = generate.run(step, inputs, out)
+        made = generate.run(step, context, out)
         rows = list(read_rows(out / "completions.jsonl", Completion))
         assert len({row.item for row in rows}) == len(rows), "each once"
         return made, {row.item: row for row in rows}

@@ -77,13 +77,13 @@ class Work:
         folders = {ANSWERS: self.root / "answers", EXAMPLES: self.root / "examples"}
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []
-        inputs = StepContext(
+        context = StepContext(
             folders,
             self.root / "cache",
             tuple(self.root / donor for donor in reuse_from),
             lambda *at: self.reports.append(at),
         )
-        return judge.run(step, inputs, self.root / out)
+        return judge.run(step, context, self.root / out)
 
     def rows(self, out: str) -> list[Verdict]:
         return list(read_rows(self.root / out / "verdicts.jsonl", Verdict))
