@@ -13,14 +13,13 @@ from dsl.judges.contract import Reads
 from dsl.judges.decision import Settings
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import Question, decide
-from runners.judges.contract import Answer, Tools
+from runners.judges.contract import Answer, Tools, VerdictDetails
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts for a question's verdicts: the model, the question's own text and how the material is
-    called."""
+    """Return what decides on each question's verdicts: the model, the question and the names of the texts."""
     shared = ("decision", Settings.VERSION, settings.model, _names(judge_prompts(settings.language)))
     return {name: (*shared, name, asked) for name, asked in settings.asked().items()}
 
@@ -39,14 +38,15 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
     for decided in decide(settings.model, questions, tools):
         answer, aspect = rows[decided.place]
         if decided.probabilities is None:
-            yield answer.unscored(aspect, decided.error or "", **decided.told)
+            yield answer.unscored(aspect, decided.error or "", **decided.details)
         else:
             score = sum(int(level) * p for level, p in decided.probabilities.items())
-            yield answer.scored(aspect, score, distribution=decided.probabilities, **decided.told)
+            details: VerdictDetails = {**decided.details, "distribution": decided.probabilities}
+            yield answer.scored(aspect, score, **details)
 
 
-def _names(text: JudgePrompts) -> tuple[str, str, str]:
-    return text.instruction, text.reference, text.answer
+def _names(prompts: JudgePrompts) -> tuple[str, str, str]:
+    return prompts.instruction, prompts.reference, prompts.answer
 
 
 def _state(answer: Answer, names: tuple[str, str, str]) -> dict[str, str]:

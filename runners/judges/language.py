@@ -1,5 +1,5 @@
-"""`language`: is the answer in the language it was asked in? Told by lingua, among the study's languages and
-their usual confusions.
+"""`language`: is the answer in the language it was asked in? Identified by lingua, among the study's
+languages and their usual confusions.
 
 The language of an answer is that of most of its running words; code, markup, addresses and what stands in
 quotation marks do not count, and garbled words count as the language they imitate. Where too few words are
@@ -20,6 +20,7 @@ from dsl.values import Language
 from runners.judges.contract import Answer, Tools
 
 if TYPE_CHECKING:
+    from lingua import Language as Lingua
     from lingua import LanguageDetector
 
 READS: tuple[Reads, ...] = ("text", "language")
@@ -114,7 +115,7 @@ def _likeliest(prose: str, among: tuple[str, ...]) -> tuple[str, float]:
 
 
 @cache
-def _codes() -> dict[object, str]:
+def _codes() -> dict["Lingua", str]:
     """lingua's languages and their ISO 639-1 codes."""
     from lingua import Language as Lingua
 

@@ -1,5 +1,5 @@
-"""What an instruction's arguments may be: each reader takes a value as the data holds it and gives what a
-checker works with."""
+"""Arguments of instructions: each reader takes a value as the data holds it and returns what a checker works
+with."""
 
 import operator
 import unicodedata
@@ -34,7 +34,7 @@ class Outcome:
 class Checker(Protocol):
     """Tells if the text follows the instruction. `language` is the instruction's own: `en`, `fr` or `es`."""
 
-    def __call__(self, text: str, asked: Mapping[str, Any], language: str, /) -> bool | Outcome: ...
+    def __call__(self, text: str, kwargs: Mapping[str, Any], language: str, /) -> bool | Outcome: ...
 
 
 def whole(value: object) -> int:

@@ -9,6 +9,7 @@ answer `/v1/systemone`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import cast
 
 from runners.judges.contract import VerdictDetails
 
@@ -38,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a model says to one question."""
+    """A model's answer to one question."""
 
     place: int
     """The question's place in the sequence."""
@@ -47,7 +48,7 @@ class Decided:
     1."""
     error: str | None = None
     """Why there are none."""
-    told: VerdictDetails = field(default_factory=VerdictDetails)
+    details: VerdictDetails = field(default_factory=VerdictDetails)
     """Tokens, seconds, cost and the model's name, for the verdict."""
 
 
@@ -64,19 +65,17 @@ def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[s
             raise ValueError("the answer to a yes-or-no question holds no `noul`")
         found = {"1": float(yes), "0": 1 - float(yes)}
     else:
-        given = answer.get("probabilities")
+        value = answer.get("probabilities")
+        given = cast("dict[object, object]", value) if isinstance(value, dict) else {}
         is_score = isinstance(question.criteria, tuple)
         options = (
             [str(level) for level in range(len(question.criteria))] if is_score else list(question.criteria)
         )
-        if (
-            not isinstance(given, dict)
-            or set(given) != set(options)
-            or not all(isinstance(p, int | float) for p in given.values())
-        ):
+        numbers = {option: p for option, p in given.items() if isinstance(p, int | float)}
+        if set(given) != set(options) or len(numbers) < len(given):
             raise ValueError(f"the answer does not hold a probability for each of {', '.join(options)}")
         # Levels count from 0 there and from 1 here.
-        found = {str(int(option) + 1) if is_score else option: float(given[option]) for option in options}
+        found = {str(int(option) + 1) if is_score else option: float(numbers[option]) for option in options}
     if (
         not all(isfinite(p) and 0 <= p <= 1 for p in found.values())
         or abs(sum(found.values()) - 1) > _SUM_TOLERANCE

@@ -37,7 +37,10 @@ _LONGEST = 24  # pieces between separators that are looked at; hostile text has 
 _SIGN = r"(?P<sign>(?<![\w)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
 _FRACTION = r"(?<!/)(?:(?P<whole>\d+) )?(?P<over>\d+)/(?P<under>\d+)(?![\d/])"
 _ANY_DECIMAL = re.compile(
-    r"""[1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+ | \d*[.,]\d+""",
+    r"""
+      [1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+
+    | \d*[.,]\d+
+    """,
     re.VERBOSE,
 )
 _ANY_GROUPS = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3}){2,}|(?:\.\d{3}){2,}|(?: \d{3})+)")
