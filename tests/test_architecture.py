@@ -103,12 +103,11 @@ def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str
         assert callable(engine.identify)
 
 
-def test_every_executor_is_a_file_with_a_function_that_runs_steps() -> None:
-    assert names("runners.execution.executors") == ("local", "ray")
+def test_every_executor_is_a_file_with_the_same_run_function() -> None:
+    assert names("runners.execution.executors") == ("in_process", "local", "ray")
     for name in names("runners.execution.executors"):
-        run = find_executor(name).run
-        assert list(inspect.signature(run).parameters)[:3] == ["todo", "done", "store"]
-        assert run.__doc__
+        parameters = list(inspect.signature(find_executor(name).run).parameters)
+        assert parameters == ["todo", "done", "store", "on_event", "jobs", "resources"]
 
 
 def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None:

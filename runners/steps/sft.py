@@ -1,5 +1,7 @@
-"""`sft`: supervised fine-tuning on (instruction, response) pairs. The loss is on the response and its end;
-prompts and padding are masked."""
+"""`sft`: supervised fine-tuning on (instruction, response) pairs.
+
+The loss is on the response and its end; prompts and padding are masked.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
-from runners.training.rows import Counts, draw, tokenise
+from runners.training.padding_free import check_rows_apart
+from runners.training.rows import Counts, as_dataset, draw, tokenise
 from runners.training.trainer import (
     arguments,
-    check_rows_apart,
     lora,
-    made,
     memory_given_back,
+    result_of,
     save,
     train,
     weights_of,
@@ -32,9 +34,8 @@ def run(step: SftStep, context: StepContext, out: Path) -> StepResult:
 
 def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     with importing():
-        from datasets import Dataset
-        from trl import SFTConfig, SFTTrainer
-        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+        from trl.trainer.sft_config import SFTConfig
+        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
     weights = step.training.weights(step.weights, step.adapter)
     loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
@@ -48,14 +49,12 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
             **arguments(step.training, loaded, step.seed, out),
             dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
         ),
-        train_dataset=Dataset.from_list(
-            [
-                {
-                    "input_ids": row.prompt_ids + row.answers[0],
-                    "labels": [-100] * len(row.prompt_ids) + row.answers[0],
-                }
-                for row in rows
-            ]
+        train_dataset=as_dataset(
+            {
+                "input_ids": row.prompt_ids + row.answers[0],
+                "labels": [-100] * len(row.prompt_ids) + row.answers[0],
+            }
+            for row in rows
         ),
         # TRL makes the one that pads nothing by itself, and takes no other
         data_collator=None
@@ -68,4 +67,4 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
         check_rows_apart(trainer)
     resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out)
-    return made(trainer, loaded, counts, resumed_from_step, out, before)
+    return result_of(trainer, loaded, counts, resumed_from_step, out, before)

@@ -35,7 +35,7 @@ def made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, 
     """A study, and a store in which older code has made all of it."""
     spec, store = write_study(tmp_path / "study", languages=("en",), n_items=3), tmp_path / "store"
     with monkeypatch.context() as patched:
-        for module in ("attempt", "provenance"):
+        for module in ("execution.attempt", "store.provenance"):
             patched.setattr(f"runners.{module}.fingerprint", lambda *modules: "of older code")
         apply(asked(spec, store), store, in_process=True)
     assert codes(store) == {"of older code": 3}

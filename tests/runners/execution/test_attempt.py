@@ -64,7 +64,7 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(
     assert Store(tmp_path).done() == {ID}
 
 
-def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
+def test_importing_is_counted_by_itself_and_for_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
     def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         with importing():
             time.sleep(0.05)

@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What sft left: as an adapter, and as full weights."""
+    """Results of sft: as an adapter, and as full weights."""
     folder = tmp_path_factory.mktemp("tuned")
     found, (english,) = inputs(folder / "data", en=rows("instructions", "en"))
     left = {}
@@ -90,7 +90,7 @@ def metric(out: Path, name: str) -> list[float]:
 
 
 def log_probability(folder: Path | None, cache: Path, example: Example, answer: str) -> tuple[float, int]:
-    """Of the answer and its end, in nats, made by hand; and its number of tokens."""
+    """Compute the log-probability of the answer and its end by hand, in nats, and its number of tokens."""
     import torch
 
     loaded = load(WEIGHTS, folder, cache)

@@ -1,4 +1,4 @@
-"""Answers are made once: what is still valid is taken over, and only the rest is asked for."""
+"""Answers are made once: cached rows that are still valid are reused, and only the rest is asked for."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A finished step's files are held against the digests in its outcome."""
+"""A finished step's files are compared with the digests in its outcome."""
 
 import hashlib
 import json
