@@ -124,7 +124,7 @@ def _left_to_do(
     waits for what that input will hold.
     """
     store, steps = ledger.store, diff.plan.steps
-    held = checks.held(store.steps, steps)
+    held = checks.states(store.steps, steps)
     checks.save()
     planned = {*diff.todo, *diff.done} - tried
     if diff.wanted is not None:

@@ -72,16 +72,16 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer's text."""
+        """Return the answer's text."""
         assert self.completion.text is not None, "answers without text are not handed to judges"
         return self.completion.text
 
     def scored(self, aspect: str, score: float, **details: Unpack[VerdictDetails]) -> Verdict:
-        """A verdict with a score."""
+        """Return a verdict with a score."""
         return self._verdict(aspect, score=float(score), **details)
 
     def unscored(self, aspect: str, why: str, **details: Unpack[VerdictDetails]) -> Verdict:
-        """A verdict that says why there is no score."""
+        """Return a verdict that says why there is no score."""
         return self._verdict(aspect, score=None, unscored_reason=why, **details)
 
     def _verdict(

@@ -1,5 +1,4 @@
-"""`decision`: a System One model decides; the probability of every level comes from one forward pass, with no
-text to parse.
+"""`decision`: a System One model decides, with the probability of every level from one forward pass.
 
 It is asked for the aspects of a rubric, or questions of the study's own. The distribution is kept and the
 score is its mean. Any chat model can be asked; models made for it give calibrated probabilities.

@@ -33,8 +33,10 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """Return what decides on each aspect's verdicts: the model, its settings and the question. The opponent's
-    name does not count: its text is read."""
+    """Return what decides on each aspect's verdicts: the model, its settings and the question.
+
+    The opponent's name does not count: its text is read.
+    """
     writes = () if isinstance(settings.model, Weights | SystemOne) else (settings.max_new_tokens,)
     texts = (judge_prompts(settings.language), comparison(settings.language))
     shared = ("pairwise", Settings.VERSION, settings.model, settings.ties, *writes, texts)

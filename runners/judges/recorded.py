@@ -1,5 +1,4 @@
-"""`recorded`: verdicts that someone has already paid for, read from a file: scores, preferences, or a judge's
-own words to be read here."""
+"""`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

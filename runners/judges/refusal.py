@@ -60,5 +60,5 @@ def _refusal(text: str, known: tuple[Phrases, ...], settings: Settings) -> str |
 
 
 def _is_quoted(flat: str, at: int) -> bool:
-    """Does someone in the answer say it? Quotation marks around the whole answer are no quotation."""
+    """Check if someone in the answer says it. Quotation marks around the whole answer are no quotation."""
     return flat[:at].count('"') % 2 == 1 and not flat.startswith('"')

@@ -25,7 +25,10 @@ _BATCH_SIZE = 8
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    """Raises DataError where the model has another number of labels than one, or no chat template."""
+    """Judge each answer by the model's one logit.
+
+    Raises DataError where the model has another number of labels than one, or no chat template.
+    """
     from runners.models.loading import load
     from runners.prompting.tokens import chat_token_ids
 
@@ -77,8 +80,11 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 
 def _scores(loaded: "Loaded", rows: Sequence[list[int]]) -> list[float]:
-    """One logit a row. Padding is on the right, where no token of a causal model attends to it and positions
-    stay as they are alone."""
+    """Return one logit a row.
+
+    Padding is on the right, where no token of a causal model attends to it and positions stay as they are
+    alone.
+    """
     import torch
 
     model: Any = loaded.model
@@ -93,7 +99,7 @@ def _scores(loaded: "Loaded", rows: Sequence[list[int]]) -> list[float]:
 
 
 def _pad(own: int | None, rows: Sequence[list[int]], n_tokens: int) -> int:
-    """The model's own padding token, unless a row ends with it; then a token that no row of the batch
+    """Return the model's own padding token or, where a row ends with it, one that no row of the batch
     holds."""
     if own is not None and all(row[-1] != own for row in rows):
         return own

@@ -21,8 +21,10 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """Return what decides on each aspect's verdicts: the model, its settings, and the texts of the aspects
-    that are asked for together; not what else is in the rubric, nor which items they are asked of."""
+    """Return what decides on each aspect's verdicts: the model, its settings, and the aspects asked together.
+
+    What else is in the rubric does not count, nor which items they are asked of.
+    """
     chosen = settings.chosen()
     how = (settings.max_new_tokens, settings.temperature, settings.repeats, settings.na_as)
     shared = ("rubric", Settings.VERSION, settings.model, how, judge_prompts(settings.language))

@@ -66,7 +66,7 @@ class Damaged(DataError):
 
 
 @dataclass(frozen=True)
-class Held:
+class StepStates:
     """State of a plan's steps in a store."""
 
     done: frozenset[StepId]
@@ -100,7 +100,7 @@ class Checks:
                 found = json.loads(memory.read_bytes())
                 self._known = cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
-    def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
+    def states(self, steps: Path, step_ids: Iterable[StepId]) -> StepStates:
         """Sort steps into finished, damaged and outdated.
 
         Bytes are read only of files that have changed since the last check.
@@ -116,7 +116,7 @@ class Checks:
                 if checked is not None:
                     found[step_id] = checked
         outdated = {step_id: why for step_id, checked in found.items() if (why := _outdated(checked, found))}
-        return Held(frozenset(found.keys() - outdated.keys()), damaged, outdated)
+        return StepStates(frozenset(found.keys() - outdated.keys()), damaged, outdated)
 
     def check(self, folder: str, step_id: StepId | None = None) -> Checked | None:
         """The step in a folder, if it is finished there.

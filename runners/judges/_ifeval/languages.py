@@ -53,8 +53,7 @@ def _compared(text: str, is_asked: Callable[[str], bool]) -> Outcome:
 
 @lru_cache(maxsize=64)  # the strict and the loose reading ask of the same text
 def _majority(text: str) -> tuple[str, int] | None:
-    """The code that most seeds give and how many, the earlier one of two; None where the text gives no
-    hint."""
+    """Return the code that most seeds give and how many, the earlier of two; None where there is no hint."""
     factory = _factory()
     votes: Counter[str] = Counter()
     for seed in range(N_SEEDS):

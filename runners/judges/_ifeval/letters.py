@@ -14,8 +14,10 @@ _ACUTE = frozenset("áéíóú")
 
 
 def all_capitals(text: str, kwargs: Mapping[str, Any], language: str) -> bool | Outcome:
-    """In the instruction's language and without small letters. French and Spanish are told from small ones,
-    which the detector learnt from; English, as IFEval has it, from the capitals.
+    """In the instruction's language and without small letters.
+
+    French and Spanish are identified from small letters, which the detector learnt from; English, as IFEval
+    has it, from the capitals.
     """
     return text.isupper() and is_in(text if language == "en" else text.lower(), language)
 
@@ -26,8 +28,9 @@ def all_lowercase(text: str, kwargs: Mapping[str, Any], language: str) -> bool |
 
 
 def capital_word_frequency(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
-    """At least or fewer than so many words all in capitals; what a hyphen joins is one word. English and
-    French are tokenized as by the published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
+    """At least or fewer than so many words all in capitals; what a hyphen joins is one word.
+
+    English and French are tokenized as by the published checkers, so that `L'ÉCOLE` is one and `L’ÉCOLE` two.
     """
     found = tokens(text) if language == "es" else published_words(text)
     return kwargs["capital_relation"](sum(map(str.isupper, found)), kwargs["capital_frequency"])

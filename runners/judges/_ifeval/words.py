@@ -65,7 +65,7 @@ def without_list_markers(text: str) -> str:
 
 
 def count_sentences(text: str, language: str) -> int:
-    """Sentences as Punkt tells them (Kiss and Strunk 2006); numbers of a Spanish list are no sentences."""
+    """Split a text at sentences as Punkt does (Kiss and Strunk 2006); numbers of a Spanish list are none."""
     return len(_punkt(language).tokenize(without_list_markers(text) if language == "es" else text))
 
 

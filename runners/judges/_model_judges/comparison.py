@@ -12,7 +12,7 @@ from dsl.judges._comparison import Comparison
 from dsl.judges._judge_prompts import JudgePrompts
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.decide import Decided, Question, both_orders
-from runners.judges._model_judges.reply import as_object, objects
+from runners.judges._model_judges.reply import as_object, objects, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def both_prompts(
 def both_choices(
     answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Question, Question]:
-    """The same for a model that decides: our answer first, then second."""
+    """Return the questions of a comparison for a model that decides: our answer first, then second."""
     material = {names.instruction: answer.example.instruction, names.reference: answer.example.reference}
     outcomes = {"first": text.first, "second": text.second} | ({"tie": text.tie} if ties else {})
     return both_orders(
@@ -82,15 +82,15 @@ def side_written(reply: EngineAnswer, ties: bool, is_first: bool) -> Side:
     """Read a written reply on our answer, which stood first (A) or second (B)."""
     if reply.text is None:
         return Side(None, f"{NO_REPLY}{reply.error or reply.finish_reason}")
-    raw = _writable(reply.raw_text or reply.text)
+    raw = writable(reply.raw_text or reply.text)
     better, explanation = read_better(reply.text)
     if better is None:
         cut = ", and it was cut at its length limit" if reply.finish_reason == "length" else ""
-        return Side(None, _writable(f"{explanation}{cut}"), raw=raw)
+        return Side(None, writable(f"{explanation}{cut}"), raw=raw)
     if better == "tie" and not ties:
         return Side(None, "the reply is a tie, which was not asked for", raw=raw)
     score = 0.5 if better == "tie" else float((better == "a") == is_first)
-    return Side(score, reason=None if explanation is None else _writable(explanation), raw=raw)
+    return Side(score, reason=None if explanation is None else writable(explanation), raw=raw)
 
 
 def side_decided(decided: Decided, is_first: bool) -> Side:
@@ -105,7 +105,7 @@ def side_decided(decided: Decided, is_first: bool) -> Side:
 
 
 def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, details: VerdictDetails) -> Verdict:
-    """One verdict from both orders: their common score, or a tie where they differ."""
+    """Combine both orders to one verdict: their common score, or a tie where they differ."""
     sides = {"first": first, "second": second}
     details = {**details}
     details["parts"] = {place: side.score for place, side in sides.items() if side.score is not None} or None
@@ -216,10 +216,5 @@ def _opponent(answer: Answer) -> str:
 
 
 def _by_place(texts: dict[str, str | None]) -> str | None:
-    """Texts of both orders under the place where our answer stood."""
+    """Join the texts of both orders, each under the place where our answer stood."""
     return "\n\n".join(f"[standing {place}]\n{text}" for place, text in texts.items() if text) or None
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can name, cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode()

@@ -90,7 +90,7 @@ def _n_tokens(prompt: Any) -> int:
 
 
 def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any, float]]:
-    """Place, scores of the options and seconds of each question."""
+    """Yield place, scores of the options and seconds of each question."""
     for place, prompt in prompts.items():
         began = time.perf_counter()
         [scores] = pipeline.forward({"prompts": [prompt]})["scores"]
@@ -100,8 +100,10 @@ def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any,
 def _by_labels(
     pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights: Weights
 ) -> Iterator[tuple[int, Any, float]]:
-    """Place, scores of the options and seconds of each question: the logits of the labels before the
-    question's mark."""
+    """Yield place, scores of the options and seconds of each question.
+
+    The scores are the logits of the labels before the question's mark.
+    """
     from transformers.decision import modeling_utils
 
     from runners.inference.batch_model import batch_model_of

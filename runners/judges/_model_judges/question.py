@@ -1,5 +1,4 @@
-"""Typed questions for System One models, and what they answer: a probability for every option, from one
-forward pass.
+"""Typed questions for System One models, which answer with a probability for every option.
 
 Weights that are loaded here answer through transformers' decision pipeline, and so does any chat model, with
 the next-token logits of the options' labels; a decision model reads them with a head of its own. Served ones
@@ -29,7 +28,7 @@ class Question:
     """A tuple holds levels, lowest first; a mapping, options and what each means; None asks yes or no."""
 
     def as_request(self) -> dict[str, object]:
-        """The question in the form of the System One API."""
+        """Return the question in the form of the System One API."""
         if self.criteria is None:
             return {"type": "noul", "instructions": self.instructions}
         if isinstance(self.criteria, tuple):
@@ -53,7 +52,7 @@ class Decided:
 
 
 def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[str, float]:
-    """The probabilities in an answer of the System One API.
+    """Read the probabilities in an answer of the System One API.
 
     Raises:
         ValueError: it has none, has them for other options, or they are no probabilities; the message says
@@ -93,7 +92,7 @@ def both_orders(
     criteria: Mapping[str, str],
     names: tuple[str, str] = ("first answer", "second answer"),
 ) -> tuple[Question, Question]:
-    """The same choice between two answers with `one` first, then with `other` first.
+    """Ask the same choice between two answers with `one` first, then with `other` first.
 
     With the options `first` and `second` in `criteria`, the probability that `one` is better is the mean of
     the first question's `first` and the second question's `second`: what a model gives to a place, and not to

@@ -1,5 +1,4 @@
-"""Read what a judge wrote: JSON of the form `{aspect: {"reason": …, "score": …}}`, wherever in the reply it
-stands.
+"""Parser of a judge's reply: JSON `{aspect: {"reason": …, "score": …}}`, wherever in the text it stands.
 
 A reply is hostile text: the answer that is judged may have talked the judge into anything. What is not
 plainly one score on the scale is none. "N/A" is none either, unless a study asks for it to count as some
@@ -29,8 +28,10 @@ class ReadScore:
 
 
 def read_reply(reply: str, aspect: str, highest: int = 5, na_as: int | None = None) -> ReadScore:
-    """The score from 1 to `highest` that a reply gives an aspect, or why it gives none. `na_as` is the score
-    that "N/A" counts as."""
+    """Read the score from 1 to `highest` that a reply gives an aspect, or the reason for none.
+
+    `na_as` is the score that "N/A" counts as.
+    """
     values = [given for given in (_of_aspect(value, aspect) for value in objects(reply)) if given is not None]
     found = [_read(given, highest, na_as) for given in values]
     if not found:
@@ -44,7 +45,7 @@ def read_reply(reply: str, aspect: str, highest: int = 5, na_as: int | None = No
 
 @dataclass(frozen=True)
 class Doubled:
-    """Stands for the values of a key that an object has more than once, with values that differ."""
+    """Values of a key that an object has more than once, with values that differ."""
 
     values: tuple[object, ...]
 
@@ -76,6 +77,11 @@ def objects(reply: str) -> Iterator[dict[str, object]]:
 def as_object(value: object) -> dict[str, object] | None:
     """Return a value of JSON as an object; None where it is none."""
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def writable(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can name and UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _from_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -26,8 +26,9 @@ _HELLO = Question({"message": "Hello"}, "Is this a greeting?")
 
 
 def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools) -> Generator[Decided]:
-    """One request a question, at most `max_concurrency` at a time. Closing the iterator drops what is under
-    way.
+    """Send one request a question, at most `max_concurrency` at a time.
+
+    Closing the iterator drops what is under way.
 
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.

@@ -11,15 +11,17 @@ from dsl.engines.contract import EngineSettings
 from dsl.judges._judge_prompts import JudgePrompts
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
-from runners.judges._model_judges.reply import ReadScore, read_reply
+from runners.judges._model_judges.reply import ReadScore, read_reply, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 Number = TypeVar("Number", int, float)
 
 
 def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], prompts: JudgePrompts) -> Prompt:
-    """Return a judge's prompt on one answer. The marks around each text hold its hash, so that its author
-    cannot have written them."""
+    """Return a judge's prompt on one answer.
+
+    The marks around each text hold its hash, so that its author cannot have written them.
+    """
     parts = {
         prompts.instruction: answer.example.instruction,
         prompts.reference: answer.example.reference,
@@ -54,9 +56,9 @@ def verdict_of(
     na_as: int | None,
     spent: VerdictDetails,
 ) -> Verdict:
-    """The verdict of one reply, or of several to the same question: the mean of those that give a score."""
+    """Return the verdict of one reply, or the mean of several to the same question."""
     found = [_read(reply, aspect, n_levels, na_as) for reply in replies]
-    raw = [_writable(reply.raw_text or reply.text or "") for reply in replies]
+    raw = [writable(reply.raw_text or reply.text or "") for reply in replies]
     has_replied = any(reply.text is not None for reply in replies)
     details: VerdictDetails = {
         "raw": None if not has_replied else raw[0] if len(raw) == 1 else json.dumps(raw, ensure_ascii=False),
@@ -102,7 +104,7 @@ def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictD
 
 
 def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
-    """The server's names for its model and its configuration, of the first reply that has each."""
+    """Return the server's names for its model and configuration, from the first reply that has each."""
     fingerprint = next(
         (reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None
     )
@@ -113,7 +115,7 @@ def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
 
 
 def n_faults_of(replies: Sequence[EngineAnswer]) -> int:
-    """1 where a reply failed for a reason that may pass."""
+    """Return 1 where a reply failed for a reason that may pass."""
     return int(any(reply.is_passing for reply in replies))
 
 
@@ -122,7 +124,7 @@ def _scale(aspect: Aspect, prompts: JudgePrompts) -> str:
 
 
 def _schema(aspects: Mapping[str, Aspect]) -> dict[str, object]:
-    """The form of a reply. Scores are texts, as "N/A" is one."""
+    """Return the JSON Schema of a reply. Scores are texts, as "N/A" is one."""
     return _object(
         {
             name: _object(
@@ -152,15 +154,10 @@ def _read(reply: EngineAnswer, aspect: str, n_levels: int, na_as: int | None) ->
     found = read_reply(reply.text, aspect, n_levels, na_as)
     if found.score is None:
         cut = ", and it was cut at its length limit" if reply.finish_reason == "length" else ""
-        return ReadScore(None, _writable(f"{found.why_not}{cut}"))
-    return ReadScore(found.score, reason=None if found.reason is None else _writable(found.reason))
+        return ReadScore(None, writable(f"{found.why_not}{cut}"))
+    return ReadScore(found.score, reason=None if found.reason is None else writable(found.reason))
 
 
 def _sum(numbers: Sequence[Number | None]) -> Number | None:
     known = [number for number in numbers if number is not None]
     return cast("Number", sum(known)) if known else None
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can name, cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode()

@@ -1,5 +1,5 @@
-"""Detection of program code in a text, and of instructions that ask for some (in English, French and
-Spanish)."""
+"""Detection of program code in a text, and of instructions in English, French or Spanish that ask for
+some."""
 
 import re
 from dataclasses import dataclass
@@ -88,8 +88,7 @@ class Code:
 
 
 def code_in(text: str) -> Code:
-    """Look at every line: does it look like code, or does it stand in a block fenced as a programming
-    language?"""
+    """Find lines that look like code, or stand in a block fenced as a programming language."""
     found: list[str] = []
     n_characters = 0
     fence: str | None = None
@@ -109,7 +108,7 @@ def code_in(text: str) -> Code:
 
 
 def asks_for_code(instruction: str) -> bool:
-    """Does the instruction ask for code, or show some to be worked on?"""
+    """Check if the instruction asks for code, or shows some to be worked on."""
     return _ASKS.search(instruction) is not None or code_in(instruction).lines > 0 or "```" in instruction
 
 

@@ -1,5 +1,4 @@
-"""Refusal phrases by language: regular expressions on lower-case text with straight apostrophes and single
-spaces."""
+"""Refusal phrases by language, on lower-case text with straight apostrophes and single spaces."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phrases:
-    """One language's."""
+    """Phrases of one language."""
 
     declines: re.Pattern[str]
     """The writer will not or cannot do what was asked."""

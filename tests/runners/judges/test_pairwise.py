@@ -317,7 +317,7 @@ def test_both_orders_are_brought_together_however_they_come() -> None:
         ({"first": 0.5, "second": 0.5}, 0.5),
     ],
 )
-def test_the_likeliest_outcome_is_the_verdict_of_a_model_that_decides(
+def test_the_most_probable_outcome_is_the_verdict_of_a_model_that_decides(
     probabilities: dict[str, float], score: float
 ) -> None:
     decided = Decided(0, probabilities, details={})

@@ -102,7 +102,7 @@ def test_an_aspect_the_file_lacks_is_an_error(tmp_path: Path) -> None:
         settings(rubric={"file": "none.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
 
 
-def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_error_in_a_file_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(
         "aspects:\n  wit:\n    question: Is it witty?\n    levls: [a, b]\nwhn: {}\n"
     )

@@ -133,7 +133,7 @@ def test_all_weights_of_a_bfloat16_model_begin_at_the_reference_too(tmp_path: Pa
 
 
 @pytest.mark.parametrize("adapter", [LORA, None])
-def test_an_sft_policy_can_be_held_to_the_untrained_weights(
+def test_the_reference_of_an_sft_policy_can_be_the_untrained_weights(
     tmp_path: Path, tuned: dict[str, Path], adapter: Adapter | None
 ) -> None:
     """First rewards against log-probabilities made by hand, of the sft model and of the untrained one."""
@@ -237,7 +237,7 @@ def test_pairs_in_a_text_prompt_are_trained_on(tmp_path: Path) -> None:
     assert made.facts["n_truncated"] == 0
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, tuned: dict[str, Path]) -> None:
+def test_a_killed_training_resumes_as_if_nothing_had_happened(tmp_path: Path, tuned: dict[str, Path]) -> None:
     step, found = study(tmp_path, tuned["adapter"], training={"max_steps": 5, "save_steps": 2})
 
     def report(done: int, total: int) -> None:

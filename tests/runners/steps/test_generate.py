@@ -121,7 +121,7 @@ def test_another_seed_takes_nothing_over(work: Work) -> None:
     assert work.ask("c", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=0)[0].n_reused == 2
 
 
-def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: Work) -> None:
+def test_other_trained_weights_reuse_nothing_also_under_the_same_step(work: Work) -> None:
     for name, weights in (("t1", b"one"), ("t2", b"two"), ("t3", b"one")):
         (work.folder / name / "adapter").mkdir(parents=True)
         (work.folder / name / "adapter" / "adapter_model.safetensors").write_bytes(weights)
@@ -168,7 +168,7 @@ def test_another_prompt_text_takes_nothing_over(work: Work) -> None:
     assert work.ask("b", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
-def test_an_attempt_that_was_killed_goes_on_after_its_last_whole_row(work: Work) -> None:
+def test_a_killed_attempt_resumes_after_its_last_whole_row(work: Work) -> None:
     work.ask("a", ["one", "two", "three"])
     file = work.folder / "a" / "completions.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)

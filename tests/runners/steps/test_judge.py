@@ -376,7 +376,7 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
     assert greedy == {"one": [None], "other": [None]}
 
 
-def test_a_missing_answer_is_missing_unless_the_judge_is_told_to_count_it_as_0(work: Work) -> None:
+def test_a_missing_answer_has_no_score_unless_the_judge_is_set_to_count_it_as_0(work: Work) -> None:
     work.run(contains.Settings(), "out")
     work.run(contains.Settings(missing_as=0), "counted", "out")
     assert [v.score for v in work.rows("out")].count(None) == 1

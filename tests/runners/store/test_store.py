@@ -259,7 +259,7 @@ def test_a_begun_run_whose_recorder_was_killed_is_recorded_as_interrupted(tmp_pa
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"\0" * 200, b"[]"])
-def test_a_begun_run_that_a_power_cut_left_empty_is_told_once(tmp_path: Path, left: bytes) -> None:
+def test_a_begun_run_that_a_power_cut_left_empty_is_reported_once(tmp_path: Path, left: bytes) -> None:
     store = Store(tmp_path)
     store.record_begun(RUN)
     (store.runs / f"{RUN.run_id}.begun").write_bytes(left)

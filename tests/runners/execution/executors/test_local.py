@@ -36,7 +36,7 @@ def run(
 
 
 @pytest.mark.parametrize(("jobs", "in_process"), [(1, False), (2, False), (1, True)])
-def test_every_step_is_told_of_as_it_begins_goes_on_and_ends(
+def test_every_step_sends_events_of_its_beginning_progress_and_end(
     tmp_path: Path, jobs: int, in_process: bool
 ) -> None:
     plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.01))

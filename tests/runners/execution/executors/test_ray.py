@@ -232,7 +232,7 @@ def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes,
     assert lost[0] <= reused < 15, "the rows that the lost node's shard had, and no other"
 
 
-def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
+def test_training_on_a_lost_node_resumes_from_its_checkpoint_on_another(
     nodes: TwoNodes, tmp_path: Path
 ) -> None:
     training = {
@@ -426,7 +426,7 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
     nodes.cluster.remove_node(gpus)
 
 
-def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_and_the_next_apply_resumes(nodes: TwoNodes, tmp_path: Path) -> None:
     spec = write_study(tmp_path / "study", n_items=25, seconds_per_row=0.05)
     store, options = (
         tmp_path / "store",
