@@ -99,7 +99,7 @@ def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
     files = {p.stem for p in (ROOT / "runners" / "steps").glob("*.py") if not p.stem.startswith("_")}
     assert kinds == files
     for kind in kinds:
-        assert list(inspect.signature(find_runner(kind).run).parameters) == ["step", "inputs", "out"]
+        assert list(inspect.signature(find_runner(kind).run).parameters) == ["step", "context", "out"]
 
 
 @pytest.mark.parametrize("family", ["judges", "engines"])
@@ -117,12 +117,11 @@ def test_every_judge_and_engine_declares_settings_under_its_own_name(family: str
         assert callable(engine.identify)
 
 
-def test_every_executor_is_a_file_with_a_function_that_runs_steps() -> None:
-    assert names("runners.execution.executors") == ("local", "ray")
+def test_every_executor_is_a_file_with_the_same_run_function() -> None:
+    assert names("runners.execution.executors") == ("in_process", "local", "ray")
     for name in names("runners.execution.executors"):
-        run = find_executor(name).run
-        assert list(inspect.signature(run).parameters)[:3] == ["todo", "done", "store"]
-        assert run.__doc__
+        parameters = list(inspect.signature(find_executor(name).run).parameters)
+        assert parameters == ["todo", "done", "store", "on_event", "jobs", "resources"]
 
 
 def test_every_chart_reads_a_view_and_every_view_says_one_row_per_what() -> None:

@@ -34,8 +34,9 @@ from runners.inference.stop_strings import cut_at_stop
 from runners.inference.thinking import without_thinking
 from runners.judges import find_judge
 from runners.steps import generate, judge
+from runners.store.reusable_rows import reusable_rows
 from runners.store.row_keys import Keys
-from runners.store.step_io import StepContext, reusable_rows, rewrite_rows
+from runners.store.step_io import StepContext, rewrite_rows
 from runners.store.store import Store
 
 Row = TypeVar("Row", Completion, Verdict)

@@ -20,7 +20,7 @@ from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.study import Diff, Plan, Study
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Skipped, Started
-from runners.execution.executors import find_executor, local
+from runners.execution.executors import find_executor
 from runners.store.digests import Checks, Damaged
 from runners.store.same_fingerprint import drop_rows_of_other_code
 from runners.store.store import Store
@@ -87,11 +87,10 @@ def apply(
     """
     store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     store.is_shared = execution.reuse == "any"
-    is_local = in_process or execution.executor == "local"
-    if jobs > 1 and not is_local:
+    executor = "in_process" if in_process else execution.executor
+    if jobs > 1 and executor == "ray":
         raise ArgumentError(
-            f"--jobs is for this machine; with `executor: {execution.executor}` the cluster decides what runs"
-            " at once"
+            f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
@@ -102,7 +101,7 @@ def apply(
             store.record_study(study)
         # again, where a step made anew shows that others were made from other rows
         while todo := _left_to_do(diff, checks, ledger, tried):
-            _run(diff, todo, ledger, jobs, in_process=in_process)
+            _run(diff, todo, ledger, executor, jobs)
             tried |= {*todo}
         ledger.load_at_end()
         return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
@@ -126,7 +125,7 @@ def _left_to_do(
     waits for what that input will hold.
     """
     store, steps = ledger.store, diff.plan.steps
-    held = checks.held(store.steps, steps)
+    held = checks.states(store.steps, steps)
     checks.save()
     planned = {*diff.todo, *diff.done} - tried
     if diff.wanted is not None:
@@ -160,14 +159,11 @@ def _left_to_do(
     return tuple(todo)
 
 
-def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", jobs: int, *, in_process: bool) -> None:
+def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str, jobs: int) -> None:
     store, execution, done = ledger.store, diff.plan.execution, ledger.store.done() | ledger.store.left_open()
     run = {step_id: diff.plan.steps[step_id] for step_id in todo}
     try:
-        if in_process or execution.executor == "local":
-            local.run(run, done, store, jobs, ledger.enter, in_process=in_process)
-        else:
-            find_executor(execution.executor).run(run, done, store, execution.resources, ledger.enter)
+        find_executor(executor).run(run, done, store, ledger.enter, jobs, execution.resources)
     except BaseException:
         ledger.load_if_free()  # what is not loaded now is loaded by the next apply
         raise

@@ -33,7 +33,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     if store.is_dir():
         fingerprints.save()
     held, checks = Store(store), checks_of(store)
-    steps = checks.held(held.steps, plan.steps)
+    steps = checks.states(held.steps, plan.steps)
     if store.is_dir():
         checks.save()
     warnings = [str(warning) for warning in loaded.warnings]

@@ -49,7 +49,7 @@ def verify(root: Path) -> Verified:
         step_ids, checks = sorted(store.done() | store.left_open()), checks_of(root)
         for step_id in step_ids:
             checks.forget(f"{store.steps}/{step_id}")
-        held = checks.held(store.steps, step_ids)
+        held = checks.states(store.steps, step_ids)
         checks.save()
         faults = [
             f"{step_id}: {why}. `xp apply` makes the step again."

@@ -11,7 +11,7 @@ FOLDER = RUNNERS / "judges" / "comparisons"
 
 
 class Comparison(Value):
-    """A language's texts for comparisons, beside its `Frame`."""
+    """A language's texts for comparisons, beside its `JudgePrompts`."""
 
     language: Language
     compare: Sentence

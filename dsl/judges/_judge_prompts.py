@@ -1,4 +1,4 @@
-"""What a judge is told around a rubric, by language: `runners/judges/judge_prompts/<language>.yaml`."""
+"""Prompts of model judges around a rubric, by language: `runners/judges/judge_prompts/<language>.yaml`."""
 
 from functools import cache
 from pathlib import Path
@@ -19,51 +19,50 @@ Sentence = Annotated[str, Field(min_length=1)]
 Read = TypeVar("Read", bound=Value)
 
 
-class Frame(Value):
-    """A language's texts."""
+class JudgePrompts(Value):
+    """One language's texts."""
 
     language: Language
     system: Sentence
     instruction: Sentence
-    """How the material is called: what was asked, …"""
+    """Name of what was asked."""
     reference: Sentence
-    """… an answer known to be good, …"""
+    """Name of the reference answer."""
     answer: Sentence
-    """… and the answer that is judged."""
+    """Name of the answer that is judged."""
     end: Sentence
-    """Stands before the name of a piece of material where it ends."""
+    """Word before one of these names in the closing tag of its text."""
     judge: Sentence
     reply: Sentence
     reason: Sentence
-    """What stands for a reason in the form of the reply."""
+    """Placeholder for the reason in the reply's JSON."""
     score: Sentence
-    """What stands for a score there; `{lowest}` and `{highest}` are put in."""
+    """Placeholder for the score there; `{lowest}` and `{highest}` are filled in."""
 
 
 @cache
-def frame(language: Language) -> Frame:
-    """A language's texts.
+def judge_prompts(language: Language) -> JudgePrompts:
+    """Return a language's texts.
 
     Raises:
         DataError: there are none in this language.
     """
     if language not in languages():
         raise DataError(f"judges have no instructions in `{language}`. There are: {', '.join(languages())}")
-    return read_value(FOLDER / f"{language}.yaml", Frame, "texts for a judge")
+    return read_value(FOLDER / f"{language}.yaml", JudgePrompts, "texts for a judge")
 
 
 @cache
 def languages() -> tuple[Language, ...]:
-    """The languages that judges can be instructed in."""
+    """Languages that have judge prompts."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
 def read_value(path: Path, cls: type[Read], called: str) -> Read:
-    """A YAML file as a value; `called` says in errors what it should be.
+    """Read a YAML file as a value; `called` names in errors what it should be.
 
     Raises:
-        DataError: it cannot be read, or something in it is wrong; every problem is told with its line and
-            column.
+        DataError: it cannot be read or is invalid; every problem with its line and column.
     """
     content = read_regular(path).decode("utf-8", "replace")
     if not begins_as(content, cls.model_fields):

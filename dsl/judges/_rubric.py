@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
-from dsl.judges._judge_prompts import Sentence, frame, read_value
+from dsl.judges._judge_prompts import Sentence, judge_prompts, read_value
 from dsl.judges.contract import JudgeSettings, Scale, scale_text
 from dsl.values import Language, Name, NameSet, Sha256, Value
 
@@ -185,7 +185,7 @@ class RubricSettings(JudgeSettings):
                 for name, aspect in load_rubric(here._path(), own.sha256).aspects.items()
             }
             here = here.model_copy(update={"rubric": own.model_copy(update={"levels": levels})})
-        frame(language)
+        judge_prompts(language)
         here._check()
         texts = [fingerprints.text("judges/judge_prompts", language)]
         if isinstance(here.rubric, str):

@@ -25,8 +25,9 @@ from runners.models.memory import forget_peak_memory, peak_memory
 from runners.models.startup_time import taken
 from runners.steps import find_runner
 from runners.store.digests import Damaged
+from runners.store.disk_errors import is_disk_full, unwritten
 from runners.store.step_io import CHECKS, StepContext, StepResult
-from runners.store.store import Store, is_disk_full, unwritten
+from runners.store.store import Store
 
 _LONGEST_ERROR = 600
 
@@ -41,8 +42,9 @@ def attempt(
     to_log: bool,
     part: range | None = None,
 ) -> Outcome:
-    """Run one step, or one shard of it (`part`), to its end. `to_log` sends this process's output to the
-    step's log meanwhile.
+    """Run one step, or one shard of it (`part`), to its end.
+
+    `to_log` sends this process's output to the step's log meanwhile.
 
     Raises:
         StepFailed: the step raised; the message is one line, the traceback is in the step's log.
@@ -58,10 +60,10 @@ def attempt(
         ):
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
-            inputs = StepContext(
+            context = StepContext(
                 folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part
             )
-            outcome = _run(step_id, step, inputs, folder)
+            outcome = _run(step_id, step, context, folder)
             shards.drop(folder)
             return place.finish(name, outcome.model_copy(update={"inputs": contents}))
     # whatever a library raises is this step's result; only the person at the keyboard stops everything
@@ -86,29 +88,29 @@ def _content(step_id: StepId, folder: Path) -> Sha256:
     return checked.content
 
 
-def _run(step_id: StepId, step: Step, inputs: StepContext, folder: Path) -> Outcome:
+def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Outcome:
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    made: StepResult = find_runner(step.kind).run(step, inputs, folder)
+    result: StepResult = find_runner(step.kind).run(step, context, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,
-        n_rows=made.n_rows,
-        n_reused=made.n_reused,
-        n_open=made.n_open,
-        n_of_other_code=made.n_of_other_code,
+        n_rows=result.n_rows,
+        n_reused=result.n_reused,
+        n_open=result.n_open,
+        n_of_other_code=result.n_of_other_code,
         peak_memory_bytes=peak_memory(),
         start_seconds=since_begun + taken(),
-        load_seconds=made.load_seconds,
+        load_seconds=result.load_seconds,
         code=fingerprint(*step.code),
         versions=versions(),
-        facts={"device": _device(), **made.facts},
+        facts={"device": _device(), **result.facts},
     )
 
 
 def in_one_line(error: BaseException) -> str:
-    """What to tell a person of an error: its class and message, for our own errors the message alone."""
+    """Describe an error for a person in one line: class and message, of our own errors the message alone."""
     message = one_line(scrub(str(error)))
     if isinstance(error, XpError) and message:
         return _shorten(message)

@@ -1,6 +1,7 @@
-"""What happens while steps run, in the order it happens: an executor tells, `xp apply` records and shows."""
+"""Events of a run, in the order in which they happen: executors send them, `xp apply` records them."""
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -55,3 +56,4 @@ class Skipped:
 
 
 Event = Started | Progress | Ended | Skipped
+OnEvent = Callable[[Event], None]

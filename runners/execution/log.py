@@ -4,14 +4,13 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def output_to(log: Path) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to the end of a file, so that C libraries and child processes are caught
-    too."""
+def output_to(log: Path) -> Generator[None]:
+    """Send file descriptors 1 and 2 to the end of a file: C libraries and child processes write there too."""
     sys.stdout.flush()
     sys.stderr.flush()
     before = os.dup(1), os.dup(2)

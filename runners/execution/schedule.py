@@ -1,5 +1,4 @@
-"""Which step is next. Pure: it is told what ended and asked what to run, and knows neither processes nor
-files."""
+"""Schedule of a run: the next step, by what has ended. It knows neither processes nor files."""
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
@@ -33,15 +32,14 @@ class Schedule:
         self._over: set[StepId] = set()
 
     def without_input(self) -> dict[StepId, str]:
-        """Takes out every step that needs one which is neither done nor to be made, and says why: step ->
-        reason."""
+        """Take out every step that needs one which is neither done nor to be made: step -> reason."""
         missing = [needed for needed in self._needed_by if needed not in self._steps]
         return {
             step_id: f"{needed} is not done" for needed in missing for step_id in self._take_out_above(needed)
         }
 
     def take(self, loaded: Iterable[str], busy: Collection[str]) -> StepId | None:
-        """The next step to run, taken out; None while every step left waits for another.
+        """Take out the next step to run; None while every step left waits for another.
 
         Steps that load nothing go first, one at a time, so that answers are judged soon after they are made;
         then those whose model a waiting worker has loaded, then those whose model no busy worker has, then
@@ -57,7 +55,7 @@ class Schedule:
         )
 
     def done(self, step_id: StepId) -> None:
-        """A step that was taken is finished."""
+        """Note that a step that was taken is finished."""
         self._end(step_id)
         for waiting in self._needed_by.get(step_id, ()):
             self._waits_for[waiting].discard(step_id)
@@ -65,12 +63,12 @@ class Schedule:
                 self._make_ready(waiting)
 
     def failed(self, step_id: StepId) -> dict[StepId, str]:
-        """A step that was taken did not finish: takes out what hangs on it, and says why: step -> reason."""
+        """Note that a step that was taken did not finish, and take out what depends on it: step -> reason."""
         self._end(step_id)
         return dict.fromkeys(self._take_out_above(step_id), f"{step_id} failed")
 
     def has_left(self, affinity: str) -> bool:
-        """Whether any step with this affinity is still to end."""
+        """Check if any step with this affinity is still to end."""
         return self._left.get(affinity, 0) > 0
 
     def is_over(self) -> bool:
@@ -80,7 +78,7 @@ class Schedule:
         heapq.heappush(self._ready.setdefault(self._steps[step_id].affinity, []), self._place[step_id])
 
     def _first(self, affinities: Iterable[str]) -> StepId | None:
-        """Of the ready steps of these affinities, the one that comes first in the plan; taken out."""
+        """Take out the ready step of these affinities that comes first in the plan."""
         queues = [queue for affinity in affinities if (queue := self._ready.get(affinity))]
         return self._order[heapq.heappop(min(queues))] if queues else None
 
@@ -89,8 +87,10 @@ class Schedule:
         self._left[self._steps[step_id].affinity] -= 1
 
     def _take_out_above(self, step_id: StepId) -> list[StepId]:
-        """Every step that hangs on this one, direct or not. None of them can be ready: a step is, when all
-        its inputs are done."""
+        """Take out every step that depends on this one, direct or not.
+
+        None of them can be ready: a step is, when all its inputs are done.
+        """
         hanging: list[StepId] = []
         causes = [step_id]
         while causes:

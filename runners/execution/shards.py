@@ -1,5 +1,4 @@
-"""A large generate step in shards: the same step on a slice of its examples, each an attempt of its own that
-any node may make.
+"""Shards of a large generate step: slices of its examples, each an attempt of its own on any node.
 
     <step_id>.tmp/shards/<start>-<stop>.tmp/   at work: as an unfinished step's folder, lock and whole rows
     included <step_id>.tmp/shards/<start>-<stop>/       finished: rows and `outcome.json`
@@ -47,13 +46,12 @@ def place_of(store: Store, step_id: StepId) -> Store:
 
 
 def name_of(part: range) -> str:
-    """What a shard is called among its step's."""
+    """Return a shard's name among those of its step."""
     return f"{part.start:08}-{part.stop:08}"
 
 
 def earlier(store: Store, step_id: StepId, part: range | None) -> tuple[Path, ...]:
-    """Where attempts at a step have left rows, other than in the folder of this attempt at the step or at a
-    part of it."""
+    """Return the folders with rows of other attempts at a step, or at a part of it that overlaps `part`."""
     found = {
         folder: range(*map(int, folder.stem.split("-")))
         for folder in sorted(place_of(store, step_id).steps.glob("*-*"))

@@ -1,5 +1,6 @@
-"""A worker: a process that runs one step after another, so that a model is loaded once and memory comes back
-when it ends.
+"""Worker: a process that runs one step after another, so that a model is loaded once.
+
+Its memory comes back when it ends.
 
     python -m runners.execution.worker --store .xp --parent PID
 
@@ -34,7 +35,7 @@ _SECONDS_BETWEEN_REPORTS = 0.1
 
 
 class Task(Value):
-    """What a worker is told to do."""
+    """Message to a worker: a step to run."""
 
     step_id: StepId
     step: AnyStep
@@ -115,8 +116,10 @@ def _say(answers: int, message: Value) -> None:
 
 
 def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
-    """Pass on what the parent says. When it says no more it is gone or needs this worker no longer: end, even
-    in the midst of a step."""
+    """Queue the parent's messages. At their end, exit at once, even in the middle of a step.
+
+    Then the parent is gone, or needs this worker no longer.
+    """
     with os.fdopen(asked, encoding="utf-8") as lines:
         for line in lines:
             tasks.put(line)
@@ -124,8 +127,10 @@ def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends, however that ends. Elsewhere than on Linux, the
-    end of input must do."""
+    """Have Linux kill this process when its parent ends, however that ends.
+
+    Elsewhere the end of input must do.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before it could be watched

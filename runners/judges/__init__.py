@@ -6,5 +6,5 @@ from dsl.plugins import find
 
 
 def find_judge(name: str) -> ModuleType:
-    """The judge's module. Raises XpError where there is none."""
+    """Return the judge's module. Raises XpError where there is none."""
     return find("runners.judges", name)

@@ -1,14 +1,15 @@
-"""What a judge is handed and what it gives. A judge is a file in `runners/judges/` with
+"""Contract of a judge. A judge is a file in `runners/judges/` with
 
-    class Settings(JudgeSettings): ...           what a spec may say about it READS: tuple[Reads, ...]
-    what it reads of an answer: verdicts on equal readings are equal def judge(answers: Iterable[Answer],
-    settings: Settings, tools: Tools) -> Iterator[Verdict]: ...
+    READS: tuple[Reads, ...]    fields that it reads of an answer: verdicts on equal fields are equal
+
+    def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]: ...
 
 and, where it judges anything but the one aspect that bears its own name,
 
-    def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> which settings count for it def
-    applies(settings: Settings, aspect: str, example: Example) -> bool: ...    without it, every aspect
-    applies to every example
+    def aspects(settings: Settings) -> dict[str, object]: ...    aspect -> the settings that count for it
+
+    def applies(settings: Settings, aspect: str, example: Example) -> bool: ...
+        without it, every aspect applies to every example
 
     def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]: ...
 
@@ -31,12 +32,12 @@ from dsl.values import Name, Sha256
 from runners.engines.contract import EngineAnswer
 
 NO_REPLY = "the judge did not reply: "
-"""How the reason begins where the judge itself failed. Such a verdict says nothing about the answer, so
-nobody takes it over."""
+"""Beginning of the reason where the judge itself failed: such a verdict says nothing about the answer, and is
+never reused."""
 
 
 class VerdictDetails(TypedDict, total=False):
-    """What a verdict may say beside its score; fields of `dsl.data.records.Verdict`."""
+    """Fields of a verdict beside its score; as of `dsl.data.records.Verdict`."""
 
     reason: str | None
     distribution: dict[str, float] | None
@@ -51,7 +52,7 @@ class VerdictDetails(TypedDict, total=False):
     """1 where the judge's server failed for a reason that may pass; the step counts those of earlier
     attempts."""
     provenance: Provenance
-    """What a server says of itself; the step adds the rest."""
+    """The server's own; the step adds the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +72,24 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer's text."""
+        """Return the answer's text."""
         assert self.completion.text is not None, "answers without text are not handed to judges"
         return self.completion.text
 
-    def scored(self, aspect: str, score: float, **told: Unpack[VerdictDetails]) -> Verdict:
-        """A verdict with a score."""
-        return self._verdict(aspect, score=float(score), **told)
+    def scored(self, aspect: str, score: float, **details: Unpack[VerdictDetails]) -> Verdict:
+        """Return a verdict with a score."""
+        return self._verdict(aspect, score=float(score), **details)
 
-    def unscored(self, aspect: str, why: str, **told: Unpack[VerdictDetails]) -> Verdict:
-        """A verdict that says why there is no score."""
-        return self._verdict(aspect, score=None, unscored_reason=why, **told)
+    def unscored(self, aspect: str, why: str, **details: Unpack[VerdictDetails]) -> Verdict:
+        """Return a verdict that says why there is no score."""
+        return self._verdict(aspect, score=None, unscored_reason=why, **details)
 
     def _verdict(
         self,
         aspect: str,
         score: float | None,
         unscored_reason: str | None = None,
-        **told: Unpack[VerdictDetails],
+        **details: Unpack[VerdictDetails],
     ) -> Verdict:
         completion = self.completion
         return Verdict(
@@ -99,7 +100,7 @@ class Answer:
             against=self.against,
             score=score,
             unscored_reason=unscored_reason,
-            **told,
+            **details,
         )
 
 
@@ -108,17 +109,17 @@ Generate = Callable[[EngineSettings, Sequence[Prompt], Decoding], Iterator[tuple
 
 
 Facts = dict[str, str | int | float | bool | None]
-"""What is to be known of a judge's work, by name."""
+"""Notes on a judge's work, by name."""
 
 
 @dataclass
 class Tools:
-    """What a judge may use, and what it wants known of its work."""
+    """Means of a judge, and its notes on its work."""
 
     generate: Generate
     cache: Path
     """For what can be made again, such as converted weights."""
     load_seconds: float = 0.0
     """Written by judges that load a model."""
-    facts: Facts = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     """Written by judges; kept with the step's outcome."""

@@ -13,7 +13,7 @@ READS: tuple[Reads, ...] = ("verdicts",)
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts: how the members are brought together. Their verdicts are read."""
+    """Return what decides on the verdicts besides those of the members: how these are combined."""
     counted = ("ensemble", settings.of, settings.by, _needed(settings))
     return dict.fromkeys(settings.verdict_aspects(), counted)
 

@@ -41,15 +41,15 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
                 version for version in variants(answer.text) if aspect == "loose" or version == answer.text
             ]
             found = {name: _best(follows, versions) for name, follows in instructions.items()}
-            told = [
+            outcomes = [
                 (_id(name) + (f" ({one.note})" if isinstance(one, Outcome) else ""), bool(one))
                 for name, one in found.items()
             ]
-            failed = [words for words, followed in told if not followed]
+            failed = [words for words, followed in outcomes if not followed]
             reason = (
                 f"does not follow {', '.join(failed)}"
                 if failed
-                else f"follows {', '.join(words for words, _ in told)}"
+                else f"follows {', '.join(words for words, _ in outcomes)}"
             )
             yield answer.scored(
                 aspect,

@@ -1,11 +1,11 @@
-"""`language`: is the answer in the language it was asked in? Told by lingua, among the study's languages and
-their usual confusions.
+"""`language`: is the answer in the language it was asked in? Identified by lingua.
 
-The language of an answer is that of most of its running words; code, markup, addresses and what stands in
-quotation marks do not count, and garbled words count as the language they imitate. Where too few words are
-left, or no language is likely enough, the judge abstains: identification fails on short text (lingua-py #226,
-#267). Marchisio et al., arXiv 2406.20052, call answers in another language "language confusion"; their
-line-level pass rate counts answers with any line in another language, this judge those mainly in another one.
+lingua chooses among the study's languages and those they are usually confused with. The language of an answer
+is that of most of its running words; code, markup, addresses and what stands in quotation marks do not count,
+and garbled words count as the language they imitate. Where too few words are left, or no language is likely
+enough, the judge abstains: identification fails on short text (lingua-py #226, #267). Marchisio et al., arXiv
+2406.20052, call answers in another language "language confusion"; their line-level pass rate counts answers
+with any line in another language, this judge those mainly in another one.
 """
 
 import re
@@ -20,6 +20,7 @@ from dsl.values import Language
 from runners.judges.contract import Answer, Tools
 
 if TYPE_CHECKING:
+    from lingua import Language as Lingua
     from lingua import LanguageDetector
 
 READS: tuple[Reads, ...] = ("text", "language")
@@ -62,7 +63,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 
 def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | None, str]:
-    """A score and the reason for it, or None and the reason why there is none."""
+    """Return a score and the reason for it, or None and the reason for none."""
     if _base(asked) not in known_languages():
         return None, f"lingua does not know {asked}"
     prose = prose_of(text)
@@ -72,18 +73,20 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
     letters = _letters(prose)
     if letters < settings.min_characters:
         return None, f"{letters} letters are too few to tell the language"
-    found, confidence = _likeliest(prose, candidates((asked, *settings.languages)))
+    found, confidence = _most_probable(prose, candidates((asked, *settings.languages)))
     # lingua rules languages out by their letters before it counts anything: is it another script?
     if confidence == 0:
-        found, confidence = _likeliest(prose, tuple(sorted(known_languages())))
+        found, confidence = _most_probable(prose, tuple(sorted(known_languages())))
     if confidence < settings.min_confidence:
         return None, f"no language is likely enough: {found} comes first with {confidence:.2f}"
     return float(found == _base(asked)), f"looks like {found} ({confidence:.2f})"
 
 
 def prose_of(text: str) -> str:
-    """The text without code, markup and addresses, which are English in any language; words without end in
-    pieces."""
+    """Return the text without code, markup and addresses, which are English in any language.
+
+    Words without end come in pieces.
+    """
     words = _NOT_PROSE.sub(" ", text).split()
     return " ".join(
         word[at : at + _LONGEST_WORD] for word in words for at in range(0, len(word), _LONGEST_WORD)
@@ -95,26 +98,28 @@ def _letters(text: str) -> int:
 
 
 def candidates(languages: Iterable[Language]) -> tuple[str, ...]:
-    """The languages and those they are confused with, as far as lingua knows them; English always, because
-    models fall back to it."""
+    """Return the languages and those they are confused with, as far as lingua knows them.
+
+    English is always among them, because models fall back to it.
+    """
     codes = {_base(code) for code in languages}
     near = {other for code in codes for other in CONFUSIONS.get(code, ())}
     return tuple(sorted((codes | near | {"en"}) & known_languages()))
 
 
 def _base(code: Language) -> str:
-    """The language without its region; Norwegian is taken as Bokmål, as lingua calls it."""
+    """Return the language without its region; Norwegian is taken as Bokmål, as lingua calls it."""
     base = code.split("-")[0]
     return "nb" if base == "no" else base
 
 
-def _likeliest(prose: str, among: tuple[str, ...]) -> tuple[str, float]:
+def _most_probable(prose: str, among: tuple[str, ...]) -> tuple[str, float]:
     best = max(_detector(among).compute_language_confidence_values(prose), key=lambda one: one.value)
     return _codes()[best.language], best.value
 
 
 @cache
-def _codes() -> dict[object, str]:
+def _codes() -> dict["Lingua", str]:
     """lingua's languages and their ISO 639-1 codes."""
     from lingua import Language as Lingua
 

@@ -56,7 +56,8 @@ def _sign_of_a_loop(text: str, settings: Settings) -> str | None:
 
 
 def _repeated_end(flat: str, settings: Settings, counted: bool = False) -> str | None:
-    """The unit that the text ends in again and again. `counted` texts have their numbers made equal."""
+    """Return the unit that the text ends in again and again. `counted` texts have their numbers made
+    equal."""
     is_loop = _is_counted_loop if counted else _is_loop
     # a loop that was cut, and one that was brought to an end
     for end in dict.fromkeys((flat, flat.rstrip(_CLOSING))):
@@ -88,8 +89,8 @@ def _is_counted_loop(unit: str, length: int, is_all: bool, settings: Settings) -
 
 
 def _periods(text: str) -> Iterator[tuple[int, int]]:
-    """For each prefix, its length and the length of the shortest unit it is made of (Knuth, Morris and
-    Pratt's failure function)."""
+    """Return, for each prefix, its length and that of its shortest unit (Knuth-Morris-Pratt failure
+    function)."""
     border = [0] * (len(text) + 1)
     k = 0
     for i in range(1, len(text)):
@@ -101,7 +102,7 @@ def _periods(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _repeated_words(flat: str, settings: Settings) -> str | None:
-    """Phrases said again and again, in whatever order and with whatever between them."""
+    """Find phrases that are repeated, in whatever order and with whatever between them."""
     words = _WORD.findall(flat)
     for part in (words, words[-settings.last_words :]):
         counts = Counter(zip(*(part[i:] for i in range(_GRAM)), strict=False))
@@ -119,7 +120,7 @@ def _repeated_words(flat: str, settings: Settings) -> str | None:
 
 
 def _compressible(text: str, settings: Settings) -> str | None:
-    """Repetition with small changes, such as a number that counts up."""
+    """Find repetition with small changes, such as a number that counts up."""
     if len(text) < _COMPRESSED_FROM:
         return None
     # One byte a character whatever the script: in UTF-8 a Tamil text would seem three times as repetitive as

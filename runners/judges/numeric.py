@@ -1,5 +1,7 @@
-"""`numeric`: is the last number of the answer the item's number (MGSM, arXiv 2210.03057)? Numbers are read as
-the language writes them."""
+"""`numeric`: is the last number of the answer the item's number (MGSM, arXiv 2210.03057)?
+
+Numbers are read as the language writes them.
+"""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal

@@ -13,7 +13,7 @@ from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.judges._comparison import comparison
 from dsl.judges._decision_model import SystemOne
-from dsl.judges._judge_prompts import frame
+from dsl.judges._judge_prompts import judge_prompts
 from dsl.judges.contract import Reads
 from dsl.judges.pairwise import Settings
 from runners.judges._model_judges.comparison import (
@@ -33,10 +33,12 @@ READS: tuple[Reads, ...] = ("text", "instruction", "reference", "opponent")
 
 
 def aspects(settings: Settings) -> dict[str, object]:
-    """What counts for a verdict: the model, how it is asked and the aspect's question. Who the opponent is
-    does not: its text is read."""
+    """Return what decides on each aspect's verdicts: the model, its settings and the question.
+
+    The opponent's name does not count: its text is read.
+    """
     writes = () if isinstance(settings.model, Weights | SystemOne) else (settings.max_new_tokens,)
-    texts = (frame(settings.language), comparison(settings.language))
+    texts = (judge_prompts(settings.language), comparison(settings.language))
     shared = ("pairwise", Settings.VERSION, settings.model, settings.ties, *writes, texts)
     return {name: (*shared, name, aspect.question) for name, aspect in settings.asked().items()}
 
@@ -46,67 +48,67 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    asked: list[tuple[Answer, str]] = []
+    rows: list[tuple[Answer, str]] = []
     for answer in answers:
         for aspect in answer.keys:
             if answer.opponent is not None and answer.text == answer.opponent.text:
                 yield answer.scored(aspect, 0.5, reason="both answers are the same text")
             else:
-                asked.append((answer, aspect))
+                rows.append((answer, aspect))
     if isinstance(settings.model, Weights | SystemOne):
-        yield from _decided(asked, settings, settings.model, tools)
-    elif asked:
-        yield from _written(asked, settings, settings.model, tools)
+        yield from _decided(rows, settings, settings.model, tools)
+    elif rows:
+        yield from _written(rows, settings, settings.model, tools)
 
 
 def _decided(
-    asked: list[tuple[Answer, str]], settings: Settings, model: Weights | SystemOne, tools: Tools
+    rows: list[tuple[Answer, str]], settings: Settings, model: Weights | SystemOne, tools: Tools
 ) -> Iterator[Verdict]:
-    chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
+    chosen, names, text = settings.asked(), judge_prompts(settings.language), comparison(settings.language)
     questions = [
         q
-        for answer, aspect in asked
+        for answer, aspect in rows
         for q in both_choices(answer, chosen[aspect].question, names, text, settings.ties)
     ]
     found = ((decided.place, decided) for decided in decide(model, questions, tools))
     for which, first, second in paired(found):
-        answer, aspect = asked[which]
-        told = _together(first.told, second.told)
+        answer, aspect = rows[which]
+        details = _together(first.details, second.details)
         yield verdict_of(
-            answer, aspect, side_decided(first, is_first=True), side_decided(second, is_first=False), told
+            answer, aspect, side_decided(first, is_first=True), side_decided(second, is_first=False), details
         )
 
 
 def _written(
-    asked: list[tuple[Answer, str]], settings: Settings, model: EngineSettings, tools: Tools
+    rows: list[tuple[Answer, str]], settings: Settings, model: EngineSettings, tools: Tools
 ) -> Iterator[Verdict]:
-    chosen, names, text = settings.asked(), frame(settings.language), comparison(settings.language)
+    chosen, names, text = settings.asked(), judge_prompts(settings.language), comparison(settings.language)
     prompts = [
         p
-        for answer, aspect in asked
+        for answer, aspect in rows
         for p in both_prompts(answer, chosen[aspect].question, names, text, settings.ties)
     ]
     for which, first, second in paired(
         tools.generate(model, prompts, Decoding(max_new_tokens=settings.max_new_tokens))
     ):
-        answer, aspect = asked[which]
-        told = VerdictDetails(
+        answer, aspect = rows[which]
+        details: VerdictDetails = {
             **spent_on((first, second), model),
             **served_by((first, second)),
-            n_faults=n_faults_of((first, second)),
-        )
+            "n_faults": n_faults_of((first, second)),
+        }
         ours_first, ours_second = (
             side_written(first, settings.ties, is_first=True),
             side_written(second, settings.ties, is_first=False),
         )
-        yield verdict_of(answer, aspect, ours_first, ours_second, told)
+        yield verdict_of(answer, aspect, ours_first, ours_second, details)
 
 
 def _together(first: VerdictDetails, second: VerdictDetails) -> VerdictDetails:
-    """What both orders took."""
-    told: VerdictDetails = {**first, **second}
+    """Add up what both orders took."""
+    details: VerdictDetails = {**first, **second}
     for name in ("n_prompt_tokens", "seconds", "usd"):
         known = [given for given in (first.get(name), second.get(name)) if given is not None]
         if known:
-            told[name] = sum(known)
-    return told
+            details[name] = sum(known)
+    return details

@@ -1,5 +1,4 @@
-"""`recorded`: verdicts that someone has already paid for, read from a file: scores, preferences, or a judge's
-own words to be read here."""
+"""`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,10 +49,10 @@ def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, setting
     text = texts[0]
     if is_raw:
         found = read_reply(text, aspect, na_as=settings.na_as)
-        told: VerdictDetails = {"reason": found.reason, "raw": text}
+        details: VerdictDetails = {"reason": found.reason, "raw": text}
         if found.score is None:
-            return answer.unscored(aspect, found.why_not or "no score", **told)
-        return answer.scored(aspect, found.score, **told)
+            return answer.unscored(aspect, found.why_not or "no score", **details)
+        return answer.scored(aspect, found.score, **details)
     score = number_in(text)
     if score is not None and settings.columns.preference is not None:
         score = 0.5 if score == 0 else score - 1 if 1 <= score <= 2 else None

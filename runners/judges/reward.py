@@ -8,7 +8,7 @@ fixed scale: it orders answers to the same instruction, and says nothing across 
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import Verdict
 from dsl.errors import DataError
@@ -25,7 +25,10 @@ _BATCH_SIZE = 8
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    """Raises DataError where the model has another number of labels than one, or no chat template."""
+    """Judge each answer by the model's one logit.
+
+    Raises DataError where the model has another number of labels than one, or no chat template.
+    """
     from runners.models.loading import load
     from runners.prompting.tokens import chat_token_ids
 
@@ -37,11 +40,10 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         "dtype": loaded.dtype,
         "commit": loaded.commit,
     }
-    if loaded.model.config.num_labels != 1:
-        raise DataError(
-            f"{settings.model.source} has {loaded.model.config.num_labels} labels; a reward model has one"
-        )
-    if not loaded.tokenizer.chat_template:
+    config: Any = loaded.model.config
+    if config.num_labels != 1:
+        raise DataError(f"{settings.model.source} has {config.num_labels} labels; a reward model has one")
+    if not getattr(loaded.tokenizer, "chat_template", None):
         raise DataError(
             f"{settings.model.source} has no chat template, so how it is shown an answer is not known"
         )
@@ -50,7 +52,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             f"{settings.model.source} cannot be shown an answer through its chat template: {loaded.no_chat}"
         )
 
-    longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None) or math.inf
     rows: list[tuple[Answer, list[int]]] = []
     for answer in answers:
         turns = (("user", answer.example.instruction), ("assistant", answer.text))
@@ -78,22 +80,26 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 
 def _scores(loaded: "Loaded", rows: Sequence[list[int]]) -> list[float]:
-    """One logit a row. Padding is on the right, where no token of a causal model attends to it and positions
-    stay as they are alone."""
+    """Return one logit a row.
+
+    Padding is on the right, where no token of a causal model attends to it and positions stay as they are
+    alone.
+    """
     import torch
 
-    config = loaded.model.config.get_text_config()
+    model: Any = loaded.model
+    config = model.config.get_text_config()
     width = max(map(len, rows))
     pad = _pad(config.pad_token_id, rows, config.vocab_size)
     config.pad_token_id = pad  # causal models read their number at the last token that is not this one
     token_ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=loaded.device)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=loaded.device)
     with torch.inference_mode():
-        return loaded.model(input_ids=token_ids, attention_mask=mask).logits[:, 0].float().tolist()
+        return model(input_ids=token_ids, attention_mask=mask).logits[:, 0].float().tolist()
 
 
 def _pad(own: int | None, rows: Sequence[list[int]], n_tokens: int) -> int:
-    """The model's own padding token, unless a row ends with it; then a token that no row of the batch
+    """Return the model's own padding token or, where a row ends with it, one that no row of the batch
     holds."""
     if own is not None and all(row[-1] != own for row in rows):
         return own

@@ -78,7 +78,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 
 def _assess(answer: Answer, settings: Settings) -> tuple[float | None, str]:
-    """A score and the reason for it, or None and the reason why there is none."""
+    """Return a score and the reason for it, or None and the reason for none."""
     match answer.completion.finish_reason:
         case "length":
             return 0, "it ran into the length limit"

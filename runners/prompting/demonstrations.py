@@ -1,13 +1,10 @@
-"""Worked examples for a prompt, taken from a data set: the first ones, some drawn by seed, or those most like
-the question (BM25)."""
-
-from __future__ import annotations
+"""Demonstrations for a prompt, from a data set: the first, some drawn by seed, or the most similar (BM25)."""
 
 import random
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
@@ -15,23 +12,21 @@ from dsl.errors import DataError
 from dsl.steps.steps import Demonstrations
 from runners.store.step_io import StepContext, read_rows
 
-if TYPE_CHECKING:
-    import bm25s
-
 
 class Pool:
-    """The rows that may be shown. The asked item and its translations never are, nor is a row that asks the
-    same in the same words.
+    """Pool of rows that may be shown.
+
+    The asked item and its translations never are, nor is a row that asks the same in the same words.
 
     `seed` draws the order of random ones.
     """
 
-    def __init__(self, source: Demonstrations, inputs: StepContext, seed: int | None) -> None:
-        self._rows = [row for row in _examples(inputs[source.pool]) if row.response]
+    def __init__(self, source: Demonstrations, context: StepContext, seed: int | None) -> None:
+        self._rows = [row for row in _examples(context[source.pool]) if row.response]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""
         for step in source.keep_out:
-            for row in _examples(inputs[step]):
+            for row in _examples(context[step]):
                 self._asked_as.setdefault(row.item, set()).add(normalise(row.instruction))
         self._same_items = source.pool in source.keep_out
         """Item ids are comparable only where the pool is one of the evaluated sets."""
@@ -45,8 +40,10 @@ class Pool:
             random.Random(seed).shuffle(self._order)
 
     def choose(self, example: Example, k: int) -> list[Demonstration]:
-        """The first k rows allowed, in order; for BM25 the k most similar instructions, the most similar
-        last, next to the question."""
+        """Return the first k rows allowed, in order.
+
+        For BM25 the k most similar instructions, the most similar last, next to the question.
+        """
         asked_as = {normalise(example.instruction), *self._asked_as.get(example.item, ())}
         allowed = [
             at
@@ -69,8 +66,10 @@ class Pool:
 
 
 def normalise(text: str) -> str:
-    """Lower case, single spaces, no punctuation: what makes two instructions the same. Accents and vowel
-    signs stay."""
+    """Normalise an instruction for comparison: lower case, single spaces, no punctuation.
+
+    Accents and vowel signs stay.
+    """
     kept = (
         " " if unicodedata.category(char)[0] in "PSZC" else char
         for char in unicodedata.normalize("NFKC", text).casefold()
@@ -82,15 +81,15 @@ def _examples(folder: Path) -> list[Example]:
     return list(read_rows(folder / "examples.jsonl", Example))
 
 
-def _bm25(texts: Sequence[str]) -> bm25s.BM25:
-    import bm25s
+def _bm25(texts: Sequence[str]) -> Any:
+    import bm25s  # pyright: ignore[reportMissingTypeStubs]  # it comes without types
 
-    index = bm25s.BM25()
+    index: Any = bm25s.BM25()
     index.index(_words(texts), show_progress=False)
     return index
 
 
-def _scores(index: bm25s.BM25, query: str, n_rows: int) -> Sequence[float]:
+def _scores(index: Any, query: str, n_rows: int) -> Sequence[float]:
     words = [word for word in _words([query])[0] if word in index.vocab_dict]
     return index.get_scores(words).tolist() if words else [0.0] * n_rows
 

@@ -6,11 +6,8 @@ language stand under the asked language's tags, so that only the examples change
 messages for the tokenizer's chat template, or the project's own.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
 from dsl.data.records import Example, Prompt
@@ -19,9 +16,6 @@ from dsl.steps.steps import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
 from runners.prompting.tokens import CHAT_TEMPLATE
 from runners.store.step_io import StepContext
-
-if TYPE_CHECKING:
-    pass
 
 PROMPT_TEXTS = Path(__file__).resolve().parent / "prompt_texts"
 
@@ -38,9 +32,9 @@ def read_text(text: PromptText) -> PromptTemplate:
 
 
 class Prompter:
-    """Builds a step's prompts. `seed` draws random demonstrations; `inputs` has their pool."""
+    """Builds a step's prompts. `seed` draws random demonstrations; `context` has their pool."""
 
-    def __init__(self, form: PromptForm, inputs: StepContext, seed: int | None = None) -> None:
+    def __init__(self, form: PromptForm, context: StepContext, seed: int | None = None) -> None:
         self._form = form
         if isinstance(form, ChatPrompt):
             _read_planned(CHAT_TEMPLATE, form.template)
@@ -51,7 +45,7 @@ class Prompter:
         self._text = read_text(form.text)
         shown = read_text(form.demonstrations_text) if form.demonstrations_text is not None else self._text
         self._stop_strings = tuple(dict.fromkeys([*self._text.stop_strings, *shown.stop_strings]))
-        self._pool = None if form.demonstrations is None else Pool(form.demonstrations, inputs, seed)
+        self._pool = None if form.demonstrations is None else Pool(form.demonstrations, context, seed)
         self._fixed = shown.demonstrations[: form.num_fewshot]
         if self._pool is None and len(self._fixed) < form.num_fewshot:
             raise DataError(
@@ -60,14 +54,16 @@ class Prompter:
             )
 
     def prompt(self, example: Example) -> Prompt:
-        """What the model is asked for one example.
+        """Return the prompt of one example.
 
         Raises DataError when the demonstrations' pool is too small once the asked item is kept out.
         """
         if isinstance(self._form, ChatPrompt):
-            system = [("system", self._system)] if self._system is not None else []
-            messages = (*system, ("user", example.instruction))
-            return Prompt(messages=messages, chat_template_kwargs=self._form.chat_template_kwargs)
+            question = ("user", example.instruction)
+            return Prompt(
+                messages=(question,) if self._system is None else (("system", self._system), question),
+                chat_template_kwargs=self._form.chat_template_kwargs,
+            )
         shown = self._fixed if self._pool is None else self._pool.choose(example, self._form.num_fewshot)
         text = (
             self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""

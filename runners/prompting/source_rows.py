@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import cast
+from typing import Any
 
 from dsl.data.files import Row, read_planned
 from dsl.data.source import FileSource, Source
@@ -10,8 +10,9 @@ from dsl.errors import DataError
 
 
 def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
-    """The rows, in the source's order, and the commit that a name on the hub stands for now; None where the
-    source names it, or is a file.
+    """Return the rows in the source's order, and the commit that a name on the hub stands for now.
+
+    The commit is None where the source names it, or is a file.
 
     Raises:
         DataError: the file cannot be read or is no longer the one that was planned; the hub does not have the
@@ -19,14 +20,14 @@ def rows_of(source: Source) -> tuple[Iterable[Row], str | None]:
     """
     if isinstance(source, FileSource):
         return read_planned(source), None
-    from datasets import load_dataset_builder
-    from datasets.exceptions import DatasetsError
+    import datasets  # pyright: ignore[reportMissingTypeStubs]  # it comes without types
 
+    hub: Any = datasets
     try:
-        builder = load_dataset_builder(source.hub, source.name, revision=source.revision)
+        builder = hub.load_dataset_builder(source.hub, source.name, revision=source.revision)
         builder.download_and_prepare()
-        rows = cast("Iterable[Row]", builder.as_dataset(split=source.split))
-    except (DatasetsError, OSError, ValueError) as error:
+        rows: Iterable[Row] = builder.as_dataset(split=source.split)
+    except (hub.exceptions.DatasetsError, OSError, ValueError) as error:
         raise DataError(f"{source.hub}: {error}") from error
-    commit = builder.hash or ""
+    commit: str = builder.hash or ""
     return rows, commit if re.fullmatch("[0-9a-f]{40}", commit) and commit != source.revision else None

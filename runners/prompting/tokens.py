@@ -1,5 +1,4 @@
-"""Prompts as tokens: the only place that applies chat templates and tokenisers to them, for training and for
-generation alike.
+"""Prompts as tokens: the only place that applies chat templates and tokenizers.
 
 Only a template writes special tokens; in what a person or a model wrote they are words.
 """
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dsl.data.records import Prompt
 from dsl.errors import DataError
@@ -33,7 +32,7 @@ _TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 
 
 def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
-    """The text a model is handed for a prompt."""
+    """Render the text of a prompt."""
     if prompt.text is not None:
         return prompt.text
     return render_chat(
@@ -42,7 +41,7 @@ def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
-    """The tokens a model is handed for a prompt."""
+    """Return the tokens of a prompt."""
     if prompt.text is not None:
         return encode(tokenizer, prompt.text, is_chat=False)
     return chat_token_ids(
@@ -56,17 +55,18 @@ def chat_token_ids(
     add_generation_prompt: bool,
     arguments: TemplateArguments = (),
 ) -> list[int]:
-    """The tokens of a rendered chat. Only the template writes special tokens: whoever wrote a message with
-    `</s>` or `<|im_end|>` in it, a model whose answer is judged perhaps, ends no turn with that; there they
-    are words."""
+    """Return the tokens of a rendered chat; only the template writes special tokens.
+
+    A message with `</s>` or `<|im_end|>` in it, perhaps a judged answer, ends no turn: there they are words.
+    """
     words = Words.of(tokenizer, [content for _, content in messages])
     return words.token_ids(words.render(messages, add_generation_prompt, arguments), is_beginning=True)
 
 
 @dataclass(frozen=True)
 class Words:
-    """Special tokens that stand in someone's text, and the marks put in their place while a template lays its
-    own around them."""
+    """Special tokens that occur in someone's text, and marks that replace them while a template is
+    rendered."""
 
     tokenizer: PreTrainedTokenizerBase
     marks: Mapping[str, str]
@@ -74,7 +74,7 @@ class Words:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Self:
-        """Those that any of the texts holds, the longest first."""
+        """Find those that any of the texts holds, the longest first."""
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         written = sorted(
             (token for token in special if any(token in text for text in texts)), key=len, reverse=True
@@ -100,15 +100,15 @@ class Words:
         )
 
     def token_ids(self, marked: str, *, is_beginning: bool) -> list[int]:
-        """The tokens of a marked text, special ones where the text has them and words where it has marks; the
-        text's beginning has one BOS where the tokenizer uses one."""
+        """Return the tokens of a marked text: special ones where the text has them, words where it has marks.
+
+        The text's beginning has one BOS where the tokenizer uses one.
+        """
         tokens = {mark: token for token, mark in self.marks.items()}
         ids: list[int] = []
         for piece in re.split("(\ue000\\d+\ue001)", marked) if tokens else [marked]:
             token = tokens.get(piece)
-            ids += self.tokenizer.encode(
-                token or piece, add_special_tokens=False, split_special_tokens=token is not None
-            )
+            ids += encode_piece(self.tokenizer, token or piece, split_special_tokens=token is not None)
         return _with_one_bos(self.tokenizer, ids) if is_beginning else ids
 
 
@@ -135,19 +135,20 @@ def render_chat(
 
 
 def _apply(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Any,
     messages: Messages,
     add_generation_prompt: bool,
     arguments: TemplateArguments,
 ) -> str:
-    from transformers.utils.chat_template_utils import _compile_jinja_template, _get_template_variables
+    from transformers.utils import chat_template_utils
 
+    templates: Any = chat_template_utils  # its public functions tell neither variables nor globals
     template = chat_template(tokenizer)
-    if unread := sorted(dict(arguments).keys() - _get_template_variables(template)):
+    if unread := sorted(dict(arguments).keys() - templates._get_template_variables(template)):
         raise DataError(f"`chat_template_kwargs`: the chat template does not read {', '.join(unread)}")
     # transformers hands a template data only, no function; what it compiled it keeps, and renders here and in
     # its pipelines.
-    _compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
+    templates._compile_jinja_template(template).globals["strftime_now"] = _TODAY.strftime
     return tokenizer.apply_chat_template(
         [{"role": role, "content": content} for role, content in messages],
         chat_template=template,
@@ -159,7 +160,8 @@ def _apply(
 
 def chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
     """The tokenizer's own template, or the project's."""
-    return tokenizer.chat_template or _own_template()
+    own: str | None = getattr(tokenizer, "chat_template", None)
+    return own or _own_template()
 
 
 @cache
@@ -168,19 +170,22 @@ def _own_template() -> str:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str, is_chat: bool) -> list[int]:
-    """Token ids of a whole prompt: with one BOS at its beginning where the tokenizer uses one, else with
-    none; never with an EOS behind it.
+    """Return the token ids of a whole prompt: one BOS in front where the tokenizer uses one, and no EOS.
 
     In a text prompt, words that look like special tokens (`</s>` in a question about HTML) are words. A
     rendered chat holds special tokens, a BOS perhaps among them: it is not given a second one. Raises
     ValueError where a chat template writes two.
     """
-    return _with_one_bos(
-        tokenizer, tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not is_chat)
-    )
+    return _with_one_bos(tokenizer, encode_piece(tokenizer, text, split_special_tokens=not is_chat))
 
 
-def _with_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
+def encode_piece(tokenizer: Any, text: str, *, split_special_tokens: bool) -> list[int]:
+    """Return the token ids of a text without BOS and EOS, its special tokens split into words if asked
+    for."""
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
+
+
+def _with_one_bos(tokenizer: Any, ids: list[int]) -> list[int]:
     if uses_bos(tokenizer) and ids[:1] != [tokenizer.bos_token_id]:
         ids = [tokenizer.bos_token_id, *ids]
     if uses_bos(tokenizer) and ids[1:2] == [tokenizer.bos_token_id]:
@@ -188,8 +193,8 @@ def _with_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[in
     return ids
 
 
-def uses_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Does this tokenizer begin every text with a BOS token? Many name one and do not use it."""
+def uses_bos(tokenizer: Any) -> bool:
+    """Check if this tokenizer begins every text with a BOS token: many name one and do not use it."""
     return tokenizer.bos_token_id is not None and tokenizer.encode("", add_special_tokens=True)[:1] == [
         tokenizer.bos_token_id
     ]
@@ -206,9 +211,10 @@ class AnswerEnd:
     """All that the template writes behind an answer, the end included."""
 
 
-def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], is_chat: bool) -> AnswerEnd:
-    """The end that a trained answer gets: in a chat the token that its template puts there, where generation
-    stops at it; else EOS.
+def end_of_answer(tokenizer: Any, eos_ids: frozenset[int], is_chat: bool) -> AnswerEnd:
+    """Return the end that a trained answer gets.
+
+    In a chat it is the token that its template puts there, where generation stops at it; else EOS.
 
     Raises DataError where there is none.
     """
@@ -222,9 +228,9 @@ def end_of_answer(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], i
     return AnswerEnd("", tokenizer.eos_token_id, behind)
 
 
-def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+def turn_end(tokenizer: Any) -> int | None:
     """The first token that a chat template puts behind an answer; None where it puts nothing."""
-    ids = tokenizer.encode(_behind_answer(tokenizer).strip(), add_special_tokens=False)
+    ids: list[int] = tokenizer.encode(_behind_answer(tokenizer).strip(), add_special_tokens=False)
     return ids[0] if ids else None
 
 

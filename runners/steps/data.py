@@ -11,7 +11,7 @@ from runners.prompting.source_rows import rows_of
 from runners.store.step_io import RowWriter, StepContext, StepResult
 
 
-def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     """Write `examples.jsonl`, one `Example` a line, in the source's order.
 
     Raises:

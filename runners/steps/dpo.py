@@ -1,25 +1,25 @@
-"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) of a policy on (chosen, rejected) pairs, held near
-a frozen reference model.
+"""`dpo`: Direct Preference Optimisation (arXiv 2305.18290) on pairs, with a frozen reference model.
 
-The policy is the weights themselves, or an sft step's result merged into them. What the reference makes of
-the pairs is read from a reference step, or computed as training goes on: then, with an adapter, the policy as
-training begins is the same model with the adapter off.
+The policy is the weights themselves, or an sft step's result merged into them. The log-probabilities of the
+reference are read from a reference_logps step, or computed as training goes on: then, with an adapter, the
+policy as training begins is the same model with the adapter off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dsl.data.records import RefLogps
 from dsl.engines.transformers import Weights
 from dsl.steps.steps import DpoStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
-from runners.training.rows import Counts, Row, draw, tokenise
-from runners.training.trainer import arguments, lora, made, memory_given_back, save, train, weights_of
+from runners.training.rows import Counts, Row, as_dataset, draw, tokenise
+from runners.training.trainer import arguments, lora, memory_given_back, result_of, save, train, weights_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,27 +27,28 @@ if TYPE_CHECKING:
 ANSWERS = ("chosen", "rejected")
 
 
-def run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
-    """Write `adapter/` (with `policy/`, what the adapter lies on, where that is not the weights) or `model/`,
-    `metrics.jsonl` and `facts.json`."""
+def run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
+    """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`.
+
+    Beside an adapter `policy/` has its base, where that is not the weights.
+    """
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
+def _run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
     with importing():
-        from datasets import Dataset
-        from trl import DPOConfig
+        from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    policy = inputs[step.policy] if step.policy is not None else None
+    policy = context[step.policy] if step.policy is not None else None
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, policy, inputs.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(weights, policy, context.cache, is_frozen=step.adapter is not None)
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
-    reference, reference_in_words = _reference(step, weights, inputs)
+    reference, reference_in_words = _reference(step, weights, context)
     counts = Counts()
-    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
     trainer = _trainer_class()(
         loaded.model,
         ref_model=reference,
@@ -59,22 +60,24 @@ def _run(step: DpoStep, inputs: StepContext, out: Path) -> StepResult:
             # an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=Dataset.from_list(list(_pairs(step, weights, rows, policy, inputs))),
+        train_dataset=as_dataset(_pairs(step, weights, rows, policy, context)),
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=lora(step.adapter, loaded.model),
     )
     trainer.precompute_ref_logps = step.ref_logps is not None
-    resumed_from_step = train(trainer, step, inputs, out)
+    resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out, policy)
-    return made(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
+    return result_of(trainer, loaded, counts, resumed_from_step, out, before, reference_in_words)
 
 
 def _pairs(
-    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, inputs: StepContext
+    step: DpoStep, weights: Weights, rows: Iterable[Row], policy: Path | None, context: StepContext
 ) -> Iterator[dict[str, Any]]:
-    """The columns that TRL makes itself where it is handed texts, and the one that it groups rows by."""
-    found = read_reference_logps(inputs[step.ref_logps]) if step.ref_logps is not None else {}
+    """Yield the columns that TRL makes itself of texts, and the one that it groups rows by."""
+    computed: Mapping[str, RefLogps] = {}
+    if step.ref_logps is not None:
+        computed = read_reference_logps(context[step.ref_logps])
     below = policy if step.reference == "policy" else None
     # the reference may have been computed where bfloat16 is not to be had, or only there
     keys = [model_key(weights, below, bf16=bf16) for bf16 in dict.fromkeys((step.training.bf16, False))]
@@ -86,7 +89,7 @@ def _pairs(
             "length": row.length,
         }
         if step.ref_logps is not None:
-            known = logps_of(row, keys, found)
+            known = logps_of(row, keys, computed)
             pair |= {
                 "ref_chosen_logps": known.ref_chosen_logps,
                 "ref_rejected_logps": known.ref_rejected_logps,
@@ -94,8 +97,8 @@ def _pairs(
         yield pair
 
 
-def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[PreTrainedModel | None, str]:
-    """The frozen model, None where it is the policy with its adapter off; and what it is in words."""
+def _reference(step: DpoStep, weights: Weights, context: StepContext) -> tuple[PreTrainedModel | None, str]:
+    """Return the frozen model, None where it is the policy with its adapter off, and its name in words."""
     is_policy = step.reference == "policy" or step.policy is None
     name = (
         "the untrained weights"
@@ -106,18 +109,23 @@ def _reference(step: DpoStep, weights: Weights, inputs: StepContext) -> tuple[Pr
         return None, f"{name} (computed once, {step.ref_logps})"
     if is_policy and step.adapter is not None:
         return None, f"{name} (the adapter switched off)"
-    below = inputs[step.policy] if is_policy and step.policy is not None else None
-    return load_to_train(
-        weights, below, inputs.cache, is_frozen=True
-    ).model, f"{name} (a frozen model of its own)"
+    below = context[step.policy] if is_policy and step.policy is not None else None
+    frozen = load_to_train(weights, below, context.cache, is_frozen=True)
+    return frozen.model, f"{name} (a frozen model of its own)"
 
 
 def _trainer_class() -> type[Any]:
-    """TRL's trainer, fed with tokens, and with the answers' lengths and distances from the reference among
-    its metrics."""
-    from trl import DPOTrainer
+    """Return TRL's trainer, fed with tokens.
 
-    class PairTrainer(DPOTrainer):
+    Its metrics have the answers' lengths and their log-ratios to the reference too.
+    """
+    from trl.trainer import dpo_trainer
+
+    base: Any = dpo_trainer.DPOTrainer
+
+    class PairTrainer(base):
+        _signature_columns: list[str]
+
         def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
             # TRL would tokenise prompt and answer together, and shorten prompts that merge with their answers
             return dataset
@@ -126,12 +134,14 @@ def _trainer_class() -> type[Any]:
             return dataset  # a reference_logps step did
 
         def _set_signature_columns_if_needed(self) -> None:
-            super()._set_signature_columns_if_needed()
+            trainer: Any = super()
+            trainer._set_signature_columns_if_needed()
             # else it is gone before rows are grouped by it
             self._signature_columns = [*self._signature_columns, "length"]
 
         def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-            loss = super().compute_loss(model, inputs, *args, **kwargs)
+            trainer: Any = super()
+            loss = trainer.compute_loss(model, inputs, *args, **kwargs)
             metrics = self._metrics["train"]
             lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
             for name, length in zip(ANSWERS, lengths, strict=True):

@@ -1,12 +1,12 @@
 """`judge`: verdicts on one generate step's completions, of one judge or of several that decide by rule.
 
-A verdict that exists already is taken over: from an earlier attempt at this step, and from other steps whose
-judge read the same. So the same answer from two methods is judged once, and another aspect or another judge
-adds its own rows only.
+Cached verdicts are reused: from an earlier attempt at this step, and from other steps whose judge read the
+same. So the same answer from two methods is judged once, and another aspect or another judge adds its own
+rows only.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,13 +24,13 @@ from runners.engines.contract import EngineAnswer, EngineRequest, bounded
 from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
 from runners.store import faults, provenance
+from runners.store.reusable_rows import reuse_rows
 from runners.store.row_keys import Keys
 from runners.store.step_io import (
     RowWriter,
     StepContext,
     StepResult,
     read_rows,
-    reusable_rows,
     rewrite_rows,
     rows_left_open,
 )
@@ -41,7 +41,7 @@ Place = tuple[str, str, str | None, str]
 """Key of the judge, item, opponent and aspect: there is exactly one verdict for each."""
 
 
-def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: JudgeStep, context: StepContext, out: Path) -> StepResult:
     """Write `verdicts.jsonl`, one `Verdict` a line, as they are made.
 
     Of several judges, one that fails says so in its own rows and the others go on.
@@ -51,7 +51,7 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
         ServerError: the judge's server does not answer, or has failed on so many rows that they are no
             result.
     """
-    read = read_inputs(step, inputs)
+    read = read_inputs(step, context)
     missing = {
         (key, answer.completion.item, answer.against, aspect): answer
         for key, settings in step.judges.items()
@@ -68,20 +68,20 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
     }
     if earlier:
         rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
-    held = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
-    for row in held:
+    cached = [row for row in earlier.values() if is_fault(row) and not faults.is_open(row.n_faults)]
+    for row in cached:
         del missing[_place(row)]
-    held += _taken_over(missing, out, inputs.reuse_from)
-    rewrite_rows(out / FILE, held)
-    inputs.report(len(held), n_rows)
+    cached += _reuse(missing, out, context)
+    rewrite_rows(out / FILE, cached)
+    context.report(len(cached), n_rows)
 
     facts: Facts = {}
-    tools = Tools(_generate(inputs.cache, facts), inputs.cache, facts=facts)
-    failed = [row for row in held if is_fault(row)]
+    tools = Tools(_generate(context.cache, facts), context.cache, facts=facts)
+    failed = [row for row in cached if is_fault(row)]
     with RowWriter(out / FILE) as writer:
         for key, settings in step.judges.items():
             own = {place: answer for place, answer in missing.items() if place[0] == key}
-            verdicts = _asked(settings, own, tools, earlier)
+            verdicts = _judged(settings, own, tools, earlier)
             for verdict in verdicts if len(step.judges) == 1 else _also_failures(verdicts, settings, own):
                 verdict = verdict.model_copy(
                     update={"judge": key, "provenance": _provenance(step, facts, verdict)}
@@ -95,7 +95,7 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
                 if is_fault(verdict):
                     failed.append(verdict)
                 writer.write(verdict)
-                inputs.report(n_rows - len(missing), n_rows)
+                context.report(n_rows - len(missing), n_rows)
             assert not own, f"the judge {settings.judge} left out {len(own)} verdicts"
     model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:
@@ -106,8 +106,8 @@ def run(step: JudgeStep, inputs: StepContext, out: Path) -> StepResult:
         )
     return StepResult(
         n_rows=n_rows,
-        n_reused=len(held),
-        n_of_other_code=provenance.n_of_other_code(held, step),
+        n_reused=len(cached),
+        n_of_other_code=provenance.n_of_other_code(cached, step),
         n_open=sum(faults.is_open(row.n_faults) for row in failed),
         load_seconds=tools.load_seconds,
         facts=tools.facts,
@@ -119,15 +119,18 @@ def _place(verdict: Verdict) -> Place:
 
 
 def is_fault(verdict: Verdict) -> bool:
-    """Whether the judge itself failed. Such a verdict says nothing about the answer."""
+    """Check if the judge itself failed. Such a verdict says nothing about the answer."""
     return (verdict.unscored_reason or "").startswith(NO_REPLY)
 
 
-def _asked(
+def _judged(
     settings: JudgeSettings, missing: dict[Place, Answer], tools: Tools, earlier: Mapping[Place, Verdict]
 ) -> Iterator[Verdict]:
-    """One judge's missing verdicts as they are made. Where the step was finished before but for them, a
-    server that does not answer at all is one more fault on each."""
+    """Yield one judge's missing verdicts as they are made.
+
+    Where the step was finished before but for them, a server that does not answer at all is one more fault on
+    each.
+    """
     try:
         yield from _verdicts(settings, missing, tools)
     except ServerError:
@@ -139,8 +142,10 @@ def _asked(
 def _also_failures(
     verdicts: Iterator[Verdict], settings: JudgeSettings, left: Mapping[Place, Answer]
 ) -> Iterator[Verdict]:
-    """What a judge says, and where it fails, rows that say why. A machine that lacks something fails the
-    step."""
+    """Yield a judge's verdicts and, where it fails, rows that say why.
+
+    A machine that lacks something fails the step.
+    """
     try:
         yield from verdicts
     except (OSError, MemoryError, ImportError, DataError, ServerError):
@@ -151,8 +156,8 @@ def _also_failures(
 
 
 @dataclass(frozen=True)
-class Read:
-    """What lies in the folders of a step's inputs."""
+class JudgeInputs:
+    """Rows of a step's inputs."""
 
     examples: Mapping[str, Example]
     completions: Sequence[Completion]
@@ -161,12 +166,12 @@ class Read:
     """Item and opponent -> judge -> what it says."""
 
 
-def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
+def read_inputs(step: JudgeStep, context: StepContext) -> JudgeInputs:
     examples = {
-        example.item: example for example in read_rows(inputs[step.examples] / "examples.jsonl", Example)
+        example.item: example for example in read_rows(context[step.examples] / "examples.jsonl", Example)
     }
     completions: list[Completion] = []
-    for completion in read_rows(inputs[step.answers] / "completions.jsonl", Completion):
+    for completion in read_rows(context[step.answers] / "completions.jsonl", Completion):
         if completion.item not in examples:
             raise DataError(
                 f"{step.answers} answers the item {completion.item!r}, which is not among the examples of"
@@ -175,21 +180,21 @@ def read_inputs(step: JudgeStep, inputs: StepContext) -> Read:
         completions.append(_planted(completion, step.probe))
     verdicts: dict[tuple[str, str | None], dict[str, list[Verdict]]] = {}
     for name, judged in step.verdicts.items():
-        for verdict in read_rows(inputs[judged.step] / FILE, Verdict):
+        for verdict in read_rows(context[judged.step] / FILE, Verdict):
             if verdict.judge == judged.judge:
                 verdicts.setdefault((verdict.item, verdict.against), {}).setdefault(name, []).append(verdict)
-    opponents = {method: _by_item(inputs[answers]) for method, answers in step.against.items()}
-    return Read(examples, completions, opponents, verdicts)
+    opponents = {method: _by_item(context[answers]) for method, answers in step.against.items()}
+    return JudgeInputs(examples, completions, opponents, verdicts)
 
 
 def keys_of(settings: JudgeSettings) -> Keys:
-    """What makes the row keys of one judge's verdicts."""
+    """Return the maker of one judge's row keys."""
     return Keys(find_judge(settings.judge), settings, [resolved(model) for model in settings.models()])
 
 
-def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys) -> Iterator[Answer]:
-    """Every answer that one judge is to judge beside its example, and once for each opponent where answers
-    are compared."""
+def answers_of(step: JudgeStep, settings: JudgeSettings, read: JudgeInputs, keys: Keys) -> Iterator[Answer]:
+    """Yield every answer for one judge beside its example, once for each opponent where answers are
+    compared."""
     most = min(settings.limit or len(read.examples), step.probe.rows if step.probe else len(read.examples))
     first = set(islice(read.examples, most))
     for completion in read.completions:
@@ -197,13 +202,20 @@ def answers_of(step: JudgeStep, settings: JudgeSettings, read: Read, keys: Keys)
             continue
         example = read.examples[completion.item]
         if not read.opponents:
-            said = read.verdicts.get((completion.item, None), {})
-            yield Answer(example, completion, keys.of(example, completion, verdicts=said), verdicts=said)
+            verdicts = read.verdicts.get((completion.item, None), {})
+            yield Answer(
+                example, completion, keys.of(example, completion, verdicts=verdicts), verdicts=verdicts
+            )
         for method, theirs in read.opponents.items():
             if (opponent := theirs.get(completion.item)) is not None:
-                said = read.verdicts.get((completion.item, method), {})
+                verdicts = read.verdicts.get((completion.item, method), {})
                 yield Answer(
-                    example, completion, keys.of(example, completion, opponent, said), method, opponent, said
+                    example,
+                    completion,
+                    keys.of(example, completion, opponent, verdicts),
+                    method,
+                    opponent,
+                    verdicts,
                 )
 
 
@@ -217,28 +229,21 @@ def _planted(completion: Completion, probe: Probe | None) -> Completion:
     return completion.model_copy(update={"text": f"{completion.text}\n\n{probe.text}"})
 
 
-def _taken_over(missing: dict[Place, Answer], out: Path, reuse_from: Iterable[Path]) -> Iterator[Verdict]:
-    """Verdicts that are valid here; their places are taken out of `missing`."""
+def _reuse(missing: dict[Place, Answer], out: Path, context: StepContext) -> Iterator[Verdict]:
+    """Yield cached verdicts that are valid here; remove their places from `missing`."""
     places: dict[str, list[Place]] = {}
     for place, answer in missing.items():
         places.setdefault(answer.keys[place[3]], []).append(place)
-    for folder in (out, *reuse_from):
-        if not places:
-            return
-        for row in reusable_rows(folder / FILE, Verdict):
-            if row.row_key not in places or is_fault(row):
-                continue
-            for place in places.pop(row.row_key):
-                answer = missing.pop(place)
-                here: dict[str, object] = {
-                    "judge": place[0],
-                    "item": answer.completion.item,
-                    "language": answer.completion.language,
-                    "against": answer.against,
-                }
-                if folder != out:
-                    here |= {"seconds": None, "usd": None}  # spent elsewhere, and counted there
-                yield row.model_copy(update=here)
+    for place, row in reuse_rows(Verdict, FILE, places, out, context, lambda row: not is_fault(row)):
+        answer = missing.pop(place)
+        yield row.model_copy(
+            update={
+                "judge": place[0],
+                "item": answer.completion.item,
+                "language": answer.completion.language,
+                "against": answer.against,
+            }
+        )
 
 
 def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: Tools) -> Iterator[Verdict]:
@@ -268,7 +273,7 @@ def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: T
 
 
 def _lacking(answer: Answer) -> dict[str, Completion]:
-    """Whose text lacks: "" for the answer's own, and the opponent's."""
+    """Return the completions without a text: "" -> the answer, `of <method>` -> the opponent."""
     texts = {"": answer.completion} | (
         {} if answer.opponent is None else {f"of {answer.against}": answer.opponent}
     )
@@ -288,11 +293,13 @@ def _provenance(step: JudgeStep, facts: Facts, verdict: Verdict) -> Provenance |
     """The provenance of a verdict that a model gave. One by rule has none: its step's id says it."""
     if not any(judge.models() for judge in step.judges.values()):
         return None
-    made = provenance.of(
+    own = provenance.of(
         step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit")
     )
-    said = verdict.provenance
-    return made if said is None else made.model_copy(update={"system_fingerprint": said.system_fingerprint})
+    server = verdict.provenance
+    if server is None:
+        return own
+    return own.model_copy(update={"system_fingerprint": server.system_fingerprint})
 
 
 def _generate(cache: Path, facts: Facts) -> Generate:
@@ -317,12 +324,14 @@ def _generate(cache: Path, facts: Facts) -> Generate:
 
 
 def _seeds(prompts: Sequence[Prompt]) -> list[int]:
-    """Of the prompt and how often it was asked before, not of its place: what a killed run left to judge
-    draws as it would have."""
-    asked: Counter[str] = Counter()
+    """Return a seed for each prompt, from its text and how often it came before, not from its place.
+
+    So what a killed run left to judge draws as it would have.
+    """
+    n_before: Counter[str] = Counter()
     seeds: list[int] = []
     for prompt in prompts:
         key = digest(prompt)
-        seeds.append(int(digest((key, asked[key]))[:8], 16))
-        asked[key] += 1
+        seeds.append(int(digest((key, n_before[key]))[:8], 16))
+        n_before[key] += 1
     return seeds

@@ -1,5 +1,5 @@
-"""`reference_logps`: the log-probabilities that a frozen model gives to both answers of every pair, computed
-as TRL's DPO computes them."""
+"""`reference_logps`: a frozen model's log-probabilities of both answers of every pair, as TRL's DPO computes
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dsl.steps.steps import ReferenceLogpsStep
 from runners.models.loading import Loaded, load_to_train
 from runners.models.startup_time import importing
 from runners.store import provenance
-from runners.store.step_io import RowWriter, StepContext, StepResult, reusable_rows, rewrite_rows
+from runners.store.reusable_rows import reuse_rows
+from runners.store.step_io import RowWriter, StepContext, StepResult, rewrite_rows
 from runners.training.reference_logps import FILE, model_key, row_key
 from runners.training.rows import Counts, Row, draw, tokenise
 from runners.training.trainer import memory_given_back, uses_bf16
@@ -23,39 +24,42 @@ TOKENS_ON_CPU, TOKENS_ON_GPU = 2048, 32768
 """Tokens read together, padding included."""
 
 
-def run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
-    """Write `jsonl`, one `RefLogps` a pair, as they are computed; those that other steps have are taken
-    over."""
+def run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResult:
+    """Write `ref_logps.jsonl`, one `RefLogps` a pair, as they are computed; reuse those that are cached."""
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult:
-    policy = inputs[step.policy] if step.policy is not None else None
-    loaded = load_to_train(step.weights, policy, inputs.cache, is_frozen=True)
+def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResult:
+    policy = context[step.policy] if step.policy is not None else None
+    loaded = load_to_train(step.weights, policy, context.cache, is_frozen=True)
     bf16 = uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = Counts(), step.seed or 0
-    drawn = draw(step.pairs, step.prompts, ANSWERS, inputs, step.rows, seed, counts)
+    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, seed, counts)
     model = model_key(step.weights, policy, bf16=bf16)
     wanted = {
         row_key(model, row): row
-        for row in tokenise(drawn, ANSWERS, loaded, inputs, seed, step.max_length, counts)
+        for row in tokenise(drawn, ANSWERS, loaded, context, seed, step.max_length, counts)
     }
-    held = _take_over(wanted, out, inputs.reuse_from)
-    rewrite_rows(out / FILE, held.values())
-    inputs.report(len(held), len(wanted))
-    missing = [(key, row) for key, row in wanted.items() if key not in held]
+    places = {key: [key] for key in wanted}
+    cached = {
+        key: row.model_copy(update={"item": wanted[key].item, "language": wanted[key].language})
+        for key, row in reuse_rows(RefLogps, FILE, places, out, context)
+    }
+    rewrite_rows(out / FILE, cached.values())
+    context.report(len(cached), len(wanted))
+    missing = [(key, row) for key, row in wanted.items() if key not in cached]
     with RowWriter(out / FILE) as writer:
-        made = provenance.of(
+        row_provenance = provenance.of(
             step, device=loaded.device, dtype="bfloat16" if bf16 else loaded.dtype, commit=loaded.commit
         )
-        for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(held) + 1):
-            writer.write(row.model_copy(update={"provenance": made}))
-            inputs.report(done, len(wanted))
+        for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(cached) + 1):
+            writer.write(row.model_copy(update={"provenance": row_provenance}))
+            context.report(done, len(wanted))
     return StepResult(
         n_rows=len(wanted),
-        n_reused=len(held),
-        n_of_other_code=provenance.n_of_other_code(held.values(), step),
+        n_reused=len(cached),
+        n_of_other_code=provenance.n_of_other_code(cached.values(), step),
         load_seconds=loaded.load_seconds,
         facts={
             "n_truncated": counts.n_truncated,
@@ -72,20 +76,6 @@ def _run(step: ReferenceLogpsStep, inputs: StepContext, out: Path) -> StepResult
     )
 
 
-def _take_over(wanted: dict[str, Row], out: Path, reuse_from: Sequence[Path]) -> dict[str, RefLogps]:
-    held: dict[str, RefLogps] = {}
-    for folder in (out, *reuse_from):
-        if len(held) == len(wanted):
-            break
-        for row in reusable_rows(folder / FILE, RefLogps):
-            if row.row_key in wanted:
-                here = wanted[row.row_key]
-                held.setdefault(
-                    row.row_key, row.model_copy(update={"item": here.item, "language": here.language})
-                )
-    return held
-
-
 def _computed(rows: Sequence[tuple[str, Row]], loaded: Loaded, bf16: bool) -> Iterator[RefLogps]:
     """The longest pairs first, each with others of its length."""
     with importing():
@@ -94,18 +84,18 @@ def _computed(rows: Sequence[tuple[str, Row]], loaded: Loaded, bf16: bool) -> It
         from trl.trainer.utils import add_fused_lm_head
 
     add_fused_lm_head(loaded.model)
-    collate = DataCollatorForPreference(pad_token_id=loaded.pad_id)
+    collate: Any = DataCollatorForPreference(pad_token_id=loaded.pad_id)
     for batch in _batches(rows, TOKENS_ON_GPU if loaded.device == "cuda" else TOKENS_ON_CPU):
-        given: dict[str, Any] = collate(
+        collated: dict[str, torch.Tensor] = collate(
             [
                 {"prompt_ids": row.prompt_ids, "chosen_ids": row.answers[0], "rejected_ids": row.answers[1]}
                 for _, row in batch
             ]
         )
-        given = {name: tensor.to(loaded.device) for name, tensor in given.items()}
-        labels = given["input_ids"].masked_fill(given.pop("completion_mask") == 0, -100)
+        tensors = {name: tensor.to(loaded.device) for name, tensor in collated.items()}
+        labels = tensors["input_ids"].masked_fill(tensors.pop("completion_mask") == 0, -100)
         with torch.no_grad(), torch.autocast(loaded.device, torch.bfloat16, enabled=bf16):
-            per_token = loaded.model(**given, labels=labels, use_cache=False, fused_lm_head=True).log_probs
+            per_token = loaded.model(**tensors, labels=labels, use_cache=False, fused_lm_head=True).log_probs
         chosen, rejected = per_token.sum(dim=1).chunk(2)
         for (key, row), of_chosen, of_rejected in zip(batch, chosen.tolist(), rejected.tolist(), strict=True):
             yield RefLogps(

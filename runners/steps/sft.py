@@ -1,5 +1,7 @@
-"""`sft`: supervised fine-tuning on (instruction, response) pairs. The loss is on the response and its end;
-prompts and padding are masked."""
+"""`sft`: supervised fine-tuning on (instruction, response) pairs.
+
+The loss is on the response and its end; prompts and padding are masked.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
-from runners.training.rows import Counts, draw, tokenise
+from runners.training.padding_free import check_rows_apart
+from runners.training.rows import Counts, as_dataset, draw, tokenise
 from runners.training.trainer import (
     arguments,
-    check_rows_apart,
     lora,
-    made,
     memory_given_back,
+    result_of,
     save,
     train,
     weights_of,
@@ -24,38 +26,35 @@ from runners.training.trainer import (
 ANSWERS = ("response",)
 
 
-def run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
+def run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     """Write `adapter/` or `model/`, `metrics.jsonl` and `facts.json`."""
     with memory_given_back():
-        return _run(step, inputs, out)
+        return _run(step, context, out)
 
 
-def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
+def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     with importing():
-        from datasets import Dataset
-        from trl import SFTConfig, SFTTrainer
-        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+        from trl.trainer.sft_config import SFTConfig
+        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
     weights = step.training.weights(step.weights, step.adapter)
-    loaded = load_to_train(weights, None, inputs.cache, is_frozen=step.adapter is not None)
+    loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
-    drawn = draw(step.train, step.prompts, ANSWERS, inputs, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, inputs, step.seed, step.training.max_length, counts)
+    drawn = draw(step.train, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
+    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
     trainer = SFTTrainer(
         loaded.model,
         args=SFTConfig(
             **arguments(step.training, loaded, step.seed, out),
             dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
         ),
-        train_dataset=Dataset.from_list(
-            [
-                {
-                    "input_ids": row.prompt_ids + row.answers[0],
-                    "labels": [-100] * len(row.prompt_ids) + row.answers[0],
-                }
-                for row in rows
-            ]
+        train_dataset=as_dataset(
+            {
+                "input_ids": row.prompt_ids + row.answers[0],
+                "labels": [-100] * len(row.prompt_ids) + row.answers[0],
+            }
+            for row in rows
         ),
         # TRL makes the one that pads nothing by itself, and takes no other
         data_collator=None
@@ -66,6 +65,6 @@ def _run(step: SftStep, inputs: StepContext, out: Path) -> StepResult:
     )
     if step.training.padding_free:
         check_rows_apart(trainer)
-    resumed_from_step = train(trainer, step, inputs, out)
+    resumed_from_step = train(trainer, step, context, out)
     save(trainer, step.adapter, out)
-    return made(trainer, loaded, counts, resumed_from_step, out, before)
+    return result_of(trainer, loaded, counts, resumed_from_step, out, before)

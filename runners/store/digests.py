@@ -1,5 +1,4 @@
-"""A finished step's files as they were written: digests go into its `outcome.json`, and whoever reads the
-files holds them against it.
+"""Digests of a finished step's files: written to its `outcome.json`, and compared when files are read.
 
 Bytes are hashed once: as long as size, times and inode of a file are those it had then, it is taken for
 unchanged.
@@ -44,8 +43,7 @@ def describe(folder: Path) -> dict[str, WrittenFile]:
 
 
 def content(files: Mapping[str, WrittenFile]) -> Sha256:
-    """SHA-256 over what a step that reads these files can find in them; equal where equal rows were made
-    again."""
+    """Return a SHA-256 over what other steps read in these files; equal where equal rows were made again."""
     listing = [
         f"{name} {file.rows_sha256 or file.sha256}"
         for name, file in sorted(files.items())
@@ -68,8 +66,8 @@ class Damaged(DataError):
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a store holds of a plan."""
+class StepStates:
+    """State of a plan's steps in a store."""
 
     done: frozenset[StepId]
     """Finished, as they were written, and made from what their inputs hold now."""
@@ -80,13 +78,15 @@ class Held:
 
     @property
     def faults(self) -> dict[StepId, str]:
-        """Why steps are to be made again although they were finished."""
+        """Reasons why finished steps are made again."""
         return {**self.damaged, **self.outdated}
 
 
 class Checks:
-    """Checks finished steps and remembers, in `memory` (a JSON file) if one is given, which files need no
-    second look."""
+    """Checker of finished steps.
+
+    It remembers, in `memory` (a JSON file) if one is given, which files need no second look.
+    """
 
     def __init__(self, memory: Path | None = None) -> None:
         self._memory = memory
@@ -100,9 +100,11 @@ class Checks:
                 found = json.loads(memory.read_bytes())
                 self._known = cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
-    def held(self, steps: Path, step_ids: Iterable[StepId]) -> Held:
-        """Which of the steps are finished, damaged or outdated. Bytes are read where nothing is remembered of
-        a file as it is."""
+    def states(self, steps: Path, step_ids: Iterable[StepId]) -> StepStates:
+        """Sort steps into finished, damaged and outdated.
+
+        Bytes are read only of files that have changed since the last check.
+        """
         found: dict[StepId, Checked] = {}
         damaged: dict[StepId, str] = {}
         for step_id in step_ids:
@@ -114,7 +116,7 @@ class Checks:
                 if checked is not None:
                     found[step_id] = checked
         outdated = {step_id: why for step_id, checked in found.items() if (why := _outdated(checked, found))}
-        return Held(frozenset(found.keys() - outdated.keys()), damaged, outdated)
+        return StepStates(frozenset(found.keys() - outdated.keys()), damaged, outdated)
 
     def check(self, folder: str, step_id: StepId | None = None) -> Checked | None:
         """The step in a folder, if it is finished there.
@@ -132,8 +134,9 @@ class Checks:
         return self._check_bytes(folder, step_id)
 
     def files(self, folder: str) -> Mapping[str, WrittenFile]:
-        """The files of a finished step by their path in its folder; none where it is not finished, or an
-        older version recorded none.
+        """Return the files of a finished step by their path in its folder.
+
+        None where it is not finished, or an older version recorded none.
 
         Raises:
             Damaged: as `check`.
@@ -146,13 +149,14 @@ class Checks:
         self._is_fresh |= self._known.pop(folder, None) is not None
 
     def has_no_digests(self, folder: str) -> bool:
-        """Whether a finished step was written by a version that recorded none, so that it cannot be
-        checked."""
+        """Check if a finished step was written by a version that recorded no digests."""
         return folder in self._known and json.loads(self._known[folder])[2].keys() == {OUTCOME}
 
     def save(self) -> None:
-        """Write the memory down, aside and then moved. On a full disk, or in a folder that may only be read,
-        it is lost."""
+        """Write the memory aside, then move it.
+
+        On a full disk, or in a folder that is read-only, it is lost.
+        """
         if self._memory is not None and self._is_fresh:
             with contextlib.suppress(OSError):
                 self._memory.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +201,7 @@ def _outcome(folder: Path) -> Outcome | None:
 
 
 def _outdated(checked: Checked, found: Mapping[StepId, Checked]) -> str:
-    """Which input holds other rows now; empty where none does. An input that is not there says nothing."""
+    """Describe the input that holds other rows now; empty where none does, or it is not there."""
     for step_id, content in checked.inputs.items():
         if step_id in found and found[step_id].content != content:
             return f"its input {step_id} was made again and holds other rows"

@@ -1,5 +1,6 @@
-"""Rows on which a server failed for a reason that may pass. The next two applies ask for them again; then
-they are final, with their reason.
+"""Faults of servers: rows without an answer for a reason that may pass.
+
+The next two applies ask for them again; then they are final, with their reason.
 
 A finished step with such rows has a file `open` in its folder. Its other rows stay as they are when it is run
 again; while it is, the file holds the rows that are asked again, so that a kill forgets none of their faults.
@@ -18,21 +19,22 @@ MARKER = "open"
 
 
 def is_open(n_faults: int) -> bool:
-    """Whether a row that failed so often for a passing reason is asked for again."""
+    """Check if a row that failed so often for a passing reason is asked for again."""
     return 0 < n_faults < MOST
 
 
 def were_left_in(folder: Path) -> bool:
-    """Whether an attempt at the step in this folder was finished with rows to ask for again."""
+    """Check if an attempt at the step in this folder was finished with rows to ask for again."""
     return (folder / MARKER).exists()
 
 
-def check(model: EngineSettings | None, asked: Iterable[str], failed: Iterable[tuple[str, str]]) -> None:
-    """Refuse what says more about the server than about the model behind it: errors in more than half of the
-    rows, or in a whole cell.
+def check(model: EngineSettings | None, cells: Iterable[str], failed: Iterable[tuple[str, str]]) -> None:
+    """Refuse errors in more than half of the rows, or in a whole cell.
+
+    They say more about the server than about the model behind it.
 
     Args:
-        asked: the cell of each row.
+        cells: the cell of each row.
         failed: the cell of each row that is an error, and the error.
 
     Raises:
@@ -41,7 +43,7 @@ def check(model: EngineSettings | None, asked: Iterable[str], failed: Iterable[t
     if not isinstance(model, ServerSettings):
         return
     errors = tuple(failed)
-    n_rows, n_failed = Counter(asked), Counter(cell for cell, _ in errors)
+    n_rows, n_failed = Counter(cells), Counter(cell for cell, _ in errors)
     if 2 * n_failed.total() > n_rows.total() or any(n_failed[cell] == n for cell, n in n_rows.items()):
         raise ServerError(
             f"{model.name} gave no answer to {n_failed.total()} of {n_rows.total()} requests, too many for a"

@@ -1,4 +1,4 @@
-"""Where rows are made, and with what: written on each of them, since another step may take it over."""
+"""Provenance of rows: code, device and library versions, written on each, since other steps may reuse it."""
 
 import contextlib
 import importlib.metadata
@@ -25,7 +25,7 @@ def of(step: Step, *, device: object = None, dtype: object = None, commit: objec
 
 
 def n_of_other_code(rows: Iterable[Completion | Verdict | RefLogps], step: Step) -> int:
-    """How many rows say that other code made them."""
+    """Count the rows that other code made."""
     here = fingerprint(*step.code)
     return sum(row.provenance is not None and row.provenance.code != here for row in rows)
 

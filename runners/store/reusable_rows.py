@@ -1,29 +1,86 @@
-"""Whose rows a step may take over. Row keys decide what is valid; here it is only decided where to look
-first.
+"""Cached rows that a step can reuse: where to look for them, and which of them are valid there.
 
-A generate step looks at steps that asked the same model in the same way, a reference_logps step at those of
-the same model, a judge step at steps with the same kind of judge. Most promising are those over the same
-prompt and the same model's answers: a set with more items, a greater `max_new_tokens`, one more aspect. In a
-large store the others are many and hold equal rows by chance alone, so only the newest of them are named.
+Row keys decide what is valid; `ReuseIndex` only decides where to look first. A generate step looks at steps
+that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at
+steps with the same kind of judge. Most promising are those over the same prompt and the same model's answers:
+a set with more items, a greater `max_new_tokens`, one more aspect. In a large store the others are many and
+hold equal rows by chance alone, so only the newest of them are named.
 """
 
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
+from pydantic import ValidationError
+
+from dsl.data.records import Completion, RefLogps, Verdict
 from dsl.steps import identity
 from dsl.steps.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
-from dsl.values import StepId
+from dsl.values import Sha256, StepId, Value
+from runners.store.digests import Damaged
+from runners.store.step_io import CHECKS, StepContext, whole_rows
 from runners.store.store import Store, read_step
 
 MOST = 64
 """Folders named of the close ones, and of the others."""
 
+SPENT = ("seconds", "usd")
+"""Fields of a row that count once, in the step that made it."""
 
-class Donors:
-    """Where rows lie in a store, finished or not."""
+AnyRow = TypeVar("AnyRow", bound=Value)
+CachedRow = TypeVar("CachedRow", Completion, Verdict, RefLogps)
+Place = TypeVar("Place")
+
+
+def reuse_rows(
+    kind: type[CachedRow],
+    file: str,
+    wanted: Mapping[Sha256, Sequence[Place]],
+    out: Path,
+    context: StepContext,
+    is_valid: Callable[[CachedRow], bool] = lambda row: True,
+) -> Iterator[tuple[Place, CachedRow]]:
+    """Yield each place with the cached row that it can have, where there is one.
+
+    Rows of earlier attempts at this step come first, and as they are. Those of other steps come without what
+    was spent on them.
+
+    Args:
+        wanted: row key -> the places in the step that it is the key of.
+    """
+    missing = dict(wanted)
+    own = (out, *context.earlier)
+    for folder in (*own, *context.reuse_from):
+        if not missing:
+            return
+        unspent = {} if folder in own else dict.fromkeys(name for name in SPENT if name in kind.model_fields)
+        for row in reusable_rows(folder / file, kind, missing):
+            if row.row_key in missing and is_valid(row):
+                for place in missing.pop(row.row_key):
+                    yield place, row.model_copy(update=unspent)
+
+
+def reusable_rows(path: Path, row: type[AnyRow], keys: Container[str] | None = None) -> Iterator[AnyRow]:
+    """Yield the rows that an earlier attempt or another step left in a file, as `read_rows`.
+
+    Lines that cannot be read are passed over, and all lines of a finished step whose files have changed
+    since.
+    """
+    try:
+        CHECKS.check(str(path.parent))
+    except Damaged:
+        return
+    for _, found in whole_rows(path, row, keys):
+        if not isinstance(found, ValidationError):
+            yield found
+
+
+class ReuseIndex:
+    """Index of the steps in a store, finished or not, by what their rows have in common."""
 
     def __init__(self, store: Store) -> None:
-        """Reads every reference_logps, generate and judge step's `step.json`: 0.2 ms each."""
+        """Read the `step.json` of every reference_logps, generate and judge step: 0.2 ms each."""
         self._store = store
         self._lineage: dict[StepId, str] = {}
         self._close: dict[str, dict[StepId, None]] = {}
@@ -40,7 +97,7 @@ class Donors:
                     self._add_folder(folder)
 
     def add(self, step_id: StepId, step: Step) -> None:
-        """An attempt at this step has ended, so its rows may be taken."""
+        """Add a step whose attempt has ended, so that its rows can be reused."""
         if isinstance(step, GenerateStep):
             self._lineage[step_id] = identity.digest((step.model, step.tuned, step.prompt))
         for index, key in ((self._close, self._close_key(step)), (self._alike, self._alike_key(step))):
@@ -48,8 +105,10 @@ class Donors:
                 index.setdefault(key, {}).pop(step_id, None)
                 index[key][step_id] = None
 
-    def of(self, step_id: StepId, step: Step, busy: frozenset[StepId] = frozenset()) -> tuple[Path, ...]:
-        """Folders to look in, most promising first; not those that are being written (`busy`)."""
+    def folders_for(
+        self, step_id: StepId, step: Step, busy: frozenset[StepId] = frozenset()
+    ) -> tuple[Path, ...]:
+        """Return the folders to look in, most promising first; not those that are being written (`busy`)."""
         if not self._store.is_shared:
             return ()
         close = self._close.get(self._close_key(step) or "", {})

@@ -12,13 +12,13 @@ from dsl.values import Name, Sha256
 
 
 class Keys:
-    """Makes row keys: hashes of a judge's settings for an aspect, of its code where it decides by rule, and
-    of what it reads."""
+    """Row keys of one judge: hashes of its settings for an aspect, of its code where it decides by rule, and
+    of the fields that it reads."""
 
     def __init__(
         self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()
     ) -> None:
-        """`module` is the judge's; `resolved` what its models' names stand for."""
+        """`module` is the judge's; `resolved` are the commits that its models' names stand for."""
         self._reads: tuple[Reads, ...] = module.READS
         self._made_by = (fingerprint(*settings.counted_code), resolved)
         self._canonical = Canonical()
@@ -29,8 +29,8 @@ class Keys:
             module.aspects(settings) if hasattr(module, "aspects") else {settings.judge: settings}
         )
         self._settings = {aspect: self._canonical.text(counted) for aspect, counted in own.items()}
-        applies: Callable[[JudgeSettings, str, Example], bool] | None = getattr(module, "applies", None)
-        self._applies = (lambda aspect, example: True) if applies is None else partial(applies, settings)
+        applies: Callable[[JudgeSettings, str, Example], bool] = getattr(module, "applies", _always)
+        self._applies = partial(applies, settings)
         self._needs = settings.NEEDS
 
     def of(
@@ -40,8 +40,8 @@ class Keys:
         opponent: Completion | None = None,
         verdicts: Mapping[Name, Sequence[Verdict]] | None = None,
     ) -> dict[str, Sha256]:
-        """aspect -> row key, for every aspect that applies to the example, and on which the judges that are
-        read say something."""
+        """Return the row key of every aspect that applies to the example and, where other judges are read, on
+        which they have verdicts."""
         read: dict[str, object] = {}
         for name in self._reads:
             match name:
@@ -58,17 +58,23 @@ class Keys:
                     }
                 case _:
                     read[name] = getattr(example, name)
-        said = {v.aspect for found in (verdicts or {}).values() for v in found}
+        judged = {v.aspect for found in (verdicts or {}).values() for v in found}
         return {
             aspect: self._key(aspect, counted, read)
             for aspect, counted in self._settings.items()
             if all(getattr(example, column) for column in self._needs)
             and self._applies(aspect, example)
-            and ("verdicts" not in self._reads or aspect in said or (aspect == self._judge and bool(said)))
+            and (
+                "verdicts" not in self._reads or aspect in judged or (aspect == self._judge and bool(judged))
+            )
         }
 
     def _key(self, aspect: str, counted: str, read: Mapping[str, object]) -> Sha256:
         return digest((aspect, counted, self._made_by, read))
+
+
+def _always(settings: JudgeSettings, aspect: str, example: Example) -> bool:
+    return True
 
 
 def _text(completion: Completion) -> object:

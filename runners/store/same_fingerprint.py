@@ -1,5 +1,6 @@
-"""`reuse: same_fingerprint`: what other code made is made again. Without it such rows are taken as they are,
-and flagged.
+"""`reuse: same_fingerprint`: rows that other code made are made again.
+
+Without it such rows are taken as they are, and flagged.
 
 Data steps and judges that decide by rule have their code in their id, so this is about training, generation
 and judges that ask a model.
@@ -35,7 +36,7 @@ def drop_rows_of_other_code(store: Store, step_id: StepId, step: Step) -> None:
         return
     code = fingerprint(*step.code)
     if isinstance(step, SftStep | DpoStep):
-        is_own = codes_of(folder) == {code}
+        is_own = codes_of(folder) == frozenset({code})
     else:
         lines = [line for file in folder.rglob("*.jsonl") for line in file.read_bytes().splitlines()]
         is_own = bool(lines) and all(f'"code":"{code}"'.encode() in line for line in lines)

@@ -1,11 +1,11 @@
-"""What a runner is handed and what it gives back. `runners/steps/<kind>.py` has one function:
+"""Contract of a runner: its context, its result, and its rows. `runners/steps/<kind>.py` has one function:
 
     def run(step, context: StepContext, out: Path) -> StepResult
 
 It reads the files of its inputs, writes its own into `out`, and returns what it counted. It knows no plan, no
 database, no other runner. Rows are appended to JSON lines as they are made (`RowWriter`), so that a killed
 run loses at most the batch in flight. What an earlier attempt has left lies in `out` still, what other steps
-have made is found through `inputs.reuse_from`; a row's `row_key` says if it is valid.
+have made is found through `context.reuse_from`; a row's `row_key` says if it is valid.
 """
 
 import json
@@ -23,13 +23,13 @@ from dsl.data.records import why_invalid
 from dsl.data.regular_files import sync
 from dsl.values import StepId, Value
 from runners.store import faults
-from runners.store.digests import Checks, Damaged
+from runners.store.digests import Checks
 
 CODE = "code.json"
 """A file of an attempt at a training: the code whose checkpoints lie there, since they do not say it as rows
 do."""
 CHECKS = Checks()
-"""What this process has found of the finished steps that it read."""
+"""Checks of the finished steps that this process has read."""
 
 Row = TypeVar("Row", bound=Value)
 
@@ -40,15 +40,15 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where a step finds what it needs."""
+    """Folders and settings that a step works with."""
 
     folders: Mapping[StepId, Path]
     """Each input step's finished folder."""
     cache: Path
     """For what can be made again, such as converted weights; shared by all steps of the store."""
     reuse_from: tuple[Path, ...] = ()
-    """Folders of other steps of the same kind, finished or not, whose rows may be taken over: the most
-    promising first."""
+    """Folders of other steps of the same kind, finished or not, whose rows can be reused: the most promising
+    first."""
     report: Callable[[int, int], None] = field(default=_silent)
     """Called with (rows done, rows in all) as work goes on."""
     earlier: tuple[Path, ...] = ()
@@ -62,15 +62,17 @@ class StepContext:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a runner counted."""
+    """Counts and facts of a runner's work."""
 
     n_rows: int = 0
     n_reused: int = 0
     n_open: int = 0
     n_of_other_code: int = 0
-    """Of the rows taken over, those that other code made; of a training, optimiser steps."""
+    """Reused rows that other code made; of a training, optimiser steps."""
     load_seconds: float = 0.0
-    facts: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float | bool | None] = field(
+        default_factory=dict[str, str | int | float | bool | None]
+    )
 
 
 class RowWriter:
@@ -104,8 +106,9 @@ _KEY = b'{"row_key":"'
 
 
 def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
-    """The whole rows of a JSON lines file; half a line at the end of a killed attempt is passed over. A
-    missing file has none.
+    """Yield the whole rows of a JSON lines file, without the half line that a killed attempt leaves.
+
+    A missing file has none.
 
     Args:
         keys: only rows with one of these `row_key`s. A line begins with its key, so that the others are not
@@ -114,15 +117,16 @@ def read_rows(path: Path, row: type[Row], keys: Container[str] | None = None) ->
     Raises:
         ValueError: a line that is not the last one cannot be read.
     """
-    for number, found in _whole_rows(path, row, keys):
+    for number, found in whole_rows(path, row, keys):
         if isinstance(found, ValidationError):
             raise ValueError(f"{path}:{number}: not a {row.__name__}: {why_invalid(found)}") from found
         yield found
 
 
-def _whole_rows(
+def whole_rows(
     path: Path, row: type[Row], keys: Container[str] | None
 ) -> Iterator[tuple[int, Row | ValidationError]]:
+    """Yield each whole line's number and its row, or why it is none; arguments as of `read_rows`."""
     try:
         lines = path.open("rb")  # bytes, because half a line may end in half a character
     except FileNotFoundError:
@@ -143,28 +147,14 @@ def _whole_rows(
                 yield number, error
 
 
-def reusable_rows(path: Path, row: type[Row], keys: Container[str] | None = None) -> Iterator[Row]:
-    """The rows that an earlier attempt or another step left in a file, as `read_rows`; what cannot be relied
-    on is passed over.
+def tuned_weights(folder: Path | None) -> list[str]:
+    """Path and SHA-256 of each weight file of a training step; none where nothing was tuned.
 
-    That is a line that cannot be read, and every line of a finished step whose files are no longer as they
-    were written.
+    They are part of row keys, since the same step trained again, on a GPU say, need not give the same
+    weights. A finished step's hashes are read from its outcome.
     """
-    try:
-        CHECKS.check(str(path.parent))
-    except Damaged:
-        return
-    for _, found in _whole_rows(path, row, keys):
-        if not isinstance(found, ValidationError):
-            yield found
-
-
-def tuned_weights(folder: Path) -> list[str]:
-    """Path and SHA-256 of the weights that a training step made: trained again, on a GPU say, the same step
-    need not make the same.
-
-    A finished step's are those in its outcome, since its files are as they were written.
-    """
+    if folder is None:
+        return []
     written = CHECKS.files(str(folder))
     names = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*.safetensors"))]
     return [
@@ -173,8 +163,10 @@ def tuned_weights(folder: Path) -> list[str]:
 
 
 def rows_left_open(folders: Iterable[Path], file: str, row: type[Row]) -> list[Row]:
-    """The rows of a step that was finished but for some: from the first of its folders that has them, the
-    newest last."""
+    """Return the rows of a step that was finished but for some, the newest last.
+
+    They are in the first of its folders that has them.
+    """
     for folder in folders:
         if faults.were_left_in(folder):
             return [*read_rows(folder / faults.MARKER, row), *read_rows(folder / file, row)]
@@ -192,8 +184,10 @@ def rewrite_rows(path: Path, rows: Iterable[Value]) -> None:
 
 
 def codes_of(folder: Path) -> frozenset[str]:
-    """Fingerprints of the code that worked on an attempt at a training so far; an empty one where that was
-    not written down."""
+    """Read the fingerprints of the code that has worked on an attempt at a training.
+
+    An empty one where that was not recorded.
+    """
     try:
         return frozenset(json.loads((folder / CODE).read_bytes())["fingerprints"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -201,7 +195,7 @@ def codes_of(folder: Path) -> frozenset[str]:
 
 
 def write_codes(folder: Path, codes: Iterable[str]) -> None:
-    """Write down which code works on an attempt at a training: checkpoints do not say it, as rows do."""
+    """Record which code works on an attempt at a training: checkpoints do not say it, as rows do."""
     write_json(folder / CODE, {"fingerprints": sorted(codes)})
 
 

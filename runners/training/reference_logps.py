@@ -1,8 +1,8 @@
-"""A frozen model's log-probabilities of preference pairs, as a reference_logps step leaves them and a dpo
-step takes them up.
+"""Log-probabilities of preference pairs by a frozen model: written by reference_logps steps, read by dpo
+steps.
 
 A row is a value: it is known by the model, by how it is computed with and by the pair's tokens, so that steps
-with other draws of the same pairs, or with more of them, take over what is there.
+with other draws of the same pairs, or with more of them, reuse what is there.
 """
 
 import hashlib
@@ -22,32 +22,32 @@ FILE = "ref_logps.jsonl"
 
 
 def model_key(weights: Weights, policy: Path | None, *, bf16: bool) -> str:
-    """What is equal where one pair's log-probabilities are: the weights, `policy`'s (a training step's
-    folder) by content, the precision.
+    """Return a hash of all that decides on a pair's log-probabilities but its tokens.
+
+    That is the weights, those of `policy` (a training step's folder), and the precision.
 
     Args:
         bf16: computed in bfloat16, whatever was asked for.
     """
-    laid_on = tuned_weights(policy) if policy else []
-    return digest((ReferenceLogpsStep.VERSION, weights, commit_of(weights), laid_on, bf16))
+    return digest((ReferenceLogpsStep.VERSION, weights, commit_of(weights), tuned_weights(policy), bf16))
 
 
 def row_key(model: str, row: Row) -> str:
-    """A row's key, from its model's and its tokens."""
+    """Return a row's key, from its model's key and its tokens."""
     return hashlib.sha256(f"{model} {row.prompt_ids} {row.answers}".encode()).hexdigest()
 
 
 def read_reference_logps(folder: Path) -> Mapping[str, RefLogps]:
-    """A reference_logps step's rows by their keys."""
+    """Read a reference_logps step's rows by their keys."""
     return {row.row_key: row for row in read_rows(folder / FILE, RefLogps)}
 
 
-def logps_of(row: Row, models: Sequence[str], found: Mapping[str, RefLogps]) -> RefLogps:
-    """One pair's. Raises DataError where the step read other pairs, or another model."""
-    key = next((key for model in models if (key := row_key(model, row)) in found), None)
+def logps_of(row: Row, models: Sequence[str], computed: Mapping[str, RefLogps]) -> RefLogps:
+    """Return one pair's row. Raises DataError where the step read other pairs, or another model."""
+    key = next((key for model in models if (key := row_key(model, row)) in computed), None)
     if key is None:
         raise DataError(
             f"the reference has no log-probabilities of item {row.item} in `{row.language}`. Plan the study"
             " again"
         )
-    return found[key]
+    return computed[key]

@@ -13,11 +13,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.fingerprints import WEIGHTS, file_sha256, model_files
@@ -28,7 +28,15 @@ from dsl.steps.steps import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter
-from runners.prompting.tokens import AnswerEnd, Words, chat_template, encode, end_of_answer, token_ids
+from runners.prompting.tokens import (
+    AnswerEnd,
+    Words,
+    chat_template,
+    encode,
+    encode_piece,
+    end_of_answer,
+    token_ids,
+)
 from runners.store.step_io import StepContext, read_rows
 
 if TYPE_CHECKING:
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Counts:
-    """What became of the rows."""
+    """Counts of the rows, by what became of them."""
 
     n_rows: int = 0
     """Rows handed to the trainer."""
@@ -56,7 +64,7 @@ class Counts:
     n_tokens: int = 0
     """Tokens of the rows handed to the trainer, prompts included; a pair's prompt counts twice, as it is read
     twice."""
-    answer_lengths: list[int] = field(default_factory=list)
+    answer_lengths: list[int] = field(default_factory=list[int])
     """Tokens of each answer in those rows, the end included."""
     max_length: int = 0
     """Tokens that a row may have: as many as asked for, or as the model has positions for."""
@@ -88,13 +96,14 @@ def draw(
     steps: Sequence[StepId],
     prompts: Sequence[PromptForm],
     answers: Sequence[str],
-    inputs: StepContext,
+    context: StepContext,
     rows: int | None,
     seed: int,
     counts: Counts,
 ) -> list[tuple[Example, PromptForm]]:
-    """The rows to train on, each with its prompt's form: all that have the `answers` (names of fields), or
-    `rows` of them drawn by seed.
+    """Draw the rows to train on, each with its prompt's form.
+
+    These are all that have the `answers` (names of fields), or `rows` of them drawn by seed.
 
     Each step's rows (one language's) are put into an order that hangs on the seed and the item alone, and
     taken in turn, one of each step. So languages are balanced; items that are the same in every language are
@@ -103,7 +112,7 @@ def draw(
     """
     columns: list[list[tuple[Example, PromptForm]]] = []
     for step, form in zip(steps, prompts, strict=True):
-        found = list(read_rows(inputs[step] / "examples.jsonl", Example))
+        found = list(read_rows(context[step] / "examples.jsonl", Example))
         whole = [row for row in found if all((getattr(row, name) or "").strip() for name in answers)]
         counts.n_without_answer += len(found) - len(whole)
         columns.append([(row, form) for row in sorted(whole, key=lambda row: _place(seed, row.item))])
@@ -121,37 +130,39 @@ def tokenise(
     rows: Sequence[tuple[Example, PromptForm]],
     answers: Sequence[str],
     loaded: Loaded,
-    inputs: StepContext,
+    context: StepContext,
     seed: int,
     max_length: int,
     counts: Counts,
 ) -> Iterator[Row]:
-    """Prompts and `answers` (names of fields) as tokens; answers are cut to what the prompt leaves of
-    `max_length`, or of the model's positions where these are fewer, and all of it counted.
+    """Tokenise prompts and `answers` (names of fields), and count what is cut or dropped.
+
+    Answers are cut to what the prompt leaves of `max_length`, or of the model's positions where these are
+    fewer.
 
     Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat
     template, or lacks a token.
     """
     if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
         raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
-    prompters = {form: Prompter(form, inputs, seed) for form in {form: None for _, form in rows}}
-    asked = [
-        _Asked(
+    prompters = {form: Prompter(form, context, seed) for form in {form: None for _, form in rows}}
+    texts = [
+        _Texts(
             prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)
         )
         for example, form in rows
     ]
-    held = counts.max_length = min(max_length, loaded.n_positions or max_length)
+    longest = counts.max_length = min(max_length, loaded.n_positions or max_length)
     counts.answer_end = " ".join(
-        loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(asked, loaded).values()}))
+        loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(texts, loaded).values()}))
     )
-    for (example, _), found in zip(rows, _tokens(asked, loaded, inputs.cache), strict=True):
+    for (example, _), found in zip(rows, _tokens(texts, loaded, context.cache), strict=True):
         if found.is_unlike_template:
             counts.n_unlike_template += 1
             continue
         if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
             raise DataError(f"item {example.item} in `{example.language}`: {why}")
-        room = held - len(found.prompt_ids)
+        room = longest - len(found.prompt_ids)
         counts.n_border_merges += found.merges
         counts.n_truncated += any(len(ids) > room for ids in found.answers)
         if room < 1:
@@ -166,27 +177,24 @@ def tokenise(
         counts.n_tokens += row.n_tokens
         yield row
     if not counts.n_rows:
-        limit = "`max_length`" if held == max_length else "the model's positions"
+        limit = "`max_length`" if longest == max_length else "the model's positions"
         reasons = {
-            f"have prompts of {held} tokens ({limit}) or more": counts.n_dropped,
-            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking block, perhaps); a text prompt can be trained on": (
-                counts.n_unlike_template
-            ),
-            f"have equal answers ({', '.join(answers)}) once they are cut to {held} tokens ({limit})": (
+            f"have prompts of {longest} tokens ({limit}) or more": counts.n_dropped,
+            "have a prompt that the chat template renders otherwise once it is answered (it opens a thinking"
+            " block, perhaps); a text prompt can be trained on": counts.n_unlike_template,
+            f"have equal answers ({', '.join(answers)}) once they are cut to {longest} tokens ({limit})": (
                 counts.n_equal
             ),
         }
-        raise DataError(
-            f"no row to train on: of {len(rows)}, "
-            + " and ".join(f"{n} {why}" for why, n in reasons.items() if n)
-        )
+        counted = " and ".join(f"{n} {why}" for why, n in reasons.items() if n)
+        raise DataError(f"no row to train on: of {len(rows)}, {counted}")
 
 
 # ---------------------------------------------------------------- tokens, made once
 
 
-class _Asked(Value):
-    """What a row's tokens are made of."""
+class _Texts(Value):
+    """Texts that a row's tokens are made of."""
 
     prompt: Prompt
     answers: tuple[str, ...]
@@ -195,40 +203,45 @@ class _Asked(Value):
 class _Tokens(Value):
     """One row's tokens, not cut."""
 
-    of: Sha256
+    key: Sha256
     """Hash of the prompt and the answers."""
     prompt_ids: list[int]
     answers: list[list[int]]
     merges: bool
-    """Whether tokens would have merged at the border of prompt and answer."""
+    """Tokens would have merged at the border of prompt and answer."""
     is_unlike_template: bool
-    """Whether the answered conversation begins otherwise than the prompt."""
+    """The answered conversation begins otherwise than the prompt."""
 
 
-def _tokens(asked: Sequence[_Asked], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
-    """Each row's tokens, kept in the cache by content: steps that train on the same rows, in whatever order,
-    tokenise them once."""
-    keys = [hashlib.sha256(one.model_dump_json().encode()).hexdigest() for one in asked]
+def _tokens(texts: Sequence[_Texts], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
+    """Return each row's tokens, cached by content.
+
+    Steps that train on the same rows, in whatever order, tokenise them once.
+    """
+    keys = [hashlib.sha256(one.model_dump_json().encode()).hexdigest() for one in texts]
     name = hashlib.sha256(" ".join([_tokenizer_key(loaded), *sorted(set(keys))]).encode()).hexdigest()[:16]
     path = cache / "tokens" / f"{name}.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
-        ends, wanted = _ends(asked, loaded), dict(zip(keys, asked, strict=True))
+        ends, wanted = _ends(texts, loaded), dict(zip(keys, texts, strict=True))
         aside.write_text(
             "".join(
                 _tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()
             )
         )
         aside.replace(path)
-    known = {row.of: row for row in read_rows(path, _Tokens)}
+    known = {row.key: row for row in read_rows(path, _Tokens)}
     return (known[key] for key in keys)
 
 
 def _tokenizer_key(loaded: Loaded) -> str:
-    """What decides on the tokens of a text: the tokenizer's files, the template, which tokens end an answer,
-    the libraries, and this code."""
-    folder = Path(loaded.tokenizer.name_or_path)
+    """Return a hash of all that decides on a text's tokens.
+
+    That is the tokenizer's files, the template, the tokens that end an answer, the libraries, and this code.
+    """
+    tokenizer: Any = loaded.tokenizer
+    folder = Path(tokenizer.name_or_path)
     files = [file for file in model_files(folder) if file.suffix not in WEIGHTS]
     libraries = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]
     own = (
@@ -239,24 +252,24 @@ def _tokenizer_key(loaded: Loaded) -> str:
     return digest((*libraries, *own, [f"{file.relative_to(folder)} {file_sha256(file)}" for file in files]))
 
 
-def _ends(asked: Sequence[_Asked], loaded: Loaded) -> dict[bool, AnswerEnd]:
+def _ends(texts: Sequence[_Texts], loaded: Loaded) -> dict[bool, AnswerEnd]:
     """The end of an answer, in a chat or not, as far as there are such prompts."""
     return {
         is_chat: end_of_answer(loaded.tokenizer, loaded.eos_ids, is_chat)
-        for is_chat in {one.prompt.text is None for one in asked}
+        for is_chat in {one.prompt.text is None for one in texts}
     }
 
 
-def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
-    is_chat = asked.prompt.text is None
+def _tokenised(key: Sha256, texts: _Texts, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
+    is_chat = texts.prompt.text is None
     answered = _chat_answer if is_chat else _text_answer
-    prompt_ids = token_ids(loaded.tokenizer, asked.prompt)
+    prompt_ids = token_ids(loaded.tokenizer, texts.prompt)
     found = [
-        answered(loaded.tokenizer, asked.prompt, prompt_ids, answer.strip(), ends[is_chat])
-        for answer in asked.answers
+        answered(loaded.tokenizer, texts.prompt, prompt_ids, answer.strip(), ends[is_chat])
+        for answer in texts.answers
     ]
     return _Tokens(
-        of=key,
+        key=key,
         prompt_ids=prompt_ids,
         answers=[one.ids for one in found],
         merges=any(one.merges for one in found),
@@ -266,8 +279,7 @@ def _tokenised(key: Sha256, asked: _Asked, ends: Mapping[bool, AnswerEnd], loade
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer's tokens behind its prompt, the end-of-answer token last. Words of it that look like special
-    tokens are words."""
+    """An answer's tokens, the end-of-answer token last. Special tokens in its text are words."""
 
     ids: list[int]
     merges: bool
@@ -279,7 +291,7 @@ def _text_answer(
 ) -> _Answer:
     together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
-    apart = tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True)
+    apart = encode_piece(tokenizer, answer, split_special_tokens=True)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
@@ -299,3 +311,11 @@ def _chat_answer(
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+
+
+def as_dataset(columns: Iterable[Mapping[str, object]]) -> Any:
+    """Return rows as the `Dataset` that TRL's trainers read."""
+    from datasets import Dataset  # pyright: ignore[reportMissingTypeStubs]  # it comes without types
+
+    library: Any = Dataset
+    return library.from_list(list(columns))

@@ -238,7 +238,9 @@ FAULTS: dict[str, Fault] = {
     "tokens 3.5": _well_but(usage={"prompt_tokens": 7, "completion_tokens": 3.5}),
     "tokens negative": _well_but(usage={"prompt_tokens": -7, "completion_tokens": -3}),
     "tokens beyond int64": _well_but(usage={"prompt_tokens": 10**30, "completion_tokens": 2**63}),
-    "tokens NaN": lambda h: h.say(json.dumps(h.reply(h.good)).replace('"completion_tokens": 3', '"completion_tokens": NaN')),
+    "tokens NaN": lambda h: h.say(
+        json.dumps(h.reply(h.good)).replace('"completion_tokens": 3', '"completion_tokens": NaN')
+    ),
     "usage list": _well_but(usage=[1]),
     "usage text": _well_but(usage="many"),
     "model object": _well_but(model={"name": "m"}),
@@ -247,7 +249,9 @@ FAULTS: dict[str, Fault] = {
     "stop list": _well_but(choice={"stop_reason": ["a"], "matched_stop": {"a": 1}}),
     "another model": _well_but(model="some-other-model"),
     "NUL in text": _reply("a\0b"),
-    "surrogate in text": _body('{"choices":[{"text":"a\\ud800","message":{"content":"a\\ud800"},"finish_reason":"stop"}]}'),
+    "surrogate in text": _body(
+        '{"choices":[{"text":"a\\ud800","message":{"content":"a\\ud800"},"finish_reason":"stop"}]}'
+    ),
     "terminal in text": _reply("\x1b]0;title\x07\u202egnp"),
     "terminal in error": _status(400, {"error": {"message": "\x1b]52;c;x\x07\x1b[31m\u202egnp"}}),
     "large": _reply("A" * 20_000_000),
@@ -313,7 +317,7 @@ def serving() -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Met:
-    """How a study met a fault."""
+    """Result of a study that met a fault."""
 
     fault: str
     way: str

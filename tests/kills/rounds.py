@@ -30,7 +30,7 @@ _UNLIKE = {"seconds", "batch_size", "usd", "run_id"}
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """What came of one round."""
+    """Result of one round."""
 
     number: int
     is_aimed: bool

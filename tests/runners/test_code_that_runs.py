@@ -180,8 +180,8 @@ def test_an_edit_of_any_definition_that_ran_makes_a_new_fingerprint(
     name: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     step = _steps(folders)[name]
-    kind, inputs = find_runner(step.kind), StepContext(folders, tmp_path / "cache")
-    places = ran(lambda: kind.run(step, inputs, tmp_path))
+    kind, context = find_runner(step.kind), StepContext(folders, tmp_path / "cache")
+    places = ran(lambda: kind.run(step, context, tmp_path))
     assert {module for module, _ in places} >= set(step.code)
     assert [
         place

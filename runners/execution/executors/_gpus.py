@@ -12,8 +12,9 @@ variables)."""
 
 
 def visible() -> tuple[str, ...]:
-    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; of one that is cut into MIG
-    instances, these.
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Of a GPU that is cut into MIG instances, these.
 
     By their UUIDs where the variable is not set: CUDA and the driver may count them in another order.
     """
@@ -37,7 +38,8 @@ def visible() -> tuple[str, ...]:
 
 
 def share(gpus: tuple[str, ...], taken: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The settings of one more worker: it sees the GPU that the fewest others see (`taken`, their settings).
+    """Return the settings of one more worker: it sees the GPU that the fewest others (`taken`) see.
+
     Nothing where there is no choice.
 
     A trainer that sees several would split its batches over them, and train on larger ones than it was told.

@@ -1,5 +1,4 @@
-"""A worker's process, as the one who started it sees it: tasks go in, what happens comes out, and however it
-dies, that is told too."""
+"""Worker process as its parent sees it: tasks go in, events come out, its death included."""
 
 import contextlib
 import datetime
@@ -121,7 +120,7 @@ class Worker:
         return self.now
 
     def news(self) -> Iterator[Progress | Ended]:
-        """What happened since the last look."""
+        """Yield the events since the last look."""
         death = self._death()  # before reading, so that nothing said earlier is missed
         *lines, self._half = (self._half + self._read()).split(b"\n")
         for line in lines:
@@ -163,7 +162,7 @@ class Worker:
         return read
 
     def _death(self) -> str | None:
-        """How the process died, if it did."""
+        """Describe how the process died; None while it lives."""
         code = self._process.poll()
         if code is None:
             return None
@@ -176,7 +175,8 @@ class Worker:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """What a worker's libraries read before its first line runs. What a person has set stays set."""
+    """Return the environment that a worker's libraries read before its first line runs. What a person has set
+    stays set."""
     environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     # the same as here, wherever this process found them
     modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

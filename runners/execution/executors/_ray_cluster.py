@@ -1,12 +1,11 @@
-"""The cluster of the `ray` executor: how it is reached, what a step is given there, and whether any node has
-that."""
+"""Cluster of the `ray` executor: connection, options of a step, and a check that some node can meet them."""
 
 import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any
 
 from dsl.errors import XpError
@@ -17,7 +16,7 @@ _ANSWER_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def connected() -> Iterator[Any]:
+def connected() -> Generator[Any]:
     """The module `ray`, with this process connected to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -26,22 +25,23 @@ def connected() -> Iterator[Any]:
         raise XpError(
             "`executor: ray` needs the package ray, here and on every node: pip install 'xp-lab[ray]'"
         ) from error
-    if ray.is_initialized():
-        yield ray
+    cluster: Any = ray
+    if cluster.is_initialized():
+        yield cluster
         return
     _check_address(os.environ.get("RAY_ADDRESS", ""))
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
+        cluster.init(log_to_driver=False, logging_level="warning", include_dashboard=False)
     # nobody answers there, or with another version of Ray or Python
     except (ConnectionError, RuntimeError) as error:
         raise XpError(f"no connection to the Ray cluster: {one_line(str(error))}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray puts its own in this place
     try:
-        yield ray
+        yield cluster
     finally:
-        ray.shutdown()
+        cluster.shutdown()
 
 
 def _check_address(address: str) -> None:
@@ -61,8 +61,9 @@ def options_of(given: Resources | None) -> dict[str, Any]:
 
 
 def check_nodes(ray: Any, options: Mapping[str, Mapping[str, Any]], loading: Collection[str]) -> None:
-    """Ray waits without a word for a node that has what is asked for, and a model that is given no GPU runs
-    without one.
+    """Check that some node has what each kind of step is to get.
+
+    Ray waits without a word for such a node, and a model that is given no GPU runs without one.
 
     Raises:
         XpError: no node of the cluster has what is asked for; or the nodes have GPUs, and for a kind of step

@@ -1,5 +1,4 @@
-"""What one node of a Ray cluster does with a task: it hands the step to a worker process, the same as on a
-single machine.
+"""Task of a node of a Ray cluster: hand the step to a worker process, the same as on a single machine.
 
 So the step gets the environment that a worker's libraries need before Python starts, a crash is one failed
 step, and a model stays loaded from one task to the next as long as they come without a pause. All of this is
@@ -12,7 +11,7 @@ import selectors
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +37,20 @@ _kept: dict[bool, _Kept] = {}
 _lock = threading.Lock()
 
 
-def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tuple[Ended, bool]:
-    """Make one attempt at a step or a shard of it: how it ended, and whether no other would fare better
-    because of the store.
+def perform(task_json: str, root: str, folder: str, threads: int, news: Any) -> tuple[Ended, bool]:
+    """Make one attempt at a step or a shard of it.
+
+    Returns its end, and if the store is at fault, so that no other attempt would fare better.
 
     Args:
-        asked: a `Task` as JSON.
+        task_json: a `Task` as JSON.
         root: the store.
         folder: where `xp` was started: a spec may name files relative to it.
         threads: with how many the libraries of the step compute.
         news: a `ray.util.queue.Queue` that is told of the beginning and of the progress: ((step, part),
             event).
     """
-    task, store = Task.model_validate_json(asked), Store(Path(root))
+    task, store = Task.model_validate_json(task_json), Store(Path(root))
     unit = (task.step_id, task.part)
     if unfit := _unfit(task, (store.root / "lock", Path(folder))):  # the lock is held as long as steps run
         now = Attempt(task.step_id, os.getpid())
@@ -79,7 +79,7 @@ def perform(asked: str, root: str, folder: str, threads: int, news: Any) -> tupl
 
 
 def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
-    """Why this node cannot run the step, if it cannot."""
+    """Return the reason why this node cannot run the step; None where it can."""
     if identity.step_id(task.step) != task.step_id:
         return "has another version of xp, to which this is another step: install the same one on all nodes"
     missing = [path for path in needed if not path.exists()]
@@ -89,7 +89,7 @@ def _unfit(task: Task, needed: Iterable[Path]) -> str | None:
 @contextlib.contextmanager
 def _worker(
     store: Store, folder: Path, affinity: str, threads: int, gpus: tuple[str, ...]
-) -> Iterator[Worker]:
+) -> Generator[Worker]:
     """The worker of a task before if it fits, else a new one."""
     wanted = (str(store.root), str(folder), affinity, str(threads), *gpus)
     import ray

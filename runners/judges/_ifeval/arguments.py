@@ -1,5 +1,4 @@
-"""What an instruction's arguments may be: each reader takes a value as the data holds it and gives what a
-checker works with."""
+"""Arguments of instructions: each reader takes a value of the data and returns what a checker needs."""
 
 import operator
 import unicodedata
@@ -32,9 +31,12 @@ class Outcome:
 
 
 class Checker(Protocol):
-    """Tells if the text follows the instruction. `language` is the instruction's own: `en`, `fr` or `es`."""
+    """Check of a text: does it follow the instruction?
 
-    def __call__(self, text: str, asked: Mapping[str, Any], language: str, /) -> bool | Outcome: ...
+    `language` is the instruction's own: `en`, `fr` or `es`.
+    """
+
+    def __call__(self, text: str, kwargs: Mapping[str, Any], language: str, /) -> bool | Outcome: ...
 
 
 def whole(value: object) -> int:

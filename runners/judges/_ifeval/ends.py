@@ -10,16 +10,16 @@ _QUOTES = {
 }
 
 
-def end_checker(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def end_checker(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """The answer ends with the phrase, large or small, closing quotes left out; in Spanish a full stop may be
     missing or added."""
-    end, phrase = text.strip().strip('"').lower(), asked["end_phrase"].lower()
+    end, phrase = text.strip().strip('"').lower(), kwargs["end_phrase"].lower()
     return (
         end.removesuffix(".").endswith(phrase.removesuffix(".")) if language == "es" else end.endswith(phrase)
     )
 
 
-def quotation(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def quotation(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """The whole answer stands in double quotes; in French, single ones and guillemets will do."""
     whole = text.strip()
     return len(whole) > 1 and any(
@@ -27,12 +27,12 @@ def quotation(text: str, asked: Mapping[str, Any], language: str) -> bool:
     )
 
 
-def repeat_prompt(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def repeat_prompt(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """The answer begins with the prompt, word for word, large or small."""
-    return text.strip().lower().startswith(asked["prompt_to_repeat"].lower())
+    return text.strip().lower().startswith(kwargs["prompt_to_repeat"].lower())
 
 
-def two_responses(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def two_responses(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """Two different answers, divided by `******`; a divider may open or close the text as well."""
     responses = [response.strip() for response in text.split("******")]
     given = [response for response in responses if response]

@@ -19,30 +19,32 @@ _TITLE = {"en": ("<<", ">>"), "fr": ("##", "##"), "es": ("<<", ">>")}
 _FENCE = re.compile(r"\A```(?:json)?|```\Z", re.IGNORECASE)
 
 
-def number_bullet_lists(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def number_bullet_lists(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """Exactly so many bullets: lines that begin with `*` or, outside Spanish, with `-`."""
-    return sum(_BULLET[language].match(line) is not None for line in text.split("\n")) == asked["num_bullets"]
+    return (
+        sum(_BULLET[language].match(line) is not None for line in text.split("\n")) == kwargs["num_bullets"]
+    )
 
 
-def number_highlighted_sections(text: str, asked: Mapping[str, Any], language: str) -> bool:
-    """At least so many stretches within a line between `*` and `*` or between `**` and `**`."""
+def number_highlighted_sections(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
+    """Require at least so many passages within a line between `*` and `*` or between `**` and `**`."""
     found = [*re.findall(r"\*([^\n*]*)\*", text), *re.findall(r"\*\*([^\n*]*)\*\*", text)]
-    return sum(map(bool, map(str.strip, found))) >= asked["num_highlights"]
+    return sum(map(bool, map(str.strip, found))) >= kwargs["num_highlights"]
 
 
-def multiple_sections(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def multiple_sections(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """At least so many sections, each opened by the given word and a number, such as `SECTION 2`."""
-    return len(re.findall(rf"{re.escape(asked['section_spliter'])}\s?\d+", text)) >= asked["num_sections"]
+    return len(re.findall(rf"{re.escape(kwargs['section_spliter'])}\s?\d+", text)) >= kwargs["num_sections"]
 
 
-def title(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def title(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """A title in double angle brackets, in French in double hashes."""
     opening, closing = _TITLE[language]
     # No regular expression: a text of a thousand `<` would take it a million steps.
     return any(line.partition(opening)[2].rpartition(closing)[0].strip("<># ") for line in text.split("\n"))
 
 
-def json_format(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def json_format(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """The whole answer is JSON; a fence of Markdown may stand around it."""
     try:
         json.loads(_FENCE.sub("", text.strip()).strip())
@@ -51,22 +53,22 @@ def json_format(text: str, asked: Mapping[str, Any], language: str) -> bool:
     return True
 
 
-def constrained_response(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def constrained_response(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """One of the three phrases offered occurs."""
     return any(phrase in text for phrase in _PHRASES[language])
 
 
-def no_comma(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def no_comma(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """No comma."""
     return "," not in text
 
 
-def question_marks(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def question_marks(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """A Spanish question with words in it, between `¿` and `?`."""
     return _encloses("¿", "?", text)
 
 
-def exclamation_marks(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def exclamation_marks(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """A Spanish exclamation with words in it, between `¡` and `!`."""
     return _encloses("¡", "!", text)
 

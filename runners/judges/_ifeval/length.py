@@ -8,19 +8,19 @@ from typing import Any
 from runners.judges._ifeval.words import count_sentences, tokens, without_list_markers, words
 
 
-def number_words(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def number_words(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """At least or fewer than so many words. In Spanish, list markers are no words and what a hyphen joins is
     one."""
     found = len(tokens(without_list_markers(text))) if language == "es" else len(words(text))
-    return asked["relation"](found, asked["num_words"])
+    return kwargs["relation"](found, kwargs["num_words"])
 
 
-def number_sentences(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def number_sentences(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """At least or fewer than so many sentences."""
-    return asked["relation"](count_sentences(text, language), asked["num_sentences"])
+    return kwargs["relation"](count_sentences(text, language), kwargs["num_sentences"])
 
 
-def number_paragraphs(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def number_paragraphs(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """Exactly so many paragraphs, divided by `***`. A divider may open or close the text; two in a row leave
     a paragraph empty."""
     paragraphs = text.split("***")
@@ -28,17 +28,17 @@ def number_paragraphs(text: str, asked: Mapping[str, Any], language: str) -> boo
         paragraphs.pop()
     if paragraphs and not paragraphs[0].strip():
         paragraphs.pop(0)
-    return len(paragraphs) == asked["num_paragraphs"] and all(paragraph.strip() for paragraph in paragraphs)
+    return len(paragraphs) == kwargs["num_paragraphs"] and all(paragraph.strip() for paragraph in paragraphs)
 
 
-def nth_paragraph_first_word(text: str, asked: Mapping[str, Any], language: str) -> bool:
+def nth_paragraph_first_word(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
     """Exactly so many paragraphs, divided by an empty line, and the nth begins with a given word, or in
     Spanish with given words."""
     paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
-    n: int = asked["nth_paragraph"]
-    if sum(map(bool, paragraphs)) != asked["num_paragraphs"] or not 1 <= n <= asked["num_paragraphs"]:
+    n: int = kwargs["nth_paragraph"]
+    if sum(map(bool, paragraphs)) != kwargs["num_paragraphs"] or not 1 <= n <= kwargs["num_paragraphs"]:
         return False
-    return _begins_with(paragraphs[n - 1], asked["first_word"].lower(), language)
+    return _begins_with(paragraphs[n - 1], kwargs["first_word"].lower(), language)
 
 
 def _begins_with(paragraph: str, first: str, language: str) -> bool:

@@ -123,13 +123,13 @@ def checks(
     instruction = (AS_PUBLISHED if as_published else INSTRUCTIONS).get(name)
     if instruction is None or language not in instruction.languages:
         raise ValueError(f"{instruction_id}: no such instruction in {language}")
-    asked: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {}
     for argument, read in instruction.needs.items():
         value = given.get(argument)
         if value is None:
             raise ValueError(f"{instruction_id}: `{argument}` is missing")
         try:
-            asked[argument] = read(value)
+            kwargs[argument] = read(value)
         except ValueError as error:
             raise ValueError(f"{instruction_id}: `{argument}` {error}: {str(value)[:60]!r}") from error
-    return lambda text: instruction.check(unicodedata.normalize("NFC", text), asked, language)
+    return lambda text: instruction.check(unicodedata.normalize("NFC", text), kwargs, language)

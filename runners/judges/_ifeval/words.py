@@ -1,4 +1,4 @@
-"""How a text falls into words and sentences."""
+"""Words and sentences of a text."""
 
 import re
 from functools import cache
@@ -51,7 +51,7 @@ def published_words(text: str) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """What stands between spaces and punctuation: `U.S.`, `arc-en-ciel` and `it's` are one each."""
+    """Split a text at spaces and punctuation: `U.S.`, `arc-en-ciel` and `it's` are one word each."""
     found = (
         token.strip("*_.'’`-–—~=+|/\\")
         for token in re.findall(r"[^\s,;:@#$%&?!¿¡\"“”„«»‹›()\[\]{}<>…]+", text)
@@ -65,7 +65,7 @@ def without_list_markers(text: str) -> str:
 
 
 def count_sentences(text: str, language: str) -> int:
-    """Sentences as Punkt tells them (Kiss and Strunk 2006); numbers of a Spanish list are no sentences."""
+    """Split a text at sentences as Punkt does (Kiss and Strunk 2006); numbers of a Spanish list are none."""
     return len(_punkt(language).tokenize(without_list_markers(text) if language == "es" else text))
 
 

@@ -1,5 +1,4 @@
-"""Two answers side by side, in both orders: how it is asked, how a reply is read, and one verdict from
-two."""
+"""Comparison of two answers in both orders: the prompts, the replies, and one verdict from two."""
 
 import hashlib
 import json
@@ -10,10 +9,10 @@ from typing import TypeVar
 
 from dsl.data.records import Prompt, Verdict
 from dsl.judges._comparison import Comparison
-from dsl.judges._judge_prompts import Frame
+from dsl.judges._judge_prompts import JudgePrompts
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.decide import Decided, Question, both_orders
-from runners.judges._model_judges.reply import objects
+from runners.judges._model_judges.reply import as_object, objects, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
 T = TypeVar("T")
@@ -31,7 +30,7 @@ _NOT_APPLICABLE = frozenset({"n/a", "na", "none", "not applicable", "null", ""})
 
 @dataclass(frozen=True)
 class Side:
-    """What one order says of our answer."""
+    """Finding on our answer in one order."""
 
     score: float | None
     """1 it is better, 0.5 neither, 0 the opponent's is."""
@@ -43,9 +42,9 @@ class Side:
 
 
 def both_prompts(
-    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Prompt, Prompt]:
-    """Which is better, in writing: our answer as A, then as B."""
+    """Return the prompts of a written comparison: our answer as A, then as B."""
     theirs = _opponent(answer)
     return (
         _prompt(answer, question, answer.text, theirs, names, text, ties),
@@ -54,9 +53,9 @@ def both_prompts(
 
 
 def both_choices(
-    answer: Answer, question: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Question, Question]:
-    """The same for a model that decides: our answer first, then second."""
+    """Return the questions of a comparison for a model that decides: our answer first, then second."""
     material = {names.instruction: answer.example.instruction, names.reference: answer.example.reference}
     outcomes = {"first": text.first, "second": text.second} | ({"tie": text.tie} if ties else {})
     return both_orders(
@@ -70,7 +69,7 @@ def both_choices(
 
 
 def paired(found: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T, T]]:
-    """What comes for the places 2k and 2k + 1, in any order, as (k, one, other) when both are there."""
+    """Yield (k, one, other) as soon as both of the places 2k and 2k + 1 have come, in any order."""
     waiting: dict[int, T] = {}
     for place, one in found:
         if (other := waiting.pop(place ^ 1, None)) is None:
@@ -80,22 +79,22 @@ def paired(found: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T, T]]:
 
 
 def side_written(reply: EngineAnswer, ties: bool, is_first: bool) -> Side:
-    """What a written reply says of our answer, which stood first (A) or second (B)."""
+    """Read a written reply on our answer, which stood first (A) or second (B)."""
     if reply.text is None:
         return Side(None, f"{NO_REPLY}{reply.error or reply.finish_reason}")
-    raw = _writable(reply.raw_text or reply.text)
-    better, said = read_better(reply.text)
+    raw = writable(reply.raw_text or reply.text)
+    better, explanation = read_better(reply.text)
     if better is None:
         cut = ", and it was cut at its length limit" if reply.finish_reason == "length" else ""
-        return Side(None, _writable(f"{said}{cut}"), raw=raw)
+        return Side(None, writable(f"{explanation}{cut}"), raw=raw)
     if better == "tie" and not ties:
         return Side(None, "the reply is a tie, which was not asked for", raw=raw)
     score = 0.5 if better == "tie" else float((better == "a") == is_first)
-    return Side(score, reason=None if said is None else _writable(said), raw=raw)
+    return Side(score, reason=None if explanation is None else writable(explanation), raw=raw)
 
 
 def side_decided(decided: Decided, is_first: bool) -> Side:
-    """What probabilities say of our answer: the likeliest outcome, a tie where two are equally so."""
+    """Return the most probable outcome for our answer; a tie where two are equally probable."""
     if decided.probabilities is None:
         return Side(None, decided.error)
     p = decided.probabilities
@@ -105,50 +104,53 @@ def side_decided(decided: Decided, is_first: bool) -> Side:
     return Side(score, probabilities=(win, tie, loss))
 
 
-def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, told: VerdictDetails) -> Verdict:
-    """One verdict from both orders: their common score, or a tie where they differ."""
+def verdict_of(answer: Answer, aspect: str, first: Side, second: Side, details: VerdictDetails) -> Verdict:
+    """Combine both orders to one verdict: their common score, or a tie where they differ."""
     sides = {"first": first, "second": second}
-    told = VerdictDetails(**told)
-    told["parts"] = {place: side.score for place, side in sides.items() if side.score is not None} or None
-    told["raw"] = _by_place({place: side.raw for place, side in sides.items()})
+    details = {**details}
+    details["parts"] = {place: side.score for place, side in sides.items() if side.score is not None} or None
+    details["raw"] = _by_place({place: side.raw for place, side in sides.items()})
     if first.probabilities and second.probabilities:
         mean = [
             (one + other) / 2 for one, other in zip(first.probabilities, second.probabilities, strict=True)
         ]
-        told["distribution"] = dict(zip(("win", "tie", "loss"), mean, strict=True))
+        details["distribution"] = dict(zip(("win", "tie", "loss"), mean, strict=True))
     if first.score is None or second.score is None:
         # A judge that failed says nothing of the answers; named first, it lets the verdict be made again.
         why = sorted(
             {side.why_not or "" for side in sides.values() if side.score is None},
             key=lambda w: not w.startswith(NO_REPLY),
         )
-        return answer.unscored(aspect, "; ".join(why), **told)
+        return answer.unscored(aspect, "; ".join(why), **details)
     reasons = _by_place({place: side.reason for place, side in sides.items()})
     if first.score == second.score:
-        return answer.scored(aspect, first.score, reason=reasons, **told)
+        details["reason"] = reasons
+        return answer.scored(aspect, first.score, **details)
     flip = f"inconsistent: {_OUTCOME[first.score]} standing first, {_OUTCOME[second.score]} standing second"
-    return answer.scored(aspect, 0.5, reason="\n".join(filter(None, (flip, reasons))), **told)
+    details["reason"] = "\n".join(filter(None, (flip, reasons)))
+    return answer.scored(aspect, 0.5, **details)
 
 
 _OUTCOME = {1.0: "it wins", 0.5: "a tie", 0.0: "it loses"}
 
 
 def read_better(reply: str) -> tuple[str | None, str | None]:
-    """Which answer a reply holds better (`a`, `b` or `tie`) and the reason it gives; or None and why it
+    """Return the better answer by a reply (`a`, `b` or `tie`) and the reason it gives; or None and why it
     cannot be read.
 
     Read are JSON with the answer's letter, wherever in the reply it stands, the letter in double brackets
     (`[[A]]`), and a reply that is nothing but the letter.
     """
-    held = [one for value in objects(reply) for one in (value, *value.values()) if isinstance(one, dict)]
-    said = [
-        (value, key)
-        for value in held
-        for key in value
-        if key.strip().casefold() in _KEYS and not isinstance(value[key], dict)
+    nested = [as_object(one) for value in objects(reply) for one in (value, *value.values())]
+    named = [
+        (winner, value.get("reason"))
+        for value in nested
+        if value is not None
+        for key, winner in value.items()
+        if key.strip().casefold() in _KEYS and not isinstance(winner, dict)
     ]
-    if said:
-        found = [(_outcome(value[key]), value.get("reason")) for value, key in said]
+    if named:
+        found = [(_outcome(winner), reason) for winner, reason in named]
     else:
         # In JSON that cannot be read, marks may be words of an answer that a reason quotes.
         marks = [] if _HALF_JSON.search(reply) else re.findall(r"\[\[\w{1,8}\]\]", reply)
@@ -158,7 +160,7 @@ def read_better(reply: str) -> tuple[str | None, str | None]:
         return None, "the reply names different winners"
     (outcome,) = outcomes
     if outcome is None:
-        if said and str(said[0][0][said[0][1]]).strip().casefold() in _NOT_APPLICABLE:
+        if named and str(named[0][0]).strip().casefold() in _NOT_APPLICABLE:
             return None, "the judge does not compare the answers"
         return None, "the reply does not say which answer is better"
     reason = found[0][1]
@@ -168,15 +170,15 @@ def read_better(reply: str) -> tuple[str | None, str | None]:
 def _outcome(given: object) -> str | None:
     if not isinstance(given, str):
         return None
-    said = given.strip(" \n\t\"'`*.").casefold()
-    if said in _TIES:
+    word = given.strip(" \n\t\"'`*.").casefold()
+    if word in _TIES:
         return "tie"
-    letter = _LETTER.fullmatch(said)
+    letter = _LETTER.fullmatch(word)
     return None if letter is None else letter[1]
 
 
 def _prompt(
-    answer: Answer, question: str, a: str, b: str, names: Frame, text: Comparison, ties: bool
+    answer: Answer, question: str, a: str, b: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> Prompt:
     parts = {
         names.instruction: answer.example.instruction,
@@ -208,17 +210,11 @@ def _schema(ties: bool) -> dict[str, object]:
 
 
 def _opponent(answer: Answer) -> str:
-    assert answer.opponent is not None and answer.opponent.text is not None, (
-        "opponents without text are not handed to judges"
-    )
+    assert answer.opponent is not None, "a judge that compares is handed an opponent"
+    assert answer.opponent.text is not None, "opponents without text are not handed to judges"
     return answer.opponent.text
 
 
 def _by_place(texts: dict[str, str | None]) -> str | None:
-    """Texts of both orders under the place where our answer stood."""
+    """Join the texts of both orders, each under the place where our answer stood."""
     return "\n\n".join(f"[standing {place}]\n{text}" for place, text in texts.items() if text) or None
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can name, cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode()

@@ -1,5 +1,4 @@
-"""Rubrics: aspects of an answer, each a question with levels. They lie in
-`runners/judges/rubrics/<name>/<language>.yaml` or in a study's own file."""
+"""Conditions of aspects: values of an example's columns under which an aspect is judged."""
 
 from dsl.data.records import Example
 from dsl.errors import DataError
@@ -7,7 +6,7 @@ from dsl.judges._rubric import Condition, OtherThan
 
 
 def meets(example: Example, condition: Condition) -> bool:
-    """Has the example one of the values that a condition names, in every column?
+    """Check if the example has one of the values that a condition names, in every column.
 
     Raises:
         DataError: the examples have no such column.

@@ -1,4 +1,4 @@
-"""Asks a System One model, loaded here or served: the way to it for every judge that puts typed questions."""
+"""Ask a System One model, loaded here or served: the way to it for judges that put typed questions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,13 +13,12 @@ __all__ = ["Decided", "DecisionModel", "Question", "SystemOne", "both_orders", "
 
 
 def decide(model: Weights | SystemOne, questions: Sequence[Question], tools: Tools) -> Iterator[Decided]:
-    """Exactly one for each question, in any order, as they come.
+    """Yield exactly one for each question, in any order, as they come.
 
     Raises:
         DataError: the weights are missing, or are of no model that can decide.
         ServerError: the server stays down after all tries, does not let us in, or refuses any question. What
-            was decided before that has
-            been yielded.
+            was decided before that has been yielded.
     """
     if isinstance(model, Weights):
         return decide_locally(model, questions, tools)

@@ -17,13 +17,11 @@ from runners.judges._model_judges.question import Decided, Question, probabiliti
 from runners.judges.contract import Tools, VerdictDetails
 
 if TYPE_CHECKING:
-    from transformers import Pipeline
-
     from runners.models.loading import Loaded
 
 
 def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools) -> Iterator[Decided]:
-    """Exactly one for each question, in any order.
+    """Yield exactly one for each question, in any order.
 
     Raises:
         DataError: the weights are missing, or the model reads no labels for the options.
@@ -42,7 +40,8 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
         "decision_head": has_head,
     }
     tools.facts["commit"] = loaded.commit
-    longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    config: Any = loaded.model.config
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None) or math.inf
     pipeline = _pipeline(loaded, has_head)
     prompts: dict[int, Any] = {}
     """Place -> the one prompt of a question: its tensors, and the question in transformers' own form."""
@@ -62,26 +61,28 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
         _by_head(pipeline, prompts) if has_head else _by_labels(pipeline, loaded, prompts, weights)
     ):
         answer = pipeline.postprocess({"prompts": [prompts[place]], "scores": [scores]})["asked"]
-        told = VerdictDetails(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
+        details = VerdictDetails(n_prompt_tokens=_n_tokens(prompts[place]), seconds=seconds)
         try:
-            yield Decided(place, probabilities_of(questions[place], answer), told=told)
+            yield Decided(place, probabilities_of(questions[place], answer), details=details)
         except ValueError as error:
-            yield Decided(place, None, f"the judge's answer cannot be used: {error}", told)
+            yield Decided(place, None, f"the judge's answer cannot be used: {error}", details)
 
 
-def _pipeline(loaded: "Loaded", has_head: bool) -> "Pipeline":
-    from transformers import pipeline
-    from transformers.decision.configuration_utils import DecisionConfig
+def _pipeline(loaded: "Loaded", has_head: bool) -> Any:
+    import transformers
+    from transformers.decision import configuration_utils
     from transformers.decision.template_utils import DECISION_PROMPT
 
     # the pipeline adds tokens that the model has no embeddings for
-    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer: Any = copy.deepcopy(loaded.tokenizer)
+    decision: Any = configuration_utils
     config = None
     if not has_head:
-        config = DecisionConfig.from_pretrained(loaded.model.name_or_path, local_files_only=True)
+        config = decision.DecisionConfig.from_pretrained(loaded.model.name_or_path, local_files_only=True)
         if config.chat_template is None and not tokenizer.chat_template:
             config.chat_template = DECISION_PROMPT  # a base model is asked in plain text
-    return pipeline("decision", model=loaded.model, tokenizer=tokenizer, decision_config=config)
+    make: Any = transformers.pipeline
+    return make("decision", model=loaded.model, tokenizer=tokenizer, decision_config=config)
 
 
 def _n_tokens(prompt: Any) -> int:
@@ -89,7 +90,7 @@ def _n_tokens(prompt: Any) -> int:
 
 
 def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any, float]]:
-    """Place, scores of the options and seconds of each question."""
+    """Yield place, scores of the options and seconds of each question."""
     for place, prompt in prompts.items():
         began = time.perf_counter()
         [scores] = pipeline.forward({"prompts": [prompt]})["scores"]
@@ -99,13 +100,16 @@ def _by_head(pipeline: Any, prompts: dict[int, Any]) -> Iterator[tuple[int, Any,
 def _by_labels(
     pipeline: Any, loaded: "Loaded", prompts: dict[int, Any], weights: Weights
 ) -> Iterator[tuple[int, Any, float]]:
-    """Place, scores of the options and seconds of each question: the logits of the labels before the
-    question's mark."""
-    from transformers.decision.modeling_utils import process_scores
+    """Yield place, scores of the options and seconds of each question.
+
+    The scores are the logits of the labels before the question's mark.
+    """
+    from transformers.decision import modeling_utils
 
     from runners.inference.batch_model import batch_model_of
     from runners.inference.next_logits import next_logits
 
+    decision: Any = modeling_utils
     places = list(prompts)
     texts = [tuple(inputs["input_ids"][0, : inputs["marks"][0]].tolist()) for inputs, _ in prompts.values()]
     for at, logits, seconds in next_logits(batch_model_of(loaded), texts, weights.batch_size):
@@ -116,7 +120,7 @@ def _by_labels(
             raise DataError(f"{weights.source} cannot answer such a question: {error}") from error
         yield (
             places[at],
-            process_scores(
+            decision.process_scores(
                 pipeline.decision_config, inputs["input_ids"], inputs["marks"], questions, [logits[labels]]
             ),
             seconds,

@@ -1,5 +1,4 @@
-"""Typed questions for System One models, and what they answer: a probability for every option, from one
-forward pass.
+"""Typed questions for System One models, which answer with a probability for every option.
 
 Weights that are loaded here answer through transformers' decision pipeline, and so does any chat model, with
 the next-token logits of the options' labels; a decision model reads them with a head of its own. Served ones
@@ -9,6 +8,7 @@ answer `/v1/systemone`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import cast
 
 from runners.judges.contract import VerdictDetails
 
@@ -28,7 +28,7 @@ class Question:
     """A tuple holds levels, lowest first; a mapping, options and what each means; None asks yes or no."""
 
     def as_request(self) -> dict[str, object]:
-        """The question in the form of the System One API."""
+        """Return the question in the form of the System One API."""
         if self.criteria is None:
             return {"type": "noul", "instructions": self.instructions}
         if isinstance(self.criteria, tuple):
@@ -38,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a model says to one question."""
+    """A model's answer to one question."""
 
     place: int
     """The question's place in the sequence."""
@@ -47,12 +47,12 @@ class Decided:
     1."""
     error: str | None = None
     """Why there are none."""
-    told: VerdictDetails = field(default_factory=VerdictDetails)
+    details: VerdictDetails = field(default_factory=VerdictDetails)
     """Tokens, seconds, cost and the model's name, for the verdict."""
 
 
 def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[str, float]:
-    """The probabilities in an answer of the System One API.
+    """Read the probabilities in an answer of the System One API.
 
     Raises:
         ValueError: it has none, has them for other options, or they are no probabilities; the message says
@@ -64,19 +64,17 @@ def probabilities_of(question: Question, answer: Mapping[str, object]) -> dict[s
             raise ValueError("the answer to a yes-or-no question holds no `noul`")
         found = {"1": float(yes), "0": 1 - float(yes)}
     else:
-        given = answer.get("probabilities")
+        value = answer.get("probabilities")
+        given = cast("dict[object, object]", value) if isinstance(value, dict) else {}
         is_score = isinstance(question.criteria, tuple)
         options = (
             [str(level) for level in range(len(question.criteria))] if is_score else list(question.criteria)
         )
-        if (
-            not isinstance(given, dict)
-            or set(given) != set(options)
-            or not all(isinstance(p, int | float) for p in given.values())
-        ):
+        numbers = {option: p for option, p in given.items() if isinstance(p, int | float)}
+        if set(given) != set(options) or len(numbers) < len(given):
             raise ValueError(f"the answer does not hold a probability for each of {', '.join(options)}")
         # Levels count from 0 there and from 1 here.
-        found = {str(int(option) + 1) if is_score else option: float(given[option]) for option in options}
+        found = {str(int(option) + 1) if is_score else option: float(numbers[option]) for option in options}
     if (
         not all(isfinite(p) and 0 <= p <= 1 for p in found.values())
         or abs(sum(found.values()) - 1) > _SUM_TOLERANCE
@@ -94,7 +92,7 @@ def both_orders(
     criteria: Mapping[str, str],
     names: tuple[str, str] = ("first answer", "second answer"),
 ) -> tuple[Question, Question]:
-    """The same choice between two answers with `one` first, then with `other` first.
+    """Ask the same choice between two answers with `one` first, then with `other` first.
 
     With the options `first` and `second` in `criteria`, the probability that `one` is better is the mean of
     the first question's `first` and the second question's `second`: what a model gives to a place, and not to

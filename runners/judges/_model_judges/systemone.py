@@ -26,8 +26,9 @@ _HELLO = Question({"message": "Hello"}, "Is this a greeting?")
 
 
 def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools) -> Generator[Decided]:
-    """One request a question, at most `max_concurrency` at a time. Closing the iterator drops what is under
-    way.
+    """Send one request a question, at most `max_concurrency` at a time.
+
+    Closing the iterator drops what is under way.
 
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.
@@ -44,7 +45,7 @@ def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools)
 
 
 class _Call:
-    """What the requests of one call share."""
+    """Model and client that the requests of one call share."""
 
     def __init__(self, model: SystemOne, client: "Client[_Reply]", path: str) -> None:
         self._model, self._client, self._path = model, client, path
@@ -74,22 +75,25 @@ class _Call:
         answered = await self._client.post(self._path, body)
         if isinstance(answered, Failure):
             return answered
-        reply, told = answered.reply, self._told(answered)
+        reply, details = answered.reply, self._details(answered)
         try:
-            return Decided(place, probabilities_of(question, reply.answers.get("asked", {})), told=told)
+            return Decided(place, probabilities_of(question, reply.answers.get("asked", {})), details=details)
         except ValueError as error:
-            return Decided(place, None, f"the judge's answer cannot be used: {error}", told)
+            return Decided(place, None, f"the judge's answer cannot be used: {error}", details)
 
-    def _told(self, answered: "Answered[_Reply]") -> VerdictDetails:
+    def _details(self, answered: "Answered[_Reply]") -> VerdictDetails:
         reply = answered.reply
         n_tokens = None if reply.usage is None else reply.usage.input_tokens
-        said = Provenance(system_fingerprint=reply.system_fingerprint)
-        told = VerdictDetails(
-            n_prompt_tokens=n_tokens, seconds=answered.seconds, model_served=reply.model, provenance=said
+        provenance = Provenance(system_fingerprint=reply.system_fingerprint)
+        details = VerdictDetails(
+            n_prompt_tokens=n_tokens,
+            seconds=answered.seconds,
+            model_served=reply.model,
+            provenance=provenance,
         )
         if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
-            told["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
-        return told
+            details["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
+        return details
 
 
 class _Usage(BaseModel):
@@ -97,7 +101,7 @@ class _Usage(BaseModel):
 
 
 class _Reply(BaseModel):
-    """What is read of a server's reply; servers add much else."""
+    """Fields that are read of a server's reply; servers add much else."""
 
     answers: dict[str, dict[str, Any]]
     model: Detail[str] = None

@@ -1,30 +1,35 @@
-"""A rubric judged by a model that writes: what it is asked, and verdicts from its replies."""
+"""Rubrics in writing: the prompt of a model judge, and verdicts from its replies."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar, cast
 
 from dsl.data.records import Prompt, Provenance, Verdict
 from dsl.engines.contract import EngineSettings
-from dsl.judges._judge_prompts import Frame
+from dsl.judges._judge_prompts import JudgePrompts
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
-from runners.judges._model_judges.reply import Found, read_reply
+from runners.judges._model_judges.reply import ReadScore, read_reply, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
+Number = TypeVar("Number", int, float)
 
-def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> Prompt:
-    """What the judge is asked about one answer. The marks around the material cannot be written by whoever
-    wrote it: they hold its hash."""
+
+def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], prompts: JudgePrompts) -> Prompt:
+    """Return a judge's prompt on one answer.
+
+    The marks around each text hold its hash, so that its author cannot have written them.
+    """
     parts = {
-        frame.instruction: answer.example.instruction,
-        frame.reference: answer.example.reference,
-        frame.answer: answer.text,
+        prompts.instruction: answer.example.instruction,
+        prompts.reference: answer.example.reference,
+        prompts.answer: answer.text,
     }
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
     material = "\n\n".join(
-        f"[{name} {mark}]\n{text}\n[{frame.end} {name} {mark}]"
+        f"[{name} {mark}]\n{text}\n[{prompts.end} {name} {mark}]"
         for name, text in parts.items()
         if text is not None
     )
@@ -34,12 +39,12 @@ def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], frame: Frame) -> P
         for name, aspect in aspects.items()
     )
     form = ", ".join(
-        f'"{name}": {{"reason": "{frame.reason}", "score": {_scale(aspect, frame)}}}'
+        f'"{name}": {{"reason": "{prompts.reason}", "score": {_scale(aspect, prompts)}}}'
         for name, aspect in aspects.items()
     )
-    user = f"{material}\n\n{frame.judge}\n\n{criteria}\n\n{frame.reply}\n{{{form}}}"
+    user = f"{material}\n\n{prompts.judge}\n\n{criteria}\n\n{prompts.reply}\n{{{form}}}"
     return Prompt(
-        messages=(("system", frame.system), ("user", user)), json_schema=json.dumps(_schema(aspects))
+        messages=(("system", prompts.system), ("user", user)), json_schema=json.dumps(_schema(aspects))
     )
 
 
@@ -51,23 +56,25 @@ def verdict_of(
     na_as: int | None,
     spent: VerdictDetails,
 ) -> Verdict:
-    """The verdict of one reply, or of several to the same question: the mean of those that give a score."""
+    """Return the verdict of one reply, or the mean of several to the same question."""
     found = [_read(reply, aspect, n_levels, na_as) for reply in replies]
-    raw = [_writable(reply.raw_text or reply.text or "") for reply in replies]
+    raw = [writable(reply.raw_text or reply.text or "") for reply in replies]
     has_replied = any(reply.text is not None for reply in replies)
-    told = VerdictDetails(
-        raw=None if not has_replied else raw[0] if len(raw) == 1 else json.dumps(raw, ensure_ascii=False),
+    details: VerdictDetails = {
+        "raw": None if not has_replied else raw[0] if len(raw) == 1 else json.dumps(raw, ensure_ascii=False),
         **served_by(replies),
         **spent,
-    )
+    }
     scores = {str(number): float(one.score) for number, one in enumerate(found, 1) if one.score is not None}
     why_not = list(dict.fromkeys(one.why_not for one in found if one.why_not is not None))
     # A judge that failed says nothing of the answer; named first, it lets the verdict be made again.
     why_not.sort(key=lambda why: not why.startswith(NO_REPLY))
     if not scores:
-        return answer.unscored(aspect, "; ".join(why_not), n_faults=n_faults_of(replies), **told)
+        details["n_faults"] = n_faults_of(replies)
+        return answer.unscored(aspect, "; ".join(why_not), **details)
     if len(found) == 1:
-        return answer.scored(aspect, scores["1"], reason=found[0].reason, **told)
+        details["reason"] = found[0].reason
+        return answer.scored(aspect, scores["1"], **details)
     reasons = [
         f"{number}: {one.reason}"
         for number, one in enumerate(found, 1)
@@ -77,27 +84,27 @@ def verdict_of(
         reasons.append(
             f"{len(found) - len(scores)} of {len(found)} repeats have no score: {'; '.join(why_not)}"
         )
-    return answer.scored(
-        aspect, fmean(scores.values()), parts=scores, reason="\n".join(reasons) or None, **told
-    )
+    details |= {"parts": scores, "reason": "\n".join(reasons) or None}
+    return answer.scored(aspect, fmean(scores.values()), **details)
 
 
 def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictDetails:
-    """What requests took together; of several verdicts from the same requests, the first one carries it."""
-    told = VerdictDetails(
+    """Add up what requests took; the first of several verdicts from the same requests carries it."""
+    details = VerdictDetails(
         n_prompt_tokens=_sum([reply.n_prompt_tokens for reply in replies]),
         n_new_tokens=_sum([reply.n_new_tokens for reply in replies]),
         seconds=_sum([reply.seconds for reply in replies]),
     )
-    prices = [getattr(model, f"usd_per_million_{kind}_tokens", None) for kind in ("prompt", "new")]
-    tokens = (told.get("n_prompt_tokens"), told.get("n_new_tokens"))
-    if None not in prices and None not in tokens:
-        told["usd"] = (prices[0] * tokens[0] + prices[1] * tokens[1]) / 1e6
-    return told
+    usd_of_prompt: float | None = getattr(model, "usd_per_million_prompt_tokens", None)
+    usd_of_new: float | None = getattr(model, "usd_per_million_new_tokens", None)
+    n_prompt, n_new = details.get("n_prompt_tokens"), details.get("n_new_tokens")
+    if usd_of_prompt is not None and usd_of_new is not None and n_prompt is not None and n_new is not None:
+        details["usd"] = (usd_of_prompt * n_prompt + usd_of_new * n_new) / 1e6
+    return details
 
 
 def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
-    """The server's names for its model and its configuration, of the first reply that has each."""
+    """Return the server's names for its model and configuration, from the first reply that has each."""
     fingerprint = next(
         (reply.system_fingerprint for reply in replies if reply.system_fingerprint is not None), None
     )
@@ -108,21 +115,24 @@ def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
 
 
 def n_faults_of(replies: Sequence[EngineAnswer]) -> int:
-    """1 where a reply failed for a reason that may pass."""
+    """Return 1 where a reply failed for a reason that may pass."""
     return int(any(reply.is_passing for reply in replies))
 
 
-def _scale(aspect: Aspect, frame: Frame) -> str:
-    return frame.score.replace("{lowest}", "1").replace("{highest}", str(len(aspect.levels)))
+def _scale(aspect: Aspect, prompts: JudgePrompts) -> str:
+    return prompts.score.replace("{lowest}", "1").replace("{highest}", str(len(aspect.levels)))
 
 
 def _schema(aspects: Mapping[str, Aspect]) -> dict[str, object]:
-    """The form of a reply. Scores are texts, as "N/A" is one."""
-    said = {
-        name: _object({"reason": {"type": "string"}, "score": {"type": "string", "enum": _levels(a)}})
-        for name, a in aspects.items()
-    }
-    return _object(said)
+    """Return the JSON Schema of a reply. Scores are texts, as "N/A" is one."""
+    return _object(
+        {
+            name: _object(
+                {"reason": {"type": "string"}, "score": {"type": "string", "enum": _levels(aspect)}}
+            )
+            for name, aspect in aspects.items()
+        }
+    )
 
 
 def _levels(aspect: Aspect) -> list[str]:
@@ -138,21 +148,16 @@ def _object(properties: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _read(reply: EngineAnswer, aspect: str, n_levels: int, na_as: int | None) -> Found:
+def _read(reply: EngineAnswer, aspect: str, n_levels: int, na_as: int | None) -> ReadScore:
     if reply.text is None:
-        return Found(None, f"{NO_REPLY}{reply.error or reply.finish_reason}")
+        return ReadScore(None, f"{NO_REPLY}{reply.error or reply.finish_reason}")
     found = read_reply(reply.text, aspect, n_levels, na_as)
     if found.score is None:
         cut = ", and it was cut at its length limit" if reply.finish_reason == "length" else ""
-        return Found(None, _writable(f"{found.why_not}{cut}"))
-    return Found(found.score, reason=None if found.reason is None else _writable(found.reason))
+        return ReadScore(None, writable(f"{found.why_not}{cut}"))
+    return ReadScore(found.score, reason=None if found.reason is None else writable(found.reason))
 
 
-def _sum(numbers: Sequence[float | None]) -> float | None:
+def _sum(numbers: Sequence[Number | None]) -> Number | None:
     known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
-
-
-def _writable(text: str) -> str:
-    """Half a surrogate pair, which JSON can name, cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode()
+    return cast("Number", sum(known)) if known else None

@@ -1,5 +1,5 @@
-"""What looks like program code in a text, and whether an instruction asks for some (in English, French and
-Spanish)."""
+"""Detection of program code in a text, and of instructions in English, French or Spanish that ask for
+some."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ _NOT_PROGRAMS = frozenset(
 
 _CODE_LINES = re.compile(
     r"""
-      ^\s*(?:from\s+[\w.]+\s+)?import\s+[\w.{}*]+(?:\s*,\s*[\w.]+)*(?:\s+as\s+\w+)?;?\s*$          # Python, Java, JavaScript
+      # Python, Java, JavaScript
+      ^\s*(?:from\s+[\w.]+\s+)?import\s+[\w.{}*]+(?:\s*,\s*[\w.]+)*(?:\s+as\s+\w+)?;?\s*$
     | (?:^|\s)(?:async\s+)?def\s+\w+\s*\([^()]*\)\s*(?:->[^:]+)?:                                  # Python
     | ^\s*class\s+\w+\s*(?:\([\w.,\s]*\))?\s*[:{]\s*$
     | ^\s*(?:if|elif|while)\s+.*(?:[=!<>]=|[<>]|\(\)).*:\s*$
@@ -22,18 +23,24 @@ _CODE_LINES = re.compile(
     | ^\s*(?:print|println|printf|echo|puts|input|len)\s?\(.*\)\s*;?\s*$
     | ^\s*[A-Za-z_][\w.\[\]]*\s*[-+*/]?=\s*
       (?:(?!sqrt|sin|cos|tan|log|ln|exp|max|min|abs)[A-Za-z_][\w.]*\(.*\)|\[.*\]|\{.*|["'].*["']|new\s.*)\s*;?\s*$
-    | ^\s*\#include\s*[<"] | ^\s*(?:using\s+(?:namespace\s+)?\w[\w.]*|package\s+[\w.]+);\s*$       # C, C++, C#, Java
+      # C, C++, C#, Java
+    | ^\s*\#include\s*[<"] | ^\s*(?:using\s+(?:namespace\s+)?\w[\w.]*|package\s+[\w.]+);\s*$
     | \b(?:public|private|protected)\s+(?:static\s+)?(?:class|void|int|String|final|double|boolean)\b
     | ^\s*(?:int|float|double|char|bool|void|string|String|auto|long)\s+\w+\s*(?:=.*;|\(.*\)\s*\{?|;)\s*$
-    | ^\s*(?:const|let|var)\s+\w+\s*=\s | ^\s*(?:export\s+)?function\s+\w*\s*\(.*\)\s*\{ | =>\s*\{\s*$    # JavaScript
+      # JavaScript
+    | ^\s*(?:const|let|var)\s+\w+\s*=\s | ^\s*(?:export\s+)?function\s+\w*\s*\(.*\)\s*\{ | =>\s*\{\s*$
     | \b(?:console\.log|System\.out\.print(?:ln)?|document\.\w+|Math\.\w+)\s*\(
     | \w\([^()]*\)\s*\{.*\}\s*$ | \bthis\.\w+\s*=[^=]
-    | ^\s*\}?\s*(?:else\b.*)?[{}]\s*\)?[;,]?\s*$ | ^\s*(?:if|for|while|switch)\s*\(.*\)\s*\{\s*$ | ^[^.]*\w\(.*\);\s*$
-    | ^\s*</?(?:!DOCTYPE|html|head|body|meta|link|script|style|div|form|input|ul|ol|li|table|tr|t[dh]|p|h[1-6])\b[^>]*>
+    | ^\s*\}?\s*(?:else\b.*)?[{}]\s*\)?[;,]?\s*$ | ^\s*(?:if|for|while|switch)\s*\(.*\)\s*\{\s*$
+    | ^[^.]*\w\(.*\);\s*$
+    | ^\s*</?(?:!DOCTYPE|html|head|body|meta|link|script|style
+      |div|form|input|ul|ol|li|table|tr|t[dh]|p|h[1-6])\b[^>]*>
     | <script\b | <\?php | ^\s*\$\w+\s*=.*;
-    | \bSELECT\b.+\bFROM\b | \b(?:INSERT\s+INTO|CREATE\s+TABLE|DELETE\s+FROM|ALTER\s+TABLE)\b | \bUPDATE\s+\w+\s+SET\b
+    | \bSELECT\b.+\bFROM\b | \b(?:INSERT\s+INTO|CREATE\s+TABLE|DELETE\s+FROM|ALTER\s+TABLE)\b
+    | \bUPDATE\s+\w+\s+SET\b
     | ^\s*\#!/ | ^\s*\$\s+[a-z][\w-]*\s+\S                                                       # a shell
-    | ^\s*(?:\$\s+)?(?:sudo|pip3?\s+install|npm\s+(?:install|run)|git\s+(?:clone|add|commit|push)|apt(?:-get)?\s+install)\s
+    | ^\s*(?:\$\s+)?(?:sudo|pip3?\s+install|npm\s+(?:install|run)|git\s+(?:clone|add|commit|push)
+      |apt(?:-get)?\s+install)\s
     """,
     re.VERBOSE,
 )
@@ -56,7 +63,8 @@ _ASKS = re.compile(
     rf"""
       (?<![\w/]) (?:{_LANGUAGES}) (?![\w+\#])
     | \b(?:{_VERBS})\b \W+ (?:[\w'’]+\W+){{0,4}}? (?:{_NOUNS})\b
-    | \b(?:source\s+code|code\s+source|coding|to\s+code|pseudo-?code|programming|programmation|programación|stack\s?overflow)\b
+    | \b(?:source\s+code|code\s+source|coding|to\s+code|pseudo-?code|programming
+      |programmation|programación|stack\s?overflow)\b
     | \b[A-Za-z_]\w*\((?:\)|["'])  # a call
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -67,7 +75,7 @@ _LONGEST_LINE = 2_000  # characters of a line that are looked at
 
 @dataclass(frozen=True)
 class Code:
-    """What was found in a text."""
+    """Code that was found in a text."""
 
     lines: int
     """Lines that look like code, fenced or not."""
@@ -80,8 +88,7 @@ class Code:
 
 
 def code_in(text: str) -> Code:
-    """Look at every line: does it look like code, or does it stand in a block fenced as a programming
-    language?"""
+    """Find lines that look like code, or stand in a block fenced as a programming language."""
     found: list[str] = []
     n_characters = 0
     fence: str | None = None
@@ -101,7 +108,7 @@ def code_in(text: str) -> Code:
 
 
 def asks_for_code(instruction: str) -> bool:
-    """Does the instruction ask for code, or show some to be worked on?"""
+    """Check if the instruction asks for code, or shows some to be worked on."""
     return _ASKS.search(instruction) is not None or code_in(instruction).lines > 0 or "```" in instruction
 
 

@@ -37,15 +37,20 @@ _LONGEST = 24  # pieces between separators that are looked at; hostile text has 
 _SIGN = r"(?P<sign>(?<![\w)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
 _FRACTION = r"(?<!/)(?:(?P<whole>\d+) )?(?P<over>\d+)/(?P<under>\d+)(?![\d/])"
 _ANY_DECIMAL = re.compile(
-    r"""[1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+ | \d*[.,]\d+""",
+    r"""
+      [1-9]\d{0,2}(?:,\d{3})+\.\d+ | [1-9]\d{0,2}(?:\.\d{3})+,\d+ | [1-9]\d{0,2}(?:[ ]\d{3})+[.,]\d+
+    | \d*[.,]\d+
+    """,
     re.VERBOSE,
 )
 _ANY_GROUPS = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3}){2,}|(?:\.\d{3}){2,}|(?: \d{3})+)")
 
 
 def last_number(text: str, language: Language) -> Decimal | None:
-    """The last number of a text, or None where it has none. `language` is one of `FORMATS`; fractions are
-    rounded to 50 digits."""
+    """Return the last number of a text, or None where it has none.
+
+    `language` is one of `FORMATS`; fractions are rounded to 50 digits.
+    """
     style = FORMATS[language]
     last = None
     for found in _runs(style).finditer(_plain(text)):
@@ -54,7 +59,7 @@ def last_number(text: str, language: Language) -> Decimal | None:
 
 
 def _plain(text: str) -> str:
-    """The text with one kind of minus and with vulgar fractions spelt out: `8½` is `8 1/2`."""
+    """Normalise a text: one kind of minus, and vulgar fractions spelt out (`8½` is `8 1/2`)."""
     spelt = "".join(f" {unicodedata.normalize('NFKC', c)}" if c in _VULGAR else c for c in text)
     return spelt.replace("\u2044", "/").replace("\u2212", "-")
 
@@ -95,7 +100,7 @@ def _endings(run: str) -> Iterator[str]:
 
 
 def _read(text: str, style: _Format) -> Decimal | None:
-    """The number that a text is, or None where it is several."""
+    """Return the number that a text is, or None where it is several."""
     for group in style.groups:
         if re.fullmatch(
             rf"[1-9]\d{{0,2}}(?:{re.escape(group)}\d{{3}})+(?:{re.escape(style.decimal)}\d+)?", text

@@ -1,5 +1,4 @@
-"""How a language declines: phrases, as regular expressions on lower-case text with straight apostrophes and
-single spaces."""
+"""Refusal phrases by language, on lower-case text with straight apostrophes and single spaces."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phrases:
-    """One language's."""
+    """Phrases of one language."""
 
     declines: re.Pattern[str]
     """The writer will not or cannot do what was asked."""
@@ -22,11 +21,11 @@ def _either(*patterns: str) -> str:
 # What a writer declines to do. "I can't wait", "no puedo dormir" and the like are said in letters and
 # stories.
 _DO_EN = _either(
-    "help|assist|do"
-    " (?:that|this|it|so)|provide|give|share|tell|answer|respond|support|recommend|advise|fulfil|comply|complete|write|create",
+    "help|assist|do (?:that|this|it|so)|provide|give|share|tell|answer|respond|support|recommend|advise",
+    "fulfil|comply|complete|write|create",
     "generate|produce|engage|participate|access|open|see|view|browse|discuss|offer|encourage|condone|promote|predict|know|book|make|call|send",
-    "explain|teach|describe|suggest|reveal|disclose|facilitate|process|perform|take part|physically|be"
-    " (?:part|involved)",
+    "explain|teach|describe|suggest|reveal|disclose|facilitate|process|perform|take part|physically",
+    "be (?:part|involved)",
 )
 _DO_FR = _either(
     "aider|assister|faire|fournir|donner|partager|dire|répondre|conseiller|recommander|écrire|rédiger|créer|générer|produire|participer|accéder",
@@ -92,9 +91,8 @@ PHRASES = {
                 rf"{_SOFT_FR}{_TO_FR}(?:{_DO_FR})\b",
                 rf"\bje ne (?:peux|puis|saurais) {_TO_FR}(?:{_DO_FR}) (?:ni|aucun)",
                 rf"\bje ne saurais {_TO_FR}(?:{_DO_FR})\b",
-                r"\bje (?:ne"
-                rf" |n'){_TO_FR}(?:aiderai|répondrai|donnerai|dirai|expliquerai|fournirai|écrirai|participerai)"
-                rf" {_SOFT_FR}pas\b",
+                rf"\bje (?:ne |n'){_TO_FR}(?:aiderai|répondrai|donnerai|dirai|expliquerai|fournirai|écrirai"
+                rf"|participerai) {_SOFT_FR}pas\b",
                 rf"\bje ne (?:suis|serai) {_SOFT_FR}pas (?:(?:en mesure|capable) d|(?:autorisée?|habilitée?|à"
                 r" même) (?:à|de) )",
                 rf"\bje crains de ne pas pouvoir {_TO_FR}(?:{_DO_FR})\b|\bje ne ferai pas (?:cela|ça)\b|\bil"

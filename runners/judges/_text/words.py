@@ -13,7 +13,7 @@ _WORD = re.compile(rf"[{_UNSPACED}]|\d+(?:[.,]\d+)+|[^\W_{_UNSPACED}]+(?:\+\+|#(
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, casefolded and without accents; decimal commas and points are one sign."""
+    """Return the words of a text, casefolded and without accents; decimal commas and points are one sign."""
     apart = "".join(f" {c}" if unicodedata.category(c) == "No" else c for c in text)  # 8½ is not 81 and 2
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", apart).casefold()).translate(
         _SPELT_OUT
@@ -23,5 +23,5 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def holds(text: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Do the wanted words stand in the text, all of them, in a row?"""
+    """Check if the wanted words stand in the text, all of them, in a row."""
     return f" {' '.join(wanted)} " in f" {' '.join(text)} "

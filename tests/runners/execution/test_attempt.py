@@ -49,7 +49,7 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(
     go: Callable[[Run], Outcome], tmp_path: Path
 ) -> None:
     made = StepResult(n_rows=3, n_reused=1, load_seconds=0.5, facts={"dtype": "float32"})
-    outcome = go(lambda step, inputs, out: made)
+    outcome = go(lambda step, context, out: made)
     assert (outcome.n_rows, outcome.n_reused, outcome.load_seconds) == (3, 1, 0.5)
     assert outcome.facts == {"device": "cpu", "dtype": "float32"}
     assert outcome.versions["python"] == sys.version.split()[0]
@@ -64,8 +64,8 @@ def test_what_a_runner_counts_is_in_the_outcome_with_versions_memory_and_time(
     assert Store(tmp_path).done() == {ID}
 
 
-def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
-    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+def test_importing_is_counted_by_itself_and_for_the_first_step_alone(go: Callable[[Run], Outcome]) -> None:
+    def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         with importing():
             time.sleep(0.05)
         return StepResult()
@@ -76,13 +76,13 @@ def test_importing_is_told_apart_and_paid_by_the_first_step_alone(go: Callable[[
     first = go(run)
     assert 0.15 <= first.start_seconds <= first.seconds
     assert 0.05 <= go(run).start_seconds < 0.1
-    assert go(lambda step, inputs, out: StepResult()).start_seconds == 0
+    assert go(lambda step, context, out: StepResult()).start_seconds == 0
 
 
 def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process_s_output(
     go: Callable[[Run], Outcome], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+    def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         os.write(1, b"from C\n")
         os.write(2, b"from C, too\n")
         subprocess.run(["echo", "from a child"], check=True)
@@ -97,7 +97,7 @@ def test_everything_a_library_prints_goes_to_the_log_and_nothing_to_this_process
 def test_an_error_is_one_line_and_its_traceback_is_in_the_log(
     go: Callable[[Run], Outcome], tmp_path: Path
 ) -> None:
-    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+    def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         raise ValueError("first\nsecond")
 
     with pytest.raises(StepFailed, match=r"^ValueError: first second$"):
@@ -108,17 +108,17 @@ def test_an_error_is_one_line_and_its_traceback_is_in_the_log(
 
 
 def test_the_log_keeps_what_earlier_attempts_said(go: Callable[[Run], Outcome], tmp_path: Path) -> None:
-    def fail(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+    def fail(step: DataStep, context: StepContext, out: Path) -> StepResult:
         raise ValueError("the first time")
 
     with pytest.raises(StepFailed):
         go(fail)
-    go(lambda step, inputs, out: StepResult())
+    go(lambda step, context, out: StepResult())
     assert "the first time" in log_of(tmp_path)
 
 
 def test_a_full_disk_is_an_error_of_the_store_that_says_what_to_do(go: Callable[[Run], Outcome]) -> None:
-    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+    def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         raise OSError(28, "No space left on device", str(out / "rows.jsonl"))
 
     with pytest.raises(
@@ -133,13 +133,13 @@ def test_what_runs_is_handed_its_inputs_folders_and_the_cache(
 ) -> None:
     seen: list[tuple[StepContext, Path]] = []
 
-    def run(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
-        seen.append((inputs, out))
+    def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
+        seen.append((context, out))
         return StepResult()
 
     go(run)
-    ((inputs, out),) = seen
-    assert (dict(inputs.folders), inputs.cache) == ({}, tmp_path / "cache")
+    ((context, out),) = seen
+    assert (dict(context.folders), context.cache) == ({}, tmp_path / "cache")
     assert out == Store(tmp_path).unfinished_folder(ID)
 
 
@@ -147,12 +147,12 @@ def test_what_runs_is_handed_its_inputs_folders_and_the_cache(
 def test_peak_memory_is_the_step_s_own_and_not_the_worker_s(
     go: Callable[[Run], Outcome], tmp_path: Path
 ) -> None:
-    def hungry(step: DataStep, inputs: StepContext, out: Path) -> StepResult:
+    def hungry(step: DataStep, context: StepContext, out: Path) -> StepResult:
         assert len(b"x" * (300 * 2**20))
         return StepResult()
 
     greedy = go(hungry).peak_memory_bytes
-    modest = go(lambda step, inputs, out: StepResult()).peak_memory_bytes
+    modest = go(lambda step, context, out: StepResult()).peak_memory_bytes
     assert greedy is not None
     assert modest is not None
     assert greedy - modest > 250 * 2**20

@@ -79,7 +79,7 @@ def test_one_worker_is_kept_for_steps_that_load_nothing_and_the_others_for_model
     assert schedule.take(loaded=[], busy=["", "a"]) == "j2"
 
 
-def test_what_hangs_on_a_failed_step_is_taken_out_with_the_reason_and_the_rest_goes_on() -> None:
+def test_what_depends_on_a_failed_step_is_skipped_with_the_reason_and_the_rest_runs() -> None:
     schedule = Schedule(STUDY, done=())
     assert schedule.take(loaded=[], busy=[]) == "data"
     schedule.done("data")
@@ -97,7 +97,7 @@ def test_a_failure_reaches_what_hangs_on_it_by_way_of_others_once() -> None:
     assert schedule.take(loaded=[], busy=[]) is None
 
 
-def test_a_step_that_needs_what_is_neither_done_nor_to_be_made_is_taken_out() -> None:
+def test_a_step_that_needs_what_is_neither_done_nor_to_be_made_is_skipped() -> None:
     schedule = Schedule(
         {"a": StepResult(after=("gone",)), "b": StepResult(after=("a",)), "c": StepResult(after=("here",))},
         done=("here",),

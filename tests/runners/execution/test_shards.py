@@ -69,7 +69,9 @@ def test_a_step_in_one_piece_takes_over_what_shards_have_with_the_time_it_took(
     assert not (tmp_path / "steps" / generate / "shards").exists()
 
 
-def test_shards_take_over_what_one_piece_and_shards_of_another_size_have(plan: Plan, tmp_path: Path) -> None:
+def test_shards_reuse_rows_of_the_whole_step_and_of_shards_of_another_size(
+    plan: Plan, tmp_path: Path
+) -> None:
     generate = prepared(plan, tmp_path)
     make(plan, generate, tmp_path)
     Store(tmp_path).reopen(generate)
@@ -80,7 +82,7 @@ def test_shards_take_over_what_one_piece_and_shards_of_another_size_have(plan: P
     assert make(plan, generate, tmp_path, range(10, 20)).n_reused == 4
 
 
-def test_a_shard_that_was_killed_goes_on_after_its_last_whole_row(plan: Plan, tmp_path: Path) -> None:
+def test_a_killed_shard_resumes_after_its_last_whole_row(plan: Plan, tmp_path: Path) -> None:
     generate = prepared(plan, tmp_path)
     make(plan, generate, tmp_path, range(10))
     place = shards.place_of(Store(tmp_path), generate)

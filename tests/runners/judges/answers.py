@@ -51,7 +51,7 @@ def answer(
 
 
 def verdicts(settings: JudgeSettings, *answers: Answer, tools: Tools | None = None) -> list[Verdict]:
-    """What the judge says of the answers, every aspect."""
+    """Return the judge's verdicts on the answers, every aspect."""
     judge = importlib.import_module(f"runners.judges.{settings.judge}")
     keys = Keys(judge, settings)
     keyed = [Answer(one.example, one.completion, keys.of(one.example, one.completion)) for one in answers]
@@ -59,7 +59,7 @@ def verdicts(settings: JudgeSettings, *answers: Answer, tools: Tools | None = No
 
 
 def verdict(settings: JudgeSettings, one: Answer) -> Verdict:
-    """What a judge of one aspect says of one answer."""
+    """Return the verdict of a judge of one aspect on one answer."""
     (found,) = verdicts(settings, one)
     return found
 

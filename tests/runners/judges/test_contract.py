@@ -46,7 +46,7 @@ def test_the_code_of_a_judge_that_decides_by_rule_is_part_of_its_keys(monkeypatc
         key(length, length.Settings(), one),
         Keys(ensemble, members).of(one.example, one.completion, verdicts=read),
     )
-    monkeypatch.setattr("runners.judges.contract.fingerprint", lambda *modules: f"of other code {modules}")
+    monkeypatch.setattr("runners.store.row_keys.fingerprint", lambda *modules: f"of other code {modules}")
     after = (
         key(length, length.Settings(), one),
         Keys(ensemble, members).of(one.example, one.completion, verdicts=read),

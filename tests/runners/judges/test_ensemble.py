@@ -39,7 +39,8 @@ def judged(given: ensemble.Settings, said: Said) -> dict[str, Verdict]:
     }
     keys = Keys(ensemble, given).of(one.example, one.completion, verdicts=verdicts)
     answers = [Answer(one.example, one.completion, keys, verdicts=verdicts)]
-    return {v.aspect: v for v in ensemble.judge(answers, given, Tools(no_model, None))}  # type: ignore[arg-type]
+    tools = Tools(no_model, None)  # type: ignore[arg-type]
+    return {v.aspect: v for v in ensemble.judge(answers, given, tools)}
 
 
 def members(**given: dict[str, object]) -> dict[str, JudgeSettings]:

@@ -175,7 +175,7 @@ CHINESE = "今天天气很好，我们去公园散步，然后在那里吃午饭
 LETTER = "keywords:letter_frequency"
 
 
-def test_a_language_is_that_of_most_seeds_and_the_share_is_told() -> None:
+def test_a_language_is_that_of_most_seeds_and_the_reason_has_their_share() -> None:
     sure = judged(
         asked(
             "Il fait beau et nous allons manger au jardin.",

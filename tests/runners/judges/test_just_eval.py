@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from runners.judges._model_judges.reply import Found, read_reply
+from runners.judges._model_judges.reply import ReadScore, read_reply
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "shared" / "data" / "just_eval" / "examples"
 JUDGED = ("1.score_multi.gpt-4", "1.safety.score_safety.chatgpt")
@@ -24,11 +24,11 @@ def published(name: str) -> dict[str, float]:
 
 
 def replies(name: str) -> list[str]:
-    """What the judge wrote."""
+    """Reply of the judge."""
     return [row["result"] for row in json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))]
 
 
-def read(said: list[str], aspect: str, na_as: int | None) -> list[Found]:
+def read(said: list[str], aspect: str, na_as: int | None) -> list[ReadScore]:
     return [read_reply(reply, aspect, na_as=na_as) for reply in said]
 
 

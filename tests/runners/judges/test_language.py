@@ -31,7 +31,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("asked", ["en", "fr", "es"])
 @pytest.mark.parametrize("written", TEXTS)
-def test_an_answer_is_told_by_its_language(asked: str, written: str) -> None:
+def test_an_answer_s_language_is_identified(asked: str, written: str) -> None:
     found = verdict(STUDY, answer(TEXTS[written], language=asked))
     assert found.score == (asked == written), found
 

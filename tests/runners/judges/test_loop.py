@@ -27,7 +27,7 @@ SONG = "\n".join(
     )
 )
 SYLLABLES = "\n".join(" ".join(letter + sign for sign in "ािीुूेैोौ") for letter in "कखगघचछजझ")
-WEEK = "\n".join(f"Day {n}: run {n + 4} km and stretch" for n in range(1, 8))
+WEEK = "\n".join(f"Day {n}: run {n + 4} km and rest" for n in range(1, 8))
 TABLE = "\n".join(f"7 x {n} = {7 * n}" for n in range(1, 21))
 SHOPPING = "\n".join(
     f"- {thing}"

@@ -34,7 +34,7 @@ def settings(**given: object) -> pairwise.Settings:
 def compared(
     ours: str, theirs: str, given: pairwise.Settings, tools: Tools, **example: object
 ) -> list[Verdict]:
-    """What the judge says of `ours` beside `theirs`, every aspect."""
+    """Return the judge's verdicts on `ours` beside `theirs`, every aspect."""
     one, other = answer(ours, **example), answer(theirs)
     keys = Keys(pairwise, given).of(one.example, one.completion, other.completion)
     return list(
@@ -317,10 +317,10 @@ def test_both_orders_are_brought_together_however_they_come() -> None:
         ({"first": 0.5, "second": 0.5}, 0.5),
     ],
 )
-def test_the_likeliest_outcome_is_the_verdict_of_a_model_that_decides(
+def test_the_most_probable_outcome_is_the_verdict_of_a_model_that_decides(
     probabilities: dict[str, float], score: float
 ) -> None:
-    decided = Decided(0, probabilities, told={})
+    decided = Decided(0, probabilities, details={})
     assert side_decided(decided, is_first=True).score == score
     assert side_decided(decided, is_first=False).score == 1 - score
 
@@ -356,7 +356,8 @@ def test_a_system_one_server_is_asked_a_choice_in_both_orders() -> None:
 
     with serving(decide) as server:
         given = settings(model={"engine": "systemone", "name": "jev", "base_url": server.url})
-        (found,) = compared("ours", "theirs", given, Tools(no_model, Path()), reference="gold")  # type: ignore[arg-type]
+        tools = Tools(no_model, Path())  # type: ignore[arg-type]
+        (found,) = compared("ours", "theirs", given, tools, reference="gold")
     assert (found.score, found.parts) == (1, {"first": 1, "second": 1})
     assert found.distribution == pytest.approx({"win": 0.65, "tie": 0.1, "loss": 0.25})
     assert (found.n_prompt_tokens, found.model_served) == (14, "jev-42")

@@ -75,7 +75,7 @@ def test_what_is_no_preference_is_unscored_and_says_why(
     assert why in (found.unscored_reason or "")
 
 
-def test_a_column_that_no_row_has_is_told_before_anything_runs(tmp_path: Path) -> None:
+def test_a_column_that_no_row_has_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"first\.jsonl: row 1: no column `p`; there are: q, preference"):
         settings(tmp_path, [{"q": "a", "preference": 1}, {"q": "b", "preference": 2}], **PREFERENCE)
     with pytest.raises(DataError, match=r"row 1: no column `c2`"):
@@ -86,7 +86,7 @@ def test_a_column_that_no_row_has_is_told_before_anything_runs(tmp_path: Path) -
         )
 
 
-def test_a_file_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
+def test_an_error_on_a_missing_file_names_its_path(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"second\.jsonl: No such file"):
         of_cell(tmp_path, "second", **PREFERENCE)
 

@@ -54,7 +54,7 @@ def judged(folder: Path, *answers: Answer, cache: Path, **given: object) -> list
 
 
 def asked(*texts: str) -> list[Answer]:
-    """Answers to instructions that tell them apart: verdicts come in any order."""
+    """Answers to instructions that identify them: verdicts come in any order."""
     return [answer(text, instruction=f"Where does it live? {number}") for number, text in enumerate(texts)]
 
 

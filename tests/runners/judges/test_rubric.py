@@ -130,7 +130,7 @@ def test_an_aspects_key_depends_on_its_own_text_and_the_model_not_on_the_other_a
         assert keys(settings(**one))["clarity"] != few["clarity"]
 
 
-def test_an_aspects_key_depends_on_what_the_judge_is_told_around_the_rubric(tmp_path: Path) -> None:
+def test_an_aspect_s_key_depends_on_the_judge_prompts_around_the_rubric(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("aspects: {wit: {question: Wit, levels: [dull, funny]}}")
     own = settings(rubric={"file": str(tmp_path / "mine.yaml")})
     assert keys(own)["wit"] != keys(own.model_copy(update={"language": "fr"}))["wit"]
@@ -332,7 +332,7 @@ def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> N
     assert english.of_cell("m", "urial", "fr", Fingerprints(), Path()) == english
 
 
-def test_a_language_without_instructions_is_told_before_anything_runs() -> None:
+def test_a_language_without_judge_prompts_is_refused_before_anything_runs() -> None:
     with pytest.raises(DataError, match=r"no instructions in `eu`. There are: en, es, fr"):
         settings(instructions_language="item").pinned(("en", "eu"), Fingerprints(), Path())
 

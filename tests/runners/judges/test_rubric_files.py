@@ -6,7 +6,7 @@ import pytest
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
-from dsl.judges._judge_prompts import frame, languages
+from dsl.judges._judge_prompts import judge_prompts, languages
 from dsl.judges._rubric import SHIPPED, load_rubric, shipped
 from dsl.judges.rubric import Settings
 from dsl.steps.identity import digest
@@ -50,7 +50,7 @@ def test_just_eval_has_its_six_aspects() -> None:
 
 
 def test_every_language_has_instructions_of_its_own() -> None:
-    texts = [frame(language) for language in languages()]
+    texts = [judge_prompts(language) for language in languages()]
     assert [text.language for text in texts] == list(languages())
     assert len({text.system for text in texts}) == len(texts)
     for text in texts:
@@ -102,7 +102,7 @@ def test_an_aspect_the_file_lacks_is_an_error(tmp_path: Path) -> None:
         settings(rubric={"file": "none.yaml"}).pinned(("en",), Fingerprints(), tmp_path)
 
 
-def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_error_in_a_file_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(
         "aspects:\n  wit:\n    question: Is it witty?\n    levls: [a, b]\nwhn: {}\n"
     )

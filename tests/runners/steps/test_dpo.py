@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What sft left: as an adapter, and as full weights."""
+    """Results of sft: as an adapter, and as full weights."""
     folder = tmp_path_factory.mktemp("tuned")
     found, (english,) = inputs(folder / "data", en=rows("instructions", "en"))
     left = {}
@@ -90,7 +90,7 @@ def metric(out: Path, name: str) -> list[float]:
 
 
 def log_probability(folder: Path | None, cache: Path, example: Example, answer: str) -> tuple[float, int]:
-    """Of the answer and its end, in nats, made by hand; and its number of tokens."""
+    """Compute the log-probability of the answer and its end by hand, in nats, and its number of tokens."""
     import torch
 
     loaded = load(WEIGHTS, folder, cache)
@@ -133,7 +133,7 @@ def test_all_weights_of_a_bfloat16_model_begin_at_the_reference_too(tmp_path: Pa
 
 
 @pytest.mark.parametrize("adapter", [LORA, None])
-def test_an_sft_policy_can_be_held_to_the_untrained_weights(
+def test_the_reference_of_an_sft_policy_can_be_the_untrained_weights(
     tmp_path: Path, tuned: dict[str, Path], adapter: Adapter | None
 ) -> None:
     """First rewards against log-probabilities made by hand, of the sft model and of the untrained one."""
@@ -237,7 +237,7 @@ def test_pairs_in_a_text_prompt_are_trained_on(tmp_path: Path) -> None:
     assert made.facts["n_truncated"] == 0
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, tuned: dict[str, Path]) -> None:
+def test_a_killed_training_resumes_as_if_nothing_had_happened(tmp_path: Path, tuned: dict[str, Path]) -> None:
     step, found = study(tmp_path, tuned["adapter"], training={"max_steps": 5, "save_steps": 2})
 
     def report(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Answers are made once: what is still valid is taken over, and only the rest is asked for."""
+"""Answers are made once: cached rows that are still valid are reused, and only the rest is asked for."""
 
 from pathlib import Path
 
@@ -62,10 +62,10 @@ class Work:
         out = self.folder / name
         out.mkdir(exist_ok=True)
         folders = {EXAMPLES: data} | ({TUNED: self.folder / tuned} if tuned else {})
-        inputs = StepContext(
+        context = StepContext(
             folders, cache=self.folder / "cache", reuse_from=tuple(self.folder / d for d in reuse_from)
         )
-        made = generate.run(step, inputs, out)
+        made = generate.run(step, context, out)
         rows = list(read_rows(out / "completions.jsonl", Completion))
         assert len({row.item for row in rows}) == len(rows), "each once"
         return made, {row.item: row for row in rows}
@@ -121,7 +121,7 @@ def test_another_seed_takes_nothing_over(work: Work) -> None:
     assert work.ask("c", ["one", "two"], reuse_from=("a",), temperature=0.5, seed=0)[0].n_reused == 2
 
 
-def test_other_trained_weights_take_nothing_over_also_under_the_same_step(work: Work) -> None:
+def test_other_trained_weights_reuse_nothing_also_under_the_same_step(work: Work) -> None:
     for name, weights in (("t1", b"one"), ("t2", b"two"), ("t3", b"one")):
         (work.folder / name / "adapter").mkdir(parents=True)
         (work.folder / name / "adapter" / "adapter_model.safetensors").write_bytes(weights)
@@ -168,7 +168,7 @@ def test_another_prompt_text_takes_nothing_over(work: Work) -> None:
     assert work.ask("b", ["one", "two"], reuse_from=("a",))[0].n_reused == 0
 
 
-def test_an_attempt_that_was_killed_goes_on_after_its_last_whole_row(work: Work) -> None:
+def test_a_killed_attempt_resumes_after_its_last_whole_row(work: Work) -> None:
     work.ask("a", ["one", "two", "three"])
     file = work.folder / "a" / "completions.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)

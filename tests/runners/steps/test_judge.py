@@ -77,13 +77,13 @@ class Work:
         folders = {ANSWERS: self.root / "answers", EXAMPLES: self.root / "examples"}
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []
-        inputs = StepContext(
+        context = StepContext(
             folders,
             self.root / "cache",
-            tuple(self.root / donor for donor in reuse_from),
+            tuple(self.root / other for other in reuse_from),
             lambda *at: self.reports.append(at),
         )
-        return judge.run(step, inputs, self.root / out)
+        return judge.run(step, context, self.root / out)
 
     def rows(self, out: str) -> list[Verdict]:
         return list(read_rows(self.root / out / "verdicts.jsonl", Verdict))
@@ -180,7 +180,7 @@ def test_the_same_answer_to_the_same_item_from_another_method_is_judged_once(
     assert {v.item: v.score for v in work.rows("second")} == {"0": 0, "1": 1, "2": None, "3": 0}
 
 
-def test_another_judges_or_another_settings_verdicts_are_not_taken_over(work: Work) -> None:
+def test_another_judges_or_another_settings_verdicts_are_not_reused(work: Work) -> None:
     work.run(language.Settings(min_characters=5), "first")
     assert work.run(language.Settings(min_characters=6), "second", "first").n_reused == 0
     assert work.run(length.Settings(), "third", "first", "second").n_reused == 0
@@ -305,9 +305,9 @@ def test_what_a_verdict_cost_is_counted_where_it_was_spent(work: Work) -> None:
     with serving(marks) as server:
         work.run(server.settings(), "first")
         work.run(server.settings(), "second", "first")
-    spent, taken_over = ([v.seconds for v in work.rows(out) if v.score] for out in ("first", "second"))
+    spent, reused = ([v.seconds for v in work.rows(out) if v.score] for out in ("first", "second"))
     assert all(seconds is not None for seconds in spent)
-    assert set(taken_over) == {None}
+    assert set(reused) == {None}
 
 
 def test_a_request_the_server_refuses_is_unscored_and_asked_again_by_the_next_attempt(work: Work) -> None:
@@ -376,7 +376,7 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
     assert greedy == {"one": [None], "other": [None]}
 
 
-def test_a_missing_answer_is_missing_unless_the_judge_is_told_to_count_it_as_0(work: Work) -> None:
+def test_a_missing_answer_has_no_score_unless_the_judge_is_set_to_count_it_as_0(work: Work) -> None:
     work.run(contains.Settings(), "out")
     work.run(contains.Settings(missing_as=0), "counted", "out")
     assert [v.score for v in work.rows("out")].count(None) == 1

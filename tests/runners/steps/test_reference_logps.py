@@ -1,4 +1,4 @@
-"""What a frozen model makes of preference pairs, and that training held to it is what TRL would have done."""
+"""Log-probabilities of a frozen model, and training on them, which is the same as TRL's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ EVERY_LOSS: tuple[LossType, ...] = get_args(LossType)
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What sft left, as an adapter."""
+    """Result of sft, as an adapter."""
     folder = tmp_path_factory.mktemp("tuned")
     found, (english,) = inputs(folder / "data", en=rows("instructions", "en"))
     return tuned(folder / "sft", found, english, seed=0)
@@ -192,7 +192,7 @@ def test_a_sigmoid_loss_begins_at_ln_2_and_moves_with_what_the_reference_says(tm
     assert metric(tmp_path / "moved", "rewards/rejected") == [pytest.approx(0, abs=1e-5)]
 
 
-def test_rows_that_other_draws_have_are_taken_over(tmp_path: Path) -> None:
+def test_rows_that_other_draws_have_are_reused(tmp_path: Path) -> None:
     step, found = study(tmp_path)
     some = step.model_copy(update={"rows": 10, "seed": 3})
     assert run(some, found, tmp_path / "some").n_rows == 10
@@ -209,9 +209,9 @@ def test_rows_that_other_draws_have_are_taken_over(tmp_path: Path) -> None:
 def test_rows_of_the_untrained_weights_and_rows_that_are_cut_are_others(tmp_path: Path, policy: Path) -> None:
     step, found = study(tmp_path, policy)
     run(step, found, tmp_path / "out")
-    with_donor = replace(found, reuse_from=(tmp_path / "out",))
-    assert run(step.model_copy(update={"policy": None}), with_donor, tmp_path / "untrained").n_reused == 0
-    cut = run(step.model_copy(update={"max_length": 30}), with_donor, tmp_path / "cut")
+    with_cached = replace(found, reuse_from=(tmp_path / "out",))
+    assert run(step.model_copy(update={"policy": None}), with_cached, tmp_path / "untrained").n_reused == 0
+    cut = run(step.model_copy(update={"max_length": 30}), with_cached, tmp_path / "cut")
     assert cut.facts["n_truncated"] == cut.n_rows - cut.n_reused > 0
 
 

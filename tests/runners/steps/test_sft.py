@@ -217,7 +217,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path: P
 
 
 @pytest.mark.parametrize(("killed", "resumed"), [(2, 0), (5, 3), (7, 6)])
-def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_as_if_nothing_had_happened(
+def test_a_killed_training_resumes_from_its_last_whole_checkpoint_as_if_nothing_had_happened(
     tmp_path: Path, killed: int, resumed: int
 ) -> None:
     """Killed before the first checkpoint, after it, and at the very end; a half-written checkpoint lies about
@@ -372,7 +372,7 @@ def english(step: SftStep, found: StepContext) -> tuple[SftStep, StepContext]:
     return step.model_copy(update={"train": step.train[:1], "prompts": step.prompts[:1]}), found
 
 
-def test_rows_of_one_length_can_be_put_together_and_a_killed_run_goes_on_with_the_same_batches(
+def test_rows_of_one_length_can_be_batched_together_and_a_killed_run_resumes_with_the_same_batches(
     tmp_path: Path,
 ) -> None:
     settings = {"max_steps": 16, "per_device_train_batch_size": 2, "save_steps": 4}

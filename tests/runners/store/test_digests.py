@@ -1,4 +1,4 @@
-"""A finished step's files are held against the digests in its outcome."""
+"""A finished step's files are compared with the digests in its outcome."""
 
 import hashlib
 import json
@@ -60,10 +60,10 @@ def test_a_file_that_is_not_as_it_was_written_is_named(
     store, memory = finished(tmp_path, *ROWS), tmp_path / "memory.json"
     if is_remembered:
         checks = Checks(memory)
-        assert checks.held(store.steps, [ID]).done == {ID}
+        assert checks.states(store.steps, [ID]).done == {ID}
         checks.save()
     damage(store.step_folder(ID) / "examples.jsonl")
-    held = Checks(memory).held(store.steps, [ID])
+    held = Checks(memory).states(store.steps, [ID])
     assert (held.done, held.damaged) == (frozenset(), {ID: words})
 
 
@@ -79,11 +79,11 @@ def test_bytes_are_read_once_and_again_when_a_file_was_touched(
     )
     for _ in range(3):
         checks = Checks(memory)
-        assert checks.held(store.steps, [ID]).done == {ID}
+        assert checks.states(store.steps, [ID]).done == {ID}
         checks.save()
     assert len(read) == 1
     os.utime(store.step_folder(ID) / "examples.jsonl", (0, 0))
-    assert Checks(memory).held(store.steps, [ID]).done == {ID}
+    assert Checks(memory).states(store.steps, [ID]).done == {ID}
     assert len(read) == 2
 
 
@@ -124,7 +124,7 @@ def test_a_memory_of_nonsense_is_no_memory(tmp_path: Path, memory: str) -> None:
     store = finished(tmp_path, *ROWS)
     text = memory.replace("%s", str(store.step_folder(ID)))
     (tmp_path / "memory.json").write_text(text, "utf-8", errors="surrogateescape")
-    assert Checks(tmp_path / "memory.json").held(store.steps, [ID]).done == {ID}
+    assert Checks(tmp_path / "memory.json").states(store.steps, [ID]).done == {ID}
 
 
 def test_rows_made_again_in_other_order_and_time_are_the_same_content(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_a_step_made_from_other_rows_than_its_input_holds_now_is_outdated(tmp_pa
         (folder / "outcome.json").write_text(
             Outcome(step_id=reader, seconds=1.0, inputs={ID: digest}).model_dump_json(), "utf-8"
         )
-        assert (reader in Checks().held(store.steps, [ID, reader]).outdated) is is_outdated
+        assert (reader in Checks().states(store.steps, [ID, reader]).outdated) is is_outdated

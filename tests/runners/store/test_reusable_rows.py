@@ -13,7 +13,7 @@ from dsl.judges.rubric import Settings as Rubric
 from dsl.steps.identity import judge_key, step_id
 from dsl.steps.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from runners.store import reusable_rows as module
-from runners.store.reusable_rows import Donors
+from runners.store.reusable_rows import ReuseIndex
 from runners.store.store import Store
 
 CHAT = ChatPrompt(template="0" * 64)
@@ -55,14 +55,14 @@ def put(store: Store, *steps: Step, is_done: bool = True) -> None:
 
 
 def named(store: Store, step: Step) -> list[str]:
-    return [folder.name for folder in Donors(store).of(step_id(step), step)]
+    return [folder.name for folder in ReuseIndex(store).folders_for(step_id(step), step)]
 
 
-def test_an_empty_store_has_no_donors(tmp_path: Path) -> None:
+def test_an_empty_store_has_nothing_to_reuse(tmp_path: Path) -> None:
     assert named(Store(tmp_path / "no"), generate(1)) == []
 
 
-def test_steps_that_ask_the_same_model_in_the_same_way_are_donors_whatever_their_length_limit(
+def test_steps_that_ask_the_same_model_in_the_same_way_are_reused_whatever_their_length_limit(
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path)
@@ -72,7 +72,7 @@ def test_steps_that_ask_the_same_model_in_the_same_way_are_donors_whatever_their
     assert set(named(store, generate(3))) == {step_id(step) for step in alike}
 
 
-def test_a_step_is_no_donor_of_its_own(tmp_path: Path) -> None:
+def test_a_step_does_not_look_in_its_own_folder(tmp_path: Path) -> None:
     put(Store(tmp_path), generate(1), is_done=False)
     assert named(Store(tmp_path), generate(1)) == []
 
@@ -85,14 +85,19 @@ def test_those_with_the_same_prompt_come_first_and_the_newest_of_them_before_all
     ]
 
 
-def test_unfinished_attempts_are_donors_unless_they_are_being_written(tmp_path: Path) -> None:
+def test_unfinished_attempts_are_reused_unless_they_are_being_written(tmp_path: Path) -> None:
     store, unfinished = Store(tmp_path), generate(1)
     put(store, unfinished, is_done=False)
     assert named(store, generate(2)) == [f"{step_id(unfinished)}.tmp"]
-    assert Donors(store).of(step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)})) == ()
+    assert (
+        ReuseIndex(store).folders_for(
+            step_id(generate(2)), generate(2), busy=frozenset({step_id(unfinished)})
+        )
+        == ()
+    )
 
 
-def test_models_that_judge_in_one_way_are_donors_and_those_of_the_same_model_s_answers_come_first(
+def test_models_that_judge_in_one_way_are_reused_and_those_of_the_same_model_s_answers_come_first(
     tmp_path: Path,
 ) -> None:
     store = Store(tmp_path)
@@ -103,22 +108,24 @@ def test_models_that_judge_in_one_way_are_donors_and_those_of_the_same_model_s_a
     assert named(store, judge(generate(3), asks)) == [step_id(judge(same, asks))]
 
 
-def test_steps_of_judges_by_rule_are_donors_whichever_judges_they_have(tmp_path: Path) -> None:
+def test_steps_of_judges_by_rule_are_reused_whichever_judges_they_have(tmp_path: Path) -> None:
     store, answers = Store(tmp_path), generate(1)
     put(store, answers, judge(answers))
     assert named(store, judge(answers, Empty())) == [step_id(judge(answers))]
 
 
-def test_a_step_that_ended_since_is_a_donor_too(tmp_path: Path) -> None:
+def test_a_step_that_ended_since_is_reused_too(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    reuse_from = Donors(store)
+    reuse_from = ReuseIndex(store)
     put(store, generate(1))
-    assert reuse_from.of(step_id(generate(2)), generate(2)) == ()
+    assert reuse_from.folders_for(step_id(generate(2)), generate(2)) == ()
     reuse_from.add(step_id(generate(1)), generate(1))
-    assert reuse_from.of(step_id(generate(2)), generate(2)) == (store.step_folder(step_id(generate(1))),)
+    assert reuse_from.folders_for(step_id(generate(2)), generate(2)) == (
+        store.step_folder(step_id(generate(1))),
+    )
 
 
-def test_a_step_of_a_version_that_would_give_other_results_is_no_donor(
+def test_a_step_of_a_version_that_would_give_other_results_is_not_reused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path)
@@ -127,7 +134,7 @@ def test_a_step_of_a_version_that_would_give_other_results_is_no_donor(
     assert named(store, generate(2)) == []
 
 
-def test_a_folder_whose_settings_cannot_be_read_is_no_donor(tmp_path: Path) -> None:
+def test_a_folder_whose_settings_cannot_be_read_is_not_reused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     put(store, generate(1))
     (store.step_folder(step_id(generate(1))) / "step.json").write_text('{"kind": "generate", "of_old": 1}')
@@ -159,7 +166,7 @@ def reference(
     )
 
 
-def test_reference_steps_of_the_same_model_are_donors_whichever_pairs_they_draw(tmp_path: Path) -> None:
+def test_reference_steps_of_the_same_model_are_reused_whichever_pairs_they_draw(tmp_path: Path) -> None:
     store = Store(tmp_path)
     alike = [reference(rows=5, seed=0), reference(rows=5, seed=1), reference(prompt=OTHER_CHAT)]
     put(store, *alike, reference(revision="2"), generate(1))

@@ -14,7 +14,8 @@ from dsl.data.source import Columns, FileSource
 from dsl.errors import StoreError, StoreLocked
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
-from runners.store import store as module
+from runners.store import locks
+from runners.store.disk_errors import is_disk_full
 from runners.store.store import Store, read_step
 
 STEP = DataStep(
@@ -164,7 +165,7 @@ def test_a_step_whose_file_lies_elsewhere_now_or_whose_settings_cannot_be_read_i
 def test_two_attempts_at_one_step_at_once_are_refused_and_the_first_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ORPHAN_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "ORPHAN_SECONDS", 0.1)
     store = Store(tmp_path)
     with (
         store.begin(ID, STEP),
@@ -193,7 +194,7 @@ def test_an_attempt_waits_for_the_one_that_is_ending(tmp_path: Path, is_finished
     with store.begin(ID, STEP) as folder:
         assert folder == store.unfinished_folder(ID)
         other.join()
-        assert (folder / "held").exists()  # what it has made is taken over, finished or not
+        assert (folder / "held").exists()  # what it has made is reused, finished or not
         assert not store.is_done(ID)
         store.finish(ID, OUTCOME)
     assert store.done() == {ID}
@@ -258,7 +259,7 @@ def test_a_begun_run_whose_recorder_was_killed_is_recorded_as_interrupted(tmp_pa
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"\0" * 200, b"[]"])
-def test_a_begun_run_that_a_power_cut_left_empty_is_told_once(tmp_path: Path, left: bytes) -> None:
+def test_a_begun_run_that_a_power_cut_left_empty_is_reported_once(tmp_path: Path, left: bytes) -> None:
     store = Store(tmp_path)
     store.record_begun(RUN)
     (store.runs / f"{RUN.run_id}.begun").write_bytes(left)
@@ -295,7 +296,7 @@ def test_a_run_that_was_never_written_down_as_begun_can_end(tmp_path: Path) -> N
     ],
 )
 def test_a_full_disk_is_recognised_in_any_library_s_words(error: Exception, is_full: bool) -> None:
-    assert module.is_disk_full(error) is is_full
+    assert is_disk_full(error) is is_full
     wrapped = RuntimeError("could not save")
     wrapped.__cause__ = error
-    assert module.is_disk_full(wrapped) is is_full
+    assert is_disk_full(wrapped) is is_full

@@ -1,4 +1,4 @@
-"""Which rows are trained on, and as which tokens."""
+"""Rows to train on, and their tokens."""
 
 import copy
 import shutil

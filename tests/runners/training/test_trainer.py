@@ -1,4 +1,4 @@
-"""What surrounds a trainer: precision that the machine must have, and memory that comes back."""
+"""Training around TRL's trainers: precision that the machine must have, and memory that is given back."""
 
 import gc
 import weakref

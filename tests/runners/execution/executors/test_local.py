@@ -13,7 +13,8 @@ from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep, GenerateStep, PromptText, Step, TextPrompt
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import _gpus, local
-from runners.execution.executors._process import Worker
+from runners.execution.executors import in_process as in_process_executor
+from runners.execution.executors._process import Attempt, Worker
 from runners.store.store import Store
 from tests.xp.small_study import all_rows, plan_of, step_ids, workers_of, write_study
 
@@ -29,12 +30,13 @@ def run(
     done: tuple[str, ...] = (),
 ) -> list[Event]:
     events: list[Event] = []
-    local.run(todo, done, Store(store), jobs, events.append, in_process=in_process)
+    executor = in_process_executor if in_process else local
+    executor.run(todo, done, Store(store), events.append, jobs, {})
     return events
 
 
 @pytest.mark.parametrize(("jobs", "in_process"), [(1, False), (2, False), (1, True)])
-def test_every_step_is_told_of_as_it_begins_goes_on_and_ends(
+def test_every_step_sends_events_of_its_beginning_progress_and_end(
     tmp_path: Path, jobs: int, in_process: bool
 ) -> None:
     plan = plan_of(write_study(tmp_path / "study", seconds_per_row=0.01))
@@ -223,7 +225,7 @@ def test_each_worker_sees_one_gpu_and_jobs_spread_over_all(tmp_path: Path) -> No
 
     def start(affinity: str) -> Worker:
         worker = local._worker_for(affinity, workers, store, 3, gpus)
-        worker.now = local.Attempt(f"step of {affinity}", 0)
+        worker.now = Attempt(f"step of {affinity}", 0)
         return worker
 
     try:

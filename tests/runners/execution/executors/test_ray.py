@@ -64,7 +64,7 @@ class TwoNodes:
                 os.kill(pid, signal.SIGKILL)
 
     def is_on_second(self, pid: int) -> bool:
-        """Whether the second node's raylet is above this process."""
+        """Check if the second node's raylet is an ancestor of this process."""
         raylet = self.second.all_processes["raylet"][0].process.pid
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             while pid > 1 and pid != raylet:
@@ -110,16 +110,14 @@ def run(
             watch(event)
 
     with Store(store).lock():
-        executor.run(todo, (), Store(store), resources or {}, on_event)
+        executor.run(todo, (), Store(store), on_event, 1, resources or {})
     return events
 
 
 @contextlib.contextmanager
 def beside(todo: Mapping[str, Step], store: Path) -> Iterator[None]:
     """The same steps on this machine alone, to be compared with; they are done when the block ends."""
-    thread = threading.Thread(
-        target=lambda: local.run(todo, (), Store(store), 1, lambda event: None, in_process=False)
-    )
+    thread = threading.Thread(target=lambda: local.run(todo, (), Store(store), lambda event: None, 1, {}))
     thread.start()
     try:
         yield
@@ -132,7 +130,7 @@ def ends(events: list[Event], step_id: str | None = None) -> list[Ended]:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """What a process was started with."""
+    """Return the command line and environment of a process."""
     lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
@@ -234,7 +232,7 @@ def test_a_node_lost_during_generation_loses_and_doubles_no_row(nodes: TwoNodes,
     assert lost[0] <= reused < 15, "the rows that the lost node's shard had, and no other"
 
 
-def test_training_on_a_node_that_is_lost_goes_on_from_its_checkpoint_on_another(
+def test_training_on_a_lost_node_resumes_from_its_checkpoint_on_another(
     nodes: TwoNodes, tmp_path: Path
 ) -> None:
     training = {
@@ -326,7 +324,12 @@ def test_a_step_that_fails_is_not_tried_again_and_its_shards_are_called_back(
     events: list[Event] = []
     with Store(tmp_path / "store").lock():
         executor.run(
-            todo, (data,), Store(tmp_path / "store"), {"generate": Resources(shard_rows=10)}, events.append
+            todo,
+            (data,),
+            Store(tmp_path / "store"),
+            events.append,
+            1,
+            {"generate": Resources(shard_rows=10)},
         )
     (failed,) = [event for event in ends(events) if event.status == "failed"]
     assert failed.step_id == generate
@@ -365,7 +368,7 @@ def test_a_node_that_does_not_see_the_store_fails_the_step_and_writes_nothing(
     plan = plan_of(write_study(tmp_path / "study", languages=("en",)))
     events: list[Event] = []
     # nobody holds this store's lock
-    executor.run(plan.steps, (), Store(tmp_path / "elsewhere"), {}, events.append)
+    executor.run(plan.steps, (), Store(tmp_path / "elsewhere"), events.append, 1, {})
     (failed,) = ends(events)
     assert "elsewhere/lock, which must lie on a path that all nodes share" in (failed.error or "")
     assert not (tmp_path / "elsewhere").exists()
@@ -423,7 +426,7 @@ def test_a_step_sees_the_gpus_that_it_is_given_and_no_others(nodes: TwoNodes, tm
     nodes.cluster.remove_node(gpus)
 
 
-def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_and_the_next_apply_resumes(nodes: TwoNodes, tmp_path: Path) -> None:
     spec = write_study(tmp_path / "study", n_items=25, seconds_per_row=0.05)
     store, options = (
         tmp_path / "store",
@@ -439,7 +442,7 @@ def test_ctrl_c_ends_everything_and_the_next_apply_goes_on(nodes: TwoNodes, tmp_
         wait_for(lambda: not workers_of(store), seconds=5)
         assert not list((store / "runs").glob("*.begun"))
 
-        process = begin_apply(spec, store)  # on this machine: it takes over what the shards have
+        process = begin_apply(spec, store)  # on this machine: it reuses the rows of the shards
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, out + err
     assert all_rows(store) == all_rows(tmp_path / "here")

@@ -186,7 +186,7 @@ def test_an_answer_without_proper_probabilities_is_no_decision(body: dict[str, A
     ],
     ids=["401", "403", "404", "422 for all", "503", "HTML", "another API"],
 )
-def test_a_server_that_decides_nothing_is_told_at_once(said: Said, words: str) -> None:
+def test_a_server_that_decides_nothing_is_refused_at_once(said: Said, words: str) -> None:
     with serving(lambda _: said) as server, pytest.raises(ServerError, match=words):
         ask(server, *levels(*"abcdefgh"), max_concurrency=1)
     assert len(server.asked) <= 6  # the question, and one that no server refuses

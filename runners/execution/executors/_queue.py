@@ -1,0 +1,51 @@
+"""Queue of a run: its steps as they get ready, with the cached rows that each can reuse."""
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import cast
+
+from dsl.steps.steps import AnyStep, Step
+from dsl.values import StepId
+from runners.execution.events import Ended, OnEvent, Skipped
+from runners.execution.schedule import Schedule
+from runners.execution.worker import Task
+from runners.store.reusable_rows import ReuseIndex
+from runners.store.store import Store
+
+
+class Queue:
+    """Steps that are to run; each event of theirs goes to `on_event`."""
+
+    def __init__(
+        self, todo: Mapping[StepId, Step], done: Collection[StepId], store: Store, on_event: OnEvent
+    ) -> None:
+        """Skip the steps whose inputs are neither in `done` nor in `todo`, where each comes after its
+        inputs."""
+        self.steps, self.store, self.on_event = todo, store, on_event
+        self.schedule = Schedule(todo, done)
+        self._skip(self.schedule.without_input())
+
+    def task(
+        self, step_id: StepId, busy: Collection[StepId] = (), part: tuple[int, int] | None = None
+    ) -> Task:
+        """Return a step, or a shard of it, as a worker is handed it; `busy` steps are being written."""
+        step = self.steps[step_id]
+        folders = self._reuse_index.folders_for(step_id, step, frozenset(busy))
+        return Task(step_id=step_id, step=cast("AnyStep", step), reuse_from=folders, part=part)
+
+    def end(self, ended: Ended) -> None:
+        """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""
+        self._reuse_index.add(ended.step_id, self.steps[ended.step_id])
+        self.on_event(ended)
+        if ended.status == "done":
+            self.schedule.done(ended.step_id)
+        else:
+            self._skip(self.schedule.failed(ended.step_id))
+
+    def _skip(self, reasons: Mapping[StepId, str]) -> None:
+        for step_id, reason in reasons.items():
+            self.on_event(Skipped(step_id, reason))
+
+    @cached_property
+    def _reuse_index(self) -> ReuseIndex:  # it reads every step's settings, and a run may have no step
+        return ReuseIndex(self.store)

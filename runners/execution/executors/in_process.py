@@ -1,0 +1,54 @@
+"""Run steps one after another in this process, where a debugger can follow them (`xp apply --in-process`)."""
+
+import os
+from collections.abc import Collection, Mapping
+
+from dsl.errors import StepFailed, StoreError
+from dsl.spec.resources import Resources
+from dsl.steps.steps import Step
+from dsl.values import StepId
+from runners.execution.attempt import attempt
+from runners.execution.events import OnEvent, Progress
+from runners.execution.executors import _gpus
+from runners.execution.executors._process import Attempt
+from runners.execution.executors._queue import Queue
+from runners.store.store import Store
+
+
+def run(
+    todo: Mapping[StepId, Step],
+    done: Collection[StepId],
+    store: Store,
+    on_event: OnEvent,
+    jobs: int,
+    resources: Mapping[str, Resources],
+) -> None:
+    """Run every step of `todo` that can be run; the contract is in `runners.execution.executors`."""
+    queue, loaded = Queue(todo, done, store, on_event), ""
+    if queue.schedule.is_over():
+        return
+    os.environ.update(_gpus.share(_gpus.visible(), []))
+    while step_id := queue.schedule.take(loaded=[loaded], busy=[]):
+        step, now = todo[step_id], Attempt(step_id, os.getpid())
+        loaded = step.affinity or loaded
+        on_event(now.started())
+        try:
+            outcome = attempt(
+                step_id,
+                step,
+                store,
+                queue.task(step_id).reuse_from,
+                lambda n_done, n_rows, step_id=step_id: on_event(Progress(step_id, n_done, n_rows)),
+                to_log=False,
+            )
+        except StepFailed as error:
+            ended = now.failed(str(error))
+        except StoreError as error:
+            on_event(now.failed(str(error)))
+            raise
+        except KeyboardInterrupt:
+            on_event(now.interrupted())
+            raise
+        else:
+            ended = now.done(outcome)
+        queue.end(ended)

@@ -1,0 +1,81 @@
+"""Callback of a trainer: metrics as they are logged, progress, and marks on whole checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dsl.data.records import TrainMetric
+from dsl.errors import StepFailed
+from runners.store.step_io import RowWriter
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+_REMEDY = {
+    False: "A smaller `learning_rate` may help",
+    True: (
+        "float16 holds no number above 65,504, and the model's do not stay below: take `dtype: bfloat16` or"
+        " `float32`"
+    ),
+}
+"""Advice on a loss that is no number, by whether the weights are in float16."""
+WHOLE = "whole"
+"""A file put into a checkpoint's folder when everything else is in it."""
+
+
+def recorder(
+    writer: RowWriter, report: Callable[[int, int], None], seconds: float, n_tokens: float, dtype: torch.dtype
+) -> TrainerCallback:
+    """Return a callback that writes metrics as TRL logs them, and marks whole checkpoints.
+
+    `seconds` and `n_tokens` are those of an earlier attempt, from which they go on.
+    """
+    import torch
+    from transformers import TrainerCallback
+
+    class Recorder(TrainerCallback):
+        began = time.perf_counter()
+
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            report(state.global_step, state.max_steps)
+
+        def on_log(
+            self,
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,
+            logs: dict[str, Any] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            if not logs or "loss" not in logs:  # the summary after the last step
+                return
+            values = {name: float(value) for name, value in logs.items()}
+            if not math.isfinite(values["loss"]):
+                raise StepFailed(
+                    f"the loss is {values['loss']} at step {state.global_step}."
+                    f" {_REMEDY[dtype == torch.float16]}"
+                )
+            values["seconds"] = seconds + time.perf_counter() - self.began
+            values["num_tokens"] = n_tokens + values["num_tokens"]  # TRL counts those of this attempt
+            for name, value in values.items():
+                if math.isfinite(value):
+                    writer.write(TrainMetric(global_step=state.global_step, name=name, value=value))
+
+        def on_save(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+    return Recorder()
