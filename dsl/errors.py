@@ -1,4 +1,4 @@
-"""What can go wrong and is not a bug.
+"""Errors that are not bugs.
 
     XpError
     ├── SpecError       a spec cannot be read or is not right; holds every problem found
@@ -67,11 +67,11 @@ class SpecError(XpError):
 
 
 class ArgumentError(XpError):
-    """What was asked for on the command line is not there."""
+    """A command-line argument names something that does not exist."""
 
 
 class OutputError(XpError):
-    """What a command prints cannot be written."""
+    """A command's output cannot be written."""
 
 
 class DataError(XpError):

@@ -1,5 +1,4 @@
-"""How error messages speak of what a person wrote: values shown short, on one line and without secrets; near
-misses named.
+"""Texts of error messages: values shown short, on one line and without secrets; near misses named.
 
 Whoever puts a value from a spec into a message shows it with `shown`: messages end up in logs, reports and
 bug reports.

@@ -51,7 +51,7 @@ TO_COME = "on answers that have to be made first: `xp apply --target generate`, 
 
 @dataclass(frozen=True)
 class Adopted:
-    """What the next apply finds, and what models are asked for all the same."""
+    """Rows that the next apply finds, and those that models are asked for all the same."""
 
     n_answers: int
     n_verdicts: int
@@ -185,7 +185,7 @@ def _verdicts(
 
 
 def _cannot_be_proved(model: EngineSettings) -> str:
-    """Why no row can be shown to be this model's; empty where one can."""
+    """Return why no row can be shown to be this model's; empty where one can."""
     if not isinstance(model, ServerSettings):
         return LOADED_HERE
     return (

@@ -47,7 +47,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did."""
+    """Result of an apply."""
 
     n_done: int
     n_skipped: int
@@ -118,8 +118,8 @@ def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
 def _left_to_do(
     diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]
 ) -> tuple[StepId, ...]:
-    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger
-    is to load the rest.
+    """Return the steps to run, from the plan and the store, which is made ready for them; the ledger is to
+    load the rest.
 
     A step whose input is made because there is none is made again; one whose input is damaged or outdated
     waits for what that input will hold.

@@ -71,7 +71,7 @@ DEFAULT_STORE = Path(".xp")
 
 
 class Format(StrEnum):
-    """How `xp query` writes what it finds."""
+    """Output formats of `xp query`."""
 
     table = "table"
     csv = "csv"
@@ -80,7 +80,7 @@ class Format(StrEnum):
 
 
 class ReportFormat(StrEnum):
-    """What `xp report` writes."""
+    """Output formats of `xp report`."""
 
     html = "html"
     latex = "latex"
@@ -116,8 +116,8 @@ def _written() -> Generator[None]:
 
 @contextmanager
 def _told() -> Generator[None]:
-    """What is the user's to mend is printed; anything else is our bug and keeps its traceback. Characters
-    that the terminal's encoding lacks are printed as escapes."""
+    """Print the user's errors and exit; anything else is our bug and keeps its traceback. Characters that
+    the terminal's encoding lacks are printed as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -25,7 +25,7 @@ Scale = tuple[float, float]
 
 @dataclass
 class Labelled:
-    """What a file says."""
+    """A labelled file's content."""
 
     labels: list[Label] = field(default_factory=list[Label])
     n_answers: int = 0
@@ -66,7 +66,7 @@ def import_labels(
 
 
 def read_labels(file: Path, known: Iterable[str], scale: Scale | None = None) -> Labelled:
-    """What a labelled file says of the answers in `known`.
+    """Read a labelled file's scores of the answers in `known`.
 
     Raises:
         ArgumentError: with every fault of the file, one a line.
@@ -187,7 +187,7 @@ def _text(file: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """What is between the names in the first line."""
+    """Return the delimiter of the first line."""
     header = text.split("\n", 1)[0]
     return max(_DELIMITERS, key=header.count)
 

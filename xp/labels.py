@@ -1,4 +1,4 @@
-"""What a step is for, in the study's own words: plans and progress name steps alike."""
+"""Labels of steps, in the study's own words: plans and progress name steps alike."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

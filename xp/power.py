@@ -157,8 +157,8 @@ def few_training_seeds(study: Study) -> str | None:
 
 
 def _known(diff: Diff, store: Path) -> list[Spread]:
-    """What the warehouse has measured with the judges of the plan: nothing, where there is none, or none that
-    can be read now.
+    """Return what the warehouse has measured with the judges of the plan; empty where there is none that can
+    be read.
 
     A judge of the same name but with other settings, of another study or before a change of this one, may
     have used another scale.
@@ -322,8 +322,8 @@ def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
 
 
 def _are_comparable(one: "_Test", other: "_Test") -> bool:
-    """Whether there is a gap between two tests' languages: both sides tuned on the same, or each on the
-    language it is asked in."""
+    """Test whether there is a gap between two tests' languages: both sides tuned on the same, or each on
+    the language it is asked in."""
     sides = ((one.of, other.of), (one.against, other.against))
     own = (one.language,), (other.language,)
     return one.language != other.language and all(

@@ -57,7 +57,7 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
 
 @dataclass
 class _Rows:
-    """How far a step is, and since when: rows taken over at the start say nothing of its pace."""
+    """Progress of a step, and its start: reused rows say nothing of its pace."""
 
     first: int
     since: float = field(default_factory=lambda: monotonic())
@@ -143,13 +143,13 @@ class _Rate(ProgressColumn):
 
 
 def _is_over(event: events.Ended | events.Skipped) -> bool:
-    """Whether no further attempt at the step is to come: one that was lost with its node is made again on
-    another."""
+    """Test whether no further attempt at the step is to come: one that was lost with its node is made
+    again on another."""
     return isinstance(event, events.Skipped) or event.status != "interrupted"
 
 
 def in_words(event: events.Ended | events.Skipped) -> str:
-    """How a step ended."""
+    """Describe how a step ended."""
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:

@@ -25,7 +25,7 @@ _FEW_FILES = 3
 
 
 def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterator[str]:
-    """What steps reach, in lines: files outside the study's folder that were read for the plan, servers,
+    """Lines on what steps reach: files outside the study's folder that were read for the plan, servers,
     remote code, and what they lack."""
     yield from _outside(files, folder)
     steps = tuple(steps)
@@ -115,7 +115,8 @@ def _n_code_files(weights: Weights) -> str:
 
 
 def _nobody_listens(host: str) -> str | None:
-    """Whether a server that should be on this machine is not: nobody else is asked before a study runs."""
+    """Test whether a server that should be on this machine is not: no other is contacted before a study
+    runs."""
     parts = urlsplit(host)
     if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         return None

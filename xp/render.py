@@ -253,7 +253,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
 
 
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
-    """How it went, with every failure and where its log is."""
+    """Summary of an apply, with every failure and where its log is."""
     if not diff.todo and not applied.n_done:
         lines = [
             f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their"
@@ -269,7 +269,7 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
 
 
 def adopted_as_text(adopted: "Adopted") -> str:
-    """What was adopted, and what was not and why."""
+    """Summary of an adoption: what was adopted, and what was not and why."""
     lines = [f"Adopted: {_n(adopted.n_answers, 'answer')}, {_n(adopted.n_verdicts, 'verdict')}."]
     lines += [f"  {n:,} not adopted: {why}" for why, n in adopted.left_out.items()]
     return "\n".join([*lines, "Next: `xp apply`, which asks for the rest."])
@@ -305,7 +305,7 @@ def status_as_json(status: Status) -> str:
 
 
 def verified_as_text(verified: "Verified") -> str:
-    """What was verified, and everything that does not agree."""
+    """Summary of a verification, with everything that does not agree."""
     looked = f"{_n(verified.n_steps, 'step')} verified, {verified.n_judged} of them judged again by rule"
     older = (
         f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""

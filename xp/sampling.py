@@ -38,7 +38,7 @@ _FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@＝＋－＠]|[\t\r\n']")
 
 @dataclass(frozen=True)
 class Sample:
-    """What is handed to annotators."""
+    """Answers for annotators."""
 
     answers: tuple[dict[str, Any], ...]
     """Rows of the view `answers_to_label`, in the order in which they are shown. Answers of equal text to one
@@ -131,7 +131,7 @@ def guarded(text: str) -> str:
 
 
 def unguarded(cell: str) -> str:
-    """What `guarded` made the cell from."""
+    """Return the text that `guarded` made the cell from."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 

@@ -21,7 +21,7 @@ _Record = TypeVar("_Record", bound=Record)
 
 
 def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
-    """What a spec asks for beside what a store holds.
+    """Compare a spec's plan with what a store holds.
 
     Raises:
         SpecError: the spec is not right.
@@ -103,8 +103,8 @@ def experiment_of(study: str) -> str:
 
 
 def unlike_applied(spec: Path, store: Path) -> str:
-    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where
-    it does not, or holds none."""
+    """Say in a sentence how the applied study of a spec's name differs from the spec; empty where it does
+    not, or the store has none."""
     applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
@@ -143,7 +143,7 @@ def _applied(experiment: str, store: Store) -> Study | None:
 
 
 def _is_another(applied: Study, planned: Study) -> bool:
-    """Whether a study is another file's that is still there and asks for something else."""
+    """Test whether a study is another file's that is still there and asks for something else."""
     other = Path(applied.spec_file)
     return (
         other.is_file()
@@ -180,7 +180,7 @@ class Status:
 
 
 def status_of(store: Path) -> Status:
-    """What a store holds. A store that is not there holds nothing."""
+    """Return a store's status. A store that is not there holds nothing."""
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
@@ -207,7 +207,7 @@ def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_R
 
 
 def checks_of(store: Path) -> Checks:
-    """What is known of the files of a store's finished steps."""
+    """Return the known checks of the files of a store's finished steps."""
     return Checks(store / "cache" / "checked.json")
 
 

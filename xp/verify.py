@@ -21,7 +21,7 @@ from xp.studies import checks_of
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at and what does not agree."""
+    """Result of a verification: what was looked at and what does not agree."""
 
     n_steps: int
     n_without_digests: int

@@ -1,5 +1,5 @@
-"""What the rows of a study's data sets must hold: items that are told apart, pair across languages, and are
-enough to train on; and what files of recorded answers must."""
+"""Checks of the data's rows: unique items that pair across languages, enough to train on; recorded
+answers."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,5 +1,5 @@
-"""What a repetition penalty does to the words that stop an answer, and where one that passes over the prompt
-cannot be had."""
+"""Checks of a repetition penalty: its effect on stop strings, and engines that lack the one over the
+prompt."""
 
 import contextlib
 from collections.abc import Iterator

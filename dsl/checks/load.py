@@ -76,7 +76,7 @@ def _in_order(problems: Iterable[Problem], document: Document) -> list[Problem]:
 
 
 def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
-    """What the types complain of, apart from settings that YAML misread and are told already."""
+    """Validation errors other than those about settings that YAML misread, which are reported already."""
     return [
         p
         for p in found

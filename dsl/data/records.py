@@ -1,5 +1,5 @@
-"""What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads
-them.
+"""Records that cross between steps, one class a file format: runners write them as JSON lines, the warehouse
+reads them.
 
     data             examples.jsonl      Example
     sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
@@ -47,8 +47,7 @@ class Example(Value):
 
 
 class Prompt(Value):
-    """What a model is asked. Either plain text to continue, or chat messages to be put through a chat
-    template."""
+    """A model's input: plain text to continue, or chat messages to be put through a chat template."""
 
     text: str | None = None
     messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
@@ -62,7 +61,7 @@ class Prompt(Value):
 
 
 class Provenance(Value):
-    """Where a row was made, and with what: it changes no identity, and rows that were taken over keep it."""
+    """Origin of a row: where and with what it was made. It changes no identity, and reused rows keep it."""
 
     code: str = ""
     """Fingerprint of the code that made it (`dsl.data.code_fingerprint`)."""
@@ -154,7 +153,7 @@ class Verdict(Value):
 
 
 class Label(Value):
-    """What people said of one answer, without knowing whose it was."""
+    """People's scores of one answer, given without knowing whose it was."""
 
     answer_id: str
     """Which answer: a hash of the study, the item and the text."""
@@ -167,7 +166,7 @@ class Label(Value):
 
 
 class RefLogps(Value):
-    """What a frozen model makes of one preference pair, named as TRL names it."""
+    """A frozen model's log-probabilities of one preference pair, named as TRL names them."""
 
     row_key: Sha256
     """Hash of the weights, of how they are computed with, and of the pair's tokens."""
@@ -190,7 +189,7 @@ class TrainMetric(Value):
 
 
 class TrainingFacts(Value):
-    """What was counted around a training run."""
+    """Counts and measurements of a training run."""
 
     n_rows: int
     """Rows trained on, after sampling."""
@@ -227,7 +226,7 @@ class WrittenFile(Value):
 
 
 class Outcome(Record):
-    """How a finished step ended: recorded beside its files, never part of its identity."""
+    """Result of a finished step: recorded beside its files, never part of its identity."""
 
     IF_LOST = "`xp apply` makes the step again"
 

@@ -51,14 +51,13 @@ def read_regular(path: Path) -> bytes:
 
 
 def are_column_names(names: Iterable[str]) -> bool:
-    """Whether an error may show these: the first line of any other file is not for errors."""
+    """Test whether an error may show these: the first line of any other file is not for errors."""
     every = list(names)
     return len(every) > 1 and all(_NAME.fullmatch(name) for name in every)
 
 
 def begins_as(content: str, keys: Iterable[str]) -> bool:
-    """Whether a YAML text has one of these keys at its top level: only then may an error speak of what stands
-    in it."""
+    """Test whether a YAML text has one of these keys at its top level: only then may an error quote it."""
     return re.search(rf"^(?:{'|'.join(map(re.escape, keys))})\s*:", content, re.MULTILINE) is not None
 
 

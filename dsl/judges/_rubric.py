@@ -88,7 +88,7 @@ class RubricFile(Value):
 
 
 class RubricSettings(JudgeSettings):
-    """What judges that go by a rubric have in common."""
+    """Settings shared by the judges that go by a rubric."""
 
     rubric: Name | RubricFile = "just_eval"
     """A rubric that ships with xp, or `{file: …}`."""

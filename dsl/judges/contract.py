@@ -1,4 +1,4 @@
-"""What every judge and every engine can be told: the bases of the `Settings` that their files declare."""
+"""Base of the `Settings` that every judge's file declares."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def scale_text(scale: Scale | None) -> str:
 
 
 class JudgeSettings(Value):
-    """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge`
+    """Settings of one judge in a spec. Each `dsl/judges/<name>.py` has a `Settings` that narrows `judge`
     to its name."""
 
     ROLE: ClassVar[Role] = "quality"
@@ -79,21 +79,20 @@ class JudgeSettings(Value):
         return None
 
     def is_by_rule(self) -> bool:
-        """Whether it decides by rule alone, one answer at a time."""
+        """Test whether it decides by rule alone, one answer at a time."""
         return self.opinion() is None and not self.judges() and self.opponents() == ()
 
     def concerns(self, method: Name) -> bool:
-        """Whether it can have verdicts on a method's answers."""
+        """Test whether it can have verdicts on a method's answers."""
         return True
 
     def ambiguous_coordinates(self) -> frozenset[str]:
-        """Coordinates of cells whose answers it cannot tell apart: cells that differ in one of these may not
-        have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
+        """Coordinates of cells whose answers it cannot distinguish: cells that differ in one of these may
+        not have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
         return frozenset()
 
     def is_settled(self) -> bool:
-        """Whether its verdicts were given before the study, so that nothing planted in an answer can move
-        them."""
+        """Test whether its verdicts were given before the study, so that no probe can change them."""
         return False
 
     def opponents(self) -> tuple[Name, ...] | Literal["all"]:
@@ -128,7 +127,7 @@ class JudgeSettings(Value):
         return ""
 
     def unpinned(self) -> str | None:
-        """Why the same settings may later mean another judge, or None."""
+        """Return why the same settings may later mean another judge, or None."""
         return None
 
     def missing_score(self) -> float | None:

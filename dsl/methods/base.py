@@ -1,4 +1,4 @@
-"""What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and
+"""Base of every method: a recipe that turns one cell into steps. The builder hands it data, prompts and
 weights; it returns the answers' step."""
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class CellRequest:
 
 
 class Builder(Protocol):
-    """What a method may ask for while it makes its steps."""
+    """Services a method may use while it makes its steps."""
 
     languages: tuple[Language, ...]
     decoding: Decoding
@@ -64,7 +64,7 @@ class Builder(Protocol):
         system: bool = False,
         chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
-        """How the cell's questions are put; `language` where it is not the asked one, as for training
+        """Return the form of the cell's prompts; `language` where it is not the asked one, as for training
         rows."""
         ...
 
@@ -97,7 +97,7 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 
 
 class MethodBase(Value):
-    """What all methods share."""
+    """Settings and questions that all methods share."""
 
     method: str
 
@@ -108,11 +108,11 @@ class MethodBase(Value):
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether chance enters apart from sampling tokens, so that seeds differ."""
+        """Test whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
-        """Why this method cannot be tried on a model, or None."""
+        """Return why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
@@ -124,7 +124,7 @@ class MethodBase(Value):
 
 
 def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
-    """Why a model's weights cannot be trained here, or None."""
+    """Return why a model's weights cannot be trained here, or None."""
     weights = getattr(model, which)
     if weights is None:
         return f"it has no `{which}`"

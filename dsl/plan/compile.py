@@ -45,7 +45,7 @@ from dsl.values import Language, Name, Scalar, StepId
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an experiment was read from."""
+    """Source of an experiment: its file and overrides."""
 
     file: str = "<text>"
     text: str = ""

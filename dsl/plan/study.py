@@ -1,5 +1,4 @@
-"""What would be done: cells and the steps behind them, and the difference to what a store holds already. Pure
-values."""
+"""The plan as pure values: a study's cells, and the steps behind them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -94,14 +93,14 @@ class ContrastPlan(Value):
     tested, not the difference."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
-        """Whether it was declared on a judge's measure; each opponent of a judge that compares makes one of
-        an aspect."""
+        """Test whether it was declared on a judge's measure; each opponent of a judge that compares makes
+        one of an aspect."""
         return judge in self.on or measure.partition(" vs ")[0] in self.on
 
 
 class Study(Record):
-    """What the warehouse must know of an experiment: `.xp/experiments/<experiment>.json`, written by `xp
-    apply` before the first step."""
+    """The warehouse's view of an experiment: `.xp/experiments/<experiment>.json`, written by `xp apply`
+    before the first step."""
 
     IF_LOST = "`xp apply` on its spec writes it again"
 
@@ -172,7 +171,7 @@ class Diff:
         return tuple(step_id for step_id in self.plan.steps if step_id in found)
 
     def why(self, step_id: StepId) -> str:
-        """Why a step is to run."""
+        """Return why a step is to run."""
         if step_id in self.faults:
             return self.faults[step_id]
         if step_id in self.left_open:
@@ -191,7 +190,8 @@ def diff(
     left_open: Iterable[StepId] = (),
     faults: Mapping[StepId, str] | None = None,
 ) -> Diff:
-    """What is left to do: every step without a result, and every step whose input has none.
+    """Compare a plan with a store: to run is every step without a result, and every step whose input has
+    none.
 
     Args:
         done: ids of steps whose result a store holds.

@@ -270,7 +270,7 @@ class Probe(Value):
 
 
 class Judged(Value):
-    """Where the verdicts of one judge are."""
+    """Address of one judge's verdicts."""
 
     step: StepId
     judge: str

@@ -1,4 +1,4 @@
-"""Where a pydantic error lies: in the document, and among the settings that the models allow there.
+"""Locate a pydantic error: in the document, and among the settings that the models allow there.
 
 An error's `loc` mixes keys and list indices with words that stand in no document: the tag of a discriminated
 union (`dpo`), the label of another union's member (`list[str]`, `Part`), and `[key]`. Walking the models'
@@ -145,7 +145,7 @@ def _holds(value: object, part: str | int) -> bool:
 
 
 def follow(value: object, path: Path) -> object:
-    """What lies at `path`; None where there is nothing."""
+    """Return the value at `path`; None where there is nothing."""
     for part in path:
         value = cast("Any", value)[part] if _holds(value, part) else None
     return value

@@ -95,7 +95,7 @@ def all_rows(store: Path) -> dict[str, list[dict[str, object]]]:
 
 
 def in_warehouse(store: Path) -> dict[str, list[tuple[object, ...]]]:
-    """What the warehouse holds of examples, completions and verdicts."""
+    """Read the warehouse's examples, completions and verdicts."""
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
         return {
             "examples": connection.execute(

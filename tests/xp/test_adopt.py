@@ -1,4 +1,4 @@
-"""`xp adopt` takes over what servers answered and judged in a store of an older version, and nothing that
+"""`xp adopt` reuses what servers answered and judged in a store of an older version, and nothing that
 cannot be shown to be the same."""
 
 import json

@@ -67,7 +67,7 @@ def kill(pid: int) -> None:
 
 
 def assert_no_row_is_made_again(store: Path, on_disk: dict[str, int]) -> None:
-    """Of every step finished since, the rows that were on the disk have been taken over."""
+    """Assert that every step finished since has reused the rows that were on the disk."""
     for step_id, n_rows in on_disk.items():
         outcome = store / "steps" / step_id / "outcome.json"
         if outcome.exists():

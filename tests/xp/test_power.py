@@ -1,5 +1,4 @@
-"""What a plan says its contrasts could detect: from a stated assumption first, from what was measured
-afterwards."""
+"""Statistical power of a plan's contrasts: from a stated assumption first, from measurements afterwards."""
 
 import itertools
 import json

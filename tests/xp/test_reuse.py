@@ -1,4 +1,4 @@
-"""What other code made is taken as it is and flagged, or made again where a study asks for that."""
+"""Results of other code are reused and flagged, or made again where a study asks for that."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What annotators are handed: as many answers from each stratum, in an order of its own, and not a word of
-who gave them."""
+"""Annotators' samples: as many answers from each stratum, in an order of its own, and not a word of who
+gave them."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a command prints drives no terminal, fits its encoding, and ends in a sentence where it cannot be
+"""Terminal output: safe, fit for the terminal's encoding, and an error in a sentence where it cannot be
 written. Folders may have any name."""
 
 import json

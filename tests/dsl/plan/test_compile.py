@@ -132,8 +132,7 @@ def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> 
 
 
 def test_what_differs_in_training_alone_shares_one_reference(folder: Path) -> None:
-    """Of the untrained weights and all pairs: beta, loss, learning rate, adapter and seed leave it as it
-    is."""
+    """Untrained weights and all pairs decide it; beta, loss, learning rate, adapter and seed do not."""
     shared: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     methods = {
         "a": {**shared, "beta": 0.05, "training": {"learning_rate": 1e-6, "max_steps": 5}},

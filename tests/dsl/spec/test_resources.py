@@ -1,4 +1,4 @@
-"""Where steps run and with what: checked like the rest of a spec, and part of no identity."""
+"""Execution settings: checked like the rest of a spec, and part of no identity."""
 
 import json
 from pathlib import Path

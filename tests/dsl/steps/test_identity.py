@@ -241,7 +241,7 @@ def test_only_fields_with_a_reason_do_not_count() -> None:
 
 
 def judges_of(step: Step) -> list[str]:
-    """What judges a judge step has, by what a spec calls them."""
+    """A judge step's judges, by their kinds in a spec."""
     return [judge.judge for judge in step.judges.values()] if isinstance(step, JudgeStep) else []
 
 

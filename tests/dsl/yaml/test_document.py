@@ -15,7 +15,7 @@ from dsl.yaml.document import Document, Mark, parse_yaml, read_yaml
 
 
 def errors(text: str | bytes) -> list[str]:
-    """What parsing complains of; file `f`, so that a line begins with the place."""
+    """Parsing errors of a text; the file is `f`, so that a line begins with the place."""
     with pytest.raises(SpecError) as refused:
         parse_yaml(text, "f")
     return str(refused.value).split("\n")
@@ -530,8 +530,7 @@ def test_plain_data_survives_the_round_trip_and_every_mark_points_at_its_value(
 
 
 def starts_with(text: str, value: object) -> bool:
-    """Whether YAML text, inside brackets or not, begins with this scalar or empty collection, whatever
-    follows it."""
+    """Test whether YAML text, inside brackets or not, begins with this scalar or empty collection."""
     for context in ("", "["):
         token = next(
             token

@@ -88,7 +88,7 @@ class Study(Value):
 
 
 def problems(text: str, prefix: Path = (), model: Any = Study, *, told: bool = True) -> list[str]:
-    """What is wrong with a YAML text, one line a problem without the file's name."""
+    """Problems of a YAML text, one line each, without the file's name."""
     document = parse_yaml(dedent(text), "f")
     data: Any = document.data
     for part in prefix:
