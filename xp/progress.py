@@ -124,7 +124,7 @@ class _Bars:
             case events.Progress():
                 if event.step_id in self.has_pace:
                     self.bars.update(self.rows[event.step_id], completed=event.done, total=event.total)
-                else:  # rows taken over at the start say nothing of the pace
+                else:  # reused rows say nothing of the pace
                     self.bars.reset(self.rows[event.step_id], completed=event.done, total=event.total)
                     self.has_pace.add(event.step_id)
             case _:
@@ -156,7 +156,7 @@ def in_words(event: events.Ended | events.Skipped) -> str:
         return f"{event.status} after {_clock(event.seconds)}" + (
             f": {event.error}" if event.error != event.status else ""
         )
-    taken = f", {event.outcome.n_reused} taken over" if event.outcome.n_reused else ""
+    taken = f", {event.outcome.n_reused} reused" if event.outcome.n_reused else ""
     return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
 
 

@@ -135,7 +135,7 @@ def unlike_applied(spec: Path, store: Path) -> str:
 
 
 def _applied(experiment: str, store: Store) -> Study | None:
-    """The study that was applied last under this name, if it can be told."""
+    """The study that was applied last under this name, if its record can be read."""
     try:
         return read_record(store.experiments / f"{experiment}.json", Study)
     except DataError:

@@ -2,7 +2,7 @@
 
 read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data (`dsl.checks.names`)
 
-A stage that finds something wrong hands what is right to the next one (`dsl.checks.recovery`).
+A stage drops what it finds invalid and hands the rest to the next one (`dsl.checks.recovery`).
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ MAX_EXTENDS = 8
 
 @dataclass(frozen=True)
 class Loaded:
-    """A spec that is right, and the warnings about it."""
+    """A valid spec, and the warnings about it."""
 
     experiment: Experiment
     origin: Origin

@@ -234,7 +234,7 @@ class Outcome(Record):
     seconds: float
     n_rows: int = 0
     n_reused: int = 0
-    """Rows taken over from other steps or from an earlier attempt."""
+    """Rows reused from other steps or from an earlier attempt."""
     n_open: int = 0
     """Rows on which a server failed for a reason that may pass, and which the next apply asks for again."""
     peak_memory_bytes: int | None = None
@@ -244,9 +244,9 @@ class Outcome(Record):
     load_seconds: float = 0.0
     """Seconds of the total that went into loading the model."""
     code: str = ""
-    """Fingerprint of the code that made it; rows that were taken over have their own."""
+    """Fingerprint of the code that made it; reused rows have their own."""
     n_of_other_code: int = 0
-    """Rows taken over that other code made; of a training, optimiser steps."""
+    """Reused rows that other code made; of a training, optimiser steps."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""

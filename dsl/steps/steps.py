@@ -182,7 +182,7 @@ class ReferenceLogpsStep(Step):
     """How the rows of each step in `pairs` are put, in the same order."""
     max_length: int
     bf16: bool
-    """As in training: the policy's log-probabilities are held against these."""
+    """As in training: DPO compares the policy's log-probabilities with these."""
     seed: int | None = None
     """Which rows are drawn; None where all are."""
 

@@ -2,7 +2,7 @@
 
 An error's `loc` mixes keys and list indices with words that stand in no document: the tag of a discriminated
 union (`dpo`), the label of another union's member (`list[str]`, `Part`), and `[key]`. Walking the models'
-annotations along the `loc` tells them apart; where an annotation says nothing, what the document holds
+annotations along the `loc` discriminates; where an annotation says nothing, what the document holds
 decides.
 """
 
@@ -68,7 +68,7 @@ def allowed_in(model: type[BaseModel] | None) -> list[str]:
 
 
 def alternatives(annotation: Any) -> tuple[list[Any], str]:
-    """The members of a union without None (one for anything else), and the key that tells them apart, or the
+    """The members of a union without None (one for anything else), and the discriminating key, or the
     empty word."""
     discriminator = ""
     while True:

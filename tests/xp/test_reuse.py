@@ -48,7 +48,7 @@ def test_what_other_code_made_is_taken_and_a_mixture_is_flagged(made_before: tup
     assert mixed(store) == []
     write_study(spec.parent, languages=("en",), n_items=5)
     apply(asked(spec, store), store, in_process=True)
-    # the older step's three, and the new one's three taken over and two made
+    # the older step's three, and the new one's three reused and two made
     assert sorted(codes(store).values()) == [2, 6]
     assert mixed(store) == [("generate", "echo", 2)]
 

@@ -354,7 +354,7 @@ def test_a_probe_judges_the_same_answers_with_text_planted_in_the_asked_language
         assert ("juge" if cell.language == "fr" else "judge") in probed.probe.text
 
 
-def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
+def test_a_probe_of_an_unknown_judge_or_text_is_reported(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
         planned(folder, judge_probes={"planted": {"judges": ["emtpy"], "plant": "poem"}})
     messages = [problem.message for problem in caught.value.problems]
@@ -365,7 +365,10 @@ def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
 def test_answers_end_at_their_fence_unless_the_prompt_is_upstreams(folder: Path) -> None:
     methods = {"own": {"method": "icl"}, "upstream": {"method": "icl", "prompt": "urial"}}
     plan = planned(folder, methods=methods)
-    forms = {cell.method: plan.steps[cell.generate].prompt for cell in plan.study.cells}  # type: ignore[attr-defined]
+    forms = {
+        cell.method: plan.steps[cell.generate].prompt  # type: ignore[attr-defined]
+        for cell in plan.study.cells
+    }
     assert [
         isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])
     ] == [True, False]
@@ -380,7 +383,8 @@ def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: 
     )
     asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
     trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
-    assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]
+    found = {form.chat_template_kwargs for form in (*asked, *trained)}  # type: ignore[union-attr]
+    assert found == {(("enable_thinking", False),)}
 
 
 def test_the_judges_by_rule_of_a_cell_are_one_step_and_a_model_that_judges_is_its_own(folder: Path) -> None:
@@ -403,7 +407,11 @@ def test_names_and_order_of_judges_are_in_no_id(folder: Path) -> None:
 def test_what_may_be_run_again_hangs_on_what_is_run_and_is_wanted(folder: Path) -> None:
     plan = planned(folder, seeds=[0])
     everything = set(plan.steps)
-    (data,) = {plan.steps[c.generate].examples for c in plan.study.cells if c.language == "fr"}  # type: ignore[attr-defined]
+    (data,) = {
+        plan.steps[c.generate].examples  # type: ignore[attr-defined]
+        for c in plan.study.cells
+        if c.language == "fr"
+    }
     hanging = {c.generate for c in plan.study.cells if c.language == "fr"}
     found = diff(plan, everything - {data}, faults={data: "examples.jsonl holds other bytes"})
     assert found.todo == (data,)

@@ -59,7 +59,7 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place_and_what_was_meant(
+def test_what_is_wrong_is_reported_with_its_place_and_what_was_meant(
     spec: Path, settings: dict[str, object], told: str
 ) -> None:
     assert told in problem(spec, **settings)

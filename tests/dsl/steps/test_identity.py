@@ -260,7 +260,7 @@ def parts(value: Any) -> Iterator[Value]:
     "step",
     STEPS,
     ids=lambda step: (
-        f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}"
+        f"{step.kind}-{step.affinity or ' '.join(one.judge for one in getattr(step, 'judges', {}).values())}"
     ),
 )
 def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(

@@ -263,7 +263,7 @@ def test_a_trap_ends_in_one_error_that_says_where_and_what_to_do(text: str | byt
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments", "---\n", "\ufeff", b""])
-def test_an_empty_file_is_told_what_it_lacks(text: str | bytes) -> None:
+def test_an_empty_file_is_reported_what_it_lacks(text: str | bytes) -> None:
     assert errors(text) == ["f:1:1: nothing is in this file; a mapping (`key: value` lines) is needed."]
 
 
