@@ -25,7 +25,7 @@ from dsl.data.records import Completion, Prompt, Provenance, Verdict
 from dsl.engines.contract import Decoding, EngineSettings, ServerSettings
 from dsl.errors import ArgumentError, StoreError
 from dsl.judges.contract import JudgeSettings
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.steps.identity import Canonical, digest
 from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from dsl.values import Sha256, StepId

@@ -17,7 +17,8 @@ from types import FrameType
 
 from dsl.data.records import Run
 from dsl.errors import ArgumentError, WarehouseError
-from dsl.plan.study import Diff, Plan, Study
+from dsl.plan.diff import Diff
+from dsl.plan.study import Plan, Study
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Skipped, Started
 from runners.execution.executors import find_executor, local

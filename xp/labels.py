@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dsl.data.source import FileSource
-from dsl.plan.study import Cell, Diff
+from dsl.plan.diff import Diff
+from dsl.plan.study import Cell
 from dsl.steps.steps import DataStep, Judged
 from dsl.values import Name, StepId
 

@@ -13,7 +13,8 @@ from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.errors import DataError, WarehouseError
 from dsl.judges.contract import JudgeSettings
-from dsl.plan.study import Cell, ContrastPlan, Diff, Study
+from dsl.plan.diff import Diff
+from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.steps.identity import NOT_COUNTED
 from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import StepId

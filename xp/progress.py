@@ -22,7 +22,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dsl.messages import one_line
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
 from xp.apply import Watch

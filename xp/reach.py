@@ -16,7 +16,7 @@ from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.transformers import Weights
 from dsl.errors import ServerError
 from dsl.messages import one_line
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, JudgeStep, Step
 from runners.http.server import Call, Server, call_of
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.messages import one_line
 from dsl.plan.contrasts import nothing_compared
-from dsl.plan.study import Diff, Study
+from dsl.plan.diff import Diff
+from dsl.plan.study import Study
 from warehouse.statistics.power import minimum_detectable_effect
 from xp.labels import labels_of
 from xp.power import ASSUMED, Detectable, few_training_seeds

@@ -10,7 +10,8 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Record, Run, read_record
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.plan.compile import compile
-from dsl.plan.study import Diff, Plan, Study, diff
+from dsl.plan.diff import Diff, diff
+from dsl.plan.study import Plan, Study
 from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code

@@ -12,9 +12,10 @@ from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
 from dsl.messages import Path
-from dsl.methods import Dpo, Recorded, Sft
+from dsl.methods import Recorded
 from dsl.methods.base import CellRequest
 from dsl.methods.parts import Rows
+from dsl.methods.tuning import TuningMethod
 from dsl.plan.compile import languages_of, rows_in, source_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
@@ -83,7 +84,7 @@ def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator
 def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:
     for name, method in e.methods.items():
         if (
-            isinstance(method, Sft | Dpo)
+            isinstance(method, TuningMethod)
             and method.rows is not None
             and dataset in (d for _, d, _ in method.required_columns())
         ):

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
-from dsl.engines.transformers import Weights
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
-from dsl.steps.steps import GenerateStep, PromptForm, Step
-from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.prompt_forms import PromptForm
+from dsl.steps.steps import GenerateStep, Step
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]
@@ -115,42 +114,13 @@ class MethodBase(Value):
         """Return why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
 
+    def required_languages(self, languages: tuple[Language, ...]) -> tuple[Language, ...]:
+        """Those in which the data sets of `required_columns` are read; `languages` are the study's."""
+        return languages
+
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         """Data sets the method reads: (setting, data set, columns it needs)."""
         return ()
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         raise NotImplementedError  # every method of the union has its own
-
-
-def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
-    """Return why a model's weights cannot be trained here, or None."""
-    weights = getattr(model, which)
-    if weights is None:
-        return f"it has no `{which}`"
-    return (
-        None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
-    )
-
-
-def check_precision(adapter: Adapter | Literal["none"], training: Training) -> None:
-    """Raise ValueError where `pure_bf16` is asked of a training that leaves the weights as they are."""
-    if training.pure_bf16 and adapter != "none":
-        raise ValueError(
-            "`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it"
-            " lies on"
-        )
-
-
-TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
-"""`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model
-on these, asked in every language."""
-
-
-def train_variants(
-    wanted: TrainLanguages, languages: tuple[Language, ...], asked: Language
-) -> tuple[tuple[Language, ...], ...]:
-    """`TrainLanguages` as sets of languages, for models asked in one language."""
-    if wanted == "each":
-        return ((asked,),)
-    return (tuple(sorted(languages if wanted == "all" else wanted)),)

@@ -19,27 +19,17 @@ from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
-from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import (
-    ChatPrompt,
-    DataStep,
-    Demonstrations,
-    Judged,
-    JudgeStep,
-    Probe,
-    PromptForm,
-    PromptText,
-    Step,
-    TextPrompt,
-)
+from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptForm, PromptText, TextPrompt
+from dsl.steps.steps import DataStep, Judged, JudgeStep, Probe, Step
 from dsl.values import Language, Name, Scalar, StepId
 
 
@@ -286,7 +276,7 @@ class _Build:
 
     def trained(self, request: CellRequest, method: Name) -> CellSteps:
         below = self.experiment.methods[method]
-        if not isinstance(below, Sft | Dpo):
+        if not isinstance(below, TuningMethod):
             raise DataError(f"`{method}` is not a method that trains")
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
-from dsl.steps.steps import Demonstrations
+from dsl.steps.prompt_forms import Demonstrations
 from runners.store.step_io import StepContext, read_rows
 
 if TYPE_CHECKING:

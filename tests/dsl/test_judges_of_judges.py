@@ -32,8 +32,8 @@ judges:
   long: {judge: length}
   duel: {judge: pairwise, against: zero, model: {engine: openai, name: j, base_url: "http://localhost:1/v1"}}
   jury: {judge: pairwise, against: zero, model: {engine: openai, name: k, base_url: "http://localhost:1/v1"}}
-  file: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: k, base_url: "http://h:1/v1"}}
-  other: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: l, base_url: "http://h:1/v1"}}
+  file: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: k, base_url: "http://h/v1"}}
+  other: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: l, base_url: "http://h/v1"}}
   paid: {judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, response: text, score: id}}
   both: BOTH
 judge_probes:

@@ -13,7 +13,7 @@ import pytest
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
-from dsl.plan.study import diff
+from dsl.plan.diff import diff
 from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch

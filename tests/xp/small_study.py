@@ -16,7 +16,8 @@ import pytest
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
-from dsl.plan.study import Diff, Plan, diff
+from dsl.plan.diff import Diff, diff
+from dsl.plan.study import Plan
 from runners.store.store import Store
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
-from dsl.plan.study import Diff, diff
+from dsl.plan.diff import Diff, diff
 from dsl.spec.resources import Execution
 from runners.engines import echo
 from runners.execution.events import Ended, Event, Skipped, Started

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from dsl.data.records import Outcome
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from tests.xp.small_study import diff_of, write_study
 from xp import progress

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 import yaml
 
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import write_study

@@ -11,8 +11,10 @@ from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
-from dsl.plan.study import Plan, diff
-from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, TextPrompt
+from dsl.plan.diff import diff
+from dsl.plan.study import Plan
+from dsl.steps.prompt_forms import TextPrompt
+from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 

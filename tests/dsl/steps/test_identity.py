@@ -26,19 +26,8 @@ from dsl.steps.identity import (
     judge_key,
     step_id,
 )
-from dsl.steps.steps import (
-    ChatPrompt,
-    DataStep,
-    Demonstrations,
-    DpoStep,
-    GenerateStep,
-    JudgeStep,
-    PromptText,
-    ReferenceLogpsStep,
-    SftStep,
-    Step,
-    TextPrompt,
-)
+from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptText, TextPrompt
+from dsl.steps.steps import DataStep, DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, Step
 from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Value
 
