@@ -1,6 +1,7 @@
 """A spec file → Experiment, or every problem in it at once.
 
-read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data (`dsl.checks.names`)
+read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data
+(`dsl.checks.experiment`)
 
 A stage drops what it finds invalid and hands the rest to the next one (`dsl.checks.recovery`).
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dsl.checks.names import Checker
+from dsl.checks.experiment import problems_of
 from dsl.checks.recovery import drop_invalid
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import Problem, SpecError
@@ -56,7 +57,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
         faults += _beside(faults, explain(error, document, model=Experiment))
     else:
         if not faults:
-            problems = Checker(experiment, document, fingerprints, path.parent).check()
+            problems = problems_of(experiment, document, fingerprints, path.parent)
             if errors := [p for p in problems if p.level == "error"]:
                 raise SpecError(_in_order(errors, document))
             origin = Origin(
@@ -65,7 +66,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
             return Loaded(experiment, origin, problems)
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
-        found = Checker(experiment, document, fingerprints, path.parent).check()
+        found = problems_of(experiment, document, fingerprints, path.parent)
         faults += [p for p in found if p.level == "error" and is_own(p)]
     raise SpecError(_in_order(faults, document))
 

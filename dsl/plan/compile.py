@@ -48,7 +48,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     """All cells and steps of a study, each step after its inputs.
 
     Raises:
-        DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with
+        DataError: a file or package that the study names is not there (`dsl.checks` reports these with
             their places in the spec).
     """
     origin = origin or Origin()
