@@ -199,7 +199,7 @@ def plan(
 ) -> None:
     """Show the steps to run, with the reason for each, and the contrasts' minimum detectable effects."""
     from xp.power import power_of
-    from xp.render import plan_as_json, plan_as_text
+    from xp.render.plan import plan_as_json, plan_as_text
     from xp.studies import diff_for
 
     with exit_on_error():
@@ -234,9 +234,10 @@ def apply(
 
     from runners.store.store import Store
     from xp.apply import apply as run_steps
-    from xp.progress import shown
     from xp.reach import to_allow
-    from xp.render import applied_as_text, plan_as_text
+    from xp.render.plan import plan_as_text
+    from xp.render.progress import shown
+    from xp.render.results import applied_as_text
     from xp.studies import diff_for
 
     with exit_on_error():
@@ -276,7 +277,7 @@ def adopt(
     for them again."""
     from xp.adopt import adopt as adopt_rows
     from xp.apply import apply as run_steps
-    from xp.render import adopted_as_text, applied_as_text
+    from xp.render.results import adopted_as_text, applied_as_text
     from xp.studies import diff_for
 
     with exit_on_error():
@@ -291,7 +292,7 @@ def adopt(
 @app.command()
 def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """Show the store's studies: steps done, last failures, and a running apply."""
-    from xp.render import status_as_json, status_as_text
+    from xp.render.status import status_as_json, status_as_text
     from xp.studies import status_of
 
     with exit_on_error():
@@ -460,7 +461,7 @@ def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
 @app.command()
 def verify(store: StoreFolder = DEFAULT_STORE) -> None:
     """Verify a store: digests of all files, verdicts of rule judges, and the warehouse."""
-    from xp.render import verified_as_text
+    from xp.render.results import verified_as_text
     from xp.verify import verify as verify_store
 
     with exit_on_error():

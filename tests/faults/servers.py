@@ -451,8 +451,9 @@ def import_once() -> None:
         "typer.testing",
         "xp.cli",
         "xp.apply",
-        "xp.render",
-        "xp.progress",
+        "xp.render.plan",
+        "xp.render.progress",
+        "xp.render.results",
     ):
         importlib.import_module(name)
     for name in (

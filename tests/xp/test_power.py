@@ -13,7 +13,7 @@ from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply
 from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
-from xp.render import plan_as_json, plan_as_text
+from xp.render.plan import plan_as_json, plan_as_text
 from xp.studies import diff_for
 
 RIGHT = {

@@ -8,9 +8,9 @@ from dsl.data.records import Outcome
 from dsl.plan.diff import Diff
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from tests.xp.small_study import diff_of, write_study
-from xp import progress
-from xp.labels import labels_of
-from xp.progress import in_words, shown
+from xp.render import progress
+from xp.render.labels import labels_of
+from xp.render.progress import in_words, shown
 
 
 @pytest.fixture

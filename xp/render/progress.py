@@ -1,5 +1,4 @@
-"""Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is
-none."""
+"""Progress of an apply: bars with rates and time left on a terminal, plain lines where there is none."""
 
 import contextlib
 from collections.abc import Generator
@@ -26,7 +25,7 @@ from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
 from xp.apply import Watch
-from xp.labels import labels_of
+from xp.render.labels import labels_of
 
 PLAIN_SECONDS = 10.0
 """At most one line of progress in so long a time where lines cannot be overwritten."""
