@@ -6,6 +6,7 @@ from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
+from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.plan.comparisons import plants
 from dsl.values import Language, Name
 
@@ -47,7 +48,7 @@ def probe_faults(context: Context) -> Iterator[Fault]:
             if judge in e.judges and judge not in own:
                 read = ", ".join(e.judges[judge].judges())
                 yield Fault(at, f"`{judge}` reads other judges' verdicts and no answers: probe {read}")
-            elif judge in own and e.judges[judge].is_settled():
+            elif isinstance(e.judges.get(judge), RecordedVerdicts):
                 yield Fault(
                     at,
                     f"`{judge}` holds verdicts that were given before: what is planted in an answer cannot"
@@ -84,17 +85,16 @@ def _files(context: Context, name: Name, judge: JudgeSettings) -> Iterator[str]:
         return
     found: dict[tuple[Name, Name, Language], str] = {}
     for model, method, language in context.cells:
-        if not judge.concerns(method):
-            continue
         recorded = e.models[model].recorded or model
         try:
             here = pinned.of_cell(recorded, method, language, context.fingerprints, context.folder)
         except DataError as error:
             yield str(error)
         else:
-            found[model, method, language] = here.model_dump_json()
-    if ambiguous := pinned.ambiguous_coordinates():
-        yield from _mixed_cells(context, found, ambiguous)
+            if here is not None:
+                found[model, method, language] = here.model_dump_json()
+    if isinstance(pinned, RecordedVerdicts):
+        yield from _mixed_cells(context, found, pinned.ambiguous_coordinates())
 
 
 def _mixed_cells(

@@ -132,7 +132,7 @@ def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
                 text = text_at(row, selector, number, at)
                 missing = None if text is not None else f"row {number} holds null for `{selector}`"
                 held.add(str(selector))
-            # a row without a finding is one answer unscored; a column that no row has is told below
+            # a row without a finding is one answer unscored; a column that no row has is reported below
             except DataError as error:
                 text, missing = None, f"row {number} has no finding: {str(error).removeprefix(f'{at}: ')}"
                 faults.setdefault(str(selector), error)

@@ -50,8 +50,9 @@ class JudgeSettings(Value):
 
     def of_cell(
         self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> "JudgeSettings":
-        """The pinned settings for one cell, where they name files by the cell's coordinates."""
+    ) -> "JudgeSettings | None":
+        """The pinned settings for one cell, where they name files by the cell's coordinates; None where it
+        has no verdicts on the cell."""
         return self
 
     def among(self, judges: "Mapping[Name, JudgeSettings]") -> "JudgeSettings":
@@ -76,24 +77,11 @@ class JudgeSettings(Value):
 
     def opinion(self) -> str | None:
         """The source of its opinion, in words; None for judges that decide by rule."""
-        return None
+        return next((model.opinion() for model in self.models()), None)
 
     def is_by_rule(self) -> bool:
         """Test whether it decides by rule alone, one answer at a time."""
         return self.opinion() is None and not self.judges() and self.opponents() == ()
-
-    def concerns(self, method: Name) -> bool:
-        """Test whether it can have verdicts on a method's answers."""
-        return True
-
-    def ambiguous_coordinates(self) -> frozenset[str]:
-        """Coordinates of cells whose answers it cannot distinguish: cells that differ in one of these may
-        not have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
-        return frozenset()
-
-    def is_settled(self) -> bool:
-        """Test whether its verdicts were given before the study, so that no probe can change them."""
-        return False
 
     def opponents(self) -> tuple[Name, ...] | Literal["all"]:
         """The methods whose answers each answer is compared with."""
@@ -123,16 +111,12 @@ class JudgeSettings(Value):
         return () if self.models() else self.code
 
     def affinity(self) -> str:
-        """As for engines: judges that load a model say which; the empty word loads none."""
-        return ""
+        """As for engines: the affinity of the model that it loads; the empty word loads none."""
+        return next(filter(None, (model.affinity() for model in self.models())), "")
 
     def unpinned(self) -> str | None:
         """Return why the same settings may later mean another judge, or None."""
-        return None
-
-    def missing_score(self) -> float | None:
-        """Score of an answer that does not exist; None where its verdict is missing too."""
-        return None
+        return next(filter(None, (model.unpinned() for model in self.models())), None)
 
 
 class RightOrWrong(JudgeSettings):
@@ -143,6 +127,7 @@ class RightOrWrong(JudgeSettings):
     as some benchmarks have it. Left out, it is missing: no score, and counted as such."""
 
     def missing_score(self) -> float | None:
+        """Score of an answer that does not exist; None where its verdict is missing too."""
         return self.missing_as
 
 

@@ -166,20 +166,17 @@ def _judges(
     """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has
     one that reads its verdicts."""
     by_rule = {
-        name: build.judge_of(judge, request, method)
-        for name, judge in build.judges.items()
-        if judge.is_by_rule() and judge.concerns(method)
+        name: here
+        for name, judge in build.judges_by_rule.items()
+        if (here := build.judge_of(judge, request, method)) is not None
     }
     found = build.judged(by_rule, answers, examples) if by_rule else {}
-    for name, judge in build.judges.items():
+    for name, judge in build.other_judges.items():
         opponents = comparisons.of(judge, request, method)
         read = {other: found[other] for other in judge.judges() if other in found}
-        if (
-            judge.is_by_rule()
-            or opponents == {}
-            or (judge.judges() and not read)
-            or not judge.concerns(method)
-        ):
+        if opponents == {} or (judge.judges() and not read):
+            continue
+        if (here := build.judge_of(judge, request, method)) is None:
             continue
         against = {
             other: build.add(build.made(theirs, other).generate)
@@ -188,9 +185,7 @@ def _judges(
         for other in read.values():
             # whoever reads comparisons judges the same ones
             against |= cast(JudgeStep, build.steps[other.step]).against
-        found |= build.judged(
-            {name: build.judge_of(judge, request, method)}, answers, examples, against, read
-        )
+        found |= build.judged({name: here}, answers, examples, against, read)
     return {name: found[name] for name in build.judges if name in found}
 
 
@@ -232,6 +227,8 @@ class _Build:
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
         """Those that read other judges' verdicts come last."""
+        self.judges_by_rule = {name: judge for name, judge in self.judges.items() if judge.is_by_rule()}
+        self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
         self._fingerprints = fingerprints
         self._folder = folder
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
@@ -290,7 +287,8 @@ class _Build:
             self._weights[key] = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
         return self._weights[key]
 
-    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings:
+    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
+        """A judge's settings for one cell; None where it has no verdicts on it."""
         recorded = self.experiment.models[request.model].recorded or request.model
         return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
 
