@@ -21,8 +21,10 @@ def main() -> None:
 
 
 def _is_working_folder(entry: str) -> bool:
-    """Test whether a module path is the working folder, where a folder `dsl` may be anyone's; ours may stay.
-    Workers are given what is left."""
+    """Test whether a module path is the working folder and not ours.
+
+    A folder `dsl` in it may be anyone's. Workers are given the paths that are left.
+    """
     try:
         is_here = os.path.samefile(entry or os.curdir, os.curdir)
         return is_here and not os.path.samefile(os.path.dirname(os.path.dirname(__file__)), os.curdir)

@@ -1,5 +1,4 @@
-"""Adopts rows of a store that an older version wrote: what servers answered and judged, which costs money to
-ask again.
+"""Reuse rows that servers answered and judged in a store of an older version.
 
 That version, whose ids have 12 digits, made its row keys in another way and from fewer settings. Today's
 steps are keyed in that way, too: a row that has such a key was asked of the same server and model with the
@@ -60,8 +59,9 @@ class Adopted:
 
 
 def adopt(diff: Diff, root: Path, older: Path) -> Adopted:
-    """Put an older store's valid rows where the next apply of a study finds them. The study's data steps must
-    be done; `older` is only read.
+    """Put an older store's valid rows where the next apply of a study finds them.
+
+    The study's data steps must be done; `older` is only read.
 
     Raises:
         ArgumentError: the study takes no rows that other code made.

@@ -1,5 +1,4 @@
-"""The command line: every command parses, calls one function and prints what it returns, without what could
-drive a terminal.
+"""The command line: every command parses, calls one function and prints what it returns.
 
 Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is
 wrong), 130 (interrupted).
@@ -105,8 +104,7 @@ def _say(text: str, *, err: bool = False) -> None:
 
 @contextmanager
 def _written() -> Generator[None]:
-    """Have output that cannot be written end in a sentence; whoever closed a pipe wants no more, and no
-    sentence."""
+    """Report output that cannot be written; a closed pipe wants no more, and no sentence."""
     try:
         yield
     except BrokenPipeError:
@@ -119,8 +117,10 @@ def _written() -> Generator[None]:
 
 @contextmanager
 def exit_on_error() -> Generator[None]:
-    """Print the user's errors and exit; anything else is our bug and keeps its traceback. Characters that
-    the terminal's encoding lacks are printed as escapes."""
+    """Print the user's errors and exit; anything else is our bug and keeps its traceback.
+
+    Characters that the terminal's encoding lacks are printed as escapes.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -273,8 +273,7 @@ def adopt(
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Reuse servers' answers and verdicts from a store of an older version, so that `xp apply` does not ask
-    for them again."""
+    """Reuse answers and verdicts of servers from a store of an older version."""
     from xp.adopt import adopt as adopt_rows
     from xp.apply import apply as run_steps
     from xp.render.results import adopted_as_text, applied_as_text
@@ -433,8 +432,7 @@ def import_labels(
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Import labels as a judge's verdicts, replacing earlier ones of this name. An invalid file changes
-    nothing."""
+    """Import labels as a judge's verdicts; an invalid file changes nothing."""
     from xp.human_labels import import_labels as load_labels
     from xp.human_labels import read_scale
     from xp.studies import experiment_of, warehouse_of

@@ -25,7 +25,7 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
     """Compare a spec's plan with what a store holds.
 
     Raises:
-        SpecError: the spec is not right.
+        SpecError: the spec is invalid.
         ArgumentError: a target names no step.
     """
     fingerprints = _fingerprints(store)
@@ -81,8 +81,7 @@ def warehouse_of(store: Path) -> Path:
 
 
 def rebuild(store: Path) -> tuple[str, ...]:
-    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in
-    sentences.
+    """Rebuild the warehouse from the store's files. Returns what could not be loaded, in sentences.
 
     Raises:
         StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
@@ -104,8 +103,7 @@ def experiment_of(study: str) -> str:
 
 
 def unlike_applied(spec: Path, store: Path) -> str:
-    """Say in a sentence how the applied study of a spec's name differs from the spec; empty where it does
-    not, or the store has none."""
+    """Say how the applied study of a spec's name differs from the spec; empty where it does not."""
     applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
@@ -199,7 +197,7 @@ def status_of(store: Path) -> Status:
 
 
 def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
-    """Every file of a folder that can be read; of the others, what to tell."""
+    """Every file of a folder that can be read; notes about the others."""
     for file in sorted(folder.glob("*.json")):
         try:
             yield read_record(file, kind)

@@ -1,4 +1,4 @@
-"""What the checks of one experiment share: the files it names, and its cells."""
+"""Context of the checks of one experiment: the files it names, and its cells."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,5 +1,4 @@
-"""Checks of the data's rows: unique items that pair across languages, enough to train on; recorded
-answers."""
+"""Checks of the data's rows: unique items, pairs across languages, enough to train on, recorded answers."""
 
 from collections import Counter
 from collections.abc import Iterator

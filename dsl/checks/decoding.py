@@ -1,5 +1,4 @@
-"""Checks of a repetition penalty: its effect on stop strings, and engines that lack the one over the
-prompt."""
+"""Checks of a repetition penalty: its effect on stop strings, and the engines that have it."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
-"""All checks of an experiment that its types cannot make: names that must exist, languages that must have
-data, items that must pair. No check stops at its first fault, so a person sees them all at once."""
+"""Checks that an experiment's types cannot make: names, languages, files, items that pair.
+
+No check stops at its first fault, so that a person sees them all at once.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -62,7 +62,7 @@ def _with_own_verdicts(context: Context) -> tuple[Name, ...]:
 
 
 def _disagreement(context: Context, judge: JudgeSettings) -> str | None:
-    """Why the judges that this one reads cannot be brought together, or None."""
+    """Say why the judges that this one reads cannot be combined, or None."""
     try:
         pinned = {other: context.pinned(other) for other in judge.judges()}
     except DataError:
@@ -75,8 +75,7 @@ def _disagreement(context: Context, judge: JudgeSettings) -> str | None:
 
 
 def _files(context: Context, name: Name, judge: JudgeSettings) -> Iterator[str]:
-    """Report files and packages that a judge lacks, for the study and for each cell, and cells that it would
-    mix up."""
+    """Report files and packages that a judge lacks, and cells that it would confuse."""
     e = context.experiment
     try:
         pinned = context.pinned(name)
@@ -100,8 +99,7 @@ def _files(context: Context, name: Name, judge: JudgeSettings) -> Iterator[str]:
 def _mixed_cells(
     context: Context, settings: dict[tuple[Name, Name, Language], str], ambiguous: frozenset[str]
 ) -> Iterator[str]:
-    """Report pairs of cells that have the same settings of a judge though it cannot distinguish their
-    answers."""
+    """Report pairs of cells whose answers a judge with the same settings cannot distinguish."""
     seen: dict[tuple[Name, str], dict[str, str]] = {}
     for request, method in context.requests:
         if (here := settings.get((request.model, method, request.language))) is None:

@@ -96,8 +96,10 @@ def experiment_name(path: Path) -> str:
 
 
 def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Document:
-    """A file laid over the one that it extends. What YAML misreads is added to `faults`, and null in the
-    document."""
+    """Read a file and merge it over the one that it extends.
+
+    What YAML misreads is added to `faults`, and null in the document.
+    """
     try:
         document = read_yaml(path)
     except FaultyYaml as error:
@@ -140,8 +142,10 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
 
 
 def _over(base: Document, top: Document) -> Document:
-    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null
-    takes a key away."""
+    """Merge the upper document over the lower one.
+
+    Mappings are merged, everything else is replaced, a null takes a key away.
+    """
     replaced: list[SpecPath] = []
     data = _merge(base.data, top.data, (), replaced)
     assert isinstance(data, dict)
@@ -169,8 +173,7 @@ def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) ->
 
 
 def _parts(key: str, data: Plain) -> list[str]:
-    """A dotted key's parts. Names that the document has may hold dots themselves:
-    `models.qwen2.5-0.5b.recorded`."""
+    """Split a dotted key. Names of the document may hold dots themselves: `models.qwen2.5-0.5b.recorded`."""
     names = [name for name in data if f"{key}.".startswith(f"{name}.")] if isinstance(data, dict) else []
     name = max(names, key=len, default=key.partition(".")[0])
     rest = key[len(name) + 1 :]
@@ -180,8 +183,7 @@ def _parts(key: str, data: Plain) -> list[str]:
 
 
 def _set(document: Document, override: str, faults: list[Problem]) -> Document:
-    """One `--set key=value` laid over a document; one that YAML misreads is added to `faults` and not laid
-    over it."""
+    """Merge one `--set key=value` over a document; one that YAML misreads is added to `faults` instead."""
     file = f"--set {override.split('=', 1)[0]}"
     key, equals, text = override.partition("=")
     # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`

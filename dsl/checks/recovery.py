@@ -28,8 +28,11 @@ _HARMLESS: dict[str, dict[str, Plain]] = {
 def drop_invalid(
     data: dict[str, Plain], problems: Iterable[Problem]
 ) -> tuple[Experiment, Callable[[Problem], bool]] | None:
-    """Drop the invalid parts of a spec; also return whether problems of the rest are the file's own. None
-    where too little is left to check."""
+    """Drop the invalid parts of a spec.
+
+    Returns the rest, and a test of whether a problem found in it is the file's own; None where too little is
+    left to check.
+    """
     faulty = {problem.path for problem in problems if problem.path}
     kept = cast("dict[str, Plain]", _without(data, (), faulty)) | (
         {} if "experiment" in data and "experiment" not in faulty else {"experiment": "x"}

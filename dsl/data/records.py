@@ -1,5 +1,4 @@
-"""Records that cross between steps, one class a file format: runners write them as JSON lines, the warehouse
-reads them.
+"""Records that cross between steps: runners write them as JSON lines, the warehouse reads them.
 
     data             examples.jsonl      Example
     sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
@@ -118,8 +117,7 @@ class Completion(Value):
 
 
 class Verdict(Value):
-    """One judge's finding on one aspect of one answer, or of its comparison with another: a score, or the
-    reason there is none."""
+    """One judge's finding on one aspect of one answer or comparison: a score, or the reason there is none."""
 
     row_key: Sha256
     """Hash of the judge's settings for this aspect and of what it read."""
@@ -259,7 +257,7 @@ class Outcome(Record):
 class Run(Record):
     """One attempt at a step: `.xp/runs/<run_id>.json`, written when the attempt ends, however it ends."""
 
-    IF_LOST = "It told of one attempt at a step and of no result: delete it"
+    IF_LOST = "It records one attempt at a step and no result: delete it"
 
     run_id: str
     step_id: StepId
@@ -289,8 +287,7 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
 
 
 def why_invalid(error: ValidationError) -> str:
-    """In short, why something is no record: it is no JSON, lacks fields, has fields that nobody knows, or has
-    others that hold what they cannot."""
+    """Say in short why something is no record: not JSON, or with missing, unknown or invalid fields."""
     fields: dict[str, list[str]] = {"lacks": [], "has unknown": [], "has invalid": []}
     for details in error.errors(include_url=False, include_context=False, include_input=False):
         if not details["loc"]:

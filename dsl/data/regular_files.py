@@ -1,5 +1,4 @@
-"""Read the files that a spec names: regular ones only, after links are resolved. And have what was written
-put on the disk.
+"""Read the files that a spec names, regular ones only; and sync written files to disk.
 
 A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is
 no data.

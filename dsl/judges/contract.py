@@ -44,15 +44,14 @@ class JudgeSettings(Value):
     def pinned(
         self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path
     ) -> "JudgeSettings":
-        """The settings with everything filled in that the verdicts depend on: the study's languages, digests
-        of files (relative to `folder`)."""
+        """Fill in what the verdicts depend on: the study's languages, digests of files (relative to
+        `folder`)."""
         return self
 
     def of_cell(
         self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
     ) -> "JudgeSettings | None":
-        """The pinned settings for one cell, where they name files by the cell's coordinates; None where it
-        has no verdicts on the cell."""
+        """The pinned settings for one cell; None where it has no verdicts on the cell."""
         return self
 
     def among(self, judges: "Mapping[Name, JudgeSettings]") -> "JudgeSettings":

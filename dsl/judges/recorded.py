@@ -96,8 +96,11 @@ class Settings(JudgeSettings):
         return self.model_copy(update={"verdicts": file})
 
     def ambiguous_coordinates(self) -> frozenset[str]:
-        """Coordinates of cells whose answers it cannot distinguish: cells that differ in one of these may not
-        have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
+        """Coordinates of cells whose answers it cannot distinguish.
+
+        Cells that differ in one of these may not have the same settings. Among `model`, `method`, `language`,
+        `tuned on` and `seed`.
+        """
         if self.columns.response is not None:
             return frozenset()
         # instructions differ from language to language

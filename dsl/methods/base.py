@@ -1,5 +1,7 @@
-"""Base of every method: a recipe that turns one cell into steps. The builder hands it data, prompts and
-weights; it returns the answers' step."""
+"""Base of every method: a recipe that turns one cell into steps.
+
+The builder hands it data, prompts and weights; it returns the answers' step.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,8 +65,7 @@ class Builder(Protocol):
         system: bool = False,
         chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
-        """Return the form of the cell's prompts; `language` where it is not the asked one, as for training
-        rows."""
+        """Return the cell's prompt form; `language` where it is not the asked one, as for training rows."""
         ...
 
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
@@ -72,8 +73,10 @@ class Builder(Protocol):
         ...
 
     def trained(self, request: CellRequest, method: Name) -> "CellSteps":
-        """The steps of another method of the study, for the same cell. Where it tunes `each` language by
-        itself, it takes the request's."""
+        """The steps of another method for the same cell.
+
+        Where it tunes `each` language by itself, it takes the request's.
+        """
         ...
 
 
@@ -101,8 +104,10 @@ class MethodBase(Value):
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
-        """The sets of languages, sorted, that the models answering in `asked` were tuned on; one empty set
-        where nothing is tuned."""
+        """The sets of training languages of the models that answer in `asked`.
+
+        Each is sorted; one empty set where nothing is tuned.
+        """
         return ((),)
 
     @property

@@ -163,8 +163,11 @@ def _judges(
     answers: StepId,
     examples: StepId,
 ) -> dict[Name, Judged]:
-    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has
-    one that reads its verdicts."""
+    """Judge -> its verdicts.
+
+    A judge that compares has none where there is nothing to compare with, nor has one that reads its
+    verdicts.
+    """
     by_rule = {
         name: here
         for name, judge in build.judges_by_rule.items()

@@ -59,8 +59,7 @@ def diff(
     left_open: Iterable[StepId] = (),
     faults: Mapping[StepId, str] | None = None,
 ) -> Diff:
-    """Compare a plan with a store: to run is every step without a result, and every step whose input has
-    none.
+    """Find the steps to run: those without a result, and those whose input has none.
 
     Args:
         done: ids of steps whose result a store holds.

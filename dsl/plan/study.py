@@ -92,14 +92,18 @@ class ContrastPlan(Value):
     tested, not the difference."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
-        """Test whether it was declared on a judge's measure; each opponent of a judge that compares makes
-        one of an aspect."""
+        """Test whether it was declared on a judge's measure.
+
+        Each opponent of a judge that compares makes a measure of an aspect.
+        """
         return judge in self.on or measure.partition(" vs ")[0] in self.on
 
 
 class Study(Record):
-    """The warehouse's view of an experiment: `.xp/experiments/<experiment>.json`, written by `xp apply`
-    before the first step."""
+    """The warehouse's view of an experiment.
+
+    `.xp/experiments/<experiment>.json`, written by `xp apply` before the first step.
+    """
 
     IF_LOST = "`xp apply` on its spec writes it again"
 

@@ -88,8 +88,7 @@ class Coded(Protocol):
 
 
 class Canonical:
-    """Writes canonical JSON. Values met before are not written again: a plan's steps share most of their
-    parts."""
+    """Writer of canonical JSON. Values met before are not written again: a plan's steps share most parts."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Value, str]] = {}

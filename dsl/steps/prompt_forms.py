@@ -43,8 +43,7 @@ class TextPrompt(Value):
 
 
 class ChatPrompt(Value):
-    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer
-    has none."""
+    """Messages for the tokenizer's chat template, or for the project's own where the tokenizer has none."""
 
     form: Literal["chat"] = "chat"
     system: PromptText | None = None

@@ -1,5 +1,6 @@
-"""Every kind of step on one page. A step is a value: its id is the hash of its content
-(`dsl.steps.identity`), and its inputs are step ids.
+"""Every kind of step on one page.
+
+A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
 
     data             a file or hub data set, one language  → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
@@ -93,8 +94,7 @@ class SftStep(TuningStep):
 
 
 class ReferenceLogpsStep(Step):
-    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to
-    know of its reference.
+    """The reference model's log-probabilities of preference pairs, which DPO needs.
 
     They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that
     differ in `beta`, loss or learning rate share them.
@@ -192,8 +192,10 @@ class Judged(Value):
 
 
 class JudgeStep(Step):
-    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which
-    take less time than a step does."""
+    """Verdicts of one judge, or of all rule judges, on one generate step's completions.
+
+    Rule judges share a step, since each takes less time than a step does.
+    """
 
     kind: Literal["judge"] = "judge"
     judges: dict[str, AnyJudge]

@@ -56,9 +56,11 @@ class Training(Value):
         return self.model_dump(exclude={"pure_bf16"})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
-        """The weights in the precision in which they are trained: float32 where all of them are, since
-        half-precision ones round small updates away. Raises DataError where `pure_bf16` meets weights that
-        are not bfloat16."""
+        """The weights in the precision in which they are trained.
+
+        Float32 where all of them are trained, since half-precision ones round small updates away. Raises
+        DataError where `pure_bf16` meets weights that are not bfloat16.
+        """
         if adapter is not None:
             return weights
         if self.pure_bf16 and weights.dtype != "bfloat16":

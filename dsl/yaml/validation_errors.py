@@ -1,5 +1,4 @@
-"""Pydantic's errors → problems a person can act on: where in the file, what was found, what is allowed, what
-was probably meant.
+"""Pydantic's errors → problems a person can act on: the place, what was found, what is allowed.
 
 Of a union whose members have no tag, pydantic reports every member's complaints. We keep those of the member
 that the value fits best; if it fits none, one problem says all that would be allowed.

@@ -75,7 +75,7 @@ def test_what_spreadsheets_of_any_language_save_is_read(text: str, tmp_path: Pat
 def test_every_fault_is_reported_with_its_line(tmp_path: Path) -> None:
     text = 'answer_id,answer,score\na1,"two\nlines",2\na9,x,1\na2,x,good\na1,x,1\n,x,1\na3,x\na2,x,nan\n'
     assert faults(tmp_path, text, (0, 1)) == [
-        "filled.csv is not right, and nothing of it is imported:",
+        "filled.csv is invalid, and nothing of it is imported:",
         "filled.csv:2: `score` is 2, outside of the scale from 0 to 1",
         "filled.csv:4: no answer of the study is called 'a9'",
         "filled.csv:5: `score` is 'good', which is no number",

@@ -12,8 +12,7 @@ from xp.render.words import counted, listed
 
 
 def labels_of(diff: Diff) -> dict[StepId, str]:
-    """Each step's first cell, and the methods or the number of cells that also use it; of a data step, its
-    file or data set."""
+    """Each step's first use, and who also uses it; of a data step, its file or data set."""
     uses: dict[StepId, dict[str, Name]] = {}
     for cell in diff.plan.study.cells:
         for step_id, words in _uses(cell):

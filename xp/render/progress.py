@@ -33,7 +33,7 @@ PLAIN_SECONDS = 10.0
 
 @contextlib.contextmanager
 def shown(diff: Diff, console: Console) -> Generator[Watch]:
-    """Give what `apply` tells what happens; until the block ends it is shown on the console."""
+    """Show an apply's progress on the console until the block ends; yields the callback for events."""
     labels = labels_of(diff)
     if not console.is_terminal:
         yield _Lines(console, labels, len(diff.todo)).show
@@ -142,8 +142,7 @@ class _Rate(ProgressColumn):
 
 
 def _is_over(event: events.Ended | events.Skipped) -> bool:
-    """Test whether no further attempt at the step is to come: one that was lost with its node is made
-    again on another."""
+    """Test whether no further attempt follows; one that was lost with its node is repeated on another."""
     return isinstance(event, events.Skipped) or event.status != "interrupted"
 
 
