@@ -20,7 +20,7 @@ from benchmarks.plan_10000_cells import spec, write_study
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
-from dsl.plan.study import diff
+from dsl.plan.diff import diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
 from warehouse.report.reading import read_study

@@ -19,7 +19,8 @@ from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Completion, Example, Outcome, RefLogps, TrainMetric, Verdict
 from dsl.plan.compile import compile
-from dsl.plan.study import Plan, diff
+from dsl.plan.diff import diff
+from dsl.plan.study import Plan
 from dsl.steps.steps import JudgeStep
 from dsl.values import Sha256, StepId, Value
 from runners.store.digests import content, describe

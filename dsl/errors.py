@@ -1,7 +1,7 @@
-"""What can go wrong and is not a bug.
+"""Errors that are not bugs.
 
     XpError
-    ├── SpecError       a spec cannot be read or is not right; holds every problem found
+    ├── SpecError       a spec cannot be read or is invalid; holds every problem found
     ├── ArgumentError   what was asked for on the command line is not there
     ├── OutputError     what a command prints cannot be written
     ├── DataError       a data set does not hold what the spec says of it
@@ -27,8 +27,8 @@ class XpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a spec, and where. Text that looks like a secret is taken out of `path`
-    and `message`."""
+    """One fault of a spec with its place. Text that looks like a secret is taken out of `path` and
+    `message`."""
 
     file: str
     line: int
@@ -54,7 +54,7 @@ class Problem:
 
 
 class SpecError(XpError):
-    """Everything that is wrong with a spec; its text is one line a problem."""
+    """A spec's faults; the text is one line a problem."""
 
     problems: tuple[Problem, ...]
 
@@ -67,11 +67,11 @@ class SpecError(XpError):
 
 
 class ArgumentError(XpError):
-    """What was asked for on the command line is not there."""
+    """A command-line argument names something that does not exist."""
 
 
 class OutputError(XpError):
-    """What a command prints cannot be written."""
+    """A command's output cannot be written."""
 
 
 class DataError(XpError):

@@ -1,5 +1,4 @@
-"""How error messages speak of what a person wrote: values shown short, on one line and without secrets; near
-misses named.
+"""Texts of error messages: values shown short, on one line and without secrets; near misses named.
 
 Whoever puts a value from a spec into a message shows it with `shown`: messages end up in logs, reports and
 bug reports.
@@ -34,8 +33,7 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
 def shown(value: object, path: Path = ()) -> str:
-    """Name a value as it may stand in a message: of lists and mappings only the outline, of text at most 60
-    characters.
+    """Show a value in a message: of lists and mappings the outline, of text at most 60 characters.
 
     `path` says where the value stands: under a key such as `api_key`, nothing of it is shown.
     """
@@ -59,8 +57,10 @@ def shown(value: object, path: Path = ()) -> str:
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
-    """Finish an error about an unknown name: ``Did you mean `beta`?`` when one is close, else what is
-    allowed; empty if nothing is."""
+    """Finish an error about an unknown name.
+
+    ``Did you mean `beta`?`` when one is close, else what is allowed; empty if nothing is.
+    """
     names = list(dict.fromkeys(allowed))
     if near := nearest(word, names):
         return f"Did you mean {ticked(near)}?"
@@ -106,8 +106,10 @@ def dotted(path: Path) -> str:
 
 
 def is_secret(value: object, path: Path = ()) -> bool:
-    """May this not be shown: because of a key it stands under, or because it looks like a credential or like
-    `${VAR}`?"""
+    """Test whether this may not be shown.
+
+    Because of a key it stands under, or because it looks like a credential or like `${VAR}`.
+    """
     if isinstance(value, str) and _SECRET_VALUE.search(value):
         return True
     return any(

@@ -49,6 +49,6 @@ def settings_of(family: Family, name: str) -> type[Any]:
 
 
 def union(family: Family, discriminator: str) -> Any:
-    """The `Settings` of a family as one type, told apart by the field that holds the file's name."""
+    """The `Settings` of a family as one type, discriminated by the field that holds the file's name."""
     classes = tuple(settings_of(family, name) for name in names(f"dsl.{family}"))
     return Annotated[Union[classes], Field(discriminator=discriminator)]  # noqa: UP007  (built at run time)

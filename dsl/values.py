@@ -1,5 +1,4 @@
-"""The building blocks of every value: a frozen model that refuses unknown keys, and the small types that
-specs are made of."""
+"""Base of every value: a frozen model that refuses unknown keys, and the small types specs are made of."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar

@@ -1,5 +1,4 @@
-"""Adopts rows of a store that an older version wrote: what servers answered and judged, which costs money to
-ask again.
+"""Reuse rows that servers answered and judged in a store of an older version.
 
 That version, whose ids have 12 digits, made its row keys in another way and from fewer settings. Today's
 steps are keyed in that way, too: a row that has such a key was asked of the same server and model with the
@@ -25,7 +24,7 @@ from dsl.data.records import Completion, Prompt, Provenance, Verdict
 from dsl.engines.contract import Decoding, EngineSettings, ServerSettings
 from dsl.errors import ArgumentError, StoreError
 from dsl.judges.contract import JudgeSettings
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.steps.identity import Canonical, digest
 from dsl.steps.steps import GenerateStep, JudgeStep, Step
 from dsl.values import Sha256, StepId
@@ -52,7 +51,7 @@ TO_COME = "on answers that have to be made first: `xp apply --target generate`, 
 
 @dataclass(frozen=True)
 class Adopted:
-    """What the next apply finds, and what models are asked for all the same."""
+    """Rows that the next apply finds, and those that models are asked for all the same."""
 
     n_answers: int
     n_verdicts: int
@@ -61,8 +60,9 @@ class Adopted:
 
 
 def adopt(diff: Diff, root: Path, older: Path) -> Adopted:
-    """Put an older store's valid rows where the next apply of a study finds them. The study's data steps must
-    be done; `older` is only read.
+    """Put an older store's valid rows where the next apply of a study finds them.
+
+    The study's data steps must be done; `older` is only read.
 
     Raises:
         ArgumentError: the study takes no rows that other code made.
@@ -186,7 +186,7 @@ def _verdicts(
 
 
 def _cannot_be_proved(model: EngineSettings) -> str:
-    """Why no row can be shown to be this model's; empty where one can."""
+    """Return why no row can be shown to be this model's; empty where one can."""
     if not isinstance(model, ServerSettings):
         return LOADED_HERE
     return (

@@ -17,7 +17,8 @@ from types import FrameType
 
 from dsl.data.records import Run
 from dsl.errors import ArgumentError, WarehouseError
-from dsl.plan.study import Diff, Plan, Study
+from dsl.plan.diff import Diff
+from dsl.plan.study import Plan, Study
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Skipped, Started
 from runners.execution.executors import find_executor
@@ -30,7 +31,7 @@ from warehouse.load import load_store
 from xp.studies import checks_of, other_code
 
 Watch = Callable[[Event], None]
-"""Is told each thing that happens, when it happens."""
+"""Callback for each event as it happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +49,26 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did."""
+    """Result of an apply."""
 
     n_done: int
     n_skipped: int
     """Steps that hang on one that failed."""
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
-    """What else a person must be told, in sentences."""
+    """Notes for the person, in sentences."""
 
     @property
     def n_failed(self) -> int:
         return len(self.failures)
 
 
-def _nobody(event: Event) -> None:
-    """Watches nothing."""
+def _ignore(event: Event) -> None:
+    """Ignore an event."""
 
 
 def apply(
-    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _nobody
+    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _ignore
 ) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 
@@ -94,7 +95,7 @@ def apply(
         )
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
-        ledger.tell(*store.record_killed_runs())
+        ledger.note(*store.record_killed_runs())
         checks, tried = checks_of(store_root), frozenset[StepId]()
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
@@ -118,8 +119,8 @@ def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
 def _left_to_do(
     diff: Diff, checks: Checks, ledger: "_Ledger", tried: frozenset[StepId]
 ) -> tuple[StepId, ...]:
-    """What to run, from what was planned and what lies in the store, which is made ready for it; the ledger
-    is to load the rest.
+    """Return the steps to run, from the plan and the store, which is made ready for them; the ledger is to
+    load the rest.
 
     A step whose input is made because there is none is made again; one whose input is damaged or outdated
     waits for what that input will hold.
@@ -148,7 +149,7 @@ def _left_to_do(
     for step_id in todo:  # at once, so that a kill leaves none that looks finished beside inputs that are new
         if step_id in held.damaged:
             kept = store.set_aside(step_id)
-            ledger.tell(
+            ledger.note(
                 f"{step_id} was damaged and is made again: {held.damaged[step_id]}. What was there lies in"
                 f" {kept}."
             )
@@ -184,7 +185,7 @@ class _Ledger:
     new_study: Study | None = None
     """The study, until it is loaded."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
-    """What to tell at the end."""
+    """Notes to print at the end."""
     _load_again_at: float = 0.0
 
     @cached_property
@@ -207,7 +208,7 @@ class _Ledger:
         if self.pending and time.monotonic() >= self._load_again_at:
             self.load_if_free()
 
-    def tell(self, *sentences: str) -> None:
+    def note(self, *sentences: str) -> None:
         """Keep sentences for the end."""
         self.notes |= dict.fromkeys(sentences)
 
@@ -228,14 +229,14 @@ class _Ledger:
                 if self.n_done
                 else "What is new in the store waits"
             )
-            self.tell(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
+            self.note(f"{waiting} to be loaded: {error} The next `xp apply` on this store loads it.")
 
     def load(self, patience: float) -> None:
         """Load finished steps and ended attempts; many small ones together, so that loading takes at most a
         tenth of the time."""
         begun = time.monotonic()
         try:
-            self.tell(*load_store(self.store.root, self.pending, self.new_study, patience))
+            self.note(*load_store(self.store.root, self.pending, self.new_study, patience))
             self.pending.clear()
             self.new_study = None
         finally:
@@ -249,7 +250,7 @@ class _Ledger:
             if (
                 mended := event.outcome and event.outcome.facts.get("remedies")
             ) and event.step_id in self._models:
-                self.tell(f"{self._models[event.step_id]}: {mended}.")
+                self.note(f"{self._models[event.step_id]}: {mended}.")
         elif event.status == "failed":
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))

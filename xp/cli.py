@@ -1,5 +1,4 @@
-"""The command line: every command parses, calls one function and prints what it returns, without what could
-drive a terminal.
+"""The command line: every command parses, calls one function and prints what it returns.
 
 Exit codes: 0, 1 (a step failed, or the store or warehouse could not be used), 2 (a spec or an argument is
 wrong), 130 (interrupted).
@@ -49,7 +48,10 @@ SpecFile = Annotated[
 StoreFolder = Annotated[
     Path,
     typer.Option(
-        "--store", envvar="XP_STORE", help="Where steps and the warehouse lie.", callback=_named_in_unicode
+        "--store",
+        envvar="XP_STORE",
+        help="Store folder: steps and the warehouse.",
+        callback=_named_in_unicode,
     ),
 ]
 Overrides = Annotated[
@@ -58,7 +60,7 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Replace a setting, as decoding.temperature=0.7. Repeatable."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For a program instead of a person.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Output JSON.")]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,7 +73,7 @@ DEFAULT_STORE = Path(".xp")
 
 
 class Format(StrEnum):
-    """How `xp query` writes what it finds."""
+    """Output formats of `xp query`."""
 
     table = "table"
     csv = "csv"
@@ -80,7 +82,7 @@ class Format(StrEnum):
 
 
 class ReportFormat(StrEnum):
-    """What `xp report` writes."""
+    """Output formats of `xp report`."""
 
     html = "html"
     latex = "latex"
@@ -102,8 +104,7 @@ def _say(text: str, *, err: bool = False) -> None:
 
 @contextmanager
 def _written() -> Generator[None]:
-    """Have output that cannot be written end in a sentence; whoever closed a pipe wants no more, and no
-    sentence."""
+    """Report output that cannot be written; a closed pipe wants no more, and no sentence."""
     try:
         yield
     except BrokenPipeError:
@@ -115,9 +116,11 @@ def _written() -> Generator[None]:
 
 
 @contextmanager
-def _told() -> Generator[None]:
-    """What is the user's to mend is printed; anything else is our bug and keeps its traceback. Characters
-    that the terminal's encoding lacks are printed as escapes."""
+def exit_on_error() -> Generator[None]:
+    """Print the user's errors and exit; anything else is our bug and keeps its traceback.
+
+    Characters that the terminal's encoding lacks are printed as escapes.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -151,17 +154,17 @@ def global_options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command; each of them prints and ends."""
+    """Options that stand before a command; each of them prints and exits."""
 
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("study.yaml"),
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="File to write.")] = Path("study.yaml"),
 ) -> None:
     """Write a commented starter study."""
     from xp.starter import write_starter
 
-    with _told():
+    with exit_on_error():
         _say(f"wrote {', '.join(str(p) for p in write_starter(path))}\nnext: xp plan {path}")
 
 
@@ -170,11 +173,11 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
     """Check a spec and report every problem in it."""
     from xp.studies import diff_for
 
-    with _told():
+    with exit_on_error():
         found = diff_for(spec, overrides, None, store)
         for line in (*found.warnings, *found.reach):
             _say(line, err=True)
-        _say(f"{spec} is right")
+        _say(f"{spec} is valid")
 
 
 @app.command()
@@ -182,7 +185,7 @@ def schema() -> None:
     """Print the JSON Schema of a spec, for editors."""
     from xp.schema import schema_text
 
-    with _told():
+    with exit_on_error():
         _say(schema_text().rstrip())
 
 
@@ -194,12 +197,12 @@ def plan(
     as_json: AsJson = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Show which steps would run, which are done already, and why, and what the contrasts could detect."""
+    """Show the steps to run, with the reason for each, and the contrasts' minimum detectable effects."""
     from xp.power import power_of
-    from xp.render import plan_as_json, plan_as_text
+    from xp.render.plan import plan_as_json, plan_as_text
     from xp.studies import diff_for
 
-    with _told():
+    with exit_on_error():
         found = diff_for(spec, overrides, targets, store)
         power = power_of(found, store)
         _say(plan_as_json(found, power) if as_json else plan_as_text(found, power))
@@ -208,42 +211,41 @@ def plan(
 @app.command()
 def apply(
     spec: SpecFile,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Run without asking.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Worker processes at once, on this machine.")
+        int, typer.Option("--jobs", "-j", min=1, help="Number of worker processes on this machine.")
     ] = 1,
     targets: Targets = None,
     allow_env: Annotated[
         bool,
         typer.Option(
             "--allow-env",
-            help=(
-                "Allow, from now on in this store, the environment variables that the plan sends to servers."
-            ),
+            help=("Allow this store, from now on, to send servers the environment variables in the plan."),
         ),
     ] = False,
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Run the steps in this process, for a debugger.")
+        bool, typer.Option("--in-process", help="Run the steps in this process, as for a debugger.")
     ] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Run what is left to do, and load every finished step into the warehouse."""
+    """Run the steps that have no result yet, and load each into the warehouse."""
     from rich.console import Console
 
     from runners.store.store import Store
     from xp.apply import apply as run_steps
-    from xp.progress import shown
     from xp.reach import to_allow
-    from xp.render import applied_as_text, plan_as_text
+    from xp.render.plan import plan_as_text
+    from xp.render.progress import shown
+    from xp.render.results import applied_as_text
     from xp.studies import diff_for
 
-    with _told():
+    with exit_on_error():
         found = diff_for(spec, overrides, targets, store)
         if found.todo:
             _say(plan_as_text(found))
             if not yes and not sys.stdin.isatty():
-                _say("xp: nobody to ask; say --yes to run this", err=True)
+                _say("xp: not a terminal: pass --yes to run this", err=True)
                 raise typer.Exit(2)
             new = to_allow(found, Store(store).allowed())
             if new and yes and not allow_env:
@@ -266,49 +268,48 @@ def apply(
 def adopt(
     spec: SpecFile,
     older: Annotated[
-        Path, typer.Option("--from", metavar="STORE", help="A store of an older version. It stays as it is.")
+        Path, typer.Option("--from", metavar="STORE", help="Store of an older version; it is not changed.")
     ],
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Take over what servers answered and judged in a store of an older version, so that `xp apply` does not
-    ask for it again."""
-    from xp.adopt import adopt as take_over
+    """Reuse answers and verdicts of servers from a store of an older version."""
+    from xp.adopt import adopt as adopt_rows
     from xp.apply import apply as run_steps
-    from xp.render import adopted_as_text, applied_as_text
+    from xp.render.results import adopted_as_text, applied_as_text
     from xp.studies import diff_for
 
-    with _told():
+    with exit_on_error():
         data = diff_for(spec, overrides, ["data"], store)
         applied = run_steps(data, store)
         if applied.failures:
             _say(applied_as_text(data, applied))
             raise typer.Exit(1)
-        _say(adopted_as_text(take_over(diff_for(spec, overrides, None, store), store, older)))
+        _say(adopted_as_text(adopt_rows(diff_for(spec, overrides, None, store), store, older)))
 
 
 @app.command()
 def status(store: StoreFolder = DEFAULT_STORE, as_json: AsJson = False) -> None:
-    """Show the store's studies: what is done, what failed last, who is at work."""
-    from xp.render import status_as_json, status_as_text
+    """Show the store's studies: steps done, last failures, and a running apply."""
+    from xp.render.status import status_as_json, status_as_text
     from xp.studies import status_of
 
-    with _told():
+    with exit_on_error():
         found = status_of(store)
         _say(status_as_json(found) if as_json else status_as_text(found))
 
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help='As "select * from score_by_cell".')],
-    format: Annotated[Format, typer.Option("--format", help="How to write what is found.")] = Format.table,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help='A query, as "select * from score_by_cell".')],
+    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Ask the warehouse in SQL, read-only."""
+    """Query the warehouse in SQL, read-only."""
     from warehouse.query import run
     from xp.studies import warehouse_of
 
-    with _told():
+    with exit_on_error():
         try:
             with _written():
                 run(warehouse_of(store), sql, format.value, sys.stdout.buffer)
@@ -324,16 +325,16 @@ def show(
         str, typer.Argument(metavar="CELL", help="A cell id, or words that name cells, as urial/fr.")
     ],
     item: Annotated[
-        str | None, typer.Option("--item", help="One item, beside the other methods' answers.")
+        str | None, typer.Option("--item", help="Show one item with every method's answer.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="At most so many answers.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Maximum answers.")] = 10,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show prompts, answers and verdicts of a cell."""
     from xp.show import show as render
     from xp.studies import warehouse_of
 
-    with _told():
+    with exit_on_error():
         _say(render(warehouse_of(store), cell, item, limit))
 
 
@@ -347,14 +348,14 @@ def report(
         typer.Option(
             "--format",
             help=(
-                "`latex`: what a paper takes from it. Its main tables as LaTeX, with Markdown and a folder of"
-                " SVG and PNG figures beside."
+                "Output format. `latex` writes the main tables as LaTeX and Markdown, and a folder of SVG and"
+                " PNG figures."
             ),
         ),
     ] = ReportFormat.html,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The file; reports/<experiment>.html or .tex without it."),
+        typer.Option("--out", "-o", help="Output file (default: reports/<experiment>.html or .tex)."),
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -362,7 +363,7 @@ def report(
     from warehouse.report import write_paper, write_report
     from xp.studies import experiment_of, unlike_applied, warehouse_of
 
-    with _told():
+    with exit_on_error():
         experiment = experiment_of(study)
         unlike = "" if study == experiment else unlike_applied(Path(study), store)
         if unlike:
@@ -387,22 +388,23 @@ def sample(
     study: Annotated[
         str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
     ],
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=MOST, help="How many answers.")] = 100,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=MOST, help="Number of answers.")] = 100,
     aspects: Annotated[
         list[str] | None,
-        typer.Option("--aspect", metavar="NAME", help="A column of scores for this aspect. Repeatable."),
+        typer.Option("--aspect", metavar="NAME", help="Add a score column for this aspect. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed draws other answers.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the draw.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The CSV file; labels/<experiment>.csv without it.")
+        Path | None,
+        typer.Option("--output", "-o", help="Output CSV file (default: labels/<experiment>.csv)."),
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Draw answers for people to label: a CSV file that does not say who gave them, in random order."""
+    """Draw a random sample of answers for people to label, as a CSV file that does not say who gave them."""
     from xp.sampling import draw, write_sample
     from xp.studies import experiment_of, warehouse_of
 
-    with _told():
+    with exit_on_error():
         experiment = experiment_of(study)
         path = output or Path("labels") / f"{experiment}.csv"
         drawn = draw(warehouse_of(store), experiment, rows, seed)
@@ -419,28 +421,25 @@ def import_labels(
         str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
     ],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What `xp sample` wrote, with scores filled in.")
+        Path, typer.Argument(metavar="FILE", help="The file of `xp sample`, with scores filled in.")
     ],
     judge: Annotated[
         str,
-        typer.Option(
-            "--judge", metavar="NAME", help="What these labels are called, beside the study's judges."
-        ),
+        typer.Option("--judge", metavar="NAME", help="Judge name under which the labels are stored."),
     ],
     scale: Annotated[
-        str | None, typer.Option("--scale", metavar="LOW..HIGH", help="What people chose from, as 1..5.")
+        str | None, typer.Option("--scale", metavar="LOW..HIGH", help="Lowest and highest score, as 1..5.")
     ] = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Take labels back as the verdicts of a judge, in the place of earlier ones of this name; nothing of a
-    file with faults."""
-    from xp.human_labels import import_labels as take_over
+    """Import labels as a judge's verdicts; an invalid file changes nothing."""
+    from xp.human_labels import import_labels as load_labels
     from xp.human_labels import read_scale
     from xp.studies import experiment_of, warehouse_of
 
-    with _told():
+    with exit_on_error():
         scores = None if scale is None else read_scale(scale)
-        found = take_over(store, warehouse_of(store), experiment_of(study), file, judge, scores)
+        found = load_labels(store, warehouse_of(store), experiment_of(study), file, judge, scores)
         _say(
             f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have"
             " none"
@@ -449,21 +448,21 @@ def import_labels(
 
 @app.command()
 def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
-    """Make the warehouse again from the files under the store."""
-    from xp.studies import rebuild as make_again
+    """Rebuild the warehouse from the store's files."""
+    from xp.studies import rebuild as rebuild_warehouse
 
-    with _told():
-        notes = make_again(store)
-        _say("\n".join([f"{store / 'warehouse.duckdb'} is made again", *notes]))
+    with exit_on_error():
+        notes = rebuild_warehouse(store)
+        _say("\n".join([f"{store / 'warehouse.duckdb'} is rebuilt", *notes]))
 
 
 @app.command()
 def verify(store: StoreFolder = DEFAULT_STORE) -> None:
-    """Check every file of a store against its digest, judge again by rule, and derive the warehouse again."""
-    from xp.render import verified_as_text
+    """Verify a store: digests of all files, verdicts of rule judges, and the warehouse."""
+    from xp.render.results import verified_as_text
     from xp.verify import verify as verify_store
 
-    with _told():
+    with exit_on_error():
         found = verify_store(store)
         _say(verified_as_text(found))
         if found.faults:

@@ -1,5 +1,5 @@
-"""Reads a sample that people have labelled, and keeps it in the store as the verdicts of a judge. All of a
-file or, with any fault in it, nothing."""
+"""Import a sample that people have labelled as a judge's verdicts: all of a file or, with any fault,
+nothing."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ Scale = tuple[float, float]
 
 @dataclass
 class Labelled:
-    """What a file says."""
+    """A labelled file's content."""
 
     labels: list[Label] = field(default_factory=list[Label])
     n_answers: int = 0
@@ -37,13 +37,12 @@ class Labelled:
 def import_labels(
     store: Path, warehouse: Path, experiment: str, file: Path, judge: str, scale: Scale | None = None
 ) -> Labelled:
-    """Take over a labelled file as the verdicts of `judge`, in the place of what was imported under this name
-    before.
+    """Import a labelled file as the verdicts of `judge`, replacing earlier ones of this name.
 
     Raises:
-        ArgumentError: there is no such study, its judges include one of this name, or the file is not right:
-        every fault of it is told, with its line. StoreLocked, WarehouseError: somebody else has the store or
-        the warehouse.
+        ArgumentError: there is no such study, its judges include one of this name, or the file is invalid;
+            every fault of it is reported, with its line.
+        StoreLocked, WarehouseError: somebody else has the store or the warehouse.
     """
     if not NAME.fullmatch(judge):
         raise ArgumentError(
@@ -66,7 +65,7 @@ def import_labels(
 
 
 def read_labels(file: Path, known: Iterable[str], scale: Scale | None = None) -> Labelled:
-    """What a labelled file says of the answers in `known`.
+    """Read a labelled file's scores of the answers in `known`.
 
     Raises:
         ArgumentError: with every fault of the file, one a line.
@@ -74,9 +73,7 @@ def read_labels(file: Path, known: Iterable[str], scale: Scale | None = None) ->
     reader = _Reader(file, frozenset(known), scale)
     reader.read(_text(file))
     if reader.faults:
-        raise ArgumentError(
-            f"{file} is not right, and nothing of it is imported:\n" + "\n".join(reader.faults)
-        )
+        raise ArgumentError(f"{file} is invalid, and nothing of it is imported:\n" + "\n".join(reader.faults))
     if not reader.found.labels:
         raise ArgumentError(f"{file}: no row has a score, so there is nothing to import")
     return reader.found
@@ -187,7 +184,7 @@ def _text(file: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """What is between the names in the first line."""
+    """Return the delimiter of the first line."""
     header = text.split("\n", 1)[0]
     return max(_DELIMITERS, key=header.count)
 

@@ -13,7 +13,8 @@ from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.errors import DataError, WarehouseError
 from dsl.judges.contract import JudgeSettings
-from dsl.plan.study import Cell, ContrastPlan, Diff, Study
+from dsl.plan.diff import Diff
+from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.steps.identity import NOT_COUNTED
 from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import StepId
@@ -78,8 +79,11 @@ class Detectable:
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
-    """Return what each contrast of a plan could detect: confirmatory tests first, then judge by judge in the
-    order of the study, the quality of answers before their errors and lengths."""
+    """Return what each contrast of a plan could detect.
+
+    Confirmatory tests first, then judge by judge in the order of the study, the quality of answers before
+    their errors and lengths.
+    """
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
     planned = _planned(diff, known)
@@ -157,8 +161,7 @@ def few_training_seeds(study: Study) -> str | None:
 
 
 def _known(diff: Diff, store: Path) -> list[Spread]:
-    """What the warehouse has measured with the judges of the plan: nothing, where there is none, or none that
-    can be read now.
+    """Return what the warehouse has measured with the plan's judges; empty where nothing can be read.
 
     A judge of the same name but with other settings, of another study or before a change of this one, may
     have used another scale.
@@ -322,8 +325,8 @@ def _n_tests(tests: Iterable[_Test], by: Collection[str]) -> int:
 
 
 def _are_comparable(one: "_Test", other: "_Test") -> bool:
-    """Whether there is a gap between two tests' languages: both sides tuned on the same, or each on the
-    language it is asked in."""
+    """Test whether there is a gap between two tests' languages: both sides tuned on the same, or each on
+    the language it is asked in."""
     sides = ((one.of, other.of), (one.against, other.against))
     own = (one.language,), (other.language,)
     return one.language != other.language and all(
@@ -360,7 +363,9 @@ def _judged(
     if not step.verdicts:
         try:
             return frozenset(example.item for example in first if _is_judged(judge, example, aspect))
-        except DataError:  # the examples lack a column that aspects are asked by: the step itself will tell
+        except (
+            DataError
+        ):  # the examples lack a column that aspects are asked by: the step itself will report it
             return None
     # A judge of judges has a score where enough of them have: the majority, where it does not say.
     members = [_judged(diff, read, None, asked) or frozenset() for read in step.verdicts.values()]
@@ -392,7 +397,7 @@ def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example]
         return tuple(
             examples(read_file(data.source), data.columns, data.language, data.limit, data.source.path)
         )
-    except DataError:  # it changed under the plan: the step itself will tell
+    except DataError:  # it changed under the plan: the step itself will report it
         return None
 
 

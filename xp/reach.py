@@ -1,5 +1,4 @@
-"""The world outside a study's folder that its plan touches: files, servers and the variables they are sent,
-code that comes with weights.
+"""External resources of a plan: files outside its folder, servers and their variables, remote code.
 
 A spec may come from a stranger. `plan` lists what it reaches; a variable is sent to a server only after that
 pair was allowed once in the store.
@@ -16,7 +15,7 @@ from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.transformers import Weights
 from dsl.errors import ServerError
 from dsl.messages import one_line
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, JudgeStep, Step
 from runners.http.server import Call, Server, call_of
 
@@ -25,8 +24,7 @@ _FEW_FILES = 3
 
 
 def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterator[str]:
-    """What steps reach, in lines: files outside the study's folder that were read for the plan, servers,
-    remote code, and what they lack."""
+    """Lines on the external resources of steps: outside files, servers, remote code, and what they lack."""
     yield from _outside(files, folder)
     steps = tuple(steps)
     for model in _models(steps):
@@ -50,7 +48,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
         except ServerError as error:
             yield f"not ready: {error}"
         else:
-            if (lacking := _nobody_listens(call_of(settings).host)) is not None:
+            if (lacking := _is_not_running(call_of(settings).host)) is not None:
                 yield f"not ready: {lacking}"
 
 
@@ -61,7 +59,7 @@ def calls(steps: Iterable[Step]) -> Iterator[Call]:
         try:
             yield call_of(settings)
         except ServerError:
-            continue  # told as not ready
+            continue  # reported as not ready
 
 
 def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]:
@@ -75,8 +73,10 @@ def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]
 
 
 def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
-    """Every model that steps use, once. Steps share their settings, so that identity is enough and a large
-    plan is quickly through."""
+    """Every model that steps use, once.
+
+    Steps share their settings, so that identity is enough and a large plan is quickly through.
+    """
     found: dict[int, EngineSettings] = {}
     for step in steps:
         judges = step.judges.values() if isinstance(step, JudgeStep) else ()
@@ -114,8 +114,8 @@ def _n_code_files(weights: Weights) -> str:
     return "" if weights.path is None else f": {sum(1 for _ in Path(weights.path).glob('*.py'))} files"
 
 
-def _nobody_listens(host: str) -> str | None:
-    """Whether a server that should be on this machine is not: nobody else is asked before a study runs."""
+def _is_not_running(host: str) -> str | None:
+    """Say that a server meant to be on this machine is not running; other machines are not contacted."""
     parts = urlsplit(host)
     if parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         return None

@@ -1,5 +1,4 @@
-"""Draws answers for people to label: blind to who gave them, in random order, as many from each stratum as
-from any other.
+"""Draw a stratified random sample of answers for people to label, blind to who gave them.
 
 A stratum is a dataset, a language, a model, a method and what it was tuned on. All strata of a data set give
 answers to the same items, so that methods and languages can be compared in pairs. The draw is by hashes of
@@ -38,7 +37,7 @@ _FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@＝＋－＠]|[\t\r\n']")
 
 @dataclass(frozen=True)
 class Sample:
-    """What is handed to annotators."""
+    """Answers for annotators."""
 
     answers: tuple[dict[str, Any], ...]
     """Rows of the view `answers_to_label`, in the order in which they are shown. Answers of equal text to one
@@ -47,8 +46,7 @@ class Sample:
 
 
 def draw(warehouse: Path, experiment: str, n: int, seed: int = 0) -> Sample:
-    """`n` answers of a study, or all that there are; from each stratum as many as from any other, as far as
-    it has them.
+    """Draw `n` answers of a study, from each stratum as many as from any other as far as it has them.
 
     Raises:
         ArgumentError: the warehouse has no such study, or no answer of it.
@@ -125,13 +123,12 @@ def write_sample(sample: Sample, aspects: Sequence[str], file: Path) -> None:
 
 
 def guarded(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: what begins like one, or with an apostrophe, gets an
-    apostrophe before it."""
+    """Text that no spreadsheet takes for a formula: an apostrophe goes before what begins like one."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unguarded(cell: str) -> str:
-    """What `guarded` made the cell from."""
+    """Return the text that `guarded` made the cell from."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 

@@ -1,5 +1,4 @@
-"""The JSON Schema of a spec, for editors: what stands under a field in the code is the field's
-description."""
+"""The JSON Schema of a spec, for editors: the string under a field in the code is its description."""
 
 import json
 from typing import Any

@@ -10,7 +10,8 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Record, Run, read_record
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.plan.compile import compile
-from dsl.plan.study import Diff, Plan, Study, diff
+from dsl.plan.diff import Diff, diff
+from dsl.plan.study import Plan, Study
 from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
@@ -21,10 +22,10 @@ _Record = TypeVar("_Record", bound=Record)
 
 
 def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
-    """What a spec asks for beside what a store holds.
+    """Compare a spec's plan with what a store holds.
 
     Raises:
-        SpecError: the spec is not right.
+        SpecError: the spec is invalid.
         ArgumentError: a target names no step.
     """
     fingerprints = _fingerprints(store)
@@ -80,8 +81,7 @@ def warehouse_of(store: Path) -> Path:
 
 
 def rebuild(store: Path) -> tuple[str, ...]:
-    """Make the warehouse again from the store's files. Returns what of them could not be loaded, in
-    sentences.
+    """Rebuild the warehouse from the store's files. Returns what could not be loaded, in sentences.
 
     Raises:
         StoreLocked: an apply is at work on the store: what it finishes meanwhile would be missing.
@@ -103,8 +103,7 @@ def experiment_of(study: str) -> str:
 
 
 def unlike_applied(spec: Path, store: Path) -> str:
-    """How the study that a store holds under a spec's name differs from the spec, in a sentence; empty where
-    it does not, or holds none."""
+    """Say how the applied study of a spec's name differs from the spec; empty where it does not."""
     applied = _applied(experiment_name(spec), Store(store))
     if applied is None:
         return ""
@@ -135,7 +134,7 @@ def unlike_applied(spec: Path, store: Path) -> str:
 
 
 def _applied(experiment: str, store: Store) -> Study | None:
-    """The study that was applied last under this name, if it can be told."""
+    """The study that was applied last under this name, if its record can be read."""
     try:
         return read_record(store.experiments / f"{experiment}.json", Study)
     except DataError:
@@ -143,7 +142,7 @@ def _applied(experiment: str, store: Store) -> Study | None:
 
 
 def _is_another(applied: Study, planned: Study) -> bool:
-    """Whether a study is another file's that is still there and asks for something else."""
+    """Test whether a study is another file's that is still there and asks for something else."""
     other = Path(applied.spec_file)
     return (
         other.is_file()
@@ -180,7 +179,7 @@ class Status:
 
 
 def status_of(store: Path) -> Status:
-    """What a store holds. A store that is not there holds nothing."""
+    """Return a store's status. A store that is not there holds nothing."""
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
@@ -198,7 +197,7 @@ def status_of(store: Path) -> Status:
 
 
 def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:
-    """Every file of a folder that can be read; of the others, what to tell."""
+    """Every file of a folder that can be read; notes about the others."""
     for file in sorted(folder.glob("*.json")):
         try:
             yield read_record(file, kind)
@@ -207,7 +206,7 @@ def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_R
 
 
 def checks_of(store: Path) -> Checks:
-    """What is known of the files of a store's finished steps."""
+    """Return the known checks of the files of a store's finished steps."""
     return Checks(store / "cache" / "checked.json")
 
 

@@ -1,5 +1,4 @@
-"""Verifies a store: every file against its digest, verdicts by rule against the judge, the warehouse against
-the files it is made from."""
+"""Verify a store: files by digest, rule verdicts by the judge, the warehouse by the files it is made from."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from xp.studies import checks_of
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at and what does not agree."""
+    """Result of a verification: what was looked at and what does not agree."""
 
     n_steps: int
     n_without_digests: int
@@ -84,7 +83,7 @@ def _judged_again(store: Store, step_id: StepId, step: JudgeStep) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             find_runner(step.kind).run(step, inputs, Path(folder))
-        except Exception as error:  # whatever a judge raises is told, and the other steps are looked at
+        except Exception as error:  # whatever a judge raises is reported, and the other steps are verified
             return [f"{step_id}: cannot be judged again: {in_one_line(error)}."]
         again = describe(Path(folder))
     was = {name: file for name, file in describe(store.step_folder(step_id)).items() if name in again}

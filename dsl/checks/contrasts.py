@@ -1,54 +1,51 @@
 """Faults of a study's contrasts, of its primary judges and of its baseline."""
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Literal, TypeAlias
+from collections.abc import Collection, Iterator
 
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault
 from dsl.messages import Path, suggest
 from dsl.plan.compile import languages_of
 from dsl.plan.contrasts import FEWEST_MODELS, versus
 from dsl.spec.experiment import Experiment
 from dsl.values import Name
 
-Fault: TypeAlias = tuple[Path, str, Literal["error", "warning"]]
 
-Aspects: TypeAlias = Callable[[Name], tuple[str, ...] | None]
-"""From a judge to the aspects of its verdicts; None where something that it needs lacks, which is told
-elsewhere."""
-
-
-def contrast_faults(experiment: Experiment, asked: Collection[Name], aspects: Aspects) -> Iterator[Fault]:
-    """Yield each fault with its path in the spec. `asked` are the methods that have a cell."""
+def contrast_faults(context: Context) -> Iterator[Fault]:
+    """Check the names in contrasts, `primary` and `baseline`, and what they can be tested on."""
+    experiment = context.experiment
+    asked = {method for _, method in context.requests}
     for name, contrast in experiment.contrasts.items():
         for side in ("of", "against"):
             method: Name = getattr(contrast, side)
             if method not in experiment.methods:
-                yield (
+                yield Fault(
                     ("contrasts", name, side),
                     f"there is no method `{method}`. {suggest(method, experiment.methods)}",
-                    "error",
                 )
             elif method not in asked:
-                yield (
+                yield Fault(
                     ("contrasts", name, side),
                     f"`{method}` has no cell, so this contrast will be empty",
                     "warning",
                 )
         if contrast.of == contrast.against:
-            yield ("contrasts", name), f"`{contrast.of}` is compared with itself", "error"
-        yield from _measures(experiment, ("contrasts", name, "on"), contrast.on or (), aspects)
+            yield Fault(("contrasts", name), f"`{contrast.of}` is compared with itself", on="key")
+        yield from _measures(context, ("contrasts", name, "on"), contrast.on or ())
         for why in _untestable(experiment, contrast.by):
-            yield ("contrasts", name, "by"), why, "warning"
+            yield Fault(("contrasts", name, "by"), why, "warning")
         if contrast.on is None and not experiment.primary_judges():
             named = f"`on: [{next(iter(experiment.judges))}]`" if experiment.judges else "`on:`"
             why = (
                 "no judge of this study is one of quality, so every test of this contrast will be exploratory"
             )
-            yield (
+            yield Fault(
                 ("contrasts", name),
                 f"{why}. Name the judges it is declared on: {named} here, or `primary:` for all contrasts",
                 "warning",
+                on="key",
             )
-    yield from _measures(experiment, ("primary",), experiment.primary, aspects)
+    yield from _measures(context, ("primary",), experiment.primary)
     yield from _baseline(experiment, asked)
 
 
@@ -78,10 +75,9 @@ def _untestable(experiment: Experiment, by: Collection[str]) -> Iterator[str]:
             )
 
 
-def _measures(
-    experiment: Experiment, path: Path, named: tuple[Name, ...], aspects: Aspects
-) -> Iterator[Fault]:
+def _measures(context: Context, path: Path, named: tuple[Name, ...]) -> Iterator[Fault]:
     """Faults of names of judges and of aspects, as `judge.aspect`. A judge's own name may have a dot too."""
+    experiment = context.experiment
     for i, name in enumerate(named):
         judge = (
             name
@@ -90,21 +86,17 @@ def _measures(
         )
         if judge is None:
             hint = suggest(name.partition(".")[0], experiment.judges) or "The study has no judges."
-            yield (*path, i), f"there is no judge `{name}`. {hint}", "error"
+            yield Fault((*path, i), f"there is no judge `{name}`. {hint}")
         elif name in named[:i]:
-            yield (*path, i), f"`{name}` is listed twice", "error"
+            yield Fault((*path, i), f"`{name}` is listed twice")
         elif name != judge and judge in named:
-            yield (
-                (*path, i),
-                f"`{judge}` is listed too, with all of its aspects: name one of the two",
-                "error",
-            )
-        elif name != judge and (known := aspects(judge)) is not None:
+            yield Fault((*path, i), f"`{judge}` is listed too, with all of its aspects: name one of the two")
+        elif name != judge and (known := context.aspects(judge)) is not None:
             aspect = name.removeprefix(f"{judge}.")
             if known == (experiment.judges[judge].judge,):
-                yield (*path, i), f"`{judge}` has one measure and no aspects. Name it as `{judge}`", "error"
+                yield Fault((*path, i), f"`{judge}` has one measure and no aspects. Name it as `{judge}`")
             elif aspect not in known:
-                yield (*path, i), f"`{judge}` has no aspect `{aspect}`. {suggest(aspect, known)}", "error"
+                yield Fault((*path, i), f"`{judge}` has no aspect `{aspect}`. {suggest(aspect, known)}")
 
 
 def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault]:
@@ -112,17 +104,19 @@ def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault
     if baseline is None:
         return
     if baseline not in experiment.methods:
-        yield (
-            ("baseline",),
-            f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}",
-            "error",
+        yield Fault(
+            ("baseline",), f"there is no method `{baseline}`. {suggest(baseline, experiment.methods)}"
         )
         return
     if baseline not in asked:
-        yield ("baseline",), f"`{baseline}` has no cell, so nothing will be compared with it", "warning"
+        yield Fault(
+            ("baseline",), f"`{baseline}` has no cell, so nothing will be compared with it", "warning"
+        )
     for method in experiment.methods:
         name = versus(method, baseline)
         contrast = experiment.contrasts.get(name)
         if contrast is not None and {contrast.of, contrast.against} != {method, baseline}:
             why = f"this is the name of the comparison of `{method}` with the baseline"
-            yield ("contrasts", name), f"{why}. Name this contrast otherwise, as `{method}_gain`", "error"
+            yield Fault(
+                ("contrasts", name), f"{why}. Name this contrast otherwise, as `{method}_gain`", on="key"
+            )

@@ -1,42 +1,39 @@
-"""What the rows of a study's data sets must hold: items that are told apart, pair across languages, and are
-enough to train on; and what files of recorded answers must."""
+"""Checks of the data's rows: unique items, pairs across languages, enough to train on, recorded answers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path as FilePath
 
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault
 from dsl.data.files import Row, examples, read_file, text_at
-from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
-from dsl.messages import Path
-from dsl.methods import Dpo, Recorded, Sft
-from dsl.methods.base import CellRequest
+from dsl.methods import Recorded
 from dsl.methods.parts import Rows
+from dsl.methods.tuning import TuningMethod
 from dsl.plan.compile import languages_of, rows_in, source_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 
-Fault = tuple[Path, str]
-"""Where in the spec, and what is wrong."""
 
-
-def data_faults(experiment: Experiment, fingerprints: Fingerprints, folder: FilePath) -> Iterator[Fault]:
-    """Reads every file that the study asks or trains on. Data sets on the hub are read when their steps
-    run."""
-    e = experiment
+def data_faults(context: Context) -> Iterator[Fault]:
+    """Read and check every file that the study asks or trains on. Data sets on the hub are read when their
+    steps run."""
+    e = context.experiment
     used = [dataset for method in e.methods.values() for _, dataset, _ in method.required_columns()]
     for name in dict.fromkeys(d for d in (*e.evaluate, *used) if d in e.data):
         if name in e.evaluate and e.data[name].columns.instruction is None:
-            yield ("data", name, "columns"), "a data set that is asked needs the column `instruction`"
+            yield Fault(
+                ("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key"
+            )
         by_language: dict[Language, tuple[Example, ...]] = {}
         for language in languages_of(e, name):
             try:
-                rows = _examples(e, name, language, fingerprints, folder)
+                rows = _examples(context, name, language)
             except DataError as error:
-                yield (
+                yield Fault(
                     (
                         ("data", name, "rows")
                         if isinstance(e.data[name].rows, Rows)
@@ -55,11 +52,9 @@ def data_faults(experiment: Experiment, fingerprints: Fingerprints, folder: File
             )
 
 
-def _examples(
-    e: Experiment, name: Name, language: Language, fingerprints: Fingerprints, folder: FilePath
-) -> tuple[Example, ...] | None:
-    data = e.data[name]
-    source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
+def _examples(context: Context, name: Name, language: Language) -> tuple[Example, ...] | None:
+    data = context.experiment.data[name]
+    source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
     if not isinstance(source, FileSource):
         return None
     return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
@@ -67,14 +62,14 @@ def _examples(
 
 def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator[Fault]:
     if not rows:
-        yield ("data", name), f"no rows in `{language}`"
+        yield Fault(("data", name), f"no rows in `{language}`")
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
-        yield (
+        yield Fault(
             ("data", name, "columns", "item"),
             f"in `{language}` these items occur more than once: {_listed(doubles)}",
         )
     if empty := [row.item for row in rows if not row.instruction.strip()]:
-        yield (
+        yield Fault(
             ("data", name, "columns", "instruction"),
             f"in `{language}` these items have an empty instruction: {_listed(empty)}",
         )
@@ -83,7 +78,7 @@ def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator
 def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:
     for name, method in e.methods.items():
         if (
-            isinstance(method, Sft | Dpo)
+            isinstance(method, TuningMethod)
             and method.rows is not None
             and dataset in (d for _, d, _ in method.required_columns())
         ):
@@ -91,7 +86,7 @@ def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterato
                 for tuned_on in method.variants(e.languages, language):
                     there = sum(found.get(one, 0) for one in tuned_on)
                     if found.keys() >= set(tuned_on) and there < method.rows:
-                        yield (
+                        yield Fault(
                             ("methods", name, "rows"),
                             f"`{dataset}` has {there} rows in {', '.join(tuned_on)}, not {method.rows}",
                         )
@@ -102,7 +97,7 @@ def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault
     for language, found in items.items():
         has = set(found)
         if lacking := [item for item in everywhere if item not in has]:
-            yield (
+            yield Fault(
                 ("data", name, "columns", "item"),
                 (
                     f"`{language}` lacks items that other languages have: {_listed(lacking)}. Items pair"
@@ -112,47 +107,42 @@ def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault
             )
 
 
-def recorded_faults(
-    experiment: Experiment,
-    requests: Iterable[tuple[CellRequest, Name]],
-    fingerprints: Fingerprints,
-    folder: FilePath,
-) -> Iterator[Fault]:
-    """Is there a file for each cell's recorded answers, with the columns that are named?"""
-    e = experiment
-    for model, method, language in dict.fromkeys((r.model, method, r.language) for r, method in requests):
+def recorded_faults(context: Context) -> Iterator[Fault]:
+    """Check that each cell's recorded answers have a file, with the columns that are named."""
+    e = context.experiment
+    for model, method, language in context.cells:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
             continue
         if recipe.columns.response is None or (
             recipe.columns.item is None and recipe.columns.instruction is None
         ):
-            yield (
+            yield Fault(
                 ("methods", method, "columns"),
                 "recorded answers need the columns `response` and one of `item` and `instruction`",
+                on="key",
             )
             continue
         try:
-            source = source_of(
-                recipe.answers, fingerprints, folder, language, e.models[model].recorded or model
-            )
+            recorded = e.models[model].recorded or model
+            source = source_of(recipe.answers, context.fingerprints, context.folder, language, recorded)
             rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
         except DataError as error:
-            yield ("methods", method, "answers", "path"), str(error)
+            yield Fault(("methods", method, "answers", "path"), str(error))
             continue
         for row in rows:
             yield from _columns(method, recipe.columns, row, f"{recipe.answers.path}: row 1")
 
 
 def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Fault]:
-    """Has the first row the columns that are named? Of a file of several languages, only the one that tells
-    them apart is looked for."""
+    """Check that the first row has the columns that are named; of a file of several languages, the
+    language's alone."""
     for name in ("item", "instruction", "input", "response") if columns.language is None else ("language",):
         if (selector := getattr(columns, name)) is not None:
             try:
                 text_at(row, selector, 1, at)
             except DataError as error:
-                yield ("methods", method, "columns", name), str(error)
+                yield Fault(("methods", method, "columns", name), str(error))
 
 
 def _listed(items: list[str]) -> str:

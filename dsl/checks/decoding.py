@@ -1,23 +1,21 @@
-"""What a repetition penalty does to the words that stop an answer, and where one that passes over the prompt
-cannot be had."""
+"""Checks of a repetition penalty: its effect on stop strings, and the engines that have it."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Literal
 
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.errors import DataError
-from dsl.messages import Path
 from dsl.methods.parts import PromptPath
 from dsl.spec.experiment import Experiment
 
 
-def decoding_faults(
-    experiment: Experiment, folder: FilePath
-) -> Iterator[tuple[Path, str, Literal["error", "warning"]]]:
-    """(path in the spec, message, level) of each; files of prompt texts are relative to `folder`."""
+def decoding_faults(context: Context) -> Iterator[Fault]:
+    """Check that a repetition penalty leaves stop strings alone and is one that the engines have."""
+    experiment, folder = context.experiment, context.folder
     decoding = experiment.decoding
     if decoding.repetition_penalty == 1:
         return
@@ -26,14 +24,13 @@ def decoding_faults(
             if any(
                 weights is not None and weights.engine == "openai" for weights in (model.base, model.instruct)
             ):
-                yield (
+                yield Fault(
                     ("decoding", "penalize_prompt"),
                     f"`{name}` is served, and a server's penalty counts the prompt's tokens too",
-                    "error",
                 )
     elif decoding.repetition_penalty > 1 and (stops := _stop_strings(experiment, folder)):
         tags = ", ".join(f"`{stop}`" for stop in stops[:3])
-        yield (
+        yield Fault(
             ("decoding", "repetition_penalty"),
             (
                 f"it counts the prompt's tokens too: the tags that stop an answer ({tags}) and the fence that"

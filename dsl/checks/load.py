@@ -1,8 +1,9 @@
 """A spec file → Experiment, or every problem in it at once.
 
-read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data (`dsl.checks.names`)
+read YAML (with places) → `extends` → `--set` → types (pydantic) → names, languages, data
+(`dsl.checks.experiment`)
 
-A stage that finds something wrong hands what is right to the next one (`dsl.checks.recovery`).
+A stage drops what it finds invalid and hands the rest to the next one (`dsl.checks.recovery`).
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dsl.checks.names import Checker
+from dsl.checks.experiment import problems_of
 from dsl.checks.recovery import drop_invalid
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import Problem, SpecError
@@ -27,7 +28,7 @@ MAX_EXTENDS = 8
 
 @dataclass(frozen=True)
 class Loaded:
-    """A spec that is right, and the warnings about it."""
+    """A valid spec, and the warnings about it."""
 
     experiment: Experiment
     origin: Origin
@@ -56,7 +57,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
         faults += _beside(faults, explain(error, document, model=Experiment))
     else:
         if not faults:
-            problems = Checker(experiment, document, fingerprints, path.parent).check()
+            problems = problems_of(experiment, document, fingerprints, path.parent)
             if errors := [p for p in problems if p.level == "error"]:
                 raise SpecError(_in_order(errors, document))
             origin = Origin(
@@ -65,7 +66,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
             return Loaded(experiment, origin, problems)
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
-        found = Checker(experiment, document, fingerprints, path.parent).check()
+        found = problems_of(experiment, document, fingerprints, path.parent)
         faults += [p for p in found if p.level == "error" and is_own(p)]
     raise SpecError(_in_order(faults, document))
 
@@ -76,7 +77,7 @@ def _in_order(problems: Iterable[Problem], document: Document) -> list[Problem]:
 
 
 def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
-    """What the types complain of, apart from settings that YAML misread and are told already."""
+    """Validation errors other than those about settings that YAML misread, which are reported already."""
     return [
         p
         for p in found
@@ -95,8 +96,10 @@ def experiment_name(path: Path) -> str:
 
 
 def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Document:
-    """A file laid over the one that it extends. What YAML misreads is added to `faults`, and null in the
-    document."""
+    """Read a file and merge it over the one that it extends.
+
+    What YAML misreads is added to `faults`, and null in the document.
+    """
     try:
         document = read_yaml(path)
     except FaultyYaml as error:
@@ -139,8 +142,10 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
 
 
 def _over(base: Document, top: Document) -> Document:
-    """The upper document laid over the lower one: mappings are merged, everything else is replaced, a null
-    takes a key away."""
+    """Merge the upper document over the lower one.
+
+    Mappings are merged, everything else is replaced, a null takes a key away.
+    """
     replaced: list[SpecPath] = []
     data = _merge(base.data, top.data, (), replaced)
     assert isinstance(data, dict)
@@ -168,8 +173,7 @@ def _merge(base: Plain, top: Plain, path: SpecPath, replaced: list[SpecPath]) ->
 
 
 def _parts(key: str, data: Plain) -> list[str]:
-    """A dotted key's parts. Names that the document has may hold dots themselves:
-    `models.qwen2.5-0.5b.recorded`."""
+    """Split a dotted key. Names of the document may hold dots themselves: `models.qwen2.5-0.5b.recorded`."""
     names = [name for name in data if f"{key}.".startswith(f"{name}.")] if isinstance(data, dict) else []
     name = max(names, key=len, default=key.partition(".")[0])
     rest = key[len(name) + 1 :]
@@ -179,8 +183,7 @@ def _parts(key: str, data: Plain) -> list[str]:
 
 
 def _set(document: Document, override: str, faults: list[Problem]) -> Document:
-    """One `--set key=value` laid over a document; one that YAML misreads is added to `faults` and not laid
-    over it."""
+    """Merge one `--set key=value` over a document; one that YAML misreads is added to `faults` instead."""
     file = f"--set {override.split('=', 1)[0]}"
     key, equals, text = override.partition("=")
     # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`

@@ -1,5 +1,4 @@
-"""What a spec's types refuse is taken out, so that the rest can be checked too and every problem is told at
-once.
+"""Drop a spec's invalid parts and go on checking, so that every problem is reported at once.
 
 A faulty setting is left out; an entry that cannot do without it (`methods.sft`) gives way to a harmless one
 of its name, so that those who name it still find it. Complaints that could only come of this are dropped.
@@ -29,8 +28,11 @@ _HARMLESS: dict[str, dict[str, Plain]] = {
 def drop_invalid(
     data: dict[str, Plain], problems: Iterable[Problem]
 ) -> tuple[Experiment, Callable[[Problem], bool]] | None:
-    """What is right in a faulty spec, and whether a problem found in it is the file's own; None where too
-    little is left to check."""
+    """Drop the invalid parts of a spec.
+
+    Returns the rest, and a test of whether a problem found in it is the file's own; None where too little is
+    left to check.
+    """
     faulty = {problem.path for problem in problems if problem.path}
     kept = cast("dict[str, Plain]", _without(data, (), faulty)) | (
         {} if "experiment" in data and "experiment" not in faulty else {"experiment": "x"}
@@ -106,7 +108,7 @@ def _is_entry(path: SpecPath) -> bool:
 
 
 def _is_faulty(path: SpecPath, faulty: set[str]) -> bool:
-    """Whether something at the path or below it is."""
+    """Test whether something at the path or below it is invalid."""
     return any(_lies_in(one, dotted(path)) for one in faulty)
 
 

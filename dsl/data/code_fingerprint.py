@@ -191,8 +191,8 @@ class _Reached:
                     self._one(module, name)
 
     def _imported(self, module: str, name: str | None, attribute: str | None) -> None:
-        """What an import binds: a name of a module, or a module, of which one attribute may be all that is
-        used."""
+        """Names that an import binds: a name of a module, or a module, of which one attribute may be all
+        that is used."""
         self._library(module)
         within = module if name is None else f"{module}.{name}"
         if self._sources.module(within) is None:

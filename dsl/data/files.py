@@ -117,7 +117,9 @@ def _example(row: Row, columns: Columns, language: Language, number: int, at: st
 
 
 def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:
-    """What a row asks, `input` included. `number` is the row's, from 1; `at` says in errors which row it is.
+    """Return a row's instruction with its `input`.
+
+    `number` is the row's, from 1; `at` says in errors which row it is.
 
     Raises:
         DataError: as `examples`.

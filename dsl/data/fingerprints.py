@@ -1,5 +1,4 @@
-"""What a plan takes from its surroundings, as hashes: files of data and weights, prompt texts, versions of
-installed packages.
+"""Fingerprints of the files and packages a plan depends on: data, weights, prompt texts, installed versions.
 
 Everything else in a plan comes from the spec. A file's hash is remembered beside its size, times and inode,
 so that a plan over gigabytes of local weights reads them once.

@@ -1,5 +1,4 @@
-"""What crosses between steps, one class a file format: runners write these as JSON lines, the warehouse reads
-them.
+"""Records that cross between steps: runners write them as JSON lines, the warehouse reads them.
 
     data             examples.jsonl      Example
     sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
@@ -47,8 +46,7 @@ class Example(Value):
 
 
 class Prompt(Value):
-    """What a model is asked. Either plain text to continue, or chat messages to be put through a chat
-    template."""
+    """A model's input: plain text to continue, or chat messages to be put through a chat template."""
 
     text: str | None = None
     messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
@@ -62,7 +60,7 @@ class Prompt(Value):
 
 
 class Provenance(Value):
-    """Where a row was made, and with what: it changes no identity, and rows that were taken over keep it."""
+    """Origin of a row: where and with what it was made. It changes no identity, and reused rows keep it."""
 
     code: str = ""
     """Fingerprint of the code that made it (`dsl.data.code_fingerprint`)."""
@@ -119,8 +117,7 @@ class Completion(Value):
 
 
 class Verdict(Value):
-    """One judge's finding on one aspect of one answer, or of its comparison with another: a score, or the
-    reason there is none."""
+    """One judge's finding on one aspect of one answer or comparison: a score, or the reason there is none."""
 
     row_key: Sha256
     """Hash of the judge's settings for this aspect and of what it read."""
@@ -154,7 +151,7 @@ class Verdict(Value):
 
 
 class Label(Value):
-    """What people said of one answer, without knowing whose it was."""
+    """People's scores of one answer, given without knowing whose it was."""
 
     answer_id: str
     """Which answer: a hash of the study, the item and the text."""
@@ -167,7 +164,7 @@ class Label(Value):
 
 
 class RefLogps(Value):
-    """What a frozen model makes of one preference pair, named as TRL names it."""
+    """A frozen model's log-probabilities of one preference pair, named as TRL names them."""
 
     row_key: Sha256
     """Hash of the weights, of how they are computed with, and of the pair's tokens."""
@@ -190,7 +187,7 @@ class TrainMetric(Value):
 
 
 class TrainingFacts(Value):
-    """What was counted around a training run."""
+    """Counts and measurements of a training run."""
 
     n_rows: int
     """Rows trained on, after sampling."""
@@ -227,7 +224,7 @@ class WrittenFile(Value):
 
 
 class Outcome(Record):
-    """How a finished step ended: recorded beside its files, never part of its identity."""
+    """Result of a finished step: recorded beside its files, never part of its identity."""
 
     IF_LOST = "`xp apply` makes the step again"
 
@@ -235,7 +232,7 @@ class Outcome(Record):
     seconds: float
     n_rows: int = 0
     n_reused: int = 0
-    """Rows taken over from other steps or from an earlier attempt."""
+    """Rows reused from other steps or from an earlier attempt."""
     n_open: int = 0
     """Rows on which a server failed for a reason that may pass, and which the next apply asks for again."""
     peak_memory_bytes: int | None = None
@@ -245,9 +242,9 @@ class Outcome(Record):
     load_seconds: float = 0.0
     """Seconds of the total that went into loading the model."""
     code: str = ""
-    """Fingerprint of the code that made it; rows that were taken over have their own."""
+    """Fingerprint of the code that made it; reused rows have their own."""
     n_of_other_code: int = 0
-    """Rows taken over that other code made; of a training, optimiser steps."""
+    """Reused rows that other code made; of a training, optimiser steps."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
@@ -260,7 +257,7 @@ class Outcome(Record):
 class Run(Record):
     """One attempt at a step: `.xp/runs/<run_id>.json`, written when the attempt ends, however it ends."""
 
-    IF_LOST = "It told of one attempt at a step and of no result: delete it"
+    IF_LOST = "It records one attempt at a step and no result: delete it"
 
     run_id: str
     step_id: StepId
@@ -290,8 +287,7 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
 
 
 def why_invalid(error: ValidationError) -> str:
-    """In short, why something is no record: it is no JSON, lacks fields, has fields that nobody knows, or has
-    others that hold what they cannot."""
+    """Say in short why something is no record: not JSON, or with missing, unknown or invalid fields."""
     fields: dict[str, list[str]] = {"lacks": [], "has unknown": [], "has invalid": []}
     for details in error.errors(include_url=False, include_context=False, include_input=False):
         if not details["loc"]:

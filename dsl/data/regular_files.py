@@ -1,5 +1,4 @@
-"""Read the files that a spec names: regular ones only, after links are resolved. And have what was written
-put on the disk.
+"""Read the files that a spec names, regular ones only; and sync written files to disk.
 
 A spec may come from a stranger: a pipe would never end, and what the kernel shows of processes and devices is
 no data.
@@ -51,14 +50,13 @@ def read_regular(path: Path) -> bytes:
 
 
 def are_column_names(names: Iterable[str]) -> bool:
-    """Whether an error may show these: the first line of any other file is not for errors."""
+    """Test whether an error may show these: the first line of any other file is not for errors."""
     every = list(names)
     return len(every) > 1 and all(_NAME.fullmatch(name) for name in every)
 
 
 def begins_as(content: str, keys: Iterable[str]) -> bool:
-    """Whether a YAML text has one of these keys at its top level: only then may an error speak of what stands
-    in it."""
+    """Test whether a YAML text has one of these keys at its top level: only then may an error quote it."""
     return re.search(rf"^(?:{'|'.join(map(re.escape, keys))})\s*:", content, re.MULTILINE) is not None
 
 

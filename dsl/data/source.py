@@ -1,4 +1,4 @@
-"""Where rows come from and which column is what."""
+"""Sources of rows, and the meaning of their columns."""
 
 import re
 from typing import Annotated, Literal
@@ -62,7 +62,7 @@ a header, or a part of one."""
 
 
 class Columns(Value):
-    """Which column is what."""
+    """Columns by meaning."""
 
     item: Selector | None = None
     instruction: Selector | None = None

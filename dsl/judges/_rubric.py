@@ -88,7 +88,7 @@ class RubricFile(Value):
 
 
 class RubricSettings(JudgeSettings):
-    """What judges that go by a rubric have in common."""
+    """Settings shared by the judges that go by a rubric."""
 
     rubric: Name | RubricFile = "just_eval"
     """A rubric that ships with xp, or `{file: …}`."""
@@ -130,14 +130,14 @@ class RubricSettings(JudgeSettings):
                 )
             here = here.model_copy(update={"rubric": RubricFile(file=file)})
         wanted = languages if self.instructions_language == "item" else ("en",)
-        # every language, so that a text that lacks is told at once
+        # every language, so that a missing text is reported at once
         filled = [here._in(language, fingerprints) for language in wanted]
         for aspect in filled[0].verdict_aspects():
             scales = {one.language: one.scale(aspect) for one in filled}
             if len(set(scales.values())) > 1:
-                told = ", ".join(f"{language}: {scale_text(scale)}" for language, scale in scales.items())
+                found = ", ".join(f"{language}: {scale_text(scale)}" for language, scale in scales.items())
                 raise DataError(
-                    f"the rubric's scale for `{aspect}` differs between languages ({told}): give each the"
+                    f"the rubric's scale for `{aspect}` differs between languages ({found}): give each the"
                     " same number of levels"
                 )
         return filled[0]
@@ -146,12 +146,6 @@ class RubricSettings(JudgeSettings):
         self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
     ) -> Self:
         return self._in(language, fingerprints) if self.instructions_language == "item" else self
-
-    def affinity(self) -> str:
-        return self.model.affinity()
-
-    def unpinned(self) -> str | None:
-        return self.model.unpinned()
 
     def chosen(self) -> dict[str, Aspect]:
         """The aspects to judge, with their texts."""
@@ -167,9 +161,6 @@ class RubricSettings(JudgeSettings):
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
         asked = self.asked().get(aspect)
         return None if asked is None else (1.0, float(len(asked.levels))) if asked.levels else (0.0, 1.0)
-
-    def opinion(self) -> str:
-        return self.model.opinion()
 
     def condition(self, aspect: str) -> Condition:
         """The items that an aspect is judged on."""
@@ -219,7 +210,7 @@ def load_rubric(path: Path, sha256: Sha256 | None = None) -> Rubric:
 
     Raises:
         DataError: the file cannot be read, is no rubric, or is no longer the one that was planned; what is
-            wrong is told with its line.
+            wrong is reported with its line.
     """
     if sha256 is not None and Fingerprints().file(path) != sha256:
         raise DataError(f"{path} has changed since the study was planned. Plan it again")

@@ -33,7 +33,7 @@ class VerdictFile(Value):
 
 
 class VerdictColumns(Value):
-    """Which column is what: which answer is meant, and what was found of it."""
+    """Columns by meaning: those that identify the answer, and those that hold the finding."""
 
     item: Selector | None = None
     """The item of the answer; without it, the instruction says which answer is meant."""
@@ -67,13 +67,13 @@ class VerdictColumns(Value):
         return self
 
     def values(self) -> tuple[str, ...]:
-        """Which of the columns with a finding are named."""
+        """Return which of the columns with a finding are named."""
         return tuple(
             name for name in ("score", "scores", "preference", "raw") if getattr(self, name) is not None
         )
 
     def key(self, example: Example) -> "Key":
-        """Where the rows about an example's answers stand."""
+        """Return the key of the rows about an example's answers."""
         language = "" if self.language is None else example.language
         return language, example.item if self.item is not None else _normalised(example.instruction)
 
@@ -84,7 +84,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a row holds of one aspect; of every aspect where that is empty."""
+    """A row's finding on one aspect; on every aspect where `aspect` is empty."""
 
     aspect: str
     of: str | None
@@ -94,7 +94,7 @@ class Given:
     """Why there is no text."""
 
     def is_about(self, answer: str) -> bool:
-        """Whether the answer is the text that was judged, as far as the file says."""
+        """Test whether the answer is the text that was judged, as far as the file says."""
         return self.of is None or self.of == _digest(answer)
 
 
@@ -132,7 +132,7 @@ def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
                 text = text_at(row, selector, number, at)
                 missing = None if text is not None else f"row {number} holds null for `{selector}`"
                 held.add(str(selector))
-            # a row without a finding is one answer unscored; a column that no row has is told below
+            # a row without a finding is one answer unscored; a column that no row has is reported below
             except DataError as error:
                 text, missing = None, f"row {number} has no finding: {str(error).removeprefix(f'{at}: ')}"
                 faults.setdefault(str(selector), error)

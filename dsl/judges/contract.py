@@ -1,4 +1,4 @@
-"""What every judge and every engine can be told: the bases of the `Settings` that their files declare."""
+"""Base of the `Settings` that every judge's file declares."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def scale_text(scale: Scale | None) -> str:
 
 
 class JudgeSettings(Value):
-    """What a spec says about one judge. Each `runners/judges/<name>.py` has a `Settings` that narrows `judge`
+    """Settings of one judge in a spec. Each `dsl/judges/<name>.py` has a `Settings` that narrows `judge`
     to its name."""
 
     ROLE: ClassVar[Role] = "quality"
@@ -44,14 +44,14 @@ class JudgeSettings(Value):
     def pinned(
         self, languages: tuple[Language, ...], fingerprints: Fingerprints, folder: Path
     ) -> "JudgeSettings":
-        """The settings with everything filled in that the verdicts depend on: the study's languages, digests
-        of files (relative to `folder`)."""
+        """Fill in what the verdicts depend on: the study's languages, digests of files (relative to
+        `folder`)."""
         return self
 
     def of_cell(
         self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> "JudgeSettings":
-        """The pinned settings for one cell, where they name files by the cell's coordinates."""
+    ) -> "JudgeSettings | None":
+        """The pinned settings for one cell; None where it has no verdicts on the cell."""
         return self
 
     def among(self, judges: "Mapping[Name, JudgeSettings]") -> "JudgeSettings":
@@ -76,25 +76,11 @@ class JudgeSettings(Value):
 
     def opinion(self) -> str | None:
         """The source of its opinion, in words; None for judges that decide by rule."""
-        return None
+        return next((model.opinion() for model in self.models()), None)
 
     def is_by_rule(self) -> bool:
-        """Whether it decides by rule alone, one answer at a time."""
+        """Test whether it decides by rule alone, one answer at a time."""
         return self.opinion() is None and not self.judges() and self.opponents() == ()
-
-    def concerns(self, method: Name) -> bool:
-        """Whether it can have verdicts on a method's answers."""
-        return True
-
-    def ambiguous_coordinates(self) -> frozenset[str]:
-        """Coordinates of cells whose answers it cannot tell apart: cells that differ in one of these may not
-        have the same settings. Among `model`, `method`, `language`, `tuned on` and `seed`."""
-        return frozenset()
-
-    def is_settled(self) -> bool:
-        """Whether its verdicts were given before the study, so that nothing planted in an answer can move
-        them."""
-        return False
 
     def opponents(self) -> tuple[Name, ...] | Literal["all"]:
         """The methods whose answers each answer is compared with."""
@@ -124,16 +110,12 @@ class JudgeSettings(Value):
         return () if self.models() else self.code
 
     def affinity(self) -> str:
-        """As for engines: judges that load a model say which; the empty word loads none."""
-        return ""
+        """As for engines: the affinity of the model that it loads; the empty word loads none."""
+        return next(filter(None, (model.affinity() for model in self.models())), "")
 
     def unpinned(self) -> str | None:
-        """Why the same settings may later mean another judge, or None."""
-        return None
-
-    def missing_score(self) -> float | None:
-        """Score of an answer that does not exist; None where its verdict is missing too."""
-        return None
+        """Return why the same settings may later mean another judge, or None."""
+        return next(filter(None, (model.unpinned() for model in self.models())), None)
 
 
 class RightOrWrong(JudgeSettings):
@@ -144,6 +126,7 @@ class RightOrWrong(JudgeSettings):
     as some benchmarks have it. Left out, it is missing: no score, and counted as such."""
 
     def missing_score(self) -> float | None:
+        """Score of an answer that does not exist; None where its verdict is missing too."""
         return self.missing_as
 
 

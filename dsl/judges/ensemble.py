@@ -82,10 +82,10 @@ def _refuse_mixed(members: Mapping[Name, JudgeSettings], aspects: Mapping[Name, 
     """Raise DataError unless all members score their aspect on one scale, or measure one and the same
     quantity."""
     scales = {name: member.scale(aspects[name]) for name, member in members.items()}
-    told = _each({name: scale_text(scale) for name, scale in scales.items()})
+    listed = _each({name: scale_text(scale) for name, scale in scales.items()})
     if len(set(scales.values())) > 1 and None not in scales.values():
         raise DataError(
-            f"its members use different scales: {told}. Name members with the same lowest and highest score"
+            f"its members use different scales: {listed}. Name members with the same lowest and highest score"
         )
     is_one_measure = len({member.judge for member in members.values()}) == 1 and all(
         m.ROLE == "measure" for m in members.values()
@@ -100,7 +100,8 @@ def _refuse_mixed(members: Mapping[Name, JudgeSettings], aspects: Mapping[Name, 
             else "name members with a scale"
         )
         raise DataError(
-            f"its members have no common scale: {told}. Scores without one can't be brought together: {said}"
+            f"its members have no common scale: {listed}. Scores without one can't be brought together:"
+            f" {said}"
         )
 
 

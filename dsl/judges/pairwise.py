@@ -60,8 +60,7 @@ class Settings(RubricSettings):
         return (self.against,) if isinstance(self.against, str) else self.against
 
     def asked(self) -> Mapping[str, Aspect | OwnQuestion]:
-        """What the answers are compared on, by the aspect's name in verdicts. The answer as a whole bears the
-        judge's own."""
+        """Return the aspects to compare on, by their names in verdicts; `overall` has the judge's own."""
         return {
             self.judge if self.rubric == "overall" else name: aspect for name, aspect in self.chosen().items()
         }

@@ -69,7 +69,9 @@ class Settings(JudgeSettings):
 
     def of_cell(
         self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> "Settings":
+    ) -> "Settings | None":
+        if method == self.against:  # nobody is compared with themselves
+            return None
         named = self.verdicts
         path = folder / named.path.replace("{language}", language).replace("{model}", model).replace(
             "{method}", method
@@ -83,7 +85,7 @@ class Settings(JudgeSettings):
         file = VerdictFile.model_validate(
             {"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)}
         )
-        given = read_verdicts(file, self.columns)  # a column that is not there is told before anything runs
+        given = read_verdicts(file, self.columns)  # a missing column is reported before anything runs
         if self.score_range is not None:
             low, high = self.score_range
             scores = (number_in(row.text) for rows in given.values() for row in rows if row.text is not None)
@@ -93,18 +95,17 @@ class Settings(JudgeSettings):
                 )
         return self.model_copy(update={"verdicts": file})
 
-    def concerns(self, method: Name) -> bool:
-        return method != self.against  # nobody is compared with themselves
-
     def ambiguous_coordinates(self) -> frozenset[str]:
+        """Coordinates of cells whose answers it cannot distinguish.
+
+        Cells that differ in one of these may not have the same settings. Among `model`, `method`, `language`,
+        `tuned on` and `seed`.
+        """
         if self.columns.response is not None:
             return frozenset()
         # instructions differ from language to language
-        told = self.columns.item is None or self.columns.language is not None
-        return frozenset({"model", "method", "tuned on", "seed"} | (set() if told else {"language"}))
-
-    def is_settled(self) -> bool:
-        return True
+        has_language = self.columns.item is None or self.columns.language is not None
+        return frozenset({"model", "method", "tuned on", "seed"} | (set() if has_language else {"language"}))
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
         if self.format == "just_eval":

@@ -26,12 +26,3 @@ class Settings(JudgeSettings):
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> None:
         return None
-
-    def opinion(self) -> str:
-        return self.model.opinion()
-
-    def affinity(self) -> str:
-        return self.model.affinity()
-
-    def unpinned(self) -> str | None:
-        return self.model.unpinned()

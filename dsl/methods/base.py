@@ -1,18 +1,19 @@
-"""What every method is: a recipe that turns one cell into steps. The builder hands it data, prompts and
-weights; it returns the answers' step."""
+"""Base of every method: a recipe that turns one cell into steps.
+
+The builder hands it data, prompts and weights; it returns the answers' step.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
-from dsl.engines.transformers import Weights
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
-from dsl.steps.steps import GenerateStep, PromptForm, Step
-from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.prompt_forms import PromptForm
+from dsl.steps.steps import GenerateStep, Step
 from dsl.values import Language, Name, Scalar, StepId, Value
 
 Shipped = Literal["fenced", "urial"]
@@ -37,7 +38,7 @@ class CellRequest:
 
 
 class Builder(Protocol):
-    """What a method may ask for while it makes its steps."""
+    """Services a method may use while it makes its steps."""
 
     languages: tuple[Language, ...]
     decoding: Decoding
@@ -64,8 +65,7 @@ class Builder(Protocol):
         system: bool = False,
         chat_template_kwargs: Mapping[str, Scalar] | None = None,
     ) -> PromptForm:
-        """How the cell's questions are put; `language` where it is not the asked one, as for training
-        rows."""
+        """Return the cell's prompt form; `language` where it is not the asked one, as for training rows."""
         ...
 
     def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
@@ -73,8 +73,10 @@ class Builder(Protocol):
         ...
 
     def trained(self, request: CellRequest, method: Name) -> "CellSteps":
-        """The steps of another method of the study, for the same cell. Where it tunes `each` language by
-        itself, it takes the request's."""
+        """The steps of another method for the same cell.
+
+        Where it tunes `each` language by itself, it takes the request's.
+        """
         ...
 
 
@@ -97,23 +99,29 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 
 
 class MethodBase(Value):
-    """What all methods share."""
+    """Settings and questions that all methods share."""
 
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
-        """The sets of languages, sorted, that the models answering in `asked` were tuned on; one empty set
-        where nothing is tuned."""
+        """The sets of training languages of the models that answer in `asked`.
+
+        Each is sorted; one empty set where nothing is tuned.
+        """
         return ((),)
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether chance enters apart from sampling tokens, so that seeds differ."""
+        """Test whether chance enters apart from sampling tokens, so that seeds differ."""
         return False
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, "MethodBase"]) -> str | None:
-        """Why this method cannot be tried on a model, or None."""
+        """Return why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
+
+    def required_languages(self, languages: tuple[Language, ...]) -> tuple[Language, ...]:
+        """Those in which the data sets of `required_columns` are read; `languages` are the study's."""
+        return languages
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         """Data sets the method reads: (setting, data set, columns it needs)."""
@@ -121,36 +129,3 @@ class MethodBase(Value):
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         raise NotImplementedError  # every method of the union has its own
-
-
-def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:
-    """Why a model's weights cannot be trained here, or None."""
-    weights = getattr(model, which)
-    if weights is None:
-        return f"it has no `{which}`"
-    return (
-        None if isinstance(weights, Weights) else f"its `{which}` is not loaded here, so it cannot be trained"
-    )
-
-
-def check_precision(adapter: Adapter | Literal["none"], training: Training) -> None:
-    """Raise ValueError where `pure_bf16` is asked of a training that leaves the weights as they are."""
-    if training.pure_bf16 and adapter != "none":
-        raise ValueError(
-            "`pure_bf16` is for `adapter: none`: an adapter is trained in float32 whatever the weights it"
-            " lies on"
-        )
-
-
-TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
-"""`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model
-on these, asked in every language."""
-
-
-def train_variants(
-    wanted: TrainLanguages, languages: tuple[Language, ...], asked: Language
-) -> tuple[tuple[Language, ...], ...]:
-    """`TrainLanguages` as sets of languages, for models asked in one language."""
-    if wanted == "each":
-        return ((asked,),)
-    return (tuple(sorted(languages if wanted == "all" else wanted)),)

@@ -22,7 +22,7 @@ class Model(Value):
 
 
 class Rows(Value):
-    """Where rows come from: files, or a split of a data set on the hub."""
+    """Source of rows: files, or a split of a data set on the hub."""
 
     path: str | None = None
     """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the

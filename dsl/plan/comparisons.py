@@ -1,5 +1,4 @@
-"""What a judge step reads besides the cell's own answers: other methods' answers to compare with, and texts
-planted to probe a judge."""
+"""Further inputs of a judge step: other methods' answers to compare with, and texts that probe a judge."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -19,33 +19,23 @@ from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
-from dsl.methods import Dpo, Sft
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import (
-    ChatPrompt,
-    DataStep,
-    Demonstrations,
-    Judged,
-    JudgeStep,
-    Probe,
-    PromptForm,
-    PromptText,
-    Step,
-    TextPrompt,
-)
+from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptForm, PromptText, TextPrompt
+from dsl.steps.steps import DataStep, Judged, JudgeStep, Probe, Step
 from dsl.values import Language, Name, Scalar, StepId
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an experiment was read from."""
+    """Source of an experiment: its file and overrides."""
 
     file: str = "<text>"
     text: str = ""
@@ -58,7 +48,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     """All cells and steps of a study, each step after its inputs.
 
     Raises:
-        DataError: a file or package that the study names is not there (`dsl.checks.names` reports these with
+        DataError: a file or package that the study names is not there (`dsl.checks` reports these with
             their places in the spec).
     """
     origin = origin or Origin()
@@ -173,23 +163,23 @@ def _judges(
     answers: StepId,
     examples: StepId,
 ) -> dict[Name, Judged]:
-    """Judge -> its verdicts. A judge that compares has none where there is nothing to compare with, nor has
-    one that reads its verdicts."""
+    """Judge -> its verdicts.
+
+    A judge that compares has none where there is nothing to compare with, nor has one that reads its
+    verdicts.
+    """
     by_rule = {
-        name: build.judge_of(judge, request, method)
-        for name, judge in build.judges.items()
-        if judge.is_by_rule() and judge.concerns(method)
+        name: here
+        for name, judge in build.judges_by_rule.items()
+        if (here := build.judge_of(judge, request, method)) is not None
     }
     found = build.judged(by_rule, answers, examples) if by_rule else {}
-    for name, judge in build.judges.items():
+    for name, judge in build.other_judges.items():
         opponents = comparisons.of(judge, request, method)
         read = {other: found[other] for other in judge.judges() if other in found}
-        if (
-            judge.is_by_rule()
-            or opponents == {}
-            or (judge.judges() and not read)
-            or not judge.concerns(method)
-        ):
+        if opponents == {} or (judge.judges() and not read):
+            continue
+        if (here := build.judge_of(judge, request, method)) is None:
             continue
         against = {
             other: build.add(build.made(theirs, other).generate)
@@ -198,9 +188,7 @@ def _judges(
         for other in read.values():
             # whoever reads comparisons judges the same ones
             against |= cast(JudgeStep, build.steps[other.step]).against
-        found |= build.judged(
-            {name: build.judge_of(judge, request, method)}, answers, examples, against, read
-        )
+        found |= build.judged({name: here}, answers, examples, against, read)
     return {name: found[name] for name in build.judges if name in found}
 
 
@@ -242,6 +230,8 @@ class _Build:
         }
         self.judges: dict[Name, JudgeSettings] = {name: judge.among(pinned) for name, judge in pinned.items()}
         """Those that read other judges' verdicts come last."""
+        self.judges_by_rule = {name: judge for name, judge in self.judges.items() if judge.is_by_rule()}
+        self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
         self._fingerprints = fingerprints
         self._folder = folder
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
@@ -286,7 +276,7 @@ class _Build:
 
     def trained(self, request: CellRequest, method: Name) -> CellSteps:
         below = self.experiment.methods[method]
-        if not isinstance(below, Sft | Dpo):
+        if not isinstance(below, TuningMethod):
             raise DataError(f"`{method}` is not a method that trains")
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)
@@ -300,7 +290,8 @@ class _Build:
             self._weights[key] = cast(EngineSettings, settings).pinned(self._fingerprints, self._folder)
         return self._weights[key]
 
-    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings:
+    def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
+        """A judge's settings for one cell; None where it has no verdicts on it."""
         recorded = self.experiment.models[request.model].recorded or request.model
         return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
 

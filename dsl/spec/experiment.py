@@ -28,7 +28,7 @@ class Filter(Value):
     method: OneOrMore | Name | None = None
 
     def agrees(self, **cell: str) -> bool:
-        """Whether a cell with these coordinates is meant."""
+        """Test whether a cell with these coordinates is meant."""
 
         def fits(wanted: tuple[str, ...] | str | None, found: str) -> bool:
             return wanted is None or found == wanted or (isinstance(wanted, tuple) and found in wanted)
@@ -122,7 +122,7 @@ class Experiment(Value):
         return version
 
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
-        """Whether a cell is part of the study, after `only` and `exclude`."""
+        """Test whether a cell is part of the study, after `only` and `exclude`."""
         cell = {"dataset": dataset, "language": language, "model": model, "method": method}
         return (not self.only or any(f.agrees(**cell) for f in self.only)) and not any(
             f.agrees(**cell) for f in self.exclude

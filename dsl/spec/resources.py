@@ -1,4 +1,4 @@
-"""How a study's steps are run: where, and with what. It changes no result, so it is part of no step and of no
+"""Execution settings: where a study's steps run, and with which resources. They change no result and no
 identity."""
 
 from typing import Annotated, Any, Literal, get_args
@@ -17,7 +17,7 @@ Executor = Literal["local", "ray"]
 
 
 class Resources(Value):
-    """What each step of a kind is given on a cluster, under the names of `ray.remote`. What is not named is
+    """Resources of each step of a kind on a cluster, under the names of `ray.remote`. What is not named is
     left to Ray."""
 
     num_cpus: float | None = Field(None, ge=0)
@@ -42,7 +42,7 @@ Reuse = Literal["any", "same_fingerprint"]
 
 
 class Execution(Value):
-    """Which executor runs a plan's steps, and what a step of each kind is given there."""
+    """Executor of a plan's steps, and the resources of each kind of step."""
 
     executor: Executor = "local"
     resources: dict[Kind, Resources] = {}

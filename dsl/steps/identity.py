@@ -60,7 +60,7 @@ def _of_weights(fields: Mapping[str, object]) -> frozenset[str]:
 
 
 def _of_server(fields: Mapping[str, object]) -> frozenset[str]:
-    """Where it was named what is served, it does not matter from where."""
+    """With a named revision it does not matter which server serves it."""
     return frozenset(() if fields["revision"] is None else {"base_url", "server"})
 
 
@@ -88,8 +88,7 @@ class Coded(Protocol):
 
 
 class Canonical:
-    """Writes canonical JSON. Values met before are not written again: a plan's steps share most of their
-    parts."""
+    """Writer of canonical JSON. Values met before are not written again: a plan's steps share most parts."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Value, str]] = {}
@@ -154,7 +153,7 @@ class Canonical:
 
 
 def class_name(cls: type[Value]) -> str:
-    """How `NOT_COUNTED` calls a class."""
+    """Return a class's name in `NOT_COUNTED`."""
     return (
         f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
     )

@@ -1,5 +1,6 @@
-"""Every kind of step on one page. A step is a value: its id is the hash of its content
-(`dsl.steps.identity`), and its inputs are step ids.
+"""Every kind of step on one page.
+
+A step is a value: its id is the hash of its content (`dsl.steps.identity`), and its inputs are step ids.
 
     data             a file or hub data set, one language  → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
@@ -21,83 +22,9 @@ from dsl.engines import AnyEngine
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from dsl.judges import AnyJudge
-from dsl.steps.training_settings import Adapter, Training
-from dsl.values import Language, Name, Sha256, StepId, TemplateArguments, Value
-
-# ---------------------------------------------------------------- how a model is asked
-
-
-class PromptText(Value):
-    """A language's prompt text: one that ships with xp (`name`) or someone's own file."""
-
-    language: Language
-    path: str | None = None
-    """Someone's own file; None is the text that ships with xp."""
-    sha256: Sha256
-
-
-class Demonstrations(Value):
-    """Worked examples taken from a data set instead of the prompt text."""
-
-    pool: StepId
-    """A data step in the demonstrations' language, whose rows have a response."""
-    select: Literal["fixed", "random", "bm25"] = "fixed"
-    keep_out: tuple[StepId, ...] = ()
-    """The evaluated examples in every language: a pool row with an instruction of the asked item, in any
-    language, is never shown."""
-
-
-class TextPrompt(Value):
-    """Plain text to continue, in URIAL's form."""
-
-    form: Literal["text"] = "text"
-    text: PromptText
-    """Preamble, tags and stop strings, in the language that is asked."""
-    num_fewshot: int = Field(default=3, ge=0)
-    preamble: bool = True
-    demonstrations_text: PromptText | None = None
-    """Whose worked examples are shown, where it is another language's text."""
-    demonstrations: Demonstrations | None = None
-    ends_at_fence: bool = True
-    """Whether the fence that closes an answer stops it, besides the text's stop strings."""
-
-
-class ChatPrompt(Value):
-    """Messages put through the tokenizer's chat template, or through the project's own where the tokenizer
-    has none."""
-
-    form: Literal["chat"] = "chat"
-    system: PromptText | None = None
-    """A prompt text whose system message goes first."""
-    template: Sha256
-    """Digest of the project's own template."""
-    chat_template_kwargs: TemplateArguments = ()
-    """Arguments of the model's template, as `enable_thinking`."""
-
-
-PromptForm = Annotated[TextPrompt | ChatPrompt, Field(discriminator="form")]
-
-
-# ---------------------------------------------------------------- the steps
-
-
-LossType = Literal[
-    "sigmoid",
-    "hinge",
-    "ipo",
-    "nca_pair",
-    "robust",
-    "bco_pair",
-    "sppo_hard",
-    "aot",
-    "aot_unpaired",
-    "apo_zero",
-    "apo_down",
-    "discopop",
-    "sft",
-    "sigmoid_norm",
-]
-"""The losses of `trl.DPOConfig`."""
+from dsl.steps.prompt_forms import PromptForm, TextPrompt
+from dsl.steps.training_settings import Adapter, DpoLoss, Training
+from dsl.values import Language, Name, StepId, Value
 
 
 class Step(Value):
@@ -136,35 +63,38 @@ class DataStep(Step):
         return self.code
 
 
-class SftStep(Step):
-    """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
+class TuningStep(Step):
+    """Base of the steps that train weights on rows."""
 
-    VERSION: ClassVar[int] = 2
-    kind: Literal["sft"] = "sft"
     weights: Weights
-    train: tuple[StepId, ...]
     rows: int | None = None
     """Rows over all languages, drawn by seed and nested: fewer rows are a part of more."""
     prompts: tuple[PromptForm, ...]
-    """How the rows of each step in `train` are put, in the same order; answers are asked for with the same
-    form."""
+    """Prompt forms of the data steps' rows, in their order; answers are asked for with the same form."""
     adapter: Adapter | None
     """None trains all weights."""
     training: Training
     seed: int
 
     @property
-    def inputs(self) -> tuple[StepId, ...]:
-        return self.train
-
-    @property
     def affinity(self) -> str:
         return self.weights.affinity()
 
 
+class SftStep(TuningStep):
+    """Train a model on (instruction, response) pairs: completion-only loss, the end of sequence inside it."""
+
+    VERSION: ClassVar[int] = 2
+    kind: Literal["sft"] = "sft"
+    train: tuple[StepId, ...]
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return self.train
+
+
 class ReferenceLogpsStep(Step):
-    """The log-probabilities that a frozen model gives to the answers of preference pairs: what DPO needs to
-    know of its reference.
+    """The reference model's log-probabilities of preference pairs, which DPO needs.
 
     They hang on the reference, the pairs and how these are put, and on no setting of the training: steps that
     differ in `beta`, loss or learning rate share them.
@@ -179,10 +109,10 @@ class ReferenceLogpsStep(Step):
     rows: int | None = None
     """The pairs that a dpo step draws; None is all."""
     prompts: tuple[PromptForm, ...]
-    """How the rows of each step in `pairs` are put, in the same order."""
+    """Prompt forms of the rows of each step in `pairs`, in the same order."""
     max_length: int
     bf16: bool
-    """As in training: the policy's log-probabilities are held against these."""
+    """As in training: DPO compares the policy's log-probabilities with these."""
     seed: int | None = None
     """Which rows are drawn; None where all are."""
 
@@ -195,37 +125,21 @@ class ReferenceLogpsStep(Step):
         return self.weights.affinity()
 
 
-class DpoStep(Step):
+class DpoStep(DpoLoss, TuningStep):
     """Train a policy on (chosen, rejected) pairs, held near a frozen reference model (arXiv 2305.18290)."""
 
     VERSION: ClassVar[int] = 2
     kind: Literal["dpo"] = "dpo"
-    weights: Weights
     policy: StepId | None = None
     """The sft step whose result is the policy; None starts from the weights themselves."""
-    reference: Literal["policy", "base"] = "policy"
-    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
     ref_logps: StepId | None = None
     """The reference_logps step that has the frozen model's log-probabilities; None computes them again at
     each training step."""
     pairs: tuple[StepId, ...]
-    rows: int | None = None
-    prompts: tuple[PromptForm, ...]
-    """How the rows of each step in `pairs` are put, in the same order."""
-    beta: float = Field(default=0.1, gt=0)
-    """How strongly the policy is held to the reference; larger stays closer."""
-    loss_type: tuple[LossType, ...] = ("sigmoid",)
-    adapter: Adapter | None
-    training: Training
-    seed: int
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
         return (*(step for step in (self.policy, self.ref_logps) if step), *self.pairs)
-
-    @property
-    def affinity(self) -> str:
-        return self.weights.affinity()
 
 
 class GenerateStep(Step):
@@ -270,7 +184,7 @@ class Probe(Value):
 
 
 class Judged(Value):
-    """Where the verdicts of one judge are."""
+    """Address of one judge's verdicts."""
 
     step: StepId
     judge: str
@@ -278,8 +192,10 @@ class Judged(Value):
 
 
 class JudgeStep(Step):
-    """Verdicts on one generate step's completions: of one judge, or of all that decide by rule alone, which
-    take less time than a step does."""
+    """Verdicts of one judge, or of all rule judges, on one generate step's completions.
+
+    Rule judges share a step, since each takes less time than a step does.
+    """
 
     kind: Literal["judge"] = "judge"
     judges: dict[str, AnyJudge]

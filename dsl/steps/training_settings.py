@@ -56,9 +56,11 @@ class Training(Value):
         return self.model_dump(exclude={"pure_bf16"})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
-        """The weights in the precision in which they are trained: float32 where all of them are, since
-        half-precision ones round small updates away. Raises DataError where `pure_bf16` meets weights that
-        are not bfloat16."""
+        """The weights in the precision in which they are trained.
+
+        Float32 where all of them are trained, since half-precision ones round small updates away. Raises
+        DataError where `pure_bf16` meets weights that are not bfloat16.
+        """
         if adapter is not None:
             return weights
         if self.pure_bf16 and weights.dtype != "bfloat16":
@@ -67,3 +69,34 @@ class Training(Value):
                 f" {weights.dtype}`"
             )
         return weights if self.pure_bf16 else weights.model_copy(update={"dtype": "float32"})
+
+
+LossType = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
+]
+"""The losses of `trl.DPOConfig`."""
+
+
+class DpoLoss(Value):
+    """The loss of Direct Preference Optimisation, as `trl.DPOConfig` names it."""
+
+    reference: Literal["policy", "base"] = "policy"
+    """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
+    beta: float = Field(default=0.1, gt=0)
+    """How strongly the policy is held to the reference; larger stays closer."""
+    loss_type: tuple[LossType, ...] = Field(default=("sigmoid",), min_length=1)
+    """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from
+    degenerating."""

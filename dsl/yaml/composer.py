@@ -1,5 +1,6 @@
-"""YAML text → a graph of nodes, each knowing the index of the character it starts at. PyYAML scans and
-parses; the rest is ours.
+"""YAML text → a graph of nodes with the index of the character each starts at.
+
+PyYAML scans and parses; the rest is ours.
 
 We compose the graph ourselves to keep what PyYAML's composer throws away (where an alias stands, which tags
 were written) and to stop early: a document that nests too deep, or whose aliases stand for too many values,
@@ -78,8 +79,7 @@ Node: TypeAlias = Word | Sequence | Mapping | Alias
 
 
 def compose(text: str) -> tuple[Node | None, list[Fault]]:
-    """The document's top node (none if there is no document or it cannot be parsed) and what was wrong on the
-    way."""
+    """Return the document's top node (none where there is none) and the faults met on the way."""
     composer = _Composer(text)
     try:
         return composer.document(), composer.faults

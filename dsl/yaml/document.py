@@ -52,7 +52,8 @@ class Document:
     """Of every key of a mapping, under the path of its value."""
 
     def mark(self, path: Path, on: Literal["value", "key"] = "value") -> Mark:
-        """Where a value or its key stands; for what is not in the file, the nearest that holds it."""
+        """Return the place of a value or its key; for what is not in the file, of the nearest that holds
+        it."""
         if on == "key" and path in self.key_marks:
             return self.key_marks[path]
         while path not in self.marks and path:

@@ -1,8 +1,8 @@
-"""Where a pydantic error lies: in the document, and among the settings that the models allow there.
+"""Locate a pydantic error: in the document, and among the settings that the models allow there.
 
 An error's `loc` mixes keys and list indices with words that stand in no document: the tag of a discriminated
 union (`dpo`), the label of another union's member (`list[str]`, `Part`), and `[key]`. Walking the models'
-annotations along the `loc` tells them apart; where an annotation says nothing, what the document holds
+annotations along the `loc` discriminates; where an annotation says nothing, what the document holds
 decides.
 """
 
@@ -68,7 +68,7 @@ def allowed_in(model: type[BaseModel] | None) -> list[str]:
 
 
 def alternatives(annotation: Any) -> tuple[list[Any], str]:
-    """The members of a union without None (one for anything else), and the key that tells them apart, or the
+    """The members of a union without None (one for anything else), and the discriminating key, or the
     empty word."""
     discriminator = ""
     while True:
@@ -145,7 +145,7 @@ def _holds(value: object, part: str | int) -> bool:
 
 
 def follow(value: object, path: Path) -> object:
-    """What lies at `path`; None where there is nothing."""
+    """Return the value at `path`; None where there is nothing."""
     for part in path:
         value = cast("Any", value)[part] if _holds(value, part) else None
     return value

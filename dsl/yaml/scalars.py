@@ -1,4 +1,4 @@
-"""What an unquoted word in YAML stands for, in the reading that YAML's versions agree on.
+"""Meaning of an unquoted word in YAML, in the reading that YAML's versions agree on.
 
 YAML 1.1 (PyYAML's) and YAML 1.2 read some words differently: `no`, `1e-4`, `010`, `1:30`, `1_000`. We take
 what both read alike and refuse the rest: a setting must not depend on who reads the file.

@@ -78,7 +78,7 @@ _AT_CONTEXT = (
 
 
 def in_plain_words(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """Where (index of the character) and what is wrong."""
+    """Return the place (index of the character) and the fault in plain words."""
     said = f"{error.context or ''}: {error.problem or ''}"
     for pattern, words in _AT_CONTEXT:
         if re.search(pattern, said):

@@ -1,5 +1,4 @@
-"""Pydantic's errors → problems a person can act on: where in the file, what was found, what is allowed, what
-was probably meant.
+"""Pydantic's errors → problems a person can act on: the place, what was found, what is allowed.
 
 Of a union whose members have no tag, pydantic reports every member's complaints. We keep those of the member
 that the value fits best; if it fits none, one problem says all that would be allowed.
@@ -27,7 +26,7 @@ __all__ = ["explain", "suggest"]
 def explain(
     error: ValidationError, document: Document, prefix: Path = (), model: type[BaseModel] | None = None
 ) -> tuple[Problem, ...]:
-    """What pydantic found wrong with the part of a document at `prefix`, in the order of the text.
+    """Explain pydantic's errors in the part of a document at `prefix`, in the order of the text.
 
     `model` is the class that was validated: it tells which settings are allowed where. Without it, unknown
     keys get no suggestion.
@@ -70,7 +69,7 @@ class _Finding:
 
 
 def _best(findings: Iterable[_Finding], level: int = 0) -> list[_Finding]:
-    """Of the members of an untagged union, keep the complaints of the one that fits best."""
+    """Keep, of an untagged union's members, the errors of the one that fits best."""
     kept: list[_Finding] = []
     unions: dict[Path, dict[str, list[_Finding]]] = {}
     for finding in findings:

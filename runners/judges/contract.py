@@ -13,8 +13,8 @@ and, where it judges anything but the one aspect that bears its own name,
 
     def missing(answer: Answer, settings: Settings, reason: str) -> Iterator[Verdict]: ...
 
-`missing` gives the verdicts on an answer without text where `settings.missing_score()` is a score; without
-it, they are that score alone.
+`missing` gives the verdicts on an answer without text where `settings.missing_score()` (of `RightOrWrong`)
+is a score; without it, they are that score alone.
 
 It gives exactly one verdict for each answer and each aspect in `answer.keys`, in any order. `judge` is never
 handed an answer without text. A judge that compares is handed an answer once for each opponent, and never an

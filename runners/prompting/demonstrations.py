@@ -9,7 +9,7 @@ from typing import Any
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
-from dsl.steps.steps import Demonstrations
+from dsl.steps.prompt_forms import Demonstrations
 from runners.store.step_io import StepContext, read_rows
 
 

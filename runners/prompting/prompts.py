@@ -12,7 +12,7 @@ from pathlib import Path
 from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
-from dsl.steps.steps import ChatPrompt, PromptForm, PromptText
+from dsl.steps.prompt_forms import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
 from runners.prompting.tokens import CHAT_TEMPLATE
 from runners.store.step_io import StepContext

@@ -13,7 +13,8 @@ from pathlib import Path
 from dsl.data.records import Completion, Example, Prompt, Provenance
 from dsl.errors import ServerError
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import GenerateStep, TextPrompt
+from dsl.steps.prompt_forms import TextPrompt
+from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter

@@ -15,7 +15,7 @@ from types import ModuleType
 from dsl.data.records import Completion, Example, Prompt, Provenance, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError, ServerError
-from dsl.judges.contract import JudgeSettings
+from dsl.judges.contract import JudgeSettings, RightOrWrong
 from dsl.steps.identity import digest
 from dsl.steps.steps import JudgeStep, Probe
 from dsl.values import Name
@@ -258,7 +258,8 @@ def _verdicts(settings: JudgeSettings, missing: Mapping[Place, Answer], tools: T
         lacking = _lacking(answer)
         for whose, given in list(lacking.items())[:1]:
             why = given.error or f"there is no answer ({given.finish_reason})"
-            if not whose and (score := settings.missing_score()) is not None:
+            score = settings.missing_score() if isinstance(settings, RightOrWrong) else None
+            if not whose and score is not None:
                 yield from _missing(
                     judge, settings, answer, score, f"no answer, which counts as {score:g}: {why}"
                 )

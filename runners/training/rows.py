@@ -24,7 +24,7 @@ from dsl.data.fingerprints import WEIGHTS, file_sha256, model_files
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.identity import digest
-from dsl.steps.steps import ChatPrompt, PromptForm
+from dsl.steps.prompt_forms import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter

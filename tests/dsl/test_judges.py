@@ -1,4 +1,4 @@
-"""Judges in a spec: what is wrong with one is told with its place in the file."""
+"""Judges in a spec: what is wrong with one is reported with its place in the file."""
 
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def messages(folder: Path, judge: str) -> list[str]:
         ("{judge: rubric, model: {hub: some/model}}", "warning: judges.mine: some/model has no `revision`"),
     ],
 )
-def test_what_is_wrong_with_a_judge_is_told_with_its_place(judge: str, says: str, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_judge_is_reported_with_its_place(judge: str, says: str, tmp_path: Path) -> None:
     (found,) = messages(tmp_path, judge)
     assert found.startswith("study.yaml:14:")
     assert says in found

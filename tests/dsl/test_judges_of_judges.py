@@ -1,5 +1,5 @@
-"""Judges that read other judges: what is wrong is told with its place, and what they read is what the plan
-says."""
+"""Judges that read other judges: what is wrong is reported with its place, and what they read is what the
+plan says."""
 
 from pathlib import Path
 from typing import cast
@@ -32,8 +32,8 @@ judges:
   long: {judge: length}
   duel: {judge: pairwise, against: zero, model: {engine: openai, name: j, base_url: "http://localhost:1/v1"}}
   jury: {judge: pairwise, against: zero, model: {engine: openai, name: k, base_url: "http://localhost:1/v1"}}
-  file: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: k, base_url: "http://localhost:1/v1"}}
-  other: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: l, base_url: "http://localhost:1/v1"}}
+  file: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: k, base_url: "http://h/v1"}}
+  other: {judge: rubric, rubric: {file: mine.yaml}, model: {engine: openai, name: l, base_url: "http://h/v1"}}
   paid: {judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, response: text, score: id}}
   both: BOTH
 judge_probes:
@@ -77,7 +77,7 @@ def write(folder: Path, both: str, probed: str = "right") -> Path:
         ),
     ],
 )
-def test_what_cannot_be_brought_together_is_told_before_anything_runs(
+def test_what_cannot_be_brought_together_is_reported_before_anything_runs(
     both: str, probed: str, says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SpecError) as refused:

@@ -455,8 +455,9 @@ def import_once() -> None:
         "typer.testing",
         "xp.cli",
         "xp.apply",
-        "xp.render",
-        "xp.progress",
+        "xp.render.plan",
+        "xp.render.progress",
+        "xp.render.results",
     ):
         importlib.import_module(name)
     for name in (

@@ -13,7 +13,7 @@ import pytest
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
-from dsl.plan.study import diff
+from dsl.plan.diff import diff
 from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
@@ -71,8 +71,14 @@ def test_phi_2_s_win_rates_are_those_that_alpacaeval_defines(tmp_path: Path) -> 
     files = {m: _rows(ALPACA / f"{m}.alpaca_eval_gpt4.jsonl.gz") for m in METHODS}
     are_as_defined(asked("phi2", tmp_path, WIN_RATES, *NO_OTHER_JUDGE), files)
 
-    won = {m: {r["instruction"]: {0: 0.5}.get(r["preference"], r["preference"] - 1) for r in rows if r["preference"] is not None}
-           for m, rows in files.items()}  # fmt: skip
+    won = {
+        m: {
+            r["instruction"]: {0: 0.5}.get(r["preference"], r["preference"] - 1)
+            for r in rows
+            if r["preference"] is not None
+        }
+        for m, rows in files.items()
+    }
     gains = {"dpo_gain": ("phi-2-dpo", "phi-2-sft"), "sft_gain": ("phi-2-sft", "phi-2")}
     for row in asked("phi2", tmp_path, CONTRASTS, *NO_OTHER_JUDGE):
         of, against = (won[method] for method in gains.pop(row["contrast"]))

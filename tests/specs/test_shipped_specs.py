@@ -1,4 +1,4 @@
-"""Every shipped study is right where its data is, and plans without a network."""
+"""Every shipped study is valid where its data is, and plans without a network."""
 
 import socket
 from pathlib import Path

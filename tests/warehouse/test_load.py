@@ -380,7 +380,7 @@ def test_a_small_file_that_cannot_be_read_is_told_and_passed_over(
     kind, lost, lacking = {
         "runs": (
             "Run",
-            "It told of one attempt at a step and of no result: delete it.",
+            "It records one attempt at a step and no result: delete it.",
             ("run_id", "step_id", "experiment"),
         ),
         "experiments": (

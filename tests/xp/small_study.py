@@ -16,7 +16,8 @@ import pytest
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
-from dsl.plan.study import Diff, Plan, diff
+from dsl.plan.diff import Diff, diff
+from dsl.plan.study import Plan
 from runners.store.store import Store
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def all_rows(store: Path) -> dict[str, list[dict[str, object]]]:
 
 
 def in_warehouse(store: Path) -> dict[str, list[tuple[object, ...]]]:
-    """What the warehouse holds of examples, completions and verdicts."""
+    """Read the warehouse's examples, completions and verdicts."""
     with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
         return {
             "examples": connection.execute(

@@ -1,4 +1,4 @@
-"""`xp adopt` takes over what servers answered and judged in a store of an older version, and nothing that
+"""`xp adopt` reuses what servers answered and judged in a store of an older version, and nothing that
 cannot be shown to be the same."""
 
 import json
@@ -281,7 +281,7 @@ def test_rows_that_an_attempt_has_made_here_are_kept(tmp_path: Path):
     assert {path: path.read_text("utf-8") for path in made} == made
 
 
-def test_a_study_that_takes_no_rows_of_other_code_adopts_none_and_a_folder_that_is_no_store_is_said_to_be_none(
+def test_a_study_that_refuses_rows_of_other_code_adopts_none_and_a_folder_that_is_no_store_is_an_error(
     tmp_path: Path,
 ):
     spec = write_study(tmp_path)

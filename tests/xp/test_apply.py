@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dsl.data.records import Outcome, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
-from dsl.plan.study import Diff, diff
+from dsl.plan.diff import Diff, diff
 from dsl.spec.resources import Execution
 from runners.engines import echo
 from runners.execution.events import Ended, Event, Skipped, Started
@@ -411,7 +411,7 @@ def test_a_second_spec_of_one_experiments_name_is_warned_of_before_it_takes_the_
     assert unlike_applied(moved, store) == ""
 
 
-def test_what_is_mended_in_a_checkpoint_is_told_once_for_each_model_by_apply_and_by_the_report(
+def test_what_is_mended_in_a_checkpoint_is_reported_once_for_each_model_by_apply_and_by_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, spec, made = tmp_path / "store", write_study(tmp_path / "study", n_items=3), echo.Engine.__init__

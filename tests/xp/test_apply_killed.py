@@ -67,7 +67,7 @@ def kill(pid: int) -> None:
 
 
 def assert_no_row_is_made_again(store: Path, on_disk: dict[str, int]) -> None:
-    """Of every step finished since, the rows that were on the disk have been taken over."""
+    """Assert that every step finished since has reused the rows that were on the disk."""
     for step_id, n_rows in on_disk.items():
         outcome = store / "steps" / step_id / "outcome.json"
         if outcome.exists():
@@ -116,7 +116,7 @@ def test_a_dead_worker_costs_the_step_it_was_in_and_a_new_one_takes_the_rest(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "worker died: signal 9 (killed; out of memory?)" in out
-    assert "4 steps done, 1 failed, 1 left out" in out
+    assert "4 steps done, 1 failed, 1 skipped" in out
     assert "Traceback" not in err
     assert apply_to_end(spec, store).returncode == 0
     assert_same(store, undisturbed)

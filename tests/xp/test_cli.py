@@ -18,7 +18,9 @@ experiment: typed
 languages: ["en", "fr"]
 models: {echo: {base: {engine: echo}}}
 data:
-  asked: {rows: {path: "asked_{language}.jsonl"}, columns: {item: item, instruction: instruction, answers: answers}}
+  asked:
+    rows: {path: "asked_{language}.jsonl"}
+    columns: {item: item, instruction: instruction, answers: answers}
 evaluate: [asked]
 methods:
   zero: {method: icl, num_fewshot: 0}
@@ -82,12 +84,12 @@ def test_a_second_apply_runs_nothing_and_says_so(applied: Path) -> None:
     assert again.stdout == "Nothing to run: all 10 steps of typed have their results.\n"
 
 
-def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(
+def test_apply_without_yes_asks_and_runs_nothing_where_there_is_no_terminal(
     applied: Path, tmp_path: Path
 ) -> None:
     done = xp("apply", "study.yaml", "--store", str(tmp_path / "store"), cwd=applied)
     assert done.returncode == 2
-    assert "say --yes" in done.stderr
+    assert "pass --yes" in done.stderr
     assert not (tmp_path / "store").exists()
 
 
@@ -106,7 +108,7 @@ def test_apply_without_yes_asks_and_where_nobody_answers_it_runs_nothing(
         (("apply", "study.yaml", "--jobs", "0"), 2, "--jobs"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line_with_its_exit_code(
+def test_what_is_wrong_is_reported_in_a_line_with_its_exit_code(
     applied: Path, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
     done = xp(*arguments, cwd=applied)
@@ -209,7 +211,7 @@ def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> No
     assert (done.returncode, done.stdout) == (0, f"xp {version('xp-lab')}\n")
 
 
-def test_the_shell_is_told_how_to_complete_and_the_words_it_asks_for(tmp_path: Path) -> None:
+def test_the_shell_is_reported_how_to_complete_and_the_words_it_asks_for(tmp_path: Path) -> None:
     def shell(command: str, **asked: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
         done = subprocess.run(

@@ -133,7 +133,8 @@ def test_comparisons_give_strengths_that_put_the_longer_writer_first(study: Path
     ]
     assert {r["method"] for r in found} == {"zero", "one", "three"}
     assert sum(r["strength"] for r in found) == pytest.approx(0, abs=1e-9)  # type: ignore[misc]
-    assert all(r["n"] == 2 * N_ITEMS and r["ci_low"] < r["strength"] < r["ci_high"] for r in found)  # type: ignore[operator]
+    assert all(r["n"] == 2 * N_ITEMS for r in found)
+    assert all(r["ci_low"] < r["strength"] < r["ci_high"] for r in found)  # type: ignore[operator]
     wins = [sum({m: rate, a: 100 - rate}.get(r["method"], 0) for m, a, rate in rates) for r in found]
     assert wins == sorted(wins, reverse=True)
 
@@ -167,7 +168,8 @@ def test_the_judge_that_obeys_is_moved_by_every_plant_and_the_others_by_none(stu
     assert found["careful.clarity"]["ci_high"] < found["gullible.clarity"]["ci_low"]  # type: ignore[operator]
     planted = [found["jury vs one"], found["jury vs three"]]
     assert [r["n"] for r in planted] == [2 * N_PROBED, N_PROBED]
-    assert all(r["mean_shift"] >= 0 for r in planted), "a longer answer is what this one likes"  # type: ignore[operator]
+    shifts = [r["mean_shift"] for r in planted]
+    assert all(shift >= 0 for shift in shifts), "this judge prefers longer answers"  # type: ignore[operator]
 
 
 def test_what_is_planted_is_in_no_score(study: Path) -> None:

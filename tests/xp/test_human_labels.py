@@ -1,4 +1,4 @@
-"""Labelled files come back as the verdicts of a judge, or every fault in them is told and nothing changes."""
+"""Labelled files become a judge's verdicts, or every fault in them is reported and nothing changes."""
 
 import csv
 import itertools
@@ -39,7 +39,7 @@ def faults(folder: Path, text: str | bytes, scale: tuple[float, float] | None = 
     return str(error.value).replace(f"{folder}/", "").splitlines()
 
 
-def test_scores_comments_and_blanks_are_told_apart(tmp_path: Path) -> None:
+def test_scores_comments_and_blanks_are_distinguished(tmp_path: Path) -> None:
     found = read(
         tmp_path, "answer_id,answer,score,comment\na1,x,0.5,'=fine\na2,y, 1 ,\na3,z,,no idea\n,,,\n\n", (0, 1)
     )
@@ -72,10 +72,10 @@ def test_what_spreadsheets_of_any_language_save_is_read(text: str, tmp_path: Pat
     assert read(tmp_path, text).labels == [Label(answer_id="a1", score=4.5)]
 
 
-def test_every_fault_is_told_with_its_line(tmp_path: Path) -> None:
+def test_every_fault_is_reported_with_its_line(tmp_path: Path) -> None:
     text = 'answer_id,answer,score\na1,"two\nlines",2\na9,x,1\na2,x,good\na1,x,1\n,x,1\na3,x\na2,x,nan\n'
     assert faults(tmp_path, text, (0, 1)) == [
-        "filled.csv is not right, and nothing of it is imported:",
+        "filled.csv is invalid, and nothing of it is imported:",
         "filled.csv:2: `score` is 2, outside of the scale from 0 to 1",
         "filled.csv:4: no answer of the study is called 'a9'",
         "filled.csv:5: `score` is 'good', which is no number",
@@ -106,7 +106,7 @@ def test_every_fault_is_told_with_its_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_no_labelled_sample_is_told(text: str | bytes, says: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_labelled_sample_is_reported(text: str | bytes, says: str, tmp_path: Path) -> None:
     assert any(line.startswith(says) for line in faults(tmp_path, text))
 
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from tests.runners.engines.fake_server import Asked, Said, chat, completion, serving
 from tests.xp.small_study import diff_of
 from warehouse.connect import WAREHOUSE, connect

@@ -1,5 +1,4 @@
-"""What a plan says its contrasts could detect: from a stated assumption first, from what was measured
-afterwards."""
+"""Statistical power of a plan's contrasts: from a stated assumption first, from measurements afterwards."""
 
 import itertools
 import json
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply
 from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
-from xp.render import plan_as_json, plan_as_text
+from xp.render.plan import plan_as_json, plan_as_text
 from xp.studies import diff_for
 
 RIGHT = {

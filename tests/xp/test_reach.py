@@ -81,7 +81,7 @@ def test_a_plan_names_code_that_comes_with_weights(tmp_path: Path):
     assert f"files in {weights}, outside the study's folder" in shown
 
 
-def test_a_missing_key_address_or_server_is_told_by_plan_and_by_validate(tmp_path: Path):
+def test_a_missing_key_address_or_server_is_reported_by_plan_and_by_validate(tmp_path: Path):
     spec = with_key(tmp_path, "http://127.0.0.1:9/v1")
     for command in ("plan", "validate"):
         assert (

@@ -1,4 +1,4 @@
-"""What other code made is taken as it is and flagged, or made again where a study asks for that."""
+"""Results of other code are reused and flagged, or made again where a study asks for that."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import duckdb
 import pytest
 import yaml
 
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from runners.store.store import Store
 from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import write_study
@@ -48,7 +48,7 @@ def test_what_other_code_made_is_taken_and_a_mixture_is_flagged(made_before: tup
     assert mixed(store) == []
     write_study(spec.parent, languages=("en",), n_items=5)
     apply(asked(spec, store), store, in_process=True)
-    # the older step's three, and the new one's three taken over and two made
+    # the older step's three, and the new one's three reused and two made
     assert sorted(codes(store).values()) == [2, 6]
     assert mixed(store) == [("generate", "echo", 2)]
 

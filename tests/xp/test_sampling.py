@@ -1,5 +1,5 @@
-"""What annotators are handed: as many answers from each stratum, in an order of its own, and not a word of
-who gave them."""
+"""Annotators' samples: as many answers from each stratum, in an order of its own, and not a word of who
+gave them."""
 
 import csv
 import io
@@ -173,7 +173,7 @@ def test_answers_of_equal_text_are_shown_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_study_that_is_not_there_is_told(store: Path) -> None:
+def test_a_study_that_is_not_there_is_reported(store: Path) -> None:
     with pytest.raises(ArgumentError, match=r"no study `trail`. .*trial"):
         draw(store / WAREHOUSE, "trail", 5)
 

@@ -1,4 +1,4 @@
-"""What a command prints drives no terminal, fits its encoding, and ends in a sentence where it cannot be
+"""Terminal output: safe, fit for the terminal's encoding, and an error in a sentence where it cannot be
 written. Folders may have any name."""
 
 import json
@@ -176,7 +176,9 @@ def test_a_folders_name_is_no_pattern(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a?b", "back\\slash"])
-def test_a_folder_that_can_hold_no_database_is_told_before_anything_runs(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_can_hold_no_database_is_reported_before_anything_runs(
+    tmp_path: Path, name: str
+) -> None:
     spec = write_study(tmp_path / name)
     assert xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / "store").exit_code == 0, (
         "as long as the store lies elsewhere"

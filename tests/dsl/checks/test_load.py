@@ -1,4 +1,4 @@
-"""A spec is right, or every problem in it is told at once with its place."""
+"""A spec is valid, or every problem in it is reported at once with its place."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_spec_of_a_version_that_is_not_read_says_how_to_upgrade(folder: Path) 
     assert "begin with 1" in problems(folder, "spec_version: 0\n" + GOOD)[0]
 
 
-def test_every_wrong_setting_is_told_at_once_with_its_line_and_what_was_meant(folder: Path) -> None:
+def test_every_wrong_setting_is_reported_at_once_with_its_line_and_what_was_meant(folder: Path) -> None:
     text = (
         GOOD.replace("num_fewshot: 0", "num_fewshots: 0")
         .replace("judge: empty", "judge: empti")
@@ -269,7 +269,7 @@ def test_a_prompt_file_is_read_with_the_spec(
     assert says in found[0]
 
 
-def test_what_yaml_misreads_and_what_the_types_refuse_are_told_together(folder: Path) -> None:
+def test_what_yaml_misreads_and_what_the_types_refuse_are_reported_together(folder: Path) -> None:
     text = (
         GOOD.replace('["en", "fr"]', '["en", no]')
         .replace("num_fewshot: 0", "num_fewshots: 0")
@@ -280,7 +280,7 @@ def test_what_yaml_misreads_and_what_the_types_refuse_are_told_together(folder: 
     assert "YAML reads `no` as false" in found[0]
 
 
-def test_wrong_types_names_and_data_are_told_together(folder: Path) -> None:
+def test_wrong_types_names_and_data_are_reported_together(folder: Path) -> None:
     (folder / "asked_fr.jsonl").write_text('{"id": "1", "text": "a"}\n', "utf-8")
     text = (
         GOOD.replace(
@@ -327,7 +327,7 @@ def test_a_method_that_is_wrong_is_no_unknown_method_to_those_who_name_it(folder
     assert "needs `train`" in found[2]
 
 
-def test_a_fault_in_the_file_below_and_one_in_the_file_above_are_told_together(folder: Path) -> None:
+def test_a_fault_in_the_file_below_and_one_in_the_file_above_are_reported_together(folder: Path) -> None:
     (folder / "base.yaml").write_text(GOOD.replace("judge: empty", "judge: no"), "utf-8")
     found = problems(folder, "extends: base.yaml\nevaluate: [asked, other]\n", "seeds=[1e-4]")
     assert [p.split(": ")[0] for p in found] == ["study.yaml:2:19", "--set seeds:1:9", "base.yaml:14:18"]
@@ -350,7 +350,7 @@ def test_a_section_that_is_missing_or_of_another_sort_ends_in_problems_and_nothi
         assert problems(folder, text)
 
 
-def test_a_judge_that_checks_accepted_answers_where_no_data_set_has_any_is_told(folder: Path) -> None:
+def test_a_judge_that_checks_accepted_answers_where_no_data_set_has_any_is_reported(folder: Path) -> None:
     (found,) = problems(folder, GOOD + "  right: {judge: contains}\n")
     assert ": judges.right: no data set that is asked has the column `answers`" in found
     loaded(
@@ -373,7 +373,7 @@ def test_a_judge_that_checks_accepted_answers_where_no_data_set_has_any_is_told(
         ("  m:\n", "  m:\n    recorded: [x]\n", ["models.m.recorded"]),
     ],
 )
-def test_a_fault_is_told_once_and_not_again_of_those_who_lean_on_it(
+def test_a_fault_is_reported_once_and_not_again_of_those_who_lean_on_it(
     folder: Path, old: str, new: str, places: list[str]
 ) -> None:
     text = GOOD.replace(old, new)
@@ -395,7 +395,9 @@ def test_true_is_no_number(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "txt"])
-def test_a_column_that_recorded_answers_lack_is_told_before_anything_runs(folder: Path, field: str) -> None:
+def test_a_column_that_recorded_answers_lack_is_reported_before_anything_runs(
+    folder: Path, field: str
+) -> None:
     paid = f"{{method: recorded, answers: {{path: paid.jsonl}}, columns: {{item: id, response: {field}}}}}"
     (folder / "paid.jsonl").write_text('{"id": "1", "said": "so"}\n', "utf-8")
     text = GOOD.replace("methods:\n", f"methods:\n  paid: {paid}\n")
@@ -408,12 +410,12 @@ def test_a_column_that_recorded_answers_lack_is_told_before_anything_runs(folder
         )
 
 
-def test_a_file_to_extend_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:
+def test_a_file_to_extend_that_is_not_there_is_reported_where_it_is_named(folder: Path) -> None:
     (found,) = problems(folder, "experiment: small\nextends: base.yaml\n")
     assert found == "study.yaml:2:10: extends: base.yaml: no such file"
 
 
-def test_a_penalty_over_the_prompt_is_told_where_it_weakens_what_stops_an_answer(folder: Path) -> None:
+def test_a_penalty_over_the_prompt_is_reported_where_it_weakens_what_stops_an_answer(folder: Path) -> None:
     warnings = [str(found) for found in loaded(folder, GOOD, "decoding.repetition_penalty=1.1").warnings]
     assert len(warnings) == 1
     assert "the tags that stop an answer (`# Query`" in warnings[0]
@@ -424,7 +426,7 @@ def test_a_penalty_over_the_prompt_is_told_where_it_weakens_what_stops_an_answer
     assert not loaded(folder, GOOD).warnings
 
 
-def test_a_server_cannot_be_told_to_pass_over_the_prompt(folder: Path) -> None:
+def test_a_server_cannot_be_reported_to_pass_over_the_prompt(folder: Path) -> None:
     text = GOOD.replace("{engine: echo}", "{engine: openai, name: m, base_url: 'http://a/v1'}").replace(
         "  m:\n", "  m:\n    parameters: 1\n"
     )

@@ -1,4 +1,4 @@
-"""What a plan takes from its surroundings: every file that a model can be made of counts."""
+"""Fingerprints of the files a plan depends on: every file that a model can be made of counts."""
 
 import shutil
 from pathlib import Path

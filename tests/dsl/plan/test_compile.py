@@ -11,8 +11,10 @@ from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
-from dsl.plan.study import Plan, diff
-from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, TextPrompt
+from dsl.plan.diff import diff
+from dsl.plan.study import Plan
+from dsl.steps.prompt_forms import TextPrompt
+from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 
@@ -132,8 +134,7 @@ def test_changing_beta_reruns_dpo_and_what_follows_but_not_sft(folder: Path) -> 
 
 
 def test_what_differs_in_training_alone_shares_one_reference(folder: Path) -> None:
-    """Of the untrained weights and all pairs: beta, loss, learning rate, adapter and seed leave it as it
-    is."""
+    """Untrained weights and all pairs decide it; beta, loss, learning rate, adapter and seed do not."""
     shared: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all"}
     methods = {
         "a": {**shared, "beta": 0.05, "training": {"learning_rate": 1e-6, "max_steps": 5}},
@@ -355,7 +356,7 @@ def test_a_probe_judges_the_same_answers_with_text_planted_in_the_asked_language
         assert ("juge" if cell.language == "fr" else "judge") in probed.probe.text
 
 
-def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
+def test_a_probe_of_an_unknown_judge_or_text_is_reported(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
         planned(folder, judge_probes={"planted": {"judges": ["emtpy"], "plant": "poem"}})
     messages = [problem.message for problem in caught.value.problems]
@@ -366,7 +367,10 @@ def test_a_probe_of_an_unknown_judge_or_text_is_told(folder: Path) -> None:
 def test_answers_end_at_their_fence_unless_the_prompt_is_upstreams(folder: Path) -> None:
     methods = {"own": {"method": "icl"}, "upstream": {"method": "icl", "prompt": "urial"}}
     plan = planned(folder, methods=methods)
-    forms = {cell.method: plan.steps[cell.generate].prompt for cell in plan.study.cells}  # type: ignore[attr-defined]
+    forms = {
+        cell.method: plan.steps[cell.generate].prompt  # type: ignore[attr-defined]
+        for cell in plan.study.cells
+    }
     assert [
         isinstance(form, TextPrompt) and form.ends_at_fence for form in (forms["own"], forms["upstream"])
     ] == [True, False]
@@ -381,7 +385,8 @@ def test_arguments_of_the_chat_template_are_part_of_training_and_asking(folder: 
     )
     asked = [step.prompt for step in plan.steps.values() if isinstance(step, GenerateStep)]
     trained = [form for step in plan.steps.values() if isinstance(step, SftStep) for form in step.prompts]
-    assert {form.chat_template_kwargs for form in (*asked, *trained)} == {(("enable_thinking", False),)}  # type: ignore[union-attr]
+    found = {form.chat_template_kwargs for form in (*asked, *trained)}  # type: ignore[union-attr]
+    assert found == {(("enable_thinking", False),)}
 
 
 def test_the_judges_by_rule_of_a_cell_are_one_step_and_a_model_that_judges_is_its_own(folder: Path) -> None:
@@ -404,7 +409,11 @@ def test_names_and_order_of_judges_are_in_no_id(folder: Path) -> None:
 def test_what_may_be_run_again_hangs_on_what_is_run_and_is_wanted(folder: Path) -> None:
     plan = planned(folder, seeds=[0])
     everything = set(plan.steps)
-    (data,) = {plan.steps[c.generate].examples for c in plan.study.cells if c.language == "fr"}  # type: ignore[attr-defined]
+    (data,) = {
+        plan.steps[c.generate].examples  # type: ignore[attr-defined]
+        for c in plan.study.cells
+        if c.language == "fr"
+    }
     hanging = {c.generate for c in plan.study.cells if c.language == "fr"}
     found = diff(plan, everything - {data}, faults={data: "examples.jsonl holds other bytes"})
     assert found.todo == (data,)

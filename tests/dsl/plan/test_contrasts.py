@@ -166,7 +166,7 @@ def test_an_interaction_with_size_and_language_is_declared_beside_the_difference
         ),
     ],
 )
-def test_an_interaction_that_the_items_cannot_show_is_told_where_it_is_declared(
+def test_an_interaction_that_the_items_cannot_show_is_reported_where_it_is_declared(
     data: dict[str, Any], by: list[str], said: str | None, folder: Path
 ) -> None:
     asked = {"asked": STUDY["data"]["asked"] | data}
@@ -239,7 +239,7 @@ def test_the_order_of_methods_contrasts_judges_and_models_decides_no_step_and_no
     assert len(after.study.contrasts) == len(before.study.contrasts)
 
 
-def test_unknown_names_are_told_where_they_stand(folder: Path) -> None:
+def test_unknown_names_are_reported_where_they_stand(folder: Path) -> None:
     found = faults(
         folder,
         baseline="zeroo",
@@ -289,7 +289,7 @@ def test_a_contrast_and_the_primary_measures_may_name_an_aspect_of_a_judge(folde
     }
 
 
-def test_an_unknown_aspect_is_told_where_it_stands_with_what_is_allowed(folder: Path) -> None:
+def test_an_unknown_aspect_is_reported_where_it_stands_with_what_is_allowed(folder: Path) -> None:
     on = ["rubric.dpeth", "rubrik.depth", "exact.exact", "panel", "panel.depth"]
     found = faults(
         folder,

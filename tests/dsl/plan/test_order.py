@@ -46,8 +46,8 @@ STUDY: dict[str, Any] = {
         "duel": {"judge": "pairwise", "against": "all", "model": MODEL},
         "jury": {"judge": "pairwise", "against": ["urial", "sft"], "model": MODEL},
         "court": {"judge": "pairwise", "against": ["sft", "urial"], "model": MODEL, "rubric": "just_eval"},
-        "bench": {"judge": "ensemble", "of": ["duel", "twin"]},
-        "twin": {"judge": "pairwise", "against": "all", "model": MODEL, "ties": False},
+        "bench": {"judge": "ensemble", "of": ["duel", "duel_without_ties"]},
+        "duel_without_ties": {"judge": "pairwise", "against": "all", "model": MODEL, "ties": False},
     },
     "judge_probes": {
         "talked": {"judges": ["correct", "duel"], "rows": 3},

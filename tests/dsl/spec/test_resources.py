@@ -1,4 +1,4 @@
-"""Where steps run and with what: checked like the rest of a spec, and part of no identity."""
+"""Execution settings: checked like the rest of a spec, and part of no identity."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_another_executor_and_other_resources_change_no_step(spec: Path) -> None
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place_and_what_was_meant(
+def test_what_is_wrong_is_reported_with_its_place_and_what_was_meant(
     spec: Path, settings: dict[str, object], told: str
 ) -> None:
     assert told in problem(spec, **settings)

@@ -26,19 +26,8 @@ from dsl.steps.identity import (
     judge_key,
     step_id,
 )
-from dsl.steps.steps import (
-    ChatPrompt,
-    DataStep,
-    Demonstrations,
-    DpoStep,
-    GenerateStep,
-    JudgeStep,
-    PromptText,
-    ReferenceLogpsStep,
-    SftStep,
-    Step,
-    TextPrompt,
-)
+from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptText, TextPrompt
+from dsl.steps.steps import DataStep, DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, Step
 from dsl.steps.training_settings import Adapter, Training
 from dsl.values import Value
 
@@ -241,7 +230,7 @@ def test_only_fields_with_a_reason_do_not_count() -> None:
 
 
 def judges_of(step: Step) -> list[str]:
-    """What judges a judge step has, by what a spec calls them."""
+    """A judge step's judges, by their kinds in a spec."""
     return [judge.judge for judge in step.judges.values()] if isinstance(step, JudgeStep) else []
 
 
@@ -260,7 +249,7 @@ def parts(value: Any) -> Iterator[Value]:
     "step",
     STEPS,
     ids=lambda step: (
-        f"{step.kind}-{step.affinity or ' '.join(judge.judge for judge in getattr(step, 'judges', {}).values())}"
+        f"{step.kind}-{step.affinity or ' '.join(one.judge for one in getattr(step, 'judges', {}).values())}"
     ),
 )
 def test_every_field_of_every_step_makes_a_new_id_or_is_listed_as_not_counted(

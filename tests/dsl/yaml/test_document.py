@@ -15,7 +15,7 @@ from dsl.yaml.document import Document, Mark, parse_yaml, read_yaml
 
 
 def errors(text: str | bytes) -> list[str]:
-    """What parsing complains of; file `f`, so that a line begins with the place."""
+    """Parsing errors of a text; the file is `f`, so that a line begins with the place."""
     with pytest.raises(SpecError) as refused:
         parse_yaml(text, "f")
     return str(refused.value).split("\n")
@@ -263,7 +263,7 @@ def test_a_trap_ends_in_one_error_that_says_where_and_what_to_do(text: str | byt
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments", "---\n", "\ufeff", b""])
-def test_an_empty_file_is_told_what_it_lacks(text: str | bytes) -> None:
+def test_an_empty_file_is_reported_what_it_lacks(text: str | bytes) -> None:
     assert errors(text) == ["f:1:1: nothing is in this file; a mapping (`key: value` lines) is needed."]
 
 
@@ -530,8 +530,7 @@ def test_plain_data_survives_the_round_trip_and_every_mark_points_at_its_value(
 
 
 def starts_with(text: str, value: object) -> bool:
-    """Whether YAML text, inside brackets or not, begins with this scalar or empty collection, whatever
-    follows it."""
+    """Test whether YAML text, inside brackets or not, begins with this scalar or empty collection."""
     for context in ("", "["):
         token = next(
             token

@@ -88,7 +88,7 @@ class Study(Value):
 
 
 def problems(text: str, prefix: Path = (), model: Any = Study, *, told: bool = True) -> list[str]:
-    """What is wrong with a YAML text, one line a problem without the file's name."""
+    """Problems of a YAML text, one line each, without the file's name."""
     document = parse_yaml(dedent(text), "f")
     data: Any = document.data
     for part in prefix:
@@ -150,7 +150,7 @@ def test_allowed_settings_are_known_behind_every_shape_of_annotation(where: str,
     assert found in problems(f"{{experiment: x, {where}}}")
 
 
-def test_a_missing_setting_is_told_at_the_key_of_the_mapping_that_lacks_it() -> None:
+def test_a_missing_setting_is_reported_at_the_key_of_the_mapping_that_lacks_it() -> None:
     text = """\
     methods:
       a:
@@ -229,7 +229,7 @@ def test_a_part_of_a_document_may_be_checked_by_itself() -> None:
         ("models: {m: {}}", "1:26: models.m: name exactly one of `hub` and `path`, not None and None."),
     ],
 )
-def test_a_wrong_value_is_told_what_was_found_and_what_belongs_there(setting: str, problem: str) -> None:
+def test_a_wrong_value_is_reported_what_was_found_and_what_belongs_there(setting: str, problem: str) -> None:
     assert problems(f"{{experiment: x, {setting}}}") == [problem]
 
 
@@ -378,7 +378,9 @@ def places(document: Document) -> set[tuple[int, int]]:
 
 @settings(max_examples=300, deadline=None)
 @given(broken_studies())
-def test_whatever_is_wrong_is_told_in_whole_lines_at_places_of_the_document(study: dict[str, Any]) -> None:
+def test_whatever_is_wrong_is_reported_in_whole_lines_at_places_of_the_document(
+    study: dict[str, Any],
+) -> None:
     document = parse_yaml(yaml.safe_dump(study, sort_keys=False), "f")
     try:
         Study.model_validate(document.data)

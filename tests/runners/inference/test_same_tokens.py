@@ -12,7 +12,7 @@ import transformers
 
 from dsl.data.records import Example
 from dsl.engines.transformers import Weights
-from dsl.steps.steps import PromptText, TextPrompt
+from dsl.steps.prompt_forms import PromptText, TextPrompt
 from runners.inference.batch_model import BatchModel
 from runners.inference.scheduler import Request, Sampling, generate
 from runners.models.loading import Loaded, load

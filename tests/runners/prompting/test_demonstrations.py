@@ -6,7 +6,7 @@ import pytest
 
 from dsl.data.records import Example
 from dsl.errors import DataError
-from dsl.steps.steps import Demonstrations, PromptText, TextPrompt
+from dsl.steps.prompt_forms import Demonstrations, PromptText, TextPrompt
 from runners.prompting.demonstrations import Pool, normalise
 from runners.prompting.prompts import Prompter
 from tests.fixtures.tiny_study import inputs, prompt_text

@@ -10,7 +10,7 @@ import pytest
 
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
-from dsl.steps.steps import ChatPrompt, PromptText, TextPrompt
+from dsl.steps.prompt_forms import ChatPrompt, PromptText, TextPrompt
 from runners.prompting.prompts import PROMPT_TEXTS, Prompter, read_text
 from runners.prompting.tokens import (
     CHAT_TEMPLATE,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from dsl.data.records import Completion, Example
 from dsl.engines.contract import Decoding
-from dsl.steps.steps import GenerateStep, PromptText, TextPrompt
+from dsl.steps.prompt_forms import PromptText, TextPrompt
+from dsl.steps.steps import GenerateStep
 from runners.engines import echo
 from runners.steps import generate
 from runners.steps.generate import clean

@@ -11,7 +11,8 @@ from dsl.judges.contains import Settings as Contains
 from dsl.judges.empty import Settings as Empty
 from dsl.judges.rubric import Settings as Rubric
 from dsl.steps.identity import judge_key, step_id
-from dsl.steps.steps import ChatPrompt, GenerateStep, JudgeStep, ReferenceLogpsStep, Step
+from dsl.steps.prompt_forms import ChatPrompt
+from dsl.steps.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
 from runners.store import reusable_rows as module
 from runners.store.reusable_rows import ReuseIndex
 from runners.store.store import Store

@@ -10,7 +10,8 @@ from dsl.data.fingerprints import PROMPT_TEXTS, Fingerprints
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from dsl.steps.identity import step_id
-from dsl.steps.steps import DataStep, GenerateStep, PromptText, Step, TextPrompt
+from dsl.steps.prompt_forms import PromptText, TextPrompt
+from dsl.steps.steps import DataStep, GenerateStep, Step
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import _gpus, local
 from runners.execution.executors import in_process as in_process_executor

@@ -5,12 +5,12 @@ import pytest
 from rich.console import Console
 
 from dsl.data.records import Outcome
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from tests.xp.small_study import diff_of, write_study
-from xp import progress
-from xp.labels import labels_of
-from xp.progress import in_words, shown
+from xp.render import progress
+from xp.render.labels import labels_of
+from xp.render.progress import in_words, shown
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_without_a_terminal_there_is_a_line_for_each_start_and_end(
     ]
 
 
-def test_an_attempt_that_was_lost_with_its_node_is_told_and_the_step_counted_once(planned: Diff) -> None:
+def test_an_attempt_that_was_lost_with_its_node_is_reported_and_the_step_counted_once(planned: Diff) -> None:
     out = io.StringIO()
     data, *_ = planned.todo
     with shown(planned, Console(file=out, width=60)) as watch:
@@ -133,7 +133,7 @@ def test_on_a_terminal_what_failed_stays_and_what_is_done_goes(planned: Diff) ->
                 "done",
                 Outcome(step_id="data-0000000000000000", seconds=1, n_rows=3, n_reused=2),
             ),
-            "done, 3 rows in 1:02:05, 2 taken over",
+            "done, 3 rows in 1:02:05, 2 reused",
         ),
         (
             Ended("data-0000000000000000", "", 1, 3.0, "interrupted", error="interrupted"),

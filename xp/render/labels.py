@@ -1,27 +1,35 @@
-"""What a step is for, in the study's own words: plans and progress name steps alike."""
+"""Labels of steps, in the study's own words: plans and progress name steps alike."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dsl.data.source import FileSource
-from dsl.plan.study import Cell, Diff
+from dsl.plan.diff import Diff
+from dsl.plan.study import Cell
 from dsl.steps.steps import DataStep, Judged
 from dsl.values import Name, StepId
+from xp.render.words import counted, listed
 
 
 def labels_of(diff: Diff) -> dict[StepId, str]:
-    """Each step's first cell and how many more cells it serves; of a data step, its file or data set."""
-    uses: dict[StepId, list[str]] = {}
+    """Each step's first use, and who also uses it; of a data step, its file or data set."""
+    uses: dict[StepId, dict[str, Name]] = {}
     for cell in diff.plan.study.cells:
         for step_id, words in _uses(cell):
-            uses.setdefault(step_id, []).append(words)
+            uses.setdefault(step_id, {})[words] = cell.method
     labels = {
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
-    return labels | {
-        step_id: words[0] + (f" and {len(words) - 1} more" if len(words) > 1 else "")
-        for step_id, words in ((step_id, list(dict.fromkeys(words))) for step_id, words in uses.items())
-    }
+    return labels | {step_id: _shared(found) for step_id, found in uses.items()}
+
+
+def _shared(uses: Mapping[str, Name]) -> str:
+    """The first use, and the others in short. `uses`: words -> method."""
+    first, *others = uses
+    methods = [method for method in dict.fromkeys(uses.values()) if method != uses[first]]
+    if not others:
+        return first
+    return f"{first} (also used by {listed(methods) if methods else counted(len(others), 'more cell')})"
 
 
 def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:

@@ -1,5 +1,4 @@
-"""Shows an apply while it runs: bars with rates and time left on a terminal, plain lines where there is
-none."""
+"""Progress of an apply: bars with rates and time left on a terminal, plain lines where there is none."""
 
 import contextlib
 from collections.abc import Generator
@@ -22,11 +21,11 @@ from rich.table import Column
 from rich.text import Text
 
 from dsl.messages import one_line
-from dsl.plan.study import Diff
+from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
 from xp.apply import Watch
-from xp.labels import labels_of
+from xp.render.labels import labels_of
 
 PLAIN_SECONDS = 10.0
 """At most one line of progress in so long a time where lines cannot be overwritten."""
@@ -34,7 +33,7 @@ PLAIN_SECONDS = 10.0
 
 @contextlib.contextmanager
 def shown(diff: Diff, console: Console) -> Generator[Watch]:
-    """Give what `apply` tells what happens; until the block ends it is shown on the console."""
+    """Show an apply's progress on the console until the block ends; yields the callback for events."""
     labels = labels_of(diff)
     if not console.is_terminal:
         yield _Lines(console, labels, len(diff.todo)).show
@@ -57,7 +56,7 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
 
 @dataclass
 class _Rows:
-    """How far a step is, and since when: rows taken over at the start say nothing of its pace."""
+    """Progress of a step, and its start: reused rows say nothing of its pace."""
 
     first: int
     since: float = field(default_factory=lambda: monotonic())
@@ -124,7 +123,7 @@ class _Bars:
             case events.Progress():
                 if event.step_id in self.has_pace:
                     self.bars.update(self.rows[event.step_id], completed=event.done, total=event.total)
-                else:  # rows taken over at the start say nothing of the pace
+                else:  # reused rows say nothing of the pace
                     self.bars.reset(self.rows[event.step_id], completed=event.done, total=event.total)
                     self.has_pace.add(event.step_id)
             case _:
@@ -143,20 +142,19 @@ class _Rate(ProgressColumn):
 
 
 def _is_over(event: events.Ended | events.Skipped) -> bool:
-    """Whether no further attempt at the step is to come: one that was lost with its node is made again on
-    another."""
+    """Test whether no further attempt follows; one that was lost with its node is repeated on another."""
     return isinstance(event, events.Skipped) or event.status != "interrupted"
 
 
 def in_words(event: events.Ended | events.Skipped) -> str:
-    """How a step ended."""
+    """Describe how a step ended."""
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:
         return f"{event.status} after {_clock(event.seconds)}" + (
             f": {event.error}" if event.error != event.status else ""
         )
-    taken = f", {event.outcome.n_reused} taken over" if event.outcome.n_reused else ""
+    taken = f", {event.outcome.n_reused} reused" if event.outcome.n_reused else ""
     return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
 
 

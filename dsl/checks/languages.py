@@ -1,0 +1,29 @@
+"""Checks of the data sets' languages and pinned revisions."""
+
+from collections.abc import Iterator
+
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault, unknown_name
+from dsl.methods.parts import Rows
+
+
+def language_faults(context: Context) -> Iterator[Fault]:
+    """Check that data sets name languages of the study; warn of hub data sets without a revision."""
+    languages = context.experiment.languages
+    for name, data in context.experiment.data.items():
+        rows = data.rows if isinstance(data.rows, dict) else {}
+        for language in rows:
+            yield from unknown_name(
+                ("data", name, "rows", language), language, languages, "language of the study"
+            )
+        for one in rows.values() if rows else (data.rows,):
+            if isinstance(one, Rows) and one.hub is not None and one.revision is None:
+                why = (
+                    f"{one.hub} has no `revision`: the hub may serve other rows tomorrow, so this study is"
+                    " not pinned"
+                )
+                yield Fault(("data", name, "rows"), why, "warning")
+        for i, language in enumerate(data.languages or ()):
+            yield from unknown_name(
+                ("data", name, "languages", i), language, languages, "language of the study"
+            )

@@ -1,0 +1,58 @@
+"""Checks of the study's matrix: its lists, and the filters `only` and `exclude`."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault, unknown_name
+from dsl.messages import Path
+
+
+def boolean_faults(written: object, read: object, path: Path = ()) -> Iterator[Fault]:
+    """Refuse true and false where a number is expected: pydantic takes them for 1 and 0.
+
+    Args:
+        written: The document as YAML has it.
+        read: The same as the types have it.
+    """
+    if isinstance(written, dict) and isinstance(read, dict):
+        known = cast("dict[str, object]", read)
+        for key, value in cast("dict[str, object]", written).items():
+            if key in known:
+                yield from boolean_faults(value, known[key], (*path, key))
+    elif isinstance(written, list) and isinstance(read, tuple | list):
+        both = zip(cast("list[object]", written), cast("tuple[object, ...]", read), strict=False)
+        for i, (one, other) in enumerate(both):
+            yield from boolean_faults(one, other, (*path, i))
+    elif isinstance(written, bool) and isinstance(read, int | float) and not isinstance(read, bool):
+        yield Fault(path, f"found `{str(written).lower()}`; must be a number")
+
+
+def name_faults(context: Context) -> Iterator[Fault]:
+    """Check that lists name each value once, and that the evaluated data sets exist."""
+    e = context.experiment
+    for field, values in (("languages", e.languages), ("seeds", e.seeds), ("evaluate", e.evaluate)):
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                yield Fault((field, i), f"`{value}` is listed twice")
+    for i, dataset in enumerate(e.evaluate):
+        yield from unknown_name(("evaluate", i), dataset, e.data, "data set")
+
+
+def filter_faults(context: Context) -> Iterator[Fault]:
+    """Check that `only` and `exclude` name coordinates of the study."""
+    e = context.experiment
+    # while a name in `evaluate` is unknown, those in the filters may still be valid
+    asked_of = e.evaluate if set(e.evaluate) <= set(e.data) else tuple(e.data)
+    coordinates = {
+        "dataset": asked_of,
+        "language": e.languages,
+        "model": tuple(e.models),
+        "method": tuple(e.methods),
+    }
+    for which in ("only", "exclude"):
+        for i, f in enumerate(getattr(e, which)):
+            for coordinate, allowed in coordinates.items():
+                wanted = getattr(f, coordinate)
+                for name in (wanted,) if isinstance(wanted, str) else wanted or ():
+                    yield from unknown_name((which, i, coordinate), name, allowed, coordinate)

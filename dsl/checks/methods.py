@@ -1,0 +1,67 @@
+"""Checks of the study's methods: the data they read, their languages, and the policies they start from."""
+
+from collections.abc import Iterator
+
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault, unknown_name
+from dsl.methods import Dpo, Icl, Sft
+from dsl.methods.base import MethodBase
+from dsl.methods.tuning import TuningMethod
+from dsl.plan.compile import languages_of
+from dsl.values import Name
+
+
+def method_faults(context: Context) -> Iterator[Fault]:
+    """Check that each method's data sets, columns, languages and policy exist and fit."""
+    languages = context.experiment.languages
+    for name, method in context.experiment.methods.items():
+        yield from _columns(context, name, method)
+        if isinstance(method, TuningMethod) and isinstance(method.train_languages, tuple):
+            for i, language in enumerate(method.train_languages):
+                at = ("methods", name, "train_languages", i)
+                yield from unknown_name(at, language, languages, "language of the study")
+        if isinstance(method, Dpo) and method.policy not in ("base", "instruct"):
+            yield from _policy(context, name, method)
+        if isinstance(method, Icl) and method.demonstrations_language is not None:
+            at = ("methods", name, "demonstrations_language")
+            yield from unknown_name(at, method.demonstrations_language, languages, "language of the study")
+
+
+def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault]:
+    """Check that the data sets that a method reads exist, in its languages and with its columns."""
+    e = context.experiment
+    for setting, dataset, needed in method.required_columns():
+        at = ("methods", name, setting, *(("from",) if setting == "demonstrations" else ()))
+        if dataset not in e.data:
+            yield from unknown_name(at, dataset, e.data, "data set")
+            continue
+        for column in needed:
+            if getattr(e.data[dataset].columns, column) is None:
+                why = f"`methods.{name}` needs the column `{column}`"
+                yield Fault(("data", dataset, "columns"), why, on="key")
+        for language in method.required_languages(e.languages):
+            if language in e.languages and language not in languages_of(e, dataset):
+                yield Fault(at, f"`{dataset}` has no `{language}`, which this method is trained on")
+
+
+def _policy(context: Context, name: Name, method: Dpo) -> Iterator[Fault]:
+    """Check that the sft method a dpo method starts from exists, and that one model of it fits."""
+    methods = context.experiment.methods
+    path = ("methods", name)
+    trained = [n for n, m in methods.items() if isinstance(m, Sft)]
+    yield from unknown_name((*path, "policy"), method.policy, ("base", "instruct", *trained), "policy")
+    below = methods.get(method.policy)
+    if not isinstance(below, Sft):
+        return
+    if below.train_languages == "each" != method.train_languages:
+        yield Fault(
+            (*path, "train_languages"),
+            f"`{method.policy}` tunes each language by itself, so there is no one model of it to start from."
+            " Give both the same `train_languages`",
+        )
+    if below.prompting != method.prompting:
+        yield Fault(
+            path,
+            f"its prompt differs from that of `{method.policy}`, which it starts from: a policy is asked as"
+            " it was trained",
+        )

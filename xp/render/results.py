@@ -1,0 +1,43 @@
+"""Results of apply, adopt and verify as text."""
+
+from typing import TYPE_CHECKING
+
+from dsl.plan.diff import Diff
+from xp.render.words import counted
+
+if TYPE_CHECKING:  # a plan is shown without loading what would run it
+    from xp.adopt import Adopted
+    from xp.apply import Applied
+    from xp.verify import Verified
+
+
+def applied_as_text(diff: Diff, applied: "Applied") -> str:
+    """Summary of an apply, with every failure and where its log is."""
+    if not diff.todo and not applied.n_done:
+        lines = [
+            f"Nothing to run: all {len(diff.plan.steps)} steps of {diff.plan.study.experiment} have their"
+            " results."
+        ]
+    else:
+        lines = [
+            f"{counted(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} skipped"
+            " because an input failed."
+        ]
+    lines += [f"  {failure}" for failure in applied.failures]
+    return "\n".join([*lines, *applied.notes])
+
+
+def adopted_as_text(adopted: "Adopted") -> str:
+    """Summary of an adoption: what was adopted, and what was not and why."""
+    lines = [f"Adopted: {counted(adopted.n_answers, 'answer')}, {counted(adopted.n_verdicts, 'verdict')}."]
+    lines += [f"  {n:,} not adopted: {why}" for why, n in adopted.left_out.items()]
+    return "\n".join([*lines, "Next: `xp apply`, which asks for the rest."])
+
+
+def verified_as_text(verified: "Verified") -> str:
+    """Summary of a verification, with everything that does not agree."""
+    looked = f"{counted(verified.n_steps, 'step')} verified, {verified.n_judged} of them judged again by rule"
+    older = (
+        f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
+    )
+    return "\n".join([f"{looked}{older}: {counted(len(verified.faults), 'fault')}.", *verified.faults])

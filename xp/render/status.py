@@ -1,0 +1,38 @@
+"""The status of a store as text or JSON."""
+
+import json
+from typing import Any
+
+from xp.render.words import counted
+from xp.studies import Status
+
+
+def status_as_text(status: Status) -> str:
+    """A store in a few lines."""
+    lines = [
+        f"{status.store}: {counted(len(status.studies), 'study', 'studies')}"
+        + (f"; {status.holder}" if status.holder else "")
+    ]
+    for one in status.studies:
+        lines.append(
+            f"  {one.study.experiment}: {one.n_done} of {counted(len(one.study.step_ids), 'step')} done"
+        )
+        lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
+    return "\n".join([*lines, *status.notes])
+
+
+def status_as_json(status: Status) -> str:
+    """The same for a program."""
+    studies: list[dict[str, Any]] = [
+        {
+            "experiment": one.study.experiment,
+            "n_steps": len(one.study.step_ids),
+            "n_done": one.n_done,
+            "failed": {run.step_id: run.error for run in one.failed},
+        }
+        for one in status.studies
+    ]
+    return json.dumps(
+        {"store": str(status.store), "holder": status.holder, "studies": studies, "notes": status.notes},
+        indent=1,
+    )
