@@ -119,7 +119,8 @@ class Weights(EngineSettings):
         return self
 
     def affinity(self) -> str:
-        return f"{self.engine}:{self.source}:{self.revision or self.sha256 or self.version}:{self.file}:{self.dtype}"
+        pinned = self.revision or self.sha256 or self.version
+        return f"{self.engine}:{self.source}:{pinned}:{self.file}:{self.dtype}"
 
     def unpinned(self) -> str | None:
         if self.hub is not None and self.revision is None:

@@ -51,7 +51,7 @@ class Engine:
 
         Raises DataError where the model cannot be asked through its chat template.
         """
-        from runners.inference import scheduler as decode
+        from runners.inference import scheduler
         from runners.inference.batch_model import batch_model_of
         from runners.inference.sampling import sampling_of
         from runners.inference.thinking import without_thinking
@@ -63,7 +63,7 @@ class Engine:
                 f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}"
             )
         texts = {request.key: tokens.render(self._loaded.tokenizer, request.prompt) for request in requests}
-        ready: list[decode.Request] = []
+        ready: list[scheduler.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
             if (why := self._unanswerable(ids)) is not None:
@@ -79,7 +79,7 @@ class Engine:
             else:
                 room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
                 ready.append(
-                    decode.Request(
+                    scheduler.Request(
                         request.key,
                         ids,
                         request.prompt.stop_strings,
@@ -90,11 +90,11 @@ class Engine:
                 )
         sampling = sampling_of(decoding, self._loaded.model)
         self.facts["decoding"] = str(sampling)
-        reader = batch_model_of(self._loaded)
-        for row in decode.generate(reader, ready, sampling, self._batch_size):
+        batch_model = batch_model_of(self._loaded)
+        for row in scheduler.generate(batch_model, ready, sampling, self._batch_size):
             self.facts |= {
-                "prefix_not_shared_because": reader.not_shared_because,
-                "one_by_one_because": reader.one_by_one_because,
+                "prefix_not_shared_because": batch_model.not_shared_because,
+                "one_by_one_because": batch_model.one_by_one_because,
             }
             self.facts["n_shared_tokens"] = max(
                 row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0)
@@ -126,4 +126,4 @@ class Engine:
                 f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an"
                 " answer"
             )
-        return self._loaded.lacks(token_ids)
+        return self._loaded.missing_embeddings(token_ids)

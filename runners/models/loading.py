@@ -73,10 +73,10 @@ class Loaded:
         """Tokens that prompt and answer may have together; None where the configuration sets no limit."""
         return load_checks.n_positions(self.model)
 
-    def lacks(self, token_ids: Iterable[int]) -> str | None:
+    def missing_embeddings(self, token_ids: Iterable[int]) -> str | None:
         """A sentence that names those of the tokens for which the model has no embedding; None where it has
         all."""
-        return load_checks.lacks(self.model, self.tokenizer, token_ids)
+        return load_checks.missing_embeddings(self.model, self.tokenizer, token_ids)
 
 
 _base: tuple[str, Loaded] | None = None
