@@ -13,14 +13,14 @@ __all__ = ["Engine", "Settings", "resolve"]
 
 
 def resolve(settings: Settings) -> str | None:
-    """The commit that a name on the hub stands for now; None where the settings name it."""
+    """Return the commit that a name on the hub refers to now; None where the settings name it."""
     from runners.models import weight_files
 
     return weight_files.commit_of(settings)
 
 
 class Engine:
-    """Holds the model; tokenises whole prompts, so that no seam is cut in text."""
+    """Holds the model; tokenises whole prompts, since pieces of text may give other tokens."""
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
         """Load the weights, with a training step's result on top if `tuned` names its folder. Raises
@@ -40,14 +40,14 @@ class Engine:
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The token ids, the stop strings and whether a fence stops the answer."""
+        """Return the token ids, the stop strings and whether a fence stops the answer."""
         return (
             f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
         )
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the
-        model does not have, is an error of its row.
+        """Yield answers as they finish. A prompt that leaves no room for an answer, or has a token without an
+        embedding, is an error of its row.
 
         Raises DataError where the model cannot be asked through its chat template.
         """
@@ -119,7 +119,7 @@ class Engine:
         return tokens.token_ids(self._loaded.tokenizer, request.prompt)
 
     def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
-        """Why a prompt cannot be answered, or None."""
+        """Return why a prompt cannot be answered, or None."""
         room = self._loaded.n_positions
         if room is not None and len(token_ids) >= room:
             return (

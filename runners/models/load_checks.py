@@ -1,8 +1,8 @@
-"""Checks of a model and its tokenizer against each other, once, when they are loaded.
+"""Consistency checks of a model and its tokenizer when they are loaded.
 
-Published checkpoints do not always fit together: tokens were added and the embedding was not resized, a chat
-template ends its turns with a token that no setting names as an end, a generation configuration cannot be
-saved again. Each is mended here and the remedy recorded, or a sentence says which numbers do not agree.
+Published checkpoints are not always consistent: tokens were added without resizing the embedding, a chat
+template ends its turns with a token that no setting names as EOS, a generation configuration cannot be saved
+again. Each fault is corrected here and the remedy recorded, or an error says which numbers disagree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
-"""Names under which configurations keep the number of positions."""
+"""Names of the number of positions in configurations."""
 
 _MORE_THAN_MESSAGES = frozenset({"tool_use", "rag"})
 """Names of chat templates for conversations that hold tools or documents."""
@@ -35,8 +35,7 @@ class Checked:
 
 
 def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked:
-    """Compare tokenizer, embedding and chat template, and mend both model and tokenizer where that can be
-    done.
+    """Check tokenizer, embedding and chat template, and correct both model and tokenizer where possible.
 
     Raises DataError where the tokenizer begins every text with a token that the embedding does not have.
     """

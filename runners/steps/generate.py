@@ -120,7 +120,7 @@ def _asked(
             made = made_here.model_copy(update={"system_fingerprint": answer.system_fingerprint})
             row = _completion(step, *left.pop(item), bounded(answer), made)
             n_before = earlier[item].n_faults if item in earlier else 0
-            yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_passing else row
+            yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_transient else row
     except ServerError:
         if not left.keys() <= earlier.keys():
             raise
