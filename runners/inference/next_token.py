@@ -29,7 +29,7 @@ class Sampling:
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the next token is the one with the largest logit."""
+        """Is the next token the argmax of the logits?"""
         return self.temperature == 0 and self.repetition_penalty == 1
 
 

@@ -437,7 +437,8 @@ def test_no_redirect_to_another_server_is_followed(status: int, monkeypatch: pyt
     monkeypatch.setenv("XP_TEST_KEY", "sk-a-key-that-nobody-else-may-see")
     with serving(lambda _: completion("stolen")) as other:
         for elsewhere in (other.url, other.url.replace("127.0.0.1", "localhost")):
-            with serving(lambda _: Said("", status, {"location": f"{elsewhere}/completions"})) as server:  # noqa: B023
+            moved = Said("", status, {"location": f"{elsewhere}/completions"})
+            with serving(lambda _, moved=moved: moved) as server:
                 assert "it redirects to another address" in failing(server, api_key_env="XP_TEST_KEY")
     assert other.asked == []
 
