@@ -1,5 +1,5 @@
 """`make bench`, or `python -m benchmarks [NAME …]` for some of them: runs what lies in this folder and prints
-each ratio beside its mark.
+each ratio beside its target.
 
 What is found takes the place of what the same benchmark found before, in `results.json` and in the tables of
 this folder's README.md and, without how time grows, of the project's. A benchmark is a file with
@@ -77,12 +77,12 @@ def _put(file: Path, table: str) -> None:
 
 
 def _line(one: Measured) -> str:
-    found = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.peer:.3g}: ratio {one.ratio:.2f}"
-    if one.mark is None:
+    found = f"{one.name}: {one.ours:.3g} {one.unit}, {one.against} {one.baseline:.3g}: ratio {one.ratio:.2f}"
+    if one.target is None:
         return found
     return (
-        f"{found}, {'at least' if one.is_least else 'at most'} {one.mark:g}:"
-        f" {'reached' if one.reached else 'NOT reached'}"
+        f"{found}, {'at least' if one.is_least else 'at most'} {one.target:g}:"
+        f" {'met' if one.met else 'NOT met'}"
     )
 
 
@@ -95,12 +95,12 @@ def _table(rows: Iterable[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        mark = "" if row["mark"] is None else f"{'≥' if row['is_least'] else '≤'} {row['mark']:g}"
-        reached = {True: "yes", False: "no", None: ""}[row["reached"]]
-        beside = f"{row['against']}: {row['peer']:.3g} {row['unit']}"
+        target = "" if row["target"] is None else f"{'≥' if row['is_least'] else '≤'} {row['target']:g}"
+        met = {True: "yes", False: "no", None: ""}[row["met"]]
+        beside = f"{row['against']}: {row['baseline']:.3g} {row['unit']}"
         lines.append(
-            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {mark} |"
-            f" {reached} | {row['date']} |"
+            f"| {row['name']} | {row['ours']:.3g} {row['unit']} | {beside} | {row['ratio']:.2f} | {target} |"
+            f" {met} | {row['date']} |"
         )
     return "\n".join(lines)
 

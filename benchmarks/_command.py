@@ -8,7 +8,7 @@ import time
 
 
 def median_seconds(*arguments: str) -> float:
-    """How long until `xp` has said what it was asked: the median of seven runs. One before them does not
+    """Return the median duration of seven runs of an `xp` command. One before them does not
     count: it fills the system's caches and leaves the modules compiled, as the first on any machine does,
     also where an environment variable forbids Python to keep them."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

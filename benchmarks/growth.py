@@ -1,4 +1,4 @@
-"""How time grows with items, methods, languages and models: four sizes of each, the last eight times the
+"""Growth of time with items, methods, languages and models: four sizes of each, the last eight times the
 first, all else held.
 
 `plan` is from the spec's text to the difference with a store that holds nothing, `load` from the files of

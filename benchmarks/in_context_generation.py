@@ -96,30 +96,32 @@ def run() -> Iterator[Measured]:
         ("two stop strings", replace(FEW, stop_strings=STOP_STRINGS), 0.85),
     )
     few, *found = _least(("ours", FEW), *(("ours", job) for _, job, _ in others))
-    for (name, _, mark), timing in zip(others, found, strict=True):
+    for (name, _, target), timing in zip(others, found, strict=True):
         yield _rate(
             f"24 requests, {name}",
             timing.tokens_per_second,
             few.tokens_per_second,
             "ours, greedy float32",
-            mark,
+            target,
         )
 
 
 def _least(*asked: tuple[str, Job]) -> list[Timing]:
-    """The fastest of each side's five runs. Sides take turns, so that a slow spell of the machine meets all
-    of them."""
+    """Return the fastest of each side's five runs. Sides take turns, so a slow period of the machine affects
+    all of them."""
     turns = [[timed(side, job) for side, job in asked] for _ in range(5)]
     return [min(runs, key=lambda timing: timing.seconds) for runs in zip(*turns, strict=True)]
 
 
 def _same_texts(job: Job, ours: Timing, their_job: Job, theirs: Timing) -> int:
-    """How many of their texts are ours."""
+    """Count the texts that are the same on both sides."""
     wrote = {prompt.text: text for prompt, text in zip(job.prompts(), ours.texts, strict=True)}
     return sum(
         wrote[prompt.text] == text for prompt, text in zip(their_job.prompts(), theirs.texts, strict=True)
     )
 
 
-def _rate(name: str, ours: float, theirs: float, against: str, mark: float | None) -> Measured:
-    return Measured(f"in-context generation, {name}", ours, theirs, against, "tokens/s", mark, is_least=True)
+def _rate(name: str, ours: float, theirs: float, against: str, target: float | None) -> Measured:
+    return Measured(
+        f"in-context generation, {name}", ours, theirs, against, "tokens/s", target, is_least=True
+    )

@@ -1,5 +1,5 @@
-"""What a benchmark finds: our figure beside a peer's, a floor's or a limit's, and the ratio that was
-promised."""
+"""Result of a benchmark: our figure, a baseline (a peer, a floor or a limit), and the target of their
+ratio."""
 
 from dataclasses import dataclass
 
@@ -10,44 +10,43 @@ class Measured:
 
     name: str
     ours: float
-    peer: float
-    """What ours is held against, in the same unit; `against` says what it is."""
+    baseline: float
+    """In the same unit; `against` names it."""
     against: str
     unit: str
-    mark: float | None
-    """The ratio promised; None for a figure that is told beside the others and promises nothing."""
+    target: float | None
+    """Target of the ratio; None for a figure without one."""
     is_least: bool = False
-    """Whether the mark is the least the ratio may be (work done in a unit of time), or else the most (time
-    taken)."""
+    """Whether the target is a minimum (of throughput), or else a maximum (of time)."""
     points: tuple[tuple[int, float], ...] = ()
-    """Of what grows: how many times as much, and what it took."""
+    """Scaling: factor of the size, and seconds."""
 
     @property
     def ratio(self) -> float:
-        """Ours over the peer's."""
-        return self.ours / self.peer
+        """Ours divided by the baseline."""
+        return self.ours / self.baseline
 
     @property
-    def reached(self) -> bool | None:
-        if self.mark is None:
+    def met(self) -> bool | None:
+        if self.target is None:
             return None
-        return self.ratio >= self.mark if self.is_least else self.ratio <= self.mark
+        return self.ratio >= self.target if self.is_least else self.ratio <= self.target
 
     def row(self) -> dict[str, object]:
-        """As it is written down."""
+        """Return the row of `results.json`."""
         return {
             "name": self.name,
             "ours": round(self.ours, 4),
-            "peer": round(self.peer, 4),
+            "baseline": round(self.baseline, 4),
             "against": self.against,
             "unit": self.unit,
             "ratio": round(self.ratio, 3),
-            "mark": self.mark,
+            "target": self.target,
             "is_least": self.is_least,
-            "reached": self.reached,
+            "met": self.met,
         }
 
 
 def within(name: str, seconds: float, limit: float) -> Measured:
-    """A time that may not pass a limit."""
+    """Return a time with an upper limit."""
     return Measured(name, seconds, limit, "the limit", "s", 1.0)

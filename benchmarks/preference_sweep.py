@@ -1,4 +1,4 @@
-"""What a sweep of five `beta` costs, held against five separate runs: DPO of SmolLM2-135M, the reference
+"""Cost of a sweep of five `beta` against five separate runs: DPO of SmolLM2-135M, the reference
 computed once and the model loaded once."""
 
 import subprocess

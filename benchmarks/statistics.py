@@ -63,5 +63,5 @@ if __name__ == "__main__":
     for one in run():
         print(
             f"{one.name}: {one.ours:.3f} ({one.against}:"
-            f" {one.peer}{'' if one.reached in (True, None) else '; missed'})"
+            f" {one.baseline}{'' if one.met in (True, None) else '; missed'})"
         )

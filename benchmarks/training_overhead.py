@@ -1,5 +1,5 @@
-"""What `xp apply` adds to a bare TRL script: SFT of SmolLM2-135M, the same arguments, the same rows, the same
-losses step for step."""
+"""Overhead of `xp apply` over a bare TRL script: SFT of SmolLM2-135M, the same arguments, the same rows, the
+same losses step for step."""
 
 import os
 import subprocess
@@ -34,10 +34,10 @@ def run() -> Iterator[Measured]:
     both; then again with the cores exchanged. Sums of the two.
     """
     with TemporaryDirectory() as folder:
-        ours, peer = map(
+        ours, baseline = map(
             sum, zip(*(_both(Path(folder) / str(n), turned=bool(n)) for n in range(2)), strict=True)
         )
-    yield Measured("xp apply of an SFT step", ours / 2, peer / 2, "a bare TRL script", "s", 1.03)
+    yield Measured("xp apply of an SFT step", ours / 2, baseline / 2, "a bare TRL script", "s", 1.03)
 
 
 def _both(folder: Path, *, turned: bool) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What `benchmarks.in_context_generation` measures, one file a side: `ours`, `lm_eval`, `llama_cpp`, and the
+"""Sides of `benchmarks.in_context_generation`, one file each: `ours`, `lm_eval`, `llama_cpp`, and the
 machine's own `rates`.
 
 Each side is a process of its own that is handed a job and prints what it took:

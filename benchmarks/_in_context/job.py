@@ -1,5 +1,4 @@
-"""What a side is asked to do, what it says of it, and how it is started: a fresh process, so that no side
-leaves anything to the next."""
+"""A side's job, its timing, and its start in a fresh process, so that no side leaves anything to the next."""
 
 import hashlib
 import json
@@ -78,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a job took. The lists have one entry for each request, in the order they were asked."""
+    """Timing of a job. The lists have one entry for each request, in the order they were asked."""
 
     seconds: float
     """From the first request handed over to the last answer, with the model in memory and the warm-up
@@ -116,6 +115,6 @@ def _said(module: str, *arguments: str, environment: dict[str, str] | None) -> d
 
 
 def answer(side: Callable[[Job], Timing]) -> None:
-    """What a side's process does: the job is its argument, the timing the last line it prints."""
+    """Run a side's process: the job is its argument, the timing the last line it prints."""
     given = json.loads(sys.argv[1])
     print(json.dumps(asdict(side(Job(**{**given, "stop_strings": tuple(given["stop_strings"])})))))

@@ -1,4 +1,4 @@
-"""What this machine can do at best: float32 arithmetic on large matrices, and reading memory. With all
+"""Peak rates of this machine: float32 arithmetic on large matrices, and reading memory. With all
 threads, as torch does them."""
 
 import json

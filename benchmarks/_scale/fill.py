@@ -81,7 +81,7 @@ def write_files(store: Path, study: Study, shape: Shape, models: Sequence[str]) 
 def copy_kept(
     connection: duckdb.DuckDBPyConnection, experiment: str, model: str, others: Sequence[str]
 ) -> None:
-    """What is kept of one model for the others too, as if all had the same rows; then what goes over all
+    """Copy the rows of one model to the others, as if all had the same rows; then what goes over all
     models is computed."""
     sizes = dict(connection.execute("select distinct model, num_parameters from cells").fetchall())
     with transaction(connection):
@@ -107,7 +107,7 @@ def copy_kept(
 
 
 def _draw(connection: duckdb.DuckDBPyConnection, shape: Shape, models: Sequence[str]) -> None:
-    """What rows are made from, and the macros that make them."""
+    """Create the tables and macros that rows are made with."""
     run_file(
         connection, ROWS, models=list(models), datasets=list(shape.items), counts=list(shape.items.values())
     )

@@ -52,7 +52,7 @@ _QUALITY = ("duel", "follows", "opinion", "right", "second")
 
 @dataclass(frozen=True)
 class Shape:
-    """How much there is of everything."""
+    """Sizes of a study."""
 
     models: int = 20
     languages: int = 4

@@ -1,2 +1,2 @@
-"""What `benchmarks.training_overhead` and `benchmarks.preference_sweep` measure: a study, and the TRL script
-one would write in its place."""
+"""Studies and scripts of `benchmarks.training_overhead` and `benchmarks.preference_sweep`: a study, and the
+TRL script one would write in its place."""

@@ -1,7 +1,7 @@
-"""Engines as a spec names them: the union of the `Settings` of the files here. `runners/engines/` has the
-engine of each."""
+"""Settings of the engines: the union of the `Settings` of the files here. `runners/engines/` has each
+engine."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BeforeValidator
 
@@ -10,8 +10,10 @@ from dsl.plugins import union
 
 
 def with_engine(value: Any) -> Any:
-    """Weights need not say `engine: transformers`."""
-    return {"engine": "transformers", **value} if isinstance(value, dict) and "engine" not in value else value  # pyright: ignore[reportUnknownVariableType]
+    """Add `engine: transformers`, the default, to settings that name no engine."""
+    if isinstance(value, dict) and "engine" not in value:
+        return {"engine": "transformers", **cast("dict[str, Any]", value)}
+    return cast("Any", value)
 
 
 if TYPE_CHECKING:

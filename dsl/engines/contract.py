@@ -1,4 +1,4 @@
-"""Base of the engines' settings: where answers come from, and how their tokens are chosen."""
+"""Base of the engines' settings, and the decoding settings."""
 
 import os
 import re
@@ -14,38 +14,37 @@ from dsl.values import Value
 
 
 class EngineSettings(Value):
-    """Where answers come from. Each `runners/engines/<name>.py` has a `Settings` that narrows `engine` to its
+    """Settings of an engine. Each `dsl/engines/<name>.py` has a `Settings` that narrows `engine` to its
     name."""
 
     engine: str
 
     @property
     def code(self) -> tuple[str, ...]:
-        """The modules that make its answers."""
+        """Modules that decide its answers."""
         return (f"runners.engines.{self.engine}",)
 
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> "EngineSettings":
-        """The settings with digests of local files (relative to `folder`) and versions of packages filled
-        in."""
+        """Return the settings with digests of local files (relative to `folder`) and versions of packages."""
         return self
 
     def affinity(self) -> str:
-        """Steps with equal affinity share a loaded model, so a worker takes them one after another; the empty
-        word loads none."""
+        """Return a key of the loaded model: a worker runs steps of equal affinity one after another. Empty
+        without a model."""
         return ""
 
     def unpinned(self) -> str | None:
-        """Why the same settings may later mean another model, or None."""
+        """Return why the same settings may later mean another model, or None."""
         return None
 
     def opinion(self) -> str:
-        """The source of a judge's opinion, where this model gives it."""
+        """Return the source of a verdict by this model, for people."""
         named = (getattr(self, name, None) for name in ("name", "hub", "package", "path"))
         return f"the opinion of a model, {next((str(found) for found in named if found), self.engine)}"
 
 
 class Decoding(Value):
-    """How tokens are chosen, as `transformers.GenerationConfig` names it. Temperature 0 is greedy."""
+    """Decoding settings, named as in `transformers.GenerationConfig`. Temperature 0 is greedy."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
@@ -59,8 +58,8 @@ class Decoding(Value):
     """0 is no limit."""
     repetition_penalty: float = Field(default=1.0, gt=0)
     penalize_prompt: bool = True
-    """Whether the repetition penalty counts the tokens of the prompt beside those of the answer, as in
-    transformers and vLLM."""
+    """Whether the repetition penalty counts the prompt's tokens as well as the answer's, as in transformers
+    and vLLM."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -73,7 +72,7 @@ class Decoding(Value):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether chance may enter: a model's own settings are known only when it is loaded."""
+        """May tokens be sampled? A model's own settings are known only when it is loaded."""
         return self.temperature > 0 or self.source == "model"
 
 
@@ -84,18 +83,17 @@ class ServerSettings(EngineSettings):
     """A model on a server. The key is named by its environment variable and never held."""
 
     DEFAULT_URL: ClassVar[str]
-    """The address where a spec names none."""
+    """Default address."""
     name: str
     """The model, as the server calls it."""
     base_url: str | None = None
-    """The server's address, as `http://localhost:8000/v1`. It stands in reports and in the store, so it holds
-    no password and no key."""
+    """The server's address, as `http://localhost:8000/v1`. Reports and the store show it, so it holds no
+    password and no key."""
     base_url_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the address. Host and port count as part of the study, unless
-    `revision` names what is served."""
+    """The environment variable that holds the address. Host and port are part of the study, unless `revision`
+    names what is served."""
     revision: str | None = None
-    """What is served, in words of its own: a version, a digest. With it, another address is the same
-    model."""
+    """Version or digest of the served model. With it, the model at another address is the same."""
     server: str | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan: host and port that `base_url_env` holds."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -137,8 +135,7 @@ class ServerSettings(EngineSettings):
 
 
 def _may_hold_a_secret(address: str) -> bool:
-    """Whether there is more in an address than scheme, host and path, but for the version that Azure asks
-    for."""
+    """Does an address hold more than scheme, host and path, except Azure's API version?"""
     rest, _, query = address.partition("?")
     authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
     return bool(
@@ -151,7 +148,7 @@ def _may_hold_a_secret(address: str) -> bool:
 
 
 def host_of(address: str) -> str:
-    """Host and port of an address, without name and password; nothing where it is none."""
+    """Return host and port of an address, without name and password; empty if invalid."""
     try:
         return one_line(urlsplit(address).netloc.rpartition("@")[2])
     except ValueError:

@@ -12,4 +12,4 @@ class Settings(EngineSettings):
 
     engine: Literal["echo"] = "echo"
     seconds_per_row: float = Field(0.0, ge=0)
-    """How long an answer takes, for watching a run and for stopping it half-way."""
+    """Duration of an answer, for watching a run or interrupting it."""

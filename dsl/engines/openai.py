@@ -7,7 +7,7 @@ from pydantic import Field
 from dsl.engines.contract import ServerSettings
 
 OPENAI = "https://api.openai.com/v1"
-"""The address where a spec names none."""
+"""Default address."""
 
 
 class Settings(ServerSettings):

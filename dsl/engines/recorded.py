@@ -15,7 +15,7 @@ class Settings(EngineSettings):
     columns: Columns
     """`response` is the answer; `item` or `instruction` says to which example it belongs."""
     language: Language | None = None
-    """Whose rows are taken, where `columns` names a `language` column."""
+    """Language of the rows to use, where `columns` names a `language` column."""
 
     def affinity(self) -> str:
         return ""

@@ -1,5 +1,4 @@
-"""Models as a spec names them: where the weights are, how they are adapted and trained. Names as
-transformers, PEFT and TRL spell them."""
+"""Weights loaded on this machine. Names as in transformers, PEFT and TRL."""
 
 import json
 import re
@@ -26,12 +25,12 @@ _GEMMA_TYPES = (
     "shieldgemma2",
 )
 LICENSES: Mapping[str, str] = dict.fromkeys((*_GEMMA_TYPES, "t5gemma", "t5gemma2", "vaultgemma"), "gemma")
-"""`model_type` of a configuration -> the licence a user must accept by name, because it is not an open-source
-licence. Gemma 4's is."""
+"""`model_type` of a configuration -> the licence that a user must accept by name, since it is not
+open-source. Gemma 4's is."""
 
 _LICENSED_NAMES: Mapping[str, str] = {r"gemma(?!-?[4-9])": "gemma"}
-"""Pattern in a name on the hub or of a package -> that licence, for a plan, which has no configuration of
-theirs at hand."""
+"""Pattern in a name on the hub or of a package -> that licence, for a plan, which does not load their
+configuration."""
 
 
 class Weights(EngineSettings):
@@ -83,12 +82,11 @@ class Weights(EngineSettings):
 
     @property
     def source(self) -> str:
-        """The weights in one word, for people."""
+        """Name of the weights, for people."""
         return self.hub or self.package or str(self.path)
 
     def check_type(self, model_type: str, *, is_encoder_decoder: bool) -> None:
-        """Raise DataError for a model that cannot be asked or trained here, or whose licence was not
-        accepted, by its configuration."""
+        """Raise DataError for a model type that is not supported, or whose licence was not accepted."""
         if is_encoder_decoder:
             raise DataError(
                 f"{self.source} is a {model_type} model, an encoder-decoder: only causal language models can"
@@ -119,7 +117,8 @@ class Weights(EngineSettings):
         return self
 
     def affinity(self) -> str:
-        return f"{self.engine}:{self.source}:{self.revision or self.sha256 or self.version}:{self.file}:{self.dtype}"
+        pinned = self.revision or self.sha256 or self.version
+        return f"{self.engine}:{self.source}:{pinned}:{self.file}:{self.dtype}"
 
     def unpinned(self) -> str | None:
         if self.hub is not None and self.revision is None:
@@ -134,8 +133,8 @@ Settings = Weights
 
 
 def _configuration(folder: Path) -> dict[str, object]:
-    """A model folder's configuration; empty where there is none (GGUF) or it cannot be read, of which loading
-    tells."""
+    """Return a model folder's configuration; empty where there is none (GGUF) or it is unreadable, which
+    loading reports."""
     try:
         found: object = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):

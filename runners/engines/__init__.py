@@ -8,13 +8,12 @@ from dsl.plugins import find, names
 
 
 def find_engine(name: str) -> ModuleType:
-    """The engine's module. Raises XpError where there is none."""
+    """Return the engine's module. Raises XpError where there is none."""
     return find("runners.engines", name)
 
 
 def resolved(settings: EngineSettings) -> str | None:
-    """What settings leave open, as it stands now (the commit behind a name on the hub); None where they say
-    it all."""
+    """Return what settings leave open, as of now (the commit of a name on the hub); None if nothing."""
     if settings.engine not in names("runners.engines"):
         return None
     resolve: Callable[[EngineSettings], str | None] = getattr(

@@ -1,5 +1,5 @@
-"""OpenAI's completions, of a text or of a chat: what is sent for a prompt, and where, and what a reply says.
-Values in, values out."""
+"""OpenAI's completions API, for texts and chats: request bodies and parsed replies, without input or
+output."""
 
 import json
 from typing import Annotated, Any, Self, TypedDict
@@ -23,9 +23,9 @@ API = Api(
     ),
 )
 OFF = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""Values of vLLM, SGLang and llama.cpp beyond OpenAI's that choose no tokens."""
+"""Neutral values of the sampling parameters of vLLM, SGLang and llama.cpp that OpenAI does not have."""
 MOST_STOP_STRINGS = 4
-"""The API's limit. Those beyond it are found only here, in the finished text."""
+"""The API's limit. Further ones are applied here, to the finished text."""
 
 _HELLO = "Hello"
 
@@ -38,7 +38,7 @@ class Message(BaseModel):
 
 
 class Choice(BaseModel):
-    """One answer, in `text` or in `message`, as the endpoint has it."""
+    """One answer, in `text` or in `message`, depending on the endpoint."""
 
     finish_reason: Detail[str] = None
     text: str | None = None
@@ -46,7 +46,7 @@ class Choice(BaseModel):
     stop_reason: Detail[str | int] = None
     """vLLM: the stop string, or the token, that ended the answer."""
     matched_stop: Detail[str | int] = None
-    """SGLang's word for it."""
+    """SGLang's name for it."""
 
 
 class Usage(BaseModel):
@@ -55,13 +55,13 @@ class Usage(BaseModel):
 
 
 class Reply(BaseModel):
-    """What is read of a server's reply; servers add much else. One without a choice is none."""
+    """Fields read from a server's reply, which may have many more. At least one choice is required."""
 
     choices: Annotated[list[Choice], Field(min_length=1)]
     model: Detail[str] = None
     usage: Detail[Usage] = None
     system_fingerprint: Detail[str] = None
-    """What a server says of its version and configuration."""
+    """The server's version and configuration."""
 
     @model_validator(mode="after")
     def _is_no_error(self) -> Self:
@@ -71,18 +71,18 @@ class Reply(BaseModel):
 
 
 def path(prompt: Prompt) -> str:
-    """Where a prompt is sent."""
+    """Return the endpoint for a prompt."""
     return "completions" if prompt.text is not None else "chat/completions"
 
 
 def body(
     model: str, prompt: Prompt, seed: int | None, decoding: Decoding, *, says_off: bool = True
 ) -> dict[str, Any]:
-    """What is sent: a `prompt` for a text, `messages` for a chat.
+    """Return the request body: a `prompt` for a text, `messages` for a chat.
 
-    `says_off`: values that OpenAI does not know are sent where they are off, too, so that no default of the
-    server's applies unseen (vLLM takes those of the model's generation_config.json). A decoding that is the
-    model's own is left to the server.
+    `says_off`: parameters that OpenAI does not know are also sent with their neutral values, so that no
+    default of the server applies unseen (vLLM uses the model's generation_config.json). The model's own
+    decoding is left to the server.
     """
     asked = {"prompt": prompt.text} if prompt.text is not None else {"messages": _messages(prompt)}
     common = {"model": model, "max_tokens": decoding.max_new_tokens}
@@ -106,16 +106,16 @@ def body(
     return {**common, **asked, **optional}
 
 
-def harmless(prompt: Prompt) -> Prompt:
-    """A prompt of the same kind that no server has a reason to refuse."""
+def probe(prompt: Prompt) -> Prompt:
+    """Return a prompt of the same kind that no server has a reason to reject."""
     if prompt.text is not None:
         return prompt.model_copy(update={"text": _HELLO})
     return prompt.model_copy(update={"messages": (("user", _HELLO),)})
 
 
 def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer:
-    """The row that a reply makes, which came after so many seconds. An empty text is an answer; no text, or
-    one that a content filter withheld, is none."""
+    """Return the answer of a reply that took so many seconds. An empty text is an answer; no text, or one
+    that a content filter withheld, is none."""
     choice = reply.choices[0]
     raw_text = choice.text if choice.message is None else choice.message.content
     if not raw_text and choice.message is not None and choice.message.refusal:
@@ -145,8 +145,7 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
         prompt_text=_sent(request.prompt),
         text=text,
         raw_text=raw_text,
-        # A server that takes the stop string off and does not name it says "stop" for the model's own end,
-        # too: both count as its end.
+        # A server that removes the stop string without naming it says "stop" for EOS, too: both count as EOS.
         finish_reason="stop" if stop is not None else "length" if choice.finish_reason == "length" else "eos",
         stop_string=stop,
         seconds=seconds,
@@ -154,8 +153,8 @@ def answer(request: EngineRequest, reply: Reply, seconds: float) -> EngineAnswer
     )
 
 
-def without_answer(request: EngineRequest, error: str, *, is_passing: bool) -> EngineAnswer:
-    """The row of a prompt that got no reply, and why."""
+def without_answer(request: EngineRequest, error: str, *, is_transient: bool) -> EngineAnswer:
+    """Return the answer of a request that failed, with the error."""
     return EngineAnswer(
         key=request.key,
         prompt_text=_sent(request.prompt),
@@ -163,12 +162,12 @@ def without_answer(request: EngineRequest, error: str, *, is_passing: bool) -> E
         raw_text=None,
         finish_reason="error",
         error=error,
-        is_passing=is_passing,
+        is_transient=is_transient,
     )
 
 
 def _why_no_text(choice: Choice, text: str | None) -> str | None:
-    """Why a choice holds no answer; None where it holds one."""
+    """Return why a choice holds no answer; None where it holds one."""
     if choice.finish_reason == "content_filter":
         return "the server's content filter withheld the answer"
     if (
@@ -205,7 +204,7 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
 
 
 def _sent(prompt: Prompt) -> str:
-    """The prompt as it was sent: what its chat template makes of messages, only the server knows."""
+    """Return the prompt as sent: only the server applies the chat template to messages."""
     return prompt.text if prompt.text is not None else json.dumps(_messages(prompt), ensure_ascii=False)
 
 

@@ -1,15 +1,18 @@
-"""What every engine is asked and what it answers. An engine is a file in `runners/engines/` with `class
-Settings` and `class Engine`:
+"""Contract of the engines: requests and answers.
 
-    def resolve(settings: Settings) -> str | None: ...    what the settings leave open, as it stands now; only
-    where they can class Engine:
-        def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None: ... def
-        identify(self, request: EngineRequest) -> str: ... def generate(self, requests:
-        Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]: ...
+An engine is a file in `runners/engines/` with `class Engine`, whose settings are those of `dsl/engines/`:
 
-Answers come as they are finished, in any order. A request that cannot be answered comes back with an `error`,
-never with an empty text, and a reply without a text as `missing`, with the reason in `error`; a model or
-server that is gone altogether is raised.
+    def resolve(settings: Settings) -> str | None: ...     (optional; see `runners.engines.resolved`)
+
+    class Engine:
+        def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None: ...
+        def identify(self, request: EngineRequest) -> str: ...
+        def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
+        ...
+
+Answers come as they finish, in any order. A request that cannot be answered has an answer with an `error`,
+never an empty text, and a reply without text is `missing`, with the reason in `error`; an engine raises
+where a model or server fails for all requests.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +27,10 @@ class EngineRequest(Value):
     """One prompt to answer."""
 
     key: str
-    """The caller's name for it: unique in a call."""
+    """The caller's identifier, unique in a call."""
     prompt: Prompt
     seed: int | None = None
-    """Where chance enters: this row's own seed."""
+    """This row's seed for sampling."""
 
 
 class EngineAnswer(Value):
@@ -40,8 +43,8 @@ class EngineAnswer(Value):
     finish_reason: FinishReason
     stop_string: str | None = None
     error: str | None = None
-    is_passing: bool = False
-    """Whether the same request may be answered another time."""
+    is_transient: bool = False
+    """Whether a failed request may succeed later."""
     n_prompt_tokens: int | None = None
     n_new_tokens: int | None = None
     seconds: float | None = None
@@ -51,11 +54,11 @@ class EngineAnswer(Value):
 
 
 LONGEST_ANSWER = 2**22
-"""Characters of the longest answer that is kept: some hundred times what the longest contexts hold."""
+"""Characters of the longest answer that is stored: some hundred times the longest contexts."""
 
 
 def bounded(answer: EngineAnswer) -> EngineAnswer:
-    """The answer or, where it is longer than can be kept, why there is none."""
+    """Return the answer or, where it is too long to store, an error."""
     n = max(len(answer.text or ""), len(answer.raw_text or ""))
     if n <= LONGEST_ANSWER:
         return answer
@@ -64,15 +67,14 @@ def bounded(answer: EngineAnswer) -> EngineAnswer:
 
 
 class Engine(Protocol):
-    """The face of an engine, once it is constructed."""
+    """Interface of a constructed engine."""
 
     load_seconds: float
     facts: dict[str, str | int | float | bool | None]
-    """What the engine wants known about itself: device, dtype, number of parameters, whether the prefix was
-    shared and why not."""
+    """Facts for the run's record: device, dtype, number of parameters, why prefixes were not shared."""
 
     def identify(self, request: EngineRequest) -> str:
-        """What the model is handed, as text to be hashed: token ids where the engine tokenises, else the
+        """Return the model's input as text to be hashed: token ids where the engine tokenises, else the
         messages."""
         ...
 

@@ -1,5 +1,4 @@
-"""`echo`: answers with what it was asked, without a model. For tests of the road itself and for trying a
-study's shape in a second."""
+"""`echo`: returns the prompt, without a model, for tests and for trying a study's shape in a second."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding
 from dsl.engines.openai import Settings
 from dsl.errors import ServerError, XpError
-from runners.engines._completion_api import API, Reply, answer, body, harmless, path, without_answer
+from runners.engines._completion_api import API, Reply, answer, body, path, probe, without_answer
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Answered, Client, opened
 from runners.http.concurrent import concurrently
@@ -16,23 +16,22 @@ from runners.http.failure import Failure
 from runners.http.server import Server
 
 _UNKNOWN = frozenset({400, 422})
-"""HTTP statuses of a request that holds values which this server does not know."""
+"""HTTP statuses of a request with parameters that the server may not know."""
 
 _REFUSED = frozenset({400, 413, 422, 500})
-"""HTTP statuses of a request that may be answered without what this server does not know."""
+"""HTTP statuses of a request that may succeed without its JSON Schema."""
 
 
 class Engine:
-    """Asks the server, at most `max_concurrency` requests at a time, in an order in which its prefix cache
-    serves it well.
+    """Sends at most `max_concurrency` requests at a time, sorted so that the server's prefix cache is used.
 
-    All that chooses tokens is sent, off or on, so that no default of the server's applies unseen; a server
-    that does not know top-k, min-p and the repetition penalty, as OpenAI's own does not, is not sent them
-    where they are off.
+    All sampling parameters are sent, also at their neutral values, so that no default of the server applies
+    unseen; a server that does not know top-k, min-p and the repetition penalty, as OpenAI's own does not, is
+    sent only those that are set.
     """
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
-        """Nothing is sent yet, nor read from the environment.
+        """Keep the settings. Nothing is sent yet, nor read from the environment.
 
         Raises:
             XpError: a tuned model is named: the server serves its own weights.
@@ -50,10 +49,10 @@ class Engine:
         return request.prompt.model_dump_json()
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Generator[EngineAnswer]:
-        """Answers as they come. Rows whose prompt the server refuses, or fails on while it answers others,
-        come back with an `error`; those whose reply holds no text are `missing`, with the reason.
+        """Yield answers as they come. Rows whose prompt the server rejects, or fails on while it answers
+        others, have an `error`; those whose reply has no text are `missing`, with the reason.
 
-        Closing the iterator drops what is under way and sends no more.
+        Closing the iterator cancels requests in flight and sends no more.
 
         Raises:
             ServerError: an environment variable is not set, or holds no address or no key; the server stays
@@ -72,38 +71,41 @@ class Engine:
 
 
 def _beginning(request: EngineRequest) -> str | tuple[tuple[str, str], ...]:
-    """What puts requests that begin alike next to each other. Of a chat, all before its last message: within
-    one group, the caller's order stays, which has the requests of one verdict side by side."""
+    """Return a sort key that puts requests with a common prefix next to each other.
+
+    Of a chat, all before its last message: the caller's order within such a group stays, which keeps the
+    requests of one verdict together.
+    """
     prompt = request.prompt
     return prompt.text if prompt.text is not None else (prompt.messages or ())[:-1]
 
 
 class _Call:
-    """What the requests of one call share."""
+    """State shared by the requests of one call."""
 
     def __init__(self, model: str, client: Client[Reply], decoding: Decoding) -> None:
         self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
-        """Whether the server holds its model to a JSON Schema; None until it was asked to."""
+        """Whether the server accepts a JSON Schema; None until one was sent."""
         self._says_off: bool | None = None
-        """Whether the server takes values beyond OpenAI's that are off; None until it took or refused
-        them."""
+        """Whether the server accepts neutral values of parameters beyond OpenAI's; None until they were
+        sent."""
 
     async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
-        """The answer, or the reason why this row has none, or the reason why no row will have one."""
+        """Return the answer, which may be this row's failure, or the error of all rows."""
         prompt, seed = request.prompt, request.seed
         outcome = await self._client.ask(
-            lambda: self._post(prompt, seed), lambda: self._post(harmless(prompt), seed)
+            lambda: self._post(prompt, seed), lambda: self._post(probe(prompt), seed)
         )
         if isinstance(outcome, Answered):
             return answer(request, outcome.reply, outcome.seconds)
         if isinstance(outcome, ServerError):
             return outcome
-        return without_answer(request, outcome.of_one("prompt"), is_passing=outcome.is_passing)
+        return without_answer(request, outcome.describe("prompt"), is_transient=outcome.is_transient)
 
     async def _post(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
-        """A server that refuses a prompt with a JSON Schema and answers it without one is not sent
-        another."""
+        """Post a prompt; a server that rejects its JSON Schema and answers without is sent no more of
+        them."""
         free = prompt.model_copy(update={"json_schema": None})
         if prompt.json_schema is None or self._takes_schemas is False:
             return await self._send(free, seed)
@@ -116,8 +118,8 @@ class _Call:
                 self._takes_schemas = False
         return outcome
 
-    async def _send(self, prompt: Prompt, seed: int | None) -> Answered | Failure:
-        """A server that refuses values which are off, and answers without them, is not sent them again."""
+    async def _send(self, prompt: Prompt, seed: int | None) -> Answered[Reply] | Failure:
+        """Post a prompt; a server that rejects neutral values and answers without is sent no more of them."""
         full, plain = (
             body(self._model, prompt, seed, self._decoding, says_off=says) for says in (True, False)
         )

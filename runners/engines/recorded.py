@@ -1,4 +1,4 @@
-"""`recorded`: answers that someone else made, read from a file and matched by item or by instruction text."""
+"""`recorded`: existing answers, read from a file and matched by item or by instruction text."""
 
 import json
 import time
@@ -36,9 +36,9 @@ class Engine:
             else settings.answers.hub
         )
         self._recorded: dict[str, list[str | None]] = {}
-        """Match key -> the different answers recorded under it."""
+        """Match key -> its distinct recorded answers."""
         self._unasked: Counter[str] = Counter()
-        """Match key -> rows under it, for keys that no request has had yet."""
+        """Match key -> its rows, for keys without a request so far."""
         rows, commit = rows_of(settings.answers)
         for key, answer in _answers(rows, settings, self._source):
             answers = self._recorded.setdefault(key, [])
@@ -54,8 +54,7 @@ class Engine:
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The match key beside what is recorded under it: when another row of the file changes, this
-        stays."""
+        """Return the match key with its recorded answers, which does not depend on other rows of the file."""
         key = self._ask(request)
         return json.dumps([key, self._recorded.get(key)])
 
@@ -99,7 +98,7 @@ class Engine:
 
 
 def _answers(rows: Iterable[Row], settings: Settings, source: str) -> Iterator[tuple[str, str | None]]:
-    """(match key, answer or null) of every row in the study's language."""
+    """Yield (match key, answer or null) of every row in the study's language."""
     columns = settings.columns
     assert columns.response is not None, "the check of a spec asks for `response`"
     for number, row in enumerate(rows, 1):
@@ -112,5 +111,5 @@ def _answers(rows: Iterable[Row], settings: Settings, source: str) -> Iterator[t
 
 
 def _normalised(instruction: str) -> str:
-    """Equal for two writings of one instruction: composed characters or not, any white space."""
+    """Normalise Unicode composition and white space of an instruction."""
     return " ".join(unicodedata.normalize("NFC", instruction).split())

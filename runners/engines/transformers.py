@@ -13,14 +13,14 @@ __all__ = ["Engine", "Settings", "resolve"]
 
 
 def resolve(settings: Settings) -> str | None:
-    """The commit that a name on the hub stands for now; None where the settings name it."""
+    """Return the commit that a name on the hub refers to now; None where the settings name it."""
     from runners.models import weight_files
 
     return weight_files.commit_of(settings)
 
 
 class Engine:
-    """Holds the model; tokenises whole prompts, so that no seam is cut in text."""
+    """Holds the model; tokenises whole prompts, since pieces of text may give other tokens."""
 
     def __init__(self, settings: Settings, tuned: Path | None, cache: Path) -> None:
         """Load the weights, with a training step's result on top if `tuned` names its folder. Raises
@@ -40,18 +40,18 @@ class Engine:
         }
 
     def identify(self, request: EngineRequest) -> str:
-        """The token ids, the stop strings and whether a fence stops the answer."""
+        """Return the token ids, the stop strings and whether a fence stops the answer."""
         return (
             f"{self._token_ids(request)} {list(request.prompt.stop_strings)} {request.prompt.ends_at_fence}"
         )
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
-        """Answers as they are finished. A prompt that leaves no room for an answer, or holds a token that the
-        model does not have, is an error of its row.
+        """Yield answers as they finish. A prompt that leaves no room for an answer, or has a token without an
+        embedding, is an error of its row.
 
         Raises DataError where the model cannot be asked through its chat template.
         """
-        from runners.inference import scheduler as decode
+        from runners.inference import scheduler
         from runners.inference.batch_model import batch_model_of
         from runners.inference.sampling import sampling_of
         from runners.inference.thinking import without_thinking
@@ -63,7 +63,7 @@ class Engine:
                 f"{self._source} cannot be asked through its chat template: {self._loaded.no_chat}"
             )
         texts = {request.key: tokens.render(self._loaded.tokenizer, request.prompt) for request in requests}
-        ready: list[decode.Request] = []
+        ready: list[scheduler.Request] = []
         for request in requests:
             ids = tuple(self._token_ids(request))
             if (why := self._unanswerable(ids)) is not None:
@@ -79,7 +79,7 @@ class Engine:
             else:
                 room = None if self._loaded.n_positions is None else self._loaded.n_positions - len(ids)
                 ready.append(
-                    decode.Request(
+                    scheduler.Request(
                         request.key,
                         ids,
                         request.prompt.stop_strings,
@@ -90,11 +90,11 @@ class Engine:
                 )
         sampling = sampling_of(decoding, self._loaded.model)
         self.facts["decoding"] = str(sampling)
-        reader = batch_model_of(self._loaded)
-        for row in decode.generate(reader, ready, sampling, self._batch_size):
+        batch_model = batch_model_of(self._loaded)
+        for row in scheduler.generate(batch_model, ready, sampling, self._batch_size):
             self.facts |= {
-                "prefix_not_shared_because": reader.not_shared_because,
-                "one_by_one_because": reader.one_by_one_because,
+                "prefix_not_shared_because": batch_model.not_shared_because,
+                "one_by_one_because": batch_model.one_by_one_because,
             }
             self.facts["n_shared_tokens"] = max(
                 row.n_shared_tokens, int(self.facts.get("n_shared_tokens") or 0)
@@ -119,11 +119,11 @@ class Engine:
         return tokens.token_ids(self._loaded.tokenizer, request.prompt)
 
     def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
-        """Why a prompt cannot be answered, or None."""
+        """Return why a prompt cannot be answered, or None."""
         room = self._loaded.n_positions
         if room is not None and len(token_ids) >= room:
             return (
                 f"the prompt has {len(token_ids)} tokens; the model's {room} positions leave no room for an"
                 " answer"
             )
-        return self._loaded.lacks(token_ids)
+        return self._loaded.missing_embeddings(token_ids)

@@ -1,5 +1,5 @@
-"""Many requests at once behind a plain generator: coroutines in a thread of their own, so that even a waiting
-one can be stopped."""
+"""Concurrent requests behind a plain generator: coroutines in a thread of their own, so that even a waiting
+one can be cancelled."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -14,13 +14,13 @@ def concurrently(
     opened: Callable[[], AbstractAsyncContextManager[Callable[[Item], Awaitable[Answer | Exception]]]],
     limit: int,
 ) -> Generator[Answer]:
-    """The answer to every item, as they are finished, with at most `limit` asked and `limit` more waiting to
-    be taken.
+    """Yield the answer to every item as they finish, with at most `limit` items in flight and `limit` answers
+    buffered.
 
     `opened` gives the function that answers one item; it is entered and left in the thread. An exception that
-    the function returns is the last answer: no further item is asked, and it is raised here, after the
-    answers before it. One that the function raises is a bug and comes out as an ExceptionGroup. Closing the
-    iterator cancels what is under way, pauses between tries included, and waits until it has ended.
+    the function returns ends the iteration: no further item is asked, and it is raised here, after the
+    answers before it. One that the function raises is a bug and is raised as an ExceptionGroup. Closing the
+    iterator cancels requests in flight, backoff included, and waits for them to end.
     """
     from anyio import EndOfStream, create_memory_object_stream, create_task_group
     from anyio.from_thread import start_blocking_portal

@@ -1,8 +1,8 @@
-"""A server's address and its key, named by the spec, found in the environment and shown to nobody."""
+"""A server's address and key, named by the spec, read from the environment and never shown."""
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import SecretStr
@@ -17,7 +17,7 @@ answer."""
 
 
 class Server:
-    """Where a server is and what opens it; `repr` and messages show neither key nor password."""
+    """Address and key of a server; `repr` and messages show neither key nor password."""
 
     def __init__(self, settings: ServerSettings) -> None:
         """Read the environment.
@@ -48,39 +48,40 @@ class Server:
         self._secrets = tuple(SecretStr(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
     def at(self, path: str) -> str:
-        """The address with a path behind its own. It holds the password."""
+        """Return the address with a path appended. It holds the password."""
         parts = urlsplit(self._address.get_secret_value())
         return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
 
     def cleaned(self, value: Any) -> Any:
-        """JSON from the server, every text in it without the key and the password, and without half surrogate
-        pairs, which JSON can name and UTF-8 cannot."""
+        """Return a server's JSON without key and password in any text, and with lone surrogates replaced,
+        which UTF-8 cannot encode."""
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()
             for secret in self._secrets:
                 value = value.replace(secret.get_secret_value(), REDACTED)
         elif isinstance(value, list):
-            return [self.cleaned(one) for one in value]
+            return [self.cleaned(one) for one in cast("list[Any]", value)]
         elif isinstance(value, dict):
-            return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
+            fields = cast("dict[str, Any]", value)
+            return {self.cleaned(name): self.cleaned(one) for name, one in fields.items()}
         return value
 
 
 @dataclass(frozen=True)
 class Call:
-    """A server that a study asks."""
+    """A server that a study calls."""
 
     host: str
     """As `https://api.openai.com`."""
     variable: str | None
-    """The environment variable whose value it is sent."""
+    """The environment variable whose value is sent to it."""
 
     def __str__(self) -> str:
         return f"calls {self.host}" + (f" and sends it {self.variable}" if self.variable else "")
 
 
 def call_of(settings: ServerSettings) -> Call:
-    """Where a model is asked, and with which variable's value.
+    """Return the host that a model is called at, and the environment variable with its key.
 
     Raises:
         ServerError: the address is none, or stands in a variable that is not set.

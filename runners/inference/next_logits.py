@@ -1,5 +1,4 @@
-"""What a model would write next after each of many prompts: one forward pass for each, and what they begin
-with alike read once."""
+"""Logits of the next token after each of many prompts: one prefill each, over shared cached prefixes."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def next_logits(
-    reader: BatchModel, prompts: Sequence[tuple[int, ...]], batch_size: int | None = None
+    batch_model: BatchModel, prompts: Sequence[tuple[int, ...]], batch_size: int | None = None
 ) -> Iterator[tuple[int, Tensor, float]]:
-    """For each prompt, in any order: its place, the logits (vocabulary,) after its last token, and its share
-    of the wall time in seconds.
+    """Yield for each prompt, in any order: its index, the logits (vocabulary,) after its last token, and its
+    share of the wall time in seconds.
 
-    At most `batch_size` prompts are read together; as many as fit into memory, if None.
+    At most `batch_size` prompts are in one batch; as many as fit into memory, if None.
     """
     import torch
 
@@ -28,16 +27,15 @@ def next_logits(
         return
     began = time.perf_counter()
     with torch.inference_mode():
-        placed = reader.place(prompts)
+        prefixes = batch_model.prefixes(prompts)
     shared_seconds = (time.perf_counter() - began) / len(prompts)
-    at_once = reader.batch_size(
-        max(len(ids) - below.end for ids, below in zip(prompts, placed, strict=True)), batch_size
-    )
-    order = longest_first(prompts, placed)
-    for start in range(0, len(order), at_once):
-        batch = order[start : start + at_once]
+    longest = max(len(ids) - prefix.end for ids, prefix in zip(prompts, prefixes, strict=True))
+    n_rows = batch_model.batch_size(longest, batch_size)
+    order = longest_first(prompts, prefixes)
+    for start in range(0, len(order), n_rows):
+        batch = order[start : start + n_rows]
         began = time.perf_counter()
         with torch.inference_mode():
-            logits = reader.rows().add([(placed[at], prompts[at]) for at in batch])
+            logits = batch_model.rows().prefill([(prefixes[at], prompts[at]) for at in batch])
         seconds = shared_seconds + (time.perf_counter() - began) / len(batch)
         yield from ((at, row, seconds) for at, row in zip(batch, logits, strict=True))

@@ -1,5 +1,4 @@
-"""Choosing the next token of every row of a batch from its logits: greedily, or by a draw that belongs to the
-row alone."""
+"""Sampling: the next token of every row of a batch from its logits, greedily or from the row's own seed."""
 
 from __future__ import annotations
 
@@ -7,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runners.inference.tensors import BLOCK, in_blocks
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
-
-BLOCK = 256
-"""Tokens of a vocabulary that are looked at together first: for the largest score, or for what a draw passes
-over."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen. The fields mean what they mean in transformers' `GenerationConfig`."""
+    """Sampling parameters, named and defined as in transformers' `GenerationConfig`."""
 
     max_new_tokens: int
     temperature: float = 0.0
@@ -26,51 +23,50 @@ class Sampling:
     top_k: int = 0
     """0 keeps all tokens."""
     repetition_penalty: float = 1.0
-    """Over the tokens of the prompt and of the answer (Keskar et al. 2019, arXiv 1909.05858); 1 is none."""
+    """For tokens of the prompt and of the answer (Keskar et al. 2019, arXiv 1909.05858); 1 is none."""
     penalize_prompt: bool = True
-    """Whether the penalty counts the prompt's tokens; else the answer's alone."""
+    """Whether the penalty counts the prompt's tokens; else only the answer's."""
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the next token is the one with the largest logit."""
+        """Is the next token the argmax of the logits?"""
         return self.temperature == 0 and self.repetition_penalty == 1
 
 
 def next_tokens(
     logits: Tensor, seen: Tensor | None, sampling: Sampling, generators: Sequence[Generator | None]
 ) -> Tensor:
-    """The next token (rows,) from logits (rows, vocabulary).
+    """Return the next token (rows,) from logits (rows, vocabulary).
 
     `seen` (rows, vocabulary) marks each row's tokens so far; None without a repetition penalty. A sampled row
-    takes exactly one number from its generator, so that its draw depends on its seed and its own logits,
-    never on the rows beside it. Order as in transformers: penalty, temperature, top-k, top-p. Raises
-    FloatingPointError when logits are not numbers.
+    takes exactly one random number from its generator, so its token depends on its seed and its own logits,
+    never on other rows of the batch. Order as in transformers: penalty, temperature, top-k, top-p. Raises
+    FloatingPointError for NaN logits.
     """
     scores = logits.float()
-    if scores.amax(-1).isnan().any():  # the largest of numbers among which one is NaN is NaN
+    if scores.amax(-1).isnan().any():  # a maximum over a NaN is NaN
         raise FloatingPointError(
             "the model's logits are not numbers (NaN); a precision with a wider range may help"
         )
     if seen is not None:
-        scores = penalise(scores, seen, sampling.repetition_penalty)
+        scores = repetition_penalised(scores, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
-        return _most_likely(scores)
+        return _argmax(scores)
     scores = scores / sampling.temperature
     if sampling.top_k > 0:
-        least = scores.topk(min(sampling.top_k, scores.shape[-1])).values[:, -1:]
-        scores = scores.masked_fill_(scores < least, -float("inf"))
+        threshold = scores.topk(min(sampling.top_k, scores.shape[-1])).values[:, -1:]
+        scores = scores.masked_fill_(scores < threshold, -float("inf"))
     probabilities = scores.softmax(-1)
     if sampling.top_p < 1:
-        probabilities = probabilities.masked_fill_(
-            probabilities < _least_likely(probabilities, sampling.top_p), 0
-        )
-    return _drawn(probabilities, generators)
+        threshold = _top_p_threshold(probabilities, sampling.top_p)
+        probabilities = probabilities.masked_fill_(probabilities < threshold, 0)
+    return _sample(probabilities, generators)
 
 
-def _most_likely(scores: Tensor) -> Tensor:
-    """The token (rows,) with the largest score of each row, the first where several have it.
+def _argmax(scores: Tensor) -> Tensor:
+    """Return the token (rows,) with the largest score of each row, the first of equals.
 
-    First over blocks of tokens, as torch finds a largest number ten times faster than its place.
+    First over blocks of tokens, as torch computes a maximum ten times faster than an argmax.
     """
     import torch
 
@@ -79,59 +75,49 @@ def _most_likely(scores: Tensor) -> Tensor:
     return block * BLOCK + blocks[torch.arange(len(blocks), device=blocks.device), block].argmax(-1)
 
 
-def in_blocks(each: Tensor, fill: float) -> Tensor:
-    """(rows, vocabulary) as (rows, blocks, tokens), the last block filled up."""
+def _top_p_threshold(probabilities: Tensor, top_p: float) -> Tensor:
+    """Return (rows, 1), the smallest probability in each row's nucleus (Holtzman et al. 2020, arXiv
+    1904.09751): the fewest most likely tokens whose probabilities sum to `top_p`."""
     import torch
 
-    lacks = -each.shape[-1] % BLOCK
-    return (torch.nn.functional.pad(each, (0, lacks), value=fill) if lacks else each).unflatten(
-        -1, (-1, BLOCK)
-    )
-
-
-def _least_likely(probabilities: Tensor, top_p: float) -> Tensor:
-    """(rows, 1): the smallest probability among the most likely tokens, as few as hold `top_p` together."""
-    import torch
-
-    # Sorting a large vocabulary takes longer than the model. Tokens below this floor hold less than 1 - top_p
-    # together, so none of them is kept.
+    # Sorting a large vocabulary takes longer than the model. Tokens below this floor sum to less than
+    # 1 - top_p, so none of them is in the nucleus.
     floor = (1 - top_p) / 2 / probabilities.shape[-1]
     row, token = (probabilities > floor).nonzero(as_tuple=True)
-    n_likely = torch.bincount(row, minlength=len(probabilities))
-    place = torch.arange(len(row), device=row.device) - (n_likely.cumsum(0) - n_likely)[row]
-    falling = probabilities.new_zeros(len(probabilities), int(n_likely.max()))
-    falling[row, place] = probabilities[row, token]
-    falling = falling.sort(-1, descending=True).values
-    n_kept = (falling.cumsum(-1) - falling < top_p).sum(-1, keepdim=True)
-    return falling.gather(-1, n_kept - 1)
+    n_candidates = torch.bincount(row, minlength=len(probabilities))
+    rank = torch.arange(len(row), device=row.device) - (n_candidates.cumsum(0) - n_candidates)[row]
+    descending = probabilities.new_zeros(len(probabilities), int(n_candidates.max()))
+    descending[row, rank] = probabilities[row, token]
+    descending = descending.sort(-1, descending=True).values
+    n_kept = (descending.cumsum(-1) - descending < top_p).sum(-1, keepdim=True)
+    return descending.gather(-1, n_kept - 1)
 
 
-def _drawn(probabilities: Tensor, generators: Sequence[Generator | None]) -> Tensor:
-    """A token (rows,) of each row: the first at which the cumulative distribution passes a number drawn by
+def _sample(probabilities: Tensor, generators: Sequence[Generator | None]) -> Tensor:
+    """Sample a token (rows,) by the inverse of each row's cumulative distribution, at one random number of
     the row's generator.
 
-    Sums are in float64, as 32-bit ones over a large vocabulary would move their borders; first over blocks of
-    tokens, then within one.
+    Sums are in float64, since float32 sums over a large vocabulary move the boundaries between tokens; first
+    over blocks of tokens, then within one.
     """
     import torch
 
     blocks = in_blocks(probabilities, 0)
-    draws = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    numbers = torch.stack([torch.rand(1, generator=generator) for generator in generators])
     cumulative = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
-    wanted = draws.to(cumulative) * cumulative[:, -1:]
+    wanted = numbers.to(cumulative) * cumulative[:, -1:]
     block = torch.searchsorted(cumulative, wanted, right=True).clamp(max=cumulative.shape[-1] - 1)
     rows = torch.arange(len(blocks), device=blocks.device)
-    inside = blocks[rows, block[:, 0]].double().cumsum(-1)
-    before = cumulative.gather(-1, block) - inside[:, -1:]
-    place = torch.searchsorted(inside, wanted - before, right=True)
-    # Rounding may put a number behind a block's last token that has any probability: it is that token's.
-    last = (inside < inside[:, -1:]).sum(-1, keepdim=True)
-    return (block * BLOCK + torch.minimum(place, last)).squeeze(-1)
+    within = blocks[rows, block[:, 0]].double().cumsum(-1)
+    before = cumulative.gather(-1, block) - within[:, -1:]
+    token = torch.searchsorted(within, wanted - before, right=True)
+    # Rounding may put the number past the block's last token of nonzero probability: it is that token's.
+    last = (within < within[:, -1:]).sum(-1, keepdim=True)
+    return (block * BLOCK + torch.minimum(token, last)).squeeze(-1)
 
 
-def penalise(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Scores with those of seen tokens divided by the penalty where positive and multiplied where
-    negative."""
+def repetition_penalised(scores: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Divide the positive scores of seen tokens by the penalty and multiply their negative ones by it."""
     where = seen.nonzero(as_tuple=True)  # few of a large vocabulary
-    met = scores[where]
-    return scores.index_put(where, (met * penalty).where(met < 0, met / penalty))
+    found = scores[where]
+    return scores.index_put(where, (found * penalty).where(found < 0, found / penalty))

@@ -1,17 +1,21 @@
-"""The rows of a batch, one after another in a single sequence: no token of padding is ever computed, and rows
-come and go at any step.
+"""Packed batches with continuous batching: rows are packed into one sequence, without padding, and join or
+leave the batch at any step.
 
-Each row stands behind a kept stretch of prefix (`prefix_tree`) and has a line of its own for the keys and
-values of its other tokens.
+A row attends to its cached prefix (`prefix_cache`) and has a slot of the KV cache for its other tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from runners.inference.cpu.screened_lm_head import ScreenedHead
-from runners.inference.prefix_attention import IMPLEMENTATION, IN_USE, Layout, Shared, attention
+from runners.inference.prefix_attention import (
+    CURRENT_LAYOUT,
+    IMPLEMENTATION,
+    Layout,
+    SharedPrefix,
+    attention_forward,
+)
 from runners.inference.prefix_cache import PrefixCache, PrefixNode
 
 if TYPE_CHECKING:
@@ -20,120 +24,127 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAX_TOKENS = 2048
-"""Tokens of new rows read in one pass; a longer row is read by itself."""
+"""Tokens of new rows in one prefill pass; a longer row has a pass of its own."""
 
-_SPARE = 64
-"""Columns by which the lines grow when one is full."""
+_SPARE_COLUMNS = 64
+"""Columns by which the KV cache grows when a row is full."""
+
+
+class ArgmaxHead(Protocol):
+    """LM head that is faster where only each row's largest logit must be exact."""
+
+    argmax_only: bool
 
 
 class PackedModel:
-    """A model whose attention is exchanged for `shared_attention`: it must be nobody else's."""
+    """A model with packed attention over shared prefixes; it must be its caller's alone."""
 
-    def __init__(
-        self, model: PreTrainedModel, max_prefix_bytes: int, head: ScreenedHead | None = None
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, max_prefix_bytes: int, head: ArgmaxHead | None = None) -> None:
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-        # Without a mask function of the same name, transformers makes no mask: what a token sees is the
-        # layout's business.
-        ALL_ATTENTION_FUNCTIONS.register(IMPLEMENTATION, attention)
-        model.set_attn_implementation(IMPLEMENTATION)
-        self._model, self._head = model, head
-        self.tree = PrefixCache(self.stretch, max_prefix_bytes)
+        # No mask function of the same name is registered, so transformers makes no mask: the layout says
+        # which tokens a token attends to.
+        registry: Any = ALL_ATTENTION_FUNCTIONS
+        registry.register(IMPLEMENTATION, attention_forward)
+        self._model: Any = model
+        self._model.set_attn_implementation(IMPLEMENTATION)
+        self._head = head
+        self.prefix_cache = PrefixCache(self.prefill_prefix, max_prefix_bytes)
 
-    def run(
+    def forward(
         self,
-        lines: KVCache,
+        cache: KVCache,
         first: int,
-        behind: Sequence[PrefixNode],
+        prefixes: Sequence[PrefixNode],
         lengths: Sequence[int],
         token_ids: Sequence[Sequence[int]],
         argmax_only: bool = False,
     ) -> Tensor:
-        """Logits (rows, vocabulary) after the last of each row's new tokens; only the largest need be right
-        if `argmax_only`.
+        """Return the logits (rows, vocabulary) after the last of each row's new tokens; only the largest is
+        exact if `argmax_only`.
 
-        The rows lie in `lines` from line `first` on, `behind` a stretch each, with `lengths` tokens of their
-        own before the new ones.
+        The rows have the slots of `cache` from `first` on, a prefix each, and `lengths` own tokens cached.
         """
         import torch
 
         if self._head is not None:
-            self._head.is_on = argmax_only
+            self._head.argmax_only = argmax_only
 
         device = self._model.device
-        steps = [len(ids) for ids in token_ids]
-        layout = _layout(lines, first, behind, lengths, steps, device)
+        n_new = [len(ids) for ids in token_ids]
+        layout = _layout(cache, first, prefixes, lengths, n_new, device)
         ids = torch.tensor([[token for row in token_ids for token in row]], device=device)
-        last = torch.tensor(steps, device=device).cumsum(0) - 1
-        token = IN_USE.set(layout)
+        last = torch.tensor(n_new, device=device).cumsum(0) - 1
+        token = CURRENT_LAYOUT.set(layout)
         try:
             return self._model(
                 input_ids=ids, position_ids=layout.positions[None], use_cache=False, logits_to_keep=last
             ).logits[0]
         finally:
-            IN_USE.reset(token)
+            CURRENT_LAYOUT.reset(token)
 
-    def stretch(self, below: PrefixNode, token_ids: tuple[int, ...]) -> PrefixNode:
-        """Read tokens that come after a stretch."""
-        lines = KVCache(spare=0)
-        self.run(lines, 0, [below], [0], [token_ids])
+    def prefill_prefix(self, prefix: PrefixNode, token_ids: tuple[int, ...]) -> PrefixNode:
+        """Prefill tokens after a prefix and return their node."""
+        cache = KVCache(spare_columns=0)
+        self.forward(cache, 0, [prefix], [0], [token_ids])
         return PrefixNode(
-            token_ids, below, [keys[0] for keys in lines.keys], [values[0] for values in lines.values]
+            token_ids, prefix, [keys[0] for keys in cache.keys], [values[0] for values in cache.values]
         )
 
 
 class PackedRows:
     """The rows of one batch."""
 
-    refills = True
+    is_continuous = True
+    """Whether rows may join while others are decoded."""
 
     def __init__(self, model: PackedModel, argmax_only: bool = False) -> None:
         self._model, self._argmax_only = model, argmax_only
-        self._behind: list[PrefixNode] = []
+        self._prefixes: list[PrefixNode] = []
         self._lengths: list[int] = []
-        self._lines = KVCache(_SPARE)
+        self._cache = KVCache(_SPARE_COLUMNS)
 
-    def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
-        """Logits (rows, vocabulary) after each new row: the stretch it stands behind, and its whole text so
-        far."""
+    def prefill(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
+        """Add rows, each with its cached prefix and its whole text so far; return the logits (rows,
+        vocabulary) after each."""
         import torch
 
-        groups: list[list[tuple[PrefixNode, Sequence[int]]]] = []
+        passes: list[list[tuple[PrefixNode, Sequence[int]]]] = []
         n_tokens = 0
-        for below, ids in rows:
-            n_tokens += len(ids) - below.end
-            if not groups or n_tokens > MAX_TOKENS:
-                groups.append([])
-                n_tokens = len(ids) - below.end
-            groups[-1].append((below, ids))
-        return torch.cat([self._add(group) for group in groups])
+        for prefix, ids in rows:
+            n_tokens += len(ids) - prefix.end
+            if not passes or n_tokens > MAX_TOKENS:
+                passes.append([])
+                n_tokens = len(ids) - prefix.end
+            passes[-1].append((prefix, ids))
+        return torch.cat([self._prefill(group) for group in passes])
 
-    def step(self, token_ids: Sequence[int]) -> Tensor:
-        """Logits (rows, vocabulary) after one more token of each row."""
-        return self._extend(0, [(token,) for token in token_ids])
+    def decode(self, token_ids: Sequence[int]) -> Tensor:
+        """Return the logits (rows, vocabulary) after one more token of each row."""
+        return self._forward(0, [(token,) for token in token_ids])
 
-    def drop(self, rows: set[int]) -> list[int]:
-        """Take rows out. Returns which row is now in each place: the last ones fill the holes."""
-        order = list(range(len(self._behind)))
+    def release(self, rows: set[int]) -> list[int]:
+        """Remove rows and return which row is now in each slot: the last ones fill the holes."""
+        order = list(range(len(self._prefixes)))
         for hole in sorted(rows, reverse=True):
             last = order.pop()
             if hole < len(order):
                 order[hole] = last
-                self._lines.move(len(order), hole, self._lengths[len(order)])
-                self._behind[hole], self._lengths[hole] = self._behind[len(order)], self._lengths[len(order)]
-        del self._behind[len(order) :], self._lengths[len(order) :]
+                self._cache.move(len(order), hole, self._lengths[len(order)])
+                self._prefixes[hole] = self._prefixes[len(order)]
+                self._lengths[hole] = self._lengths[len(order)]
+        del self._prefixes[len(order) :], self._lengths[len(order) :]
         return order
 
-    def _add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
-        first = len(self._behind)
-        self._behind += [below for below, _ in rows]
+    def _prefill(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
+        first = len(self._prefixes)
+        self._prefixes += [prefix for prefix, _ in rows]
         self._lengths += [0] * len(rows)
-        return self._extend(first, [ids[below.end :] for below, ids in rows])
+        return self._forward(first, [ids[prefix.end :] for prefix, ids in rows])
 
-    def _extend(self, first: int, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        logits = self._model.run(
-            self._lines, first, self._behind[first:], self._lengths[first:], token_ids, self._argmax_only
+    def _forward(self, first: int, token_ids: Sequence[Sequence[int]]) -> Tensor:
+        logits = self._model.forward(
+            self._cache, first, self._prefixes[first:], self._lengths[first:], token_ids, self._argmax_only
         )
         self._lengths[first:] = [
             length + len(ids) for length, ids in zip(self._lengths[first:], token_ids, strict=True)
@@ -142,120 +153,120 @@ class PackedRows:
 
 
 class KVCache:
-    """Keys and values of rows, each layer's in one tensor (lines, heads_kv, columns, head_dim), made when the
-    first are written."""
+    """Keys and values of rows, each layer's in one tensor (slots, heads_kv, columns, head_dim), allocated
+    when the first are written."""
 
-    def __init__(self, spare: int) -> None:
+    def __init__(self, spare_columns: int) -> None:
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
-        self._spare = spare
+        self._spare = spare_columns
         self._at: Tensor
         self._flat: dict[tuple[int, int], Tensor] = {}
         self._shape = (0, 0)
         self._used = (slice(0), slice(0))
 
-    def write_at(self, at: Tensor, rows: slice, n_columns: int) -> None:
-        """Where the next forward pass writes: `at` (tokens, 2) holds lines and columns, `rows` and
-        `n_columns` what is used afterwards."""
-        lines, columns = self._shape
-        if rows.stop > lines or n_columns > columns:
-            self._shape = (max(lines, rows.stop), n_columns + self._spare if n_columns > columns else columns)
+    def prepare(self, at: Tensor, slots: slice, n_columns: int) -> None:
+        """Set where the next forward pass writes, `at` (tokens, 2) with slot and column, and what it attends
+        to: the first `n_columns` of `slots`."""
+        n_slots, columns = self._shape
+        if slots.stop > n_slots or n_columns > columns:
+            columns = n_columns + self._spare if n_columns > columns else columns
+            self._shape = max(n_slots, slots.stop), columns
             self.keys = [_larger(tensor, *self._shape) for tensor in self.keys]
             self.values = [_larger(tensor, *self._shape) for tensor in self.values]
-        self._at, self._used, self._flat = at, (rows, slice(n_columns)), {}
+        self._at, self._used, self._flat = at, (slots, slice(n_columns)), {}
 
-    def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """See `shared_attention.Own`."""
-        rows, columns = self._used
+    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """See `prefix_attention.RowCache`."""
+        slots, columns = self._used
         found: list[Tensor] = []
         for held, new in ((self.keys, keys), (self.values, values)):
             n_tokens, heads_kv, width = new.shape
             while len(held) <= layer:
                 held.append(new.new_zeros(*self._shape[:1], heads_kv, self._shape[1], width))
-            flat = self._rows_of(heads_kv, new)
+            flat = self._flat_indices(heads_kv, new)
             held[layer].view(-1, width).index_copy_(0, flat, new.reshape(n_tokens * heads_kv, width))
-            found.append(
-                held[layer].view(-1, self._shape[1], width)[
-                    rows.start * heads_kv : rows.stop * heads_kv, columns
-                ]
-            )
+            by_head = held[layer].view(-1, self._shape[1], width)
+            found.append(by_head[slots.start * heads_kv : slots.stop * heads_kv, columns])
         return found[0], found[1]
 
     def move(self, source: int, target: int, n_columns: int) -> None:
-        """Put a line in another's place."""
+        """Copy the first columns of a slot to another slot."""
         for tensor in (*self.keys, *self.values):
             tensor[target, :, :n_columns] = tensor[source, :, :n_columns]
 
-    def _rows_of(self, heads_kv: int, like: Tensor) -> Tensor:
-        """Where keys of all tokens and heads lie in a layer's tensor seen as (lines · heads_kv · columns,
-        head_dim)."""
+    def _flat_indices(self, heads_kv: int, like: Tensor) -> Tensor:
+        """Return the indices of all new tokens and heads in a layer's tensor seen as (slots · heads_kv ·
+        columns, head_dim)."""
         import torch
 
         key = (heads_kv, self._shape[1])
         if key not in self._flat:
-            line, column = self._at.unbind(1)
+            slot, column = self._at.unbind(1)
             head = torch.arange(heads_kv, device=like.device)
-            self._flat[key] = ((line[:, None] * heads_kv + head) * self._shape[1] + column[:, None]).flatten()
+            self._flat[key] = ((slot[:, None] * heads_kv + head) * self._shape[1] + column[:, None]).flatten()
         return self._flat[key]
 
 
-def _larger(tensor: Tensor, lines: int, columns: int) -> Tensor:
-    grown = tensor.new_zeros(lines, tensor.shape[1], columns, tensor.shape[3])
+def _larger(tensor: Tensor, slots: int, columns: int) -> Tensor:
+    grown = tensor.new_zeros(slots, tensor.shape[1], columns, tensor.shape[3])
     grown[: tensor.shape[0], :, : tensor.shape[2]] = tensor
     return grown
 
 
 def _layout(
-    lines: KVCache,
+    cache: KVCache,
     first: int,
-    behind: Sequence[PrefixNode],
+    prefixes: Sequence[PrefixNode],
     lengths: Sequence[int],
-    steps: Sequence[int],
+    n_new: Sequence[int],
     device: torch.device,
 ) -> Layout:
     import torch
 
-    row = torch.tensor([at for at, n in enumerate(steps) for _ in range(n)])
+    row = torch.tensor([at for at, n in enumerate(n_new) for _ in range(n)])
     column = torch.tensor(
-        [length + step for length, n in zip(lengths, steps, strict=True) for step in range(n)]
+        [length + step for length, n in zip(lengths, n_new, strict=True) for step in range(n)]
     )
-    lines.write_at(
+    cache.prepare(
         torch.stack([row + first, column], 1).to(device),
-        slice(first, first + len(steps)),
+        slice(first, first + len(n_new)),
         int(column.max()) + 1,
     )
-    is_new = not any(lengths)
-    assert is_new or set(steps) == {1}, "rows begin together, or go on by a token each"
-    position = torch.tensor([below.end for below in behind])[row] + column
+    is_prefill = not any(lengths)
+    assert is_prefill or set(n_new) == {1}, "a pass prefills all its rows, or decodes one token of each"
+    position = torch.tensor([prefix.end for prefix in prefixes])[row] + column
 
-    def layout(at: Tensor | slice, is_new: bool, ends: tuple[Tensor, Layout] | None = None) -> Layout:
+    def layout(
+        at: Tensor | slice, is_prefill: bool, last_tokens: tuple[Tensor, Layout] | None = None
+    ) -> Layout:
         return Layout(
-            lines,
+            cache,
             position[at].to(device),
             column[at].to(device),
-            _shared(behind, row[at], device),
-            is_new,
-            ends,
+            _shared_prefixes(prefixes, row[at], device),
+            is_prefill,
+            last_tokens,
         )
 
-    last = torch.tensor(steps).cumsum(0) - 1
-    return layout(slice(None), is_new, (last.to(device), layout(last, is_new=False)) if is_new else None)
+    if not is_prefill:
+        return layout(slice(None), is_prefill=False)
+    last = torch.tensor(n_new).cumsum(0) - 1
+    return layout(slice(None), True, (last.to(device), layout(last, is_prefill=False)))
 
 
-def _shared(behind: Sequence[PrefixNode], row: Tensor, device: torch.device) -> list[Shared]:
-    """The stretches that any row stands behind, each with the tokens that see it."""
+def _shared_prefixes(prefixes: Sequence[PrefixNode], row: Tensor, device: torch.device) -> list[SharedPrefix]:
+    """Return the nodes of any row's prefix, each with the tokens that attend to it; `row` (tokens,)."""
     import torch
 
     rows: dict[PrefixNode, list[int]] = {}
-    for at, below in enumerate(behind):
-        for stretch in below.chain():
-            rows.setdefault(stretch, []).append(at)
-    found: list[Shared] = []
-    for stretch, seen_by in rows.items():
-        tokens = (
-            None
-            if len(seen_by) == len(behind)
-            else torch.isin(row, torch.tensor(seen_by)).nonzero().flatten().to(device)
-        )
-        found.append(Shared(stretch.start, stretch.keys, stretch.values, tokens))
+    for at, prefix in enumerate(prefixes):
+        for node in prefix.path():
+            rows.setdefault(node, []).append(at)
+    found: list[SharedPrefix] = []
+    for node, its_rows in rows.items():
+        queries = None
+        if len(its_rows) < len(prefixes):
+            queries = torch.isin(row, torch.tensor(its_rows)).nonzero().flatten().to(device)
+        found.append(SharedPrefix(node.start, node.keys, node.values, queries))
     return found

@@ -1,16 +1,15 @@
-"""The rows of a batch, padded on the left, each reading its whole prompt: for models that cannot be asked
-otherwise.
+"""Left-padded batches without shared prefixes, for models that packed attention does not fit.
 
-Padding takes no part in attention or positions. A batch is as it began until it ends: rows leave it, none
-join.
+Padding takes no part in attention or positions. Rows may leave a batch while others are decoded; none join.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runners.inference.prefix_cache import PrefixNode
+from runners.models.load_checks import text_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class PaddedRows:
-    """Rows on any causal language model that keeps a key-value cache."""
+    """The rows of one batch, on any causal language model with a KV cache."""
 
-    refills = False
+    is_continuous = False
+    """Whether rows may join while others are decoded."""
 
     def __init__(self, model: PreTrainedModel, pad_id: int) -> None:
         self._model, self._pad_id = model, pad_id
-        longest_short = getattr(
-            model.config.get_text_config(decoder=True), "original_max_position_embeddings", None
-        )
-        self._switch = None if longest_short is None else longest_short + 1
+        short = getattr(text_config(model), "original_max_position_embeddings", None)
+        self._rope_switch = None if short is None else short + 1
 
-    def add(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
-        """Logits (rows, vocabulary) after each row's whole text so far; there must be no rows yet."""
+    def prefill(self, rows: Sequence[tuple[PrefixNode, Sequence[int]]]) -> Tensor:
+        """Start the batch with each row's whole text so far; return the logits (rows, vocabulary) after
+        it."""
         import torch
 
         longest = max(len(ids) for _, ids in rows)
@@ -38,61 +37,58 @@ class PaddedRows:
         token_ids = torch.tensor(
             [[self._pad_id] * (longest - len(ids)) + list(ids) for _, ids in rows], device=device
         )
-        self._mask = torch.tensor(
-            [[0] * (longest - len(ids)) + [1] * len(ids) for _, ids in rows], device=device
-        )
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for _, ids in rows]
+        self._mask = torch.tensor(mask, device=device)
         self._positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
         self._token_ids, self._cache = token_ids, self._new_cache()
         return self._forward(token_ids)
 
-    def step(self, token_ids: Sequence[int]) -> Tensor:
-        """Logits (rows, vocabulary) after one more token of each row."""
+    def decode(self, token_ids: Sequence[int]) -> Tensor:
+        """Return the logits (rows, vocabulary) after one more token of each row."""
         import torch
 
         new = torch.tensor(token_ids, device=self._model.device)[:, None]
         self._mask = torch.cat([self._mask, torch.ones_like(new)], dim=1)
         self._token_ids = torch.cat([self._token_ids, new], dim=1)
-        if self._turns_stale():
+        if self._rope_switches():
             self._cache = self._new_cache()
             self._positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
             return self._forward(self._token_ids)
         self._positions = self._positions[:, -1:] + 1
         return self._forward(new)
 
-    def drop(self, rows: set[int]) -> list[int]:
-        """Take rows out. Returns which row is now in each place."""
+    def release(self, rows: set[int]) -> list[int]:
+        """Remove rows and return which row is now in each slot."""
         import torch
 
         order = [at for at in range(len(self._mask)) if at not in rows]
-        lines = torch.tensor(order, dtype=torch.long, device=self._model.device)
-        self._mask, self._positions, self._token_ids = (
-            self._mask[lines],
-            self._positions[lines],
-            self._token_ids[lines],
-        )
+        kept = torch.tensor(order, dtype=torch.long, device=self._model.device)
+        self._mask, self._positions = self._mask[kept], self._positions[kept]
+        self._token_ids = self._token_ids[kept]
         if order and self._cache is not None:
-            self._cache.reorder_cache(lines)
+            self._cache.reorder_cache(kept)
         return order
 
     def n_cache_bytes(self) -> int:
-        """Bytes of keys, values and states that are kept of the rows."""
-        parts = [] if self._cache is None else [self._cache, *getattr(self._cache, "layers", ())]
-        tensors = {id(tensor): tensor for part in parts for tensor in _tensors(list(vars(part).values()))}
+        """Return the bytes of the rows' cached keys, values and states."""
+        parts: list[Any] = [] if self._cache is None else [self._cache, *getattr(self._cache, "layers", ())]
+        tensors = {id(tensor): tensor for part in parts for tensor in _tensors(vars(part))}
         return sum(tensor.nbytes for tensor in tensors.values())
 
     def _new_cache(self) -> Any:
-        """As transformers' `generate` has it: None where the model makes one of a kind of its own."""
+        """Make a cache as transformers' `generate` does; None where the model makes one of its own kind."""
         from transformers import DynamicCache
 
-        return (
-            DynamicCache(config=self._model.config) if self._model._supports_default_dynamic_cache() else None
-        )
+        model: Any = self._model
+        return DynamicCache(config=model.config) if model._supports_default_dynamic_cache() else None
 
-    def _turns_stale(self) -> bool:
-        """Whether rotary positions become those of long texts with the newest token, as LongRoPE's do. Keys
-        that were turned by the others are then read again, as in transformers' Phi-3
-        (`prepare_inputs_for_generation`)."""
-        return self._token_ids.shape[1] == self._switch
+    def _rope_switches(self) -> bool:
+        """Is the newest token the first with LongRoPE's factors for long texts?
+
+        Keys cached with the short factors are then computed again, as in transformers' Phi-3
+        (`prepare_inputs_for_generation`).
+        """
+        return self._token_ids.shape[1] == self._rope_switch
 
     def _forward(self, token_ids: Tensor) -> Tensor:
         output = self._model(
@@ -108,10 +104,13 @@ class PaddedRows:
 
 
 def _tensors(held: Any) -> Iterator[Tensor]:
-    """The tensors in lists and dicts of them."""
+    """Yield the tensors in nested lists and dicts."""
     import torch
 
     if isinstance(held, torch.Tensor):
         yield held
-    for value in held.values() if isinstance(held, dict) else held if isinstance(held, list | tuple) else ():
-        yield from _tensors(value)
+    elif isinstance(held, dict):
+        yield from _tensors(list(cast("dict[Any, Any]", held).values()))
+    elif isinstance(held, list | tuple):
+        for value in cast("Sequence[Any]", held):
+            yield from _tensors(value)

@@ -1,13 +1,13 @@
-"""Attention of rows that lie one after another in a single sequence, each behind a prefix whose keys and
-values it shares with others.
+"""Packed (varlen) attention over a shared-prefix KV cache; partial results are merged by log-sum-exp.
 
-A token sees the prefix of its row and the row's own tokens up to itself. The queries of all rows that share a
-stretch of prefix meet it in one product for each head, so its keys are read once for all of them and never
-copied. A stretch's attention comes as its output and its lse, the logarithm of its sum of exp(score)
-(Hydragen, arXiv 2402.05099), and in the softmax over a row's own tokens it is one token more:
+The rows of a batch are packed into one sequence. A token attends to the cached prefix of its row and to the
+row's own tokens up to itself. The queries of all rows with a common prefix node attend to it in one matrix
+product for each head, so its keys are read once for all of them and never copied. Attention to a node gives
+its output and its lse, the logarithm of its sum of exp(score) (Hydragen, arXiv 2402.05099), and in the
+softmax over a row's own tokens it counts as one token more:
 
-    weights = softmax([lse_a, lse_b, …, own scores]),    out = weights_a · out_a + weights_b · out_b + … +
-    weights_own · own values
+    weights = softmax([lse_a, lse_b, …, own scores])
+    out     = weights_a · out_a + weights_b · out_b + … + weights_own · own values
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from runners.inference.tensors import as_ints
 
 if TYPE_CHECKING:
     import torch
@@ -24,81 +26,88 @@ if TYPE_CHECKING:
 IMPLEMENTATION = "shared_prefix"
 """The name under which the attention is registered with transformers."""
 
-_ALTERING = ("softcap", "s_aux", "position_bias", "head_mask")
-"""What a model may hand to its attention that changes the scores, and that is not computed here."""
+_UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
+"""Arguments of a model's attention that change the scores and are not implemented here."""
 
 MAX_SCORES = 2**26
-"""Attention scores held at once (256 MB in float32) where torch has no fused attention; if there are more,
-queries are taken in slices."""
+"""Attention scores held in memory (256 MB in float32) where torch has no fused attention; more queries are
+computed in slices."""
 
-_AT_ONCE = {"cpu": 64, "cuda": 1024}
-"""Tokens of new rows that meet their rows' tokens together, by device."""
-
-
-class NotShareable(Exception):
-    """The model's attention does something that attention to a shared prefix does not."""
+_BLOCK_TOKENS = {"cpu": 64, "cuda": 1024}
+"""Queries of one block in prefill, by device."""
 
 
-class Own(Protocol):
-    """Where the rows' own keys and values are kept."""
+class UnsupportedAttention(Exception):
+    """The model's attention does something that is not implemented here."""
 
-    def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Take those of the tokens under way, (tokens, heads_kv, head_dim); all of their rows, (rows ·
-        heads_kv, columns, head_dim)."""
+
+class RowCache(Protocol):
+    """KV cache of the rows' own tokens."""
+
+    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the new tokens' keys and values, (tokens, heads_kv, head_dim), and return those of all tokens
+        of their rows, (rows · heads_kv, columns, head_dim)."""
         ...
 
 
 @dataclass(frozen=True)
-class Shared:
-    """A stretch of prefix and the tokens behind it."""
+class SharedPrefix:
+    """A prefix node and the tokens that attend to it."""
 
     start: int
-    """Its first token's place in the text."""
+    """Position of its first token in the text."""
     keys: Sequence[Tensor]
-    """One for each layer: (heads_kv, stretch, head_dim)."""
+    """One for each layer: (heads_kv, tokens, head_dim)."""
     values: Sequence[Tensor]
-    behind: Tensor | None
-    """Indices of the tokens that see it; None: all do."""
+    queries: Tensor | None
+    """Indices of the tokens that attend to it; None: all do."""
 
 
 @dataclass(frozen=True)
 class QueryBlock:
-    """Tokens that meet those before them together."""
+    """A block of queries and the range of keys that any of them attends to."""
 
-    asking: slice
-    seen: slice
-    """All that any of them sees."""
+    queries: slice
+    keys: slice
     hidden: Tensor
-    """(asking, seen): whom each does not see."""
+    """(queries, keys): True where a query does not attend to a key."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the tokens of one forward pass lie in rows."""
+    """Attention metadata of one forward pass: how its tokens are packed into rows."""
 
-    own: Own
+    cache: RowCache
     positions: Tensor
     """(tokens,) from the beginning of the text."""
     columns: Tensor
-    """(tokens,): the place of each among its row's own."""
-    shared: Sequence[Shared]
-    is_new: bool
-    """Whether all rows begin with this pass; else each goes on by one token."""
-    ends: tuple[Tensor, Layout] | None = None
-    """Where rows begin: the place of each row's last token among the tokens, and how these tokens alone go on
-    behind the others."""
-    asked: dict[int, tuple[float, int | None]] = field(default_factory=dict)
-    """What transformers' attention of a layer came with: the scale of its scores, and how many tokens back it
-    sees (None: all)."""
-    _bias: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict)
-    _together: dict[int | None, list[QueryBlock]] = field(default_factory=dict)
-    _turns: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
+    """(tokens,): the index of each among its row's own tokens."""
+    prefixes: Sequence[SharedPrefix]
+    is_prefill: bool
+    """Whether all rows begin with this pass; else each decodes one token."""
+    last_tokens: tuple[Tensor, Layout] | None = None
+    """In prefill: the index of each row's last token among the tokens, and the layout in which these alone
+    attend to all others."""
+    attention_args: dict[int, tuple[float, int | None]] = field(
+        default_factory=dict[int, tuple[float, int | None]]
+    )
+    """Of each layer, as transformers passed them: the scale of the scores, and the tokens of its sliding
+    window (None: all)."""
+    _bias: dict[tuple[int, int, int | None], Tensor] = field(
+        default_factory=dict[tuple[int, int, int | None], "Tensor"]
+    )
+    _query_blocks: dict[int | None, list[QueryBlock]] = field(
+        default_factory=dict[int | None, list[QueryBlock]]
+    )
+    _rotary: dict[int, tuple[Tensor, Tensor, Tensor]] = field(
+        default_factory=dict[int, tuple["Tensor", "Tensor", "Tensor"]]
+    )
 
     def bias(
         self, heads_kv: int, group: int, n_columns: int, window: int | None, dtype: torch.dtype
     ) -> Tensor:
-        """(rows · heads_kv, group, columns), added to scores: minus infinity where a token does not see a
-        column of its row, else 0."""
+        """Return (rows · heads_kv, group, columns) to add to scores: minus infinity where a token does not
+        attend to a column of its row, else 0."""
         import torch
 
         if (heads_kv, group, window) not in self._bias:
@@ -108,27 +117,26 @@ class Layout:
             self._bias[heads_kv, group, window] = bias.expand(-1, heads_kv, group, -1).flatten(0, 1)
         return self._bias[heads_kv, group, window]
 
-    def together(self, window: int | None) -> list[QueryBlock]:
-        """Who sees whom among the tokens of rows that are all new."""
-        if window not in self._together:
-            self._together[window] = list(together(self.columns, window))
-        return self._together[window]
+    def query_blocks(self, window: int | None) -> list[QueryBlock]:
+        """Return the blocks of a prefill's queries."""
+        if window not in self._query_blocks:
+            self._query_blocks[window] = list(query_blocks(self.columns, window))
+        return self._query_blocks[window]
 
-    def turns(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotary positions (1, tokens, head_dim) as transformers' decoders hand them on: cos and sin (tokens,
-        1, head_dim), with which each half of x (tokens, heads, head_dim) is turned by the other as x · cos +
-        roll(x, head_dim / 2) · sin."""
-        if id(cos) not in self._turns:
-            turned = sin[0, :, None].clone()
-            turned[..., : turned.shape[-1] // 2].neg_()
-            self._turns[id(cos)] = cos, cos[0, :, None], turned
-        return self._turns[id(cos)][1:]
-
-
-IN_USE: ContextVar[Layout] = ContextVar("layout of the forward pass under way")
+    def rotary(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cos and sin (tokens, 1, head_dim) of transformers' rotary embeddings (1, tokens, head_dim),
+        signed so that x (tokens, heads, head_dim) becomes x · cos + roll(x, head_dim / 2) · sin."""
+        if id(cos) not in self._rotary:
+            signed = sin[0, :, None].clone()
+            signed[..., : signed.shape[-1] // 2].neg_()
+            self._rotary[id(cos)] = cos, cos[0, :, None], signed
+        return self._rotary[id(cos)][1:]
 
 
-def attention(
+CURRENT_LAYOUT: ContextVar[Layout] = ContextVar("layout of the current forward pass")
+
+
+def attention_forward(
     module: Any,
     query: Tensor,
     key: Tensor,
@@ -137,37 +145,43 @@ def attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention interface: query (1, heads, tokens, head_dim), key and value (1, heads_kv,
-    tokens, head_dim); returns (1, tokens, heads, head_dim). Raises NotShareable where the model asks for
-    something else."""
-    if altering := [name for name in _ALTERING if kwargs.get(name) is not None]:
-        raise NotShareable(f"its attention uses {', '.join(altering)}")
-    layout = IN_USE.get()
-    asked = query.shape[-1] ** -0.5 if scaling is None else scaling, kwargs.get("sliding_window")
-    layout.asked[module.layer_idx] = asked
+    """Implement transformers' attention interface.
+
+    `query` (1, heads, tokens, head_dim), `key` and `value` (1, heads_kv, tokens, head_dim); returns (1,
+    tokens, heads, head_dim). Raises UnsupportedAttention for arguments that change the scores in another way.
+    """
+    if unsupported := [name for name in _UNSUPPORTED if kwargs.get(name) is not None]:
+        raise UnsupportedAttention(f"its attention uses {', '.join(unsupported)}")
+    layout = CURRENT_LAYOUT.get()
+    args = query.shape[-1] ** -0.5 if scaling is None else scaling, kwargs.get("sliding_window")
+    layout.attention_args[module.layer_idx] = args
     query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
-    return attend(layout, module.layer_idx, query, key, value, *asked)[None], None
+    return packed_attention(layout, module.layer_idx, query, key, value, *args)[None], None
 
 
-def attend(
+def packed_attention(
     layout: Layout, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None
 ) -> Tensor:
-    """query (tokens, heads, head_dim), key and value (tokens, heads_kv, head_dim) of the tokens under way;
-    returns (tokens, heads, head_dim)."""
+    """Return the attention (tokens, heads, head_dim) of new tokens, whose keys and values are cached.
+
+    `query` (tokens, heads, head_dim), `key` and `value` (tokens, heads_kv, head_dim).
+    """
     import torch
 
-    keys, values = layout.own.write(layer, key, value)
-    if not layout.is_new:
-        return going_on(layout, layer, query, keys, values, scaling, window)
-    parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
-    parts.append(
-        _new_rows(query, key.transpose(0, 1), value.transpose(0, 1), scaling, layout.together(window))
-    )
+    keys, values = layout.cache.update(layer, key, value)
+    if not layout.is_prefill:
+        return decode_attention(layout, layer, query, keys, values, scaling, window)
+    parts = [
+        _prefix_attention(prefix, layer, query, scaling, layout.positions, window)
+        for prefix in layout.prefixes
+    ]
+    blocks = layout.query_blocks(window)
+    parts.append(_prefill_attention(query, key.transpose(0, 1), value.transpose(0, 1), scaling, blocks))
     out, lse = zip(*parts, strict=True)
-    return _sum(out, torch.cat(lse, -1).softmax(-1)).to(value.dtype)
+    return _weighted_sum(out, torch.cat(lse, -1).softmax(-1)).to(value.dtype)
 
 
-def going_on(
+def decode_attention(
     layout: Layout,
     layer: int,
     query: Tensor,
@@ -176,18 +190,23 @@ def going_on(
     scaling: float,
     window: int | None,
 ) -> Tensor:
-    """Of one token of each row, query (rows, heads, head_dim), to its row's keys and values, (rows ·
-    heads_kv, columns, head_dim), as they are written; returns (rows, heads, head_dim)."""
+    """Return the attention (rows, heads, head_dim) of one token of each row to its prefix and its row.
+
+    `query` (rows, heads, head_dim), `keys` and `values` (rows · heads_kv, columns, head_dim) as cached.
+    """
     n_rows, heads, width = query.shape
     heads_kv = len(keys) // n_rows
-    parts = [_behind(part, layer, query, scaling, layout.positions, window) for part in layout.shared]
+    parts = [
+        _prefix_attention(prefix, layer, query, scaling, layout.positions, window)
+        for prefix in layout.prefixes
+    ]
     out, lse = ([part[which].reshape(len(keys), heads // heads_kv, -1) for part in parts] for which in (0, 1))
     bias = layout.bias(heads_kv, heads // heads_kv, keys.shape[1], window, query.dtype)
-    found = _with_own(out, lse, query.reshape(len(keys), -1, width), keys, values, scaling, bias)
+    found = _merged_with_own(out, lse, query.reshape(len(keys), -1, width), keys, values, scaling, bias)
     return found.view(n_rows, heads, -1).to(values.dtype)
 
 
-def _with_own(
+def _merged_with_own(
     out: Sequence[Tensor],
     lse: Sequence[Tensor],
     query: Tensor,
@@ -196,17 +215,18 @@ def _with_own(
     scaling: float,
     bias: Tensor,
 ) -> Tensor:
-    """Attention (rows · heads_kv, group, head_dim) of rows to their own and to the parts whose `out` and
-    `lse` they come with."""
+    """Return the attention (rows · heads_kv, group, head_dim) of rows to their own tokens, merged with
+    partial results `out` and their `lse`."""
     import torch
 
     scores = torch.baddbmm(bias, query, keys.transpose(1, 2), alpha=scaling).float()
     weights = torch.cat([*lse, scores], -1).softmax(-1)
-    return _sum(out, weights, torch.bmm(weights[..., len(lse) :].to(values.dtype), values).float())
+    own = torch.bmm(weights[..., len(lse) :].to(values.dtype), values).float()
+    return _weighted_sum(out, weights, own)
 
 
-def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) -> Tensor:
-    """What each part gives, times the part's weight."""
+def _weighted_sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) -> Tensor:
+    """Add each partial result times its weight to `total`."""
     for at, part in enumerate(out):
         weight = weights[..., at : at + 1]
         total = part * weight if total is None else total.addcmul_(part, weight)
@@ -214,79 +234,81 @@ def _sum(out: Sequence[Tensor], weights: Tensor, total: Tensor | None = None) ->
     return total
 
 
-# These give what each token sees of a part, (tokens, heads, head_dim), and the logarithm of its sum of
-# exponentials, (tokens, heads, 1), both in float32. Queries are (tokens, heads, head_dim), keys and values
-# (heads_kv, columns, head_dim).
+# The functions below return a partial result: the attention output (tokens, heads, head_dim) and its
+# log-sum-exp # (tokens, heads, 1), both in float32. Queries are (tokens, heads, head_dim), keys and values
+# (heads_kv, columns, # head_dim).
 
 
-def _behind(
-    part: Shared, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None
+def _prefix_attention(
+    prefix: SharedPrefix, layer: int, query: Tensor, scaling: float, positions: Tensor, window: int | None
 ) -> tuple[Tensor, Tensor]:
-    """Of a stretch of prefix; a token that does not stand behind it sees nothing there."""
+    """Attend to a prefix node; tokens of rows without it get the lowest finite log-sum-exp."""
     import torch
 
-    keys, values, at = part.keys[layer], part.values[layer], part.behind
+    keys, values, at = prefix.keys[layer], prefix.values[layer], prefix.queries
     hidden = None
     if window is not None:
-        place = torch.arange(part.start, part.start + keys.shape[1], device=positions.device)
-        hidden = place <= (positions if at is None else positions[at])[:, None] - window
+        position = torch.arange(prefix.start, prefix.start + keys.shape[1], device=positions.device)
+        hidden = position <= (positions if at is None else positions[at])[:, None] - window
     if at is None:
-        return _attend(query, keys, values, scaling, hidden)
-    found, lse_found = _attend(query[at], keys, values, scaling, hidden)
+        return _attention(query, keys, values, scaling, hidden)
+    found, lse_found = _attention(query[at], keys, values, scaling, hidden)
     out = found.new_zeros(*query.shape[:2], found.shape[-1])
     lse = torch.full_like(out[..., :1], torch.finfo(torch.float32).min)
     out[at], lse[at] = found, lse_found
     return out, lse
 
 
-def _new_rows(
-    query: Tensor, keys: Tensor, values: Tensor, scaling: float, each: Sequence[QueryBlock]
+def _prefill_attention(
+    query: Tensor, keys: Tensor, values: Tensor, scaling: float, blocks: Sequence[QueryBlock]
 ) -> tuple[Tensor, Tensor]:
-    """Of rows that are all new, whose keys and values these are."""
+    """Attend to the new rows' own tokens, causally within each row."""
     import torch
 
     found = [
-        _attend(query[some.asking], keys[:, some.seen], values[:, some.seen], scaling, some.hidden)
-        for some in each
+        _attention(query[one.queries], keys[:, one.keys], values[:, one.keys], scaling, one.hidden)
+        for one in blocks
     ]
     out, lse = zip(*found, strict=True)
     return torch.cat(out), torch.cat(lse)
 
 
-def together(columns: Tensor, window: int | None) -> Iterator[QueryBlock]:
-    """Tokens of new rows, in these columns of them, see those of their row up to themselves. Some at a time
-    meet those that any of them sees: asked for causal attention, torch's fused one computes nearly all scores
-    of a text of some hundred tokens."""
+def query_blocks(columns: Tensor, window: int | None) -> Iterator[QueryBlock]:
+    """Split the packed tokens of new rows into blocks, each with the keys that its causal mask allows.
+
+    Asked for causal attention, torch's fused kernel computes nearly all scores of a text of some hundred
+    tokens; small blocks leave most of them out.
+    """
     import torch
 
-    place, at_once = torch.arange(len(columns), device=columns.device), _AT_ONCE.get(columns.device.type, 64)
-    begin = place - columns
-    begins = begin.tolist()
-    for first in range(0, len(place), at_once):
-        asking = slice(first, first + at_once)
-        seen = slice(
-            begins[first] if window is None else max(begins[first], first - window + 1), first + at_once
-        )
-        last = place[asking, None]
-        hidden = (place[seen] > last) | (place[seen] < begin[asking, None])
-        yield QueryBlock(asking, seen, hidden if window is None else hidden | (place[seen] <= last - window))
+    index, size = (
+        torch.arange(len(columns), device=columns.device),
+        _BLOCK_TOKENS.get(columns.device.type, 64),
+    )
+    row_start = index - columns
+    row_starts = as_ints(row_start)
+    for first in range(0, len(index), size):
+        queries = slice(first, first + size)
+        start = row_starts[first] if window is None else max(row_starts[first], first - window + 1)
+        keys = slice(start, first + size)
+        last = index[queries, None]
+        hidden = (index[keys] > last) | (index[keys] < row_start[queries, None])
+        yield QueryBlock(queries, keys, hidden if window is None else hidden | (index[keys] <= last - window))
 
 
-def _attend(
+def _attention(
     query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Of all columns but the hidden ones (tokens, columns)."""
-    return (_fused if _is_fused(query, values) else _products)(query, keys, values, scaling, hidden)
+    """Attend to all columns but the hidden ones (tokens, columns)."""
+    return (_fused if _is_fused(query, values) else _unfused)(query, keys, values, scaling, hidden)
 
 
 def _is_fused(query: Tensor, values: Tensor) -> bool:
-    """torch's fused attention for processors gives the log-sum-exp too; that for GPUs does so for some
-    layouts only."""
+    """torch's fused attention returns the log-sum-exp on a CPU; on a GPU only for some layouts."""
     return query.device.type == "cpu" and query.shape[-1] == values.shape[-1]
 
 
-# What is hidden gets the lowest finite number, as minus infinity would give NaN where nothing of a part is
-# seen.
+# Hidden scores are the lowest finite number: minus infinity would give NaN where a token attends to nothing.
 
 
 def _fused(
@@ -296,16 +318,15 @@ def _fused(
 
     mask = None
     if hidden is not None:
-        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, torch.finfo(query.dtype).min)[
-            None, None
-        ]
+        lowest = torch.finfo(query.dtype).min
+        mask = torch.zeros_like(hidden, dtype=query.dtype).masked_fill_(hidden, lowest)[None, None]
     queries = query.transpose(0, 1).unsqueeze(0)
     flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
     out, lse = flash(queries, keys.unsqueeze(0), values.unsqueeze(0), attn_mask=mask, scale=scaling)
     return out.squeeze(0).transpose(0, 1).float(), lse.squeeze(0).T.unsqueeze(-1).float()
 
 
-def _products(
+def _unfused(
     query: Tensor, keys: Tensor, values: Tensor, scaling: float, hidden: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     import torch
@@ -314,20 +335,19 @@ def _products(
     if len(query) > at_once:
         slices = [slice(start, start + at_once) for start in range(0, len(query), at_once)]
         found = [
-            _products(query[at], keys, values, scaling, None if hidden is None else hidden[at])
+            _unfused(query[at], keys, values, scaling, None if hidden is None else hidden[at])
             for at in slices
         ]
         out, lse = zip(*found, strict=True)
         return torch.cat(out), torch.cat(lse)
-    query = query.unflatten(1, (len(keys), -1)).permute(1, 2, 0, 3)  # (heads_kv, group, tokens, head_dim)
-    scores = torch.matmul(query * scaling, keys[:, None].transpose(-1, -2)).float()
+    grouped = cast("Any", query).unflatten(1, (len(keys), -1))
+    grouped = grouped.permute(1, 2, 0, 3)  # (heads_kv, group, tokens, head_dim)
+    scores = torch.matmul(grouped * scaling, keys[:, None].transpose(-1, -2)).float()
     if hidden is not None:
         scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    out, lse = (
-        torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total),
-        total.log_().add_(top),
-    )
+    out = torch.matmul(weights.to(values.dtype), values[:, None]).float().div_(total)
+    lse = total.log_().add_(top)
     return out.permute(2, 0, 1, 3).flatten(1, 2), lse.permute(2, 0, 1, 3).flatten(1, 2)

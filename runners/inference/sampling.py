@@ -1,4 +1,4 @@
-"""A study's decoding for one model: as the spec has it, or as the model was published with."""
+"""Sampling parameters of one model: as the spec has them, or as the model was published with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from runners.inference.next_token import Sampling
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_CHOOSES = {"do_sample", "temperature", "top_p", "top_k", "repetition_penalty"}
-_ELSEWHERE = {
+_SAMPLING = {"do_sample", "temperature", "top_p", "top_k", "repetition_penalty"}
+_OTHER = {
     "bos_token_id",
     "eos_token_id",
     "pad_token_id",
@@ -21,14 +21,14 @@ _ELSEWHERE = {
     "use_cache",
     "cache_implementation",
 }
-"""Settings that choose no token, or that are read when the model is loaded."""
+"""Settings that change no token, or that apply when the model is loaded."""
 
 _TOP_K = 50
-"""transformers' own, where a model that samples names none."""
+"""transformers' default for a model that samples and names none."""
 
 
 def sampling_of(decoding: Decoding, model: PreTrainedModel) -> Sampling:
-    """How tokens are chosen.
+    """Return the sampling parameters of a study's decoding for a model.
 
     Raises DataError where the model's own settings are asked for and cannot be followed here.
     """
@@ -43,17 +43,17 @@ def sampling_of(decoding: Decoding, model: PreTrainedModel) -> Sampling:
 
 
 def _of_model(model: PreTrainedModel) -> dict[str, Any]:
-    settings = model.generation_config
+    settings: Any = model.generation_config
     others = settings.to_diff_dict().items() if settings is not None else ()
     # 0 and 1 say "off" of a setting that is a share, a factor or a number of beams.
     if unknown := sorted(
-        name for name, value in others if name not in _CHOOSES | _ELSEWHERE and _changes_tokens(name, value)
+        name for name, value in others if name not in _SAMPLING | _OTHER and _changes_tokens(name, value)
     ):
         raise DataError(
             f"`decoding: {{from: model}}`: the model's generation_config has {', '.join(unknown)}, which"
             " cannot be followed here"
         )
-    named = {name: getattr(settings, name, None) for name in _CHOOSES}
+    named = {name: getattr(settings, name, None) for name in _SAMPLING}
     penalty = named["repetition_penalty"] or 1.0
     if not named["do_sample"]:
         return {"temperature": 0.0, "repetition_penalty": penalty}

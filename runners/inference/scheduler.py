@@ -1,10 +1,9 @@
-"""Batched decoding with a causal language model: tokenised prompts in, finished rows out, as they finish.
+"""Continuous batching: tokenised prompts in, generated rows out, as they finish.
 
-Rows are taken longest first, and the place of a row that finished goes to the next one. What prompts begin
-with alike is read once and attended to by all of them (`packed`), where the model allows it. In float32,
-greedy tokens are the same for any batch size, with shared prefixes or without: sums are then added in another
-order, which moves a logit in its sixth digit or so, and only a tie that close could fall otherwise. In
-bfloat16 such ties are common.
+Longest rows are first, and the slot of a finished row goes to the next one. Shared prefixes are prefilled
+once and attended to by all their rows (`packed`), where the model allows it. In float32, greedy tokens are
+the same for any batch size, with shared prefixes or without: another order of summation moves a logit in its
+sixth digit or so, and only a tie that close could be decided otherwise. In bfloat16 such ties are common.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from runners.inference.batch_model import BatchModel
 from runners.inference.next_token import Sampling, next_tokens
 from runners.inference.order import longest_first
 from runners.inference.stop_strings import closing_fence, cut_at_stop
+from runners.inference.tensors import as_ints
 from runners.models import memory
+from runners.models.load_checks import text_config
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from runners.inference.padded import PaddedRows
     from runners.inference.prefix_cache import PrefixNode
 
+End = Literal["eos", "stop", "length"]
+"""Why a row ended."""
+
 _STOP_MARGIN = 4
-"""Tokens decoded beyond the length of a stop string: the first ones of a slice may decode differently than
-within the text."""
+"""Tokens detokenised beyond the length of a stop string: the first ones of a slice may give other text than
+within the whole."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class Request:
     token_ids: tuple[int, ...]
     stop_strings: tuple[str, ...] = ()
     seed: int | None = None
-    """Needed where the temperature is above 0."""
+    """Required for a temperature above 0."""
     ends_at_fence: bool = False
-    """Whether the fence that closes the answer stops it, as a stop string does."""
+    """Whether the fence that closes the answer is a stop string too."""
     room: int | None = None
-    """Tokens that the model's positions leave for the answer, which ends there; None: no limit of its own."""
+    """Tokens that the model's positions leave for the answer; None: no limit."""
 
 
 @dataclass(frozen=True)
@@ -56,48 +60,47 @@ class Generated:
     token_ids: tuple[int, ...]
     """The new tokens, without EOS, with those of the stop string."""
     raw_text: str
-    """All new tokens decoded, special tokens skipped but for the marks of thinking."""
+    """All new tokens as text, without special tokens but those that mark thinking."""
     text: str
-    """`raw_text` up to the first stop, nothing before it touched."""
-    finish_reason: Literal["eos", "stop", "length"]
+    """`raw_text` up to the first stop string, otherwise unchanged."""
+    finish_reason: End
     stop_string: str | None
     """The stop string, or the fence, that cut the text."""
     n_prompt_tokens: int
-    """Padding not counted, the shared prefix counted."""
+    """With the shared prefix, without padding."""
     n_new_tokens: int
     """Length of `token_ids`."""
     n_shared_tokens: int
-    """Prompt tokens that were not read for this row alone."""
+    """Prompt tokens of the cached prefix."""
     seconds: float
-    """The row's share of the wall time: each pass divided by the rows in it, plus the shared prefixes divided
-    by all rows."""
+    """The row's share of the wall time: of each forward pass, divided by its rows, and of prefilling the
+    prefixes, divided by all rows."""
     batch_size: int
-    """Rows in the batch when it joined, itself included."""
+    """Rows in the batch when this one joined, itself included."""
 
 
 def generate(
-    reader: BatchModel, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None
+    batch_model: BatchModel, requests: Sequence[Request], sampling: Sampling, batch_size: int | None = None
 ) -> Iterator[Generated]:
-    """Continue every request, at most `batch_size` at a time (as many as fit into memory, if None), in any
-    order of finishing.
+    """Yield the generated rows as they finish, with at most `batch_size` rows in a batch (as many as fit into
+    memory, if None).
 
-    Longest prompts are first, so that rows of similar length stand side by side and a batch too large for
-    memory fails at once; it then goes on with half the rows. Prompts longer than the model's positions are
-    the caller's to refuse.
+    Longest prompts are first, so a batch holds rows of similar length and one too large for memory fails at
+    once; it then goes on with half the rows. Prompts longer than the model's positions are the caller's to
+    refuse.
 
-    Raises ValueError for a request without tokens, with an empty stop string, or without a seed where tokens
-    are drawn; FloatingPointError when logits are NaN.
+    Raises ValueError for a request without tokens, with an empty stop string, or without a seed for sampling;
+    FloatingPointError for NaN logits.
     """
     if requests:
         _check(requests, sampling)
-        yield from _Batch(reader, sampling, batch_size).run(requests)
+        yield from _Batch(batch_model, sampling, batch_size).run(requests)
 
 
 @dataclass(eq=False)
 class _Row:
     request: Request
-    below: PrefixNode
-    """What it shares with others."""
+    prefix: PrefixNode
     generator: Generator | None
     seconds: float
     batch_size: int = 0
@@ -105,12 +108,12 @@ class _Row:
     """New tokens, without EOS."""
 
     def text(self) -> tuple[int, ...]:
-        """Prompt and answer so far."""
+        """Return prompt and answer so far."""
         return (*self.request.token_ids, *self.token_ids)
 
     def n_tail(self) -> int:
-        """How many of the last tokens can hold a stop string that ends in the newest: a token is at least one
-        byte of it."""
+        """Return how many of the last tokens can hold a stop string that ends in the newest: a token is at
+        least one byte of it."""
         return max(len(stop.encode()) for stop in self.request.stop_strings) + _STOP_MARGIN
 
 
@@ -130,16 +133,16 @@ def _check(requests: Sequence[Request], sampling: Sampling) -> None:
 
 
 class _Batch:
-    """The rows of one call: those that wait, and those being decoded."""
+    """The rows of one call: waiting or running."""
 
-    def __init__(self, reader: BatchModel, sampling: Sampling, batch_size: int | None) -> None:
-        self._reader, self._sampling = reader, sampling
-        self._wanted, self._most = batch_size, 0
-        """Rows decoded together at most: as asked for, and as they are."""
+    def __init__(self, batch_model: BatchModel, sampling: Sampling, batch_size: int | None) -> None:
+        self._model, self._sampling = batch_model, sampling
+        self._wanted, self._max_rows = batch_size, 0
+        """Rows in the batch at most: as asked for, and as they fit."""
         self._waiting: deque[_Row] = deque()
-        self._going: list[_Row] = []
+        self._running: list[_Row] = []
         self._rows: PackedRows | PaddedRows
-        """What the model holds of each of `_going`, in the same order."""
+        """The model's rows of `_running`, in the same order."""
         self._seen: Tensor | None = None
         """(rows, vocabulary): tokens of prompt and answer, for the repetition penalty."""
 
@@ -149,56 +152,59 @@ class _Batch:
         began = time.perf_counter()
         with torch.inference_mode():
             prompts = [request.token_ids for request in requests]
-            placed = self._reader.place(prompts, self._sampling.max_new_tokens)
+            prefixes = self._model.prefixes(prompts, self._sampling.max_new_tokens)
         each = (time.perf_counter() - began) / len(requests)
-        longest = max(len(prompt) - below.end for prompt, below in zip(prompts, placed, strict=True))
-        self._most = self._reader.batch_size(longest + self._sampling.max_new_tokens, self._wanted)
-        self._rows = self._reader.rows(self._sampling.is_plain_greedy)
-        for at in longest_first(prompts, placed):
+        longest = max(len(prompt) - prefix.end for prompt, prefix in zip(prompts, prefixes, strict=True))
+        self._max_rows = self._model.batch_size(longest + self._sampling.max_new_tokens, self._wanted)
+        self._rows = self._model.rows(self._sampling.is_plain_greedy)
+        for at in longest_first(prompts, prefixes):
             request = requests[at]
-            drawn = self._sampling.temperature > 0 and request.seed is not None
-            generator = torch.Generator().manual_seed(request.seed) if drawn else None
-            self._waiting.append(_Row(request, placed[at], generator, each))
-        while self._waiting or self._going:
+            generator = None
+            if self._sampling.temperature > 0 and request.seed is not None:
+                generator = torch.Generator().manual_seed(request.seed)
+            self._waiting.append(_Row(request, prefixes[at], generator, each))
+        while self._waiting or self._running:
             try:
                 with torch.inference_mode():
-                    done = self._advance()
+                    done = self._step()
             except RuntimeError as error:
-                if not memory.is_exhausted(error) or len(self._going) == 1:
+                if not memory.is_exhausted(error) or len(self._running) == 1:
                     raise
-                self._step_down()
+                self._halve()
             else:
                 yield from done
 
-    def _advance(self) -> list[Generated]:
-        """One pass of the model: over rows that join if there is room, else over one token of each row.
-        Returns what finished."""
+    def _step(self) -> list[Generated]:
+        """Run one forward pass, a prefill of joining rows if there is room, else a decode step; return the
+        finished rows."""
         began = time.perf_counter()
-        room = self._most - len(self._going)
-        if self._waiting and room > 0 and (self._rows.refills or not self._going):
+        room = self._max_rows - len(self._running)
+        if self._waiting and room > 0 and (self._rows.is_continuous or not self._running):
             rows = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-            self._going += rows
+            self._running += rows
             for row in rows:
-                row.batch_size = len(self._going)
-            logits = self._rows.add([(row.below, row.text()) for row in rows])
+                row.batch_size = len(self._running)
+            logits = self._rows.prefill([(row.prefix, row.text()) for row in rows])
             self._mark_seen(rows)
         else:
-            rows = self._going
-            logits = self._rows.step([row.token_ids[-1] for row in rows])
+            rows = self._running
+            logits = self._rows.decode([row.token_ids[-1] for row in rows])
         seen = None if self._seen is None else self._seen[-len(rows) :]
         chosen = next_tokens(logits, seen, self._sampling, [row.generator for row in rows])
         if seen is not None:
             seen.scatter_(1, chosen[:, None], True)
-        ends = [self._append(row, token) for row, token in zip(rows, chosen.tolist(), strict=True)]
+        ends: list[End | None] = [
+            self._append(row, token) for row, token in zip(rows, as_ints(chosen), strict=True)
+        ]
         elapsed = (time.perf_counter() - began) / len(rows)
         for row in rows:
             row.seconds += elapsed
-        first = len(self._going) - len(rows)
-        done = {first + at: end for at, end in enumerate(ends) if end}
-        finished = [self._finish(self._going[at], end) for at, end in done.items()]
+        first = len(self._running) - len(rows)
+        done: dict[int, End] = {first + at: end for at, end in enumerate(ends) if end is not None}
+        finished = [self._finish(self._running[at], end) for at, end in done.items()]
         if done:
-            order = self._rows.drop(set(done))
-            self._going = [self._going[at] for at in order]
+            order = self._rows.release(set(done))
+            self._running = [self._running[at] for at in order]
             self._seen = None if self._seen is None else self._seen[order]
         return finished
 
@@ -207,29 +213,25 @@ class _Batch:
             return
         import torch
 
-        model = self._reader.model
-        seen = torch.zeros(
-            len(rows),
-            model.config.get_text_config(decoder=True).vocab_size,
-            dtype=torch.bool,
-            device=model.device,
-        )
-        for line, row in zip(seen, rows, strict=True):
-            line[list(row.text() if self._sampling.penalize_prompt else row.token_ids)] = True
+        model = self._model.model
+        n_tokens = text_config(model).vocab_size
+        seen = torch.zeros(len(rows), n_tokens, dtype=torch.bool, device=model.device)
+        for of_row, row in zip(seen, rows, strict=True):
+            of_row[list(row.text() if self._sampling.penalize_prompt else row.token_ids)] = True
         self._seen = seen if self._seen is None else torch.cat([self._seen, seen])
 
-    def _step_down(self) -> None:
-        """Go on with half the rows at a time; those being decoded are read again, each with its answer so
-        far."""
-        self._most = len(self._going) // 2
-        self._waiting.extendleft(reversed(self._going))
-        self._going, self._seen = [], None
-        self._rows = self._reader.rows(self._sampling.is_plain_greedy)
+    def _halve(self) -> None:
+        """Halve the batch after it ran out of memory; preempted rows are prefilled again, each with its
+        answer so far."""
+        self._max_rows = len(self._running) // 2
+        self._waiting.extendleft(reversed(self._running))
+        self._running, self._seen = [], None
+        self._rows = self._model.rows(self._sampling.is_plain_greedy)
         memory.give_back()
 
-    def _append(self, row: _Row, token: int) -> Literal["eos", "stop", "length"] | None:
-        """Give the row its next token; why it ends there, or None."""
-        if token in self._reader.eos_ids:
+    def _append(self, row: _Row, token: int) -> End | None:
+        """Append a row's next token and return why the row ends there, or None."""
+        if token in self._model.eos_ids:
             return "eos"
         row.token_ids.append(token)
         if self._is_stopped(row):
@@ -239,23 +241,24 @@ class _Batch:
         return "length" if len(row.token_ids) == most else None
 
     def _is_stopped(self, row: _Row) -> bool:
-        """Whether a stop string, or the line of the fence that closes the answer, ends in the newest
-        token."""
+        """Does a stop string, or the line of the closing fence, end in the newest token?"""
         stops = row.request.stop_strings
-        # Cheap first: the last tokens only. The whole text decides.
+        # Cheap first: the last tokens. The whole text decides.
         if (
             stops
-            and cut_at_stop(self._decode(row.token_ids[-row.n_tail() :]), stops)[1]
-            and cut_at_stop(self._decode(row.token_ids), stops)[1]
+            and cut_at_stop(self._model.detokenize(row.token_ids[-row.n_tail() :]), stops)[1]
+            and cut_at_stop(self._model.detokenize(row.token_ids), stops)[1]
         ):
             return True
-        if not row.request.ends_at_fence or "\n" not in self._decode(row.token_ids[-1:]):
+        if not row.request.ends_at_fence or "\n" not in self._model.detokenize(row.token_ids[-1:]):
             return False
-        whole_lines = self._decode(row.token_ids).rpartition("\n")[0]  # an info string may yet follow a fence
+        whole_lines = self._model.detokenize(row.token_ids).rpartition("\n")[
+            0
+        ]  # an info string may yet follow a fence
         return closing_fence(whole_lines) is not None
 
-    def _finish(self, row: _Row, end: Literal["eos", "stop", "length"]) -> Generated:
-        raw_text = self._decode(row.token_ids)
+    def _finish(self, row: _Row, end: End) -> Generated:
+        raw_text = self._model.detokenize(row.token_ids)
         text, stop = cut_at_stop(raw_text, row.request.stop_strings, ends_at_fence=row.request.ends_at_fence)
         return Generated(
             key=row.request.key,
@@ -267,10 +270,7 @@ class _Batch:
             stop_string=stop,
             n_prompt_tokens=len(row.request.token_ids),
             n_new_tokens=len(row.token_ids),
-            n_shared_tokens=row.below.end,
+            n_shared_tokens=row.prefix.end,
             seconds=row.seconds,
             batch_size=row.batch_size,
         )
-
-    def _decode(self, token_ids: Sequence[int]) -> str:
-        return self._reader.decode(token_ids)

@@ -1,4 +1,4 @@
-"""Where an answer ends by its text: the same for models decoded here and for servers."""
+"""Stop strings and closing fences, which end an answer by its text, here and on servers."""
 
 import re
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\n]*?)[ \t\r]*$", re.MULTILIN
 def cut_at_stop(
     text: str, stop_strings: Sequence[str], *, ends_at_fence: bool = False
 ) -> tuple[str, str | None]:
-    """The text before the first stop string in it and that stop string; of several at one place, the longest.
+    """Return the text before the first stop string in it, and that stop string; of several there, the
+    longest.
 
-    `ends_at_fence`: the answer stands in a fence that the prompt left open, and the fence that closes it
-    stops it too.
+    `ends_at_fence`: the answer is in a fence that the prompt left open, and the fence that closes it is a
+    stop string too.
     """
     found = [(text.index(stop), -len(stop), stop) for stop in stop_strings if stop in text]
     if ends_at_fence and (fence := closing_fence(text)) is not None:
@@ -24,8 +25,8 @@ def cut_at_stop(
 
 
 def closing_fence(text: str) -> re.Match[str] | None:
-    """The line that closes a fence of three backticks which was open before the text began; its first group
-    is the fence.
+    """Return the line that closes a fence of three backticks opened before the text; its first group is the
+    fence.
 
     A fence with an info string opens a block, a bare one closes the innermost open one, if it is of the same
     character and as long (CommonMark 0.31, 4.5).
@@ -34,7 +35,7 @@ def closing_fence(text: str) -> re.Match[str] | None:
     for line in _FENCE.finditer(text):
         mark, info = line.groups()
         if info and mark[0] == "`" and "`" in info:
-            continue  # words in line, as ```this```
+            continue  # inline code, as ```this```
         if info or mark[0] != blocks[-1][0]:
             blocks.append(mark)
         elif len(mark) >= len(blocks[-1]):

@@ -1,5 +1,5 @@
-"""Thinking blocks: what a model writes to itself before it answers. They stay in the raw text and are no part
-of the answer that is judged."""
+"""Thinking blocks, which a model writes before it answers. They stay in the raw text and are no part of the
+answer that is judged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _BLOCKS = (
 
 
 def without_thinking(text: str, prompt: str) -> str:
-    """The answer behind a thinking block with which a text begins, or which the prompt left open; empty where
-    the block is not closed."""
+    """Return the answer after a thinking block that a text begins with, or that the prompt left open; empty
+    where the block is not closed."""
     for opening, closing in _BLOCKS:
         if prompt.rstrip().endswith(opening) or text.lstrip().startswith((opening, closing)):
             return text.partition(closing)[2].lstrip()
@@ -33,7 +33,7 @@ def without_thinking(text: str, prompt: str) -> str:
 
 
 def special_marks(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Special tokens that marks of thinking are made of: text decoded without them would not show where the
+    """Return the special tokens that thinking marks consist of: text without them would not show where the
     answer begins."""
     special = {token.content: at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     found: set[int] = set()

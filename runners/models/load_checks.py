@@ -1,15 +1,15 @@
-"""Checks of a model and its tokenizer against each other, once, when they are loaded.
+"""Consistency checks of a model and its tokenizer when they are loaded.
 
-Published checkpoints do not always fit together: tokens were added and the embedding was not resized, a chat
-template ends its turns with a token that no setting names as an end, a generation configuration cannot be
-saved again. Each is mended here and the remedy recorded, or a sentence says which numbers do not agree.
+Published checkpoints are not always consistent: tokens were added without resizing the embedding, a chat
+template ends its turns with a token that no setting names as EOS, a generation configuration cannot be saved
+again. Each fault is corrected here and the remedy recorded, or an error says which numbers disagree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dsl.errors import DataError
 from runners.prompting import tokens
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
-"""Names under which configurations keep the number of positions."""
+"""Names of the number of positions in configurations."""
 
 _MORE_THAN_MESSAGES = frozenset({"tool_use", "rag"})
 """Names of chat templates for conversations that hold tools or documents."""
@@ -26,7 +26,7 @@ _MORE_THAN_MESSAGES = frozenset({"tool_use", "rag"})
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check` found; the fields are those of `runners.models.loading.Loaded`."""
+    """Result of `check`; the fields are those of `runners.models.loading.Loaded`."""
 
     eos_ids: frozenset[int]
     pad_id: int
@@ -35,13 +35,14 @@ class Checked:
 
 
 def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked:
-    """Compare tokenizer, embedding and chat template, and mend both model and tokenizer where that can be
-    done.
+    """Check tokenizer, embedding and chat template, and correct both model and tokenizer where possible.
 
     Raises DataError where the tokenizer begins every text with a token that the embedding does not have.
     """
     remedies = [*_drop_unsaveable(model), *_choose_template(tokenizer)]
-    if tokens.uses_bos(tokenizer) and (why := lacks(model, tokenizer, [tokenizer.bos_token_id])):
+    if tokens.uses_bos(tokenizer) and (
+        why := missing_embeddings(model, tokenizer, [cast("int", tokenizer.bos_token_id)])
+    ):
         raise DataError(why)
     no_chat, turn_end = _chat(model, tokenizer)
     eos_ids = eos_ids_of(model, tokenizer)
@@ -52,7 +53,7 @@ def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked
             f"the chat template ends a turn with `{named}`, which neither the tokenizer nor the generation"
             " settings name as an end: answers end there, too"
         )
-    own_pad = tokenizer.pad_token_id
+    own_pad = _one(tokenizer.pad_token_id)
     pad_id = _choose_pad(tokenizer, eos_ids, n_embeddings(model))
     if own_pad is not None and own_pad >= n_embeddings(model):
         remedies.append(
@@ -63,18 +64,27 @@ def check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Checked
 
 
 def n_embeddings(model: PreTrainedModel) -> int:
-    """Tokens that a model's embedding has."""
-    return model.get_input_embeddings().weight.shape[0]
+    """Return the number of tokens in a model's embedding."""
+    embedding: Any = model.get_input_embeddings()
+    return embedding.weight.shape[0]
+
+
+def text_config(model: PreTrainedModel) -> Any:
+    """Return the configuration of a model's decoder, which may be a part of the model's own."""
+    config: Any = model.config
+    return config.get_text_config(decoder=True)
 
 
 def n_positions(model: PreTrainedModel) -> int | None:
-    """Tokens that prompt and answer may have together; None where the configuration sets no limit."""
-    config = model.config.get_text_config(decoder=True)
+    """Return the most tokens of prompt and answer together; None where the configuration sets no limit."""
+    config = text_config(model)
     return next((found for name in _POSITIONS if (found := getattr(config, name, None))), None)
 
 
-def lacks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[int]) -> str | None:
-    """A sentence that names those of the tokens for which a model has no embedding; None where it has all."""
+def missing_embeddings(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_ids: Iterable[int]
+) -> str | None:
+    """Return a sentence naming the tokens for which a model has no embedding; None where it has all."""
     missing = sorted({token for token in token_ids if token >= n_embeddings(model)})
     if not missing:
         return None
@@ -87,16 +97,16 @@ def lacks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, token_ids:
 
 
 def eos_ids_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that the generation settings or the tokenizer name as an end."""
-    # a model that does not write may have none
-    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids = named if isinstance(named, list) else [named]
-    return frozenset(int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None)
+    """Return every token that the generation settings or the tokenizer name as EOS."""
+    # a model that does not generate may have none
+    named: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids = cast("list[Any]", named) if isinstance(named, list) else [named]
+    return frozenset(int(token) for token in [*ids, _one(tokenizer.eos_token_id)] if token is not None)
 
 
 def _drop_unsaveable(model: PreTrainedModel) -> Iterator[str]:
-    """Sampling settings beside greedy decoding: transformers passes over them, and refuses to save them with
-    a trained model."""
+    """Drop sampling settings beside greedy decoding, which transformers ignores and refuses to save with a
+    trained model."""
     settings = getattr(model, "generation_config", None)
     if settings is None:
         return
@@ -121,7 +131,7 @@ def _choose_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
 
     Raises DataError where none is called default and more than one is for messages alone.
     """
-    templates: Any = tokenizer.chat_template
+    templates = cast("str | dict[str, str] | None", cast("Any", tokenizer).chat_template)
     if not isinstance(templates, dict):
         return
     plain = (
@@ -143,11 +153,11 @@ def _choose_template(tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
 
 
 def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, int | None]:
-    """Why the model cannot be asked through its chat template (None: it can), and the added token that ends a
-    turn there."""
+    """Return why the model cannot be asked through its chat template (None: it can), and the added token that
+    ends a turn there."""
     from jinja2 import TemplateError
 
-    if not tokenizer.chat_template:
+    if not cast("Any", tokenizer).chat_template:
         return None, None
     turns = [("user", "?"), ("assistant", "!")]
     try:
@@ -156,13 +166,13 @@ def _chat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[s
         turn_end = tokens.turn_end(tokenizer)
     except (TemplateError, TypeError, ValueError) as error:
         return f"its chat template fails on a question and an answer: {error}", None
-    no_chat = lacks(model, tokenizer, ids)
+    no_chat = missing_embeddings(model, tokenizer, ids)
     is_token = no_chat is None and turn_end in tokenizer.added_tokens_decoder
     return no_chat, turn_end if is_token else None
 
 
 def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], n_tokens: int) -> int:
-    """The tokenizer's own pad token where the embedding has it and it ends nothing, else another special
+    """Return the tokenizer's own pad token where the embedding has it and it is no EOS, else another special
     token, one made for padding first.
 
     Padding is masked wherever it stands, so a tokenizer without such a token may pad with any id; it is then
@@ -179,8 +189,13 @@ def _choose_pad(tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], n_t
             token == tokenizer.bos_token_id,
         )
     )
-    for token in (tokenizer.pad_token_id, *special):
+    for token in (_one(tokenizer.pad_token_id), *special):
         if token is not None and token < n_tokens and token not in eos_ids:
             tokenizer.pad_token_id = token
             return token
     return next(token for token in range(len(eos_ids) + 1) if token not in eos_ids)
+
+
+def _one(token_id: Any) -> int | None:
+    """A special token's id, for which transformers declares more types than it has."""
+    return token_id

@@ -1,28 +1,29 @@
-"""Models into memory: the only place that calls `from_pretrained`, but for the conversion in `weight_files`.
+"""Loading of models: the only place that calls `from_pretrained`, but for the conversion in `weight_files`.
 
-What a training step made lies on top of the weights, in its folder, laid down in this order:
+A training step's folder holds what it adds to the weights, applied in this order:
 
-    policy/   the folder of the step it started from, in the same form (a dpo step over an sft step)
-    model/    weights that take the place of all that is below
+    policy/   the folder of the step it started from, in the same form (a dpo step after an sft step)
+    model/    weights that replace all those above
     adapter/  a LoRA, merged into the weights
 
-so that a step's folder and the weights are all that is needed to use it.
+so that a step's folder and the base weights are all that is needed to use it.
 
-A process keeps the weights it used last, and one tuned model over them. The two share every tensor that the
-adapter leaves as it is, and an adapter in training shares them all: adapters of one base model come and go
-while the base stays in memory, as it was, bit for bit.
+A process keeps the base weights it used last, and one tuned model. The two share every tensor that the
+adapter does not change, and a model whose adapter is in training shares them all: adapters are loaded and
+freed while the base stays in memory, unchanged bit for bit.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER, MODEL, POLICY = "adapter", "model", "policy"
-"""What a training step's folder holds; see above."""
+"""Parts of a training step's folder; see above."""
 
 Head = Literal["causal_lm", "decision", "classification"]
-"""What a model is loaded for: to write, to decide (with a head of its own if it has one, else as a causal
-language model), or to give an answer one number."""
+"""Task of a model: to generate, to decide (with a head of its own if it has one, else as a causal language
+model), or to score an answer."""
 
 
 @dataclass(frozen=True)
@@ -56,40 +57,37 @@ class Loaded:
     dtype: str
     """As torch names it: `float32`, `bfloat16`, `float16`."""
     eos_ids: frozenset[int]
-    """Every token that ends a text: generation settings may name several, the tokenizer another, the chat
-    template a third."""
+    """EOS tokens: generation settings may name several, the tokenizer another, the chat template a third."""
     pad_id: int
-    """A token of the embedding that pads and ends nothing."""
+    """A token of the embedding that pads and is no EOS."""
     commit: str | None = None
-    """What a name on the hub stood for when the weights were loaded; None where they are named by commit, or
-    lie here."""
+    """The commit of a name on the hub when the weights were loaded; None where they are named by commit, or
+    are local."""
     no_chat: str | None = None
     """Why the model cannot be asked through its tokenizer's chat template; None where it can."""
     remedies: tuple[str, ...] = ()
-    """Faults of the checkpoint that were mended when it was loaded, a sentence each."""
+    """Faults of the checkpoint that were corrected when it was loaded, a sentence each."""
 
     @property
     def n_positions(self) -> int | None:
-        """Tokens that prompt and answer may have together; None where the configuration sets no limit."""
+        """The most tokens of prompt and answer together; None where the configuration sets no limit."""
         return load_checks.n_positions(self.model)
 
-    def lacks(self, token_ids: Iterable[int]) -> str | None:
-        """A sentence that names those of the tokens for which the model has no embedding; None where it has
-        all."""
-        return load_checks.lacks(self.model, self.tokenizer, token_ids)
+    def missing_embeddings(self, token_ids: Iterable[int]) -> str | None:
+        """Return a sentence naming the tokens for which the model has no embedding; None where it has all."""
+        return load_checks.missing_embeddings(self.model, self.tokenizer, token_ids)
 
 
 _base: tuple[str, Loaded] | None = None
-"""The weights this process used last, with nothing on top: a worker takes the steps of one model one after
-another."""
+"""The base weights that this process used last: a worker runs the steps of one model one after another."""
 
 _tuned: tuple[str, Loaded] | None = None
 """The tuned model it used last."""
 
 
 def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal_lm") -> Loaded:
-    """The weights, with a training step's result on top if `tuned` names its folder. The last ones asked for
-    are kept in memory.
+    """Load weights, with a training step's result applied if `tuned` names its folder. The last ones are kept
+    in memory.
 
     `cache` is a folder for converted weights. Raises DataError for weights that are missing, are pickled,
     come under a licence that was not accepted, or lack the head.
@@ -102,23 +100,24 @@ def load(weights: Weights, tuned: Path | None, cache: Path, head: Head = "causal
         return replace(_tuned[1], load_seconds=0.0)
     _tuned = None  # before loading: two tuned models may not fit
     memory.give_back()
-    loaded = _laid_over(weights, list(_layers(tuned)), cache, head)
+    loaded = _applied(weights, list(_layers(tuned)), cache, head)
     loaded.model.eval()
     _tuned = (key, loaded)
     return loaded
 
 
 def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_frozen: bool = False) -> Loaded:
-    """As `load`, but nobody else's: training changes the model. The tuned model kept in memory is let go.
+    """Load as `load` does, but a model of the caller's alone, since training changes it. The tuned model in
+    memory is freed.
 
-    `is_frozen`: only what is added to the weights is trained, an adapter. Then the model stands on the
-    weights in memory, which stay there; else they are let go too.
+    `is_frozen`: only an adapter is trained. Then the model shares the tensors of the base weights, which
+    stay in memory; else those are freed too.
     """
     _forget(base=not is_frozen)
     layers = list(_layers(tuned)) if tuned is not None else []
     if not is_frozen:
         return _load(weights, layers, cache, "causal_lm")
-    return _laid_over(weights, layers, cache, "causal_lm")
+    return _applied(weights, layers, cache, "causal_lm")
 
 
 def _key(weights: Weights, head: Head) -> str:
@@ -126,7 +125,7 @@ def _key(weights: Weights, head: Head) -> str:
 
 
 def _untuned(weights: Weights, cache: Path, head: Head) -> Loaded:
-    """The weights in memory, loaded now if others are there."""
+    """Return the base weights in memory, loaded now if others are there."""
     global _base
     key = _key(weights, head)
     if _base is not None and _base[0] == key:
@@ -138,12 +137,12 @@ def _untuned(weights: Weights, cache: Path, head: Head) -> Loaded:
     return loaded
 
 
-def _laid_over(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
-    """A model of its own modules over the tensors of the weights in memory; adapters are merged into copies
-    of what they change.
+def _applied(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
+    """Apply a training step's layers to a model that shares tensors with the base weights in memory; adapters
+    are merged into copies of the tensors they change.
 
-    Weights that are replaced as a whole, and weights beside which their copy may not fit, are loaded anew,
-    and those in memory let go.
+    Weights that are replaced as a whole, and weights whose copy may not fit beside them, are loaded anew, and
+    those in memory freed.
     """
     if not any(layer.name == MODEL for layer in layers):
         _import(layers)
@@ -159,7 +158,7 @@ def _laid_over(weights: Weights, layers: Sequence[Path], cache: Path, head: Head
 
 
 def _forget(*, base: bool) -> None:
-    """Let go of the tuned model, and of the weights below it if asked to."""
+    """Free the tuned model, and the base weights if `base`."""
     global _base, _tuned
     _tuned = None
     if base:
@@ -168,10 +167,10 @@ def _forget(*, base: bool) -> None:
 
 
 def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """A model with modules, configuration and parameters of its own over the same tensors.
+    """Copy a model's modules, configuration and parameters; the copy shares tensors with the model.
 
-    Whoever wraps it, patches it or replaces its parameters leaves the first one as it was; only a tensor
-    changed in place is changed for both.
+    Wrapping or patching the copy, or replacing its parameters, leaves the model as it was; only a tensor
+    changed in place changes in both.
     """
     import torch
 
@@ -184,12 +183,13 @@ def sharing_copy(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _import(layers: Sequence[Path]) -> None:
-    """What takes seconds the first time, so that it is told apart from loading."""
+    """Import what takes seconds the first time, counted as start-up and not as loading."""
     with importing():
-        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+        import transformers
 
+        _ = transformers.AutoModelForCausalLM, transformers.AutoTokenizer  # imported when first accessed
         if any(layer.name == ADAPTER for layer in layers):
-            from peft import PeftModel  # noqa: F401
+            importlib.import_module("peft")
 
 
 def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
@@ -202,14 +202,14 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     folder = source_folder(weights, cache)
     _check_type(weights, folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(
+    tokenizer: PreTrainedTokenizerBase = cast("Any", AutoTokenizer).from_pretrained(
         folder, trust_remote_code=weights.trust_remote_code, padding_side="left"
     )
 
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
         folder, layers = layers[replaced[-1]], layers[replaced[-1] + 1 :]
-    model = _model(folder, weights, head).to(device)
+    model: PreTrainedModel = _model(folder, weights, head).to(device)
     for adapter in layers:
         model = _merge(model, adapter)
     model.eval()
@@ -230,9 +230,11 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
     )
 
 
-def _model(folder: Path, weights: Weights, head: Head) -> PreTrainedModel:
+def _model(folder: Path, weights: Weights, head: Head) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForDecision, AutoModelForSequenceClassification
+    import transformers
+
+    auto: Any = transformers
 
     how = {
         "dtype": getattr(torch, weights.dtype),
@@ -242,24 +244,23 @@ def _model(folder: Path, weights: Weights, head: Head) -> PreTrainedModel:
         "trust_remote_code": weights.trust_remote_code,
     }
     if head == "decision":
-        with contextlib.suppress(ValueError):  # how transformers says that there is no decision head
-            return AutoModelForDecision.from_pretrained(folder, **how)
+        with contextlib.suppress(ValueError):  # transformers raises it where there is no decision head
+            return auto.AutoModelForDecision.from_pretrained(folder, **how)
     if head == "classification":
-        model, found = AutoModelForSequenceClassification.from_pretrained(
+        model, found = auto.AutoModelForSequenceClassification.from_pretrained(
             folder, output_loading_info=True, **how
         )
-        if found["missing_keys"]:  # transformers would make them up at random
+        if found["missing_keys"]:  # transformers would initialise them at random
             raise DataError(
                 f"{weights.source} is no classification model: it lacks"
                 f" {', '.join(sorted(found['missing_keys'])[:3])}"
             )
         return model
-    return AutoModelForCausalLM.from_pretrained(folder, **how)
+    return auto.AutoModelForCausalLM.from_pretrained(folder, **how)
 
 
 def _quiet() -> None:
-    """No progress bars, and no word about anyone's training to the hub (TRL reports each trainer
-    otherwise)."""
+    """Disable progress bars and telemetry (TRL reports each trainer to the hub otherwise)."""
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars
     from transformers.utils.logging import disable_progress_bar
@@ -270,7 +271,7 @@ def _quiet() -> None:
 
 
 def _layers(tuned: Path) -> Iterator[Path]:
-    """`model/` and `adapter/` folders in the order in which they are laid on the weights."""
+    """Yield `model/` and `adapter/` folders in the order in which they are applied."""
     if (tuned / POLICY).is_dir():
         yield from _layers(tuned / POLICY)
     found = [tuned / name for name in (MODEL, ADAPTER) if (tuned / name).is_dir()]
@@ -282,34 +283,34 @@ def _layers(tuned: Path) -> Iterator[Path]:
 def _merge(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
-    laid_on = PeftModel.from_pretrained(model, str(adapter), use_safetensors=True)
+    adapted: Any = cast("Any", PeftModel).from_pretrained(model, str(adapter), use_safetensors=True)
     _untie(model)
-    # safe: into a copy of each weight, which then takes its place; in place, it would change the weights of
-    # all who share them
-    merged = laid_on.merge_and_unload(safe_merge=True)
+    # safe: into a copy of each weight, which then replaces it; in place, it would change the tensors of all
+    # models that share them
+    merged = adapted.merge_and_unload(safe_merge=True)
     return merged.requires_grad_(True)  # PEFT froze what it merged into, and full training may follow
 
 
 def _untie(model: PreTrainedModel) -> None:
-    """Give the output layer a weight of its own where an adapter lies on the input embedding alone: it was
-    trained to change only that."""
+    """Give the LM head a weight of its own where an adapter changes the input embedding alone: it was trained
+    to change only that."""
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    head: Any = cast("Any", model).get_output_embeddings()
     if head is None or isinstance(embedding, BaseTunerLayer) == isinstance(head, BaseTunerLayer):
         return
     if embedding.weight is head.weight:
         plain = head if isinstance(embedding, BaseTunerLayer) else embedding
         plain.weight = torch.nn.Parameter(plain.weight.detach())
-        model.config.tie_word_embeddings = model.config.get_text_config(decoder=True).tie_word_embeddings = (
-            False
-        )
+        model.config.tie_word_embeddings = False
+        load_checks.text_config(model).tie_word_embeddings = False
 
 
 def _check_type(weights: Weights, folder: Path) -> None:
-    """The spec's own check reads a name on the hub; the configuration knows what a folder holds."""
+    """Check the model type in the configuration: the spec's own check sees only a name."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=weights.trust_remote_code)
+    config: Any = cast("Any", AutoConfig).from_pretrained(folder, trust_remote_code=weights.trust_remote_code)
     weights.check_type(config.model_type, is_encoder_decoder=config.is_encoder_decoder)

@@ -1,4 +1,4 @@
-"""Memory: how much is free, and how what is no longer used is given back."""
+"""Memory: free bytes, peak usage, and freeing what is no longer used."""
 
 import contextlib
 import ctypes
@@ -12,8 +12,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: str) -> int:
-    """What could be used more on a device (`cuda` or `cpu`): of the machine's memory, or of what this
-    process's container is given of it."""
+    """Return the free memory of a device (`cuda` or `cpu`): of the machine, or of this process's
+    container."""
     if device == "cuda":
         import torch
 
@@ -28,8 +28,7 @@ def free_bytes(device: str) -> int:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory: Python's, a GPU's, or the one of torch's
-    allocator for processors."""
+    """Does an error say that memory was exhausted: Python's, a GPU's, or that of torch's CPU allocator?"""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -38,30 +37,29 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def give_back() -> None:
-    """Hand what nothing refers to any more back to the system.
+    """Return unreferenced memory to the system.
 
-    A trainer, its optimiser and its model refer to each other in circles, which Python frees only when it
-    looks for them; and a worker's allocator is told to keep what is freed, since generation asks for the same
-    again at each token.
+    A trainer, its optimiser and its model form reference cycles, which only the garbage collector frees; and
+    a worker's allocator is configured to keep freed memory, since generation needs it again at each token.
     """
     torch: Any = sys.modules.get("torch")
-    if torch is None:  # then nothing large was ever here
+    if torch is None:  # nothing large was allocated
         return
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    with contextlib.suppress(AttributeError, OSError):  # another C library than glibc has no such function
+    with contextlib.suppress(AttributeError, OSError):  # only glibc has this function
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def forget_peak_memory() -> None:
-    """Start counting anew: a worker runs many steps, and `ru_maxrss` only ever grows, even over `exec`."""
+    """Reset the peak: a worker runs many steps, and `ru_maxrss` only grows, even over `exec`."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """Bytes resident at most: of this step on Linux, of this process elsewhere."""
+    """Return the peak resident bytes: of this step on Linux, of this process elsewhere."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a process pays once before it can work: its own start and the libraries it imports."""
+"""Start-up time of a process: its own start and the import of libraries."""
 
 import contextlib
 import os
@@ -11,8 +11,7 @@ _seconds = 0.0
 
 @contextlib.contextmanager
 def importing() -> Generator[None]:
-    """Count the time of a block that imports heavy libraries; from the second time on it is next to
-    nothing."""
+    """Count the time of a block that imports heavy libraries; the second time it is next to nothing."""
     global _seconds
     began = time.perf_counter()
     try:
@@ -22,7 +21,7 @@ def importing() -> Generator[None]:
 
 
 def count_process() -> None:
-    """Count the time from this process's beginning until now, where the system tells it."""
+    """Count the time since this process started, where the system reports it."""
     global _seconds
     with contextlib.suppress(OSError):
         # proc(5): starttime, the 22nd field
@@ -33,7 +32,7 @@ def count_process() -> None:
 
 
 def taken() -> float:
-    """Seconds counted since this was last asked."""
+    """Return the seconds counted since the last call."""
     global _seconds
     counted, _seconds = _seconds, 0.0
     return counted

@@ -1,5 +1,5 @@
-"""Where weights come from: the hub, a local folder or an installed Python package, as a folder of safetensors
-with a tokenizer.
+"""Weight files from the hub, a local folder or an installed Python package, as a folder of safetensors with a
+tokenizer.
 
 A GGUF file is turned into safetensors once, under `<cache>/models/`, and a folder with pickled weights only
 is refused.
@@ -14,8 +14,9 @@ import importlib
 import importlib.metadata
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.engines.transformers import Weights
@@ -26,7 +27,7 @@ _CONVERSION = 1
 
 
 def source_folder(weights: Weights, cache: Path) -> Path:
-    """A folder with the weights as safetensors, a configuration and a tokenizer."""
+    """Return a folder with the weights as safetensors, a configuration and a tokenizer."""
     if weights.hub is not None:
         folder = _download(weights)
     elif weights.package is not None:
@@ -51,8 +52,8 @@ def source_folder(weights: Weights, cache: Path) -> Path:
 def check_unchanged(weights: Weights, cache: Path) -> None:
     """Raise DataError where a local folder does not hold what was planned.
 
-    To be called when it was read: what was replaced before or meanwhile is seen then, and what comes later is
-    not in memory.
+    To be called after reading it: files replaced before or meanwhile are noticed then, and later ones are not
+    in memory.
     """
     if weights.path is None or weights.sha256 is None:
         return
@@ -63,31 +64,33 @@ def check_unchanged(weights: Weights, cache: Path) -> None:
 
 
 def commit_of(weights: Weights) -> str | None:
-    """The commit that weights on the hub stand for now; None where their revision is one, or where they come
-    from elsewhere."""
+    """Return the commit that a name on the hub refers to now; None where the revision is one, or where the
+    weights are not from the hub."""
     if weights.hub is None or re.fullmatch("[0-9a-f]{40}", weights.revision or ""):
         return None
     return _download(weights).name
 
 
 def _download(weights: Weights) -> Path:
-    """The repository's safetensors, configuration and tokenizer in the hub's own cache; pickled weights are
-    not even fetched."""
-    from huggingface_hub import snapshot_download
+    """Download a repository's safetensors, configuration and tokenizer to the hub's own cache; pickled
+    weights are not fetched."""
+    import huggingface_hub
 
     wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
     wanted.append(weights.file or "*.safetensors")
     # the same weights again, in other forms
     unwanted = ["*/*", "consolidated*"] if weights.file is None else None
+    hub: Any = huggingface_hub
     return Path(
-        snapshot_download(
+        hub.snapshot_download(
             str(weights.hub), revision=weights.revision, allow_patterns=wanted, ignore_patterns=unwanted
         )
     )
 
 
 def _package_folder(package: str) -> Path:
-    """Where an installed distribution keeps its weights, or its first module if it keeps none itself."""
+    """Return the folder of an installed distribution's weights, or of its first module if it has none
+    itself."""
     try:
         files = importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -116,7 +119,8 @@ def _gguf_file(weights: Weights, folder: Path) -> Path | None:
 
 
 def _assembler(package: str) -> str | None:
-    """The module of a package that puts its weights together from parts, by a function `assemble(path)`."""
+    """Return the module of a package that assembles its weights from parts, with a function
+    `assemble(path)`."""
     files = importlib.metadata.distribution(package).files or []
     for module in (file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) == 2):
         if hasattr(importlib.import_module(module), "assemble"):
@@ -125,8 +129,8 @@ def _assembler(package: str) -> str | None:
 
 
 def _convert_parts(weights: Weights, cache: Path) -> Path:
-    """As `_convert`, for a package that assembles its GGUF file: known by its version, since the file is put
-    together only when needed."""
+    """Convert as `_convert` does, for a package that assembles its GGUF file: identified by its version,
+    since the file is assembled only when needed."""
     module = importlib.import_module(str(_assembler(str(weights.package))))
     digest = hashlib.sha256(
         f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()
@@ -147,7 +151,7 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
 
 
 def _convert(gguf: Path, digest: str, weights: Weights, cache: Path) -> Path:
-    """The folder of safetensors made from a GGUF file, made now if it is not there."""
+    """Return the folder of safetensors converted from a GGUF file, converted now if it is not there."""
     with _made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             _write_safetensors(gguf, weights, aside)
@@ -162,9 +166,9 @@ def _converted(digest: str, cache: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _made_once(folder: Path) -> Iterator[Path | None]:
-    """A folder to fill, moved to its name when it is whole; None where it is there already. Two processes do
-    not fill it twice."""
+def _made_once(folder: Path) -> Generator[Path | None]:
+    """Yield a folder to fill, renamed when it is complete; None where it exists. A lock keeps two processes
+    from filling it twice."""
     if folder.is_dir():
         yield None
         return
@@ -182,14 +186,17 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
 
 
 def _write_safetensors(gguf: Path, weights: Weights, folder: Path) -> None:
-    """Quantised weights unpacked to float32, exactly; they can then be trained, saved and loaded in a
-    second."""
+    """Dequantise weights to float32, exactly; they can then be trained, saved and loaded in a second."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    import transformers
 
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    auto: Any = transformers
+    model = auto.AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        quantization_config=auto.GgufConfig(dequantize=True),
+        dtype=torch.float32,
     )
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = auto.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

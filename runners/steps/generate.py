@@ -130,7 +130,7 @@ def _generated(
             )
             row = _completion(step, *left.pop(item), bounded(answer), row_provenance)
             n_before = earlier[item].n_faults if item in earlier else 0
-            yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_passing else row
+            yield row.model_copy(update={"n_faults": n_before + 1}) if answer.is_transient else row
     except ServerError:
         if not left.keys() <= earlier.keys():
             raise

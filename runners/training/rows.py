@@ -160,7 +160,7 @@ def tokenise(
         if found.is_unlike_template:
             counts.n_unlike_template += 1
             continue
-        if (why := loaded.lacks(chain(found.prompt_ids, *found.answers))) is not None:
+        if (why := loaded.missing_embeddings(chain(found.prompt_ids, *found.answers))) is not None:
             raise DataError(f"item {example.item} in `{example.language}`: {why}")
         room = longest - len(found.prompt_ids)
         counts.n_border_merges += found.merges

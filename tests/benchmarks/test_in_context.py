@@ -1,4 +1,4 @@
-"""What the benchmark of generation in context asks, and the floor it is held against."""
+"""Prompts of the benchmark of in-context generation, and its floor."""
 
 from collections import Counter
 

@@ -6,7 +6,7 @@ from benchmarks.measured import Measured, within
 
 
 @pytest.mark.parametrize(
-    ("ours", "peer", "mark", "is_least", "reached"),
+    ("ours", "baseline", "target", "is_least", "met"),
     [
         (600, 100, 6, True, True),
         (599, 100, 6, True, False),
@@ -15,9 +15,9 @@ from benchmarks.measured import Measured, within
     ],
 )
 def test_a_mark_is_the_least_or_the_most_that_the_ratio_may_be(
-    ours: float, peer: float, mark: float, is_least: bool, reached: bool
+    ours: float, baseline: float, target: float, is_least: bool, met: bool
 ) -> None:
-    assert Measured("x", ours, peer, "the peer", "tokens/s", mark, is_least).reached == reached
+    assert Measured("x", ours, baseline, "the peer", "tokens/s", target, is_least).met == met
 
 
 def test_a_row_holds_what_is_written_down() -> None:
@@ -25,16 +25,16 @@ def test_a_row_holds_what_is_written_down() -> None:
     assert row == {
         "name": "xp --help",
         "ours": 0.25,
-        "peer": 0.5,
+        "baseline": 0.5,
         "against": "the limit",
         "unit": "s",
         "ratio": 0.5,
-        "mark": 1.0,
+        "target": 1.0,
         "is_least": False,
-        "reached": True,
+        "met": True,
     }
 
 
 def test_a_figure_that_promises_nothing_is_neither_reached_nor_missed() -> None:
     row = Measured("x", 3.0, 2.0, "ours in float32", "tokens/s", None, is_least=True).row()
-    assert (row["ratio"], row["mark"], row["reached"]) == (1.5, None, None)
+    assert (row["ratio"], row["target"], row["met"]) == (1.5, None, None)

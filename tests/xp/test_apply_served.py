@@ -296,7 +296,7 @@ def test_a_question_that_a_judge_fails_on_is_final_after_two_more_applies_also_w
 DECIDED = Said({"answers": {"asked": {"probabilities": {"0": 0.0, "1": 0.0, "2": 0.0, "3": 1.0, "4": 0.0}}}})
 
 
-@pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
+@pytest.mark.parametrize(("status", "is_transient"), [(400, False), (401, False), (502, True)])
 @pytest.mark.parametrize(
     ("judge", "engine", "good"),
     [
@@ -307,7 +307,7 @@ DECIDED = Said({"answers": {"asked": {"probabilities": {"0": 0.0, "1": 0.0, "2":
     ids=["rubric", "rubric asked twice", "decision"],
 )
 def test_a_question_that_a_judge_refuses_is_final_and_one_that_it_fails_on_is_asked_again(
-    judge: dict[str, Any], engine: str, good: Said, status: int, is_passing: bool, tmp_path: Path
+    judge: dict[str, Any], engine: str, good: Said, status: int, is_transient: bool, tmp_path: Path
 ):
     with serving(
         lambda asked: Said({"error": {"message": "no"}}, status, SOON) if BAD in asked.prompt else good
@@ -319,7 +319,7 @@ def test_a_question_that_a_judge_refuses_is_final_and_one_that_it_fails_on_is_as
             model={"engine": "echo"},
         )
         assert run(spec).n_failed == 0
-        assert todo(spec) == (["judge: a server failed on some rows: asked again"] if is_passing else [])
+        assert todo(spec) == (["judge: a server failed on some rows: asked again"] if is_transient else [])
     ((item, reason),) = rows(spec, "select item, unscored_reason from step_verdicts where score is null")
     assert item == "q3"
     assert f"({status}): no" in reason

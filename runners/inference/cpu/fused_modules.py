@@ -1,20 +1,20 @@
-"""What stands in for the modules of a decoder on a processor, computing the same in fewer operations.
+"""Fused CPU replacements for RMSNorm, gated MLP, attention and decoder layer.
 
-Most operations of a small model's decoding step are on so few numbers that calling them takes longer than
-computing them. So layers that are asked for the same rows are one product, queries and keys are normalised
-and turned together, and a norm is four operations. And where rows begin, the last layer is computed for the
-tokens alone that are asked what comes next. A stand-in takes a module's place when the module is first asked,
-and only if it answers as the module does.
+Most operations of a small model's decode step are on so few numbers that calling them takes longer than
+computing them. So linear layers with the same input are one product, queries and keys are normalised and
+rotated together, and a norm is four operations. In prefill, the last layer is computed for each row's last
+token alone. A fused module replaces a module at the module's first call, and only if both return the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runners.inference.cpu.onednn_linear import fused_linear, is_plain
-from runners.inference.prefix_attention import IN_USE, Layout, attend, going_on
+from runners.inference.prefix_attention import CURRENT_LAYOUT, Layout, decode_attention, packed_attention
+from runners.inference.tensors import row_norms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,60 +30,59 @@ _ATTENTION = (
     "Gemma3Attention",
     "GraniteAttention",
 )
-"""transformers' modules that `_Layer` and `_Attention` were written from. One first answer, of few tokens,
-would not tell what others do far into a text."""
+"""transformers' modules that `_Layer` and `_Attention` were written from. One first call, with few tokens,
+does not show what others compute far into a text."""
 
 
 def patch_modules(model: PreTrainedModel, free_bytes: int) -> None:
-    """Exchange what the modules of a model on a processor compute with, for inference alone and with
-    `shared_attention`. Their weights are not to be changed afterwards.
+    """Replace the forward functions of a model's modules on a CPU, for inference with packed attention. The
+    weights must not change afterwards.
 
-    Laid-out weights are copies: where they would take more than a quarter of `free_bytes`, the model's own
-    are used as they lie, each layer's by itself, which gains about half as much.
+    Prepacked weights are copies: where they would take more than a quarter of `free_bytes`, each layer uses
+    its own weights unfused, which gains about half as much.
     """
     import torch
 
     if model.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return
-    layers = [module for module in model.modules() if is_plain(module)]
+    layers: list[Any] = [module for module in model.modules() if is_plain(module)]
     copies = sum(layer.weight.nbytes for layer in layers) <= free_bytes / 4
-    taken: list[Linear] = []
+    fused: list[Linear] = []
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
             _patch_once_verified(module, _Norm, [])
         elif copies and type(module).__name__ in _LAYERS:
             _patch_once_verified(module, _Layer, [])
         elif copies and type(module).__name__ in _ATTENTION:
-            taken += _patch_once_verified(module, _Attention, ("q_proj", "k_proj", "v_proj"))
+            fused += _patch_once_verified(module, _Attention, ("q_proj", "k_proj", "v_proj"))
         elif copies:
-            taken += _patch_once_verified(module, _GatedMLP, ("gate_proj", "up_proj"))
+            fused += _patch_once_verified(module, _GatedMLP, ("gate_proj", "up_proj"))
     for layer in layers:
-        if layer not in taken:
+        if layer not in fused:
             layer.forward = fused_linear([layer], copies)
 
 
 def _patch_once_verified(
-    module: Any, stand_in: Callable[[Any], Callable[..., Any]], names: Sequence[str]
+    module: Any, fused_module: Callable[[Any], Callable[..., Any]], names: Sequence[str]
 ) -> list[Linear]:
-    """Have a module be tried against its stand-in when it is first asked; the layers of these names are then
-    the stand-in's.
+    """Verify a module against its fused replacement at its first call, then patch it if both agree.
 
-    Returns them: none where they cannot be one product, and the module is left as it is.
+    Returns the layers of these names, which the replacement fuses: none where they cannot be one product, and
+    the module stays as it is.
     """
-    layers = [getattr(module, name, None) for name in names]
-    if (
-        not all(is_plain(layer) for layer in layers)
-        or len({(each.in_features, each.weight.dtype, each.bias is None) for each in layers}) > 1
-    ):
+    layers: list[Any] = [getattr(module, name, None) for name in names]
+    if not all(is_plain(layer) for layer in layers):
         return []
-    its_own = module.forward
+    if len({(each.in_features, each.weight.dtype, each.bias is None) for each in layers}) > 1:
+        return []
+    original = module.forward
 
     def first(*args: Any, **kwargs: Any) -> Any:
-        expected = its_own(*args, **kwargs)
-        if found := _verified(stand_in, module, expected, args, kwargs):
+        expected = original(*args, **kwargs)
+        if found := _verified(fused_module, module, expected, args, kwargs):
             module.forward = found
         else:
-            module.forward = its_own
+            module.forward = original
             for layer in layers:
                 layer.forward = fused_linear([layer], copies=True)
         return expected
@@ -93,21 +92,21 @@ def _patch_once_verified(
 
 
 def _verified(
-    stand_in: Callable[[Any], Callable[..., Any]], module: Any, expected: Any, args: Any, kwargs: Any
+    fused_module: Callable[[Any], Callable[..., Any]], module: Any, expected: Any, args: Any, kwargs: Any
 ) -> Callable[..., Any] | None:
-    """A module's stand-in, or None where it does not give what is expected."""
+    """Return a module's fused replacement, or None where its output is not the expected one."""
     import torch
 
-    for_all_tokens = IN_USE.set(replace(IN_USE.get(), ends=None))
+    for_all_tokens = CURRENT_LAYOUT.set(replace(CURRENT_LAYOUT.get(), last_tokens=None))
     try:
-        made = stand_in(module)
+        made = fused_module(module)
         found = made(*args, **kwargs)
-    # the module has not what the others have, or it is asked otherwise
+    # the module has other parts, or other arguments
     except (AttributeError, RuntimeError, TypeError):
         return None
     finally:
-        IN_USE.reset(for_all_tokens)
-    found, expected = (each[0] if isinstance(each, tuple) else each for each in (found, expected))
+        CURRENT_LAYOUT.reset(for_all_tokens)
+    found, expected = _tensor(found), _tensor(expected)
     if found.shape != expected.shape:
         return None
     # Rounding stays far below the square root of the precision.
@@ -115,14 +114,20 @@ def _verified(
     return made if error <= size * torch.finfo(expected.dtype).eps ** 0.5 else None
 
 
+def _tensor(output: Any) -> Tensor:
+    """Return the hidden states of a module's output, which may be the first of a tuple."""
+    return cast("Any", output)[0] if isinstance(output, tuple) else output
+
+
 class _Norm:
-    """x / √(mean(x²) + eps) · gain (Zhang and Sennrich 2019, arXiv 1910.07467), over the last dimension."""
+    """RMSNorm over the last dimension: x / √(mean(x²) + eps) · gain (Zhang and Sennrich 2019, arXiv
+    1910.07467)."""
 
     def __init__(self, module: Any) -> None:
         import torch
 
         weight = module.weight.detach().float()
-        # Two families: Llama's, and Gemma's, whose weight is what its gain is above one.
+        # Llama's, or Gemma's, whose weight is gain - 1
         self.gain, eps = (
             (weight, module.variance_epsilon)
             if hasattr(module, "variance_epsilon")
@@ -134,13 +139,13 @@ class _Norm:
         import torch
 
         wide = hidden_states.float()
-        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        length = row_norms(wide)
         scale = torch.addcmul(self.eps, length, length, value=1 / wide.shape[-1]).rsqrt_()
         return (wide * scale).mul_(self.gain).to(hidden_states.dtype)
 
 
 class _GatedMLP:
-    """down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202)."""
+    """Gated MLP: down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202)."""
 
     def __init__(self, module: Any) -> None:
         layers = [module.gate_proj, module.up_proj]
@@ -154,7 +159,7 @@ class _GatedMLP:
 
 
 class _Attention:
-    """Attention with rotary positions, and norms of each query and key where the module has them."""
+    """Attention with rotary embeddings, and with norms of queries and keys where the module has them."""
 
     def __init__(self, module: Any) -> None:
         import torch
@@ -171,34 +176,34 @@ class _Attention:
                 for norm, n in zip(norms, (self._heads, self._heads_kv), strict=True)
             ]
             self._norm.gain = torch.cat(gains)
-        self._scaling, self._window = IN_USE.get().asked[self._layer]
+        self._scaling, self._window = CURRENT_LAYOUT.get().attention_args[self._layer]
 
     def __call__(
         self,
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor],
-        ends: tuple[Tensor, Layout] | None = None,
+        last_tokens: tuple[Tensor, Layout] | None = None,
         **_: Any,
     ) -> tuple[Tensor, None]:
-        """With `ends`, what `Layout.ends` says, only for these tokens; the keys and values of all are
-        written."""
-        layout = IN_USE.get()
+        """Attend from all tokens, or from `last_tokens` alone (see `Layout`); keys and values of all are
+        cached."""
+        layout = CURRENT_LAYOUT.get()
         each = self._multiply(hidden_states)[0].view(hidden_states.shape[1], -1, self._width)
-        turned, value = each.split_with_sizes([self._heads + self._heads_kv, self._heads_kv], 1)
+        rotated, value = each.split_with_sizes([self._heads + self._heads_kv, self._heads_kv], 1)
         if self._norm is not None:
-            turned = self._norm(turned)
-        cos, sin = layout.turns(*position_embeddings)
-        turned = (turned * cos).addcmul_(turned.roll(self._width // 2, -1), sin)
-        query, key = turned.split_with_sizes([self._heads, self._heads_kv], 1)
-        if ends is None:
-            found = attend(layout, self._layer, query, key, value, self._scaling, self._window)
+            rotated = self._norm(rotated)
+        cos, sin = layout.rotary(*position_embeddings)
+        rotated = (rotated * cos).addcmul_(rotated.roll(self._width // 2, -1), sin)
+        query, key = rotated.split_with_sizes([self._heads, self._heads_kv], 1)
+        if last_tokens is None:
+            found = packed_attention(layout, self._layer, query, key, value, self._scaling, self._window)
         else:
-            last, behind = ends
-            found = going_on(
-                behind,
+            last, of_last = last_tokens
+            found = decode_attention(
+                of_last,
                 self._layer,
                 query[last],
-                *layout.own.write(self._layer, key, value),
+                *layout.cache.update(self._layer, key, value),
                 self._scaling,
                 self._window,
             )
@@ -206,19 +211,21 @@ class _Attention:
 
 
 class _Layer:
-    """x + attention(norm(x)), and of this y, y + mlp(norm(y)); the last one only for the tokens that are
-    asked what comes next, and 0 for others."""
+    """Decoder layer: y = x + attention(norm(x)), then y + mlp(norm(y)); in prefill, the last layer only for
+    each row's last token, and 0 for others."""
 
     def __init__(self, module: Any) -> None:
         parts = (module.input_layernorm, module.self_attn, module.post_attention_layernorm, module.mlp)
         self._norm, self._attention, self._second_norm, self._mlp = (part.forward for part in parts)
         if [type(part.forward) for part in parts] != [_Norm, _Attention, _Norm, _GatedMLP]:
-            raise TypeError("a part is not stood in for")
+            raise TypeError("a part is not fused")
         self._is_last = module.self_attn.layer_idx == module.self_attn.config.num_hidden_layers - 1
 
     def __call__(self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], **_: Any) -> Tensor:
-        ends = IN_USE.get().ends if self._is_last else None
-        x = hidden_states if ends is None else hidden_states[:, ends[0]]
-        x = x + self._attention(self._norm(hidden_states), position_embeddings, ends)[0]
+        last_tokens = CURRENT_LAYOUT.get().last_tokens if self._is_last else None
+        x = hidden_states if last_tokens is None else hidden_states[:, last_tokens[0]]
+        x = x + self._attention(self._norm(hidden_states), position_embeddings, last_tokens)[0]
         x = x + self._mlp(self._second_norm(x))
-        return x if ends is None else hidden_states.new_zeros(hidden_states.shape).index_copy_(1, ends[0], x)
+        if last_tokens is None:
+            return x
+        return hidden_states.new_zeros(hidden_states.shape).index_copy_(1, last_tokens[0], x)

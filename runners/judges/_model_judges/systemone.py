@@ -61,8 +61,8 @@ class _Call:
             return Decided(
                 place,
                 None,
-                f"{NO_REPLY}{outcome.of_one('question')}",
-                VerdictDetails(n_faults=int(outcome.is_passing)),
+                f"{NO_REPLY}{outcome.describe('question')}",
+                VerdictDetails(n_faults=int(outcome.is_transient)),
             )
         return outcome
 

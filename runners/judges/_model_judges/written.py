@@ -116,7 +116,7 @@ def served_by(replies: Sequence[EngineAnswer]) -> VerdictDetails:
 
 def n_faults_of(replies: Sequence[EngineAnswer]) -> int:
     """Return 1 where a reply failed for a reason that may pass."""
-    return int(any(reply.is_passing for reply in replies))
+    return int(any(reply.is_transient for reply in replies))
 
 
 def _scale(aspect: Aspect, prompts: JudgePrompts) -> str:

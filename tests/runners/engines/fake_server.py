@@ -38,7 +38,7 @@ class Asked:
 
     @property
     def prompt(self) -> str:
-        """What it asks: the prompt, the last message, or the state of a System One question."""
+        """Content of a request: the prompt, the last message, or the state of a System One question."""
         if "state" in self.body:
             return json.dumps(self.body["state"])
         return self.body["prompt"] if "prompt" in self.body else self.body["messages"][-1]["content"]
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Said:
-    """What the server says to it."""
+    """The server's reply."""
 
     body: object = ""
     """JSON; text and bytes go out as they are."""

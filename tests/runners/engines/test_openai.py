@@ -211,7 +211,7 @@ def test_a_reply_without_text_is_missing_with_its_reason_and_is_not_asked_for_ag
         "missing",
         words,
     )
-    assert not answer.is_passing
+    assert not answer.is_transient
     assert len(server.asked) == 1
 
 
@@ -396,7 +396,7 @@ def test_a_prompt_on_which_the_server_stumbles_costs_its_row_and_may_be_answered
         found = answers(
             engine(server, max_concurrency=concurrency, max_retries=1, timeout=0.4), requests("a", "b", "c")
         )
-    assert (found["a"].text, found["a"].finish_reason, found["a"].is_passing) == (None, "error", True)
+    assert (found["a"].text, found["a"].finish_reason, found["a"].is_transient) == (None, "error", True)
     assert (found["a"].error or "").startswith(
         "the server failed on this prompt in 2 tries, and answers others"
     )
@@ -410,7 +410,7 @@ def test_a_gateway_that_bars_one_prompt_costs_its_row(status: int):
     ) as server:
         found = answers(engine(server), requests("a", "b"))
     assert found["a"].error == f"the server refused this prompt ({status}): blocked by a rule"
-    assert (found["a"].is_passing, found["b"].text) == (False, "fine")
+    assert (found["a"].is_transient, found["b"].text) == (False, "fine")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -437,7 +437,8 @@ def test_no_redirect_to_another_server_is_followed(status: int, monkeypatch: pyt
     monkeypatch.setenv("XP_TEST_KEY", "sk-a-key-that-nobody-else-may-see")
     with serving(lambda _: completion("stolen")) as other:
         for elsewhere in (other.url, other.url.replace("127.0.0.1", "localhost")):
-            with serving(lambda _: Said("", status, {"location": f"{elsewhere}/completions"})) as server:  # noqa: B023
+            moved = Said("", status, {"location": f"{elsewhere}/completions"})
+            with serving(lambda _, moved=moved: moved) as server:
                 assert "it redirects to another address" in failing(server, api_key_env="XP_TEST_KEY")
     assert other.asked == []
 

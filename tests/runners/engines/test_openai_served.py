@@ -76,7 +76,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _continued(model: Path, asked: str | list[dict[str, str]]) -> str:
-    """What the same model answers to a text or a chat, greedy, when it is loaded here."""
+    """Return the answers of the same model to a text or a chat, greedy, when it is loaded here."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

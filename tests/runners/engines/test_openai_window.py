@@ -118,7 +118,7 @@ def test_a_prompt_that_the_server_wants_to_leave_alone_for_a_day_keeps_no_other_
 
 
 def hits(prompts: Iterable[str], holds: int = 3) -> int:
-    """How many prompts find their first 40 characters in a cache that keeps the last few."""
+    """Count the prompts that find their first 40 characters in a cache that keeps the last few."""
     cache: OrderedDict[str, None] = OrderedDict()
     n_found = 0
     for prompt in prompts:

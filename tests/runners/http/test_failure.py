@@ -1,4 +1,4 @@
-"""What a status and its headers say: whether to try again, when, and in which words."""
+"""Failures from responses: transient or not, when to retry, and the message."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 from httpx2 import Response
 
-from runners.http.failure import asked_to_wait, failed, in_words
+from runners.http.failure import error_message, failure_of, retry_after_of
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,17 @@ from runners.http.failure import asked_to_wait, failed, in_words
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
     ],
 )
-def test_how_long_the_server_wants_to_be_left_alone(headers: dict[str, str], seconds: float | None) -> None:
-    assert asked_to_wait(Response(429, headers=headers)) == seconds
+def test_retry_after_is_read_from_headers(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_of(Response(429, headers=headers)) == seconds
 
 
 def test_a_date_is_a_time_from_now() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert asked_to_wait(Response(503, headers={"retry-after": date})) == pytest.approx(60, abs=3)
+    assert retry_after_of(Response(503, headers={"retry-after": date})) == pytest.approx(60, abs=3)
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "is_passing"),
+    ("status", "headers", "is_transient"),
     [
         *((status, {}, True) for status in (408, 409, 429, 500, 502, 503, 529)),
         *((status, {}, False) for status in (400, 401, 403, 404, 413, 422)),
@@ -48,20 +48,20 @@ def test_a_date_is_a_time_from_now() -> None:
         (400, {"x-should-retry": "true", "retry-after": "3600"}, True),
     ],
 )
-def test_another_try_may_help(status: int, headers: dict[str, str], is_passing: bool) -> None:
-    assert failed(Response(status, headers=headers), "no").is_passing == is_passing
+def test_another_try_may_help(status: int, headers: dict[str, str], is_transient: bool) -> None:
+    assert failure_of(Response(status, headers=headers), "no").is_transient == is_transient
 
 
 def test_a_server_with_too_much_to_do_says_so_by_its_status() -> None:
     assert [
         status
         for status in (400, 408, 409, 429, 500, 502, 503, 504)
-        if failed(Response(status), "no").is_crowded
+        if failure_of(Response(status), "no").is_overload
     ] == [429, 503, 504]
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         ({"error": {"message": "too long", "code": 400}}, "too long"),
         ({"message": "too long"}, "too long"),
@@ -73,9 +73,9 @@ def test_a_server_with_too_much_to_do_says_so_by_its_status() -> None:
         ({}, "{}"),
     ],
 )
-def test_an_errors_own_words_are_found_in_its_json(error: object, words: str) -> None:
-    assert in_words(error) == words
+def test_an_errors_message_is_found_in_its_json(error: object, message: str) -> None:
+    assert error_message(error) == message
 
 
 def test_a_page_of_html_is_cut() -> None:
-    assert len(in_words("<p>" * 1000)) == 300
+    assert len(error_message("<p>" * 1000)) == 300

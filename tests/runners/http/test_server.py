@@ -1,4 +1,4 @@
-"""Which server answers is part of a study: by a declared revision, else by host and port."""
+"""The server is part of a study: by a declared revision, else by host and port."""
 
 from pathlib import Path
 

@@ -1,5 +1,4 @@
-"""The window by itself, in rounds: a round's requests are all in flight before the server says anything to
-them."""
+"""The congestion window alone, in rounds: a round's requests are all in flight before the server replies."""
 
 import time
 from collections import Counter
@@ -10,40 +9,39 @@ import anyio
 
 from runners.http.window import Window
 
-Say = Callable[[Window, int, int], None]
-"""What the server says to a request: the window, the request's turn, and how many of its round went before
-it."""
+Reply = Callable[[Window, int, int], None]
+"""The server's reply to a request: the window, the request's slot, and its rank in its round."""
 
 
-def answered(window: Window, turn: int, rank: int) -> None:
-    window.answered(turn)
+def succeeded(window: Window, slot: int, rank: int) -> None:
+    window.succeeded(slot)
 
 
-def refused(window: Window, turn: int, rank: int) -> None:
-    window.refused(turn)
+def overloaded(window: Window, slot: int, rank: int) -> None:
+    window.overloaded(slot)
 
 
-def refused_once(window: Window, turn: int, rank: int) -> None:
-    window.refused(turn) if rank == 0 else window.answered(turn)
+def overloaded_once(window: Window, slot: int, rank: int) -> None:
+    window.overloaded(slot) if rank == 0 else window.succeeded(slot)
 
 
-def in_flight(most: int, *said: Say, n_asking: int = 100) -> list[int]:
-    """How many requests are in flight in each round, and in one more, while there is always something to
-    ask."""
+def in_flight(max_size: int, *replies: Reply, n_asking: int = 100) -> list[int]:
+    """Return the number of requests in flight in each round, and in one more, with enough requests
+    waiting."""
     found: Counter[int] = Counter()
     current = 0
 
     async def ask(window: Window, gates: list[anyio.Event]) -> None:
         while True:
-            async with window.turn() as turn:
+            async with window.slot() as slot:
                 mine, rank = current, found[current]
                 found[mine] += 1
                 await gates[mine].wait()
-                said[mine](window, turn, rank)
+                replies[mine](window, slot, rank)
 
     async def run() -> None:
         nonlocal current
-        window, gates = Window(most), [anyio.Event() for _ in range(len(said) + 1)]
+        window, gates = Window(max_size), [anyio.Event() for _ in range(len(replies) + 1)]
         async with anyio.create_task_group() as group:
             for _ in range(n_asking):
                 group.start_soon(ask, window, gates)
@@ -55,16 +53,16 @@ def in_flight(most: int, *said: Say, n_asking: int = 100) -> list[int]:
             group.cancel_scope.cancel()
 
     anyio.run(run)
-    return [found[n] for n in range(len(said) + 1)]
+    return [found[n] for n in range(len(replies) + 1)]
 
 
 async def most_at_once(window: Window) -> int:
-    """How many are let in while none leaves."""
+    """Return how many enter while none leaves."""
     n_inside = 0
 
     async def stay() -> None:
         nonlocal n_inside
-        async with window.turn():
+        async with window.slot():
             n_inside += 1
             await anyio.sleep_forever()
 
@@ -76,24 +74,24 @@ async def most_at_once(window: Window) -> int:
     return n_inside
 
 
-def test_it_begins_with_eight_and_doubles_with_each_round_up_to_the_most() -> None:
-    assert in_flight(50, answered, answered, answered, answered) == [8, 16, 32, 50, 50]
+def test_it_begins_with_eight_and_doubles_with_each_round_up_to_the_maximum() -> None:
+    assert in_flight(50, succeeded, succeeded, succeeded, succeeded) == [8, 16, 32, 50, 50]
 
 
-def test_a_most_of_less_than_eight_holds_from_the_start() -> None:
-    assert in_flight(3, answered, answered) == [3, 3, 3]
+def test_a_maximum_below_eight_holds_from_the_start() -> None:
+    assert in_flight(3, succeeded, succeeded) == [3, 3, 3]
 
 
-def test_a_round_of_refusals_halves_it_once_and_never_below_one() -> None:
-    assert in_flight(64, refused, refused, refused, refused, refused) == [8, 4, 2, 1, 1, 1]
+def test_a_round_of_overloads_halves_it_once_and_never_below_one() -> None:
+    assert in_flight(64, overloaded, overloaded, overloaded, overloaded, overloaded) == [8, 4, 2, 1, 1, 1]
 
 
-def test_one_refusal_halves_it_and_answers_to_what_was_sent_before_do_not_grow_it_again() -> None:
-    assert in_flight(64, answered, answered, refused_once) == [8, 16, 32, 16]
+def test_one_overload_halves_it_and_answers_to_earlier_requests_do_not_grow_it() -> None:
+    assert in_flight(64, succeeded, succeeded, overloaded_once) == [8, 16, 32, 16]
 
 
-def test_after_a_refusal_a_round_adds_an_eighth_or_one_up_to_the_most() -> None:
-    sizes = in_flight(24, refused, refused, refused, *[answered] * 19)
+def test_after_an_overload_a_round_adds_an_eighth_or_one_up_to_the_maximum() -> None:
+    sizes = in_flight(24, overloaded, overloaded, overloaded, *[succeeded] * 19)
     assert sizes[:4] == [8, 4, 2, 1]
     assert all(before <= after <= before + max(1, before / 8) + 1 for before, after in pairwise(sizes[3:]))
     assert sizes[15] >= 8
@@ -104,25 +102,25 @@ def test_a_window_of_which_less_than_half_is_used_does_not_grow() -> None:
     async def run() -> int:
         window = Window(64)
         for _ in range(100):
-            async with window.turn() as turn:
-                window.answered(turn)
+            async with window.slot() as slot:
+                window.succeeded(slot)
         return await most_at_once(window)
 
     assert anyio.run(run) == 8
 
 
-def test_few_in_flight_that_are_refused_leave_half_of_those() -> None:
-    assert in_flight(64, answered, answered, refused, n_asking=20) == [8, 16, 20, 10]
+def test_an_overload_halves_what_is_in_flight() -> None:
+    assert in_flight(64, succeeded, succeeded, overloaded, n_asking=20) == [8, 16, 20, 10]
 
 
-def test_when_the_server_wants_to_be_left_alone_nobody_is_let_in_before_the_time_is_over() -> None:
+def test_no_request_is_sent_before_the_retry_after_is_over() -> None:
     async def run() -> float:
         window = Window(8)
-        async with window.turn() as turn:
-            window.refused(turn, 0.2)
-            window.refused(turn, 0.1)
+        async with window.slot() as slot:
+            window.overloaded(slot, 0.2)
+            window.overloaded(slot, 0.1)
         began = time.perf_counter()
-        async with window.turn():
+        async with window.slot():
             return time.perf_counter() - began
 
     assert 0.19 <= anyio.run(run) < 2

@@ -33,12 +33,12 @@ def test_a_model_that_cannot_share_a_prefix_says_why_and_stays_as_it_was(
     model = random_model(architecture)
     before, ids = model.config._attn_implementation, torch.tensor([[5, 9, 200]])
     logits = model(ids).logits
-    reader = BatchModel(loaded(model))
-    assert reader.not_shared_because == reason
+    batch_model = BatchModel(loaded(model))
+    assert batch_model.not_shared_because == reason
     assert model.config._attn_implementation == before
     assert torch.equal(model(ids).logits, logits)
     if reason is not None:
-        assert reader.model.config._attn_implementation == before
+        assert batch_model.model.config._attn_implementation == before
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -46,7 +46,7 @@ def test_low_precision_alone_does_not_stop_a_prefix_from_being_shared(dtype: tor
     assert BatchModel(loaded(random_model("llama").to(dtype))).not_shared_because is None
 
 
-def test_a_model_that_looks_at_how_many_tokens_it_is_handed_is_found_out():
+def test_a_model_that_depends_on_the_number_of_tokens_shares_no_prefix():
     model = random_model("llama")
 
     def by_length(module: object, args: tuple[object, ...], kwargs: dict[str, torch.Tensor]):
@@ -58,7 +58,7 @@ def test_a_model_that_looks_at_how_many_tokens_it_is_handed_is_found_out():
     assert "when a prefix is shared" in str(BatchModel(loaded(model)).not_shared_because)
 
 
-def test_a_model_that_must_be_given_a_cache_is_found_out():
+def test_a_model_that_requires_a_cache_shares_no_prefix():
     model = random_model("llama")
 
     def needs_cache(module: object, args: tuple[object, ...], kwargs: dict[str, torch.Tensor]) -> None:
@@ -73,7 +73,7 @@ def test_a_model_without_key_value_cache_is_refused():
         BatchModel(loaded(random_model("mamba")))
 
 
-def test_a_model_that_sees_what_follows_is_refused():
+def test_a_model_that_attends_ahead_is_refused():
     config = transformers.BertConfig(
         vocab_size=300,
         hidden_size=64,
@@ -93,7 +93,7 @@ def test_a_model_that_sees_what_follows_is_refused():
     )
 
 
-def test_a_reader_is_kept_as_long_as_its_model():
+def test_a_batch_model_is_kept_as_long_as_its_model():
     model = random_model("llama")
     assert batch_model_of(loaded(model)) is batch_model_of(loaded(model))
     kept = weakref.ref(batch_model_of(loaded(model)))
@@ -102,7 +102,7 @@ def test_a_reader_is_kept_as_long_as_its_model():
     assert kept() is None
 
 
-def test_training_does_not_find_what_generation_kept():
+def test_training_frees_batch_models():
     model = random_model("llama")
     kept = weakref.ref(batch_model_of(loaded(model)))
     with memory_given_back():
@@ -112,12 +112,12 @@ def test_training_does_not_find_what_generation_kept():
     forget_batch_models()
 
 
-def test_as_many_rows_are_decoded_together_as_fit_into_half_of_the_free_memory(
+def test_a_batch_has_as_many_rows_as_fit_into_half_of_the_free_memory(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    reader = BatchModel(loaded(random_model("llama")))
+    batch_model = BatchModel(loaded(random_model("llama")))
     # keys and values, 2 layers of 2 heads of 16 numbers, 100 tokens; logits of 300 tokens
     a_row = 2 * 2 * 2 * 16 * 4 * 100 + 4 * 300 * 4
     for free, expected in ((2 * 10 * a_row, 10), (2 * 10 * a_row - 2, 9), (0, 1), (2**40, 128)):
         monkeypatch.setattr("runners.models.memory.free_bytes", lambda device, free=free: free)
-        assert reader.batch_size(100) == expected
+        assert batch_model.batch_size(100) == expected

@@ -1,5 +1,5 @@
-"""Families whose rows cannot all be read packed, or beside each other: greedy tokens are those of
-transformers for any batch, and the facts say why."""
+"""Families whose rows cannot all be packed, or batched: greedy tokens are those of transformers for any batch
+size, and the facts say why."""
 
 import random
 from typing import Any
@@ -52,38 +52,38 @@ def test_greedy_tokens_of_texts_beyond_the_window_are_those_of_transformers(
     """Windows reach 24 tokens; LongRoPE turns to its long factors behind 64, which one row begins beyond and
     one crosses as it is written."""
     model, requests = random_model(architecture), asked(90, 34, 60, 41)
-    reader = BatchModel(loaded(model))
-    found = {row.key: row.token_ids for row in generate(reader, requests, Sampling(N_NEW), batch_size)}
+    batch_model = BatchModel(loaded(model))
+    found = {row.key: row.token_ids for row in generate(batch_model, requests, Sampling(N_NEW), batch_size)}
     assert found == {request.key: of_transformers(model, request) for request in requests}
     assert len({token for ids in found.values() for token in ids}) > 10, (
         "a model that repeats itself shows nothing"
     )
     for reason, expected in (
-        (reader.not_shared_because, not_shared),
-        (reader.one_by_one_because, one_by_one),
+        (batch_model.not_shared_because, not_shared),
+        (batch_model.one_by_one_because, one_by_one),
     ):
         assert reason is None if expected is None else expected in str(reason), reason
 
 
-def test_a_text_beyond_the_window_is_tried_when_the_first_one_is_read() -> None:
-    reader = BatchModel(loaded(random_model("qwen2_moe")))
-    list(generate(reader, [Request("short", (5, 6, 7))], Sampling(4)))
-    assert reader.not_shared_because is None
-    list(generate(reader, [Request("long", (5, 6, 7) * 10)], Sampling(4)))
-    assert "when a prefix is shared" in str(reader.not_shared_because)
+def test_a_text_beyond_the_window_is_verified_when_the_first_one_is_prefilled() -> None:
+    batch_model = BatchModel(loaded(random_model("qwen2_moe")))
+    list(generate(batch_model, [Request("short", (5, 6, 7))], Sampling(4)))
+    assert batch_model.not_shared_because is None
+    list(generate(batch_model, [Request("long", (5, 6, 7) * 10)], Sampling(4)))
+    assert "when a prefix is shared" in str(batch_model.not_shared_because)
 
 
 @pytest.mark.parametrize("n_tokens", [5, 40])
-def test_a_vocabulary_of_a_few_characters_is_read(n_tokens: int) -> None:
+def test_a_vocabulary_of_a_few_characters_is_decoded(n_tokens: int) -> None:
     model = llama(n_tokens, eos_token_id=EOS, initializer_range=0.3)
-    reader = BatchModel(loaded(model, tokenizer("</s>", eos_token="</s>")))
-    assert reader.not_shared_because is None
+    batch_model = BatchModel(loaded(model, tokenizer("</s>", eos_token="</s>")))
+    assert batch_model.not_shared_because is None
     requests = [Request(str(n), tuple((at * n) % n_tokens for at in range(3 + n))) for n in range(1, 4)]
-    found = {row.key: row.token_ids for row in generate(reader, requests, Sampling(N_NEW), 3)}
+    found = {row.key: row.token_ids for row in generate(batch_model, requests, Sampling(N_NEW), 3)}
     assert found == {request.key: of_transformers(model, request) for request in requests}
 
 
-def test_the_bytes_of_a_row_are_those_that_its_model_keeps() -> None:
+def test_the_cache_bytes_of_a_row_are_measured_on_its_model() -> None:
     """Per-layer widths (Gemma 4), states of one size (a linear layer): the configuration's attributes do not
     tell."""
     gemma = BatchModel(loaded(random_model("gemma4")))

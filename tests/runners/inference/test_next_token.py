@@ -7,7 +7,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from runners.inference.next_token import Sampling, next_tokens, penalise
+from runners.inference.next_token import Sampling, next_tokens, repetition_penalised
 
 LOGITS = torch.tensor([[2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0, -4.0]])
 
@@ -80,7 +80,7 @@ def test_the_penalty_is_that_of_transformers():
     seen = torch.zeros(3, 30, dtype=torch.bool).scatter_(1, token_ids, True)
     for penalty in (1.3, 0.8):
         assert torch.equal(
-            penalise(scores, seen, penalty),
+            repetition_penalised(scores, seen, penalty),
             RepetitionPenaltyLogitsProcessor(penalty)(token_ids, scores.clone()),
         )
 

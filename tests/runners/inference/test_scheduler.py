@@ -145,7 +145,7 @@ def test_a_repetition_penalty_may_pass_over_the_prompt():
     assert answer(penalize_prompt=False) == (10, 20)
 
 
-def test_a_draw_depends_on_the_seed_and_not_on_the_rows_beside_it():
+def test_a_sampled_token_depends_on_the_seed_and_not_on_other_rows():
     model = random_model("llama")
     sampling = Sampling(N_NEW, temperature=1.5, top_k=50, top_p=0.95)
     asked = [Request(request.key, request.token_ids, seed=100 + at) for at, request in enumerate(requests())]
@@ -163,7 +163,7 @@ def test_a_draw_depends_on_the_seed_and_not_on_the_rows_beside_it():
     assert first == again != second
 
 
-def test_drawing_without_a_seed_is_refused():
+def test_sampling_without_a_seed_is_refused():
     with pytest.raises(ValueError, match="row 0 has no seed"):
         list(generate(random_model("llama"), tokenizer(), requests(2), Sampling(4, temperature=0.5), 2))
 
@@ -291,44 +291,44 @@ def test_any_eos_token_of_model_or_tokenizer_ends_a_row():
     assert loaded(model).eos_ids == {EOS}
 
 
-def watched(reader: BatchModel) -> list[int]:
-    """How many tokens each pass of the reader's model reads, as it goes on."""
-    read: list[int] = []
-    reader.model.model.embed_tokens.register_forward_hook(
-        lambda module, inputs, output: read.append(inputs[0].numel())
+def watched(batch_model: BatchModel) -> list[int]:
+    """Return a list to which each forward pass adds its number of tokens."""
+    n_tokens: list[int] = []
+    batch_model.model.model.embed_tokens.register_forward_hook(
+        lambda module, inputs, output: n_tokens.append(inputs[0].numel())
     )
-    return read
+    return n_tokens
 
 
-def test_rows_come_as_they_finish_and_finished_rows_are_read_no_more():
+def test_rows_come_as_they_finish_and_leave_the_batch():
     # Three prompts that end after 1, 3 and 6 tokens.
     model = speaking_model(
         {10: EOS, 20: 21, 21: 22, 22: EOS, **{token: token + 1 for token in range(30, 35)}}
     )
-    reader = BatchModel(loaded(model))
-    read = watched(reader)
+    batch_model = BatchModel(loaded(model))
+    n_tokens = watched(batch_model)
     seen = []
     for row in decode.generate(
-        reader, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3
+        batch_model, [Request(str(start), (BOS, start)) for start in (10, 20, 30)], Sampling(50), 3
     ):
-        seen.append((row.key, len(read), row.batch_size))
+        seen.append((row.key, len(n_tokens), row.batch_size))
         assert not torch.is_inference_mode_enabled()
     assert seen == [("10", 1, 3), ("20", 3, 3), ("30", 6, 3)]
-    assert read == [6, 2, 2, 1, 1, 1]
+    assert n_tokens == [6, 2, 2, 1, 1, 1]
 
 
-def test_the_place_of_a_finished_row_goes_to_the_next_one():
+def test_the_slot_of_a_finished_row_goes_to_the_next_one():
     # Ten prompts, two at a time: the long one goes on while the others, of two tokens each, follow one
     # another beside it.
     model = speaking_model({20: 21, 21: EOS, **{token: token + 1 for token in range(30, 45)}, 45: EOS})
-    reader = BatchModel(loaded(model))
-    read = watched(reader)
+    batch_model = BatchModel(loaded(model))
+    n_tokens = watched(batch_model)
     asked = [Request("long", (BOS, BOS, 30)), *(Request(f"short {at}", (BOS, 20)) for at in range(5))]
-    rows = list(decode.generate(reader, asked, Sampling(50), 2))
+    rows = list(decode.generate(batch_model, asked, Sampling(50), 2))
     assert [row.key for row in rows] == [*(f"short {at}" for at in range(5)), "long"]
     assert {len(row.token_ids) for row in rows if row.key != "long"} == {1}
     assert by_key(rows)["long"].token_ids == tuple(range(31, 46))
-    assert len(read) == 20, (
+    assert len(n_tokens) == 20, (
         "one pass as the rows join, 4 as others follow, 15 for the other tokens of the long one"
     )
 
@@ -337,7 +337,7 @@ def test_the_place_of_a_finished_row_goes_to_the_next_one():
 def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_same(architecture: str):
     model, asked = random_model(architecture), requests()
     expected = of_transformers(model, asked)
-    reader = BatchModel(loaded(model))
+    batch_model = BatchModel(loaded(model))
     sizes: list[int] = []
 
     def no_room(module: object, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -345,8 +345,8 @@ def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_
         if output.shape[1] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    reader.model.lm_head.register_forward_hook(no_room)
-    rows = list(decode.generate(reader, asked, Sampling(N_NEW), 8))
+    batch_model.model.lm_head.register_forward_hook(no_room)
+    rows = list(decode.generate(batch_model, asked, Sampling(N_NEW), 8))
     assert tokens(rows) == expected
     began = sizes.index(8)  # before that, reading is tried
     assert sizes[began : began + 3] == [8, 4, 2]
@@ -354,14 +354,14 @@ def test_a_batch_too_large_for_memory_goes_on_with_half_the_rows_and_writes_the_
 
 
 def test_a_single_row_too_large_for_memory_is_an_error():
-    reader = BatchModel(loaded(random_model("llama")))
+    batch_model = BatchModel(loaded(random_model("llama")))
 
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    reader.model.lm_head.register_forward_hook(no_room)
+    batch_model.model.lm_head.register_forward_hook(no_room)
     with pytest.raises(torch.OutOfMemoryError):
-        list(decode.generate(reader, requests(3), Sampling(4), 3))
+        list(decode.generate(batch_model, requests(3), Sampling(4), 3))
 
 
 def test_two_calls_on_one_model_may_be_interleaved():
@@ -378,18 +378,22 @@ def test_two_calls_on_one_model_may_be_interleaved():
     assert (tokens(rows), tokens(other_rows)) == (expected, expected_others)
 
 
-def test_a_shared_prefix_is_read_once_and_only_the_last_position_gets_logits(monkeypatch: pytest.MonkeyPatch):
-    reader, asked = BatchModel(loaded(random_model("llama"))), requests(9)
-    read, scored = watched(reader), []
-    reader.model.lm_head.register_forward_hook(lambda module, inputs, output: scored.append(output.shape[1]))
-    list(decode.generate(reader, asked, Sampling(2), 3))
+def test_a_shared_prefix_is_prefilled_once_and_only_the_last_position_gets_logits(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    batch_model, asked = BatchModel(loaded(random_model("llama"))), requests(9)
+    n_tokens, scored = watched(batch_model), []
+    batch_model.model.lm_head.register_forward_hook(
+        lambda module, inputs, output: scored.append(output.shape[1])
+    )
+    list(decode.generate(batch_model, asked, Sampling(2), 3))
     own = sum(len(request.token_ids) - len(PREFIX) for request in asked)
-    assert read[0] == len(PREFIX)
-    assert sum(read) == len(PREFIX) + own + len(asked)
+    assert n_tokens[0] == len(PREFIX)
+    assert sum(n_tokens) == len(PREFIX) + own + len(asked)
     assert max(scored) == 3
-    del read[:]
-    list(decode.generate(reader, requests(9, seed=3), Sampling(2), 3))
-    assert max(read) < len(PREFIX) + 50, "the next call finds it read"
+    del n_tokens[:]
+    list(decode.generate(batch_model, requests(9, seed=3), Sampling(2), 3))
+    assert max(n_tokens) < len(PREFIX) + 50, "the next call finds it cached"
 
 
 def test_seconds_of_all_rows_add_up_to_the_time_spent_decoding():

@@ -39,14 +39,16 @@ def test_a_thinking_block_is_no_part_of_the_answer(prompt: str, text: str, answe
 
 def test_marks_that_are_special_tokens_stay_in_the_raw_text_and_other_special_tokens_do_not() -> None:
     made = tokenizer("</s>", "[THINK]", "[/THINK]", "[INST]", eos_token="</s>")
-    reader = BatchModel(loaded(llama(BYTES + 4), made))
+    batch_model = BatchModel(loaded(llama(BYTES + 4), made))
     ids = [*made.encode("[THINK]Hm.[/THINK]Paris."), BYTES + 3, BYTES]
-    assert reader.decode(ids) == "[THINK]Hm.[/THINK]Paris."
+    assert batch_model.detokenize(ids) == "[THINK]Hm.[/THINK]Paris."
     harmony = tokenizer("<|end|>", "<|channel|>", "<|message|>", eos_token="<|end|>")
     said = "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Paris."
-    assert BatchModel(loaded(llama(BYTES + 3), harmony)).decode(harmony.encode(said)) == said
+    assert BatchModel(loaded(llama(BYTES + 3), harmony)).detokenize(harmony.encode(said)) == said
     without = tokenizer("</s>", "<|im_start|>", "<|channel|>", eos_token="</s>")
     assert (
-        BatchModel(loaded(llama(BYTES + 3), without)).decode([*without.encode("so"), BYTES + 1, BYTES + 2])
+        BatchModel(loaded(llama(BYTES + 3), without)).detokenize(
+            [*without.encode("so"), BYTES + 1, BYTES + 2]
+        )
         == "so"
     )

@@ -46,9 +46,9 @@ class Server:
     """Stands for a model that writes: `reply` is called with what stands as A and as B, and makes the reply's
     text; None is a failure."""
 
-    def __init__(self, reply: Callable[[str, str], str | None], *, is_passing: bool = False) -> None:
+    def __init__(self, reply: Callable[[str, str], str | None], *, is_transient: bool = False) -> None:
         self.prompts: list[Prompt] = []
-        self._is_passing = is_passing
+        self._is_transient = is_transient
         self._reply = reply
 
     @property
@@ -76,7 +76,7 @@ class Server:
                     raw_text=text,
                     finish_reason="eos" if text is not None else "error",
                     error=None if text is not None else "HTTP 400",
-                    is_passing=text is None and self._is_passing,
+                    is_transient=text is None and self._is_transient,
                     n_prompt_tokens=100,
                     n_new_tokens=10,
                     seconds=1.0,
@@ -147,16 +147,16 @@ def test_a_judge_that_fails_in_one_order_is_asked_again_another_time() -> None:
     assert found.unscored_reason == f"{NO_REPLY}HTTP 400; the reply does not say which answer is better"
 
 
-@pytest.mark.parametrize("is_passing", [True, False])
-def test_a_writing_judge_that_fails_in_one_order_says_whether_that_may_pass(is_passing: bool) -> None:
-    server = Server(lambda a, b: None if a == "ours" else says("B"), is_passing=is_passing)
+@pytest.mark.parametrize("is_transient", [True, False])
+def test_a_writing_judge_that_fails_in_one_order_says_whether_that_may_pass(is_transient: bool) -> None:
+    server = Server(lambda a, b: None if a == "ours" else says("B"), is_transient=is_transient)
     (found,) = compared("ours", "theirs", settings(), server.tools)
-    assert (found.score, found.n_faults) == (None, int(is_passing))
+    assert (found.score, found.n_faults) == (None, int(is_transient))
 
 
-@pytest.mark.parametrize(("status", "is_passing"), [(400, False), (401, False), (502, True)])
+@pytest.mark.parametrize(("status", "is_transient"), [(400, False), (401, False), (502, True)])
 def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(
-    status: int, is_passing: bool
+    status: int, is_transient: bool
 ) -> None:
     good = Said({"answers": {"asked": {"probabilities": {"first": 1.0, "second": 0.0, "tie": 0.0}}}})
     with serving(
@@ -166,7 +166,7 @@ def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(
             model={"engine": "systemone", "name": "jev", "base_url": server.url, "max_retries": 0}
         )
         (found,) = compared("ours", "theirs", given, Tools(no_model, Path()))
-    assert (found.score, found.n_faults) == (None, int(is_passing))
+    assert (found.score, found.n_faults) == (None, int(is_transient))
 
 
 def test_a_tie_that_was_not_asked_for_is_none() -> None:

@@ -1,4 +1,4 @@
-"""Where weights come from, what lies on top of them, and what is refused."""
+"""Sources of weights, adapters and tuned weights applied to them, and refused ones."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a process has paid before it begins to work."""
+"""Start-up time of a process."""
 
 import subprocess
 import sys

@@ -7,7 +7,7 @@ from runners.inference.cpu.onednn_linear import fused_linear
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.005)])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("sizes", "copies"), [([5], False), ([5], True), ([5, 12, 3], True)])
-def test_products_side_by_side_are_those_of_each_layer(
+def test_a_fused_product_is_that_of_each_layer(
     dtype: torch.dtype, tolerance: float, bias: bool, sizes: list[int], copies: bool
 ):
     torch.manual_seed(0)

@@ -42,13 +42,13 @@ def test_the_largest_logit_is_that_of_the_exact_product(
     like = torch.randn(HIDDEN, generator=draw) if is_aside else rows[0]
     if is_aside:  # at a right angle to a row: long weights, small logits
         like = like - rows[0] * (like @ rows[0]) / (rows[0] @ rows[0])
-    # bfloat16 cannot tell the closest of these apart
+    # in bfloat16 the closest of these are equal
     weight = like + apart * torch.randn(n_tokens, HIDDEN, generator=draw)
     if others:
         weight = torch.cat([weight, torch.randn(n_tokens, HIDDEN, generator=draw)])
     head, screened = head_of(weight)
     exact = rows.double() @ weight.double().T
-    screened.is_on = True
+    screened.argmax_only = True
     with torch.inference_mode():
         found = head(rows[None])[0]
     rounding = 1e-6 * rows.norm(dim=-1) * weight.norm(dim=-1).max()
@@ -58,33 +58,33 @@ def test_the_largest_logit_is_that_of_the_exact_product(
 
 
 def test_screening_alone_would_choose_another_token():
-    """That the test above can fail."""
+    """Show that the test above can fail."""
     draw = torch.Generator().manual_seed(0)
     row = torch.randn(1, HIDDEN, generator=draw)
     weight = row + 1e-3 * torch.randn(200, HIDDEN, generator=draw)
     assert (row.bfloat16() @ weight.bfloat16().T).argmax() != (row.double() @ weight.double().T).argmax()
 
 
-def test_where_it_is_off_all_logits_are_the_layers_own():
+def test_all_logits_are_the_layers_own_unless_only_the_argmax_is_needed():
     rows, weight = torch.randn(3, HIDDEN), torch.randn(150, HIDDEN)
     head, _ = head_of(weight)
     assert torch.equal(head(rows), torch.nn.functional.linear(rows, weight))
 
 
-def test_where_too_many_tokens_are_left_the_whole_product_is_taken():
+def test_the_whole_product_is_computed_where_too_many_tokens_are_left():
     rows, weight = torch.randn(3, HIDDEN), torch.randn(1000, HIDDEN)
     weight[7] = -1e4 * rows[0]  # so long that the bound rules out nothing, and far from likely for one row
     head, screened = head_of(weight)
-    screened.is_on = True
+    screened.argmax_only = True
     with torch.inference_mode():
         assert torch.equal(head(rows), torch.nn.functional.linear(rows, weight))
 
 
-def test_what_is_not_a_number_stays_so_in_its_row_alone():
+def test_nan_stays_in_its_row_alone():
     rows, weight = torch.randn(3, HIDDEN), torch.randn(150, HIDDEN)
     rows[1, 0] = torch.nan
     head, screened = head_of(weight)
-    screened.is_on = True
+    screened.argmax_only = True
     with torch.inference_mode():
         found = head(rows)
     assert found.amax(-1).isnan().tolist() == [False, True, False]
@@ -96,7 +96,7 @@ def able(monkeypatch: pytest.MonkeyPatch, is_able: bool = True) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": is_able})
 
 
-def test_only_a_layer_that_gains_is_exchanged(monkeypatch: pytest.MonkeyPatch):
+def test_only_an_lm_head_that_gets_faster_is_screened(monkeypatch: pytest.MonkeyPatch):
     model = random_model("llama")
     assert screened_head(model, GIGABYTE) is None, "it is small"
     able(monkeypatch, is_able=False)
@@ -123,14 +123,14 @@ def test_greedy_answers_are_the_same_and_nothing_else_is_screened(
     monkeypatch.setattr(
         ScreenedHead, "_screened", lambda self, rows: screened.append(len(rows)) or screen(self, rows)
     )
-    reader = BatchModel(loaded(model))
+    batch_model = BatchModel(loaded(model))
     for sampling, expected in zip(every, plain, strict=True):
         screened.clear()
-        assert answers(reader, requests, sampling) == expected
+        assert answers(batch_model, requests, sampling) == expected
         assert bool(screened) == (sampling == Sampling(12))
 
 
 def answers(
-    reader: BatchModel, requests: Sequence[Request], sampling: Sampling
+    batch_model: BatchModel, requests: Sequence[Request], sampling: Sampling
 ) -> dict[Any, tuple[int, ...]]:
-    return {answer.key: answer.token_ids for answer in generate(reader, requests, sampling)}
+    return {answer.key: answer.token_ids for answer in generate(batch_model, requests, sampling)}
