@@ -45,7 +45,9 @@ def tracked() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    return [name for name in listed if Path(name).suffix in TEXT and (ROOT / name).is_file()]
+    return [
+        name for name in listed.stdout.splitlines() if Path(name).suffix in TEXT and (ROOT / name).is_file()
+    ]
 
 
 ROOMS = sorted({name.split("/")[0] if "/" in name else "." for name in tracked()})

@@ -132,7 +132,9 @@ def exit_on_error() -> Generator[None]:
     except XpError as error:
         _say(f"xp: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's for a Ctrl-C
+            raise
         _say("interrupted; `xp apply` goes on from here", err=True)
         raise typer.Exit(130) from None
 
