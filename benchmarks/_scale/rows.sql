@@ -1,8 +1,10 @@
--- The rows of a made-up study. Everything is drawn by a hash of where it stands, so that the same shape always has the same rows.
+-- The rows of a synthetic study. Everything is drawn by a hash of its place, so the same shape always has the
+-- same rows.
 
 create or replace temp macro draw(key, n) as (hash(key) % n)::bigint;
 create or replace temp macro share(key) as (hash(key) % 1000000) / 1000000.0;
--- A whole number of its own for each answer (of the cell at `place` to the question of this number) and each thing drawn about it.
+-- A whole number for each answer (of the cell at `place` to the question of this number) and each thing drawn
+-- about it.
 create or replace temp macro drawn(place, number, what) as place * 1000000 + number * 100 + what;
 
 -- Four thousand phrases of made-up words in each language, of which texts are made.
@@ -15,7 +17,8 @@ words as (
         n,
         array_to_string(
             [
-                ['ba', 'le', 'mi', 'tro', 'en', 'qui', 'sa', 'vor', 'del', 'ng', 'pu', 'é', 'ja', 'ço', 'ster', 'on'][
+                ['ba', 'le', 'mi', 'tro', 'en', 'qui', 'sa', 'vor', 'del', 'ng', 'pu', 'é', 'ja',
+                   'ço', 'ster', 'on'][
                     1 + draw(language || least(n % 4000, draw(n, 3000)) || '/' || k, 16)
                 ]
                 for k in range(1 + draw(language || least(n % 4000, draw(n, 3000)), 4))
@@ -62,7 +65,8 @@ select
     format('{:04d}', number) as item,
     number,
     share(number) as difficulty
-from (select unnest($datasets) as dataset, unnest($counts) as n_items), lateral (select unnest(range(n_items)) as number);
+from (select unnest($datasets) as dataset, unnest($counts) as n_items),
+    lateral (select unnest(range(n_items)) as number);
 
 create or replace temp table sent as
 select
@@ -109,8 +113,10 @@ select
 from asked
 join questions using (dataset)
 join sent using (dataset, language, method, number)
-join pieces as a on a.language = asked.language and a.number = draw(drawn(asked.place, questions.number, 0), 4000)
-join pieces as b on b.language = asked.language and b.number = draw(drawn(asked.place, questions.number, 2), 4000);
+join pieces as a on a.language = asked.language
+    and a.number = draw(drawn(asked.place, questions.number, 0), 4000)
+join pieces as b on b.language = asked.language
+    and b.number = draw(drawn(asked.place, questions.number, 2), 4000);
 
 -- One row per judge step and aspect.
 create or replace temp table judging as
@@ -142,7 +148,8 @@ select
     judging.aspect,
     case when judging.kind = 'pairwise' then 'instruct' end as against,
     -- In part the answer's own, so that judges of one answer agree more than by chance.
-    0.6 * share(drawn(judging.place, questions.number, 5)) + 0.4 * share(drawn(judging.place, questions.number, judging.turn)) as luck,
+    0.6 * share(drawn(judging.place, questions.number, 5))
+        + 0.4 * share(drawn(judging.place, questions.number, judging.turn)) as luck,
     judging.kind in ('rubric', 'pairwise') as is_model,
     case
         when is_model and share(drawn(judging.place, questions.number, 20 + judging.turn)) < 0.02 then null
@@ -156,17 +163,21 @@ select
     end::double as score,
     case
         when score is null
-            then ['the reply names no score', 'the server did not answer', 'the score is out of range'][1 + questions.number % 3]
+            then ['the reply names no score', 'the server did not answer', 'the score is out of range'][
+                1 + questions.number % 3]
     end as unscored_reason,
     case when judging.kind = 'rubric' and score is not null then piece end as reason,
     null::json as distribution,
     case
         when judging.kind = 'pairwise' and score is not null
-            then '{"first":' || score || ',"second":' || case when luck between 0.45 and 0.5 then 1 - score else score end || '}'
+            then '{"first":' || score || ',"second":'
+                || case when luck between 0.45 and 0.5 then 1 - score else score end || '}'
         when judging.kind = 'ifeval'
-            then '{"punctuation:no_comma":' || score || ',"length_constraints:number_words":' || (luck < judging.skill)::integer || '.0}'
+            then '{"punctuation:no_comma":' || score
+                || ',"length_constraints:number_words":' || (luck < judging.skill)::integer || '.0}'
     end::json as parts,
-    case when is_model then '{"score": ' || coalesce(score::varchar, '?') || ', "reason": "' || coalesce(reason, 'none') || '"}' end as raw,
+    case when is_model then '{"score": ' || coalesce(score::varchar, '?')
+        || ', "reason": "' || coalesce(reason, 'none') || '"}' end as raw,
     case when is_model then 400 + questions.number % 60 end as n_prompt_tokens,
     case when is_model then 30 end as n_new_tokens,
     case when is_model then 0.2 else 0.0001 end as seconds,
@@ -174,4 +185,5 @@ select
     case when is_model then 'judge-2026' end as model_served
 from judging
 join questions using (dataset)
-join pieces on pieces.language = judging.language and pieces.number = draw(drawn(judging.place, questions.number, 6), 4000);
+join pieces on pieces.language = judging.language
+    and pieces.number = draw(drawn(judging.place, questions.number, 6), 4000);
