@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.xp.test_cli import ROOT
-from xp.cli import app
+from xp.cli import app, exit_on_error
 from xp.sampling import guarded, unguarded
 
 DRIVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -214,3 +215,19 @@ def test_a_formula_behind_characters_that_are_not_seen_is_guarded(unseen: str, s
 @given(st.text(st.sampled_from("'=a \u200b\ufeff\t")))
 def test_what_is_guarded_is_read_back_as_it_was(text: str) -> None:
     assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])
+def test_ctrl_c_ends_in_a_sentence_also_where_duckdb_hears_it(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, exit_on_error():
+        raise error
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "interrupted; `xp apply` goes on from here\n"
+
+
+@pytest.mark.parametrize("message", ["Query interrupted by a bug of ours", "other"])
+def test_another_runtime_error_keeps_its_traceback(message: str) -> None:
+    with pytest.raises(RuntimeError, match=message), exit_on_error():
+        raise RuntimeError(message)
