@@ -556,8 +556,8 @@ def test_a_package_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.
 def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model" / "tiny.gguf")
     code = (
-        "import sys; from pathlib import Path; from dsl.models import Weights; from runners.models import"
-        " weight_files;print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
+        "import sys; from pathlib import Path; from dsl.engines.transformers import Weights;"
+        " from runners.models import weight_files;print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "model"), str(tmp_path / "cache")]
     root = Path(__file__).resolve().parents[3]
