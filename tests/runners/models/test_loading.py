@@ -557,7 +557,8 @@ def test_two_processes_convert_a_file_once(tmp_path: Path) -> None:
     write_gguf(tmp_path / "model" / "tiny.gguf")
     code = (
         "import sys; from pathlib import Path; from dsl.engines.transformers import Weights;"
-        " from runners.models import weight_files;print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
+        " from runners.models import weight_files;"
+        " print(weight_files.source_folder(Weights(path=sys.argv[1]), Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "model"), str(tmp_path / "cache")]
     root = Path(__file__).resolve().parents[3]
