@@ -74,8 +74,7 @@ def assert_no_row_is_made_again(store: Path, on_disk: dict[str, int]) -> None:
             assert json.loads(outcome.read_text("utf-8"))["n_reused"] >= n_rows
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("victims", ["apply", "worker", "both"])
+@pytest.mark.parametrize(("victims", "seed"), [("apply", 0), ("worker", 1), ("both", 0), ("both", 1)])
 def test_kill_9_at_any_moment_loses_the_rows_in_flight_at_most(
     spec: Path, undisturbed: Path, tmp_path: Path, victims: str, seed: int
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_writing_judge_that_fails_in_one_order_says_whether_that_may_pass(is_t
     assert (found.score, found.n_faults) == (None, int(is_transient))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "is_transient"), [(400, False), (401, False), (502, True)])
 def test_a_deciding_judge_that_fails_in_one_order_says_whether_that_may_pass(
     status: int, is_transient: bool
