@@ -2,8 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-WORKERS := $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 QUICK := tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 

@@ -15,6 +15,11 @@ settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return a worker more than processors, since some tests wait."""
+    return 1 + (os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that at the end no worker is left alone with one of them."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
