@@ -9,6 +9,10 @@ from warehouse.connect import WAREHOUSE
 from warehouse.errors import duckdb_errors
 from warehouse.load import make_warehouse
 
+DECIMALS = 6
+"""Digits by which computed numbers are compared. DuckDB adds in parallel, in whatever order: last digits
+differ, and a standard error of 0 is the root of what rounding leaves, up to 1e-8."""
+
 _STATE = {"made_from", "stale_slices"}
 """Tables about the warehouse itself."""
 
@@ -34,7 +38,7 @@ def differences(store: Path) -> tuple[str, ...]:
                 " by all"
             )
             tables = [name for (name,) in connection.execute(asked).fetchall() if name not in _STATE]
-            unlike = [name for name in tables if _n_unlike(connection, name)]
+            unlike = [name for name in tables if n_unlike(connection, name)]
     return (
         *notes,
         *(
@@ -44,10 +48,14 @@ def differences(store: Path) -> tuple[str, ...]:
     )
 
 
-def _n_unlike(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    """Rows that one of the two has and the other has not."""
+def n_unlike(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Return the number of rows of a table that one of `held` and `fresh` has and the other has not."""
+    described = connection.execute(f'describe held."{table}"').fetchall()
+    columns = ", ".join(
+        f'round("{name}", {DECIMALS})' if kind == "DOUBLE" else f'"{name}"' for name, kind, *_ in described
+    )
     sql = " union all ".join(
-        f'(from {one}."{table}" except all from {other}."{table}")'
+        f'(select {columns} from {one}."{table}" except all select {columns} from {other}."{table}")'
         for one, other in (("held", "fresh"), ("fresh", "held"))
     )
     ((n,),) = connection.execute(f"select count(*) from ({sql})").fetchall()
