@@ -8,7 +8,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, cast
 
-from dsl.data.files import examples, read_file
+from dsl.data.examples import examples
+from dsl.data.files import read_file
 from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.errors import DataError, WarehouseError

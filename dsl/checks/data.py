@@ -6,8 +6,10 @@ from itertools import islice
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
-from dsl.data.files import Row, examples, read_file, text_at
+from dsl.data.examples import examples
+from dsl.data.files import Row, read_file
 from dsl.data.records import Example
+from dsl.data.selectors import text_at
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
 from dsl.methods import Recorded

@@ -1,25 +1,19 @@
-"""Data files as examples: JSON, JSONL, CSV, TSV and Parquet, gzipped or not, with the columns a spec names.
-
-The same reading serves the check of a spec (do items pair across languages?) and the `data` step.
-"""
+"""Rows of data files: JSON, JSONL, CSV, TSV and Parquet, gzipped or not."""
 
 import csv
 import gzip
 import importlib
 import io
 import json
-import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from dsl.data.fingerprints import file_sha256
-from dsl.data.records import Example
 from dsl.data.regular_files import are_column_names, read_regular
-from dsl.data.source import Columns, FileSource, Part, RowNumber, Selector
+from dsl.data.source import FileSource
 from dsl.errors import DataError
-from dsl.values import Language
 
 FORMATS = {
     ".json": "json",
@@ -72,138 +66,6 @@ def read_planned(source: FileSource) -> Iterator[Row]:
     if file_sha256(Path(source.path)) != source.sha256:
         raise DataError(f"{source.path} has changed since it was planned. Plan again")
     return read_file(source)
-
-
-def examples(
-    rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str
-) -> Iterator[Example]:
-    """Rows as examples. An item without a column of its own is the row's number, from 1.
-
-    Raises:
-        DataError: a row lacks a named column, or holds something else than text there.
-    """
-    made = 0
-    for number, row in enumerate(rows, 1):
-        if limit is not None and made >= limit:
-            return
-        at = f"{where}: row {number}"
-        if columns.language is not None and _text(row, columns.language, number, at) != language:
-            continue
-        made += 1
-        example = _example(row, columns, language, number, at)
-        try:
-            example.model_dump_json()
-        except ValueError as error:  # half of a surrogate pair, as JSON's \\ud800 can write it
-            raise DataError(f"{at}: a character that is not text: {str(error).splitlines()[0]}") from error
-        yield example
-
-
-def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
-    def text(selector: Selector | None) -> str | None:
-        return None if selector is None else _text(row, selector, number, at)
-
-    return Example(
-        item=str(number) if columns.item is None else _text(row, columns.item, number, at),
-        language=language,
-        instruction=instruction_of(row, columns, number, at),
-        response=text(columns.response),
-        chosen=text(columns.chosen),
-        rejected=text(columns.rejected),
-        answers=() if columns.answers is None else _texts(_pick(row, columns.answers, number, at)),
-        reference=text(columns.reference),
-        category=text(columns.category),
-        extra={name: _whole(_pick(row, selector, number, at)) for name, selector in columns.extra.items()},
-    )
-
-
-def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:
-    """Return a row's instruction with its `input`.
-
-    `number` is the row's, from 1; `at` says in errors which row it is.
-
-    Raises:
-        DataError: as `examples`.
-    """
-    instruction = "" if columns.instruction is None else _text(row, columns.instruction, number, at)
-    below = "" if columns.input is None else _text(row, columns.input, number, at)
-    return f"{instruction}\n\n{below}" if below.strip() else instruction
-
-
-def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
-    """One column of a row as text; None where the row holds null.
-
-    Raises:
-        DataError: as `examples`.
-    """
-    value = _pick(row, selector, number, at)
-    if value is None:
-        return None
-    if isinstance(value, bool | Mapping | list | tuple):
-        kind = (
-            "true or false"
-            if isinstance(value, bool)
-            else "a mapping"
-            if isinstance(value, Mapping)
-            else "a list"
-        )
-        raise DataError(f"{at}: `{selector}` holds {kind}, not text")
-    return str(value)
-
-
-def _pick(row: Row, selector: Selector, number: int, at: str) -> Any:
-    if isinstance(selector, RowNumber):
-        return number
-    if isinstance(selector, Part):
-        whole = _text(row, selector.column, number, at)
-        found = re.search(selector.pattern, whole)
-        if found is None:
-            raise DataError(f"{at}: `{selector.pattern}` does not match the text of `{selector.column}`")
-        return found.group(1) if found.groups() else found.group(0)
-    if isinstance(selector, int):
-        return _step(row, str(selector), str(selector), at)
-    if isinstance(row, Mapping) and selector in row:  # a key may itself hold a dot
-        return row[selector]
-    value: Any = row
-    for part in selector.split("."):
-        value = _step(value, part, selector, at)
-    return value
-
-
-def _step(value: Any, part: str, selector: str, at: str) -> Any:
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[str, Any]", value)
-        if part in mapping:
-            return mapping[part]
-        keys = [str(key) for key in mapping]
-        others = (
-            f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
-        )
-        raise DataError(f"{at}: no column `{selector}`; {others}")
-    if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
-        listed = cast("Sequence[Any]", value)
-        if -len(listed) <= int(part) < len(listed):
-            return listed[int(part)]
-        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(listed)}")
-    raise DataError(f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`")
-
-
-def _text(row: Row, selector: Selector, number: int, at: str) -> str:
-    return text_at(row, selector, number, at) or ""
-
-
-def _whole(value: Any) -> str:
-    """A column as text whatever it holds: lists and mappings as JSON, nothing as nothing."""
-    if isinstance(value, bool | Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return "" if value is None else str(value)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(str(one) for one in cast("Sequence[object]", value))
-    return (str(value),)
 
 
 def _json(path: Path, text: str) -> Iterator[Row]:

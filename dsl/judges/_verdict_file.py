@@ -11,8 +11,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.files import Row, instruction_of, read_planned, text_at
+from dsl.data.examples import instruction_of
+from dsl.data.files import Row, read_planned
 from dsl.data.records import Example
+from dsl.data.selectors import text_at
 from dsl.data.source import Columns, FileSource, Selector
 from dsl.errors import DataError
 from dsl.values import Name, Sha256, Value

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from dsl.data.files import Row, instruction_of, text_at
+from dsl.data.examples import instruction_of
+from dsl.data.files import Row
+from dsl.data.selectors import text_at
 from dsl.data.source import FileSource
 from dsl.engines.contract import Decoding
 from dsl.engines.recorded import Settings

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from dsl.data.files import examples
+from dsl.data.examples import examples
 from dsl.data.source import FileSource
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.data.files import examples, format_of, read_file
+from dsl.data.examples import examples
+from dsl.data.files import format_of, read_file
 from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, Part, RowNumber
 from dsl.errors import DataError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.files import examples, read_file
+from dsl.data.examples import examples
+from dsl.data.files import read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.regular_files import read_regular
