@@ -27,15 +27,15 @@ from warehouse.report.reading import read_study
 
 TIMES_MORE = (1, 2, 4, 8)
 MARK = 8 * 1.3
-"""How much longer eight times as much may take: linear, and what measurements of tenths of a second vary
-by."""
+"""Limit on the growth of time with eight times as much: linear, and what measurements of tenths of a second
+vary by."""
 
 ITEMS = 300
 
 PROMPT = Path(__file__).resolve().parents[1] / "runners" / "prompting" / "prompt_texts" / "en.yaml"
 
 Point = tuple[int, float]
-"""How many times more, and seconds."""
+"""Factor of more, and seconds."""
 
 
 def run() -> Iterator[Measured]:

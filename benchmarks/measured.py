@@ -17,7 +17,7 @@ class Measured:
     target: float | None
     """Target of the ratio; None for a figure without one."""
     is_least: bool = False
-    """Whether the target is a minimum (of throughput), or else a maximum (of time)."""
+    """True where the target is a minimum (of throughput), else it is a maximum (of time)."""
     points: tuple[tuple[int, float], ...] = ()
     """Scaling: factor of the size, and seconds."""
 

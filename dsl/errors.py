@@ -36,7 +36,7 @@ class Problem:
     column: int
     """Counted from 1 in characters."""
     path: str
-    """Which setting, as in `methods.dpo_base.beta`; empty for the whole document."""
+    """The setting, as in `methods.dpo_base.beta`; empty for the whole document."""
     message: str
     level: Literal["error", "warning"] = "error"
 

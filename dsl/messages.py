@@ -18,13 +18,15 @@ _LONGEST = 60
 _MOST_LISTED = 24
 
 _SECRET_KEY = re.compile(
-    r"(?:^|_)(?:api_?key|access_?key|private_?key|token|password|passwd|passphrase|secret|credentials?|authorization|bearer)(?:_|$)"
+    r"(?:^|_)(?:api_?key|access_?key|private_?key|token|password|passwd|passphrase|secret|credentials?"
+    r"|authorization|bearer)(?:_|$)"
 )
 _SECRET_PREFIX = r"(?:sk-|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|gsk_|xai-|AKIA|AIza|eyJ)"
 # `sk-SK` and `sk-Latn` are Slovak. `${` would be filled from the environment elsewhere; `://name:password@`
 # is a URL with a login.
 _SECRET_VALUE = re.compile(
-    rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)|\$\{{|://[^/\s]*:[^/\s]*@"
+    rf"^\s*(?!sk-(?:[A-Z]{{2}}|[A-Z][a-z]{{3}})$)(?:{_SECRET_PREFIX}|[Bb]earer\s|-----BEGIN\s)"
+    rf"|\$\{{|://[^/\s]*:[^/\s]*@"
 )
 # In a name or a sentence only a long run counts, so that a model may be called `hf_tiny` and a key
 # `hf_token`.

@@ -63,7 +63,7 @@ class Detectable:
     """The deviation's: this contrast here, other contrasts on this measure, or `ASSUMED`, in which case
     deviation and effect are parts of the scale's width."""
     n_tests: int
-    """Of its family: the confirmatory or the exploratory tests of the study, every model included."""
+    """Tests of its family: the confirmatory or the exploratory tests of the study, every model included."""
     could_be_significant: bool | None
     """False where so few items could not give a significant result after correction, whatever the answers;
     None where they are not counted."""
@@ -217,7 +217,7 @@ class _Row:
 
     contrast: ContrastPlan
     cell: Cell
-    """Of its first side."""
+    """Cell of its first side."""
     judge: str
     measure: str
     n_seeds: int | None

@@ -27,7 +27,7 @@ ASKED = "score"
 """The column of scores where no aspects are asked for."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,79}")
-"""What judges and aspects may be called, as in a spec."""
+"""Form of the names of judges and aspects, as in a spec."""
 
 _STRATUM = ("dataset", "language", "model", "method", "train_languages")
 _UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"

@@ -172,7 +172,7 @@ class Status:
 
     store: Path
     holder: str | None
-    """Who is applying to it now."""
+    """The process that applies to it now."""
     studies: tuple[StudyStatus, ...]
     notes: tuple[str, ...] = ()
     """Files that could not be read, in sentences."""

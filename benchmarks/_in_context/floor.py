@@ -26,7 +26,7 @@ class Shape:
     """A decoder with as many heads in every layer."""
 
     layer_weights: int
-    """Of all layers together."""
+    """Sum over all layers."""
     output_weights: int
     """hidden size × vocabulary."""
     attention: int

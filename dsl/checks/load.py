@@ -23,7 +23,7 @@ from dsl.yaml.document import Document, FaultyYaml, Mark, Plain, parse_yaml, rea
 from dsl.yaml.validation_errors import explain
 
 MAX_EXTENDS = 8
-"""How many files one spec may stand on."""
+"""Most files that one spec may extend."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Example(Value):
     """The source example's id, the same in every language."""
     language: Language
     instruction: str
-    """What is asked, `input` included."""
+    """The question, `input` included."""
     response: str | None = None
     """The answer to learn from, in training data."""
     chosen: str | None = None
@@ -54,7 +54,7 @@ class Prompt(Value):
     chat_template_kwargs: TemplateArguments = ()
     """Arguments of the chat template."""
     ends_at_fence: bool = False
-    """Whether the answer stands in a fence that the text left open, and ends where that is closed."""
+    """The answer stands in a fence that the text left open, and ends where that is closed."""
     json_schema: str | None = None
     """A JSON Schema that the answer is to follow, where a server can hold its model to one."""
 
@@ -67,14 +67,14 @@ class Provenance(Value):
     device: str | None = None
     """`cuda` or `cpu`; null where no model was loaded here."""
     dtype: str | None = None
-    """What was computed in, as torch names it. In half precision, tokens depend on the batch and on the
-    device."""
+    """The number format of the computation, as torch names it. In half precision, tokens depend on the batch
+    and on the device."""
     versions: dict[str, str] = {}
-    """Of the libraries that computed it."""
+    """Versions of the libraries that computed it."""
     commit: str | None = None
-    """What the name on the hub stood for, where no commit was named."""
+    """The commit that the name on the hub stood for, where none was named."""
     system_fingerprint: str | None = None
-    """What a server says of its version and configuration."""
+    """A server's word on its version and configuration."""
 
 
 FinishReason = Literal["eos", "stop", "length", "recorded", "missing", "error"]
@@ -99,7 +99,7 @@ class Completion(Value):
     stop_string: str | None = None
     """The stop string, or the fence, that cut the answer."""
     error: str | None = None
-    """Why there is no answer."""
+    """The reason for no answer."""
     max_new_tokens: int
     n_prompt_tokens: int | None = None
     n_new_tokens: int | None = None
@@ -131,12 +131,12 @@ class Verdict(Value):
     score: float | None
     unscored_reason: str | None = None
     reason: str | None = None
-    """What the judge says for its score."""
+    """The judge's reason for its score."""
     distribution: dict[str, float] | None = None
     """Probability of each level, where the judge gives one."""
     parts: dict[str, float] | None = None
-    """What the score was made from, by name: each repeat, each order of a comparison, each instruction, each
-    judge."""
+    """Numbers that the score was made from, by name: each repeat, each order of a comparison, each
+    instruction, each judge."""
     raw: str | None = None
     """The judge's own words."""
     n_prompt_tokens: int | None = None
@@ -154,13 +154,13 @@ class Label(Value):
     """People's scores of one answer, given without knowing whose it was."""
 
     answer_id: str
-    """Which answer: a hash of the study, the item and the text."""
+    """The answer's hash, of the study, the item and the text."""
     aspect: str = "human"
     score: float
     comment: str | None = None
     scale_low: float | None = None
     scale_high: float | None = None
-    """What they chose from, where that was said."""
+    """The scale they chose from, where that was said."""
 
 
 class RefLogps(Value):
@@ -208,7 +208,7 @@ class Record(Value):
     """A small file of its own."""
 
     IF_LOST: ClassVar[str]
-    """What to do about one that cannot be read."""
+    """Advice about one that cannot be read."""
 
 
 class WrittenFile(Value):
@@ -217,10 +217,10 @@ class WrittenFile(Value):
     sha256: Sha256
     n_bytes: int
     n_rows: int | None = None
-    """Of JSON lines."""
+    """Number of JSON lines."""
     rows_sha256: Sha256 | None = None
-    """Of JSON lines in any order, without the times and costs of making them: equal where equal rows were
-    made again."""
+    """Digest of JSON lines in any order, without the times and costs of making them: equal where equal rows
+    were made again."""
 
 
 class Outcome(Record):
@@ -247,7 +247,7 @@ class Outcome(Record):
     """Reused rows that other code made; of a training, optimiser steps."""
     versions: dict[str, str] = Field(default_factory=dict)
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
-    """What else the runner wants known (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
+    """Further findings of the runner (device, dtype, hits of the shared prefix, TrainingFacts, …)."""
     files: dict[str, WrittenFile] = Field(default_factory=dict)
     """Each file of the result by its path in the step's folder; none where an older version wrote it."""
     inputs: dict[StepId, Sha256] = Field(default_factory=dict)

@@ -13,11 +13,11 @@ class FileSource(Value):
 
     source: Literal["file"] = "file"
     path: str
-    """Where it lies now; its content counts, not its place."""
+    """Its place now; its content counts, not its place."""
     sha256: Sha256
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"]
     header: bool = True
-    """Whether the first line of a CSV or TSV file names the columns."""
+    """The first line of a CSV or TSV file names the columns."""
 
 
 class HubSource(Value):

@@ -58,8 +58,8 @@ class Decoding(Value):
     """0 is no limit."""
     repetition_penalty: float = Field(default=1.0, gt=0)
     penalize_prompt: bool = True
-    """Whether the repetition penalty counts the prompt's tokens as well as the answer's, as in transformers
-    and vLLM."""
+    """The repetition penalty counts the prompt's tokens as well as the answer's, as in transformers and
+    vLLM."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -135,7 +135,7 @@ class ServerSettings(EngineSettings):
 
 
 def _may_hold_a_secret(address: str) -> bool:
-    """Does an address hold more than scheme, host and path, except Azure's API version?"""
+    """Test whether an address holds more than scheme, host and path, except Azure's API version?"""
     rest, _, query = address.partition("?")
     authority = rest.partition("://")[2].partition("/")[0] if "://" in rest else rest.partition("/")[0]
     return bool(

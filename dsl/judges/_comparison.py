@@ -16,7 +16,7 @@ class Comparison(Value):
     language: Language
     compare: Sentence
     better: Sentence
-    """What stands for the better answer in the form of a reply …"""
+    """The sign of the better answer in the form of a reply …"""
     better_of_two: Sentence
     """… and where a tie is not asked for."""
     question: Sentence
@@ -24,7 +24,7 @@ class Comparison(Value):
     first_answer: Sentence
     second_answer: Sentence
     first: Sentence
-    """What each outcome means."""
+    """The meaning of each outcome."""
     second: Sentence
     tie: Sentence
 

@@ -26,4 +26,4 @@ class SystemOne(ServerSettings):
 DecisionModel = Annotated[
     Annotated[Weights | SystemOne, Field(discriminator="engine")], BeforeValidator(with_engine)
 ]
-"""Who decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""
+"""The model that decides, as a spec names it: a server (`engine: systemone`), or weights loaded here."""

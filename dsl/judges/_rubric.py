@@ -23,7 +23,7 @@ class Aspect(Value):
 
     question: Sentence
     levels: Annotated[tuple[Sentence, ...], Field(min_length=2, max_length=10)]
-    """What an answer of each level is like, from 1 (worst) on."""
+    """Description of an answer of each level, from 1 (worst) on."""
 
 
 class OwnQuestion(Value):
@@ -31,7 +31,7 @@ class OwnQuestion(Value):
 
     question: Sentence
     levels: Annotated[tuple[Sentence, ...], Field(min_length=2, max_length=10)] | None = None
-    """What an answer of each level is like, from 1 (worst) on; the score is the expected level. Without
+    """Description of an answer of each level, from 1 (worst) on; the score is the expected level. Without
     levels it is a yes-or-no question, and the score is the probability of yes."""
 
 
@@ -184,7 +184,7 @@ class RubricSettings(JudgeSettings):
         return here.model_copy(update={"sha256": combined(*texts)})
 
     def _check(self) -> None:
-        """Are the aspects that are named in the rubric?"""
+        """Test whether the aspects that are named are in the rubric."""
         rubric = self._text()
         rubric.chosen(self.aspects)
         rubric.chosen(tuple(self.when))

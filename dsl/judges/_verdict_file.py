@@ -29,7 +29,7 @@ class VerdictFile(Value):
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True
-    """Whether the first line of a CSV or TSV file names the columns."""
+    """The first line of a CSV or TSV file names the columns."""
     sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan."""
 
@@ -56,7 +56,7 @@ class VerdictColumns(Value):
     """As AlpacaEval writes it: 1 where the other answer is better, 2 where this one is, 1.5 or 0 for a tie;
     between 1 and 2, how sure that is."""
     raw: Selector | None = None
-    """What a judge wrote, to be read as `format` says."""
+    """A judge's words, to be read as `format` says."""
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
@@ -93,7 +93,7 @@ class Given:
     """Digest of the text that was judged, where the file says it."""
     text: str | None
     missing: str | None
-    """Why there is no text."""
+    """The reason for no text."""
 
     def is_about(self, answer: str) -> bool:
         """Test whether the answer is the text that was judged, as far as the file says."""

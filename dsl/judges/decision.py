@@ -18,7 +18,7 @@ class Settings(RubricSettings):
     LABEL: ClassVar[str] = "quality by a model's decision"
     judge: Literal["decision"] = "decision"
     model: DecisionModel
-    """Who decides: a server (`engine: systemone`), or weights loaded here."""
+    """The model that decides: a server (`engine: systemone`), or weights loaded here."""
     questions: dict[Name, OwnQuestion] = {}
     """Asked in place of a rubric's aspects: `{correct: {question: Is the answer correct?}}`."""
 

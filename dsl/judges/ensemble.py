@@ -25,7 +25,7 @@ class Settings(JudgeSettings):
     by: Literal["mean", "majority"] = "mean"
     """A majority is of equal scores: for judges that give levels, not probabilities."""
     min_judges: int | None = Field(None, ge=1)
-    """How many members must have a score; without it, more than half of them."""
+    """Least number of members with a score; without it, more than half of them."""
     aspects: NameSet | None = None
     """The aspects to bring together; without it, those that all members share. The plan fills them in."""
 

@@ -28,7 +28,7 @@ class Settings(JudgeSettings):
     """Share of the word trigrams that may be among those said `min_repeats` times or more, in the whole text
     and in its last words."""
     last_words: int = Field(100, ge=3)
-    """How many words the end of a text has, where it is looked at by itself."""
+    """Number of words in the end of a text, where it is looked at by itself."""
     max_compression_ratio: float = Field(8.0, gt=1)
     """Characters of the text over its bytes after zlib, from 1,000 characters on; prose lies between 1.7 and
     3."""

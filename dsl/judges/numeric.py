@@ -15,5 +15,5 @@ class Settings(RightOrWrong):
     NEEDS: ClassVar[tuple[str, ...]] = ("answers",)
     judge: Literal["numeric"] = "numeric"
     answers_language: Language | None = "en"
-    """Whose number format the accepted answers are written in: MGSM writes `2,125` in every language. null is
-    the item's own language."""
+    """The language in whose number format the accepted answers are written: MGSM writes `2,125` in every
+    language. null is the item's own language."""

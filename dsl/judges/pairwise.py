@@ -40,10 +40,10 @@ class Settings(RubricSettings):
     """`overall` compares the answers as a whole; another rubric, aspect by aspect. Only its questions are
     read, not its levels."""
     model: Model
-    """Who judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`), or weights
-    loaded here, which decide."""
+    """The model that judges: a server that writes (`engine: openai`), one that decides (`engine: systemone`),
+    or weights loaded here, which decide."""
     ties: bool = True
-    """Whether the judge may find neither answer better."""
+    """The judge may find neither answer better."""
     max_new_tokens: int = Field(1024, ge=16)
     """Models that write: how long one reply may be."""
 

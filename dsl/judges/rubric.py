@@ -17,17 +17,17 @@ class Settings(RubricSettings):
     LABEL: ClassVar[str] = "quality by a rubric"
     judge: Literal["rubric"] = "rubric"
     model: EngineOrWeights
-    """Who judges: a served model (`engine: openai`), or weights that write here. What a model need not write,
-    `decision` reads from it."""
+    """The model that judges: a served one (`engine: openai`), or weights that write here. What a model need
+    not write, `decision` reads from it."""
     together: bool = False
     """Ask in one request for all aspects that are judged on the same items, as just-eval does. Cheaper, but a
     score then depends on the aspects asked beside it, so that another aspect asks for all of them again."""
     repeats: int = Field(1, ge=1)
-    """How often each question is asked; the score is the mean, and each repeat is kept. With temperature 0 it
-    shows how far the server itself wavers."""
+    """Number of times that each question is asked; the score is the mean, and each repeat is kept. With
+    temperature 0 it shows how far the server itself wavers."""
     temperature: float = Field(0.0, ge=0)
     max_new_tokens: int = Field(1024, ge=16)
-    """How long one reply may be."""
+    """Longest reply, in tokens."""
     na_as: int | None = Field(None, ge=1)
     """The score that a judge's "N/A" counts as; just-eval's own rule is 5. Without it, such an answer stays
     unscored."""

@@ -22,9 +22,8 @@ class Dpo(DpoLoss, TuningMethod):
     policy: Name = "base"
     """The model that training starts from: `base`, `instruct`, or the name of an sft method of the study."""
     precompute_ref_log_probs: bool = True
-    """Whether the frozen model reads every pair once, in a step of its own that other methods and seeds
-    share, or the pairs of each batch as training goes on: less work for one run that sees a small part of the
-    pairs."""
+    """The frozen model reads every pair once, in a step of its own that other methods and seeds share, or the
+    pairs of each batch as training goes on: less work for one run that sees a small part of the pairs."""
     pairs: Name
     """The data set of preferences: `instruction`, `chosen` and `rejected`."""
     training: Training = Training(learning_rate=5e-6)

@@ -20,12 +20,12 @@ class Icl(MethodBase):
 
     method: Literal["icl"] = "icl"
     weights: Literal["base", "instruct"] = "base"
-    """Which of the model's weights are prompted."""
+    """The model's weights that are prompted."""
     prompt: Shipped | PromptPath = "fenced"
     num_fewshot: int = Field(default=3, ge=0)
     """Worked examples shown. 0 is zero-shot: preamble and question only."""
     preamble: bool = True
-    """Whether the instruction above the examples is shown."""
+    """Show the instruction above the examples."""
     demonstrations_language: Language | None = None
     """The language of the worked examples, where it is not the asked one."""
     demonstrations: DemonstrationsFrom | None = None

@@ -14,7 +14,7 @@ class Instruct(MethodBase):
 
     method: Literal["instruct"] = "instruct"
     system: bool = False
-    """Whether the prompt text's system message goes first."""
+    """Put the prompt text's system message first."""
     chat_template_kwargs: ChatTemplateKwargs = {}
     """As `{enable_thinking: false}`."""
 

@@ -18,7 +18,8 @@ class Model(Value):
     """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded
     or hosted."""
     recorded: Name | None = None
-    """What `{model}` stands for in the path of recorded answers; without it, the model's own name."""
+    """The word that `{model}` stands for in the path of recorded answers; without it, the model's own
+    name."""
 
 
 class Rows(Value):
@@ -30,7 +31,7 @@ class Rows(Value):
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True
-    """Whether the first line of a CSV or TSV file names the columns."""
+    """The first line of a CSV or TSV file names the columns."""
     hub: str | None = None
     """A data set on the hub."""
     name: str | None = None
@@ -54,8 +55,7 @@ class Dataset(Value):
     """Its rows, or each language's."""
     columns: Columns
     parallel: bool = True
-    """Whether `item` names the same question in every language. Without it nothing is paired across
-    languages."""
+    """`item` names the same question in every language. Without it nothing is paired across languages."""
     languages: tuple[Language, ...] | None = None
     """The languages it has; without it, all of the study's."""
     limit: int | None = Field(default=None, ge=1)

@@ -16,7 +16,7 @@ class Sft(TuningMethod):
 
     method: Literal["sft"] = "sft"
     weights: Literal["base", "instruct"] = "base"
-    """Which of the model's weights are tuned."""
+    """The model's weights that are tuned."""
     train: Name
     """The data set to learn from: `instruction` and `response`."""
 

@@ -27,7 +27,7 @@ class Cell(Value):
     method_kind: str
     """`icl`, `sft`, `dpo`, `instruct` or `recorded`: the recipe the method is made by."""
     train_languages: tuple[Language, ...] = ()
-    """What the model was tuned on; empty where it was not tuned."""
+    """Languages that the model was tuned on; empty where it was not tuned."""
     seed: int | None
     """None where no chance enters."""
     train: tuple[StepId, ...] = ()
@@ -88,8 +88,8 @@ class ContrastPlan(Value):
     is_declared: bool = True
     """False for a comparison with the study's baseline."""
     by: tuple[str, ...] = ()
-    """What the difference is declared to change with, sorted: `language`, `size` or both. Then that change is
-    tested, not the difference."""
+    """Properties that the difference is declared to change with, sorted: `language`, `size` or both. Then
+    that change is tested, not the difference."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
         """Test whether it was declared on a judge's measure.
@@ -139,4 +139,4 @@ class Plan:
     study: Study
     steps: Mapping[StepId, Step]
     execution: Execution = field(default_factory=Execution)
-    """How they are to be run."""
+    """Settings of their execution."""

@@ -50,9 +50,9 @@ class Contrast(Value):
     """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the
     study's `primary` ones. Its tests on other measures are exploratory."""
     by: tuple[Literal["size", "language"], ...] = ()
-    """What the difference is declared to change with, an interaction: the model's `size` (a slope over at
-    least four models), the `language` (gaps between each two) or both. Then that change is tested, and not
-    the difference itself."""
+    """Properties that the difference is declared to change with, an interaction: the model's `size` (a slope
+    over at least four models), the `language` (gaps between each two) or both. Then that change is tested,
+    and not the difference itself."""
 
 
 class JudgeProbe(Value):
@@ -73,9 +73,9 @@ class Experiment(Value):
     experiment: Name
     """Its name: of its report and of its cells in the warehouse."""
     question: str = ""
-    """What it is to answer, in a sentence; it heads the report."""
+    """The question it is to answer, in a sentence; it heads the report."""
     caveats: tuple[str, ...] = ()
-    """What a reader must know before believing the numbers; the report shows it at its top."""
+    """Warnings for a reader before the numbers; the report shows them at its top."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """Each seed is a repetition, where chance enters."""
@@ -87,7 +87,7 @@ class Experiment(Value):
     decoding: Decoding = Decoding()
     judges: dict[Name, AnyJudge] = {}
     judge_probes: dict[Name, JudgeProbe] = {}
-    """Which judges are tried with planted text."""
+    """Judges that are tried with planted text."""
     contrasts: dict[Name, Contrast] = {}
     """Differences that the study was made to test. Their tests are corrected together (Holm)."""
     primary: tuple[Name, ...] = ()
@@ -100,12 +100,12 @@ class Experiment(Value):
     exclude: tuple[Filter, ...] = ()
     """Leave out the cells that one of these agrees with."""
     executor: Executor = "local"
-    """Where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster (`ray`).
-    Changes no result."""
+    """The place where steps run: in processes on this machine (`local`) or on the nodes of a Ray cluster
+    (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
     reuse: Reuse = "any"
-    """Which results of training, generation and judges that ask a model are taken as they are: `any` of the
+    """Results of training, generation and judges that ask a model which are taken as they are: `any` of the
     same settings, whatever version of xp made them (the report flags a mixture), or those alone that the code
     of today made (`same_fingerprint`)."""
 

@@ -28,7 +28,7 @@ class Resources(Value):
     memory: int | None = Field(None, ge=1)
     """Bytes that must be free on the node."""
     resources: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """What nodes were started with by a name of one's own, as `{big_disk: 1}`."""
+    """Resources that nodes were started with, by a name of one's own, as `{big_disk: 1}`."""
     shard_rows: int | None = Field(None, ge=1)
     """`generate` only: a step with more rows is split into shards of so many, which go to whichever node is
     free. Without it, 256 where the model is loaded by the step, and no shards where a server answers: the

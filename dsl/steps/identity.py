@@ -72,7 +72,7 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 """Class -> fields that, beside others that it has, cannot change a result."""
 
 N_DIGITS = 16
-"""Of an id's hash: among a million steps, two share an id with a chance of 3 in 100 million."""
+"""Digits of an id's hash: among a million steps, two share an id with a chance of 3 in 100 million."""
 
 # one encoder: `json.dumps` would make a new one for each value
 _encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -36,10 +36,10 @@ class TextPrompt(Value):
     num_fewshot: int = Field(default=3, ge=0)
     preamble: bool = True
     demonstrations_text: PromptText | None = None
-    """Whose worked examples are shown, where it is another language's text."""
+    """The text whose worked examples are shown, where it is another language's."""
     demonstrations: Demonstrations | None = None
     ends_at_fence: bool = True
-    """Whether the fence that closes an answer stops it, besides the text's stop strings."""
+    """The fence that closes an answer stops it, besides the text's stop strings."""
 
 
 class ChatPrompt(Value):

@@ -114,7 +114,7 @@ class ReferenceLogpsStep(Step):
     bf16: bool
     """As in training: DPO compares the policy's log-probabilities with these."""
     seed: int | None = None
-    """Which rows are drawn; None where all are."""
+    """Seed of the rows drawn; None where all are."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
@@ -207,7 +207,7 @@ class JudgeStep(Step):
     verdicts: dict[Name, Judged] = {}
     """Judge -> its verdicts on the same answers, where the judge reads them."""
     probe: Probe | None = None
-    """What is planted in the answers before they are judged."""
+    """The text planted in the answers before they are judged."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:

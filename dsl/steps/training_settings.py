@@ -96,7 +96,7 @@ class DpoLoss(Value):
     reference: Literal["policy", "base"] = "policy"
     """The frozen model: the policy as training begins, or the untrained weights below an sft policy."""
     beta: float = Field(default=0.1, gt=0)
-    """How strongly the policy is held to the reference; larger stays closer."""
+    """Strength with which the policy is held to the reference; larger stays closer."""
     loss_type: tuple[LossType, ...] = Field(default=("sigmoid",), min_length=1)
     """One loss of TRL's `DPOConfig` or several, added up: `[sigmoid, sft]` keeps a base model from
     degenerating."""

@@ -47,9 +47,9 @@ class Document:
     file: str
     data: dict[str, Plain]
     marks: dict[Path, Mark]
-    """Of every value; `()` is the whole document."""
+    """Mark of every value; `()` is the whole document."""
     key_marks: dict[Path, Mark]
-    """Of every key of a mapping, under the path of its value."""
+    """Mark of every key of a mapping, under the path of its value."""
 
     def mark(self, path: Path, on: Literal["value", "key"] = "value") -> Mark:
         """Return the place of a value or its key; for what is not in the file, of the nearest that holds
@@ -76,7 +76,7 @@ class FaultyYaml(SpecError):
     """Text that can be parsed, with values in it that YAML's versions read differently and the like."""
 
     document: Document
-    """What could be read; null where a value could not."""
+    """The part that could be read; null where a value could not."""
 
     def __init__(self, problems: Iterable[Problem], document: Document) -> None:
         super().__init__(problems)

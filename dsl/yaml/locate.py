@@ -27,11 +27,11 @@ class Place:
     owner: type[BaseModel] | None
     """The model of which the path's last part is a setting."""
     kind: str
-    """What the owner is by its tag, as in `dpo method`; empty without one."""
+    """Kind of the owner by its tag, as in `dpo method`; empty without one."""
     choices: tuple[tuple[Path, str], ...]
     """The untagged unions on the way: where, and the label of the member that was tried."""
     is_key: bool
-    """Whether the key is meant and not its value."""
+    """The key is meant and not its value."""
 
 
 def locate(

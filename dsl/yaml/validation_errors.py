@@ -56,7 +56,7 @@ class _Finding:
     hint: str = ""
     at_key: bool = False
     is_misfit: bool = False
-    """Whether it is the wrong sort of value altogether, and not a right sort with something wrong in it."""
+    """It is the wrong sort of value altogether, and not a right sort with something wrong in it."""
     is_missing: bool = False
     choices: tuple[tuple[Path, str], ...] = ()
 

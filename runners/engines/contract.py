@@ -44,7 +44,7 @@ class EngineAnswer(Value):
     stop_string: str | None = None
     error: str | None = None
     is_transient: bool = False
-    """Whether a failed request may succeed later."""
+    """A failed request may succeed later."""
     n_prompt_tokens: int | None = None
     n_new_tokens: int | None = None
     seconds: float | None = None

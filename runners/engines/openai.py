@@ -86,10 +86,9 @@ class _Call:
     def __init__(self, model: str, client: Client[Reply], decoding: Decoding) -> None:
         self._model, self._client, self._decoding = model, client, decoding
         self._takes_schemas: bool | None = None
-        """Whether the server accepts a JSON Schema; None until one was sent."""
+        """The server accepts a JSON Schema; None until one was sent."""
         self._says_off: bool | None = None
-        """Whether the server accepts neutral values of parameters beyond OpenAI's; None until they were
-        sent."""
+        """The server accepts neutral values of parameters beyond OpenAI's; None until they were sent."""
 
     async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
         """Return the answer, which may be this row's failure, or the error of all rows."""

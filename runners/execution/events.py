@@ -41,9 +41,9 @@ class Ended:
     seconds: float
     status: Literal["done", "failed", "interrupted"]
     outcome: Outcome | None = None
-    """Of a step that is done."""
+    """Result of a step that is done."""
     error: str | None = None
-    """Of one that is not, in one line."""
+    """Error of one that is not, in one line."""
     host: str = field(default_factory=socket.gethostname)
 
 

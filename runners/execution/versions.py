@@ -12,7 +12,7 @@ RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duc
 
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Where xp lies: a git checkout, unless it was installed from a package."""
+"""The folder that holds xp: a git checkout, unless it was installed from a package."""
 
 
 @functools.cache

@@ -60,7 +60,7 @@ _MAX_RETRY_AFTER = 120.0
 _REJECTED = frozenset({400, 413, 422})
 """HTTP statuses of a request that the server read and rejected."""
 _MAX_BYTES = 16_000_000
-"""Of a decompressed response: several times the longest answer of any model."""
+"""Limit on a decompressed response: several times the longest answer of any model."""
 _MAX_REDIRECTS = 5
 _TRANSPORT_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Environment variables that the transport reads, the first four also in lower case."""

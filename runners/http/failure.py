@@ -33,9 +33,9 @@ class Failure:
     """The server's message or the reason, without secrets, on one line."""
     n_tries: int = 1
     is_transient: bool = True
-    """Whether a retry may succeed."""
+    """A retry may succeed."""
     is_overload: bool = False
-    """Whether the server is overloaded."""
+    """The server is overloaded."""
     is_timeout: bool = False
     retry_after: float | None = None
     """Seconds, where the server names them."""

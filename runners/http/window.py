@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 _INITIAL_SIZE = 8
 """Requests that any server can take."""
 _ADDITIVE_INCREASE = 1 / 8
-"""Of the window, with each round of answers: small, so a server is overloaded by little."""
+"""Growth of the window with each round of answers: small, so a server is overloaded by little."""
 
 
 class Window:

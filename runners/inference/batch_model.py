@@ -71,9 +71,9 @@ class BatchModel:
         self._packed: PackedModel | None = None
         self.model = self._unpatched = sharing_copy(model)
         self.not_shared_because = "it was told not to" if not shares else _why_not_packable(model)
-        """Why rows do not share prefixes; None where they do."""
+        """The reason why rows do not share prefixes; None where they do."""
         self.one_by_one_because: str | None = None
-        """Why even a padded batch holds one row; None where it may hold more."""
+        """The reason why even a padded batch holds one row; None where it may hold more."""
         if self.not_shared_because is None:
             free = memory.free_bytes(model.device.type)
             self.model = sharing_copy(model)

@@ -25,11 +25,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     """For tokens of the prompt and of the answer (Keskar et al. 2019, arXiv 1909.05858); 1 is none."""
     penalize_prompt: bool = True
-    """Whether the penalty counts the prompt's tokens; else only the answer's."""
+    """The penalty counts the prompt's tokens; else only the answer's."""
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Is the next token the argmax of the logits?"""
+        """Test whether the next token is the argmax of the logits."""
         return self.temperature == 0 and self.repetition_penalty == 1
 
 

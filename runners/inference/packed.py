@@ -96,7 +96,7 @@ class PackedRows:
     """The rows of one batch."""
 
     is_continuous = True
-    """Whether rows may join while others are decoded."""
+    """Rows may join while others are decoded."""
 
     def __init__(self, model: PackedModel, argmax_only: bool = False) -> None:
         self._model, self._argmax_only = model, argmax_only

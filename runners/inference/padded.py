@@ -20,7 +20,7 @@ class PaddedRows:
     """The rows of one batch, on any causal language model with a KV cache."""
 
     is_continuous = False
-    """Whether rows may join while others are decoded."""
+    """Rows may join while others are decoded."""
 
     def __init__(self, model: PreTrainedModel, pad_id: int) -> None:
         self._model, self._pad_id = model, pad_id
@@ -83,7 +83,7 @@ class PaddedRows:
         return DynamicCache(config=model.config) if model._supports_default_dynamic_cache() else None
 
     def _rope_switches(self) -> bool:
-        """Is the newest token the first with LongRoPE's factors for long texts?
+        """Test whether the newest token is the first with LongRoPE's factors for long texts.
 
         Keys cached with the short factors are then computed again, as in transformers' Phi-3
         (`prepare_inputs_for_generation`).

@@ -84,15 +84,15 @@ class Layout:
     """(tokens,): the index of each among its row's own tokens."""
     prefixes: Sequence[SharedPrefix]
     is_prefill: bool
-    """Whether all rows begin with this pass; else each decodes one token."""
+    """All rows begin with this pass; else each decodes one token."""
     last_tokens: tuple[Tensor, Layout] | None = None
     """In prefill: the index of each row's last token among the tokens, and the layout in which these alone
     attend to all others."""
     attention_args: dict[int, tuple[float, int | None]] = field(
         default_factory=dict[int, tuple[float, int | None]]
     )
-    """Of each layer, as transformers passed them: the scale of the scores, and the tokens of its sliding
-    window (None: all)."""
+    """Arguments of each layer, as transformers passed them: the scale of the scores, and the tokens of its
+    sliding window (None: all)."""
     _bias: dict[tuple[int, int, int | None], Tensor] = field(
         default_factory=dict[tuple[int, int, int | None], "Tensor"]
     )

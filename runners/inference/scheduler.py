@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runners.inference.prefix_cache import PrefixNode
 
 End = Literal["eos", "stop", "length"]
-"""Why a row ended."""
+"""The reason why a row ended."""
 
 _STOP_MARGIN = 4
 """Tokens detokenised beyond the length of a stop string: the first ones of a slice may give other text than
@@ -47,7 +47,7 @@ class Request:
     seed: int | None = None
     """Required for a temperature above 0."""
     ends_at_fence: bool = False
-    """Whether the fence that closes the answer is a stop string too."""
+    """The fence that closes the answer is a stop string too."""
     room: int | None = None
     """Tokens that the model's positions leave for the answer; None: no limit."""
 
@@ -241,7 +241,7 @@ class _Batch:
         return "length" if len(row.token_ids) == most else None
 
     def _is_stopped(self, row: _Row) -> bool:
-        """Does a stop string, or the line of the closing fence, end in the newest token?"""
+        """Test whether a stop string, or the line of the closing fence, ends in the newest token."""
         stops = row.request.stop_strings
         # Cheap first: the last tokens. The whole text decides.
         if (

@@ -39,8 +39,8 @@ CONFUSIONS = {
     "pt": ("es", "it"),
     "sv": ("da", "nb"),
 }
-"""What a language is mistaken for, or slid into by models trained on little of it. Others compete with
-English only."""
+"""Languages that a language is mistaken for, or slid into by models trained on little of it. Others compete
+with English only."""
 
 _QUOTED = re.compile(r"«[^«»\n]{1,200}»|“[^“”\n]{1,200}”|\"[^\"\n]{1,200}\"")
 _NOT_PROSE = re.compile(

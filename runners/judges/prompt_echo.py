@@ -35,7 +35,7 @@ USER = {
     ),
     "es": ("consulta", "pregunta", "instrucción", "instruccion", "usuario", "usuaria", "humano"),
 }
-"""What prompts in a language call the user's part. Plurals are left out: `Instructions:` heads a recipe."""
+"""Words for the user's part in a language's prompts. Plurals are left out: `Instructions:` heads a recipe."""
 
 _NAMES = "|".join(sorted({name for names in USER.values() for name in names}, key=len, reverse=True))
 _NEXT = r"(?:(?:next|new|another|nouvelle|prochaine|autre|nueva|siguiente|otra)\s)?"
@@ -55,18 +55,23 @@ _TEMPLATE = re.compile(
     re.IGNORECASE,
 )
 _OF_A_PROMPT = re.compile(r"#+[ \t]*(?!question|pregunta)|<|\[INST", re.IGNORECASE)
-"""What no quiz and no dialogue is written with."""
+"""Words that no quiz and no dialogue is written with."""
 
 _ASKS_FOR_TURNS = re.compile(
-    r"\b(?:questions?|quiz(?:zes)?|dialog(?:ue)?s?|conversations?|interviews?|faqs?|q\s?&\s?a|chat|script|prompts?|survey|scene|play"
+    r"\b(?:questions?|quiz(?:zes)?|dialog(?:ue)?s?|conversations?|interviews?|faqs?|q\s?&\s?a|chat|script"
+    r"|prompts?|survey|scene|play"
     r"|questionnaire|interrogation|entretien|sondage|scène|pièce|requêtes?|consignes?"
-    r"|preguntas?|cuestionario|diálogos?|conversaci[oó]n(?:es)?|entrevistas?|encuesta|gui[oó]n|escena|consultas?)\b",
+    r"|preguntas?|cuestionario|diálogos?|conversaci[oó]n(?:es)?|entrevistas?|encuesta|gui[oó]n|escena"
+    r"|consultas?)\b",
     re.IGNORECASE,
 )
 _ASKS_FOR_A_COPY = re.compile(
-    r"\b(?:repeat|copy|quote|correct|fix|proofread|rewrite|rephrase|paraphrase|edit|sort|translate|extract|capitali[sz]e|uppercase|lowercase"
-    r"|répéte[rz]?|répète|copie[rz]?|cite[rz]?|corrige[rz]?|réécri\w*|reformule[rz]?|tradui\w*|trie[rz]?|extrai\w*"
-    r"|repite|repetir|repita|copi[ae]r?|cit[ae]r?|corrig[ei]r?|corrija|reescrib\w*|reformul\w*|traduc\w*|traduzca|orden[ae]r?|extra\w*)\b",
+    r"\b(?:repeat|copy|quote|correct|fix|proofread|rewrite|rephrase|paraphrase|edit|sort|translate|extract"
+    r"|capitali[sz]e|uppercase|lowercase"
+    r"|répéte[rz]?|répète|copie[rz]?|cite[rz]?|corrige[rz]?|réécri\w*|reformule[rz]?|tradui\w*|trie[rz]?"
+    r"|extrai\w*"
+    r"|repite|repetir|repita|copi[ae]r?|cit[ae]r?|corrig[ei]r?|corrija|reescrib\w*|reformul\w*|traduc\w*"
+    r"|traduzca|orden[ae]r?|extra\w*)\b",
     re.IGNORECASE,
 )
 

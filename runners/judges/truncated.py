@@ -28,7 +28,7 @@ _OPEN = {"(": ")", "[": "]", "«": "»", "“": "”"}
 _SENTENCE_END = re.compile(r"[^\W_][\"'”’»)\]*_]*[.!?…]+[\"'”’»)\]*_]*(?=\s)")
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*", re.MULTILINE)
 _MARK = re.compile(r"\s*(?:[-*•+–]|#{1,6}|(?:\d{1,3}|[a-zA-Z])[.)]|\d{1,2}\.\d{1,2}\.?)(?=\s|$)")
-"""What a list item or a heading begins with."""
+"""Beginnings of a list item or a heading."""
 _BARE_NUMBER = re.compile(r"\s*\d{1,3}\s*$")
 _CODE = re.compile(
     r"[{};]\s*$|\w\(.*\)\s*$|^\s*(?:return|import|from|def|class|if|for)\b.*[(=]|[=!<>]=|=>|</\w+>\s*$"
@@ -106,8 +106,8 @@ def _end_of(text: str, language: str, settings: Settings) -> tuple[float | None,
 
 
 def _is_of_the_prompt(fence: re.Match[str], text: str) -> bool:
-    """Does it close a fence that the prompt opened around the answer (URIAL does)? There is text above it,
-    and nothing right below."""
+    """Test whether it closes a fence that the prompt opened around the answer (URIAL does): there is
+    text above it, and nothing right below."""
     below = text[fence.end() :].split("\n")[1:2]
     return (
         fence[0].strip() == "```" and bool(text[: fence.start()].strip()) and not any(map(str.strip, below))

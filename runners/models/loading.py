@@ -64,7 +64,7 @@ class Loaded:
     """The commit of a name on the hub when the weights were loaded; None where they are named by commit, or
     are local."""
     no_chat: str | None = None
-    """Why the model cannot be asked through its tokenizer's chat template; None where it can."""
+    """The reason why the model cannot be asked through its tokenizer's chat template; None where it can."""
     remedies: tuple[str, ...] = ()
     """Faults of the checkpoint that were corrected when it was loaded, a sentence each."""
 

@@ -28,7 +28,7 @@ def free_bytes(device: str) -> int:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Does an error say that memory was exhausted: Python's, a GPU's, or that of torch's CPU allocator?"""
+    """Test whether an error says that memory was exhausted: Python's, a GPU's, or torch's on a CPU."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

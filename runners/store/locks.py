@@ -21,7 +21,7 @@ from dsl.errors import StoreError, StoreLocked
 from runners.store.disk_errors import unwritten
 
 ORPHAN_SECONDS = 120.0
-"""How long an attempt waits for a process that still holds the same step: a worker whose parent was killed
+"""Time that an attempt waits for a process that still holds the same step: a worker whose parent was killed
 ends in a second or two, and a file server lets go of a lost machine's locks after a minute and a half
 (NFSv4)."""
 

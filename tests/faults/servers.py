@@ -38,7 +38,7 @@ KEY = "sk-9fK2mQ7xW4tB8nR1vQ3z"
 MARK = "3 + 3"
 N_ITEMS = 6
 SECONDS = 90.0
-"""How long one study may take, with all of its applies."""
+"""Time limit of one study, with all of its applies."""
 WAYS = ("one", "all", "judge", "chat")
 
 DRIVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]")

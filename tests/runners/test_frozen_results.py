@@ -191,7 +191,7 @@ RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
         lambda folder: judged(pairwise.Settings(model=WEIGHTS, against="other"), folder),
     ),
 }
-"""What has a version -> its class, and what it gives."""
+"""A thing with a version -> its class, and its results."""
 
 
 def found(name: str, folder: Path) -> Any:

@@ -21,8 +21,8 @@ from runners.execution.schedule import Schedule
 from runners.store.store import Store
 
 _LOOK_SECONDS = 0.5
-"""How often a worker is looked after that says nothing: children it has forked may hold its pipe open after
-its death."""
+"""Interval at which a silent worker is looked after: children it has forked may hold its pipe open after its
+death."""
 
 
 def run(

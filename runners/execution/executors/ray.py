@@ -68,7 +68,7 @@ def run(
 
 
 _Unit = tuple[StepId, range | None]
-"""What one task of Ray's does: a step, or one shard of it."""
+"""The work of one task of Ray's: a step, or one shard of it."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def is_plain(module: Any) -> TypeGuard[Linear]:
-    """Is a module a linear layer on a CPU, in float32 or bfloat16, and no subclass or wrapper of one?"""
+    """Test whether a module is a linear layer on a CPU, in float32 or bfloat16, not a subclass."""
     import torch
 
     is_linear = type(module) is torch.nn.Linear and module.weight.device.type == "cpu"

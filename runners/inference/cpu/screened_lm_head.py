@@ -57,7 +57,7 @@ class ScreenedHead:
         import torch
 
         self.argmax_only = False
-        """Whether only the largest logit must be exact; the others are then rounded to bfloat16."""
+        """Only the largest logit must be exact; the others are then rounded to bfloat16."""
         self._weight = head.weight.detach()
         self._exact = head.forward
         rounded = self._weight.bfloat16()

@@ -15,7 +15,7 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "al menos": operator.ge,
     "como máximo": operator.le,
 }
-"""How a count found in the text stands to the number asked for."""
+"""Relations of a count found in the text to the number asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ _ELISION = re.compile(r"'(?!re|ve|ll|m|t|s|d|n)(?=\w\b)", re.IGNORECASE)
 """Before a single letter: `JUSQU'À` and `M'A` fall apart, `L'ÉCOLE` stays whole."""
 _SUFFIX = re.compile(r"(?<=[^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T|'[sSmMdD]?)(?= )")
 _RUN_TOGETHER = re.compile(
-    r"\b(?:can(?=not\b)|gim(?=me\b)|gon(?=na\b)|got(?=ta\b)|lem(?=me\b)|wan(?=na\s)|d(?='ye\b)|more(?='n\b))|(?<=\s)'t(?=(?:is|was)\b)",
+    r"\b(?:can(?=not\b)|gim(?=me\b)|gon(?=na\b)|got(?=ta\b)|lem(?=me\b)|wan(?=na\s)|d(?='ye\b)"
+    r"|more(?='n\b))|(?<=\s)'t(?=(?:is|was)\b)",
     re.IGNORECASE,
 )
 

@@ -23,7 +23,7 @@ class Question:
     state: Mapping[str, str]
     """The material, by name. It is handed over as JSON, so that an answer cannot pass for the question."""
     instructions: str
-    """What is asked."""
+    """The question."""
     criteria: tuple[str, ...] | Mapping[str, str] | None = None
     """A tuple holds levels, lowest first; a mapping, options and what each means; None asks yes or no."""
 
@@ -43,10 +43,10 @@ class Decided:
     place: int
     """The question's place in the sequence."""
     probabilities: dict[str, float] | None
-    """Of every level from "1" on, of every option by its name, or of yes ("1") and no ("0"); they sum to
-    1."""
+    """Probability of every level from "1" on, of every option by its name, or of yes ("1") and no ("0"); they
+    sum to 1."""
     error: str | None = None
-    """Why there are none."""
+    """The reason for none."""
     details: VerdictDetails = field(default_factory=VerdictDetails)
     """Tokens, seconds, cost and the model's name, for the verdict."""
 

@@ -22,7 +22,7 @@ class ReadScore:
     score: int | None
     """A level of the scale, from 1 on."""
     why_not: str | None = None
-    """Why there is no score."""
+    """The reason for no score."""
     reason: str | None = None
     """The judge's own reason."""
 

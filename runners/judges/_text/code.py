@@ -22,7 +22,8 @@ _CODE_LINES = re.compile(
     | ^\s+return\b.*[\w)\]}'";]$
     | ^\s*(?:print|println|printf|echo|puts|input|len)\s?\(.*\)\s*;?\s*$
     | ^\s*[A-Za-z_][\w.\[\]]*\s*[-+*/]?=\s*
-      (?:(?!sqrt|sin|cos|tan|log|ln|exp|max|min|abs)[A-Za-z_][\w.]*\(.*\)|\[.*\]|\{.*|["'].*["']|new\s.*)\s*;?\s*$
+      (?:(?!sqrt|sin|cos|tan|log|ln|exp|max|min|abs)[A-Za-z_][\w.]*\(.*\)
+      |\[.*\]|\{.*|["'].*["']|new\s.*)\s*;?\s*$
       # C, C++, C#, Java
     | ^\s*\#include\s*[<"] | ^\s*(?:using\s+(?:namespace\s+)?\w[\w.]*|package\s+[\w.]+);\s*$
     | \b(?:public|private|protected)\s+(?:static\s+)?(?:class|void|int|String|final|double|boolean)\b
@@ -46,18 +47,22 @@ _CODE_LINES = re.compile(
 )
 
 _LANGUAGES = (
-    r"python|javascript|typescript|html5?|css|sql|php|bash|powershell|matlab|latex|regex|json|xml|yaml|c\+\+|c\#|java|golang|lua|luau|vba"
+    r"python|javascript|typescript|html5?|css|sql|php|bash|powershell|matlab|latex|regex|json|xml|yaml"
+    r"|c\+\+|c\#|java|golang|lua|luau|vba"
     r"|numpy|pandas|pygame|docker|linux"
 )
 _NOUNS = (
-    r"functions?|programs?|scripts?|code|class(?:es)?|queries|query|algorithms?|regular\sexpressions?|snippets?"
+    r"functions?|programs?|scripts?|code|class(?:es)?|queries|query|algorithms?|regular\sexpressions?"
+    r"|snippets?"
     r"|fonctions?|programmes?|classes?|requêtes?|algorithmes?|expressions?\srégulières?"
     r"|funci[oó]n(?:es)?|programas?|clases?|consultas?|algoritmos?|expresi[oó]n(?:es)?\sregular(?:es)?|código"
 )
 _VERBS = (
     r"write|implement|create|develop|debug|fix|refactor|complete|give|provide|generate|design"
-    r"|écri[st]|écrivez|écrire|implémente[rz]?|crée[rz]?|développe[rz]?|débogue[rz]?|corrige[rz]?|donne[rz]?|rédige[rz]?|propose[rz]?"
-    r"|escrib[aei]r?|implement[ae]r?|cre[ae]r?|desarroll[ae]r?|depur[ae]r?|corrige|corregir|da(?:me)?|genera|diseñ[ae]r?"
+    r"|écri[st]|écrivez|écrire|implémente[rz]?|crée[rz]?|développe[rz]?|débogue[rz]?|corrige[rz]?"
+    r"|donne[rz]?|rédige[rz]?|propose[rz]?"
+    r"|escrib[aei]r?|implement[ae]r?|cre[ae]r?|desarroll[ae]r?|depur[ae]r?|corrige|corregir|da(?:me)?"
+    r"|genera|diseñ[ae]r?"
 )
 _ASKS = re.compile(
     rf"""

@@ -68,7 +68,8 @@ def _runs(style: _Format) -> re.Pattern[str]:
     """Digits and what may belong to the same number. A space belongs to it only before three digits."""
     spaces = _NO_BREAK + (" " if " " in style.groups else "")
     return re.compile(
-        rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+|[{spaces}]\d{{3}}(?!\d))*))"
+        rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+"
+        rf"|[{spaces}]\d{{3}}(?!\d))*))"
     )
 
 

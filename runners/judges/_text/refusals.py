@@ -11,7 +11,7 @@ class Phrases:
     declines: re.Pattern[str]
     """The writer will not or cannot do what was asked."""
     turns: re.Pattern[str]
-    """What was declined is done after all, in part at least."""
+    """Turns to doing what was declined after all, in part at least."""
 
 
 def _either(*patterns: str) -> str:
@@ -23,17 +23,22 @@ def _either(*patterns: str) -> str:
 _DO_EN = _either(
     "help|assist|do (?:that|this|it|so)|provide|give|share|tell|answer|respond|support|recommend|advise",
     "fulfil|comply|complete|write|create",
-    "generate|produce|engage|participate|access|open|see|view|browse|discuss|offer|encourage|condone|promote|predict|know|book|make|call|send",
+    "generate|produce|engage|participate|access|open|see|view|browse|discuss|offer|encourage|condone"
+    "|promote|predict|know|book|make|call|send",
     "explain|teach|describe|suggest|reveal|disclose|facilitate|process|perform|take part|physically",
     "be (?:part|involved)",
 )
 _DO_FR = _either(
-    "aider|assister|faire|fournir|donner|partager|dire|répondre|conseiller|recommander|écrire|rédiger|créer|générer|produire|participer|accéder",
-    "ouvrir|voir|consulter|discuter|proposer|encourager|prédire|prévoir|savoir|réserver|appeler|envoyer|expliquer|décrire|suggérer|révéler",
-    "divulguer|communiquer|renseigner|passer|satisfaire|accepter|accomplir|traiter|apporter|indiquer|lire|transmettre|effectuer",
+    "aider|assister|faire|fournir|donner|partager|dire|répondre|conseiller|recommander|écrire|rédiger|créer"
+    "|générer|produire|participer|accéder",
+    "ouvrir|voir|consulter|discuter|proposer|encourager|prédire|prévoir|savoir|réserver|appeler|envoyer"
+    "|expliquer|décrire|suggérer|révéler",
+    "divulguer|communiquer|renseigner|passer|satisfaire|accepter|accomplir|traiter|apporter|indiquer|lire"
+    "|transmettre|effectuer",
 )
 _DO_ES = _either(
-    "ayudar|asistir(?=te|le|os)|hacer|proporcionar|dar|compartir|decir|responder|contestar|aconsejar|recomendar|escribir|redactar|crear|generar|producir",
+    "ayudar|asistir(?=te|le|os)|hacer|proporcionar|dar|compartir|decir|responder|contestar|aconsejar"
+    "|recomendar|escribir|redactar|crear|generar|producir",
     "participar|acceder|abrir|ver|consultar|hablar"
     " de|ofrecer|fomentar|predecir|saber|reservar|llamar|enviar|explicar|describir|sugerir|revelar",
     "divulgar|facilitar|opinar|cumplir|atender|mandar|realizar|tramitar|leer|apoyar|prestar",

@@ -30,11 +30,11 @@ class Asked:
     """Names in lower case."""
     body: dict[str, Any]
     n_before: int
-    """How often the same prompt was asked before."""
+    """Number of times that the same prompt was asked before."""
     at_once: int
-    """How many requests the server then had, this one included."""
+    """Number of requests that the server then had, this one included."""
     seconds: float
-    """When it came, by the clock of `time.perf_counter`."""
+    """Time of its arrival, by the clock of `time.perf_counter`."""
 
     @property
     def prompt(self) -> str:
@@ -53,7 +53,7 @@ class Said:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
-    """How long it takes before it says anything."""
+    """Time before it says anything."""
     trickle: int = 0
     """So many blanks first, one every 50 ms."""
 

@@ -27,7 +27,7 @@ HOSTILE = (
     "½/½/0/0 -−-5..,,",
     "İıŉǰΐﬁ㎏ﷺ",
 )
-"""What a model may write to upset a reader of its text."""
+"""Texts that a model may write to upset a reader of them."""
 
 
 def answer(
