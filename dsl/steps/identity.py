@@ -71,6 +71,10 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 }
 """Class -> fields that, beside others that it has, cannot change a result."""
 
+COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {}
+"""Class -> fields that an earlier version did not have. One that is left at its default does not count: what
+was made without it keeps its id."""
+
 N_DIGITS = 16
 """Digits of an id's hash: among a million steps, two share an id with a chance of 3 in 100 million."""
 
@@ -144,6 +148,8 @@ class Canonical:
         if (not_counted := _where(cls)) is not None:
             left_out = not_counted(fields)
             counted = [pair for pair in counted if pair[1] not in left_out]
+        if new := _new_fields(cls):
+            counted = [pair for pair in counted if pair[1] not in new or fields[pair[1]] != new[pair[1]]]
         pairs = [begin + self.text(fields[name]) for begin, name in counted]
         if isinstance(version := getattr(cls, "VERSION", None), int):
             pairs.append(f'"VERSION":{version}')
@@ -169,6 +175,13 @@ def _counted(cls: type[Value]) -> tuple[tuple[str, str], ...]:
 @cache
 def _where(cls: type[Value]) -> Callable[[Mapping[str, object]], frozenset[str]] | None:
     return NOT_COUNTED_WHERE.get(class_name(cls))
+
+
+@cache
+def _new_fields(cls: type[Value]) -> dict[str, object]:
+    """The default of each field that counts only when it is set."""
+    names = COUNTED_WHEN_SET.get(class_name(cls), frozenset())
+    return {name: cls.model_fields[name].get_default(call_default_factory=True) for name in names}
 
 
 def step_id(step: "Step") -> StepId:
