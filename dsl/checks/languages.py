@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.methods.parts import Rows
+from dsl.plan.sources import is_place
 
 
 def language_faults(context: Context) -> Iterator[Fault]:
@@ -17,7 +18,7 @@ def language_faults(context: Context) -> Iterator[Fault]:
                 ("data", name, "rows", language), language, languages, "language of the study"
             )
         for one in rows.values() if rows else (data.rows,):
-            if isinstance(one, Rows) and one.hub is not None and one.revision is None:
+            if isinstance(one, Rows) and one.hub and not is_place(one.hub) and one.revision is None:
                 why = (
                     f"{one.hub} has no `revision`: the hub may serve other rows tomorrow, so this study is"
                     " not pinned"

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from dsl.data.files import format_of
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
@@ -24,6 +23,7 @@ from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
+from dsl.plan.sources import rows_in, source_of
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
@@ -387,37 +387,3 @@ class _Build:
                     language=language, path=str(path), sha256=self._fingerprints.file(path)
                 )
         return self._texts[key]
-
-
-def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
-    """One language's rows. Raises DataError where it has none."""
-    if isinstance(rows, Rows):
-        return rows
-    if language not in rows:
-        raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
-    return rows[language]
-
-
-def source_of(
-    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = ""
-) -> FileSource | HubSource:
-    """One language's rows.
-
-    Raises:
-        DataError: a file that is not there, or one whose ending does not tell its format.
-    """
-    if rows.hub is not None:
-        assert rows.split is not None
-        name = rows.name.replace("{language}", language) if rows.name else None
-        return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
-    assert rows.path is not None
-    path = folder / rows.path.replace("{language}", language).replace("{model}", model)
-    kind = rows.format or format_of(path.name)
-    if kind is None:
-        raise DataError(
-            f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
-            " parquet)"
-        )
-    return FileSource.model_validate(
-        {"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header}
-    )

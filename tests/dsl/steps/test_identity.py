@@ -125,6 +125,7 @@ STEPS: list[Step] = [
             settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
         )
     ),
+    DataStep(source=HubSource(hub="./a", split="test", sha256=SHA), columns=Columns(), language="en"),
 ]
 
 
@@ -187,6 +188,9 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, bool, Valu
 
 WHY_NOT = {
     "FileSource.path": "its content counts",
+    "FileSource.files": "the digest over theirs counts",
+    "FileSource.url": "its content counts",
+    "HubSource.hub": "of a folder the content counts",
     "PromptText.path": "its content counts",
     "RubricFile.file": "its content counts",
     "RubricFile.levels": "its content counts",

@@ -1,0 +1,62 @@
+"""Public files by their content: where they lie on this machine, and which addresses may be fetched."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from dsl.data.fingerprints import Fingerprints
+
+FOLDER_VARIABLE = "XP_DATA"
+"""The environment variable that names a folder of data files."""
+
+
+def check_public(url: str) -> None:
+    """Raise ValueError where an address is not one of a public file."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or not file_name(url):
+        raise ValueError("a public file's address begins with https:// and ends with the file's name")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("a public file's address holds no name, key or query: nothing with @, ? or #")
+
+
+def file_name(url: str) -> str:
+    """The name of the file at an address."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name
+
+
+def public_file(url: str, sha256: str) -> Path:
+    """The place of a public file: in the folder that XP_DATA names, or else where it is or will be fetched
+    to.
+
+    Of that folder's files, those of the same name are tried first. A gzipped one is also found by what is in
+    it.
+    """
+    name = file_name(url)
+    kept = cache_folder() / f"{sha256}-{name}"
+    if kept.is_file() or not (folder := os.environ.get(FOLDER_VARIABLE)):
+        return kept
+    fingerprints = Fingerprints(cache_folder() / "digests.json")
+    files = [path for path in Path(folder).rglob("[!.]*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (name not in (path.name, path.stem), path)):
+        if fingerprints.file(path) == sha256 or (path.suffix == ".gz" and gunzipped_sha256(path) == sha256):
+            fingerprints.save()
+            return path
+    fingerprints.save()
+    return kept
+
+
+def cache_folder() -> Path:
+    """The folder of what was fetched for this user, as the XDG base directories have it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xp" / "files"
+
+
+def gunzipped_sha256(path: Path) -> str | None:
+    """SHA-256 of what a gzipped file holds, in hex; None where it is none."""
+    try:
+        with gzip.open(path) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except (OSError, EOFError, zlib.error):
+        return None
