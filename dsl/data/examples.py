@@ -45,20 +45,17 @@ def examples(
 
 
 def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
-    def text(selector: Selector | None) -> str | None:
-        return None if selector is None else text_at(row, selector, number, at)
-
     # every part is text by now: to validate it again takes as long as to read it
     return Example.model_construct(
-        item=str(number) if columns.item is None else text(columns.item) or "",
+        item=str(number) if columns.item is None else _text(row, columns.item, number, at) or "",
         language=language,
         instruction=instruction_of(row, columns, number, at),
-        response=text(columns.response),
-        chosen=text(columns.chosen),
-        rejected=text(columns.rejected),
+        response=_text(row, columns.response, number, at),
+        chosen=_text(row, columns.chosen, number, at),
+        rejected=_text(row, columns.rejected, number, at),
         answers=() if columns.answers is None else texts_at(row, columns.answers, number, at),
-        reference=text(columns.reference),
-        category=text(columns.category),
+        reference=_text(row, columns.reference, number, at),
+        category=_text(row, columns.category, number, at),
         extra={name: json_at(row, selector, number, at) for name, selector in columns.extra.items()},
     )
 
@@ -71,6 +68,10 @@ def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:
     Raises:
         DataError: as `examples`.
     """
-    instruction = None if columns.instruction is None else text_at(row, columns.instruction, number, at)
-    below = None if columns.input is None else text_at(row, columns.input, number, at)
+    instruction = _text(row, columns.instruction, number, at)
+    below = _text(row, columns.input, number, at)
     return f"{instruction or ''}\n\n{below}" if below and below.strip() else instruction or ""
+
+
+def _text(row: Row, selector: Selector | None, number: int, at: str) -> str | None:
+    return None if selector is None else text_at(row, selector, number, at)

@@ -8,8 +8,16 @@ def normalise(text: str) -> str:
 
     Accents and vowel signs stay.
     """
-    kept = (
-        " " if unicodedata.category(char)[0] in "PSZC" else char
-        for char in unicodedata.normalize("NFKC", text).casefold()
-    )
-    return " ".join("".join(kept).split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(_KEPT).split())
+
+
+class _Kept(dict[int, str]):
+    """Table of each character as it is compared, filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        self[code] = kept = " " if unicodedata.category(char)[0] in "PSZC" else char
+        return kept
+
+
+_KEPT = _Kept()

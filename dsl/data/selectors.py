@@ -214,6 +214,9 @@ def _walk(row: Any, path: Sequence[str], selector: str, at: str) -> Any:
     """Follow a path; the entries of a list where a part of it is `*`."""
     value = row
     for depth, part in enumerate(path):
+        if type(cast("object", value)) is dict and part in value:  # nearly always, and soon found
+            value = value[part]
+            continue
         if depth and _is_missing(value):
             return None
         if _is_map(value):
