@@ -25,6 +25,10 @@ class XpError(Exception):
     """An error whose text is written for the person at the keyboard."""
 
 
+Level = Literal["error", "warning", "note"]
+"""A note is no fault: what is known and asked for, and stands in the report."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One fault of a spec with its place. Text that looks like a secret is taken out of `path` and
@@ -38,7 +42,7 @@ class Problem:
     path: str
     """The setting, as in `methods.dpo_base.beta`; empty for the whole document."""
     message: str
-    level: Literal["error", "warning"] = "error"
+    level: Level = "error"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", one_line(scrub(self.path)))
@@ -48,7 +52,7 @@ class Problem:
         where = one_line(self.file) + (f":{self.line}:{self.column}" if self.line else "")
         return ": ".join(
             part
-            for part in (where, "warning" if self.level == "warning" else "", self.path, self.message)
+            for part in (where, "" if self.level == "error" else self.level, self.path, self.message)
             if part
         )
 

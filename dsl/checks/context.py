@@ -1,16 +1,19 @@
 """Context of the checks of one experiment: the files it names, and its cells."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dsl.checks.data.read import ReadRows, read_rows
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.methods import Dpo
 from dsl.methods.base import CellRequest
 from dsl.plan.compile import requests
-from dsl.spec.experiment import Experiment
+from dsl.plan.needs import Needs, needs
+from dsl.spec.experiment import Experiment, Filter
 from dsl.values import Language, Name
 
 
@@ -35,6 +38,28 @@ class Context:
         return tuple(requests(e))
 
     @cached_property
+    def needs(self) -> Needs:
+        """What the cells need; while names are wrong, what those with known names would."""
+        e = self.experiment
+        policies = {"base", "instruct", *e.methods}
+        known: dict[str, object] = {
+            "evaluate": tuple(name for name in e.evaluate if name in e.data),
+            "methods": {
+                name: method
+                for name, method in e.methods.items()
+                if not isinstance(method, Dpo) or method.policy in policies
+            },
+            "only": tuple(one for one in e.only if not list(unknown_coordinates(e, one))),
+        }
+        return needs(e, self.requests or tuple(requests(e.model_copy(update=known))))
+
+    @cached_property
+    def data(self) -> dict[Name, dict[Language, ReadRows | DataError]]:
+        """Rows of each data set and language that is needed, or why they cannot be read; those of the hub are
+        read when their steps run."""
+        return read_rows(self.experiment, self.needs.rows, self.fingerprints, self.folder)
+
+    @cached_property
     def cells(self) -> tuple[tuple[Name, Name, Language], ...]:
         """(model, method, language) of the cells, each once."""
         return tuple(dict.fromkeys((r.model, method, r.language) for r, method in self.requests))
@@ -53,3 +78,20 @@ class Context:
             return known[judge].among(known).verdict_aspects()
         except DataError:
             return None
+
+
+def unknown_coordinates(e: Experiment, cells: Filter) -> Iterator[tuple[str, Name, tuple[Name, ...]]]:
+    """Yield (coordinate, name, what is allowed) of the names in a filter that are none of the study's."""
+    # while a name in `evaluate` is unknown, those in the filters may still be valid
+    asked_of = e.evaluate if set(e.evaluate) <= set(e.data) else tuple(e.data)
+    coordinates: dict[str, tuple[Name, ...]] = {
+        "dataset": asked_of,
+        "language": e.languages,
+        "model": tuple(e.models),
+        "method": tuple(e.methods),
+    }
+    for coordinate, allowed in coordinates.items():
+        wanted: tuple[Name, ...] | Name | None = getattr(cells, coordinate)
+        for name in (wanted,) if isinstance(wanted, str) else wanted or ():
+            if name not in allowed:
+                yield coordinate, name, allowed

@@ -4,11 +4,10 @@ No check stops at its first fault, so that a person sees them all at once.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from dsl.checks.context import Context
 from dsl.checks.contrasts import contrast_faults
-from dsl.checks.data import data_faults, recorded_faults
+from dsl.checks.data.sets import data_faults
 from dsl.checks.decoding import decoding_faults
 from dsl.checks.execution import execution_faults
 from dsl.checks.fault import Fault
@@ -18,17 +17,13 @@ from dsl.checks.matrix import boolean_faults, filter_faults, name_faults
 from dsl.checks.methods import method_faults
 from dsl.checks.models import model_faults
 from dsl.checks.prompts import prompt_faults
-from dsl.data.fingerprints import Fingerprints
+from dsl.checks.recorded import recorded_faults
 from dsl.errors import Problem
-from dsl.spec.experiment import Experiment
 from dsl.yaml.document import Document
 
 
-def problems_of(
-    experiment: Experiment, document: Document, fingerprints: Fingerprints, folder: Path
-) -> tuple[Problem, ...]:
-    """Every error and warning, in no order. `folder`: where relative paths of the spec start."""
-    context = Context(experiment, fingerprints, folder)
+def problems_of(context: Context, document: Document) -> tuple[Problem, ...]:
+    """Every error, warning and note, in no order."""
     found = [document.problem(f.path, f.message, on=f.on, level=f.level) for f in _faults(context, document)]
     if not any(problem.level == "error" for problem in found) and not context.requests:
         why = "no cell is left: `only` and `exclude` take everything away, or no method fits a model"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from dsl.errors import Level
 from dsl.messages import Path, suggest
 
 
@@ -11,7 +12,7 @@ class Fault(NamedTuple):
 
     path: Path
     message: str
-    level: Literal["error", "warning"] = "error"
+    level: Level = "error"
     on: Literal["value", "key"] = "value"
     """The part of a setting that the place is of."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dsl.checks.context import Context
 from dsl.checks.experiment import problems_of
 from dsl.checks.recovery import drop_invalid
 from dsl.data.fingerprints import Fingerprints
@@ -57,16 +58,22 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
         faults += _beside(faults, explain(error, document, model=Experiment))
     else:
         if not faults:
-            problems = problems_of(experiment, document, fingerprints, path.parent)
+            context = Context(experiment, fingerprints, path.parent)
+            problems = problems_of(context, document)
             if errors := [p for p in problems if p.level == "error"]:
                 raise SpecError(_in_order(errors, document))
             origin = Origin(
-                file=str(path), text=path.read_text("utf-8-sig"), folder=path.parent, overrides=overrides
+                file=str(path),
+                text=path.read_text("utf-8-sig"),
+                folder=path.parent,
+                overrides=overrides,
+                notes=tuple(f"{p.message}." for p in problems if p.level == "note"),
             )
-            return Loaded(experiment, origin, problems)
+            warnings = tuple(p for p in problems if p.level == "warning")
+            return Loaded(experiment, origin, warnings)
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
-        found = problems_of(experiment, document, fingerprints, path.parent)
+        found = problems_of(Context(experiment, fingerprints, path.parent), document)
         faults += [p for p in found if p.level == "error" and is_own(p)]
     raise SpecError(_in_order(faults, document))
 

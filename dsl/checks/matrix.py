@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import cast
 
-from dsl.checks.context import Context
+from dsl.checks.context import Context, unknown_coordinates
 from dsl.checks.fault import Fault, unknown_name
 from dsl.messages import Path
 
@@ -42,17 +42,7 @@ def name_faults(context: Context) -> Iterator[Fault]:
 def filter_faults(context: Context) -> Iterator[Fault]:
     """Check that `only` and `exclude` name coordinates of the study."""
     e = context.experiment
-    # while a name in `evaluate` is unknown, those in the filters may still be valid
-    asked_of = e.evaluate if set(e.evaluate) <= set(e.data) else tuple(e.data)
-    coordinates = {
-        "dataset": asked_of,
-        "language": e.languages,
-        "model": tuple(e.models),
-        "method": tuple(e.methods),
-    }
     for which in ("only", "exclude"):
-        for i, f in enumerate(getattr(e, which)):
-            for coordinate, allowed in coordinates.items():
-                wanted = getattr(f, coordinate)
-                for name in (wanted,) if isinstance(wanted, str) else wanted or ():
-                    yield from unknown_name((which, i, coordinate), name, allowed, coordinate)
+        for i, cells in enumerate(getattr(e, which)):
+            for coordinate, name, allowed in unknown_coordinates(e, cells):
+                yield from unknown_name((which, i, coordinate), name, allowed, coordinate)

@@ -39,7 +39,7 @@ def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault
             if getattr(e.data[dataset].columns, column) is None:
                 why = f"`methods.{name}` needs the column `{column}`"
                 yield Fault(("data", dataset, "columns"), why, on="key")
-        for language in method.required_languages(e.languages):
+        for language in context.needs.used.get(name, {}).get(dataset, ()):
             if language in e.languages and language not in languages_of(e, dataset):
                 yield Fault(at, f"`{dataset}` has no `{language}`, which this method is trained on")
 

@@ -10,7 +10,8 @@ from dsl.errors import DataError
 
 def model_faults(context: Context) -> Iterator[Fault]:
     """Check that weights can be found and sizes are known; warn of models that are not pinned."""
-    for name, model in context.experiment.models.items():
+    asked = {name: model for name, model in context.experiment.models.items() if name in context.needs.models}
+    for name, model in asked.items():
         loaded = False
         for which in ("base", "instruct"):
             settings: EngineSettings | None = getattr(model, which)

@@ -13,16 +13,18 @@ from dsl.errors import DataError
 from dsl.messages import Path
 from dsl.methods.base import MethodBase, Shipped
 from dsl.methods.parts import PromptPath
+from dsl.values import Language
 
 
 def prompt_faults(context: Context) -> Iterator[Fault]:
     """Check that every language has its prompt text, with as many worked examples as are shown."""
-    languages = context.experiment.languages
     shipped = tuple(sorted(p.stem for p in PROMPT_TEXTS.glob("*.yaml")))
-    asks_shipped = False
+    asks_shipped: set[Language] = set()
     for name, method in context.experiment.methods.items():
+        languages = context.needs.prompts.get(name, ())
         prompt: object = getattr(method, "prompt", None)
-        asks_shipped = asks_shipped or prompt in get_args(Shipped) or getattr(method, "system", False)
+        if prompt in get_args(Shipped) or getattr(method, "system", False):
+            asks_shipped.update(languages)
         if prompt not in (None, "chat") and getattr(method, "chat_template_kwargs", None):
             yield Fault(
                 ("methods", name, "chat_template_kwargs"),
@@ -33,8 +35,8 @@ def prompt_faults(context: Context) -> Iterator[Fault]:
             for language in languages:
                 file = context.folder / prompt.file.replace("{language}", language)
                 yield from _file(("methods", name), method, file)
-    for i, language in enumerate(languages):
-        if asks_shipped and language not in shipped:
+    for i, language in enumerate(context.experiment.languages):
+        if language in asks_shipped and language not in shipped:
             yield Fault(
                 ("languages", i),
                 f"no prompt text for `{language}` ships with xp; there are: {', '.join(shipped)}. "

@@ -3,20 +3,28 @@
 The same reading serves the check of a spec (do items pair across languages?) and the `data` step.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example
-from dsl.data.selectors import pick, text_or_empty, texts, whole_text
+from dsl.data.selectors import json_at, language_at, language_in_file, text_at, texts_at
 from dsl.data.source import Columns, Selector
-from dsl.errors import DataError
 from dsl.values import Language
 
 
 def examples(
-    rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str
+    rows: Iterable[Row],
+    columns: Columns,
+    language: Language,
+    limit: int | None,
+    where: str,
+    languages: Counter[str] | None = None,
 ) -> Iterator[Example]:
     """Rows as examples. An item without a column of its own is the row's number, from 1.
+
+    Args:
+        languages: Filled with the rows of each value of the language column.
 
     Raises:
         DataError: a row lacks a named column, or holds something else than text there.
@@ -26,32 +34,29 @@ def examples(
         if limit is not None and made >= limit:
             return
         at = f"{where}: row {number}"
-        if columns.language is not None and text_or_empty(row, columns.language, number, at) != language:
-            continue
+        if columns.language is not None:
+            found = language_at(row, columns.language, number, at)
+            if languages is not None:
+                languages[found] += 1
+            if found != language_in_file(columns.language, language):
+                continue
         made += 1
-        example = _example(row, columns, language, number, at)
-        try:
-            example.model_dump_json()
-        except ValueError as error:  # half of a surrogate pair, as JSON's \\ud800 can write it
-            raise DataError(f"{at}: a character that is not text: {str(error).splitlines()[0]}") from error
-        yield example
+        yield _example(row, columns, language, number, at)
 
 
 def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
-    def text(selector: Selector | None) -> str | None:
-        return None if selector is None else text_or_empty(row, selector, number, at)
-
-    return Example(
-        item=str(number) if columns.item is None else text_or_empty(row, columns.item, number, at),
+    # every part is text by now: to validate it again takes as long as to read it
+    return Example.model_construct(
+        item=str(number) if columns.item is None else _text(row, columns.item, number, at) or "",
         language=language,
         instruction=instruction_of(row, columns, number, at),
-        response=text(columns.response),
-        chosen=text(columns.chosen),
-        rejected=text(columns.rejected),
-        answers=() if columns.answers is None else texts(pick(row, columns.answers, number, at)),
-        reference=text(columns.reference),
-        category=text(columns.category),
-        extra={name: whole_text(pick(row, selector, number, at)) for name, selector in columns.extra.items()},
+        response=_text(row, columns.response, number, at),
+        chosen=_text(row, columns.chosen, number, at),
+        rejected=_text(row, columns.rejected, number, at),
+        answers=() if columns.answers is None else texts_at(row, columns.answers, number, at),
+        reference=_text(row, columns.reference, number, at),
+        category=_text(row, columns.category, number, at),
+        extra={name: json_at(row, selector, number, at) for name, selector in columns.extra.items()},
     )
 
 
@@ -63,6 +68,10 @@ def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:
     Raises:
         DataError: as `examples`.
     """
-    instruction = "" if columns.instruction is None else text_or_empty(row, columns.instruction, number, at)
-    below = "" if columns.input is None else text_or_empty(row, columns.input, number, at)
-    return f"{instruction}\n\n{below}" if below.strip() else instruction
+    instruction = _text(row, columns.instruction, number, at)
+    below = _text(row, columns.input, number, at)
+    return f"{instruction or ''}\n\n{below}" if below and below.strip() else instruction or ""
+
+
+def _text(row: Row, selector: Selector | None, number: int, at: str) -> str | None:
+    return None if selector is None else text_at(row, selector, number, at)

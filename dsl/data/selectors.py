@@ -1,57 +1,230 @@
-"""Columns of a row as text: the one place that follows a selector and turns a value into text."""
+"""Columns of a row as text: the one place that follows a selector and turns a value into text.
+
+text                      as it is
+integer, whole float      digits: 3.0 is `3`, 1e22 is `10000000000000000000000`
+other float, decimal      decimal digits without an exponent: 1e-7 is `0.0000001`
+date, time                ISO 8601
+true, false               refused, unless booleans are asked for
+null, NaN                 missing, which is None and never a text
+everything else           refused: infinity, bytes, lists, mappings
+"""
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, cast
 
 from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
-from dsl.data.source import Part, RowNumber, Selector
+from dsl.data.source import LanguageColumn, Part, RowNumber, Selector, Template
 from dsl.errors import DataError
+from dsl.values import Language
 
 
-def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
-    """One column of a row as text; None where the row holds null.
+def text_at(row: Row, selector: Selector, number: int, at: str, *, booleans: bool = False) -> str | None:
+    """One column of a row as text; None where it is missing.
+
+    Args:
+        booleans: true and false are the texts `true` and `false`.
 
     Raises:
-        DataError: as `examples`.
+        DataError: as `pick` and `text_of`.
+    """
+    return text_of(pick(row, selector, number, at), selector, at, booleans=booleans)
+
+
+def texts_at(row: Row, selector: Selector, number: int, at: str) -> tuple[str, ...]:
+    """One column of a row as texts: a list's entries, or the one value. Missing and empty ones are left out.
+
+    Raises:
+        DataError: as `pick` and `text_of`; a list in the list, too.
     """
     value = pick(row, selector, number, at)
-    if value is None:
+    entries = value if _is_list(value) else (value,)
+    texts = (text_of(one, selector, at, in_list=entries is value) for one in entries)
+    return tuple(text for text in texts if text is not None and text.strip())
+
+
+def json_at(row: Row, selector: Selector, number: int, at: str) -> str:
+    """One column of a row as text whatever it holds: lists and mappings as JSON, what is missing as nothing.
+
+    Raises:
+        DataError: as `pick`; the value is, or holds, bytes or infinity.
+    """
+    value = pick(row, selector, number, at)
+    if isinstance(value, Mapping | list | tuple):
+        return _characters(json.dumps(_plain(value, selector, at), ensure_ascii=False), selector, at)
+    return text_of(value, selector, at, booleans=True) or ""
+
+
+def language_at(row: Row, column: Selector | LanguageColumn, number: int, at: str) -> str:
+    """A row's language, as its file calls it; empty where it is missing.
+
+    Raises:
+        DataError: as `text_at`.
+    """
+    return text_at(row, column.column if isinstance(column, LanguageColumn) else column, number, at) or ""
+
+
+def language_in_file(column: Selector | LanguageColumn, language: Language) -> str:
+    """Return what a file calls a language of the study."""
+    return column.values.get(language, language) if isinstance(column, LanguageColumn) else language
+
+
+def text_of(
+    value: Any, selector: Selector, at: str, *, booleans: bool = False, in_list: bool = False
+) -> str | None:
+    """A value as text; None where it is missing.
+
+    Args:
+        selector: The column that it stands in, for errors.
+        at: The row, for errors.
+        in_list: It is an entry of the list that the column holds.
+
+    Raises:
+        DataError: the value is none that has one text; the message says what to write instead.
+    """
+    if isinstance(value, str):
+        return _characters(value, selector, at)
+    if _is_missing(value):
         return None
-    if isinstance(value, bool | Mapping | list | tuple):
-        kind = (
-            "true or false"
-            if isinstance(value, bool)
-            else "a mapping"
-            if isinstance(value, Mapping)
-            else "a list"
+    if isinstance(value, bool):
+        if booleans:
+            return str(value).lower()
+        raise DataError(
+            f"{at}: `{_named(selector)}` holds true or false, not text. Write the words that are meant into"
+            " the data"
         )
-        raise DataError(f"{at}: `{selector}` holds {kind}, not text")
-    return str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        # the shortest digits that give this number; adding zero takes the sign from a zero
+        digits = Decimal(repr(value + 0.0)) if isinstance(value, float) else value
+        return format(digits, "f").removesuffix(".0" if isinstance(value, float) else "")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise DataError(f"{at}: `{_named(selector)}` {_no_text(value, _named(selector), in_list)}")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+
+
+def _characters(text: str, selector: Selector, at: str) -> str:
+    """Return the text. Raises DataError where JSON's `\\ud800` left half of a character in it."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = text[error.start].encode("unicode_escape").decode()
+            raise DataError(
+                f"{at}: a character that is not text: {half}, half of a surrogate pair, in"
+                f" `{_named(selector)}`"
+            ) from error
+    return text
+
+
+def _no_text(value: Any, name: str, in_list: bool) -> str:
+    """Say what a value is that is no text, and what to write instead."""
+    if isinstance(value, float | Decimal):
+        return "holds infinity, not text. Write null where a number is missing"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "holds bytes, not text. Write the column as UTF-8 text"
+    if _is_map(value):
+        value = dict(cast("Sequence[tuple[str, Any]]", value))
+    if isinstance(value, Mapping):
+        keys = [str(key) for key in cast("Mapping[Any, Any]", value)]
+        entry = f"{name}.*" if in_list else name
+        kind = "a list of mappings" if in_list else "a mapping"
+        return f"holds {kind}, not text. {_instead([f'{entry}.{key}' for key in keys], keys)}"
+    if _is_list(value):
+        if in_list:
+            every = f"{name.removesuffix('.*')}.*.*"
+            return f"holds lists in a list, not texts. Write `{every}` for the entries of all of them"
+        name = name.replace("*", "0") if "*" in name else f"{name}.0"
+        first = next(iter(value), None)
+        if isinstance(first, Mapping):
+            keys = [str(key) for key in cast("Mapping[Any, Any]", first)]
+            return f"holds a list of mappings, not text. {_instead([f'{name}.{key}' for key in keys], keys)}"
+        return f"holds a list, not text. Write `{name}` for its first entry"
+    return f"holds a value of type {type(value).__name__}, not text. Write the column as text"
+
+
+def _instead(paths: Sequence[str], keys: Sequence[str]) -> str:
+    if not keys or not are_column_names(["text", *keys]):
+        return "Write the path to the text in it"
+    return "Write the path to the text: " + " or ".join(f"`{path}`" for path in paths[:4])
+
+
+def _plain(value: Any, selector: Selector, at: str) -> Any:
+    """A value as JSON can hold it, with null for what is missing."""
+    if _is_map(value):
+        value = dict(cast("Sequence[tuple[str, Any]]", value))
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[Any, Any]", value).items()
+        return {str(key): _plain(one, selector, at) for key, one in entries}
+    if _is_list(value):
+        return [_plain(one, selector, at) for one in value]
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return text_of(value, selector, at)
 
 
 def pick(row: Row, selector: Selector, number: int, at: str) -> Any:
-    """One column of a row, whatever it holds.
+    """One column of a row, whatever it holds; None where it, or what it stands in, is missing.
 
     Raises:
         DataError: the row has no such column.
     """
+    if isinstance(selector, str):
+        if isinstance(row, Mapping) and selector in row:  # a key may itself hold a dot
+            return row[selector]
+        return _walk(row, _path(selector), selector, at)
     if isinstance(selector, RowNumber):
         return number
     if isinstance(selector, Part):
-        whole = text_or_empty(row, selector.column, number, at)
-        found = re.search(selector.pattern, whole)
-        if found is None:
+        whole = text_at(row, selector.column, number, at)
+        found = None if whole is None else re.search(selector.pattern, whole)
+        if whole is not None and found is None:
             raise DataError(f"{at}: `{selector.pattern}` does not match the text of `{selector.column}`")
-        return found.group(1) if found.groups() else found.group(0)
-    if isinstance(selector, int):
-        return _step(row, str(selector), str(selector), at)
-    if isinstance(row, Mapping) and selector in row:  # a key may itself hold a dot
-        return row[selector]
-    value: Any = row
-    for part in selector.split("."):
+        return found and found.group(1 if found.re.groups else 0)
+    if isinstance(selector, Template):
+        filled = list(_filled(row, selector, number, at))
+        return None if None in filled else "".join(cast("list[str]", filled))
+    return _walk(row, (str(selector),), str(selector), at)
+
+
+def _filled(row: Row, selector: Template, number: int, at: str) -> Iterator[str | None]:
+    for text, column in selector.pieces():
+        yield text
+        if column is not None:
+            yield text_at(row, column, number, at)
+
+
+@lru_cache(maxsize=1024)
+def _path(selector: str) -> tuple[str, ...]:
+    return tuple(selector.split("."))
+
+
+def _walk(row: Any, path: Sequence[str], selector: str, at: str) -> Any:
+    """Follow a path; the entries of a list where a part of it is `*`."""
+    value = row
+    for depth, part in enumerate(path):
+        if type(cast("object", value)) is dict and part in value:  # nearly always, and soon found
+            value = value[part]
+            continue
+        if depth and _is_missing(value):
+            return None
+        if _is_map(value):
+            value = dict(cast("Sequence[tuple[str, Any]]", value))
+        if part == "*" and _is_list(value):
+            rest = path[depth + 1 :]
+            branches: list[Any] = [_walk([one], ("0", *rest), selector, at) for one in value]
+            return [leaf for branch in branches for leaf in branch or ()] if "*" in rest else branches
         value = _step(value, part, selector, at)
     return value
 
@@ -66,30 +239,33 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
         )
         raise DataError(f"{at}: no column `{selector}`; {others}")
-    if isinstance(value, Sequence) and not isinstance(value, str) and re.fullmatch(r"-?\d+", part):
+    if _is_list(value):
         listed = cast("Sequence[Any]", value)
+        if not re.fullmatch(r"-?\d+", part):
+            above = selector.removesuffix(f".{part}")
+            instead = (
+                f"Write `{above}.*.{part}` for every entry's, or `{above}.0.{part}` for the first's"
+                if above != selector
+                else "An entry of it has a number, from 0; `*` is every entry"
+            )
+            raise DataError(f"{at}: `{selector}` does not lead to a value: a list has no `{part}`. {instead}")
         if -len(listed) <= int(part) < len(listed):
             return listed[int(part)]
         raise DataError(f"{at}: `{selector}` asks for number {part} of {len(listed)}")
     raise DataError(f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`")
 
 
-def text_or_empty(row: Row, selector: Selector, number: int, at: str) -> str:
-    """As `text_at`, with null as the empty text."""
-    return text_at(row, selector, number, at) or ""
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
-def whole_text(value: Any) -> str:
-    """A column as text whatever it holds: lists and mappings as JSON, nothing as nothing."""
-    if isinstance(value, bool | Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return "" if value is None else str(value)
+def _is_map(value: Any) -> bool:
+    """Test whether this is a list of pairs, as a map comes out of a Parquet file."""
+    return isinstance(value, list) and isinstance(next(iter(cast("list[object]", value)), None), tuple)
 
 
-def texts(value: Any) -> tuple[str, ...]:
-    """A list as texts, or one value as one text; null holds none."""
-    if value is None:
-        return ()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(str(one) for one in cast("Sequence[object]", value))
-    return (str(value),)
+def _named(selector: Selector) -> str:
+    """A selector in an error."""
+    if isinstance(selector, Part):
+        return str(selector.column)
+    return selector.template if isinstance(selector, Template) else str(selector)

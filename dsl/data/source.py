@@ -1,11 +1,12 @@
 """Sources of rows, and the meaning of their columns."""
 
 import re
+from string import Formatter
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt, field_validator
 
-from dsl.values import Name, Scalar, Sha256, Value
+from dsl.values import Language, Name, Scalar, Sha256, Value
 
 Format = Literal["json", "jsonl", "csv", "tsv", "parquet", "arrow"]
 Quoting = Literal["minimal", "none"]
@@ -83,9 +84,42 @@ class RowNumber(Value):
     row_number: Literal[True]
 
 
-Selector = str | StrictInt | Part | RowNumber
-"""A key, a dotted path with list indices (`instances.0.output`), a column's number (from 0) in a file without
-a header, or a part of one."""
+class Template(Value):
+    """A text made of several columns: `"{passage}\\n\\n{question}"`. Braces that are meant are doubled."""
+
+    template: str
+
+    @field_validator("template")
+    @classmethod
+    def _names_columns(cls, template: str) -> str:
+        try:
+            parts = list(Formatter().parse(template))
+        except ValueError as error:
+            raise ValueError(f"{error}. Double the braces that are meant: `{{{{` and `}}}}`") from error
+        names = [part[1:] for part in parts if part[1] is not None]
+        if not names:
+            raise ValueError("it names no column: write each in braces, as `{question}`")
+        if wrong := ["".join(filter(None, one)) for one in names if not one[0] or any(one[1:])]:
+            raise ValueError(f"braces hold a column's name or path and nothing else; found {wrong[0]!r}")
+        return template
+
+    def pieces(self) -> tuple[tuple[str, str | None], ...]:
+        """Return each piece of text with the column that follows it, None at the end."""
+        return tuple((text, column) for text, column, _, _ in Formatter().parse(self.template))
+
+
+Selector = str | StrictInt | Part | RowNumber | Template
+"""A key, a dotted path with list indices (`instances.0.output`; `answers.*.text` for every entry's), a
+column's number (from 0) in a file without a header, a part of one, or a text of several."""
+
+
+class LanguageColumn(Value):
+    """A column that calls languages otherwise than the study does."""
+
+    column: str | StrictInt
+    values: dict[Language, str]
+    """Language of the study -> its name in the column, as `{fr: fra, zh-Hant: ZH}`; one that is not here has
+    its own code there."""
 
 
 class Columns(Value):
@@ -99,8 +133,9 @@ class Columns(Value):
     chosen: Selector | None = None
     rejected: Selector | None = None
     answers: Selector | None = None
+    """One text or a list of texts; null and the empty text are no answer."""
     reference: Selector | None = None
     category: Selector | None = None
-    language: Selector | None = None
+    language: Selector | LanguageColumn | None = None
     """For one file that holds several languages: only rows of the step's language are taken."""
     extra: dict[Name, Selector] = {}

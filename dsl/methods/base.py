@@ -119,10 +119,6 @@ class MethodBase(Value):
         """Return why this method cannot be tried on a model, or None."""
         return "it has no `base`" if model.base is None else None
 
-    def required_languages(self, languages: tuple[Language, ...]) -> tuple[Language, ...]:
-        """Those in which the data sets of `required_columns` are read; `languages` are the study's."""
-        return languages
-
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
         """Data sets the method reads: (setting, data set, columns it needs)."""
         return ()

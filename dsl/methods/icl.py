@@ -61,9 +61,6 @@ class Icl(MethodBase):
             else ()
         )
 
-    def required_languages(self, languages: tuple[Language, ...]) -> tuple[Language, ...]:
-        return languages if self.demonstrations_language is None else (self.demonstrations_language,)
-
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         prompt = build.prompt(
             request,

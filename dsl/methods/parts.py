@@ -106,6 +106,9 @@ class Dataset(Value):
     """The languages it has; without it, all of the study's."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows of each language."""
+    allow_overlap: bool = False
+    """Ask items that methods are trained on or show as worked examples; the report says how many. Without it
+    such a study is refused."""
 
 
 class PromptPath(Value):

@@ -62,9 +62,6 @@ class TuningMethod(MethodBase):
             return ((asked,),)
         return (tuple(sorted(languages if self.train_languages == "all" else self.train_languages)),)
 
-    def required_languages(self, languages: tuple[Language, ...]) -> tuple[Language, ...]:
-        return self.train_languages if isinstance(self.train_languages, tuple) else languages
-
     def train_prompts(self, request: CellRequest, build: Builder) -> tuple[PromptForm, ...]:
         """The prompt forms of the training rows, one a training language."""
         return tuple(self._prompt(request, build, language) for language in request.train_languages)

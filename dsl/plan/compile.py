@@ -23,6 +23,7 @@ from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
+from dsl.plan.needs import needs
 from dsl.plan.sources import rows_in, source_of
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
@@ -42,6 +43,8 @@ class Origin:
     folder: Path = field(default_factory=Path)
     """Relative paths of the spec start here."""
     overrides: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences about its data that a reader of the results must know."""
 
 
 def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin | None = None) -> Plan:
@@ -52,8 +55,8 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
             their places in the spec).
     """
     origin = origin or Origin()
-    build = _Build(experiment, fingerprints, origin.folder)
     asked = tuple(requests(experiment))
+    build = _Build(experiment, fingerprints, origin.folder, needs(experiment, asked).asked)
     comparisons = Comparisons(experiment, asked)
     cells = tuple(_cell(build, comparisons, request, method) for request, method in asked)
     study = Study(
@@ -68,7 +71,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         step_ids=tuple(build.steps),
         contrasts=planned_contrasts(experiment, cells),
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
-        notes=tuple(notes(experiment)),
+        notes=(*notes(experiment), *origin.notes),
     )
     return Plan(
         study,
@@ -218,7 +221,13 @@ def _probed(
 class _Build:
     """Makes steps and remembers the parts they share (`dsl.methods.base.Builder`)."""
 
-    def __init__(self, experiment: Experiment, fingerprints: Fingerprints, folder: Path) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        fingerprints: Fingerprints,
+        folder: Path,
+        asked: Mapping[Name, tuple[Language, ...]],
+    ) -> None:
         self.experiment = experiment
         self.languages = experiment.languages
         self.decoding: Decoding = experiment.decoding
@@ -234,6 +243,7 @@ class _Build:
         self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
         self._fingerprints = fingerprints
         self._folder = folder
+        self._asked = asked
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
         self._examples: dict[tuple[Name, Language], StepId] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
@@ -367,9 +377,7 @@ class _Build:
     def _demonstrations(
         self, dataset: Name, wanted: DemonstrationsFrom, language: Language
     ) -> Demonstrations:
-        keep_out = tuple(
-            sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
-        )
+        keep_out = tuple(sorted(self.examples(dataset, asked) for asked in self._asked[dataset]))
         return Demonstrations(
             pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out
         )

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 
 from yaml.reader import Reader
 
-from dsl.errors import Problem, SpecError
+from dsl.errors import Level, Problem, SpecError
 from dsl.messages import Path, dotted, shown, ticked
 from dsl.yaml.composer import Alias, Fault, Mapping, Node, Sequence, Word, compose
 from dsl.yaml.scalars import Ambiguous, Scalar, read_plain
@@ -65,7 +65,7 @@ class Document:
         path: Path,
         message: str,
         on: Literal["value", "key"] = "value",
-        level: Literal["error", "warning"] = "error",
+        level: Level = "error",
     ) -> Problem:
         """A problem with what stands at `path`."""
         mark = self.mark(path, on)

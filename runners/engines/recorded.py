@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dsl.data.examples import instruction_of
 from dsl.data.files import Row
-from dsl.data.selectors import text_at
+from dsl.data.selectors import language_at, language_in_file, text_at
 from dsl.data.source import FileSource
 from dsl.engines.contract import Decoding
 from dsl.engines.recorded import Settings
@@ -105,8 +105,10 @@ def _answers(rows: Iterable[Row], settings: Settings, source: str) -> Iterator[t
     assert columns.response is not None, "the check of a spec asks for `response`"
     for number, row in enumerate(rows, 1):
         at = f"{source}: row {number}"
-        if columns.language is not None and text_at(row, columns.language, number, at) != settings.language:
-            continue
+        if columns.language is not None and settings.language is not None:
+            found = language_at(row, columns.language, number, at)
+            if found != language_in_file(columns.language, settings.language):
+                continue
         item = None if columns.item is None else text_at(row, columns.item, number, at) or ""
         key = _normalised(instruction_of(row, columns, number, at)) if item is None else item
         yield key, text_at(row, columns.response, number, at)

@@ -1,11 +1,11 @@
 """Demonstrations for a prompt, from a data set: the first, some drawn by seed, or the most similar (BM25)."""
 
 import random
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dsl.data.normalise import normalise
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
@@ -63,18 +63,6 @@ class Pool:
             Demonstration(query=self._rows[at].instruction, answer=self._rows[at].response or "")
             for at in allowed[:k]
         ]
-
-
-def normalise(text: str) -> str:
-    """Normalise an instruction for comparison: lower case, single spaces, no punctuation.
-
-    Accents and vowel signs stay.
-    """
-    kept = (
-        " " if unicodedata.category(char)[0] in "PSZC" else char
-        for char in unicodedata.normalize("NFKC", text).casefold()
-    )
-    return " ".join("".join(kept).split())
 
 
 def _examples(folder: Path) -> list[Example]:

@@ -29,7 +29,7 @@ judges:
 def folder(tmp_path: Path) -> Path:
     for language in ("en", "fr", "es"):
         (tmp_path / f"asked_{language}.jsonl").write_text(
-            '{"id": "1", "text": "a"}\n{"id": "2", "text": "b"}\n', "utf-8"
+            f'{{"id": "1", "text": "a {language}"}}\n{{"id": "2", "text": "b {language}"}}\n', "utf-8"
         )
     return tmp_path
 

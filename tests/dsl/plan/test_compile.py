@@ -30,7 +30,9 @@ def study(**changes: Any) -> dict[str, Any]:
                 "instruct": {"hub": "a/instruct", "revision": "1"},
             }
         },
-        "data": {"rows": {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS}},
+        "data": {
+            "rows": {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS, "allow_overlap": True}
+        },
         "evaluate": ["rows"],
         "methods": {"urial": {"method": "icl"}, "sft": {"method": "sft", "train": "rows"}},
         "judges": {"empty": {"judge": "empty"}},

@@ -27,6 +27,7 @@ STUDY: dict[str, Any] = {
         "asked": {
             "rows": {"path": "asked_{language}.jsonl"},
             "columns": {k: k for k in ("item", "instruction", "answers", "response")},
+            "allow_overlap": True,
         }
     },
     "evaluate": ["asked"],
@@ -60,7 +61,7 @@ STUDY: dict[str, Any] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     for language in ("en", "fr"):
-        row = {"item": "1", "instruction": "one", "response": "1", "answers": ["1"]}
+        row = {"item": "1", "instruction": f"one {language}", "response": "1", "answers": ["1"]}
         (folder / f"asked_{language}.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
     return folder
 

@@ -28,7 +28,7 @@ STUDY: dict[str, Any] = {
     "seeds": SEEDS,
     "models": {name: {"base": {"hub": f"a/{name}", "revision": "1"}} for name in ("small", "large")},
     "data": {
-        name: {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS}
+        name: {"rows": {"path": "rows_{language}.jsonl"}, "columns": COLUMNS, "allow_overlap": True}
         for name in ("asked", "pool", "more")
     },
     "evaluate": ["asked", "more"],

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.normalise import normalise
 from dsl.data.records import Example
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations, PromptText, TextPrompt
-from runners.prompting.demonstrations import Pool, normalise
+from runners.prompting.demonstrations import Pool
 from runners.prompting.prompts import Prompter
 from tests.fixtures.tiny_study import inputs, prompt_text
 

@@ -1,0 +1,114 @@
+"""Checks of a data set across its languages: each has rows of its own, and items that pair."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from dsl.checks.data.read import ReadRows
+from dsl.checks.data.rows import listed
+from dsl.checks.fault import Fault
+from dsl.data.records import Example
+from dsl.data.selectors import language_in_file
+from dsl.data.source import LanguageColumn
+from dsl.methods.parts import Dataset
+from dsl.values import Language, Name
+
+
+def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows]) -> Iterator[Fault]:
+    """Check that no two languages have the same rows, each of which would count as a language of its own."""
+    for one, other in combinations(read, 2):
+        if data.columns.language is None and read[one].source == read[other].source:
+            yield Fault(
+                ("data", name, "rows"),
+                f"`{one}` and `{other}` have the same rows: nothing in them depends on the language. Put"
+                " `{language}` into the path, name the column `language`, or name the languages that they"
+                f' are in, as `languages: ["{one}"]`',
+            )
+        elif _texts(read[one]) and _texts(read[one]) == _texts(read[other]):
+            yield Fault(
+                ("data", name, "rows"),
+                f"`{one}` and `{other}` have the same texts, so one of the two is not what it is called, as"
+                f" `{min(_texts(read[one]))[:60]}`",
+            )
+        else:
+            continue
+        return
+
+
+def _texts(read: ReadRows) -> frozenset[str]:
+    """Instructions, or what was preferred, where there is a letter in them."""
+    texts = frozenset(row.instruction or row.chosen or "" for row in read.rows or ())
+    return texts if any(map(str.isalpha, "".join(texts))) else frozenset()
+
+
+def language_column_faults(
+    name: Name, data: Dataset, languages: Sequence[Language], read: Mapping[Language, ReadRows]
+) -> Iterator[Fault]:
+    """Check that each language has rows, and tell which values of a language column nobody asks for.
+
+    Args:
+        languages: The study's.
+    """
+    at = ("data", name)
+    for language, one in read.items():
+        if one.rows is not None and not one.rows:
+            yield Fault(at, f"no rows in `{language}`{_advice(data, language, one.languages)}")
+    column = data.columns.language
+    if column is None or not read:
+        return
+    claimed = {language_in_file(column, language) for language in languages}
+    found = max((one.languages for one in read.values()), key=lambda counts: counts.total())
+    if rest := {value: n for value, n in found.items() if value not in claimed}:
+        close = any(not value.strip() or _base(value) in map(_base, claimed) for value in rest)
+        n_rows = f"rows of other languages, passed over: {sum(rest.values())} of {found.total()}"
+        yield Fault(
+            (*at, "columns", "language"), f"{n_rows} ({_counts(rest)})", "warning" if close else "note"
+        )
+
+
+def _base(code: str) -> str:
+    """A code without its script and region, in lower case."""
+    return re.split(r"[-_\s]", code.strip().casefold())[0]
+
+
+def _advice(data: Dataset, language: Language, found: Mapping[str, int]) -> str:
+    if not found:
+        return ""
+    assert data.columns.language is not None
+    column = data.columns.language
+    name = column.column if isinstance(column, LanguageColumn) else column
+    called = language_in_file(column, language)
+    return (
+        f": none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
+        f" each: `language: {{column: {name}, values: {{{language}: …}}}}`"
+    )
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return listed(f"`{value}` {n}" for value, n in sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+def pairing_faults(name: Name, data: Dataset, read: Mapping[Language, Sequence[Example]]) -> Iterator[Fault]:
+    """Check that each language has the items that the others have, and that they have ids to pair by."""
+    if data.columns.item is None and len(read) > 1:
+        yield Fault(
+            ("data", name, "columns"),
+            "without `item`, rows of one number count as one question in all languages. Name the column of"
+            " the question's id; or write `item: {row_number: true}` where the rows do stand in one order,"
+            " `parallel: false` where they do not",
+            "warning",
+            on="key",
+        )
+    items = {language: tuple(row.item for row in rows) for language, rows in read.items()}
+    everywhere = dict.fromkeys(item for found in items.values() for item in found)
+    for language, found in items.items():
+        has = set(found)
+        if lacking := [item for item in everywhere if item not in has]:
+            yield Fault(
+                ("data", name, "columns", "item"),
+                (
+                    f"`{language}` lacks items that other languages have: {listed(lacking)}. Items pair"
+                    " across languages by this column; for sets that differ from language to language write"
+                    " `parallel: false`"
+                ),
+            )

@@ -1,0 +1,108 @@
+"""Check that what a study asks is not among what its methods learn from or show (contamination).
+
+Items are compared by id within one data set, and by their normalised instruction in any language everywhere.
+Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import get_args
+
+from dsl.checks.context import Context
+from dsl.checks.data.read import ReadRows
+from dsl.checks.data.rows import listed
+from dsl.checks.fault import Fault
+from dsl.data.fingerprints import PROMPT_TEXTS
+from dsl.data.normalise import normalise
+from dsl.data.prompt_text import parse_prompt_text
+from dsl.data.records import Example
+from dsl.data.regular_files import read_regular
+from dsl.errors import DataError
+from dsl.methods.base import MethodBase, Shipped
+from dsl.methods.parts import PromptPath
+from dsl.methods.tuning import TuningMethod
+from dsl.values import Language, Name
+
+
+def overlap_faults(context: Context) -> Iterator[Fault]:
+    """Refuse evaluated items among training rows, preference pairs and worked examples of prompt texts.
+
+    With `allow_overlap: true` of the evaluated data set they are a note, which the report shows.
+    """
+    asked = {name: _asked(context, name) for name in context.needs.asked}
+    learnt: dict[tuple[Name, Language], frozenset[str]] = {}
+    for name in context.needs.prompts:
+        method = context.experiment.methods[name]
+        for dataset, languages in _trained_on(context, name, method).items():
+            rows = {language: _rows(context, dataset, language) for language in languages}
+            for language, found in rows.items():
+                if (dataset, language) not in learnt:
+                    learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
+            texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
+            is_one = context.experiment.data[dataset].parallel
+            ids = {row.item for found in rows.values() for row in found} if is_one else set[str]()
+            where = f"the rows of `{dataset}` that `{name}` is trained on"
+            yield from _faults(context, asked, name, where, texts, {dataset: ids})
+        if shown := _shown(context, name, method):
+            yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
+
+
+def _faults(
+    context: Context,
+    asked: Mapping[Name, Mapping[str, frozenset[str]]],
+    method: Name,
+    where: str,
+    texts: frozenset[str],
+    ids: Mapping[Name, set[str]],
+) -> Iterator[Fault]:
+    for name, items in asked.items():
+        known = ids.get(name, set())
+        if among := [item for item, said in items.items() if item in known or not said.isdisjoint(texts)]:
+            n = f"{len(among)} of {len(items)} items of `{name}` are among {where}: {listed(among)}"
+            if context.experiment.data[name].allow_overlap:
+                yield Fault(("methods", method), n, "note", on="key")
+            else:
+                way = f"write `allow_overlap: true` under `data.{name}`, and the report says so"
+                yield Fault(("methods", method), f"{n}. Take them out of one of the two, or {way}", on="key")
+
+
+def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
+    """Item -> its normalised instructions, in every language that is asked."""
+    found: dict[str, set[str]] = {}
+    for language in context.needs.asked[name]:
+        for row in _rows(context, name, language):
+            if said := normalise(row.instruction):
+                found.setdefault(row.item, set()).add(said)
+    return {item: frozenset(said) for item, said in found.items()}
+
+
+def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ...]:
+    read = context.data.get(name, {}).get(language)
+    return read.rows or () if isinstance(read, ReadRows) else ()
+
+
+def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:
+    return context.needs.used.get(name, {}) if isinstance(method, TuningMethod) else {}
+
+
+def _shown(context: Context, name: Name, method: MethodBase) -> frozenset[str]:
+    """Normalised queries of the worked examples in a method's prompt texts, as far as these can be read."""
+    prompt: object = getattr(method, "prompt", None)
+    n_shown: int = getattr(method, "num_fewshot", 0)
+    if getattr(method, "demonstrations", None) is not None or prompt in (None, "chat"):
+        return frozenset()
+    language: Language | None = getattr(method, "demonstrations_language", None)
+    found: set[str] = set()
+    for one in (language,) if language else context.needs.prompts[name]:
+        path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
+        if isinstance(prompt, PromptPath):
+            path = context.folder / prompt.file.replace("{language}", one)
+        found |= {normalise(query) for query in _queries(path)[:n_shown]} if path else set[str]()
+    return frozenset(found)
+
+
+def _queries(path: FilePath) -> list[str]:
+    try:
+        return [one.query for one in parse_prompt_text(read_regular(path).decode(), path).demonstrations]
+    except (UnicodeDecodeError, DataError):
+        return []  # which the prompt's own check tells

@@ -1,0 +1,84 @@
+"""Checks of the rows of one data set in one language, from a file or from the hub."""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from dsl.checks.fault import Fault
+from dsl.data.normalise import normalise
+from dsl.data.records import Example
+from dsl.values import Language, Name
+
+
+def row_faults(
+    name: Name, language: Language, rows: Sequence[Example], learnt: Collection[str] = (), asked: bool = False
+) -> Iterator[Fault]:
+    """Check the ids, the instructions and the answers to learn from.
+
+    Args:
+        name: The data set's.
+        learnt: Columns that a method learns from: `response`, or `chosen` and `rejected`.
+        asked: The rows are asked, so that a question that stands twice counts twice.
+    """
+    at, found = ("data", name, "columns"), _Found(language, len(rows))
+    if without := [str(n) for n, row in enumerate(rows, 1) if not row.item.strip()]:
+        why = found.rows("without an id", without)
+        yield Fault(
+            (*at, "item"), f"{why}. Give each an id; with `item: {{row_number: true}}` it is the row's number"
+        )
+    items = Counter(row.item for row in rows)
+    if doubles := [item for item, n in items.items() if n > 1 and item.strip()]:
+        yield Fault((*at, "item"), f"in `{language}` these items occur more than once: {listed(doubles)}")
+    if alike := _groups((_spelling(item), repr(item)) for item in items):
+        why = (
+            f"in `{language}` these ids differ only in spaces or in how their characters are composed, and"
+            f" count as different items: {listed(' and '.join(group) for group in alike)}"
+        )
+        yield Fault((*at, "item"), why, "warning")
+    if empty := [row.item for row in rows if not row.instruction.strip()]:
+        yield Fault(
+            (*at, "instruction"), f"in `{language}` these items have an empty instruction: {listed(empty)}"
+        )
+    if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
+        why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
+        same = listed(" = ".join(group) for group in again)
+        yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
+    for column in learnt:
+        if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
+            why = found.rows(f"without a text in `{column}`, left out of training", missing)
+            yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
+    if {"chosen", "rejected"} <= set(learnt) and (equal := [row.item for row in rows if _is_equal(row)]):
+        why = found.rows("with equal answers in `chosen` and `rejected`, left out of training", equal)
+        yield Fault((*at, "rejected"), why, "warning")
+
+
+class _Found(NamedTuple):
+    language: Language
+    n_rows: int
+
+    def rows(self, which: str, items: Sequence[str]) -> str:
+        """Count rows in a sentence, with the first ten."""
+        return f"in `{self.language}` rows {which}: {len(items)} of {self.n_rows} ({listed(items)})"
+
+
+def _is_equal(row: Example) -> bool:
+    return bool((row.chosen or "").strip()) and row.chosen == row.rejected
+
+
+def _spelling(item: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", item).split())
+
+
+def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Lists of different values that share a key, the empty key's left out."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for key, value in pairs:
+        found[key][value] = None
+    return [list(values) for key, values in found.items() if key and len(values) > 1]
+
+
+def listed(items: Iterable[str]) -> str:
+    """The first ten, and how many more there are."""
+    every = list(items)
+    return ", ".join(every[:10]) + (f" and {len(every) - 10} more" if len(every) > 10 else "")

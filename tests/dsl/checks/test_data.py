@@ -1,0 +1,377 @@
+"""Rows are checked before anything runs: ids, questions, answers to learn from, languages, pairs, overlap."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dsl.checks.data.rows import row_faults
+from dsl.checks.load import Loaded, load
+from dsl.data.fingerprints import Fingerprints
+from dsl.data.records import Example
+from dsl.errors import SpecError
+from dsl.plan.compile import compile
+
+Rows = Sequence[Mapping[str, Any]]
+
+QUESTIONS: Rows = [{"id": "q1", "q": "Name a tree."}, {"id": "q2", "q": "Name a bird."}]
+FRENCH: Rows = [{"id": "q1", "q": "Cite un arbre."}, {"id": "q2", "q": "Cite un oiseau."}]
+
+
+def loaded(folder: Path, files: Mapping[str, Rows], **changes: Any) -> Loaded:
+    """A study that asks `d`; `changes` replace sections of it."""
+    for name, rows in files.items():
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    study = {
+        "experiment": "t",
+        "languages": ["en"],
+        "models": {"m": {"base": {"engine": "echo"}, "instruct": {"engine": "echo"}}},
+        "data": {"d": {"rows": {"path": "q.jsonl"}, "columns": {"item": "id", "instruction": "q"}}},
+        "evaluate": ["d"],
+        "methods": {"instruct": {"method": "instruct"}},
+        **changes,
+    }
+    (folder / "s.yaml").write_text(yaml.safe_dump(study, sort_keys=False), "utf-8")
+    return load(folder / "s.yaml")
+
+
+def warnings(folder: Path, files: Mapping[str, Rows], **changes: Any) -> list[str]:
+    return [f"{one.path}: {one.message}" for one in loaded(folder, files, **changes).warnings]
+
+
+def errors(folder: Path, files: Mapping[str, Rows], **changes: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        loaded(folder, files, **changes)
+    return [f"{one.path}: {one.message}" for one in caught.value.problems]
+
+
+def data(path: str = "q_{language}.jsonl", **changes: Any) -> dict[str, Any]:
+    """One data set; None takes a column away."""
+    columns = {"item": "id", "instruction": "q", **changes.pop("columns", {})}
+    named = {name: column for name, column in columns.items() if column is not None}
+    return {"rows": {"path": path}, "columns": named, **changes}
+
+
+# ids and questions
+
+
+@pytest.mark.parametrize("item", [None, "", "  ", float("nan")])
+def test_a_row_without_an_id_is_refused_and_counted(tmp_path: Path, item: object) -> None:
+    rows = [{"id": item, "q": "Name a tree."}, {"id": "2", "q": "Name a bird."}]
+    (found,) = errors(tmp_path, {"q.jsonl": rows})
+    assert found.startswith("data.d.columns.item: in `en` rows without an id: 1 of 2 (1). Give each an id")
+
+
+def test_ids_that_are_equal_as_text_occur_more_than_once(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "q": "Name a tree."},
+        {"id": "1", "q": "Name a bird."},
+        {"id": 1.0, "q": "Name a fish."},
+    ]
+    assert errors(tmp_path, {"q.jsonl": rows}) == [
+        "data.d.columns.item: in `en` these items occur more than once: 1"
+    ]
+
+
+def test_ids_that_differ_only_in_spaces_or_composition_are_told(tmp_path: Path) -> None:
+    ids = ["2 ", "2", "\u00e9", "e\u0301", "plain"]
+    rows = [{"id": item, "q": f"Name number {n}."} for n, item in enumerate(ids)]
+    (found,) = warnings(tmp_path, {"q.jsonl": rows})
+    assert "differ only in spaces or in how their characters are composed" in found
+    assert "'2 ' and '2', '\u00e9' and 'e\u0301'" in found
+
+
+def test_a_question_under_several_ids_is_a_warning_where_it_is_asked(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "q": q} for n, q in enumerate(["Name a tree.", "name a  tree", "Name a bird."])]
+    assert warnings(tmp_path, {"q.jsonl": rows}) == [
+        "data.d.columns.instruction: in `en` rows that ask what another item asks: 1 of 3 (1). n counts each"
+        " of them; keep one of 0 = 1"
+    ]
+
+
+# answers to learn from
+
+
+PAIRS: Rows = [
+    {"id": "1", "q": "a", "c": "same", "r": "same"},
+    {"id": "2", "q": "b", "c": "good", "r": ""},
+    {"id": "3", "q": "c", "c": "good", "r": None},
+    {"id": "4", "q": "d", "c": "good", "r": "bad"},
+]
+
+
+def dpo(**changes: Any) -> dict[str, Any]:
+    pairs = data("p.jsonl", columns={"chosen": "c", "rejected": "r"})
+    return {
+        "models": {"m": {"base": {"hub": "a/b", "revision": "1"}}},
+        "data": {"d": data("q.jsonl"), "pairs": pairs},
+        "methods": {"dpo": {"method": "dpo", "policy": "base", "pairs": "pairs"}},
+        **changes,
+    }
+
+
+def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_where_they_are_learnt_from(
+    tmp_path: Path,
+) -> None:
+    files = {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS}
+    assert warnings(tmp_path, files, **dpo()) == [
+        "data.pairs.columns.rejected: in `en` rows without a text in `rejected`, left out of training: 2 of 4"
+        " (2, 3)",
+        "data.pairs.columns.rejected: in `en` rows with equal answers in `chosen` and `rejected`, left out of"
+        " training: 1 of 4 (1)",
+    ]
+    only = {"p.jsonl": PAIRS}
+    asked = {"d": data("p.jsonl", columns={"chosen": "c", "rejected": "r"})}
+    assert warnings(tmp_path, only, data=asked) == [], "nothing is learnt from them"
+
+
+def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
+    files = {"q.jsonl": QUESTIONS, "p.jsonl": [{**row, "r": None} for row in PAIRS]}
+    (found,) = errors(tmp_path, files, **dpo())
+    assert "rows without a text in `rejected`, left out of training: 4 of 4 (1, 2, 3, 4)" in found
+
+
+def test_rows_are_checked_by_a_function_of_examples_alone() -> None:
+    rows = [
+        Example(item="", language="en", instruction=" "),
+        Example(item="b", language="en", instruction="x"),
+    ]
+    found = [(fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["response"])]
+    assert found == [("item", "error"), ("instruction", "error"), ("response", "error")]
+
+
+# languages
+
+
+def test_two_languages_of_one_file_without_a_language_column_are_refused(tmp_path: Path) -> None:
+    files = {"q.jsonl": QUESTIONS}
+    (found,) = errors(tmp_path, files, languages=["en", "fr"], data={"d": data("q.jsonl")})
+    assert found.startswith("data.d.rows: `en` and `fr` have the same rows: nothing in them depends on the")
+    assert 'name the languages that they are in, as `languages: ["en"]`' in found
+
+
+@pytest.mark.parametrize("rows", [QUESTIONS, [dict(row, note=1) for row in reversed(QUESTIONS)]])
+def test_two_languages_with_the_same_texts_in_two_files_are_refused(tmp_path: Path, rows: Rows) -> None:
+    files = {"q_en.jsonl": QUESTIONS, "q_fr.jsonl": rows}
+    (found,) = errors(tmp_path, files, languages=["en", "fr"], data={"d": data()})
+    same = "data.d.rows: `en` and `fr` have the same texts, so one of the two is not what it is called"
+    assert found == f"{same}, as `Name a bird.`"
+
+
+def test_sums_without_a_word_are_the_same_in_all_languages(tmp_path: Path) -> None:
+    sums = [{"id": str(n), "q": f"{n} + {n} = ?"} for n in range(3)]
+    files = {"q_en.jsonl": sums, "q_fr.jsonl": [dict(row, note=1) for row in sums]}
+    assert warnings(tmp_path, files, languages=["en", "fr"], data={"d": data()}) == []
+
+
+def test_one_source_on_the_hub_for_two_languages_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    hub = {"hub": "a/b", "split": "test", "revision": "1"}
+    sets = {"d": data() | {"rows": hub}}
+    (found,) = errors(tmp_path, {}, languages=["en", "fr"], data=sets)
+    assert "`en` and `fr` have the same rows" in found
+    sets = {"d": data() | {"rows": hub | {"name": "{language}"}}}
+    assert warnings(tmp_path, {}, languages=["en", "fr"], data=sets) == []
+
+
+SPOKEN: Rows = [
+    {"id": "q1", "q": "Name a tree.", "l": "eng_Latn"},
+    {"id": "q1", "q": "Cite un arbre.", "l": "fra"},
+    {"id": "q1", "q": "Nombra un árbol.", "l": "spa"},
+    {"id": "q2", "q": "Nombra un pez.", "l": "spa"},
+]
+
+
+def test_a_language_without_rows_lists_the_values_there_are_and_a_map_finds_them(tmp_path: Path) -> None:
+    files, languages = {"q.jsonl": SPOKEN}, ["en", "fr"]
+    sets = {"d": data("q.jsonl", columns={"language": "l"})}
+    assert errors(tmp_path, files, languages=languages, data=sets)[0] == (
+        "data.d: no rows in `en`: none is called `en` in `l`, which has `spa` 2, `eng_Latn` 1, `fra` 1. Say"
+        " what it calls each: `language: {column: l, values: {en: …}}`"
+    )
+    column = {"column": "l", "values": {"en": "eng_Latn", "fr": "fra"}}
+    sets = {"d": data("q.jsonl", columns={"language": column})}
+    found = loaded(tmp_path, files, languages=languages, data=sets)
+    assert found.warnings == ()
+    assert found.origin.notes == ("rows of other languages, passed over: 2 of 4 (`spa` 2).",)
+    assert compile(found.experiment, Fingerprints(), found.origin).study.notes == found.origin.notes
+
+
+@pytest.mark.parametrize("value", ["EN", "en-US", "", None])
+def test_rows_whose_language_is_nearly_one_of_the_study_s_are_a_warning(
+    tmp_path: Path, value: object
+) -> None:
+    rows = [dict(row, l="en") for row in QUESTIONS] + [{"id": "q3", "q": "Name a fish.", "l": value}]
+    sets = {"d": data("q.jsonl", columns={"language": "l"})}
+    (found,) = warnings(tmp_path, {"q.jsonl": rows}, data=sets)
+    assert found == (
+        f"data.d.columns.language: rows of other languages, passed over: 1 of 3 (`{value or ''}` 1)"
+    )
+
+
+def test_language_codes_with_script_and_region_are_read(tmp_path: Path) -> None:
+    codes = ["no", "zh-Hant", "pt-BR", "fil", "sr-Latn-RS"]
+    files = {f"q_{code}.jsonl": [{"id": "q1", "q": f"hello {code}"}] for code in codes}
+    assert warnings(tmp_path, files, languages=codes, data={"d": data()}) == []
+    with pytest.raises(SpecError, match="zh_Hant"):
+        loaded(tmp_path, files, languages=["zh_Hant"], data={"d": data()})
+
+
+# pairs across languages
+
+
+def test_pairing_by_row_number_is_a_warning_unless_it_is_asked_for(tmp_path: Path) -> None:
+    files = {"q_en.jsonl": QUESTIONS, "q_fr.jsonl": FRENCH}
+
+    def told(**changes: Any) -> list[str]:
+        return warnings(tmp_path, files, languages=["en", "fr"], data={"d": data(**changes)})
+
+    (found,) = told(columns={"item": None})
+    assert found.startswith("data.d.columns: without `item`, rows of one number count as one question")
+    assert "`item: {row_number: true}`" in found
+    assert "`parallel: false`" in found
+    assert told() == []
+    assert told(columns={"item": {"row_number": True}}) == []
+    assert told(columns={"item": None}, parallel=False) == []
+
+
+# what is filtered out
+
+
+def test_a_language_that_is_filtered_out_needs_no_rows(tmp_path: Path) -> None:
+    files = {"q_en.jsonl": QUESTIONS}
+    setting: dict[str, Any] = {"languages": ["en", "fr"], "data": {"d": data()}}
+    assert warnings(tmp_path, files, **setting, exclude=[{"dataset": "d", "language": "fr"}]) == []
+    assert warnings(tmp_path, files, **setting, only=[{"language": "en"}]) == []
+    assert any("q_fr.jsonl" in error for error in errors(tmp_path, files, **setting))
+
+
+def test_a_method_that_is_filtered_out_in_a_language_needs_no_prompt_text_in_it(tmp_path: Path) -> None:
+    files = {"q_en.jsonl": QUESTIONS, "q_xx.jsonl": [{"id": "q1", "q": "x1"}, {"id": "q2", "q": "x2"}]}
+    setting: dict[str, Any] = {
+        "languages": ["en", "xx"],
+        "data": {"d": data()},
+        "methods": {"urial": {"method": "icl"}, "instruct": {"method": "instruct"}},
+    }
+    assert any("no prompt text for `xx`" in error for error in errors(tmp_path, files, **setting))
+    found = loaded(tmp_path, files, **setting, exclude=[{"method": "urial", "language": "xx"}])
+    cells = compile(found.experiment, Fingerprints(), found.origin).study.cells
+    assert {(cell.method, cell.language) for cell in cells} == {
+        ("urial", "en"),
+        ("instruct", "en"),
+        ("instruct", "xx"),
+    }
+
+
+def test_a_model_and_a_training_set_that_are_filtered_out_need_no_file(tmp_path: Path) -> None:
+    models = {"m": {"base": {"engine": "echo"}}, "gone": {"base": {"path": "no/weights"}}}
+    setting: dict[str, Any] = {
+        "models": models,
+        "data": {"d": data("q.jsonl"), "pool": data("none.jsonl", columns={"response": "r"})},
+        "methods": {"zero": {"method": "icl", "num_fewshot": 0}, "sft": {"method": "sft", "train": "pool"}},
+    }
+    files = {"q.jsonl": QUESTIONS}
+    assert len(errors(tmp_path, files, **setting)) == 2
+    assert warnings(tmp_path, files, **setting, only=[{"model": "m", "method": "zero"}]) == []
+
+
+def test_worked_examples_from_a_set_keep_out_only_the_languages_that_are_asked(tmp_path: Path) -> None:
+    pool = [{"id": f"p{n}", "q": f"Name river {n}.", "r": "Po"} for n in range(4)]
+    setting: dict[str, Any] = {
+        "languages": ["en", "fr"],
+        "data": {"d": data(), "pool": data("p_{language}.jsonl", columns={"response": "r"})},
+        "methods": {"drawn": {"method": "icl", "demonstrations": {"from": "pool"}}},
+        "only": [{"language": "en"}],
+    }
+    found = loaded(tmp_path, {"q_en.jsonl": QUESTIONS, "p_en.jsonl": pool}, **setting)
+    plan = compile(found.experiment, Fingerprints(), found.origin)
+    assert len([step for step in plan.steps.values() if step.kind == "data"]) == 2
+
+
+def test_a_policy_without_cells_of_its_own_needs_its_rows(tmp_path: Path) -> None:
+    pool = data("none.jsonl", columns={"response": "r"})
+    methods = {
+        "sft": {"method": "sft", "train": "pool"},
+        "dpo": {"method": "dpo", "policy": "sft", "pairs": "pairs"},
+    }
+    setting = dpo(methods=methods, only=[{"method": "dpo"}])
+    setting["data"]["pool"] = pool
+    assert any(
+        "none.jsonl" in error
+        for error in errors(tmp_path, {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS[3:]}, **setting)
+    )
+
+
+# contamination
+
+
+def sft(**changes: Any) -> dict[str, Any]:
+    return {
+        "models": {"m": {"base": {"hub": "a/b", "revision": "1"}}},
+        "methods": {"sft": {"method": "sft", "train": "pool", "train_languages": ["en"]}},
+        **changes,
+    }
+
+
+def pool(**changes: Any) -> dict[str, Any]:
+    return data("p.jsonl", columns={"response": "r"}, languages=["en"], **changes)
+
+
+def test_a_question_among_the_training_rows_is_refused_in_any_writing_and_language(tmp_path: Path) -> None:
+    files = {
+        "q_en.jsonl": QUESTIONS,
+        "q_fr.jsonl": FRENCH,
+        "p.jsonl": [{"id": "x", "q": "cite un  ARBRE", "r": "chêne"}, {"id": "y", "q": "Sing.", "r": "La"}],
+    }
+    setting = sft(languages=["en", "fr"], data={"d": data(), "pool": pool()})
+    among = "1 of 2 items of `d` are among the rows of `pool` that `sft` is trained on: q1."
+    way = (
+        "Take them out of one of the two, or write `allow_overlap: true` under `data.d`, and the report says"
+        " so"
+    )
+    assert errors(tmp_path, files, **setting) == [f"methods.sft: {among} {way}"]
+    setting["data"]["d"]["allow_overlap"] = True
+    found = loaded(tmp_path, files, **setting)
+    assert (found.warnings, found.origin.notes) == ((), (among,))
+
+
+def test_a_set_that_is_asked_and_trained_on_is_refused_by_its_ids(tmp_path: Path) -> None:
+    rows = {language: [{"id": "q1", "q": f"one {language}", "r": "x"}] for language in ("en", "fr")}
+    files = {f"q_{language}.jsonl": found for language, found in rows.items()}
+    setting = sft(languages=["en", "fr"], data={"pool": data(columns={"response": "r"})}, evaluate=["pool"])
+    setting["only"] = [{"language": "fr"}]
+    (found,) = errors(tmp_path, files, **setting)
+    assert "1 of 1 items of `pool` are among the rows of `pool` that `sft` is trained on: q1" in found
+
+
+def test_a_question_among_preference_pairs_is_refused(tmp_path: Path) -> None:
+    files = {"q.jsonl": QUESTIONS, "p.jsonl": [{"id": "z", "q": "Name a bird", "c": "Owl.", "r": "No."}]}
+    (found,) = errors(tmp_path, files, **dpo())
+    assert "1 of 2 items of `d` are among the rows of `pairs` that `dpo` is trained on: q2" in found
+
+
+def test_a_question_among_the_worked_examples_of_a_prompt_text_is_refused(tmp_path: Path) -> None:
+    text = {
+        "language": "en",
+        "query_tag": "Q:",
+        "answer_tag": "A:",
+        "stop_strings": ["Q:"],
+        "demonstrations": [{"query": "Name a tree", "answer": "Oak."}, {"query": "Sing.", "answer": "La."}],
+    }
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(text), "utf-8")
+
+    def shows(num_fewshot: int) -> dict[str, Any]:
+        return {"icl": {"method": "icl", "prompt": {"file": "p.yaml"}, "num_fewshot": num_fewshot}}
+
+    (found,) = errors(tmp_path, {"q.jsonl": QUESTIONS}, methods=shows(1))
+    assert "1 of 2 items of `d` are among the worked examples that `icl` shows: q1" in found
+    assert warnings(tmp_path, {"q.jsonl": QUESTIONS}, methods=shows(0)) == []
+
+
+def test_worked_examples_drawn_from_the_asked_set_are_no_overlap(tmp_path: Path) -> None:
+    rows = [{"id": f"q{n}", "q": f"Name number {n}.", "r": str(n)} for n in range(5)]
+    methods = {"drawn": {"method": "icl", "demonstrations": {"from": "d"}}}
+    sets = {"d": data("q.jsonl", columns={"response": "r"})}
+    assert warnings(tmp_path, {"q.jsonl": rows}, data=sets, methods=methods) == []
