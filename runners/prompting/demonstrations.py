@@ -1,15 +1,18 @@
 """Demonstrations for a prompt, from a data set: the first, some drawn by seed, or the most similar (BM25)."""
 
 import random
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dsl.data.letters import compared
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations
+from runners.prompting.word_breaks import broken
 from runners.store.step_io import StepContext, read_rows
 
 
@@ -65,16 +68,26 @@ class Pool:
         ]
 
 
+_OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d)")
+_SYMBOLS = {"-": "−", "–": "−", "*": "∗", "/": "∕"}
+
+
 def normalise(text: str) -> str:
     """Normalise an instruction for comparison: lower case, single spaces, no punctuation.
 
-    Accents and vowel signs stay.
+    Accents and vowel signs stay, points that most texts leave out go, and so do characters of format. Symbols
+    are words: 7 - 5 is not 7 + 5.
     """
-    kept = (
-        " " if unicodedata.category(char)[0] in "PSZC" else char
-        for char in unicodedata.normalize("NFKC", text).casefold()
-    )
-    return " ".join("".join(kept).split())
+    folded = unicodedata.normalize("NFC", compared(text))
+    spelt = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
+    return " ".join("".join(map(_apart, spelt)).split())
+
+
+def _apart(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Sm", "Sc", "So"):
+        return f" {character} "
+    return " " if category[0] in "PSZC" else character
 
 
 def _examples(folder: Path) -> list[Example]:
@@ -96,4 +109,4 @@ def _scores(index: Any, query: str, n_rows: int) -> Sequence[float]:
 
 def _words(texts: Sequence[str]) -> list[list[str]]:
     # No stop words: the library's are English ones, and BM25 weighs frequent words down by itself.
-    return [normalise(text).split() for text in texts]
+    return [[word for run in normalise(text).split() for word in broken(run)] for text in texts]
