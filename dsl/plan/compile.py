@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 from dsl.data.files import format_of
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
+from dsl.data.other_formats import advice_on
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
@@ -412,6 +413,8 @@ def source_of(
         return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
     assert rows.path is not None
     path = folder / rows.path.replace("{language}", language).replace("{model}", model)
+    if advice := advice_on(rows.path):
+        raise DataError(f"{path} {advice}")
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(
