@@ -135,12 +135,16 @@ def nearest(word: str, allowed: Iterable[str]) -> str | None:
     return next(iter(_meant(word, list(allowed))), None)
 
 
-def _meant(word: str, names: list[str]) -> list[str]:
+def known_as(word: str, names: Iterable[str]) -> list[str]:
+    """Return the names that mean what `word` means, in this field's other tools or in another spelling."""
     spelling = _spelling(word)
-    if synonyms := [name for name in names if spelling in _SYNONYMS.get(name, "").split()]:
-        return synonyms
+    return [n for n in names if spelling == _spelling(n) or spelling in _SYNONYMS.get(n, "").split()]
+
+
+def _meant(word: str, names: list[str]) -> list[str]:
     by_spelling = {_spelling(name): name for name in names}
-    return [by_spelling[one] for one in difflib.get_close_matches(spelling, by_spelling, n=1, cutoff=0.6)]
+    close = difflib.get_close_matches(_spelling(word), by_spelling, n=1, cutoff=0.6)
+    return known_as(word, names) or [by_spelling[one] for one in close]
 
 
 def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:

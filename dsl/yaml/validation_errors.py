@@ -184,8 +184,8 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
 def _meant(key: str, owner: type[BaseModel] | None) -> str:
     """Name what is meant by an unknown setting: one beside it, one that stands a level below, or any."""
     names = allowed_in(owner)
-    if nearest(key, names) is None:
-        below = [f"{name}.{near}" for name, inner in allowed_below(owner) if (near := nearest(key, inner))]
+    if not known_as(key, names):
+        below = [f"{name}.{known}" for name, inner in allowed_below(owner) for known in known_as(key, inner)]
         if below:
             return f"Did you mean {ticked(below[0])}?"
     return suggest(key, names)
