@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
+from dsl.data.other_formats import advice_on
 from dsl.data.public_files import file_name, public_file
 from dsl.data.source import DataFile, FileSource, Format, HubSource
 from dsl.errors import DataError
@@ -125,6 +126,8 @@ def _may_hold_rows(path: Path, folder: Path) -> bool:
 
 
 def _format(rows: Rows, path: Path) -> Format:
+    if rows.format is None and (advice := advice_on(str(path))):
+        raise DataError(f"{path} {advice}")
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(
