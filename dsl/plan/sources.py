@@ -51,6 +51,9 @@ def source_of(
         return FileSource(path=path, sha256=rows.sha256, format=kind, url=url, **settings)
     assert rows.path is not None
     named = (rows.path,) if isinstance(rows.path, str) else rows.path
+    for one in named:
+        if advice := advice_on(one):
+            raise DataError(f"{folder / one} {advice}")
     paths = [path for one in named for path in _files(folder, filled(one, names), rows.format)]
     if doubled := sorted({str(path) for path in paths if paths.count(path) > 1}):
         raise DataError(f"{listed(doubled, most=3)}: named more than once, so its rows would count twice")
@@ -126,8 +129,6 @@ def _may_hold_rows(path: Path, folder: Path) -> bool:
 
 
 def _format(rows: Rows, path: Path) -> Format:
-    if rows.format is None and (advice := advice_on(str(path))):
-        raise DataError(f"{path} {advice}")
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(
