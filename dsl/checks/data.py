@@ -7,10 +7,10 @@ from itertools import islice
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
 from dsl.data.examples import examples
-from dsl.data.files import Row, read_file
+from dsl.data.files import Row, is_here, read_file
 from dsl.data.records import Example
 from dsl.data.selectors import text_at
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.source import Columns, FileSource
 from dsl.errors import DataError
 from dsl.methods import Recorded
 from dsl.methods.parts import Rows
@@ -57,7 +57,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
 def _examples(context: Context, name: Name, language: Language) -> tuple[Example, ...] | None:
     data = context.experiment.data[name]
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
-    if not isinstance(source, FileSource):
+    if not isinstance(source, FileSource) or not is_here(source):
         return None
     return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
 
@@ -128,7 +128,9 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
         try:
             recorded = e.models[model].recorded or model
             source = source_of(recipe.answers, context.fingerprints, context.folder, language, recorded)
-            rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
+            rows: tuple[Row, ...] = ()
+            if isinstance(source, FileSource) and is_here(source):
+                rows = tuple(islice(read_file(source), 1))
         except DataError as error:
             yield Fault(("methods", method, "answers", "path"), str(error))
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
-from dsl.data.public_files import file_name, public_file
+from dsl.data.public_files import beside_or_shared, file_name, public_file
 from dsl.data.source import DataFile, FileSource, Format, HubSource
 from dsl.errors import DataError
 from dsl.messages import listed, suggest
@@ -43,11 +43,10 @@ def source_of(
         return _hub(rows, fingerprints, folder, names)
     settings = {name: getattr(rows, name) for name in ("header", "delimiter", "quoting", "field", "where")}
     if rows.url is not None:
-        url = filled(rows.url, names)
         assert rows.sha256 is not None
-        path = str(public_file(url, rows.sha256))
-        kind = _format(rows, Path(file_name(url)))
-        return FileSource(path=path, sha256=rows.sha256, format=kind, url=url, **settings)
+        path = str(public_file(rows.url, rows.sha256))
+        kind = _format(rows, Path(file_name(rows.url)))
+        return FileSource(path=path, sha256=rows.sha256, format=kind, url=rows.url, **settings)
     assert rows.path is not None
     named = (rows.path,) if isinstance(rows.path, str) else rows.path
     paths = [path for one in named for path in _files(folder, filled(one, names), rows.format)]
@@ -91,6 +90,7 @@ def filled(text: str, names: Mapping[str, str]) -> str:
 
 def _files(folder: Path, named: str, format: Format | None) -> Iterator[Path]:
     """The files that an entry of `path` names: one, those of a folder, or those that a pattern matches."""
+    folder = beside_or_shared(folder, named)
     path = folder / named
     if path.is_dir():
         yield from _files_of_folder(path, format)

@@ -19,7 +19,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     """
     where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
     counted: Counter[str] = Counter()
-    read, commit = rows_of(step.source, counted)
+    read, commit = rows_of(step.source, counted, context.report)
     rows = list(examples(read, step.columns, step.language, step.limit, where))
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
