@@ -8,9 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from dsl.data.fingerprints import Fingerprints
-
-FOLDER_VARIABLE = "XP_DATA"
-"""The environment variable that names a folder of data files."""
+from dsl.data.paths import FOLDER_VARIABLE
 
 
 def check_public(url: str) -> None:
@@ -54,15 +52,6 @@ def public_file(url: str, sha256: str) -> Path:
 def holds(path: Path, found: str, sha256: str) -> bool:
     """Test whether a file, or what a gzipped one holds, has a hash. `found` is that of its bytes."""
     return found == sha256 or (path.suffix == ".gz" and _gunzipped_sha256(path) == sha256)
-
-
-def beside_or_shared(folder: Path, path: str) -> Path:
-    """The folder that a spec's relative path starts from: its own, or else the one that XP_DATA names where
-    that has it."""
-    shared = os.environ.get(FOLDER_VARIABLE)
-    return (
-        Path(shared) if shared and not (folder / path).exists() and (Path(shared) / path).exists() else folder
-    )
 
 
 def cache_folder() -> Path:

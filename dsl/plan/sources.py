@@ -1,17 +1,17 @@
 """Sources of rows, from what a spec says of them: files that are there, with their digests, or a data set."""
 
 import glob
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
-from dsl.data.public_files import beside_or_shared, file_name, public_file
+from dsl.data.paths import beside_or_shared, filled
+from dsl.data.public_files import file_name, public_file
 from dsl.data.source import DataFile, FileSource, Format, HubSource
 from dsl.errors import DataError
-from dsl.messages import listed, suggest
+from dsl.messages import listed
 from dsl.methods.parts import Rows
 from dsl.values import Language
 
@@ -74,18 +74,6 @@ def source_of(
 def is_place(hub: str) -> bool:
     """Test whether `hub` names a data set in a folder, and not one on the hub."""
     return hub.startswith(("./", "../", "/"))
-
-
-def filled(text: str, names: Mapping[str, str]) -> str:
-    """A path or a name with its placeholders filled in. Raises DataError where one means nothing here."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in names:
-            allowed = [f"{{{name}}}" for name in names]
-            raise DataError(f"`{text}`: nothing is known of `{found[0]}` here. {suggest(found[0], allowed)}")
-        return names[found[1]]
-
-    return re.sub(r"\{(\w+)\}", value, text)
 
 
 def _files(folder: Path, named: str, format: Format | None) -> Iterator[Path]:

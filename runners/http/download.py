@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsl.data.public_files import FOLDER_VARIABLE, cache_folder, file_name
+from dsl.data.paths import FOLDER_VARIABLE
+from dsl.data.public_files import cache_folder, file_name
 from dsl.errors import DataError
 from runners.http.failure import transport_message
 

@@ -32,14 +32,14 @@ def rows_of(
             not have the data set or cannot be reached.
     """
     if isinstance(source, FileSource):
-        return read_planned(_here(source, report), counted), None
+        return read_planned(here(source, report), counted), None
     rows, commit = _of_hub(source)
     return filtered_rows(rows, source.where, source.hub, counted), commit
 
 
-def _here(source: FileSource, report: Callable[[int, int], None]) -> FileSource:
-    """The source with the place of its file on this machine, where a public one is fetched if it is not
-    there."""
+def here(source: FileSource, report: Callable[[int, int], None] = _silent) -> FileSource:
+    """Return the source with the place of its file on this machine. A public one that is not there is
+    fetched."""
     if source.url is None:
         return source
     path = public_file(source.url, source.sha256)
