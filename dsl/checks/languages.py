@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
+from dsl.data.public_files import public_file
 from dsl.methods.parts import Rows
 from dsl.plan.sources import is_place
 
@@ -24,6 +25,14 @@ def language_faults(context: Context) -> Iterator[Fault]:
                     " not pinned"
                 )
                 yield Fault(("data", name, "rows"), why, "warning")
+            if (
+                isinstance(one, Rows)
+                and one.url
+                and one.sha256
+                and not public_file(one.url, one.sha256).is_file()
+            ):
+                later = f"{one.url} is fetched when the study is applied, and its rows are checked then"
+                yield Fault(("data", name, "rows"), later, "warning")
         for i, language in enumerate(data.languages or ()):
             yield from unknown_name(
                 ("data", name, "languages", i), language, languages, "language of the study"

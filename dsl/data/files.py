@@ -7,13 +7,14 @@ from pathlib import Path
 from dsl.data.fingerprints import combined, file_sha256
 from dsl.data.formats import format_of, rows_of_file
 from dsl.data.inner_rows import Row
+from dsl.data.public_files import holds
 from dsl.data.selectors import pick
 from dsl.data.source import FileSource, Where
 from dsl.errors import DataError
 from dsl.messages import listed
 from dsl.values import Scalar
 
-__all__ = ["Row", "filtered_rows", "format_of", "read_file", "read_planned"]
+__all__ = ["Row", "filtered_rows", "format_of", "is_here", "read_file", "read_planned"]
 
 
 def read_file(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
@@ -35,8 +36,11 @@ def read_planned(source: FileSource, counted: Counter[str] | None = None) -> Ite
     Raises:
         DataError: as `read_file`, or a file is no longer the one that was planned.
     """
-    digests = [file_sha256(path) for path in paths_of(source)]
-    if source.sha256 != (combined(*digests) if source.files else digests[0]):
+    paths = paths_of(source)
+    digests = [file_sha256(path) for path in paths]
+    if source.sha256 != (combined(*digests) if source.files else digests[0]) and not (
+        source.url is not None and holds(paths[0], digests[0], source.sha256)
+    ):
         raise DataError(f"{source.path} has changed since it was planned. Plan again")
     return read_file(source, counted)
 
@@ -44,6 +48,11 @@ def read_planned(source: FileSource, counted: Counter[str] | None = None) -> Ite
 def paths_of(source: FileSource) -> list[Path]:
     """Return a source's files in their order."""
     return [Path(file.path) for file in source.files] or [Path(source.path)]
+
+
+def is_here(source: FileSource) -> bool:
+    """Test whether a source can be read now; a public file may still have to be fetched."""
+    return source.url is None or Path(source.path).is_file()
 
 
 def _rows(source: FileSource, path: Path) -> Iterator[Row]:

@@ -8,9 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from dsl.data.fingerprints import Fingerprints
-
-FOLDER_VARIABLE = "XP_DATA"
-"""The environment variable that names a folder of data files."""
+from dsl.data.paths import FOLDER_VARIABLE
 
 
 def check_public(url: str) -> None:
@@ -18,6 +16,11 @@ def check_public(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or not file_name(url):
         raise ValueError("a public file's address begins with https:// and ends with the file's name")
+    if "{" in url:
+        raise ValueError(
+            "a hash is that of one file, so nothing can be filled in: each language has rows of its own, as"
+            " `rows: {en: {url: …, sha256: …}, fr: …}`"
+        )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("a public file's address holds no name, key or query: nothing with @, ? or #")
 
@@ -39,13 +42,16 @@ def public_file(url: str, sha256: str) -> Path:
     if kept.is_file() or not (folder := os.environ.get(FOLDER_VARIABLE)):
         return kept
     fingerprints = Fingerprints(cache_folder() / "digests.json")
-    files = [path for path in Path(folder).rglob("[!.]*") if path.is_file()]
-    for path in sorted(files, key=lambda path: (name not in (path.name, path.stem), path)):
-        if fingerprints.file(path) == sha256 or (path.suffix == ".gz" and gunzipped_sha256(path) == sha256):
-            fingerprints.save()
-            return path
+    files = sorted(path for path in Path(folder).rglob("[!.]*") if path.is_file())
+    by_name = sorted(files, key=lambda path: name not in (path.name, path.stem))
+    found = next((path for path in by_name if holds(path, fingerprints.file(path), sha256)), kept)
     fingerprints.save()
-    return kept
+    return found
+
+
+def holds(path: Path, found: str, sha256: str) -> bool:
+    """Test whether a file, or what a gzipped one holds, has a hash. `found` is that of its bytes."""
+    return found == sha256 or (path.suffix == ".gz" and _gunzipped_sha256(path) == sha256)
 
 
 def cache_folder() -> Path:
@@ -53,7 +59,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xp" / "files"
 
 
-def gunzipped_sha256(path: Path) -> str | None:
+def _gunzipped_sha256(path: Path) -> str | None:
     """SHA-256 of what a gzipped file holds, in hex; None where it is none."""
     try:
         with gzip.open(path) as content:

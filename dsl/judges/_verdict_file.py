@@ -7,15 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from dsl.data.examples import instruction_of
 from dsl.data.files import Row, read_planned
+from dsl.data.public_files import check_public
 from dsl.data.records import Example
 from dsl.data.selectors import text_at
-from dsl.data.source import Columns, FileSource, Selector
+from dsl.data.source import Columns, FileSource, Format, Selector
 from dsl.errors import DataError
 from dsl.values import Name, Sha256, Value
 
@@ -23,15 +24,25 @@ from dsl.values import Name, Sha256, Value
 class VerdictFile(Value):
     """One file of verdicts, or as many as its path has readings."""
 
-    path: str
+    path: str = ""
     """A file, relative to the spec; `{language}`, `{model}` and `{method}` stand for the cell's. Its content
-    counts, not its place."""
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
-    """Without it, the file's ending says (`.gz` may follow)."""
+    counts, not its place. A file that is not there is looked for in the folder that XP_DATA names."""
+    url: str | None = None
+    """A public file instead, as `rows` of a data set may name it."""
+    format: Format | None = None
+    """Without it, the file's ending says (`.gz` or `.zst` may follow)."""
     header: bool = True
     """The first line of a CSV or TSV file names the columns."""
-    sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
-    """Filled in by the plan."""
+    sha256: Sha256 | None = None
+    """With `url`, the SHA-256 of its bytes, in hex; of a `path`, filled in by the plan."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if not self.path and (self.url is None or self.sha256 is None):
+            raise ValueError("name a `path`, or a `url` and its `sha256`")
+        if self.url is not None:
+            check_public(self.url)
+        return self
 
 
 class VerdictColumns(Value):

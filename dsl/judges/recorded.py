@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from dsl.data.files import format_of
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import beside_or_shared, filled
+from dsl.data.public_files import public_file
 from dsl.errors import DataError
 from dsl.judges._verdict_file import VerdictColumns, VerdictFile, number_in, read_verdicts
 from dsl.judges.contract import JudgeSettings, Scale
@@ -73,18 +75,23 @@ class Settings(JudgeSettings):
         if method == self.against:  # nobody is compared with themselves
             return None
         named = self.verdicts
-        path = folder / named.path.replace("{language}", language).replace("{model}", model).replace(
-            "{method}", method
-        )
+        if named.url is not None and named.path:
+            raise DataError("name a `path` or a `url`, not both")
+        if named.url is not None and named.sha256 is not None:
+            path = public_file(named.url, named.sha256)
+        else:
+            relative = filled(named.path, {"language": language, "model": model, "method": method})
+            path = beside_or_shared(folder, relative) / relative
         kind = named.format or format_of(path.name)
         if kind is None:
             raise DataError(
                 f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
                 " parquet)"
             )
-        file = VerdictFile.model_validate(
-            {"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)}
-        )
+        sha256 = named.sha256 if named.url else fingerprints.file(path)
+        file = named.model_copy(update={"path": str(path), "format": kind, "sha256": sha256})
+        if named.url is not None and not path.is_file():  # it is fetched, and checked, by the judge's step
+            return self.model_copy(update={"verdicts": file})
         given = read_verdicts(file, self.columns)  # a missing column is reported before anything runs
         if self.score_range is not None:
             low, high = self.score_range

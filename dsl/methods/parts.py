@@ -29,10 +29,11 @@ class Rows(Value):
     path: str | tuple[str, ...] | None = None
     """A file, relative to the spec, or several of one format that are read as one: a list, a pattern
     (`train/*.jsonl`), or a folder. A list keeps its order; patterns and folders are read in the order of
-    their paths. `{language}` (and `{model}` for recorded answers) stand for the cell's."""
+    their paths. A file that is not there is looked for in the folder that the environment variable XP_DATA
+    names. `{language}` (and `{model}` for recorded answers) stand for the cell's."""
     url: str | None = None
-    """A public file, `https://…`: fetched once, when the study is applied, and kept. The folder that the
-    environment variable XP_DATA names is looked through first."""
+    """A public file, `https://…`: fetched once, when the study is applied, and kept. The folder that XP_DATA
+    names is looked through first, for a file of that hash."""
     sha256: Sha256 | None = None
     """With `url`: the SHA-256 of its bytes, in hex. Another file is refused."""
     format: Format | None = None
@@ -51,7 +52,7 @@ class Rows(Value):
     hub: str | None = None
     """A data set on the hub, or one in a folder: `./` or `../` and its place from the spec."""
     name: str | None = None
-    """The data set's configuration. `{language}` may stand in it, as in `hub`, `split` and `url`."""
+    """The data set's configuration. `{language}` may stand in it, as in `hub` and `split`."""
     split: str | None = None
     revision: str | None = None
     where: Where = {}

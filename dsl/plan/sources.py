@@ -1,7 +1,6 @@
 """Sources of rows, from what a spec says of them: files that are there, with their digests, or a data set."""
 
 import glob
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,10 +8,11 @@ from pathlib import Path
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
 from dsl.data.other_formats import advice_on
+from dsl.data.paths import beside_or_shared, filled
 from dsl.data.public_files import file_name, public_file
 from dsl.data.source import DataFile, FileSource, Format, HubSource
 from dsl.errors import DataError
-from dsl.messages import listed, suggest
+from dsl.messages import listed
 from dsl.methods.parts import Rows
 from dsl.values import Language
 
@@ -44,11 +44,10 @@ def source_of(
         return _hub(rows, fingerprints, folder, names)
     settings = {name: getattr(rows, name) for name in ("header", "delimiter", "quoting", "field", "where")}
     if rows.url is not None:
-        url = filled(rows.url, names)
         assert rows.sha256 is not None
-        path = str(public_file(url, rows.sha256))
-        kind = _format(rows, Path(file_name(url)))
-        return FileSource(path=path, sha256=rows.sha256, format=kind, url=url, **settings)
+        path = str(public_file(rows.url, rows.sha256))
+        kind = _format(rows, Path(file_name(rows.url)))
+        return FileSource(path=path, sha256=rows.sha256, format=kind, url=rows.url, **settings)
     assert rows.path is not None
     named = (rows.path,) if isinstance(rows.path, str) else rows.path
     for one in named:
@@ -81,20 +80,9 @@ def is_place(hub: str) -> bool:
     return hub.startswith(("./", "../", "/"))
 
 
-def filled(text: str, names: Mapping[str, str]) -> str:
-    """A path or a name with its placeholders filled in. Raises DataError where one means nothing here."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in names:
-            allowed = [f"{{{name}}}" for name in names]
-            raise DataError(f"`{text}`: nothing is known of `{found[0]}` here. {suggest(found[0], allowed)}")
-        return names[found[1]]
-
-    return re.sub(r"\{(\w+)\}", value, text)
-
-
 def _files(folder: Path, named: str, format: Format | None) -> Iterator[Path]:
     """The files that an entry of `path` names: one, those of a folder, or those that a pattern matches."""
+    folder = beside_or_shared(folder, named)
     path = folder / named
     if path.is_dir():
         yield from _files_of_folder(path, format)

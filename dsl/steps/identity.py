@@ -30,7 +30,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "FileSource": frozenset({"path", "files", "url"}),
     "PromptText": frozenset({"path"}),
     "RubricFile": frozenset({"file", "levels"}),
-    "VerdictFile": frozenset({"path"}),
+    "VerdictFile": frozenset({"path", "url"}),
     # what scores mean, not which they are
     "recorded.Settings": frozenset({"score_range"}),
     # how fast, never what

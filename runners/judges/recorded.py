@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dsl.data.records import Example, Verdict
+from dsl.data.source import FileSource
 from dsl.judges._verdict_file import Given, number_in, read_verdicts
 from dsl.judges.contract import Reads
 from dsl.judges.recorded import Settings
 from runners.judges._model_judges.reply import read_reply
 from runners.judges.contract import Answer, Tools, VerdictDetails
+from runners.prompting.source_rows import here
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 
@@ -22,8 +24,9 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    recorded = read_verdicts(settings.verdicts, settings.columns)
-    named = Path(settings.verdicts.path).name
+    path = here(FileSource.model_validate(settings.verdicts.model_dump())).path
+    recorded = read_verdicts(settings.verdicts.model_copy(update={"path": path}), settings.columns)
+    named = Path(path).name
     for answer in answers:
         rows = recorded.get(settings.columns.key(answer.example), ())
         for aspect in answer.keys:

@@ -195,6 +195,7 @@ WHY_NOT = {
     "RubricFile.file": "its content counts",
     "RubricFile.levels": "its content counts",
     "VerdictFile.path": "its content counts",
+    "VerdictFile.url": "its content counts",
     "recorded.Settings.score_range": "says what scores mean, not which they are",
     "Weights.path": "the content of the folder counts",
     "Weights.accept_license": "whether it may be used, not what it says",
