@@ -1,18 +1,15 @@
-"""Checks of the data's rows: unique items, pairs across languages, enough to train on, recorded answers."""
+"""Checks of the data's rows: unique items, pairs across languages, enough to train on."""
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
 from dsl.data.examples import examples
-from dsl.data.files import Row, read_file
+from dsl.data.files import read_file
 from dsl.data.records import Example
-from dsl.data.selectors import text_at
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.source import FileSource
 from dsl.errors import DataError
-from dsl.methods import Recorded
 from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.compile import languages_of, rows_in, source_of
@@ -33,7 +30,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
         by_language: dict[Language, tuple[Example, ...]] = {}
         for language in languages_of(e, name):
             try:
-                rows = _examples(context, name, language)
+                rows = examples_of(context, name, language)
             except DataError as error:
                 yield Fault(
                     (
@@ -54,7 +51,12 @@ def data_faults(context: Context) -> Iterator[Fault]:
             )
 
 
-def _examples(context: Context, name: Name, language: Language) -> tuple[Example, ...] | None:
+def examples_of(context: Context, name: Name, language: Language) -> tuple[Example, ...] | None:
+    """Read a data set's examples in a language; None of one on the hub.
+
+    Raises:
+        DataError: a file cannot be read, or a row lacks a named column.
+    """
     data = context.experiment.data[name]
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
     if not isinstance(source, FileSource):
@@ -107,44 +109,6 @@ def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault
                     " `parallel: false`"
                 ),
             )
-
-
-def recorded_faults(context: Context) -> Iterator[Fault]:
-    """Check that each cell's recorded answers have a file, with the columns that are named."""
-    e = context.experiment
-    for model, method, language in context.cells:
-        recipe = e.methods[method]
-        if not isinstance(recipe, Recorded):
-            continue
-        if recipe.columns.response is None or (
-            recipe.columns.item is None and recipe.columns.instruction is None
-        ):
-            yield Fault(
-                ("methods", method, "columns"),
-                "recorded answers need the columns `response` and one of `item` and `instruction`",
-                on="key",
-            )
-            continue
-        try:
-            recorded = e.models[model].recorded or model
-            source = source_of(recipe.answers, context.fingerprints, context.folder, language, recorded)
-            rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
-        except DataError as error:
-            yield Fault(("methods", method, "answers", "path"), str(error))
-            continue
-        for row in rows:
-            yield from _columns(method, recipe.columns, row, f"{recipe.answers.path}: row 1")
-
-
-def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Fault]:
-    """Check that the first row has the columns that are named; of a file of several languages, the
-    language's alone."""
-    for name in ("item", "instruction", "input", "response") if columns.language is None else ("language",):
-        if (selector := getattr(columns, name)) is not None:
-            try:
-                text_at(row, selector, 1, at)
-            except DataError as error:
-                yield Fault(("methods", method, "columns", name), str(error))
 
 
 def _listed(items: list[str]) -> str:

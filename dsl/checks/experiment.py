@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsl.checks.context import Context
 from dsl.checks.contrasts import contrast_faults
-from dsl.checks.data import data_faults, recorded_faults
+from dsl.checks.data import data_faults
 from dsl.checks.decoding import decoding_faults
 from dsl.checks.execution import execution_faults
 from dsl.checks.fault import Fault
@@ -18,6 +18,7 @@ from dsl.checks.matrix import boolean_faults, filter_faults, name_faults
 from dsl.checks.methods import method_faults
 from dsl.checks.models import model_faults
 from dsl.checks.prompts import prompt_faults
+from dsl.checks.recorded import recorded_faults
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import Problem
 from dsl.spec.experiment import Experiment

@@ -1,6 +1,7 @@
 """Columns of a row as text: the one place that follows a selector and turns a value into text."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -12,14 +13,16 @@ from dsl.errors import DataError
 
 
 def text_at(row: Row, selector: Selector, number: int, at: str) -> str | None:
-    """One column of a row as text; None where the row holds null.
+    """One column of a row as text; None where the row holds null or NaN.
 
     Raises:
         DataError: as `examples`.
     """
     value = pick(row, selector, number, at)
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, bytes):
+        raise DataError(f"{at}: `{selector}` holds bytes, not text")
     if isinstance(value, bool | Mapping | list | tuple):
         kind = (
             "true or false"

@@ -6,12 +6,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.cell_paths import CellNames, path_of
 from dsl.data.files import format_of
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
-from dsl.judges._verdict_file import VerdictColumns, VerdictFile, number_in, read_verdicts
+from dsl.judges._verdict_file import Scores, VerdictColumns, VerdictFile, Verdicts, read_verdicts
 from dsl.judges.contract import JudgeSettings, Scale
-from dsl.values import Language, Name, NameSet
+from dsl.values import Name, NameSet
 
 
 class Settings(JudgeSettings):
@@ -33,8 +34,8 @@ class Settings(JudgeSettings):
     aspects: NameSet | None = None
     """With `raw` or a column `aspect`: the aspects to look for."""
     score_range: tuple[float, float] | None = None
-    """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, the
-    scores can't be averaged with others."""
+    """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, they are
+    those of the column's `values`; scores of a column of numbers can't be averaged with others."""
     categories: tuple[str, ...] | None = Field(None, min_length=1)
     """Only examples of these categories were judged; without it, all."""
 
@@ -67,15 +68,11 @@ class Settings(JudgeSettings):
             )
         return self
 
-    def of_cell(
-        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> "Settings | None":
-        if method == self.against:  # nobody is compared with themselves
+    def of_cell(self, cell: CellNames, fingerprints: Fingerprints, folder: Path) -> "Settings | None":
+        if cell.method == self.against:  # nobody is compared with themselves
             return None
         named = self.verdicts
-        path = folder / named.path.replace("{language}", language).replace("{model}", model).replace(
-            "{method}", method
-        )
+        path = folder / path_of(named.path, cell)
         kind = named.format or format_of(path.name)
         if kind is None:
             raise DataError(
@@ -85,15 +82,19 @@ class Settings(JudgeSettings):
         file = VerdictFile.model_validate(
             {"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)}
         )
-        given = read_verdicts(file, self.columns)  # a missing column is reported before anything runs
+        found = read_verdicts(file, self.columns)  # a missing column is reported before anything runs
         if self.score_range is not None:
             low, high = self.score_range
-            scores = (number_in(row.text) for rows in given.values() for row in rows if row.text is not None)
-            if off := [score for score in scores if score is not None and not low <= score <= high]:
+            scores = (one.score for rows in found.by_key.values() for one in rows if one.score is not None)
+            if (off := next((score for score in scores if not low <= score <= high), None)) is not None:
                 raise DataError(
-                    f"{path}: a score of {off[0]:g} is not within `score_range: [{low:g}, {high:g}]`"
+                    f"{path}: a score of {off:g} is not within `score_range: [{low:g}, {high:g}]`"
                 )
         return self.model_copy(update={"verdicts": file})
+
+    def read(self) -> Verdicts:
+        """Return the verdicts of a cell's settings."""
+        return read_verdicts(self.verdicts, self.columns)
 
     def ambiguous_coordinates(self) -> frozenset[str]:
         """Coordinates of cells whose answers it cannot distinguish.
@@ -110,7 +111,13 @@ class Settings(JudgeSettings):
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
         if self.format == "just_eval":
             return 1.0, 5.0
-        return (0.0, 1.0) if self.columns.preference is not None else self.score_range
+        if self.columns.preference is not None:
+            return 0.0, 1.0
+        column = (self.columns.scores or {}).get(aspect, self.columns.score)
+        if self.score_range is None and isinstance(column, Scores) and column.values is not None:
+            low, high = min(column.values.values()), max(column.values.values())
+            return (low, high) if low < high else None
+        return self.score_range
 
     def opinion(self) -> str:
         return "the opinion of a judge outside this study, as it was recorded"

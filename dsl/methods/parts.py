@@ -17,17 +17,18 @@ class Model(Value):
     parameters: int | None = Field(default=None, ge=1)
     """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded
     or hosted."""
-    recorded: Name | None = None
-    """The word that `{model}` stands for in the path of recorded answers; without it, the model's own
-    name."""
+    recorded: str | None = Field(default=None, min_length=1)
+    """The word that `{model}` stands for in the path of recorded answers and verdicts; without it, the
+    model's own name."""
 
 
 class Rows(Value):
     """Source of rows: files, or a split of a data set on the hub."""
 
-    path: str | None = None
-    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the
-    cell's."""
+    path: str | dict[Name, str] | None = None
+    """A file, relative to the spec; `{language}` stands for the cell's. Of recorded answers also `{model}`,
+    `{method}`, `{dataset}` and `{seed}`, and there may be a map of files: `{gpt: a.jsonl, claude: b.jsonl}`
+    under the names of models, methods, data sets or languages."""
     format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
     """Without it, the file's ending says (`.gz` may follow)."""
     header: bool = True

@@ -20,13 +20,18 @@ class Recorded(MethodBase):
     columns: Columns
     """`response` is the answer; `item` or `instruction` says which example it answers."""
 
+    @property
+    def is_stochastic(self) -> bool:
+        paths = self.answers.path.values() if isinstance(self.answers.path, dict) else (self.answers.path,)
+        return any("{seed}" in (path or "") for path in paths)
+
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return None
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         return CellSteps(
             GenerateStep(
-                model=build.recorded(request, self.answers, self.columns),
+                model=build.recorded(request, self, self.answers, self.columns),
                 examples=build.examples(request.dataset, request.language),
                 prompt=None,
                 decoding=Decoding(),  # nothing is decoded, so the study's setting makes no new step

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
+from dsl.data.cell_paths import CellNames, filled, path_of
 from dsl.data.files import format_of
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
 from dsl.data.source import Columns, FileSource, HubSource
@@ -20,7 +21,7 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.parts import DemonstrationsFrom, PromptPath, Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
@@ -292,8 +293,8 @@ class _Build:
 
     def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
         """A judge's settings for one cell; None where it has no verdicts on it."""
-        recorded = self.experiment.models[request.model].recorded or request.model
-        return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
+        names = names_of(self.experiment, request, method)
+        return judge.of_cell(names, self._fingerprints, self._folder)
 
     def examples(self, dataset: Name, language: Language) -> StepId:
         key = (dataset, language)
@@ -356,13 +357,17 @@ class _Build:
             self._prompts[key] = made
         return self._prompts[key]
 
-    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
-        model: Model = self.experiment.models[request.model]
-        source = source_of(
-            rows, self._fingerprints, self._folder, request.language, model.recorded or request.model
-        )
+    def recorded(
+        self, request: CellRequest, method: MethodBase, rows: Rows, columns: Columns
+    ) -> EngineSettings:
+        name = next(name for name, one in self.experiment.methods.items() if one is method)
+        here = rows_of_cell(rows, names_of(self.experiment, request, name))
         language = request.language if columns.language is not None else None
-        return RecordedAnswers(answers=source, columns=columns, language=language)
+        return RecordedAnswers(
+            answers=source_of(here, self._fingerprints, self._folder, request.language),
+            columns=columns,
+            language=language,
+        )
 
     def _demonstrations(
         self, dataset: Name, wanted: DemonstrationsFrom, language: Language
@@ -398,8 +403,27 @@ def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
     return rows[language]
 
 
+def names_of(experiment: Experiment, request: CellRequest, method: Name) -> CellNames:
+    """Names of a cell, as paths of recorded answers and verdicts have them."""
+    word = experiment.models[request.model].recorded
+    return CellNames(request.dataset, request.language, request.model, method, request.seed, word)
+
+
+def rows_of_cell(rows: Rows, cell: CellNames) -> Rows:
+    """Recorded rows of one cell, with its names in the place of placeholders.
+
+    Raises:
+        DataError: an unknown placeholder, or a map of files that names none for the cell.
+    """
+    texts = {name: text for name in ("hub", "name", "split") if (text := getattr(rows, name)) is not None}
+    here: dict[str, object] = {name: filled(text, cell.words()) for name, text in texts.items()}
+    if rows.path is not None:
+        here["path"] = path_of(rows.path, cell)
+    return rows.model_copy(update=here)
+
+
 def source_of(
-    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = ""
+    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language
 ) -> FileSource | HubSource:
     """One language's rows.
 
@@ -410,8 +434,9 @@ def source_of(
         assert rows.split is not None
         name = rows.name.replace("{language}", language) if rows.name else None
         return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
-    assert rows.path is not None
-    path = folder / rows.path.replace("{language}", language).replace("{model}", model)
+    if not isinstance(rows.path, str):
+        raise DataError("a map of files is for recorded answers. For data write `rows: {en: {path: …}}`")
+    path = folder / rows.path.replace("{language}", language)
     kind = rows.format or format_of(path.name)
     if kind is None:
         raise DataError(

@@ -290,14 +290,15 @@ def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(
         assert step_id(step) != before
 
 
-def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_others(
+def test_code_counts_in_data_steps_recorded_answers_and_judges_by_rule_and_in_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = [step_id(step) for step in STEPS]
     monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: "of other code")
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
     by_rule = {name for step in by_code for name in judges_of(step)}
-    assert {step.kind for step in by_code} == {"data", "judge"}
+    assert {step.kind for step in by_code} == {"data", "generate", "judge"}
+    assert [step.model.engine for step in by_code if isinstance(step, GenerateStep)] == ["recorded"]
     assert set(names("dsl.judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
 
