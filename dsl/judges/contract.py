@@ -77,6 +77,10 @@ class JudgeSettings(Value):
         """The source of its opinion, in words; None for judges that decide by rule."""
         return next((model.opinion() for model in self.models()), None)
 
+    def is_people(self) -> bool:
+        """Test whether its verdicts are people's."""
+        return False
+
     def is_by_rule(self) -> bool:
         """Test whether it decides by rule alone, one answer at a time."""
         return self.opinion() is None and not self.judges() and self.opponents() == ()

@@ -36,6 +36,8 @@ class Settings(JudgeSettings):
     score_range: tuple[float, float] | None = None
     """With `score` or `scores`: the lowest and the highest score there is, as `[1, 5]`. Without it, they are
     those of the column's `values`; scores of a column of numbers can't be averaged with others."""
+    people: bool = False
+    """True where people gave these verdicts: a report says how far the study's judges agree with them."""
     categories: tuple[str, ...] | None = Field(None, min_length=1)
     """Only examples of these categories were judged; without it, all."""
 
@@ -119,7 +121,12 @@ class Settings(JudgeSettings):
             return (low, high) if low < high else None
         return self.score_range
 
+    def is_people(self) -> bool:
+        return self.people
+
     def opinion(self) -> str:
+        if self.people:
+            return "the opinion of people, as it was recorded"
         return "the opinion of a judge outside this study, as it was recorded"
 
     def verdict_aspects(self) -> tuple[str, ...]:

@@ -15,11 +15,16 @@ class Model(Value):
     base: EngineOrWeights | None = None
     instruct: EngineOrWeights | None = None
     parameters: int | None = Field(default=None, ge=1)
-    """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded
-    or hosted."""
+    """Number of parameters: read from weights that are loaded here. A recorded or hosted model without it is
+    not drawn by size."""
     recorded: str | None = Field(default=None, min_length=1)
     """The word that `{model}` stands for in the path of recorded answers and verdicts; without it, the
     model's own name."""
+
+    def has_size(self) -> bool:
+        """Test whether its size is stated, or read from weights that are loaded here."""
+        engines = (one.engine for one in (self.base, self.instruct) if one is not None)
+        return self.parameters is not None or any(name in ("transformers", "echo") for name in engines)
 
 
 class Rows(Value):

@@ -112,6 +112,9 @@ def notes(experiment: Experiment) -> Iterator[str]:
         for model_name, model in experiment.models.items():
             if (why := method.why_not_applicable(model, experiment.methods)) is not None:
                 yield f"{method_name} is not tried on {model_name}: {why}."
+    unsized = [name for name, model in experiment.models.items() if not model.has_size()]
+    if unsized and len(experiment.models) > 1:
+        yield f"Not drawn by size, since `parameters` are not stated: {', '.join(unsized)}."
     for dataset in experiment.evaluate:
         if missing := [
             language for language in experiment.languages if language not in languages_of(experiment, dataset)

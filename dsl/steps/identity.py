@@ -31,8 +31,8 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "PromptText": frozenset({"path"}),
     "RubricFile": frozenset({"file", "levels"}),
     "VerdictFile": frozenset({"path"}),
-    # what scores mean, not which they are
-    "recorded.Settings": frozenset({"score_range"}),
+    # what scores mean and whose they are, not which
+    "recorded.Settings": frozenset({"score_range", "people"}),
     # how fast, never what
     "Weights": frozenset({"path", "accept_license"}),
     "openai.Settings": frozenset(

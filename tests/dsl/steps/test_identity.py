@@ -192,6 +192,7 @@ WHY_NOT = {
     "RubricFile.levels": "its content counts",
     "VerdictFile.path": "its content counts",
     "recorded.Settings.score_range": "says what scores mean, not which they are",
+    "recorded.Settings.people": "says whose the scores are, not which",
     "Weights.path": "the content of the folder counts",
     "Weights.accept_license": "whether it may be used, not what it says",
     "Weights.batch_size": "in float32, greedy tokens do not depend on the batch",
