@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
 from dsl.data.examples import examples
-from dsl.data.files import read_file
+from dsl.data.files import is_here, read_file
 from dsl.data.records import Example
 from dsl.data.source import FileSource
+from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
 from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
-from dsl.plan.compile import languages_of, rows_in, source_of
+from dsl.plan.compile import languages_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 
@@ -59,7 +60,7 @@ def examples_of(context: Context, name: Name, language: Language) -> tuple[Examp
     """
     data = context.experiment.data[name]
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
-    if not isinstance(source, FileSource):
+    if not isinstance(source, FileSource) or not is_here(source):
         return None
     return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
 

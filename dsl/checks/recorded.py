@@ -8,16 +8,18 @@ from pathlib import Path
 from dsl.checks.context import Context
 from dsl.checks.data import examples_of
 from dsl.checks.fault import Fault
-from dsl.data.files import read_planned
+from dsl.data.files import is_here, read_planned
 from dsl.data.recorded_answers import NoColumn, RecordedAnswers, RecordedRow
 from dsl.data.records import Example
+from dsl.data.rows import Paths
 from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.sources import rows_of_cell, source_of
 from dsl.errors import DataError
 from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import Path as SpecPath
 from dsl.messages import listed, shorten, suggest
 from dsl.methods import Recorded
-from dsl.plan.compile import names_of, rows_of_cell, source_of
+from dsl.plan.compile import names_of
 from dsl.values import Language, Name
 
 ENOUGH = 0.5
@@ -44,7 +46,7 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
         try:
             here = rows_of_cell(recipe.answers, names_of(e, request, method))
             source = source_of(here, context.fingerprints, context.folder, request.language)
-            if isinstance(source, HubSource):
+            if isinstance(source, HubSource) or not is_here(source):
                 continue
             key = (source.model_dump_json(), columns.model_dump_json(), language)
             if key not in read:
@@ -75,8 +77,9 @@ def verdict_faults(
     for (dataset, _, _, language), here in settings.items():
         files.setdefault(here.model_dump_json(), (here, {}))[1][dataset, language] = None
     for here, places in files.values():
-        found = here.read()
-        file = _file(str(here.verdicts.path))
+        if here.source is None or not is_here(here.source):
+            continue
+        found, file = here.read(), _file(here.source.path)
         if found.unmatched:
             rows = f"{len(found.unmatched)} of {found.n_rows} rows of {file} do not say what they are about"
             yield Fault(at, f"{rows}: {_first(found.unmatched)}. They are left out", "warning")
@@ -112,7 +115,9 @@ def verdict_faults(
         ).faults(at)
 
 
-def unknown_keys(context: Context, at: SpecPath, path: str | Mapping[Name, str] | None) -> Iterator[Fault]:
+def unknown_keys(
+    context: Context, at: SpecPath, path: Paths | Mapping[Name, Paths] | None
+) -> Iterator[Fault]:
     """Check that a map of files has names of the study as its keys."""
     e = context.experiment
     known = (*e.models, *e.methods, *e.data, *e.languages)

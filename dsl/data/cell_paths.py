@@ -1,14 +1,14 @@
 """Paths of recorded answers and verdicts, in which names stand for those of a cell."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dsl.errors import DataError
-from dsl.messages import listed, suggest
+from dsl.messages import listed
 from dsl.values import Language, Name
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +38,15 @@ class CellNames:
         return frozenset({self.model, self.method, self.dataset, self.language})
 
 
-def filled(text: str, words: Mapping[str, str]) -> str:
-    """Put words in the place of a text's placeholders.
+def own_entry(paths: Mapping[Name, T], cell: CellNames) -> T:
+    """Return the entry of a map of files under a name of the cell's.
 
     Raises:
-        DataError: there is a placeholder that nothing stands for.
+        DataError: there is none, or more than one.
     """
-
-    def word(found: re.Match[str]) -> str:
-        if found[1] in words:
-            return words[found[1]]
-        if found[1] == "seed":
-            raise DataError(f"`{text}`: `{{seed}}` stands for nothing here: this cell has no seed of its own")
-        raise DataError(f"`{text}`: there is no placeholder `{{{found[1]}}}`. {suggest(found[1], words)}")
-
-    return _PLACEHOLDER.sub(word, text)
-
-
-def path_of(path: str | Mapping[Name, str], cell: CellNames) -> str:
-    """Return the path of a cell's file: of a map, the one under a name of the cell's.
-
-    Raises:
-        DataError: the map has no file for the cell, or more than one; or a placeholder is unknown.
-    """
-    if not isinstance(path, str):
-        keys = [key for key in path if key in cell.own()]
-        if len(keys) != 1:
-            found = f"both {listed(keys)} name" if keys else f"none of {listed(path)} names"
-            where = f"`{cell.method}` on `{cell.model}` (`{cell.dataset}` in `{cell.language}`)"
-            raise DataError(f"{found} a file for the cell of {where}: exactly one is needed")
-        path = path[keys[0]]
-    return filled(path, cell.words())
+    keys = [key for key in paths if key in cell.own()]
+    if len(keys) == 1:
+        return paths[keys[0]]
+    found = f"both {listed(keys)} name" if keys else f"none of {listed(paths)} names"
+    where = f"`{cell.method}` on `{cell.model}` (`{cell.dataset}` in `{cell.language}`)"
+    raise DataError(f"{found} a file for the cell of {where}: exactly one is needed")

@@ -5,7 +5,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 
 from collections.abc import Iterable, Iterator
 
-from dsl.data.files import Row
+from dsl.data.inner_rows import Row
 from dsl.data.records import Example
 from dsl.data.selectors import pick, text_or_empty, texts, whole_text
 from dsl.data.source import Columns, Selector

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from dsl.data.files import Row
+from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
 from dsl.data.source import Part, RowNumber, Selector
 from dsl.errors import DataError

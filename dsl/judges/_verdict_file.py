@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -16,22 +16,7 @@ from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, Selector
 from dsl.errors import DataError
 from dsl.messages import listed, ticked
-from dsl.values import Name, Scalar, Sha256, Value
-
-
-class VerdictFile(Value):
-    """One file of verdicts, or as many as its path has readings."""
-
-    path: str | dict[Name, str]
-    """A file, relative to the spec; `{model}`, `{method}`, `{dataset}`, `{language}` and `{seed}` stand for
-    the cell's. Or a map of files under the names of models, methods, data sets or languages. Their content
-    counts, not their place."""
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
-    """Without it, the file's ending says (`.gz` may follow)."""
-    header: bool = True
-    """The first line of a CSV or TSV file names the columns."""
-    sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
-    """Filled in by the plan."""
+from dsl.values import Name, Scalar, Value
 
 
 class Scores(Value):
@@ -160,14 +145,13 @@ class Verdicts:
     n_rows: int
 
 
-def read_verdicts(file: VerdictFile, columns: VerdictColumns) -> Verdicts:
-    """Read every row of a file whose digest the plan has filled in. Files are remembered: many cells may
+def read_verdicts(source: FileSource, columns: VerdictColumns) -> Verdicts:
+    """Read every row of a source whose digest the plan has filled in. Files are remembered: many cells may
     share one.
 
     Raises:
         DataError: the file cannot be read or has changed, or no row has a named column.
     """
-    source = FileSource.model_validate(file.model_dump())
     return _read(source.model_dump_json(), columns.model_dump_json())
 
 

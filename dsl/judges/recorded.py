@@ -6,11 +6,14 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.cell_paths import CellNames, path_of
-from dsl.data.files import format_of
+from dsl.data.cell_paths import CellNames
+from dsl.data.files import is_here
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.rows import Rows
+from dsl.data.source import FileSource
+from dsl.data.sources import rows_of_cell, source_of
 from dsl.errors import DataError
-from dsl.judges._verdict_file import Scores, VerdictColumns, VerdictFile, Verdicts, read_verdicts
+from dsl.judges._verdict_file import Scores, VerdictColumns, Verdicts, read_verdicts
 from dsl.judges.contract import JudgeSettings, Scale
 from dsl.values import Name, NameSet
 
@@ -21,7 +24,10 @@ class Settings(JudgeSettings):
 
     LABEL: ClassVar[str] = "recorded verdict"
     judge: Literal["recorded"] = "recorded"
-    verdicts: VerdictFile
+    verdicts: Rows
+    """One file of verdicts, or as many as its path has readings."""
+    source: FileSource | None = Field(None, json_schema_extra={"readOnly": True})
+    """Filled in by the plan."""
     columns: VerdictColumns
     against: Name | None = None
     """With `preference`: whose answers the study's were compared with. A free name."""
@@ -73,30 +79,27 @@ class Settings(JudgeSettings):
     def of_cell(self, cell: CellNames, fingerprints: Fingerprints, folder: Path) -> "Settings | None":
         if cell.method == self.against:  # nobody is compared with themselves
             return None
-        named = self.verdicts
-        path = folder / path_of(named.path, cell)
-        kind = named.format or format_of(path.name)
-        if kind is None:
-            raise DataError(
-                f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
-                " parquet)"
-            )
-        file = VerdictFile.model_validate(
-            {"path": str(path), "format": kind, "header": named.header, "sha256": fingerprints.file(path)}
-        )
-        found = read_verdicts(file, self.columns)  # a missing column is reported before anything runs
+        rows = rows_of_cell(self.verdicts, cell)
+        source = source_of(rows, fingerprints, folder, cell.language)
+        if not isinstance(source, FileSource):
+            raise DataError(f"{source.hub}: recorded verdicts are read from files. Name a `path` or a `url`")
+        here = self.model_copy(update={"source": source})
+        if not is_here(source):  # it is fetched, and checked, by the judge's step
+            return here
+        found = here.read()  # a missing column is reported before anything runs
         if self.score_range is not None:
             low, high = self.score_range
             scores = (one.score for rows in found.by_key.values() for one in rows if one.score is not None)
             if (off := next((score for score in scores if not low <= score <= high), None)) is not None:
                 raise DataError(
-                    f"{path}: a score of {off:g} is not within `score_range: [{low:g}, {high:g}]`"
+                    f"{source.path}: a score of {off:g} is not within `score_range: [{low:g}, {high:g}]`"
                 )
-        return self.model_copy(update={"verdicts": file})
+        return here
 
-    def read(self) -> Verdicts:
-        """Return the verdicts of a cell's settings."""
-        return read_verdicts(self.verdicts, self.columns)
+    def read(self, source: FileSource | None = None) -> Verdicts:
+        """Return the verdicts of a cell's settings; `source`: with the place of a file that was fetched."""
+        assert self.source is not None
+        return read_verdicts(source or self.source, self.columns)
 
     def ambiguous_coordinates(self) -> frozenset[str]:
         """Coordinates of cells whose answers it cannot distinguish.

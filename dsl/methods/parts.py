@@ -1,9 +1,10 @@
 """Parts of a spec that methods and the experiment share: models, data sets, prompts."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines import EngineOrWeights
 from dsl.values import Language, Name, Value
@@ -25,33 +26,6 @@ class Model(Value):
         """Test whether its size is stated, or read from weights that are loaded here."""
         engines = (one.engine for one in (self.base, self.instruct) if one is not None)
         return self.parameters is not None or any(name in ("transformers", "echo") for name in engines)
-
-
-class Rows(Value):
-    """Source of rows: files, or a split of a data set on the hub."""
-
-    path: str | dict[Name, str] | None = None
-    """A file, relative to the spec; `{language}` stands for the cell's. Of recorded answers also `{model}`,
-    `{method}`, `{dataset}` and `{seed}`, and there may be a map of files: `{gpt: a.jsonl, claude: b.jsonl}`
-    under the names of models, methods, data sets or languages."""
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
-    """Without it, the file's ending says (`.gz` may follow)."""
-    header: bool = True
-    """The first line of a CSV or TSV file names the columns."""
-    hub: str | None = None
-    """A data set on the hub."""
-    name: str | None = None
-    """The data set's configuration; `{language}` may stand in it."""
-    split: str | None = None
-    revision: str | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("name exactly one of `path` and `hub`")
-        if self.hub is not None and self.split is None:
-            raise ValueError("a data set on the hub needs its `split`")
-        return self
 
 
 class Dataset(Value):

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import Model, Rows
+from dsl.methods.parts import Model
 from dsl.steps.steps import GenerateStep
 from dsl.values import Name
 
@@ -22,8 +23,7 @@ class Recorded(MethodBase):
 
     @property
     def is_stochastic(self) -> bool:
-        paths = self.answers.path.values() if isinstance(self.answers.path, dict) else (self.answers.path,)
-        return any("{seed}" in (path or "") for path in paths)
+        return "{seed}" in self.answers.model_dump_json()
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return None

@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from dsl.data.cell_paths import CellNames, filled, path_of
-from dsl.data.files import format_of
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.rows import Rows
+from dsl.data.source import Columns
+from dsl.data.sources import rows_in, rows_of_cell, source_of
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, PromptPath, Rows
+from dsl.methods.parts import DemonstrationsFrom, PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
@@ -397,55 +398,7 @@ class _Build:
         return self._texts[key]
 
 
-def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
-    """One language's rows. Raises DataError where it has none."""
-    if isinstance(rows, Rows):
-        return rows
-    if language not in rows:
-        raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
-    return rows[language]
-
-
 def names_of(experiment: Experiment, request: CellRequest, method: Name) -> CellNames:
     """Names of a cell, as paths of recorded answers and verdicts have them."""
     word = experiment.models[request.model].recorded
     return CellNames(request.dataset, request.language, request.model, method, request.seed, word)
-
-
-def rows_of_cell(rows: Rows, cell: CellNames) -> Rows:
-    """Recorded rows of one cell, with its names in the place of placeholders.
-
-    Raises:
-        DataError: an unknown placeholder, or a map of files that names none for the cell.
-    """
-    texts = {name: text for name in ("hub", "name", "split") if (text := getattr(rows, name)) is not None}
-    here: dict[str, object] = {name: filled(text, cell.words()) for name, text in texts.items()}
-    if rows.path is not None:
-        here["path"] = path_of(rows.path, cell)
-    return rows.model_copy(update=here)
-
-
-def source_of(
-    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language
-) -> FileSource | HubSource:
-    """One language's rows.
-
-    Raises:
-        DataError: a file that is not there, or one whose ending does not tell its format.
-    """
-    if rows.hub is not None:
-        assert rows.split is not None
-        name = rows.name.replace("{language}", language) if rows.name else None
-        return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
-    if not isinstance(rows.path, str):
-        raise DataError("a map of files is for recorded answers. For data write `rows: {en: {path: …}}`")
-    path = folder / rows.path.replace("{language}", language)
-    kind = rows.format or format_of(path.name)
-    if kind is None:
-        raise DataError(
-            f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
-            " parquet)"
-        )
-    return FileSource.model_validate(
-        {"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header}
-    )

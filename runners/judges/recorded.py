@@ -10,6 +10,7 @@ from dsl.judges.contract import Reads
 from dsl.judges.recorded import Settings
 from runners.judges._model_judges.reply import read_reply
 from runners.judges.contract import Answer, Tools, VerdictDetails
+from runners.prompting.source_rows import here
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 
@@ -23,7 +24,8 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    recorded = settings.read().by_key
+    assert settings.source is not None
+    recorded = settings.read(here(settings.source)).by_key
     for answer in answers:
         rows = recorded.get(settings.columns.key(answer.example), ())
         for aspect in answer.keys:
@@ -31,8 +33,8 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 
 def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Settings) -> Verdict:
-    assert isinstance(settings.verdicts.path, str)
-    named = Path(settings.verdicts.path).name
+    assert settings.source is not None
+    named = Path(settings.source.path).name
     if not rows:
         return answer.unscored(aspect, f"no recorded verdict in {named}")
     asked = [row for row in rows if row.is_about(answer.example)]

@@ -18,7 +18,8 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         DataError: the file is not the one that was planned, or an item occurs twice.
     """
     where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
-    read, commit = rows_of(step.source)
+    counted: Counter[str] = Counter()
+    read, commit = rows_of(step.source, counted, context.report)
     rows = list(examples(read, step.columns, step.language, step.limit, where))
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
@@ -29,4 +30,5 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)
-    return StepResult(n_rows=len(rows), facts={"commit": commit})
+    of_where = {f"rows_{name}": n for name, n in counted.items()}
+    return StepResult(n_rows=len(rows), facts={"commit": commit} | of_where)

@@ -184,7 +184,7 @@ def test_a_seed_in_the_path_makes_a_cell_of_each_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "why"),
     [
-        ('{path: "{modle}.jsonl"}', "there is no placeholder `{modle}`. Did you mean `model`?"),
+        ('{path: "{modle}.jsonl"}', "nothing is known of `{modle}` here. Did you mean `{model}`?"),
         ("{path: {gpt: a.jsonl}}", "none of `gpt` names a file for the cell of `theirs` on `claude`"),
         ("{path: {gpt: a.jsonl, asked: a.jsonl}}", "both `gpt`, `asked` name a file for the cell"),
         (
@@ -208,6 +208,6 @@ def test_verdicts_have_the_same_placeholders_and_maps(tmp_path: Path) -> None:
         assert found(study(tmp_path, more=judge.replace("PATH", path))) == ([], [])
     errors, _ = found(study(tmp_path, more=judge.replace("PATH", '"{seed}.jsonl"')))
     assert errors
-    assert all("`{seed}` stands for nothing here" in error for error in errors)
+    assert all("nothing is known of `{seed}` here" in error for error in errors)
     errors, _ = found(study(tmp_path, more=judge.replace("PATH", "one.jsonl")))
     assert "Put `{model}` into the path" in errors[0]

@@ -199,7 +199,7 @@ def test_one_bad_row_is_one_missing_answer_with_its_reason(cell: str, why: str, 
 
 
 def test_bytes_are_no_answer(tmp_path: Path):
-    table = pa.table({"id": ["1", "2"], "answer": [b"a", b"b"]})
+    table = pa.table({"id": ["1", "2"], "answer": [b"\xff", b"\xfe"]})
     pq.write_table(table, tmp_path / "a.parquet")
     source = FileSource.model_validate(
         {
