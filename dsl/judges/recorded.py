@@ -25,7 +25,8 @@ class Settings(JudgeSettings):
     LABEL: ClassVar[str] = "recorded verdict"
     judge: Literal["recorded"] = "recorded"
     verdicts: Rows
-    """One file of verdicts, or as many as its path has readings."""
+    """One file of verdicts, or as many as its path has readings. Where a map of files names none for a cell,
+    it has no verdicts."""
     source: FileSource | None = Field(None, json_schema_extra={"readOnly": True})
     """Filled in by the plan."""
     columns: VerdictColumns
@@ -78,6 +79,8 @@ class Settings(JudgeSettings):
 
     def of_cell(self, cell: CellNames, fingerprints: Fingerprints, folder: Path) -> "Settings | None":
         if cell.method == self.against:  # nobody is compared with themselves
+            return None
+        if isinstance(self.verdicts.path, dict) and not cell.own() & self.verdicts.path.keys():
             return None
         rows = rows_of_cell(self.verdicts, cell)
         source = source_of(rows, fingerprints, folder, cell.language)

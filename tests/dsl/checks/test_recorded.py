@@ -211,3 +211,30 @@ def test_verdicts_have_the_same_placeholders_and_maps(tmp_path: Path) -> None:
     assert all("nothing is known of `{seed}` here" in error for error in errors)
     errors, _ = found(study(tmp_path, more=judge.replace("PATH", "one.jsonl")))
     assert "Put `{model}` into the path" in errors[0]
+
+
+def test_answers_and_verdicts_of_several_models_may_lie_in_one_file_or_in_several(tmp_path: Path) -> None:
+    for part in (0, 1):
+        rows_in(
+            tmp_path / f"part {part}.jsonl",
+            [
+                {"id": f"q{i}", "model": model, "a": model, "s": i}
+                for i in range(4 * part, 4 * part + 4)
+                for model in ("gpt", "claude=3+ opus")
+            ],
+        )
+    where = '{path: [part 0.jsonl, part 1.jsonl], where: {model: "{model}"}}'
+    judge = f"judges: {{theirs: {{judge: recorded, verdicts: {where}, columns: {{item: id, score: s}}}}}}\n"
+    assert found(study(tmp_path, where, more=judge)) == ([], [])
+
+
+def test_a_map_of_verdicts_may_leave_cells_unjudged_and_names_the_study_s(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x", "s": 1} for i in range(8)])
+    judge = "judges: {theirs: {judge: recorded, verdicts: {path: {PATH}}, columns: {item: id, score: s}}}\n"
+    loaded = load(study(tmp_path, more=judge.replace("PATH", "gpt: a.jsonl")))
+    cells = compile(loaded.experiment, Fingerprints(), loaded.origin).study.cells
+    assert {cell.model: list(cell.judges) for cell in cells} == {"gpt": ["theirs"], "claude": []}
+    errors, _ = found(study(tmp_path, more=judge.replace("PATH", "gtp: a.jsonl")))
+    assert errors[0].startswith(
+        "`gtp` is no model, method, data set or language of the study. Did you mean `gpt`"
+    )
