@@ -1,7 +1,7 @@
 """Checks of the data's rows: unique items, pairs across languages, enough to train on."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
@@ -44,10 +44,10 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 continue
             if rows is not None:
                 by_language[language] = rows
-                yield from _rows(name, language, rows)
+                yield from row_faults(name, language, rows)
         yield from _enough(e, name, {language: len(rows) for language, rows in by_language.items()})
         if name in e.evaluate and e.data[name].parallel:
-            yield from _pairs(
+            yield from pair_faults(
                 name, {language: tuple(row.item for row in rows) for language, rows in by_language.items()}
             )
 
@@ -65,7 +65,9 @@ def examples_of(context: Context, name: Name, language: Language) -> tuple[Examp
     return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
 
 
-def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator[Fault]:
+def row_faults(name: Name, language: Language, rows: Sequence[Example]) -> Iterator[Fault]:
+    """Check one language's rows of a data set, as soon as they can be read: of files when the spec is loaded,
+    of the hub when they are there."""
     if not rows:
         yield Fault(("data", name), f"no rows in `{language}`")
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
@@ -97,7 +99,8 @@ def _enough(e: Experiment, dataset: Name, found: dict[Language, int]) -> Iterato
                         )
 
 
-def _pairs(name: Name, items: dict[Language, tuple[str, ...]]) -> Iterator[Fault]:
+def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator[Fault]:
+    """Check that every language of a data set has the items of the others."""
     everywhere = dict.fromkeys(item for found in items.values() for item in found)
     for language, found in items.items():
         has = set(found)
