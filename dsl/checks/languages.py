@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.data.public_files import public_file
+from dsl.data.sources import is_place
 from dsl.methods.parts import Rows
-from dsl.plan.sources import is_place
 
 
 def language_faults(context: Context) -> Iterator[Fault]:

@@ -4,10 +4,10 @@ Canonical JSON holds the kind and every field, defaults too, with sorted keys: o
 spec do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything
 counts but the short list below.
 
-Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of
-what computes them is part of their id (`counted_code`). Training, generation and judges that ask a model are
-not: they have a `VERSION`, which is raised when the same settings would now give other results, and tests
-with frozen results ask for that.
+Code counts, too. Data steps, recorded answers and judges that decide by rule are cheap to make again, so
+the fingerprint of what computes them is part of their id (`counted_code`). Training, generation and judges
+that ask a model are not: they have a `VERSION`, which is raised when the same settings would now give other
+results, and tests with frozen results ask for that.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "FileSource": frozenset({"path", "files", "url"}),
     "PromptText": frozenset({"path"}),
     "RubricFile": frozenset({"file", "levels"}),
-    "VerdictFile": frozenset({"path", "url"}),
-    # what scores mean, not which they are
-    "recorded.Settings": frozenset({"score_range"}),
+    # the content of a judge's file counts through its `source`; what scores mean and whose they are is no
+    # part of them
+    "recorded.Settings": frozenset({"verdicts", "score_range", "people"}),
     # how fast, never what
     "Weights": frozenset({"path", "accept_license"}),
     "openai.Settings": frozenset(

@@ -10,8 +10,8 @@ from dsl.data.files import is_here, read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
 from dsl.data.source import FileSource, Source
+from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
-from dsl.plan.compile import rows_in, source_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 

@@ -9,10 +9,10 @@ from datasets import DatasetBuilder, load_dataset_builder
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
+from dsl.data.rows import Rows
 from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.sources import source_of
 from dsl.errors import DataError
-from dsl.methods.parts import Rows
-from dsl.plan.sources import source_of
 from dsl.steps.steps import DataStep
 from runners.steps import data
 from runners.store.step_io import StepContext, StepResult, read_rows

@@ -44,12 +44,13 @@ select unnest(
                 "checked_against": "varchar",
                 "orders_only": "boolean",
                 "opinion": "varchar",
+                "is_people": "boolean",
                 "scales": "map(varchar, double[])"
             }],
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"]
+                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar"
                 }
             ]
         }'
@@ -118,7 +119,8 @@ select
     contrast.against,
     contrast."on" as on_judges,
     contrast.is_declared,
-    contrast."by"
+    contrast."by",
+    contrast.method
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name
@@ -133,5 +135,6 @@ select
     judge.orders_only,
     judge.label,
     judge.opinion,
+    coalesce(judge.is_people, false) as is_people,
     judge.scales
 from (select experiment, unnest(judges) as judge, generate_subscripts(judges, 1) as place from study);

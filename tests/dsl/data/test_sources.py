@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from dsl.data.files import read_file
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.rows import Rows
 from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.sources import source_of
 from dsl.errors import DataError
-from dsl.methods.parts import Rows
-from dsl.plan.sources import source_of
 from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
 
@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source(folder: Path, language: str = "en", model: str = "", **rows: Any) -> FileSource | HubSource:
-    return source_of(Rows.model_validate(rows), Fingerprints(), folder, language, model)
+def source(folder: Path, language: str = "en", **rows: Any) -> FileSource | HubSource:
+    return source_of(Rows.model_validate(rows), Fingerprints(), folder, language)
 
 
 def files(folder: Path, **rows: Any) -> FileSource:
@@ -123,7 +123,7 @@ def test_a_path_to_no_file_says_why(path: Any, says: str, folder: Path) -> None:
 def test_the_language_stands_in_every_part_of_a_source(folder: Path) -> None:
     (folder / "shards" / "fr").mkdir()
     (folder / "shards" / "fr" / "a_echo.jsonl").write_text('{"id": "fr"}\n', "utf-8")
-    found = source(folder, "fr", "echo", path="shards/{language}/*_{model}.jsonl")
+    found = source(folder, "fr", path="shards/{language}/*_echo.jsonl")
     assert isinstance(found, FileSource)
     assert ids(found) == ["fr"]
     hub = source(folder, "fr", hub="us/quiz-{language}", name="{language}_all", split="test.{language}")

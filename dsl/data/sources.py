@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from dsl.data.cell_paths import CellNames, own_entry
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
 from dsl.data.other_formats import advice_on
 from dsl.data.paths import beside_or_shared, filled
 from dsl.data.public_files import file_name, public_file
+from dsl.data.rows import Paths, Rows
 from dsl.data.source import DataFile, FileSource, Format, HubSource
 from dsl.errors import DataError
 from dsl.messages import listed
-from dsl.methods.parts import Rows
-from dsl.values import Language
+from dsl.values import Language, Scalar
 
 NO_DATA = (".*", "_*", "*.md", "LICENSE*", "dataset_info.json", "state.json", "dataset_dict.json")
 """Names of files and folders in a folder of data files that hold no rows: those that git, Spark, the hub and
@@ -30,8 +31,30 @@ def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
     return rows[language]
 
 
+def rows_of_cell(rows: Rows, cell: CellNames) -> Rows:
+    """Recorded rows of one cell, with its names in the place of placeholders, also in `where`.
+
+    Raises:
+        DataError: an unknown placeholder, or a map of files that names none for the cell.
+    """
+    words = cell.words()
+
+    def here(value: Scalar) -> Scalar:
+        return filled(value, words) if isinstance(value, str) else value
+
+    texts = {name: text for name in ("hub", "name", "split") if (text := getattr(rows, name)) is not None}
+    found: dict[str, object] = {name: filled(text, words) for name, text in texts.items()}
+    found["where"] = {column: tuple(map(here, values)) for column, values in rows.where.items()}
+    if rows.path is not None:
+        path: Paths = own_entry(rows.path, cell) if isinstance(rows.path, dict) else rows.path
+        found["path"] = (
+            filled(path, words) if isinstance(path, str) else tuple(filled(p, words) for p in path)
+        )
+    return rows.model_copy(update=found)
+
+
 def source_of(
-    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = ""
+    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language
 ) -> FileSource | HubSource:
     """One language's rows. `folder`: where relative paths start.
 
@@ -39,7 +62,7 @@ def source_of(
         DataError: a file that is not there, several of different formats, an ending that does not tell the
             format, or a placeholder that means nothing here.
     """
-    names = {"language": language} | ({"model": model} if model else {})
+    names = {"language": language}
     if rows.hub is not None:
         return _hub(rows, fingerprints, folder, names)
     settings = {name: getattr(rows, name) for name in ("header", "delimiter", "quoting", "field", "where")}
@@ -49,6 +72,8 @@ def source_of(
         kind = _format(rows, Path(file_name(rows.url)))
         return FileSource(path=path, sha256=rows.sha256, format=kind, url=rows.url, **settings)
     assert rows.path is not None
+    if isinstance(rows.path, dict):
+        raise DataError("a map of files is for recorded answers. For data write `rows: {en: {path: …}}`")
     named = (rows.path,) if isinstance(rows.path, str) else rows.path
     for one in named:
         if advice := advice_on(one):
