@@ -99,12 +99,6 @@ def test_every_wrong_setting_is_reported_at_once_with_its_line_and_what_was_mean
             "pip install --no-deps no-such-weights",
         ),
         (
-            "{engine: echo}",
-            "{engine: openai, name: gpt-4o, base_url_env: U}",
-            "study.yaml:5:5: models.m",
-            "State it: `parameters: 494000000`",
-        ),
-        (
             "num_fewshot: 0",
             "num_fewshot: 4",
             "study.yaml:12:3: methods.zero",
