@@ -1,8 +1,8 @@
 """Records of Every Eval Ever (schema 0.3.0): an aggregate for each cell and a file of its items beside it.
 
 They lie in the folders of its data store, `data/<dataset>/<developer>/<model>/<uuid>.json`. The schema asks
-for `is_correct`: it is true of the highest score of a scale. It has no item without a score: unscored verdicts
-are counted in the aggregate.
+for `is_correct`: it is true of the highest score of a scale. It has no item without a score: the aggregate
+says how many verdicts are unscored.
 """
 
 import hashlib
@@ -61,7 +61,9 @@ def write(warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, s
         (out / folder / f"{stem}_samples.jsonl").write_text(items, "utf-8")
         path = out / folder / f"{stem}.json"
         path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        yield path, f"{len(scored)} measures of {len(cell.answers)} answers"
+        unscored = [str(row["measure"]) for row in cell.scores if not row["n"]]
+        without = f"; not written, since without a score: {', '.join(unscored)}" if unscored else ""
+        yield path, f"{len(scored)} measures of {len(cell.answers)} answers{without}"
 
 
 def _model_id(cell: Cell) -> str:
@@ -97,15 +99,15 @@ def _result(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
     measure = str(row["measure"])
     verdicts = [v for answer in cell.answers for v in answer.verdicts if v["measure"] == measure]
     low, high = verdicts[0]["scale_low"], verdicts[0]["scale_high"]
-    has_scale = low is not None and high is not None
     is_binary = (low, high) == (0, 1) and {v["score"] for v in verdicts} <= {0, 1, None}
+    kind = "binary" if is_binary else "continuous"
+    scale = {} if low is None or high is None else {"score_type": kind, "min_score": low, "max_score": high}
     metric = {
         "evaluation_description": f"{measure}, a judge of the kind {verdicts[0]['judge_kind']}",
         "metric_id": measure,
         "metric_name": measure,
         "lower_is_better": False,
-        "score_type": "binary" if is_binary else "continuous",
-        **({"min_score": low, "max_score": high} if has_scale else {}),
+        **scale,
         "additional_details": {"role": str(verdicts[0]["role"])},
     }
     error = row["standard_error"]
