@@ -27,9 +27,9 @@ class Answer:
     """One answer with the question and the verdicts on it: rows of the warehouse's views."""
 
     row: Mapping[str, Any]
-    """Of `shown_answers`."""
+    """Row of `shown_answers`."""
     verdicts: Sequence[Mapping[str, Any]]
-    """Of `verdicts`."""
+    """Rows of `verdicts`."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Cell:
     """Start of the run that made its answers, UTC; 1970 where none is recorded."""
     answers: Sequence[Answer]
     scores: Sequence[Mapping[str, Any]]
-    """Of `score_by_cell`: one row for each measure."""
+    """Rows of `score_by_cell`, one for each measure."""
 
     @cached_property
     def coordinates(self) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, row: Mapping[str, Any], step: M
         model_settings={name: model[name] for name in _MODEL_SETTINGS if model.get(name)},
         decoding={} if model["engine"] == "recorded" else settings["decoding"],
         version=json.loads(step["versions"]).get("xp-lab", "unknown"),
-        started_at=(runs[0]["started_at"] if runs else datetime(1970, 1, 1)).replace(tzinfo=UTC),  # noqa: DTZ001
+        started_at=runs[0]["started_at"].replace(tzinfo=UTC) if runs else datetime.fromtimestamp(0, UTC),
         answers=[Answer(answer, verdicts[answer["item"]]) for answer in answers],
         scores=fetch(connection, "from score_by_cell where cell_id = ? order by measure", key),
     )
