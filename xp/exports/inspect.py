@@ -19,7 +19,8 @@ _STOP = {"length": "max_tokens", "error": "unknown", "missing": "unknown"}
 
 def write(warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, str]]:
     for cell in cells_of(warehouse, experiment):
-        path = out / f"{cell.started_at:%Y-%m-%dT%H-%M-%S}-00-00_{cell.stem()}_{_id(cell, 'task')}.eval"
+        name = cell.stem().replace("_", "-")  # Inspect divides file names at `_`
+        path = out / f"{cell.started_at:%Y-%m-%dT%H-%M-%S}-00-00_{name}_{_id(cell, 'task')}.eval"
         samples = [_sample(cell, answer) for answer in cell.answers]
         header = _header(cell)
         members = {

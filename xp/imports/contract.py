@@ -1,7 +1,8 @@
 """Results of other tools as they are read: runs of a model over a task, with their answers and scores.
 
-Each `xp/imports/<format>.py` has `TOOL`, its name for people, and `read`, which turns files into runs. It
-keeps texts as they are, counts what it cannot carry, and refuses a file that is not of its form.
+Each `xp/imports/<format>.py` has `TOOL`, its name for people, `FILES`, names of its files in a folder, and
+`read`, which turns files into runs. It keeps texts as they are, counts what it cannot carry, and refuses a
+file that is not of its form.
 """
 
 import json
@@ -50,8 +51,10 @@ class Run:
     task: str
     model: str
     answers: tuple[Answer, ...]
+    language: str = ""
+    """Language of the questions, where the file names one."""
     variant: str = ""
-    """The part of the file's answers that these are, where it records several texts for one question."""
+    """Name of the setting, or of the part of a file that records several texts for one question."""
     version: str = ""
     """Version of the tool that made it."""
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -67,6 +70,7 @@ class Reader(Protocol):
     """A module of `xp.imports`."""
 
     TOOL: str
+    FILES: Sequence[str]
 
     def read(self, files: Sequence[Path]) -> Sequence[Run]:
         """Read files of one form.

@@ -25,6 +25,7 @@ from xp.imports.contract import (
 )
 
 TOOL = "Every Eval Ever"
+FILES = ("*.json",)
 
 _Texts = list[Text] | None
 
@@ -179,6 +180,7 @@ def _runs(path: Path) -> Iterator[Run]:
     if not tasks:
         raise ArgumentError(f"{path}: none of its items is of a result that it names")
     for task, of_task in tasks.items():
+        details = (of_task[0].generation_config or {}).get("additional_details") or {}
         variants = _variants(of_task, items)
         for of_variant in variants:
             yield Run(
@@ -186,7 +188,8 @@ def _runs(path: Path) -> Iterator[Run]:
                 task=task,
                 model=record.model_info.id,
                 answers=_answers(of_variant, items, left_out),
-                variant=of_variant[0].score_name if len(variants) > 1 else "",
+                language=str(details.get("language", "")),
+                variant=of_variant[0].score_name if len(variants) > 1 else str(details.get("method", "")),
                 version=record.schema_version,
                 settings=_settings(record, of_variant[0]),
                 parameters=_size(record.model_info),
@@ -240,8 +243,9 @@ def _answers(
             if name in answer.scores:
                 left_out["scores of further repeats"] += 1
             else:
-                scores = {**answer.scores, name: number(item.evaluation.score)}
-                found[answer.item] = replace(answer, scores=scores)
+                score = number(item.evaluation.score)
+                left_out[f"scores `{name}` that are no finite number"] += score is None
+                found[answer.item] = replace(answer, scores={**answer.scores, name: score})
     return tuple(found.values())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from dsl.errors import ArgumentError, OutputError
+from dsl.messages import listed
 from xp.imports.contract import Reader
 from xp.imports.studies import ImportedStudy, studies_of
 
@@ -23,7 +24,8 @@ def import_results(
         OutputError: the folder cannot be written to.
     """
     reader = cast(Reader, importlib.import_module(f"xp.imports.{format.replace('-', '_')}"))
-    studies = tuple(studies_of(reader.read(files), reader.TOOL, languages))
+    named = [found for path in files for found in _files(path, reader)]
+    studies = tuple(studies_of(reader.read(named), reader.TOOL, languages))
     texts = {out / path: text for study in studies for path, text in study.files.items()}
     if there := [str(path) for path in texts if path.exists()]:
         raise ArgumentError(
@@ -36,3 +38,12 @@ def import_results(
     except OSError as error:
         raise OutputError(f"{error.filename}: {error.strerror or error}") from error
     return studies
+
+
+def _files(path: Path, reader: Reader) -> list[Path]:
+    """Return a file, or a folder's files of the form."""
+    if not path.is_dir():
+        return [path]
+    if found := sorted(one for pattern in reader.FILES for one in path.rglob(pattern)):
+        return found
+    raise ArgumentError(f"{path}: a folder without {listed(reader.FILES)}, the files of {reader.TOOL}")

@@ -17,6 +17,7 @@ from dsl.errors import ArgumentError
 from xp.imports.contract import Answer, Form, Run, Scale, Text, content_of, filled, number, parsed, plain_text
 
 TOOL = "Inspect"
+FILES = ("*.eval", "*.json")
 
 ZSTANDARD = 93
 WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
@@ -82,7 +83,9 @@ class Sample(Form):
     def whole(self, text: str) -> str:
         """Return a text that may stand apart."""
         return (
-            self.attachments.get(text.removeprefix(_ATTACHMENT), text) if _ATTACHMENT in text[:13] else text
+            self.attachments.get(text.removeprefix(_ATTACHMENT), text)
+            if text.startswith(_ATTACHMENT)
+            else text
         )
 
     def text(self, content: _Content, left_out: Counter[str]) -> str | None:
@@ -153,6 +156,8 @@ def _run(path: Path) -> Run:
         source=path.name,
         task=log.eval.task,
         model=log.eval.model,
+        language=str(log.eval.task_args.get("language", "")),
+        variant=str(log.eval.task_args.get("method", "")),
         answers=tuple(answers.values()),
         version=log.eval.packages.get("inspect_ai", ""),
         settings=_settings(log),

@@ -19,6 +19,7 @@ from dsl.errors import ArgumentError
 from xp.imports.contract import Answer, Form, Run, content_of, filled, lines_of, number, parsed
 
 TOOL = "lm-evaluation-harness"
+FILES = ("samples_*.jsonl",)
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.:\-]+))?\.jsonl")
 

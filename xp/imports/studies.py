@@ -47,15 +47,15 @@ class _Cell:
 
     @property
     def file(self) -> str:
-        return f"{self.method}_{self.language}_{self.model}.jsonl"
+        return f"{self.method}/{self.language}/{self.model}.jsonl"
 
 
 def studies_of(runs: Sequence[Run], tool: str, languages: Sequence[str]) -> Iterator[ImportedStudy]:
     """Bring the runs of each task together.
 
     Args:
-        languages: A language of all tasks, or patterns of their names with `{language}` in them: tasks of one
-            pattern are one data set in several languages.
+        languages: A language for tasks whose file names none, or patterns of names of tasks with `{language}`
+            in them: tasks of one pattern are one data set in several languages.
 
     Raises:
         ArgumentError: a language is none, or two runs of a task are about different questions.
@@ -67,20 +67,23 @@ def studies_of(runs: Sequence[Run], tool: str, languages: Sequence[str]) -> Iter
         )
     tasks: dict[str, list[tuple[Run, str]]] = defaultdict(list)
     for run in runs:
-        task, language = _placed(run.task, languages)
+        task, language = _placed(run, languages)
         tasks[task].append((run, language))
     names = _names(tasks)
     for task, found in tasks.items():
         yield _study(names[task], tool, _cells(found))
 
 
-def _placed(task: str, languages: Sequence[str]) -> tuple[str, str]:
-    """Return the data set of a task, and its language."""
+def _placed(run: Run, languages: Sequence[str]) -> tuple[str, str]:
+    """Return the data set of a run, and its language: by a pattern, by its file, or as said of all."""
+    task = run.task
     for pattern in languages:
         before, _, after = pattern.partition("{language}")
         found = re.fullmatch(rf"{re.escape(before)}([A-Za-z]{{2,3}}(?:[_-]\w+)*){re.escape(after)}", task)
         if "{language}" in pattern and found and _is_language(code := found[1].replace("_", "-")):
             return f"{before}{after}".strip("_-. ") or task, code
+    if _is_language(named := run.language.replace("_", "-")):
+        return task, named
     return task, next((one for one in languages if "{language}" not in one), UNDETERMINED)
 
 
@@ -219,7 +222,7 @@ def _spec(
         "methods:",
     ]
     for method in methods:
-        path = f"{name}/{method}_{{language}}_{{model}}.jsonl"
+        path = f"{name}/{method}/{{language}}/{{model}}.jsonl"
         lines += _settings_of([cell for cell in cells if cell.method == method])
         lines += [
             f"  {_key(method)}:",
@@ -233,7 +236,7 @@ def _spec(
         lines += [
             f"  {_key(judge)}:",
             "    judge: recorded",
-            f"    verdicts: {{path: {_json(f'{name}/{{method}}_{{language}}_{{model}}.jsonl')}}}",
+            f"    verdicts: {{path: {_json(f'{name}/{{method}}/{{language}}/{{model}}.jsonl')}}}",
             f"    columns: {{item: item, score: {_key(f'scores.{judge}')}}}",
         ]
         if score in scales:

@@ -26,6 +26,7 @@ def test_each_cell_is_a_record_that_the_import_reads_back(store: Path, tmp_path:
     path = _records(tmp_path, "theirs", "en")
     assert path.parent == tmp_path / "data" / "asked" / "acme" / "tiny"
     (run,) = every_eval_ever.read([path])
+    assert (run.language, run.variant) == ("en", "theirs")
     assert (run.task, run.model, run.parameters, run.scales["grade"]) == ("asked", "acme/tiny", 1000, (1, 5))
     assert {a.item: (a.response, a.scores.get("grade")) for a in run.answers} == {
         "a/../b": ("Rome", 5),

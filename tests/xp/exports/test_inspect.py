@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.xp.exports.exported import ANSWERS, HOSTILE, exported, in_environment
+from tests.xp.imports.imported import imported, scores_after_apply
 from xp.imports import inspect
 
 
@@ -25,7 +26,7 @@ def _member(path: Path, name: str) -> Any:
 def test_each_cell_is_a_log_that_the_import_reads_back(store: Path, tmp_path: Path) -> None:
     found = exported("inspect", store, tmp_path)
     assert len(found.files) == 4
-    (run,) = inspect.read([_log(tmp_path, "theirs", "_en_")])
+    (run,) = inspect.read([_log(tmp_path, "theirs", "-en-")])
     assert (run.task, run.model) == ("asked", "acme__tiny")
     assert {answer.item: answer.response for answer in run.answers} == ANSWERS
     assert {answer.item: answer.scores for answer in run.answers} == {
@@ -37,9 +38,21 @@ def test_each_cell_is_a_log_that_the_import_reads_back(store: Path, tmp_path: Pa
     assert run.answers[0].answers == ("Rome",)
 
 
+def test_logs_are_imported_as_the_study_that_they_are_of(store: Path, tmp_path: Path) -> None:
+    exported("inspect", store, tmp_path / "logs")
+    (study,) = imported("inspect", sorted((tmp_path / "logs").iterdir()), tmp_path / "again")
+    assert set(scores_after_apply(tmp_path / "again" / "asked.yaml", tmp_path / "store")) == {
+        (language, model, method, measure)
+        for language in ("en", "fr")
+        for model, method in (("acme__tiny", "theirs"), ("echo", "zero_shot"))
+        for measure in ("grade", "correct", "length")
+    }
+    assert study.n_answers == 16
+
+
 def test_a_log_holds_settings_means_and_the_number_of_scores(store: Path, tmp_path: Path) -> None:
     exported("inspect", store, tmp_path)
-    header = _member(_log(tmp_path, "zero_shot", "_fr_"), "header.json")
+    header = _member(_log(tmp_path, "zero-shot", "-fr-"), "header.json")
     assert header["plan"]["config"] == {"max_tokens": 32, "temperature": 0.5, "top_p": 1.0, "top_k": 7}
     assert header["eval"]["task_args"] == {
         "experiment": "hard",
@@ -50,7 +63,7 @@ def test_a_log_holds_settings_means_and_the_number_of_scores(store: Path, tmp_pa
     }
     scores = {
         one["name"]: one
-        for one in _member(_log(tmp_path, "theirs", "_en_"), "header.json")["results"]["scores"]
+        for one in _member(_log(tmp_path, "theirs", "-en-"), "header.json")["results"]["scores"]
     }
     assert (scores["grade"]["scored_samples"], scores["grade"]["unscored_samples"]) == (2, 2)
     assert scores["grade"]["metrics"]["mean"]["value"] == 3
@@ -59,7 +72,7 @@ def test_a_log_holds_settings_means_and_the_number_of_scores(store: Path, tmp_pa
 
 def test_an_unscored_verdict_keeps_its_reason(store: Path, tmp_path: Path) -> None:
     exported("inspect", store, tmp_path)
-    four = _member(_log(tmp_path, "theirs", "_en_"), "samples/four_epoch_1.json")
+    four = _member(_log(tmp_path, "theirs", "-en-"), "samples/four_epoch_1.json")
     assert math.isnan(four["scores"]["grade"]["value"])
     assert four["scores"]["grade"]["reason"]
 
@@ -107,7 +120,7 @@ for form in ("eval", "json"):
     write_eval_log(read_eval_log(sys.argv[1]), f"{sys.argv[2]}.{form}")
 print(json.dumps(True))
 """
-    log = _log(tmp_path / "logs", "theirs", "_en_")
+    log = _log(tmp_path / "logs", "theirs", "-en-")
     in_environment("inspect", again, log, tmp_path / "again")
     first, *others = [
         inspect.read([path])[0].answers for path in (log, tmp_path / "again.eval", tmp_path / "again.json")

@@ -57,7 +57,7 @@ def test_a_transcript_gives_its_last_answer_and_is_counted(tmp_path: Path) -> No
     turns = [{"turn_idx": i, "role": "assistant", "content": text} for i, text in enumerate(("Hm.", "red"))]
     items[0] |= {"interaction_type": "multi_turn", "output": None, "messages": turns}
     (study,) = imported("every-eval-ever", [_record(tmp_path, items)], tmp_path / "out")
-    assert rows(tmp_path / "out/choice/recorded_und_acme__tiny.jsonl")[0]["response"] == "red"
+    assert rows(tmp_path / "out/choice/recorded/und/acme__tiny.jsonl")[0]["response"] == "red"
     assert study.left_out == (
         "1 transcripts of several turns: the first question and the last answer are carried over",
     )

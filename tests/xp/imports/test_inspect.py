@@ -15,7 +15,7 @@ from tests.xp.imports.imported import RESULTS, imported, rows, scores_after_appl
 
 EVAL, JSON = RESULTS / "inspect" / "capitals.eval", RESULTS / "inspect" / "capitals.json"
 LOG: dict[str, Any] = json.loads(JSON.read_text("utf-8"))
-ANSWERS = "capitals/recorded_und_mockllm__acme__tiny.jsonl"
+ANSWERS = "capitals/recorded/und/mockllm__acme__tiny.jsonl"
 
 
 def _changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:

@@ -65,7 +65,7 @@ def test_the_answer_of_multiple_choice_is_the_likeliest_choice(tmp_path: Path) -
     assert scores_after_apply(tmp_path / "choice.yaml", tmp_path / "store") == {
         ("en", "acme__tiny", "recorded", measure): (1.0, 2, 0) for measure in ("acc", "acc_norm")
     }
-    assert [row["response"] for row in rows(tmp_path / "choice/recorded_en_acme__tiny.jsonl")] == [
+    assert [row["response"] for row in rows(tmp_path / "choice/recorded/en/acme__tiny.jsonl")] == [
         "red",
         "cat",
     ]
@@ -78,13 +78,13 @@ def test_choices_may_stand_in_the_prompts_and_begin_with_a_whole_word(tmp_path: 
     )
     imported("lm-eval", [path], tmp_path / "out")
     assert rows(tmp_path / "out/sums/questions_und.jsonl")[0]["instruction"] == "Ann saw Mary, so "
-    assert rows(tmp_path / "out/sums/recorded_und_org__model.jsonl")[0]["response"] == "Mary left."
+    assert rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")[0]["response"] == "Mary left."
 
 
 def test_requests_without_a_prompt_are_no_choices(tmp_path: Path) -> None:
     path = _samples(tmp_path, _choice(["Q:", "Q:", "", ""], [" a", " b", " a", " b"], [-2, -3, -9, -1]))
     imported("lm-eval", [path], tmp_path / "out")
-    (row,) = rows(tmp_path / "out/sums/recorded_und_org__model.jsonl")
+    (row,) = rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")
     assert (row["response"], row["log_likelihoods"]) == ("a", [["a", -2.0], ["b", -3.0]])
 
 
@@ -94,7 +94,7 @@ def test_a_single_continuation_is_the_answer_where_greedy_decoding_gives_it(
 ) -> None:
     sample = _choice(["The"], [" end"], [-1], resps=[[["-1.0", is_greedy]]])
     imported("lm-eval", [_samples(tmp_path, sample)], tmp_path / "out")
-    assert rows(tmp_path / "out/sums/recorded_und_org__model.jsonl")[0]["response"] == answer
+    assert rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")[0]["response"] == answer
 
 
 def test_lists_of_arguments_and_rows_without_metrics_are_read_as_older_versions_wrote_them(
@@ -125,7 +125,7 @@ def test_scores_that_are_no_number_are_null_and_counted(tmp_path: Path) -> None:
 def test_an_answer_cut_in_a_character_keeps_its_half(tmp_path: Path) -> None:
     path = _samples(tmp_path, TEXT | {"resps": [["so \ud83d"]]})
     imported("lm-eval", [path], tmp_path / "out")
-    assert rows(tmp_path / "out/sums/recorded_und_org__model.jsonl")[0]["response"] == "so \ud83d"
+    assert rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")[0]["response"] == "so \ud83d"
 
 
 def test_further_repeats_are_counted(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_further_repeats_are_counted(tmp_path: Path) -> None:
 def test_a_second_row_under_one_filter_is_counted_and_changes_nothing(tmp_path: Path) -> None:
     again = TEXT | {"resps": [["5"]], "exact_match": 0.0}
     (study,) = imported("lm-eval", [_samples(tmp_path, TEXT, again)], tmp_path / "out")
-    (row,) = rows(tmp_path / "out/sums/recorded_und_org__model.jsonl")
+    (row,) = rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")
     assert (row["response"], row["scores"]) == ("4", {"exact_match": 1.0})
     assert "1 further rows of a document under one filter" in study.left_out
 

@@ -1,5 +1,6 @@
 """Runs brought together: names, languages, settings that differ, and files that stay as they are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from dsl.checks.load import load
 from dsl.errors import ArgumentError
 from dsl.yaml.document import parse_yaml
-from tests.xp.imports.imported import SAMPLES, imported, rows
+from tests.xp.imports.imported import RESULTS, SAMPLES, imported, rows
 from xp.imports.contract import Answer, Run
 from xp.imports.studies import ImportedStudy, studies_of
 
@@ -34,7 +35,7 @@ def _only(*runs: Run, languages: tuple[str, ...] = ("en",)) -> ImportedStudy:
 
 def _spec(study: ImportedStudy, folder: Path) -> Path:
     for path, text in study.files.items():
-        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
     return folder / f"{study.name}.yaml"
 
@@ -62,7 +63,7 @@ def test_prompts_that_differ_stand_beside_their_answers_and_are_counted(tmp_path
     study = _only(_run(model="a"), _run(model="b", instruction="Another Q"))
     assert study.left_out == ("1 prompts that differ from the question shown: each stands beside its answer",)
     _spec(study, tmp_path)
-    assert rows(tmp_path / "sums/recorded_en_b.jsonl")[0]["prompt"] == "Another Q"
+    assert rows(tmp_path / "sums/recorded/en/b.jsonl")[0]["prompt"] == "Another Q"
 
 
 def test_two_versions_of_a_task_are_refused() -> None:
@@ -93,6 +94,12 @@ def test_a_language_that_nothing_names_is_undetermined_and_said_to_be_so(tmp_pat
     assert "The language of the questions is not known." in experiment.caveats
 
 
+def test_a_language_that_a_file_names_comes_before_the_one_said_of_all() -> None:
+    named, unnamed = _run(model="a"), _run(model="b")
+    study = _only(replace(named, language="pt_BR"), unnamed)
+    assert {"sums/recorded/pt-BR/a.jsonl", "sums/recorded/en/b.jsonl"} <= study.files.keys()
+
+
 def test_secrets_among_settings_are_not_written() -> None:
     settings: dict[str, object] = {
         "model_args": {"api_key": "abc"},
@@ -101,6 +108,18 @@ def test_secrets_among_settings_are_not_written() -> None:
     }
     text = _only(_run(settings=settings)).files["sums.yaml"]
     assert not any(secret in text for secret in ("abc", "def", "a1a1"))
+
+
+def test_a_folder_gives_the_files_of_the_form(tmp_path: Path) -> None:
+    studies = imported("lm-eval", [RESULTS], tmp_path / "out")
+    assert [study.name for study in studies] == ["choice", "sums_en", "sums_fr"]
+    with pytest.raises(ArgumentError, match=r"a folder without `\*\.eval`, `\*\.json`, the files of Inspect"):
+        imported("inspect", [tmp_path / "out" / "choice"], tmp_path / "none")
+
+
+def test_names_that_look_alike_give_different_files(tmp_path: Path) -> None:
+    runs = (replace(_run(model="b_en_c"), variant="a"), replace(_run(model="c"), variant="a_en_b"))
+    assert len(_only(*runs).files) == 1 + 1 + 2
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
