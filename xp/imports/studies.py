@@ -97,16 +97,16 @@ def _is_language(code: str) -> bool:
 def _cells(found: Sequence[tuple[Run, str]]) -> list[_Cell]:
     """Give each run a method of its own where a model has several in a language."""
     models = _names(run.model for run, _ in found)
-    variants = _names(run.variant or "recorded" for run, _ in found)
-    n_of, seen = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
-    keys = [(language, models[run.model], variants[run.variant or "recorded"]) for run, language in found]
-    n_of.update(keys)
-    cells: list[_Cell] = []
-    for (run, language), key in zip(found, keys, strict=True):
+    keys = [(language, run.model, run.variant or "recorded") for run, language in found]
+    n_of, seen, labels = Counter(keys), Counter[tuple[str, str, str]](), list[str]()
+    for key in keys:
         seen[key] += 1
-        method = key[2] if n_of[key] == 1 else f"{key[2]}_{seen[key]}"
-        cells.append(_Cell(run, language, key[1], method))
-    return cells
+        labels.append(key[2] if n_of[key] == 1 else f"{key[2]}\n{seen[key]}")
+    methods = _names(labels)
+    return [
+        _Cell(run, language, models[run.model], methods[label])
+        for (run, language), label in zip(found, labels, strict=True)
+    ]
 
 
 def _study(name: str, tool: str, cells: Sequence[_Cell]) -> ImportedStudy:
@@ -125,7 +125,7 @@ def _study(name: str, tool: str, cells: Sequence[_Cell]) -> ImportedStudy:
                 "prompt" in row for row in rows
             )
             files[f"{name}/{cell.file}"] = _lines(rows)
-    told = tuple(f"{n} {what}" for what, n in left_out.items() if n)
+    told = tuple(f"{n} × {what}" for what, n in left_out.items() if n)
     spec = _spec(name, tool, cells, scores, told)
     return ImportedStudy(
         name, {f"{name}.yaml": spec, **files}, sum(len(cell.run.answers) for cell in cells), told

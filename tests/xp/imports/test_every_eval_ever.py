@@ -59,7 +59,7 @@ def test_a_transcript_gives_its_last_answer_and_is_counted(tmp_path: Path) -> No
     (study,) = imported("every-eval-ever", [_record(tmp_path, items)], tmp_path / "out")
     assert rows(tmp_path / "out/choice/recorded/und/acme__tiny.jsonl")[0]["response"] == "red"
     assert study.left_out == (
-        "1 transcripts of several turns: the first question and the last answer are carried over",
+        "1 × transcripts of several turns: the first question and the last answer are carried over",
     )
 
 
@@ -67,7 +67,10 @@ def test_scores_of_repeats_and_of_unknown_results_are_counted(tmp_path: Path) ->
     items = rows(ITEMS)
     items += [items[0], items[0] | {"evaluation_result_id": "unknown"}]
     (study,) = imported("every-eval-ever", [_record(tmp_path, items)], tmp_path / "out")
-    assert study.left_out == ("1 scores of no result that the record names", "1 scores of further repeats")
+    assert study.left_out == (
+        "1 × scores of no result that the record names",
+        "1 × scores of further repeats",
+    )
 
 
 def test_aggregates_alone_are_refused(tmp_path: Path) -> None:

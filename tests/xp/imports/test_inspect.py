@@ -34,7 +34,7 @@ def _said(**fields: object) -> Callable[[dict[str, Any]], object]:
 def test_a_log_becomes_a_study_with_its_answers_scores_and_settings(tmp_path: Path) -> None:
     (study,) = imported("inspect", [EVAL], tmp_path, "en")
     assert study.left_out == (
-        "3 questions with a system message or earlier turns, which stand beside them under `messages`",
+        "3 × questions with a system message or earlier turns, which stand beside them under `messages`",
     )
     assert scores_after_apply(tmp_path / "capitals.yaml", tmp_path / "store") == {
         ("en", "mockllm__acme__tiny", "recorded", measure): (pytest.approx(2 / 3), 3, 0)
@@ -76,7 +76,7 @@ def test_a_log_that_was_not_finished_is_read_and_said_to_be_so(tmp_path: Path) -
         archive.writestr("_journal/start.json", json.dumps({"version": 2, "eval": LOG["eval"]}))
         archive.writestr("samples/a_epoch_1.json", json.dumps(LOG["samples"][0]))
     (study,) = imported("inspect", [path], tmp_path / "out")
-    assert "1 log that is not whole: its status is `started`" in study.left_out
+    assert "1 × log that is not whole: its status is `started`" in study.left_out
 
 
 @pytest.mark.parametrize(
@@ -123,24 +123,24 @@ def _again(log: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_again, "1 answers of further epochs"),
+        (_again, "1 × answers of further epochs"),
         (
             _said(error={"message": "time out"}),
-            "1 answers that failed: they are missing, with their error beside them",
+            "1 × answers that failed: they are missing, with their error beside them",
         ),
         (
             _said(messages=[], input=[{"role": "user", "content": [{"type": "image", "image": "a.png"}]}]),
-            "1 questions with pictures or other files",
+            "1 × questions with pictures or other files",
         ),
         (
             lambda log: log["samples"][0]["messages"].append({"role": "tool", "content": "3"}),
-            "1 transcripts of several turns or with tools: the last answer alone is carried over",
+            "1 × transcripts of several turns or with tools: the last answer alone is carried over",
         ),
         (
             lambda log: log["samples"][0]["output"]["choices"].append(
                 log["samples"][0]["output"]["choices"][0]
             ),
-            "1 further choices of an answer",
+            "1 × further choices of an answer",
         ),
     ],
 )

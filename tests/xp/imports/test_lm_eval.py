@@ -104,7 +104,7 @@ def test_lists_of_arguments_and_rows_without_metrics_are_read_as_older_versions_
     path = _samples(tmp_path, older | {"arguments": [["Q: 2 + 2?\nA:", {"until": []}]]})
     (study,) = imported("lm-eval", [path], tmp_path / "out", "en")
     assert study.left_out == (
-        "1 file of settings: results_2026-01-02T03-04-05.678.json is not beside the samples, and the"
+        "1 × file of settings: results_2026-01-02T03-04-05.678.json is not beside the samples, and the"
         " folder names the model",
     )
     scores = scores_after_apply(tmp_path / "out/sums.yaml", tmp_path / "store")
@@ -117,7 +117,7 @@ def test_scores_that_are_no_number_are_null_and_counted(tmp_path: Path) -> None:
         for i, score in enumerate([1, float("nan"), [0.5, 2], None])
     ]
     (study,) = imported("lm-eval", [_samples(tmp_path, *odd)], tmp_path / "out", "en")
-    assert "3 scores `exact_match` that are no finite number" in study.left_out
+    assert "3 × scores `exact_match` that are no finite number" in study.left_out
     ((mean, n, n_unscored),) = scores_after_apply(tmp_path / "out/sums.yaml", tmp_path / "store").values()
     assert (mean, n, n_unscored) == (1.0, 1, 3)
 
@@ -130,7 +130,7 @@ def test_an_answer_cut_in_a_character_keeps_its_half(tmp_path: Path) -> None:
 
 def test_further_repeats_are_counted(tmp_path: Path) -> None:
     (study,) = imported("lm-eval", [_samples(tmp_path, TEXT | {"resps": [["4", "5"]]})], tmp_path / "out")
-    assert "1 answers of further repeats" in study.left_out
+    assert "1 × answers of further repeats" in study.left_out
 
 
 def test_a_second_row_under_one_filter_is_counted_and_changes_nothing(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_second_row_under_one_filter_is_counted_and_changes_nothing(tmp_path: 
     (study,) = imported("lm-eval", [_samples(tmp_path, TEXT, again)], tmp_path / "out")
     (row,) = rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")
     assert (row["response"], row["scores"]) == ("4", {"exact_match": 1.0})
-    assert "1 further rows of a document under one filter" in study.left_out
+    assert "1 × further rows of a document under one filter" in study.left_out
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def test_models_and_languages_that_no_run_is_of_are_excluded(tmp_path: Path) -> 
 
 def test_prompts_that_differ_stand_beside_their_answers_and_are_counted(tmp_path: Path) -> None:
     study = _only(_run(model="a"), _run(model="b", instruction="Another Q"))
-    assert study.left_out == ("1 prompts that differ from the question shown: each stands beside its answer",)
+    assert study.left_out == (
+        "1 × prompts that differ from the question shown: each stands beside its answer",
+    )
     _spec(study, tmp_path)
     assert rows(tmp_path / "sums/recorded/en/b.jsonl")[0]["prompt"] == "Another Q"
 
@@ -120,6 +122,8 @@ def test_a_folder_gives_the_files_of_the_form(tmp_path: Path) -> None:
 def test_names_that_look_alike_give_different_files(tmp_path: Path) -> None:
     runs = (replace(_run(model="b_en_c"), variant="a"), replace(_run(model="c"), variant="a_en_b"))
     assert len(_only(*runs).files) == 1 + 1 + 2
+    again = (_run(), _run(), replace(_run(), variant="recorded_1"))
+    assert len(_only(*again).files) == 1 + 1 + 3
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
