@@ -141,7 +141,7 @@ def _run(path: Path) -> Run:
     log, samples = _zipped(path) if path.suffix == ".eval" else _json(path)
     left_out, scales = Counter[str](), dict[str, Scale]()
     answers: dict[str, Answer] = {}
-    for sample in samples:
+    for sample in sorted(samples, key=lambda sample: sample.epoch):  # they come as they were finished
         if str(sample.id) in answers:
             left_out["answers of further epochs"] += 1
         elif (answer := _answer(sample, left_out, scales)) is not None:

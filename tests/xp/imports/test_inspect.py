@@ -153,6 +153,16 @@ def test_what_cannot_be_carried_over_is_counted(
     scores_after_apply(tmp_path / "out/capitals.yaml", tmp_path / "store")
 
 
+def test_of_several_epochs_the_first_counts_wherever_it_stands(tmp_path: Path) -> None:
+    output = {"choices": [{"message": {"role": "assistant", "content": "the second"}}]}
+    path = _changed(
+        tmp_path,
+        lambda log: log["samples"].insert(0, log["samples"][0] | {"epoch": 2, "output": output}),
+    )
+    imported("inspect", [path], tmp_path / "out")
+    assert rows(tmp_path / "out" / ANSWERS)[0]["response"] == "Rome."
+
+
 def _no_zip(path: Path) -> None:
     path.write_text("root:x:0", "utf-8")
 
