@@ -153,6 +153,17 @@ def plain_text(content: str | Sequence[Mapping[str, Any]], left_out: Counter[str
     return "\n".join(part["text"] for part in parts)
 
 
+def question_of(turns: Sequence[tuple[str, str]], left_out: Counter[str]) -> tuple[str, list[dict[str, str]]]:
+    """Return the last turn of the user among (role, text), and all other turns."""
+    last = max((i for i, (role, _) in enumerate(turns) if role == "user"), default=len(turns) - 1)
+    before = [{"role": role, "content": text} for i, (role, text) in enumerate(turns) if i != last]
+    if before:
+        left_out[
+            "questions with a system message or earlier turns, which stand beside them under `messages`"
+        ] += 1
+    return turns[last][1], before
+
+
 def filled(**fields: object) -> dict[str, object]:
     """Return the fields that hold something."""
     return {key: value for key, value in fields.items() if value not in (None, "", [], {}, ())}

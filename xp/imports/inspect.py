@@ -14,7 +14,19 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from dsl.errors import ArgumentError
-from xp.imports.contract import Answer, Form, Run, Scale, Text, content_of, filled, number, parsed, plain_text
+from xp.imports.contract import (
+    Answer,
+    Form,
+    Run,
+    Scale,
+    Text,
+    content_of,
+    filled,
+    number,
+    parsed,
+    plain_text,
+    question_of,
+)
 
 TOOL = "Inspect"
 FILES = ("*.eval", "*.json")
@@ -242,16 +254,14 @@ def _asked(sample: Sample, left_out: Counter[str]) -> tuple[str, dict[str, objec
         sent.append(message)
     if not sent:
         sent = [Message(role="user", content=given)] if isinstance(given, str) else given
-    turns = [(message.role, sample.text(message.content, left_out)) for message in sent]
-    if not turns or any(text is None for _, text in turns):
+    turns = [
+        (message.role, text)
+        for message in sent
+        if (text := sample.text(message.content, left_out)) is not None
+    ]
+    if not turns or len(turns) < len(sent):
         return None
-    last = max((i for i, (role, _) in enumerate(turns) if role == "user"), default=len(turns) - 1)
-    instruction = turns[last][1] or ""
-    before = [{"role": role, "content": text} for i, (role, text) in enumerate(turns) if i != last]
-    if before:
-        left_out[
-            "questions with a system message or earlier turns, which stand beside them under `messages`"
-        ] += 1
+    instruction, before = question_of(turns, left_out)
     own = sample.whole(given) if isinstance(given, str) else instruction
     return instruction, filled(
         input=own if own != instruction else None,

@@ -4,24 +4,52 @@ Beside `<model>/samples_<task>_<date>.jsonl` lies `results_<date>.json` with the
 for each filter of its task. A task of log-likelihoods has no text: the answer is the likeliest choice.
 """
 
+import ast
 import json
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from dsl.errors import ArgumentError
-from xp.imports.contract import Answer, Form, Run, content_of, filled, lines_of, number, parsed
+from xp.imports.contract import (
+    Answer,
+    Form,
+    Run,
+    Text,
+    content_of,
+    filled,
+    lines_of,
+    number,
+    parsed,
+    question_of,
+)
 
 TOOL = "lm-evaluation-harness"
 FILES = ("samples_*.jsonl",)
 
+_NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
+
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT[\d.:\-]+))?\.jsonl")
+
+
+class Turn(Form):
+    """One message of a chat."""
+
+    NAMED = "a chat"
+
+    role: str
+    content: Text
+
+
+_CHAT: TypeAdapter[list[Turn]] = TypeAdapter(Annotated[list[Turn], Field(min_length=1)])
 
 
 class Sample(Form):
@@ -41,16 +69,23 @@ class Sample(Form):
     filter: str = "none"
     metrics: list[str] | None = None
 
-    def requests(self) -> list[tuple[str, object]]:
-        """Return (prompt, continuation or settings) of each request."""
+    def requests(self) -> list[tuple[str | list[Turn], object]]:
+        """Return (prompt, continuation or settings) of each request; a chat's prompt is its turns."""
         given = self.arguments
         pairs = [list(one.values()) for one in given.values()] if isinstance(given, dict) else given
-        # a chat is a list of one text
-        return [
-            (one[0] if isinstance(one[0], str) else json.dumps(one[0], ensure_ascii=False), (*one, None)[1])
-            for one in pairs
-            if one
-        ]
+        return [(_prompt(one[0]), (*one, None)[1]) for one in pairs if one]
+
+    def accepted(self, choices: Sequence[str]) -> tuple[str, ...]:
+        """Return the targets, of which several are written as Python writes a list; numbers name choices."""
+        given: object = self.target
+        if isinstance(given, str) and given.startswith("["):
+            with warnings.catch_warnings(action="ignore"), suppress(*_NO_LITERAL):
+                given = ast.literal_eval(given)
+        listed = cast("list[object]", given) if isinstance(given, list) else []
+        if not listed or not all(isinstance(one, int if choices else str) for one in listed):
+            listed = [self.target]
+        numbered = {str(i): choice for i, choice in enumerate(choices)}
+        return tuple(numbered.get(str(one), str(one)) for one in listed)
 
     def scores(self, left_out: Counter[str]) -> dict[str, float | None]:
         """Return score by metric, and by filter where it has a name."""
@@ -136,26 +171,46 @@ def _answer(sample: Sample, left_out: Counter[str], at: str) -> Answer:
         )
     if any(len(reply) > 1 for reply in sample.resps):
         left_out["answers of further repeats"] += 1
-    given: object = sample.target
-    target = cast("list[object]", given) if isinstance(given, list) else [given]
-    accepted = [str(one) for one in target]
+    further: dict[str, object] = {}
+    before: list[dict[str, str]] = []
+    choices: list[str] = []
     if isinstance(replies[0], str):
-        filtered = sample.filtered_resps
-        answer = Answer(str(sample.doc_id), requests[0][0], replies[0], {})
-        further = filled(filtered=filtered if filtered != [replies[0]] else None)
+        prompt, response = requests[0][0], replies[0]
+        if isinstance(prompt, list):
+            question, before = question_of([(turn.role, turn.content) for turn in prompt], left_out)
+        else:
+            question = prompt
+        further = filled(filtered=None if sample.filtered_resps == [response] else sample.filtered_resps)
     elif all(isinstance(reply, list) and len(cast("list[Any]", reply)) == 2 for reply in replies):
-        question, choices = _choices(requests)
+        question, choices = _choices([(str(prompt), end) for prompt, end in requests])
         likelihoods = [float(reply[0]) for reply in replies[: len(choices)]]
-        answer = Answer(str(sample.doc_id), question, _chosen(choices, likelihoods, replies), {})
+        response = _chosen(choices, likelihoods, replies)
         further = {"log_likelihoods": [[c, value] for c, value in zip(choices, likelihoods, strict=True)]}
-        if len(choices) > 1:
-            numbered = {str(i): choice for i, choice in enumerate(choices)}
-            accepted = [numbered.get(one, one) for one in accepted]
     else:
         raise ArgumentError(
             f"{at}: log-likelihoods of whole texts are no answers: there is nothing to import"
         )
-    return replace(answer, answers=tuple(accepted), of_question={"doc": sample.doc}, of_answer=further)
+    return Answer(
+        item=str(sample.doc_id),
+        instruction=question,
+        response=response,
+        scores={},
+        answers=sample.accepted(choices if len(choices) > 1 else ()),
+        of_question={"doc": sample.doc, **filled(messages=before)},
+        of_answer=further,
+    )
+
+
+def _prompt(given: object) -> str | list[Turn]:
+    """Return a text, or the turns of a chat, which is a list of them or of their JSON."""
+    if isinstance(given, str):
+        return given
+    turns: Any = given
+    with suppress(ValueError, RecursionError):
+        if isinstance(turns, list) and turns and isinstance(turns[0], str):
+            turns = json.loads(turns[0])
+        return _CHAT.validate_python(turns)
+    return json.dumps(given, ensure_ascii=False)
 
 
 def _choices(requests: Sequence[tuple[str, object]]) -> tuple[str, list[str]]:

@@ -128,6 +128,58 @@ def test_an_answer_cut_in_a_character_keeps_its_half(tmp_path: Path) -> None:
     assert rows(tmp_path / "out/sums/recorded/und/org__model.jsonl")[0]["response"] == "so \ud83d"
 
 
+TURNS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "1 + 1?"},
+    {"role": "assistant", "content": "2"},
+    {"role": "user", "content": "2 + 2?"},
+]
+
+
+@pytest.mark.parametrize("chat", [[json.dumps(TURNS)], TURNS])
+def test_a_chat_gives_its_last_question_and_keeps_its_other_turns(chat: object, tmp_path: Path) -> None:
+    path = _samples(tmp_path, TEXT | {"arguments": {"gen_args_0": {"arg_0": chat, "arg_1": {}}}})
+    (study,) = imported("lm-eval", [path], tmp_path / "out")
+    (row,) = rows(tmp_path / "out/sums/questions_und.jsonl")
+    assert (row["instruction"], row["messages"]) == ("2 + 2?", TURNS[:3])
+    assert (
+        "1 × questions with a system message or earlier turns, which stand beside them under `messages`"
+        in study.left_out
+    )
+
+
+@pytest.mark.parametrize("chat", [["[{"], ["plain"], [], {"a": 1}, [{"role": "user"}], [["[]"]]])
+def test_a_prompt_that_is_no_chat_is_kept_as_its_json(chat: object, tmp_path: Path) -> None:
+    path = _samples(tmp_path, TEXT | {"arguments": {"gen_args_0": {"arg_0": chat, "arg_1": {}}}})
+    imported("lm-eval", [path], tmp_path / "out")
+    assert rows(tmp_path / "out/sums/questions_und.jsonl")[0]["instruction"] == json.dumps(chat)
+
+
+@pytest.mark.parametrize(
+    ("target", "answers"),
+    [
+        ("['Paris', 'the city of Paris']", ["Paris", "the city of Paris"]),
+        (["Paris", "Lutetia"], ["Paris", "Lutetia"]),
+        ("[1, 2]", ["[1, 2]"]),
+        ("[ (", ["[ ("]),
+        (r"['\d']x", [r"['\d']x"]),
+        ("__import__('os')", ["__import__('os')"]),
+        (4, ["4"]),
+    ],
+)
+def test_several_targets_are_read_as_they_are_written(
+    target: object, answers: list[str], tmp_path: Path
+) -> None:
+    imported("lm-eval", [_samples(tmp_path, TEXT | {"target": target})], tmp_path / "out")
+    assert rows(tmp_path / "out/sums/questions_und.jsonl")[0]["answers"] == answers
+
+
+def test_several_right_choices_are_all_accepted(tmp_path: Path) -> None:
+    sample = _choice(["Q:"] * 3, [" a", " b", " c"], [-2, -3, -1], target="[0, 2]")
+    imported("lm-eval", [_samples(tmp_path, sample)], tmp_path / "out")
+    assert rows(tmp_path / "out/sums/questions_und.jsonl")[0]["answers"] == ["a", "c"]
+
+
 def test_further_repeats_are_counted(tmp_path: Path) -> None:
     (study,) = imported("lm-eval", [_samples(tmp_path, TEXT | {"resps": [["4", "5"]]})], tmp_path / "out")
     assert "1 × answers of further repeats" in study.left_out
