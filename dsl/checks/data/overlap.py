@@ -4,7 +4,8 @@ Items are compared by id within one data set, and by their normalised instructio
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path as FilePath
 from typing import get_args
 
@@ -31,6 +32,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
     """
     asked = {name: _asked(context, name) for name in context.needs.asked}
     learnt: dict[tuple[Name, Language], frozenset[str]] = {}
+    queries = cache(_queries)  # most methods show the same texts
     for name in context.needs.prompts:
         method = context.experiment.methods[name]
         for dataset, languages in _trained_on(context, name, method).items():
@@ -43,7 +45,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             ids = {row.item for found in rows.values() for row in found} if is_one else set[str]()
             where = f"the rows of `{dataset}` that `{name}` is trained on"
             yield from _faults(context, asked, name, where, texts, {dataset: ids})
-        if shown := _shown(context, name, method):
+        if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
 
 
@@ -85,7 +87,9 @@ def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Nam
     return context.needs.used.get(name, {}) if isinstance(method, TuningMethod) else {}
 
 
-def _shown(context: Context, name: Name, method: MethodBase) -> frozenset[str]:
+def _shown(
+    context: Context, name: Name, method: MethodBase, queries: Callable[[FilePath], Sequence[str]]
+) -> frozenset[str]:
     """Normalised queries of the worked examples in a method's prompt texts, as far as these can be read."""
     prompt: object = getattr(method, "prompt", None)
     n_shown: int = getattr(method, "num_fewshot", 0)
@@ -97,12 +101,13 @@ def _shown(context: Context, name: Name, method: MethodBase) -> frozenset[str]:
         path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
         if isinstance(prompt, PromptPath):
             path = context.folder / prompt.file.replace("{language}", one)
-        found |= {normalise(query) for query in _queries(path)[:n_shown]} if path else set[str]()
+        found.update(queries(path)[:n_shown] if path else ())
     return frozenset(found)
 
 
 def _queries(path: FilePath) -> list[str]:
     try:
-        return [one.query for one in parse_prompt_text(read_regular(path).decode(), path).demonstrations]
+        text = parse_prompt_text(read_regular(path).decode(), path)
+        return [normalise(one.query) for one in text.demonstrations]
     except (UnicodeDecodeError, DataError):
         return []  # which the prompt's own check tells

@@ -327,8 +327,8 @@ def test_a_question_among_the_training_rows_is_refused_in_any_writing_and_langua
     }
     setting = sft(languages=["en", "fr"], data={"d": data(), "pool": pool()})
     among = "1 of 2 items of `d` are among the rows of `pool` that `sft` is trained on: q1."
-    way = "Take them out of one of the two, or write `allow_overlap: true` under `data.d`, and the report says so"
-    assert errors(tmp_path, files, **setting) == [f"methods.sft: {among} {way}"]
+    way = "Take them out of one of the two, or write `allow_overlap: true` under `data.d`"
+    assert errors(tmp_path, files, **setting) == [f"methods.sft: {among} {way}, and the report says so"]
     setting["data"]["d"]["allow_overlap"] = True
     found = loaded(tmp_path, files, **setting)
     assert (found.warnings, found.origin.notes) == ((), (among,))
