@@ -176,7 +176,7 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
     from xp.studies import diff_for
 
     with exit_on_error():
-        found = diff_for(spec, overrides, None, store)
+        found = diff_for(spec, overrides, None, store, identify=True)
         for line in (*found.warnings, *found.reach):
             _say(line, err=True)
         _say(f"{spec} is valid")
@@ -243,7 +243,7 @@ def apply(
     from xp.studies import diff_for
 
     with exit_on_error():
-        found = diff_for(spec, overrides, targets, store)
+        found = diff_for(spec, overrides, targets, store, identify=True)
         if found.todo:
             _say(plan_as_text(found))
             if not yes and not sys.stdin.isatty():
