@@ -39,7 +39,7 @@ class Context:
 
     @cached_property
     def needs(self) -> Needs:
-        """What the cells need; while names are wrong, what those with known names would."""
+        """Needs of the cells; while names are wrong, of those with known names."""
         e = self.experiment
         policies = {"base", "instruct", *e.methods}
         known: dict[str, object] = {

@@ -90,6 +90,8 @@ class ContrastPlan(Value):
     by: tuple[str, ...] = ()
     """Properties that the difference is declared to change with, sorted: `language`, `size` or both. Then
     that change is tested, not the difference."""
+    differs: tuple[str, ...] = ()
+    """Settings besides the methods in which the two sides differ, each with its values."""
 
     def is_on(self, judge: Name, measure: str) -> bool:
         """Test whether it was declared on a judge's measure.

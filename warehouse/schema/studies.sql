@@ -104,5 +104,7 @@ create table contrasts (
     -- What the difference is declared to change with, sorted: `language`, `size` or both. Such a contrast is
     -- tested by that change alone.
     "by" varchar[] not null,
+    -- Settings besides the methods in which the two sides differ, each with its values.
+    differs varchar[] not null,
     primary key (experiment, contrast)
 );

@@ -49,7 +49,7 @@ select unnest(
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"]
+                    "is_declared": "boolean", "by": ["varchar"], "differs": ["varchar"]
                 }
             ]
         }'
@@ -118,7 +118,8 @@ select
     contrast.against,
     contrast."on" as on_judges,
     contrast.is_declared,
-    contrast."by"
+    contrast."by",
+    coalesce(contrast.differs, []) as differs
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name

@@ -1,5 +1,5 @@
 -- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared
--- and what it was declared to change with.
+-- and what it was declared to change with, and the settings in which its sides differ besides their methods.
 select
     experiment,
     contrast,
@@ -7,5 +7,6 @@ select
     against,
     on_judges,
     is_declared,
-    "by"
+    "by",
+    differs
 from contrasts
