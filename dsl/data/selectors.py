@@ -44,7 +44,7 @@ def texts_at(row: Row, selector: Selector, number: int, at: str) -> tuple[str, .
         DataError: as `pick` and `text_of`; a list in the list, too.
     """
     value = pick(row, selector, number, at)
-    entries = value if _is_list(value) else (value,)
+    entries = value if _is_list(value) and not _is_map(value) else (value,)
     texts = (text_of(one, selector, at, in_list=entries is value) for one in entries)
     return tuple(text for text in texts if text is not None and text.strip())
 
@@ -137,10 +137,8 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
     if _is_map(value):
         value = dict(cast("Sequence[tuple[str, Any]]", value))
     if isinstance(value, Mapping):
-        keys = [str(key) for key in cast("Mapping[Any, Any]", value)]
-        entry = f"{name}.*" if in_list else name
-        kind = "a list of mappings" if in_list else "a mapping"
-        return f"holds {kind}, not text. {_instead([f'{entry}.{key}' for key in keys], keys)}"
+        kind, entry = ("a list of mappings", f"{name}.*") if in_list else ("a mapping", name)
+        return f"holds {kind}, not text. {_instead(entry, cast('Mapping[Any, Any]', value))}"
     if _is_list(value):
         if in_list:
             every = f"{name.removesuffix('.*')}.*.*"
@@ -148,16 +146,17 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
         name = name.replace("*", "0") if "*" in name else f"{name}.0"
         first = next(iter(value), None)
         if isinstance(first, Mapping):
-            keys = [str(key) for key in cast("Mapping[Any, Any]", first)]
-            return f"holds a list of mappings, not text. {_instead([f'{name}.{key}' for key in keys], keys)}"
+            return f"holds a list of mappings, not text. {_instead(name, cast('Mapping[Any, Any]', first))}"
         return f"holds a list, not text. Write `{name}` for its first entry"
     return f"holds a value of type {type(value).__name__}, not text. Write the column as text"
 
 
-def _instead(paths: Sequence[str], keys: Sequence[str]) -> str:
-    if not keys or not are_column_names(["text", *keys]):
+def _instead(name: str, value: Mapping[Any, Any]) -> str:
+    """Name the paths to what is text in a mapping, or may be."""
+    if not value or not are_column_names(["text", *map(str, value)]):
         return "Write the path to the text in it"
-    return "Write the path to the text: " + " or ".join(f"`{path}`" for path in paths[:4])
+    texts = [key for key, one in value.items() if isinstance(one[0] if _is_list(one) and one else one, str)]
+    return "Write the path to the text: " + " or ".join(f"`{name}.{key}`" for key in (texts or [*value])[:4])
 
 
 def _plain(value: Any, selector: Selector, at: str) -> Any:
@@ -238,7 +237,9 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         others = (
             f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
         )
-        raise DataError(f"{at}: no column `{selector}`; {others}")
+        dotted = re.sub(r"\[(\d*)\]", lambda found: f".{found[1] or '*'}", selector)
+        hint = "" if dotted == selector else f". Write `{dotted}` for a path into a list"
+        raise DataError(f"{at}: no column `{selector}`; {others}{hint}")
     if _is_list(value):
         listed = cast("Sequence[Any]", value)
         if not re.fullmatch(r"-?\d+", part):

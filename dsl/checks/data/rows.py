@@ -10,15 +10,18 @@ from dsl.data.normalise import normalise
 from dsl.data.records import Example
 from dsl.values import Language, Name
 
+TEXTS = ("instruction", "response", "chosen", "rejected")
+"""Columns whose texts are asked or learnt from."""
+
 
 def row_faults(
-    name: Name, language: Language, rows: Sequence[Example], learnt: Collection[str] = (), asked: bool = False
+    name: Name, language: Language, rows: Sequence[Example], named: Collection[str], asked: bool = False
 ) -> Iterator[Fault]:
     """Check the ids, the instructions and the answers to learn from.
 
     Args:
         name: The data set's.
-        learnt: Columns that a method learns from: `response`, or `chosen` and `rejected`.
+        named: Those of `TEXTS` that the data set has.
         asked: The rows are asked, so that a question that stands twice counts twice.
     """
     at, found = ("data", name, "columns"), _Found(language, len(rows))
@@ -36,19 +39,19 @@ def row_faults(
             f" count as different items: {listed(' and '.join(group) for group in alike)}"
         )
         yield Fault((*at, "item"), why, "warning")
-    if empty := [row.item for row in rows if not row.instruction.strip()]:
-        yield Fault(
-            (*at, "instruction"), f"in `{language}` these items have an empty instruction: {listed(empty)}"
-        )
+    empty = [row.item for row in rows if not row.instruction.strip()] if "instruction" in named else []
+    if empty:
+        why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
+        yield Fault((*at, "instruction"), why)
     if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
         same = listed(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
-    for column in learnt:
+    for column in (one for one in TEXTS[1:] if one in named):
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
             why = found.rows(f"without a text in `{column}`, left out of training", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
-    if {"chosen", "rejected"} <= set(learnt) and (equal := [row.item for row in rows if _is_equal(row)]):
+    if equal := [row.item for row in rows if _is_equal(row)]:
         why = found.rows("with equal answers in `chosen` and `rejected`, left out of training", equal)
         yield Fault((*at, "rejected"), why, "warning")
 

@@ -113,19 +113,20 @@ def dpo(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_where_they_are_learnt_from(
+def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_learnt_from_or_not(
     tmp_path: Path,
 ) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS}
-    assert warnings(tmp_path, files, **dpo()) == [
+    found = [
         "data.pairs.columns.rejected: in `en` rows without a text in `rejected`, left out of training: 2 of 4"
         " (2, 3)",
         "data.pairs.columns.rejected: in `en` rows with equal answers in `chosen` and `rejected`, left out of"
         " training: 1 of 4 (1)",
     ]
-    only = {"p.jsonl": PAIRS}
-    asked = {"d": data("p.jsonl", columns={"chosen": "c", "rejected": "r"})}
-    assert warnings(tmp_path, only, data=asked) == [], "nothing is learnt from them"
+    assert warnings(tmp_path, files, **dpo()) == found
+    asked = data("p.jsonl", columns={"chosen": "c", "rejected": "r"})
+    told = warnings(tmp_path, {"p.jsonl": PAIRS}, data={"pairs": asked}, evaluate=["pairs"])
+    assert told == found
 
 
 def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
@@ -139,8 +140,16 @@ def test_rows_are_checked_by_a_function_of_examples_alone() -> None:
         Example(item="", language="en", instruction=" "),
         Example(item="b", language="en", instruction="x"),
     ]
-    found = [(fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["response"])]
+    found = [
+        (fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["instruction", "response"])
+    ]
     assert found == [("item", "error"), ("instruction", "error"), ("response", "error")]
+
+
+def test_a_misspelt_column_is_one_fault(tmp_path: Path) -> None:
+    sets = {"d": data("q.jsonl", columns={"instruction": None, "instrution": "q"})}
+    (found,) = errors(tmp_path, {"q.jsonl": QUESTIONS}, data=sets)
+    assert "Did you mean `instruction`?" in found
 
 
 # languages

@@ -1,4 +1,4 @@
-"""What the two sides of a contrast differ in besides their methods."""
+"""Settings besides the methods in which the two sides of a contrast differ."""
 
 import json
 from pathlib import Path
