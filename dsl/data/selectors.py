@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from dsl.data.files import Row
 from dsl.data.regular_files import are_column_names
-from dsl.data.source import LanguageColumn, Part, RowNumber, Selector, Template
+from dsl.data.source import LanguageColumn, Mapped, Part, RowNumber, Selector, Template, Written
 from dsl.errors import DataError
+from dsl.messages import listed, ticked
 from dsl.values import Language
 
 
@@ -61,7 +62,7 @@ def json_at(row: Row, selector: Selector, number: int, at: str) -> str:
     return text_of(value, selector, at, booleans=True) or ""
 
 
-def language_at(row: Row, column: Selector | LanguageColumn, number: int, at: str) -> str:
+def language_at(row: Row, column: Written | LanguageColumn, number: int, at: str) -> str:
     """A row's language, as its file calls it; empty where it is missing.
 
     Raises:
@@ -70,7 +71,7 @@ def language_at(row: Row, column: Selector | LanguageColumn, number: int, at: st
     return text_at(row, column.column if isinstance(column, LanguageColumn) else column, number, at) or ""
 
 
-def language_in_file(column: Selector | LanguageColumn, language: Language) -> str:
+def language_in_file(column: Written | LanguageColumn, language: Language) -> str:
     """Return what a file calls a language of the study."""
     return column.values.get(language, language) if isinstance(column, LanguageColumn) else language
 
@@ -95,10 +96,9 @@ def text_of(
     if isinstance(value, bool):
         if booleans:
             return str(value).lower()
-        raise DataError(
-            f"{at}: `{_named(selector)}` holds true or false, not text. Write the words that are meant into"
-            " the data"
-        )
+        words = f'`{{column: {_named(selector)}, values: {{"true": "yes", "false": "no"}}}}`'
+        why = f"`{_named(selector)}` holds true or false, not text"
+        raise DataError(f"{at}: {why}. Write the words that are meant, as {words}")
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float | Decimal) and math.isfinite(value):
@@ -191,6 +191,12 @@ def pick(row: Row, selector: Selector, number: int, at: str) -> Any:
         if whole is not None and found is None:
             raise DataError(f"{at}: `{selector.pattern}` does not match the text of `{selector.column}`")
         return found and found.group(1 if found.re.groups else 0)
+    if isinstance(selector, Mapped):
+        text = text_at(row, selector.column, number, at, booleans=True)
+        if text is not None and text not in selector.values:
+            known = f"which `values` does not name: it has {listed(selector.values, most=10)}"
+            raise DataError(f"{at}: `{selector.column}` holds {ticked(text)}, {known}")
+        return text and selector.values[text]
     if isinstance(selector, Template):
         filled = list(_filled(row, selector, number, at))
         return None if None in filled else "".join(cast("list[str]", filled))
@@ -267,6 +273,6 @@ def _is_map(value: Any) -> bool:
 
 def _named(selector: Selector) -> str:
     """A selector in an error."""
-    if isinstance(selector, Part):
+    if isinstance(selector, Part | Mapped):
         return str(selector.column)
     return selector.template if isinstance(selector, Template) else str(selector)

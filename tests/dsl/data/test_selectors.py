@@ -74,7 +74,7 @@ def test_decimals_keep_their_digits_and_dates_are_iso_8601(value: object, text: 
     ("value", "says"),
     [
         (math.inf, r"row 1: `v` holds infinity, not text. Write null where a number is missing"),
-        (True, r"row 1: `v` holds true or false, not text. Write the words that are meant"),
+        (True, r"row 1: `v` holds true or false, not text. Write the words that are meant, as `{column: v"),
         (b"na\xc3\xafve", r"row 1: `v` holds bytes, not text. Write the column as UTF-8 text"),
         ({"start": [3], "text": ["Quito"]}, r"a mapping, .*path to the text: `v\.text`$"),
         ({"start": 3, "end": 4}, r"a mapping, .*path to the text: `v\.start` or `v\.end`$"),
@@ -191,6 +191,19 @@ def test_a_template_with_a_missing_column_is_missing() -> None:
 def test_a_template_without_a_column_or_with_more_than_one_in_its_braces_is_refused(template: str) -> None:
     with pytest.raises(ValidationError):
         Template(template=template)
+
+
+def test_values_stand_for_texts_true_and_false_too() -> None:
+    row = {"gold": 1.0, "right": True, "none": None}
+    labels = {"column": "gold", "values": {"0": "A", "1": "B"}}
+    words = {"column": "right", "values": {"true": "yes", "false": "no"}}
+    missing = {"column": "none", "values": {"1": "x"}}
+    found = one(row, answers=labels, reference=words, category=missing)
+    assert (found.answers, found.reference, found.category) == (("B",), "yes", None)
+    with pytest.raises(
+        DataError, match="row 1: `gold` holds `1`, which `values` does not name: it has `0`, `2`"
+    ):
+        one(row, answers={"column": "gold", "values": {"0": "A", "2": "C"}})
 
 
 def test_a_language_column_may_call_languages_by_other_names() -> None:
