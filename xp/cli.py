@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from dsl.errors import ArgumentError, OutputError, SpecError, WarehouseError, XpError
-from dsl.messages import escaped
+from dsl.messages import escaped, one_line
 
 app = typer.Typer(
     help=(
@@ -177,7 +177,8 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
 
     with exit_on_error():
         found = diff_for(spec, overrides, None, store, identify=True)
-        for line in (*found.warnings, *found.reach):
+        notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
+        for line in (*found.warnings, *notes, *found.reach):
             _say(line, err=True)
         _say(f"{spec} is valid")
 

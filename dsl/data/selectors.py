@@ -76,6 +76,13 @@ def language_in_file(column: Written | LanguageColumn, language: Language) -> st
     return column.values.get(language, language) if isinstance(column, LanguageColumn) else language
 
 
+def name_of(selector: Selector) -> str:
+    """Return what errors call a selector."""
+    if isinstance(selector, Part | Mapped):
+        return str(selector.column)
+    return selector.template if isinstance(selector, Template) else str(selector)
+
+
 def text_of(
     value: Any, selector: Selector, at: str, *, booleans: bool = False, in_list: bool = False
 ) -> str | None:
@@ -96,8 +103,8 @@ def text_of(
     if isinstance(value, bool):
         if booleans:
             return str(value).lower()
-        words = f'`{{column: {_named(selector)}, values: {{"true": "yes", "false": "no"}}}}`'
-        why = f"`{_named(selector)}` holds true or false, not text"
+        words = f'`{{column: {name_of(selector)}, values: {{"true": "yes", "false": "no"}}}}`'
+        why = f"`{name_of(selector)}` holds true or false, not text"
         raise DataError(f"{at}: {why}. Write the words that are meant, as {words}")
     if isinstance(value, int):
         return str(value)
@@ -107,7 +114,7 @@ def text_of(
         return format(digits, "f").removesuffix(".0" if isinstance(value, float) else "")
     if isinstance(value, date | time):
         return value.isoformat()
-    raise DataError(f"{at}: `{_named(selector)}` {_no_text(value, _named(selector), in_list)}")
+    raise DataError(f"{at}: `{name_of(selector)}` {_no_text(value, name_of(selector), in_list)}")
 
 
 def _is_missing(value: Any) -> bool:
@@ -123,7 +130,7 @@ def _characters(text: str, selector: Selector, at: str) -> str:
             half = text[error.start].encode("unicode_escape").decode()
             raise DataError(
                 f"{at}: a character that is not text: {half}, half of a surrogate pair, in"
-                f" `{_named(selector)}`"
+                f" `{name_of(selector)}`"
             ) from error
     return text
 
@@ -269,10 +276,3 @@ def _is_list(value: Any) -> bool:
 def _is_map(value: Any) -> bool:
     """Test whether this is a list of pairs, as a map comes out of a Parquet file."""
     return isinstance(value, list) and isinstance(next(iter(cast("list[object]", value)), None), tuple)
-
-
-def _named(selector: Selector) -> str:
-    """A selector in an error."""
-    if isinstance(selector, Part | Mapped):
-        return str(selector.column)
-    return selector.template if isinstance(selector, Template) else str(selector)

@@ -1,6 +1,6 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their normalised instruction in any language everywhere.
+Items are compared by id within one data set, and by their instructions in every language everywhere.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
@@ -14,7 +14,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.normalise import normalise
+from dsl.data.normalise import question_of
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.records import Example
 from dsl.data.regular_files import read_regular
@@ -39,12 +39,12 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             rows = {language: _rows(context, dataset, language) for language in languages}
             for language, found in rows.items():
                 if (dataset, language) not in learnt:
-                    learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
+                    learnt[dataset, language] = frozenset(question_of(row.instruction) for row in found)
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
-            is_one = context.experiment.data[dataset].parallel
-            ids = {row.item for found in rows.values() for row in found} if is_one else set[str]()
+            ids = {row.item for found in rows.values() for row in found}
+            known = {one: ids for one in asked if _is_same(context, one, dataset)}
             where = f"the rows of `{dataset}` that `{name}` is trained on"
-            yield from _faults(context, asked, name, where, texts, {dataset: ids})
+            yield from _faults(context, asked, name, where, texts, known)
         if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
 
@@ -68,12 +68,18 @@ def _faults(
                 yield Fault(("methods", method), f"{n}. Take them out of one of the two, or {way}", on="key")
 
 
+def _is_same(context: Context, asked: Name, other: Name) -> bool:
+    """Test whether an id means the same question in both: their rows and ids come from one place."""
+    one, two = context.experiment.data[asked], context.experiment.data[other]
+    return one.parallel and one.rows == two.rows and one.columns.item == two.columns.item
+
+
 def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
-    """Item -> its normalised instructions, in every language that is asked."""
+    """Item -> its questions, in every language that is asked."""
     found: dict[str, set[str]] = {}
     for language in context.needs.asked[name]:
         for row in _rows(context, name, language):
-            if said := normalise(row.instruction):
+            if said := question_of(row.instruction):
                 found.setdefault(row.item, set()).add(said)
     return {item: frozenset(said) for item, said in found.items()}
 
@@ -90,7 +96,7 @@ def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Nam
 def _shown(
     context: Context, name: Name, method: MethodBase, queries: Callable[[FilePath], Sequence[str]]
 ) -> frozenset[str]:
-    """Normalised queries of the worked examples in a method's prompt texts, as far as these can be read."""
+    """Questions of the worked examples in a method's prompt texts, as far as these can be read."""
     prompt: object = getattr(method, "prompt", None)
     n_shown: int = getattr(method, "num_fewshot", 0)
     if getattr(method, "demonstrations", None) is not None or prompt in (None, "chat"):
@@ -108,6 +114,6 @@ def _shown(
 def _queries(path: FilePath) -> list[str]:
     try:
         text = parse_prompt_text(read_regular(path).decode(), path)
-        return [normalise(one.query) for one in text.demonstrations]
+        return [question_of(one.query) for one in text.demonstrations]
     except (UnicodeDecodeError, DataError):
         return []  # which the prompt's own check tells

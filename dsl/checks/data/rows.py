@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
-from dsl.data.normalise import normalise
+from dsl.data.normalise import question_of
 from dsl.data.records import Example
 from dsl.values import Language, Name
 
@@ -43,7 +43,7 @@ def row_faults(
     if empty:
         why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
         yield Fault((*at, "instruction"), why)
-    if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
+    if asked and (again := _groups((question_of(row.instruction), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
         same = listed(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")

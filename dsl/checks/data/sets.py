@@ -40,7 +40,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
         yield from content_faults(name, data, read)
         yield from _enough(context, name, {language: len(found) for language, found in rows.items()})
         if data.parallel:
-            yield from pairing_faults(name, data, {one: rows[one] for one in asked if one in rows})
+            yield from pairing_faults(name, data, asked, {one: rows[one] for one in asked if one in rows})
     yield from overlap_faults(context)
 
 

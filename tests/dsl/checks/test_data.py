@@ -92,6 +92,11 @@ def test_a_question_under_several_ids_is_a_warning_where_it_is_asked(tmp_path: P
     ]
 
 
+def test_sums_of_other_signs_are_other_questions(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "q": f"What is 3 {sign} 4?"} for n, sign in enumerate("+-*/")]
+    assert warnings(tmp_path, {"q.jsonl": rows}) == []
+
+
 # answers to learn from
 
 
@@ -351,6 +356,18 @@ def test_a_set_that_is_asked_and_trained_on_is_refused_by_its_ids(tmp_path: Path
     setting["only"] = [{"language": "fr"}]
     (found,) = errors(tmp_path, files, **setting)
     assert "1 of 1 items of `pool` are among the rows of `pool` that `sft` is trained on: q1" in found
+
+
+def test_one_file_under_two_names_is_one_data_set(tmp_path: Path) -> None:
+    files = {
+        f"q_{language}.jsonl": [{"id": "q1", "q": f"one {language}", "r": "x"}] for language in ("en", "fr")
+    }
+    sets = {name: data(columns={"response": "r"}) for name in ("d", "pool")}
+    setting = sft(languages=["en", "fr"], data=sets, only=[{"language": "fr"}])
+    (found,) = errors(tmp_path, files, **setting)
+    assert "1 of 1 items of `d` are among the rows of `pool` that `sft` is trained on: q1" in found
+    sets["d"]["parallel"] = False
+    assert warnings(tmp_path, files, **setting) == []
 
 
 def test_a_question_among_preference_pairs_is_refused(tmp_path: Path) -> None:
