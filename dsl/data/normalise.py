@@ -1,6 +1,5 @@
 """Instructions without the differences that do not make another question."""
 
-import re
 import unicodedata
 
 
@@ -10,16 +9,6 @@ def normalise(text: str) -> str:
     Accents and vowel signs stay.
     """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().translate(_KEPT).split())
-
-
-def question_of(text: str) -> str:
-    """Return a key that two writings of one question share: the normalised text, and the signs that stand
-    behind numbers. 3 + 4 is another question than 3 - 4."""
-    signs = _SIGN.findall(text)
-    return " ".join([normalise(text), *signs]) if signs else normalise(text)
-
-
-_SIGN = re.compile(r"\d\s*([-+*/^=<>×÷−])")
 
 
 class _Kept(dict[int, str]):

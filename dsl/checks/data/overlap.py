@@ -14,7 +14,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.normalise import question_of
+from dsl.data.normalise import normalise
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.records import Example
 from dsl.data.regular_files import read_regular
@@ -39,7 +39,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             rows = {language: _rows(context, dataset, language) for language in languages}
             for language, found in rows.items():
                 if (dataset, language) not in learnt:
-                    learnt[dataset, language] = frozenset(question_of(row.instruction) for row in found)
+                    learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
@@ -79,7 +79,7 @@ def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for language in context.needs.asked[name]:
         for row in _rows(context, name, language):
-            if said := question_of(row.instruction):
+            if said := normalise(row.instruction):
                 found.setdefault(row.item, set()).add(said)
     return {item: frozenset(said) for item, said in found.items()}
 
@@ -114,6 +114,6 @@ def _shown(
 def _queries(path: FilePath) -> list[str]:
     try:
         text = parse_prompt_text(read_regular(path).decode(), path)
-        return [question_of(one.query) for one in text.demonstrations]
+        return [normalise(one.query) for one in text.demonstrations]
     except (UnicodeDecodeError, DataError):
         return []  # which the prompt's own check tells

@@ -2,26 +2,26 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
-from dsl.data.normalise import question_of
+from dsl.data.normalise import normalise
 from dsl.data.records import Example
+from dsl.data.source import Columns
 from dsl.values import Language, Name
 
 TEXTS = ("instruction", "response", "chosen", "rejected")
-"""Columns whose texts are asked or learnt from."""
+"""Fields of an example that are asked or learnt from: by the column that is named, or as rows have them."""
 
 
 def row_faults(
-    name: Name, language: Language, rows: Sequence[Example], named: Collection[str], asked: bool = False
+    name: Name, language: Language, rows: Sequence[Example], columns: Columns, asked: bool = False
 ) -> Iterator[Fault]:
     """Check the ids, the instructions and the answers to learn from.
 
     Args:
         name: The data set's.
-        named: Those of `TEXTS` that the data set has.
         asked: The rows are asked, so that a question that stands twice counts twice.
     """
     at, found = ("data", name, "columns"), _Found(language, len(rows))
@@ -39,15 +39,16 @@ def row_faults(
             f" count as different items: {listed(' and '.join(group) for group in alike)}"
         )
         yield Fault((*at, "item"), why, "warning")
-    empty = [row.item for row in rows if not row.instruction.strip()] if "instruction" in named else []
-    if empty:
+    named = [one for one in TEXTS if getattr(columns, one) is not None or any(getattr(r, one) for r in rows)]
+    empty = [row.item for row in rows if not row.instruction.strip()]
+    if empty and "instruction" in named:
         why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
         yield Fault((*at, "instruction"), why)
-    if asked and (again := _groups((question_of(row.instruction), row.item) for row in rows)):
+    if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
         same = listed(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
-    for column in (one for one in TEXTS[1:] if one in named):
+    for column in (one for one in named if one != "instruction"):
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
             why = found.rows(f"without a text in `{column}`, left out of training", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")

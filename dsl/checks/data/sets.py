@@ -6,7 +6,7 @@ from dsl.checks.context import Context
 from dsl.checks.data.across_languages import content_faults, language_column_faults, pairing_faults
 from dsl.checks.data.overlap import overlap_faults
 from dsl.checks.data.read import ReadRows
-from dsl.checks.data.rows import TEXTS, row_faults
+from dsl.checks.data.rows import row_faults
 from dsl.checks.fault import Fault
 from dsl.errors import DataError
 from dsl.methods.parts import Rows
@@ -30,12 +30,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 yield Fault(("data", name, "rows", *per_language), str(error))
         rows = {language: one.rows for language, one in read.items() if one.rows is not None}
         for language, found in rows.items():
-            named = [
-                column
-                for column in TEXTS
-                if getattr(data.columns, column) is not None or any(getattr(row, column) for row in found)
-            ]
-            yield from row_faults(name, language, found, named, language in asked)
+            yield from row_faults(name, language, found, data.columns, language in asked)
         yield from language_column_faults(name, data, e.languages, read)
         yield from content_faults(name, data, read)
         yield from _enough(context, name, {language: len(found) for language, found in rows.items()})

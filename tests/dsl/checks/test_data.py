@@ -12,6 +12,7 @@ from dsl.checks.data.rows import row_faults
 from dsl.checks.load import Loaded, load
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
+from dsl.data.source import Columns
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 
@@ -90,11 +91,6 @@ def test_a_question_under_several_ids_is_a_warning_where_it_is_asked(tmp_path: P
         "data.d.columns.instruction: in `en` rows that ask what another item asks: 1 of 3 (1). n counts each"
         " of them; keep one of 0 = 1"
     ]
-
-
-def test_sums_of_other_signs_are_other_questions(tmp_path: Path) -> None:
-    rows = [{"id": str(n), "q": f"What is 3 {sign} 4?"} for n, sign in enumerate("+-*/")]
-    assert warnings(tmp_path, {"q.jsonl": rows}) == []
 
 
 # answers to learn from
