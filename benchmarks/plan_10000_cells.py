@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import yaml
 
@@ -59,8 +60,9 @@ def spec(
         "models": {f"m{n}": {"base": {"hub": f"some/model-{n}", "revision": "abc"}} for n in range(n_models)},
         "data": {
             "pairs": {
-                "rows": {"path": "rows.jsonl"},
+                "rows": {"path": "rows_{language}.jsonl"},
                 "columns": {c: c for c in ("item", "instruction", "response", "chosen", "rejected")},
+                "allow_overlap": True,
             }
         },
         "evaluate": ["pairs"],
@@ -96,12 +98,12 @@ def run() -> Iterator[Measured]:
 
 
 def write_study(folder: Path, study: dict[str, object], n_items: int = 16) -> Path:
-    """The study's spec with the file of rows that it names."""
-    rows = [
-        {"item": str(n), "instruction": "a", "response": "b", "chosen": "c", "rejected": "d"}
-        for n in range(n_items)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    """The study's spec with the files of rows that it names."""
+    for language in cast("list[str]", study["languages"]):
+        answers = {"response": "b", "chosen": "c", "rejected": "d"}
+        rows = [{"item": str(n), "instruction": f"{n} {language}", **answers} for n in range(n_items)]
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"rows_{language}.jsonl").write_text(lines, "utf-8")
     path = folder / "large.yaml"
     path.write_text(yaml.safe_dump(study), "utf-8")
     return path

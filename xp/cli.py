@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from dsl.errors import ArgumentError, OutputError, SpecError, WarehouseError, XpError
-from dsl.messages import escaped
+from dsl.messages import escaped, one_line
 
 app = typer.Typer(
     help=(
@@ -192,8 +192,9 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
     from xp.studies import diff_for
 
     with exit_on_error():
-        found = diff_for(spec, overrides, None, store)
-        for line in (*found.warnings, *found.reach):
+        found = diff_for(spec, overrides, None, store, identify=True)
+        notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
+        for line in (*found.warnings, *notes, *found.reach):
             _say(line, err=True)
         _say(f"{spec} is valid")
 
@@ -259,7 +260,7 @@ def apply(
     from xp.studies import diff_for
 
     with exit_on_error():
-        found = diff_for(spec, overrides, targets, store)
+        found = diff_for(spec, overrides, targets, store, identify=True)
         if found.todo:
             _say(plan_as_text(found))
             if not yes and not sys.stdin.isatty():

@@ -21,8 +21,18 @@ from xp.reach import reach
 _Record = TypeVar("_Record", bound=Record)
 
 
-def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None, store: Path) -> Diff:
+def diff_for(
+    spec: Path,
+    overrides: list[str] | None,
+    targets: list[str] | None,
+    store: Path,
+    *,
+    identify: bool = False,
+) -> Diff:
     """Compare a spec's plan with what a store holds.
+
+    `identify` has a sample of the rows checked for the language that they are read for, where something is to
+    run: it takes longer than the plan.
 
     Raises:
         SpecError: the spec is invalid.
@@ -53,6 +63,10 @@ def diff_for(spec: Path, overrides: list[str] | None, targets: list[str] | None,
             reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)
         ),
     )
+    if identify and found.todo:
+        from xp.languages import other_languages  # the language judge, which a plan does not need
+
+        found = replace(found, warnings=(*found.warnings, *map(str, other_languages(loaded))))
     if targets and not found.wanted:
         raise ArgumentError(
             f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps"

@@ -39,7 +39,7 @@ class Context:
 
     @cached_property
     def needs(self) -> Needs:
-        """Needs of the cells that have known names only, while others are wrong."""
+        """Needs of the cells; while names are wrong, of those with known names."""
         e = self.experiment
         policies = {"base", "instruct", *e.methods}
         known: dict[str, object] = {

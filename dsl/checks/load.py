@@ -6,26 +6,33 @@ read YAML (with places) → `extends` → `--set` → types (pydantic) → names
 A stage drops what it finds invalid and hands the rest to the next one (`dsl.checks.recovery`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from dsl.checks.context import Context
+from dsl.checks.data.read import ReadRows
 from dsl.checks.experiment import problems_of
 from dsl.checks.recovery import drop_invalid
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.records import Example
 from dsl.errors import Problem, SpecError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted, shown, ticked, written
 from dsl.plan.compile import Origin
 from dsl.spec.experiment import Experiment
+from dsl.values import Language, Name
 from dsl.yaml.document import Document, FaultyYaml, Mark, Plain, parse_yaml, read_yaml
 from dsl.yaml.validation_errors import explain
 
 MAX_EXTENDS = 8
 """Most files that one spec may extend."""
+
+N_SAMPLED = 50
+"""Rows of a sample, at least, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,16 @@ class Loaded:
     experiment: Experiment
     origin: Origin
     warnings: tuple[Problem, ...]
+    samples: tuple["Sample", ...] = ()
+    """Some rows of each data set and language that is read from a file."""
+
+
+class Sample(NamedTuple):
+    """Rows of a data set in a language, evenly spread over it."""
+
+    dataset: Name
+    language: Language
+    rows: tuple[Example, ...]
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints | None = None) -> Loaded:
@@ -71,12 +88,19 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
                 notes=tuple(f"{p.message}." for p in problems if p.level == "note"),
             )
             warnings = tuple(p for p in problems if p.level == "warning")
-            return Loaded(experiment, origin, warnings)
+            return Loaded(experiment, origin, warnings, tuple(_samples(context)))
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
         found = problems_of(Context(experiment, fingerprints, path.parent), document)
         faults += [p for p in found if p.level == "error" and is_own(p)]
     raise SpecError(_in_order(faults, document))
+
+
+def _samples(context: Context) -> Iterator[Sample]:
+    for name, languages in context.data.items():
+        for language, read in languages.items():
+            if isinstance(read, ReadRows) and read.rows:
+                yield Sample(name, language, read.rows[:: max(1, len(read.rows) // N_SAMPLED)])
 
 
 def _in_order(problems: Iterable[Problem], document: Document) -> list[Problem]:

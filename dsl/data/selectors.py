@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
-from dsl.data.source import LanguageColumn, Part, RowNumber, Selector, Template
+from dsl.data.source import LanguageColumn, Mapped, Part, RowNumber, Selector, Template, Written
 from dsl.errors import DataError
+from dsl.messages import listed, ticked
 from dsl.values import Language
 
 
@@ -44,7 +45,7 @@ def texts_at(row: Row, selector: Selector, number: int, at: str) -> tuple[str, .
         DataError: as `pick` and `text_of`; a list in the list, too.
     """
     value = pick(row, selector, number, at)
-    entries = value if _is_list(value) else (value,)
+    entries = value if _is_list(value) and not _is_map(value) else (value,)
     texts = (text_of(one, selector, at, in_list=entries is value) for one in entries)
     return tuple(text for text in texts if text is not None and text.strip())
 
@@ -61,7 +62,7 @@ def json_at(row: Row, selector: Selector, number: int, at: str) -> str:
     return text_of(value, selector, at, booleans=True) or ""
 
 
-def language_at(row: Row, column: Selector | LanguageColumn, number: int, at: str) -> str:
+def language_at(row: Row, column: Written | LanguageColumn, number: int, at: str) -> str:
     """A row's language, as its file calls it; empty where it is missing.
 
     Raises:
@@ -70,9 +71,16 @@ def language_at(row: Row, column: Selector | LanguageColumn, number: int, at: st
     return text_at(row, column.column if isinstance(column, LanguageColumn) else column, number, at) or ""
 
 
-def language_in_file(column: Selector | LanguageColumn, language: Language) -> str:
+def language_in_file(column: Written | LanguageColumn, language: Language) -> str:
     """Return what a file calls a language of the study."""
     return column.values.get(language, language) if isinstance(column, LanguageColumn) else language
+
+
+def name_of(selector: Selector) -> str:
+    """Return what errors call a selector."""
+    if isinstance(selector, Part | Mapped):
+        return str(selector.column)
+    return selector.template if isinstance(selector, Template) else str(selector)
 
 
 def text_of(
@@ -95,10 +103,9 @@ def text_of(
     if isinstance(value, bool):
         if booleans:
             return str(value).lower()
-        raise DataError(
-            f"{at}: `{_named(selector)}` holds true or false, not text. Write the words that are meant into"
-            " the data"
-        )
+        words = f'`{{column: {name_of(selector)}, values: {{"true": "yes", "false": "no"}}}}`'
+        why = f"`{name_of(selector)}` holds true or false, not text"
+        raise DataError(f"{at}: {why}. Write the words that are meant, as {words}")
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float | Decimal) and math.isfinite(value):
@@ -107,7 +114,7 @@ def text_of(
         return format(digits, "f").removesuffix(".0" if isinstance(value, float) else "")
     if isinstance(value, date | time):
         return value.isoformat()
-    raise DataError(f"{at}: `{_named(selector)}` {_no_text(value, _named(selector), in_list)}")
+    raise DataError(f"{at}: `{name_of(selector)}` {_no_text(value, name_of(selector), in_list)}")
 
 
 def _is_missing(value: Any) -> bool:
@@ -123,7 +130,7 @@ def _characters(text: str, selector: Selector, at: str) -> str:
             half = text[error.start].encode("unicode_escape").decode()
             raise DataError(
                 f"{at}: a character that is not text: {half}, half of a surrogate pair, in"
-                f" `{_named(selector)}`"
+                f" `{name_of(selector)}`"
             ) from error
     return text
 
@@ -137,10 +144,8 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
     if _is_map(value):
         value = dict(cast("Sequence[tuple[str, Any]]", value))
     if isinstance(value, Mapping):
-        keys = [str(key) for key in cast("Mapping[Any, Any]", value)]
-        entry = f"{name}.*" if in_list else name
-        kind = "a list of mappings" if in_list else "a mapping"
-        return f"holds {kind}, not text. {_instead([f'{entry}.{key}' for key in keys], keys)}"
+        kind, entry = ("a list of mappings", f"{name}.*") if in_list else ("a mapping", name)
+        return f"holds {kind}, not text. {_instead(entry, cast('Mapping[Any, Any]', value))}"
     if _is_list(value):
         if in_list:
             every = f"{name.removesuffix('.*')}.*.*"
@@ -148,16 +153,17 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
         name = name.replace("*", "0") if "*" in name else f"{name}.0"
         first = next(iter(value), None)
         if isinstance(first, Mapping):
-            keys = [str(key) for key in cast("Mapping[Any, Any]", first)]
-            return f"holds a list of mappings, not text. {_instead([f'{name}.{key}' for key in keys], keys)}"
+            return f"holds a list of mappings, not text. {_instead(name, cast('Mapping[Any, Any]', first))}"
         return f"holds a list, not text. Write `{name}` for its first entry"
     return f"holds a value of type {type(value).__name__}, not text. Write the column as text"
 
 
-def _instead(paths: Sequence[str], keys: Sequence[str]) -> str:
-    if not keys or not are_column_names(["text", *keys]):
+def _instead(name: str, value: Mapping[Any, Any]) -> str:
+    """Name the paths to what is text in a mapping, or may be."""
+    if not value or not are_column_names(["text", *map(str, value)]):
         return "Write the path to the text in it"
-    return "Write the path to the text: " + " or ".join(f"`{path}`" for path in paths[:4])
+    texts = [key for key, one in value.items() if isinstance(one[0] if _is_list(one) and one else one, str)]
+    return "Write the path to the text: " + " or ".join(f"`{name}.{key}`" for key in (texts or [*value])[:4])
 
 
 def _plain(value: Any, selector: Selector, at: str) -> Any:
@@ -192,6 +198,12 @@ def pick(row: Row, selector: Selector, number: int, at: str) -> Any:
         if whole is not None and found is None:
             raise DataError(f"{at}: `{selector.pattern}` does not match the text of `{selector.column}`")
         return found and found.group(1 if found.re.groups else 0)
+    if isinstance(selector, Mapped):
+        text = text_at(row, selector.column, number, at, booleans=True)
+        if text is not None and text not in selector.values:
+            known = f"which `values` does not name: it has {listed(selector.values, most=10)}"
+            raise DataError(f"{at}: `{selector.column}` holds {ticked(text)}, {known}")
+        return text and selector.values[text]
     if isinstance(selector, Template):
         filled = list(_filled(row, selector, number, at))
         return None if None in filled else "".join(cast("list[str]", filled))
@@ -238,7 +250,9 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         others = (
             f"there are: {', '.join(keys[:20])}" if are_column_names(keys) else "its columns have other names"
         )
-        raise DataError(f"{at}: no column `{selector}`; {others}")
+        dotted = re.sub(r"\[(\d*)\]", lambda found: f".{found[1] or '*'}", selector)
+        hint = "" if dotted == selector else f". Write `{dotted}` for a path into a list"
+        raise DataError(f"{at}: no column `{selector}`; {others}{hint}")
     if _is_list(value):
         listed = cast("Sequence[Any]", value)
         if not re.fullmatch(r"-?\d+", part):
@@ -262,10 +276,3 @@ def _is_list(value: Any) -> bool:
 def _is_map(value: Any) -> bool:
     """Test whether this is a list of pairs, as a map comes out of a Parquet file."""
     return isinstance(value, list) and isinstance(next(iter(cast("list[object]", value)), None), tuple)
-
-
-def _named(selector: Selector) -> str:
-    """A selector in an error."""
-    if isinstance(selector, Part):
-        return str(selector.column)
-    return selector.template if isinstance(selector, Template) else str(selector)

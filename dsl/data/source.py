@@ -108,13 +108,23 @@ class Template(Value):
         return tuple((text, column) for text, column, _, _ in Formatter().parse(self.template))
 
 
-Selector = str | StrictInt | Part | RowNumber | Template
+class Mapped(Value):
+    """A column whose values stand for texts, as `{column: label, values: {"0": A, "1": B}}`."""
+
+    column: str | StrictInt
+    values: dict[str, str] = Field(min_length=1)
+    """Value of the column -> its text; `"true"` and `"false"` are values, too."""
+
+
+Written = str | StrictInt | Part | RowNumber | Template
+Selector = Written | Mapped
 """A key, a dotted path with list indices (`instances.0.output`; `answers.*.text` for every entry's), a
-column's number (from 0) in a file without a header, a part of one, or a text of several."""
+column's number (from 0) in a file without a header, a part of one, a text of several, or what one stands
+for."""
 
 
 class LanguageColumn(Value):
-    """A column that calls languages otherwise than the study does."""
+    """A column that calls languages otherwise than the study does: each of these -> its name there."""
 
     column: str | StrictInt
     values: dict[Language, str]
@@ -136,6 +146,6 @@ class Columns(Value):
     """One text or a list of texts; null and the empty text are no answer."""
     reference: Selector | None = None
     category: Selector | None = None
-    language: Selector | LanguageColumn | None = None
+    language: Written | LanguageColumn | None = None
     """For one file that holds several languages: only rows of the step's language are taken."""
     extra: dict[Name, Selector] = {}

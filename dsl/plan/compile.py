@@ -26,6 +26,7 @@ from dsl.methods.parts import DemonstrationsFrom, PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
+from dsl.plan.differences import described
 from dsl.plan.needs import needs
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
@@ -71,7 +72,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         parallel={name: experiment.data[name].parallel for name in experiment.evaluate},
         cells=cells,
         step_ids=tuple(build.steps),
-        contrasts=planned_contrasts(experiment, cells),
+        contrasts=described(planned_contrasts(experiment, cells), cells, build.steps),
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
         notes=(*notes(experiment), *origin.notes),
     )

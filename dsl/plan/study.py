@@ -95,6 +95,8 @@ class ContrastPlan(Value):
     that change is tested, not the difference."""
     method: Name | None = None
     """The method on both sides of a contrast between models, whose names `of` and `against` are."""
+    differs: tuple[str, ...] = ()
+    """Settings besides the methods in which the two sides differ, each with its values."""
 
     @property
     def methods(self) -> tuple[Name, Name]:

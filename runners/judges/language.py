@@ -54,17 +54,17 @@ _LONGEST_WORD = 1000
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
-        score, why = _assess(answer.text, answer.example.language, settings)
+        found, why = identify(answer.text, answer.example.language, settings)
         yield (
             answer.unscored("language", why)
-            if score is None
-            else answer.scored("language", score, reason=why)
+            if found is None
+            else answer.scored("language", float(found == base_of(answer.example.language)), reason=why)
         )
 
 
-def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | None, str]:
-    """Return a score and the reason for it, or None and the reason for none."""
-    if _base(asked) not in known_languages():
+def identify(text: str, asked: Language, settings: Settings) -> tuple[str | None, str]:
+    """Return a text's language, as lingua calls it, and the reason; or None and the reason for none."""
+    if base_of(asked) not in known_languages():
         return None, f"lingua does not know {asked}"
     prose = prose_of(text)
     unquoted = _QUOTED.sub(" ", prose)
@@ -79,7 +79,7 @@ def _assess(text: str, asked: Language, settings: Settings) -> tuple[float | Non
         found, confidence = _most_probable(prose, tuple(sorted(known_languages())))
     if confidence < settings.min_confidence:
         return None, f"no language is likely enough: {found} comes first with {confidence:.2f}"
-    return float(found == _base(asked)), f"looks like {found} ({confidence:.2f})"
+    return found, f"looks like {found} ({confidence:.2f})"
 
 
 def prose_of(text: str) -> str:
@@ -102,12 +102,12 @@ def candidates(languages: Iterable[Language]) -> tuple[str, ...]:
 
     English is always among them, because models fall back to it.
     """
-    codes = {_base(code) for code in languages}
+    codes = {base_of(code) for code in languages}
     near = {other for code in codes for other in CONFUSIONS.get(code, ())}
     return tuple(sorted((codes | near | {"en"}) & known_languages()))
 
 
-def _base(code: Language) -> str:
+def base_of(code: Language) -> str:
     """Return the language without its region; Norwegian is taken as Bokmål, as lingua calls it."""
     base = code.split("-")[0]
     return "nb" if base == "no" else base

@@ -23,7 +23,8 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     counted: Counter[str] = Counter()
     read, commit = rows_of(step.source, counted, context.report)
     rows = list(examples(read, step.columns, step.language, step.limit, where))
-    faults = [fault.message for fault in row_faults("", step.language, rows) if fault.level == "error"]
+    found = row_faults("", step.language, rows, step.columns)
+    faults = [fault.message for fault in found if fault.level == "error"]
     if not rows:
         faults = [f"no rows in `{step.language}`"]
     if faults:

@@ -74,7 +74,8 @@ def full(maker: StoreMaker) -> StoreMaker:
         seed=1,
         scores={"loop": {"1": 1.0}},
     )
-    maker.study("one", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
+    gain = ContrastPlan(name="gain", of="sft", against="icl", differs=("template (chat against text)",))
+    maker.study("one", contrasts=(gain,))
     maker.cells.append(shared.model_copy(update={"cell_id": "cell-ffffffffffffffff"}))
     maker.study("two", parallel=False)
     maker.run("run-1", asked, "failed", error="disk full")

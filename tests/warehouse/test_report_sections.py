@@ -207,6 +207,19 @@ def test_critical_errors_are_a_section_with_what_is_left_of_the_means_and_the_ca
     assert column(beside, "with a critical error [95% interval]")[0].count("%") == 1
 
 
+def test_what_the_sides_of_a_contrast_differ_in_besides_their_methods_stands_above_it(
+    study: StudyRows,
+) -> None:
+    first, *rest = study.contrasts
+    assert first["differs"] == []
+    assert not any("Besides the methods" in text for text in contrasts(study).says)
+    also = {**first, "differs": ["dtype (float32 against bfloat16)", "template (chat against text)"]}
+    assert contrasts(replace(study, contrasts=[also, *rest])).says[-1] == (
+        f"Besides the methods, the two sides of {first['of']} − {first['against']} differ in dtype (float32"
+        " against bfloat16) and template (chat against text)."
+    )
+
+
 def test_contrasts_at_equal_length_stand_beside_those_that_were_measured_or_say_why_not(
     study: StudyRows,
 ) -> None:

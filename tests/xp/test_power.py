@@ -211,7 +211,8 @@ def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(
 
 def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: Path, tmp_path: Path) -> None:
     study = json.loads(spec.read_text("utf-8"))
-    study["data"]["asked"]["rows"] = {"hub": "someone/questions", "split": "test", "revision": "0" * 40}
+    hub = {"hub": "someone/questions", "name": "{language}", "split": "test", "revision": "0" * 40}
+    study["data"]["asked"]["rows"] = hub
     spec.write_text(json.dumps(study), "utf-8")
     found, power = planned(spec, tmp_path / "store")
     assert {(one.n_items, one.effect) for one in power} == {(None, None)}
@@ -361,10 +362,12 @@ def test_a_judge_that_compares_with_one_side_says_nothing_of_a_contrast_with_it(
 def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
     spec: Path, tmp_path: Path
 ) -> None:
-    write(tmp_path / "rows.jsonl", [{"question": "one?", "answer": "yes"}])
+    for language in ("en", "fr"):
+        write(tmp_path / f"rows_{language}.jsonl", [{"question": f"one {language}?", "answer": "yes"}])
+    rows = "{rows: {path: 'rows_{language}.jsonl'}, columns: {instruction: question, response: answer}}"
     trained = (
         "models.someone={parameters: 1000, base: {hub: someone/model}}",
-        "data.rows={rows: {path: rows.jsonl}, columns: {instruction: question, response: answer}}",
+        f"data.rows={rows}",
         "methods.tuned={method: sft, train: rows}",
         "contrasts.gain={of: tuned, against: b}",
     )

@@ -108,5 +108,7 @@ create table contrasts (
     "by" varchar[] not null,
     -- Of a contrast between two models: the method on both sides; null between methods.
     method varchar,
+    -- Settings besides the methods in which the two sides differ, each with its values.
+    differs varchar[] not null,
     primary key (experiment, contrast)
 );

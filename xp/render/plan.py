@@ -72,6 +72,11 @@ def _contrast_lines(study: Study) -> list[str]:
             by = f" by {' and '.join(contrast.by)}" if contrast.by else ""
             by_judges.setdefault(contrast.on, []).append(contrast.name + by)
     lines = [f"  Confirmatory: {listed(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
+    also: dict[tuple[str, ...], list[str]] = {}
+    for contrast in study.contrasts:
+        if contrast.differs:
+            also.setdefault(contrast.differs, []).append(contrast.name)
+    lines += [f"  {listed(names)}: the two sides differ in {', '.join(d)} too" for d, names in also.items()]
     versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
     exploratory = (
         [f"{listed([c.of for c in versus_baseline])} against {versus_baseline[0].against}"]

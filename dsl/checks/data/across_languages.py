@@ -8,7 +8,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.records import Example
-from dsl.data.selectors import language_in_file
+from dsl.data.selectors import language_in_file, name_of
 from dsl.data.source import LanguageColumn
 from dsl.methods.parts import Dataset
 from dsl.values import Language, Name
@@ -27,8 +27,7 @@ def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows])
         elif _texts(read[one]) and _texts(read[one]) == _texts(read[other]):
             yield Fault(
                 ("data", name, "rows"),
-                f"`{one}` and `{other}` have the same texts, so one of the two is not what it is called, as"
-                f" `{min(_texts(read[one]))[:60]}`",
+                f"`{one}` and `{other}` have the same texts, so one of the two is not what it is called",
             )
         else:
             continue
@@ -76,7 +75,7 @@ def _advice(data: Dataset, language: Language, found: Mapping[str, int]) -> str:
         return ""
     assert data.columns.language is not None
     column = data.columns.language
-    name = column.column if isinstance(column, LanguageColumn) else column
+    name = column.column if isinstance(column, LanguageColumn) else name_of(column)
     called = language_in_file(column, language)
     return (
         f": none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
@@ -88,9 +87,11 @@ def _counts(found: Mapping[str, int]) -> str:
     return listed(f"`{value}` {n}" for value, n in sorted(found.items(), key=lambda pair: -pair[1]))
 
 
-def pairing_faults(name: Name, data: Dataset, read: Mapping[Language, Sequence[Example]]) -> Iterator[Fault]:
+def pairing_faults(
+    name: Name, data: Dataset, asked: Sequence[Language], read: Mapping[Language, Sequence[Example]]
+) -> Iterator[Fault]:
     """Check that items have ids to pair by, and that each language has those of the others."""
-    if data.columns.item is None and len(read) > 1:
+    if data.columns.item is None and len(asked) > 1:
         yield Fault(
             ("data", name, "columns"),
             "without `item`, rows of one number count as one question in all languages. Name the column of"

@@ -1,10 +1,11 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their normalised instruction in any language everywhere.
+Items are compared by id within one data set, and by their instructions in every language everywhere.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path as FilePath
 from typing import get_args
 
@@ -31,6 +32,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
     """
     asked = {name: _asked(context, name) for name in context.needs.asked}
     learnt: dict[tuple[Name, Language], frozenset[str]] = {}
+    queries = cache(_queries)  # most methods show the same texts
     for name in context.needs.prompts:
         method = context.experiment.methods[name]
         for dataset, languages in _trained_on(context, name, method).items():
@@ -39,11 +41,11 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
                 if (dataset, language) not in learnt:
                     learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
-            is_one = context.experiment.data[dataset].parallel
-            ids = {row.item for found in rows.values() for row in found} if is_one else set[str]()
+            ids = {row.item for found in rows.values() for row in found}
+            known = {one: ids for one in asked if _is_same(context, one, dataset)}
             where = f"the rows of `{dataset}` that `{name}` is trained on"
-            yield from _faults(context, asked, name, where, texts, {dataset: ids})
-        if shown := _shown(context, name, method):
+            yield from _faults(context, asked, name, where, texts, known)
+        if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
 
 
@@ -66,8 +68,14 @@ def _faults(
                 yield Fault(("methods", method), f"{n}. Take them out of one of the two, or {way}", on="key")
 
 
+def _is_same(context: Context, asked: Name, other: Name) -> bool:
+    """Test whether an id means the same question in both: their rows and ids come from one place."""
+    one, two = context.experiment.data[asked], context.experiment.data[other]
+    return one.parallel and one.rows == two.rows and one.columns.item == two.columns.item
+
+
 def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
-    """Item -> its normalised instructions, in every language that is asked."""
+    """Item -> its questions, in every language that is asked."""
     found: dict[str, set[str]] = {}
     for language in context.needs.asked[name]:
         for row in _rows(context, name, language):
@@ -85,8 +93,10 @@ def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Nam
     return context.needs.used.get(name, {}) if isinstance(method, TuningMethod) else {}
 
 
-def _shown(context: Context, name: Name, method: MethodBase) -> frozenset[str]:
-    """Normalised queries of the worked examples in a method's prompt texts, as far as these can be read."""
+def _shown(
+    context: Context, name: Name, method: MethodBase, queries: Callable[[FilePath], Sequence[str]]
+) -> frozenset[str]:
+    """Questions of the worked examples in a method's prompt texts, as far as these can be read."""
     prompt: object = getattr(method, "prompt", None)
     n_shown: int = getattr(method, "num_fewshot", 0)
     if getattr(method, "demonstrations", None) is not None or prompt in (None, "chat"):
@@ -97,12 +107,13 @@ def _shown(context: Context, name: Name, method: MethodBase) -> frozenset[str]:
         path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
         if isinstance(prompt, PromptPath):
             path = context.folder / prompt.file.replace("{language}", one)
-        found |= {normalise(query) for query in _queries(path)[:n_shown]} if path else set[str]()
+        found.update(queries(path)[:n_shown] if path else ())
     return frozenset(found)
 
 
 def _queries(path: FilePath) -> list[str]:
     try:
-        return [one.query for one in parse_prompt_text(read_regular(path).decode(), path).demonstrations]
+        text = parse_prompt_text(read_regular(path).decode(), path)
+        return [normalise(one.query) for one in text.demonstrations]
     except (UnicodeDecodeError, DataError):
         return []  # which the prompt's own check tells

@@ -2,23 +2,26 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
 from dsl.data.normalise import normalise
 from dsl.data.records import Example
+from dsl.data.source import Columns
 from dsl.values import Language, Name
+
+TEXTS = ("instruction", "response", "chosen", "rejected")
+"""Fields of an example that are asked or learnt from: by the column that is named, or as rows have them."""
 
 
 def row_faults(
-    name: Name, language: Language, rows: Sequence[Example], learnt: Collection[str] = (), asked: bool = False
+    name: Name, language: Language, rows: Sequence[Example], columns: Columns, asked: bool = False
 ) -> Iterator[Fault]:
     """Check the ids, the instructions and the answers to learn from.
 
     Args:
         name: The data set's.
-        learnt: Columns that a method learns from: `response`, or `chosen` and `rejected`.
         asked: The rows are asked, so that a question that stands twice counts twice.
     """
     at, found = ("data", name, "columns"), _Found(language, len(rows))
@@ -36,19 +39,20 @@ def row_faults(
             f" count as different items: {listed(' and '.join(group) for group in alike)}"
         )
         yield Fault((*at, "item"), why, "warning")
-    if empty := [row.item for row in rows if not row.instruction.strip()]:
-        yield Fault(
-            (*at, "instruction"), f"in `{language}` these items have an empty instruction: {listed(empty)}"
-        )
+    named = [one for one in TEXTS if getattr(columns, one) is not None or any(getattr(r, one) for r in rows)]
+    empty = [row.item for row in rows if not row.instruction.strip()]
+    if empty and "instruction" in named:
+        why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
+        yield Fault((*at, "instruction"), why)
     if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
         same = listed(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
-    for column in learnt:
+    for column in (one for one in named if one != "instruction"):
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
             why = found.rows(f"without a text in `{column}`, left out of training", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
-    if {"chosen", "rejected"} <= set(learnt) and (equal := [row.item for row in rows if _is_equal(row)]):
+    if equal := [row.item for row in rows if _is_equal(row)]:
         why = found.rows("with equal answers in `chosen` and `rejected`, left out of training", equal)
         yield Fault((*at, "rejected"), why, "warning")
 

@@ -1,6 +1,6 @@
 """Checks of the data sets that a study asks, learns from or shows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.data.across_languages import content_faults, language_column_faults, pairing_faults
@@ -29,30 +29,14 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 per_language = () if isinstance(data.rows, Rows) else (language,)
                 yield Fault(("data", name, "rows", *per_language), str(error))
         rows = {language: one.rows for language, one in read.items() if one.rows is not None}
-        learnt = _learnt(context, name)
         for language, found in rows.items():
-            columns = [
-                column
-                for column in sorted(learnt.get(language, ()))
-                if getattr(data.columns, column) is not None or any(getattr(row, column) for row in found)
-            ]
-            yield from row_faults(name, language, found, columns, language in asked)
+            yield from row_faults(name, language, found, data.columns, language in asked)
         yield from language_column_faults(name, data, e.languages, read)
         yield from content_faults(name, data, read)
         yield from _enough(context, name, {language: len(found) for language, found in rows.items()})
         if data.parallel:
-            yield from pairing_faults(name, data, {one: rows[one] for one in asked if one in rows})
+            yield from pairing_faults(name, data, asked, {one: rows[one] for one in asked if one in rows})
     yield from overlap_faults(context)
-
-
-def _learnt(context: Context, name: Name) -> Mapping[Language, set[str]]:
-    """Language -> columns of answers that some method learns from."""
-    found: dict[Language, set[str]] = {}
-    for method, used in context.needs.used.items():
-        for _, dataset, columns in context.experiment.methods[method].required_columns():
-            for language in used.get(name, ()) if dataset == name else ():
-                found.setdefault(language, set()).update(set(columns) - {"instruction"})
-    return found
 
 
 def _enough(context: Context, dataset: Name, found: dict[Language, int]) -> Iterator[Fault]:

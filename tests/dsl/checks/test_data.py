@@ -113,19 +113,20 @@ def dpo(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_where_they_are_learnt_from(
+def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_learnt_from_or_not(
     tmp_path: Path,
 ) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS}
-    assert warnings(tmp_path, files, **dpo()) == [
+    found = [
         "data.pairs.columns.rejected: in `en` rows without a text in `rejected`, left out of training: 2 of 4"
         " (2, 3)",
         "data.pairs.columns.rejected: in `en` rows with equal answers in `chosen` and `rejected`, left out of"
         " training: 1 of 4 (1)",
     ]
-    only = {"p.jsonl": PAIRS}
-    asked = {"d": data("p.jsonl", columns={"chosen": "c", "rejected": "r"})}
-    assert warnings(tmp_path, only, data=asked) == [], "nothing is learnt from them"
+    assert warnings(tmp_path, files, **dpo()) == found
+    asked = data("p.jsonl", columns={"chosen": "c", "rejected": "r"})
+    told = warnings(tmp_path, {"p.jsonl": PAIRS}, data={"pairs": asked}, evaluate=["pairs"])
+    assert told == found
 
 
 def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
@@ -139,8 +140,16 @@ def test_rows_are_checked_by_a_function_of_examples_alone() -> None:
         Example(item="", language="en", instruction=" "),
         Example(item="b", language="en", instruction="x"),
     ]
-    found = [(fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["response"])]
+    found = [
+        (fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["instruction", "response"])
+    ]
     assert found == [("item", "error"), ("instruction", "error"), ("response", "error")]
+
+
+def test_a_misspelt_column_is_one_fault(tmp_path: Path) -> None:
+    sets = {"d": data("q.jsonl", columns={"instruction": None, "instrution": "q"})}
+    (found,) = errors(tmp_path, {"q.jsonl": QUESTIONS}, data=sets)
+    assert "Did you mean `instruction`?" in found
 
 
 # languages
@@ -157,8 +166,9 @@ def test_two_languages_of_one_file_without_a_language_column_are_refused(tmp_pat
 def test_two_languages_with_the_same_texts_in_two_files_are_refused(tmp_path: Path, rows: Rows) -> None:
     files = {"q_en.jsonl": QUESTIONS, "q_fr.jsonl": rows}
     (found,) = errors(tmp_path, files, languages=["en", "fr"], data={"d": data()})
-    same = "data.d.rows: `en` and `fr` have the same texts, so one of the two is not what it is called"
-    assert found == f"{same}, as `Name a bird.`"
+    assert found == (
+        "data.d.rows: `en` and `fr` have the same texts, so one of the two is not what it is called"
+    )
 
 
 def test_sums_without_a_word_are_the_same_in_all_languages(tmp_path: Path) -> None:
@@ -327,11 +337,8 @@ def test_a_question_among_the_training_rows_is_refused_in_any_writing_and_langua
     }
     setting = sft(languages=["en", "fr"], data={"d": data(), "pool": pool()})
     among = "1 of 2 items of `d` are among the rows of `pool` that `sft` is trained on: q1."
-    way = (
-        "Take them out of one of the two, or write `allow_overlap: true` under `data.d`, and the report says"
-        " so"
-    )
-    assert errors(tmp_path, files, **setting) == [f"methods.sft: {among} {way}"]
+    way = "Take them out of one of the two, or write `allow_overlap: true` under `data.d`"
+    assert errors(tmp_path, files, **setting) == [f"methods.sft: {among} {way}, and the report says so"]
     setting["data"]["d"]["allow_overlap"] = True
     found = loaded(tmp_path, files, **setting)
     assert (found.warnings, found.origin.notes) == ((), (among,))
@@ -344,6 +351,18 @@ def test_a_set_that_is_asked_and_trained_on_is_refused_by_its_ids(tmp_path: Path
     setting["only"] = [{"language": "fr"}]
     (found,) = errors(tmp_path, files, **setting)
     assert "1 of 1 items of `pool` are among the rows of `pool` that `sft` is trained on: q1" in found
+
+
+def test_one_file_under_two_names_is_one_data_set(tmp_path: Path) -> None:
+    files = {
+        f"q_{language}.jsonl": [{"id": "q1", "q": f"one {language}", "r": "x"}] for language in ("en", "fr")
+    }
+    sets = {name: data(columns={"response": "r"}) for name in ("d", "pool")}
+    setting = sft(languages=["en", "fr"], data=sets, only=[{"language": "fr"}])
+    (found,) = errors(tmp_path, files, **setting)
+    assert "1 of 1 items of `d` are among the rows of `pool` that `sft` is trained on: q1" in found
+    sets["d"]["parallel"] = False
+    assert warnings(tmp_path, files, **setting) == []
 
 
 def test_a_question_among_preference_pairs_is_refused(tmp_path: Path) -> None:

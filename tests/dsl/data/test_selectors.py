@@ -74,9 +74,10 @@ def test_decimals_keep_their_digits_and_dates_are_iso_8601(value: object, text: 
     ("value", "says"),
     [
         (math.inf, r"row 1: `v` holds infinity, not text. Write null where a number is missing"),
-        (True, r"row 1: `v` holds true or false, not text. Write the words that are meant"),
+        (True, r"row 1: `v` holds true or false, not text. Write the words that are meant, as `{column: v"),
         (b"na\xc3\xafve", r"row 1: `v` holds bytes, not text. Write the column as UTF-8 text"),
-        ({"text": ["Quito"], "start": [3]}, r"a mapping, .*path to the text: `v\.text` or `v\.start`"),
+        ({"start": [3], "text": ["Quito"]}, r"a mapping, .*path to the text: `v\.text`$"),
+        ({"start": 3, "end": 4}, r"a mapping, .*path to the text: `v\.start` or `v\.end`$"),
         ([("k", "v")], r"a mapping, .*: `v\.k`"),
         (["a", "b"], r"a list, not text. Write `v\.0` for its first entry"),
         ([{"content": "a", "role": "user"}], r"a list of mappings, .*`v\.0\.content` or `v\.0\.role`"),
@@ -142,7 +143,13 @@ def test_answers_are_a_text_a_list_or_a_path_over_lists(
     ("value", "path", "says"),
     [
         ({"text": ["Lima"]}, "a", r"Write the path to the text: `a\.text`"),
-        ([{"text": "x", "start": 1}], "a", r"a list of mappings, .*`a\.\*\.text` or `a\.\*\.start`"),
+        ([{"text": "x", "start": 1}], "a", r"a list of mappings, .*`a\.\*\.text`$"),
+        (
+            [{"text": "x"}],
+            "a[].text",
+            r"no column `a\[\]\.text`; .* Write `a\.\*\.text` for a path into a list",
+        ),
+        ([("k", "v")], "a", r"a mapping, .*`a\.k`$"),
         ([{"text": "x"}], "a.text", r"a list has no `text`. Write `a\.\*\.text` for every entry's"),
         ([["red"]], "a", r"lists in a list, not texts. Write `a\.\*\.\*`"),
         (True, "a", "true or false"),
@@ -184,6 +191,19 @@ def test_a_template_with_a_missing_column_is_missing() -> None:
 def test_a_template_without_a_column_or_with_more_than_one_in_its_braces_is_refused(template: str) -> None:
     with pytest.raises(ValidationError):
         Template(template=template)
+
+
+def test_values_stand_for_texts_true_and_false_too() -> None:
+    row = {"gold": 1.0, "right": True, "none": None}
+    labels = {"column": "gold", "values": {"0": "A", "1": "B"}}
+    words = {"column": "right", "values": {"true": "yes", "false": "no"}}
+    missing = {"column": "none", "values": {"1": "x"}}
+    found = one(row, answers=labels, reference=words, category=missing)
+    assert (found.answers, found.reference, found.category) == (("B",), "yes", None)
+    with pytest.raises(
+        DataError, match="row 1: `gold` holds `1`, which `values` does not name: it has `0`, `2`"
+    ):
+        one(row, answers={"column": "gold", "values": {"0": "A", "2": "C"}})
 
 
 def test_a_language_column_may_call_languages_by_other_names() -> None:

@@ -50,7 +50,7 @@ select unnest(
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar"
+                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar", "differs": ["varchar"]
                 }
             ]
         }'
@@ -120,7 +120,8 @@ select
     contrast."on" as on_judges,
     contrast.is_declared,
     contrast."by",
-    contrast.method
+    contrast.method,
+    coalesce(contrast.differs, []) as differs
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name

@@ -3,7 +3,7 @@
 from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Section, by_measure, model
-from warehouse.report.prose import CORRECTIONS, counted, training_scope
+from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -62,10 +62,24 @@ def contrasts(study: StudyRows) -> Section:
             ),
             *corrected(main),
             *training_scope(main),
+            *_also_differ(study, main),
         ),
         by_measure(study, view, main, columns),
         more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
         more_heading="Contrasts on freedom from critical errors",
+    )
+
+
+def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
+    """Say what the sides of a contrast differ in besides their methods: its difference may come of that."""
+    named = {row["contrast"] for row in shown}
+    also: dict[tuple[str, ...], list[str]] = {}
+    for row in study.contrasts:
+        if row["contrast"] in named and row["differs"]:
+            also.setdefault(tuple(row["differs"]), []).append(f"{row['of']} − {row['against']}")
+    return tuple(
+        f"Besides the methods, the two sides of {listed(sides)} differ in {listed(differs)}."
+        for differs, sides in also.items()
     )
 
 
