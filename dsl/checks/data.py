@@ -12,7 +12,7 @@ from dsl.data.records import Example
 from dsl.data.selectors import text_at
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
-from dsl.methods import Recorded
+from dsl.methods import Icl, Recorded
 from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.compile import languages_of, rows_in, source_of
@@ -31,7 +31,12 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 ("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key"
             )
         by_language: dict[Language, tuple[Example, ...]] = {}
-        for language in languages_of(e, name):
+        shown_in = [  # worked examples may be in a language that is not asked
+            m.demonstrations_language
+            for m in e.methods.values()
+            if isinstance(m, Icl) and m.demonstrations and m.demonstrations.source == name
+        ]
+        for language in dict.fromkeys((*languages_of(e, name), *filter(None, shown_in))):
             try:
                 rows = _examples(context, name, language)
             except DataError as error:
@@ -45,7 +50,8 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 )
                 continue
             if rows is not None:
-                by_language[language] = rows
+                if language in e.languages:
+                    by_language[language] = rows
                 yield from _rows(name, language, rows)
         yield from _enough(e, name, {language: len(rows) for language, rows in by_language.items()})
         if name in e.evaluate and e.data[name].parallel:

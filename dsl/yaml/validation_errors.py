@@ -19,6 +19,7 @@ from dsl.messages import (
     REDACTED,
     Path,
     is_secret,
+    known_as,
     listed,
     nearest,
     secrets_in,
