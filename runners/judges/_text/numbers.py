@@ -1,4 +1,4 @@
-"""Numbers in running text, as English, French and Spanish write them.
+"""Numbers in running text, as the languages of `FORMATS` write them.
 
     English   1,234.5     French   1 234,5  (1.234,5)     Spanish   1.234,5  or  1 234,5
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 
 from dsl.values import Language
+from runners.prompting.word_breaks import ALPHABETIC, IDEOGRAPHIC
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,21 @@ FORMATS: dict[Language, _Format] = {
     "en": _Format(".", ","),
     "fr": _Format(",", " ."),
     "es": _Format(",", ". "),
+    "de": _Format(",", ". "),
+    "pt": _Format(",", ". "),
+    "it": _Format(",", ". "),
+    "ca": _Format(",", ". "),
+    "eu": _Format(",", ". "),
+    "ja": _Format(".", ","),
 }
 
 _NO_BREAK = "\u00a0\u202f\u2009\u2007"
 _VULGAR = frozenset("¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
 _LONGEST = 24  # pieces between separators that are looked at; hostile text has more
 
-_SIGN = r"(?P<sign>(?<![\w)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
+_LETTER = rf"[^\W_{IDEOGRAPHIC}{ALPHABETIC}]"
+"""A letter or digit behind which no number begins. Scripts without spaces set none before a number."""
+_SIGN = rf"(?P<sign>(?<!{_LETTER})(?<![_)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
 _FRACTION = r"(?<!/)(?:(?P<whole>\d+) )?(?P<over>\d+)/(?P<under>\d+)(?![\d/])"
 _ANY_DECIMAL = re.compile(
     r"""
@@ -68,7 +77,7 @@ def _runs(style: _Format) -> re.Pattern[str]:
     """Digits and what may belong to the same number. A space belongs to it only before three digits."""
     spaces = _NO_BREAK + (" " if " " in style.groups else "")
     return re.compile(
-        rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+"
+        rf"{_SIGN}(?<!{_LETTER})(?:{_FRACTION}|(?P<run>(?:(?<!{_LETTER})(?<![_.,)\]])\.)?\d+(?:[.,]\d+"
         rf"|[{spaces}]\d{{3}}(?!\d))*))"
     )
 

@@ -85,7 +85,7 @@ def test_every_wrong_setting_is_reported_at_once_with_its_line_and_what_was_mean
         ('["en", "fr"]', '["en", "en"]', "study.yaml:2:19: languages[1]", "listed twice"),
         (
             '["en", "fr"]',
-            '["en", "de"]',
+            '["en", "pl"]',
             "study.yaml:2:19: languages[1]",
             "no prompt text for `de` ships with xp; there are: en, es, fr.",
         ),
