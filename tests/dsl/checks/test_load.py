@@ -87,7 +87,7 @@ def test_every_wrong_setting_is_reported_at_once_with_its_line_and_what_was_mean
             '["en", "fr"]',
             '["en", "pl"]',
             "study.yaml:2:19: languages[1]",
-            "no prompt text for `de` ships with xp; there are: en, es, fr.",
+            "no prompt text for `pl` ships with xp; there are: ca, de, en, ",
         ),
         (
             "asked_{language}",
