@@ -13,8 +13,8 @@ from dsl.values import Language, Value
 class Demonstration(Value):
     """A worked example."""
 
-    query: str
-    answer: str
+    query: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
 
 
 class PromptTemplate(Value):
@@ -26,7 +26,7 @@ class PromptTemplate(Value):
     stop_strings: tuple[str, ...]
     preamble: str = ""
     demonstrations: tuple[Demonstration, ...] = ()
-    system: str | None = None
+    system: str | None = Field(default=None, min_length=1)
 
 
 def parse_prompt_text(content: str, path: Path) -> PromptTemplate:
