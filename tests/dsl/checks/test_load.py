@@ -236,6 +236,22 @@ def test_a_fault_of_set_names_the_key_and_what_was_found(folder: Path, override:
     assert says in problems(folder, GOOD, override)[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("kto", "Rows with a label each are not trained on here: pair them for `dpo`"),
+        ("few_shot", "Did you mean `icl`?"),
+        ("chat", "Did you mean `instruct`?"),
+    ],
+)
+def test_a_method_that_is_called_otherwise_or_does_not_exist_says_what_there_is(
+    folder: Path, kind: str, says: str
+) -> None:
+    (found,) = problems(folder, GOOD.replace("method: icl, num_fewshot: 0", f"method: {kind}"))
+    assert "must be one of `icl`, `sft`, `dpo`, `instruct`, `recorded`" in found
+    assert says in found
+
+
 def test_a_setting_that_stands_a_level_below_is_named_with_its_place(folder: Path) -> None:
     tuned = "  tuned: {method: sft, train: asked, epochs: 2, rank: 8}\njudges:"
     found = problems(folder, GOOD.replace("judges:", tuned))[-2:]
