@@ -20,8 +20,8 @@ class Dpo(DpoLoss, TuningMethod):
 
     HINTS: ClassVar = {
         "kto": (
-            "Rows with a label each are not trained on here: pair them for `dpo`, or take those labelled good for"
-            " `sft`."
+            "Rows with a label each are not trained on here: pair them for `dpo`, or take those labelled good"
+            " for `sft`."
         ),
     }
 
