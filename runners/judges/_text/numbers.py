@@ -39,6 +39,7 @@ FORMATS: dict[Language, _Format] = {
 
 _NO_BREAK = "\u00a0\u202f\u2009\u2007"
 _VULGAR = frozenset("¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
+_ONE_SIGN = str.maketrans({"\u2044": "/", "\u2212": "-", "\u2013": "-", "\uff0d": "-"})
 _LONGEST = 24  # pieces between separators that are looked at; hostile text has more
 
 _LETTER = rf"[^\W_{IDEOGRAPHIC}{ALPHABETIC}]"
@@ -70,7 +71,7 @@ def last_number(text: str, language: Language) -> Decimal | None:
 def _plain(text: str) -> str:
     """Normalise a text: one kind of minus, and vulgar fractions spelt out (`8½` is `8 1/2`)."""
     spelt = "".join(f" {unicodedata.normalize('NFKC', c)}" if c in _VULGAR else c for c in text)
-    return spelt.replace("\u2044", "/").replace("\u2212", "-")
+    return spelt.translate(_ONE_SIGN)
 
 
 def _runs(style: _Format) -> re.Pattern[str]:
