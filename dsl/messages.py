@@ -74,6 +74,14 @@ _SYNONYMS = {
     "beta": "kl kl_coef",
     "train": "train_data train_dataset dataset data",
     "pairs": "preferences train_dataset dataset data",
+    # methods and judges
+    "icl": "few_shot fewshot zero_shot prompting urial in_context",
+    "sft": "finetune finetuning fine_tuning supervised",
+    "instruct": "chat",
+    "exact": "exact_match em accuracy",
+    "numeric": "math number gsm8k",
+    "pairwise": "arena alpaca_eval comparison",
+    "length": "verbosity",
     # prompts and decoding
     "num_fewshot": "shots shot n_shots num_shots few_shot fewshot n_fewshot k",
     "system": "system_prompt system_message",
@@ -87,7 +95,7 @@ _SYNONYMS = {
     "method": "type",
     "judge": "type metric",
     "engine": "backend provider type",
-    "rubric": "criteria",
+    "rubric": "criteria llm llm_judge geval",
     "min_confidence": "threshold",
 }
 """Setting -> words under which people look for it, from other tools of the field."""

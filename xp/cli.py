@@ -178,12 +178,20 @@ def global_options(
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="File to write.")] = Path("study.yaml"),
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODES",
+            help="Languages of the study, as de,eu: each with a prompt text to change or fill in.",
+        ),
+    ] = None,
 ) -> None:
     """Write a commented starter study."""
-    from xp.starter import write_starter
+    from xp.starter import languages_in, write_starter
 
     with exit_on_error():
-        _say(f"wrote {', '.join(str(p) for p in write_starter(path))}\nnext: xp plan {path}")
+        written = write_starter(path, None if languages is None else languages_in(languages))
+        _say(f"wrote {', '.join(map(str, written))}\nnext: xp {'validate' if languages else 'plan'} {path}")
 
 
 @app.command()

@@ -6,13 +6,16 @@ from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.data.public_files import public_file
 from dsl.data.sources import is_place
+from dsl.methods import Icl
 from dsl.methods.parts import Rows
 
 
 def language_faults(context: Context) -> Iterator[Fault]:
     """Check that data sets name languages of the study; warn of hub data sets without a revision."""
-    languages = context.experiment.languages
-    for name, data in context.experiment.data.items():
+    e = context.experiment
+    shown = (m.demonstrations_language for m in e.methods.values() if isinstance(m, Icl))
+    languages = tuple(dict.fromkeys((*e.languages, *filter(None, shown))))
+    for name, data in e.data.items():
         rows = data.rows if isinstance(data.rows, dict) else {}
         for language in rows:
             yield from unknown_name(

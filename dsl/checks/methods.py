@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
-from dsl.methods import Dpo, Icl, Sft
+from dsl.methods import Dpo, Sft
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
-from dsl.plan.compile import languages_of
 from dsl.values import Name
 
 
@@ -22,9 +21,6 @@ def method_faults(context: Context) -> Iterator[Fault]:
                 yield from unknown_name(at, language, languages, "language of the study")
         if isinstance(method, Dpo) and method.policy not in ("base", "instruct"):
             yield from _policy(context, name, method)
-        if isinstance(method, Icl) and method.demonstrations_language is not None:
-            at = ("methods", name, "demonstrations_language")
-            yield from unknown_name(at, method.demonstrations_language, languages, "language of the study")
 
 
 def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault]:
@@ -40,8 +36,11 @@ def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault
                 why = f"`methods.{name}` needs the column `{column}`"
                 yield Fault(("data", dataset, "columns"), why, on="key")
         for language in context.needs.used.get(name, {}).get(dataset, ()):
-            if language in e.languages and language not in languages_of(e, dataset):
-                yield Fault(at, f"`{dataset}` has no `{language}`, which this method is trained on")
+            has = e.data[dataset].languages
+            shows = setting == "demonstrations"
+            if has is not None and language not in has and (language in e.languages or shows):
+                why = "shows" if shows else "is trained on"
+                yield Fault(at, f"`{dataset}` has no `{language}`, which this method {why}")
 
 
 def _policy(context: Context, name: Name, method: Dpo) -> Iterator[Fault]:

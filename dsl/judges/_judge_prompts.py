@@ -1,22 +1,18 @@
 """Prompts of model judges around a rubric, by language: `runners/judges/judge_prompts/<language>.yaml`."""
 
 from functools import cache
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from dsl.data.fingerprints import RUNNERS
-from dsl.data.regular_files import begins_as, read_regular
-from dsl.errors import DataError, SpecError
+from dsl.data.yaml_values import read_value
+from dsl.errors import DataError
 from dsl.values import Language, Value
-from dsl.yaml.document import read_yaml
-from dsl.yaml.validation_errors import explain
 
 FOLDER = RUNNERS / "judges" / "judge_prompts"
 
 Sentence = Annotated[str, Field(min_length=1)]
-Read = TypeVar("Read", bound=Value)
 
 
 class JudgePrompts(Value):
@@ -56,22 +52,3 @@ def judge_prompts(language: Language) -> JudgePrompts:
 def languages() -> tuple[Language, ...]:
     """Languages that have judge prompts."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-
-
-def read_value(path: Path, cls: type[Read], called: str) -> Read:
-    """Read a YAML file as a value; `called` names in errors what it should be.
-
-    Raises:
-        DataError: it cannot be read or is invalid; every problem with its line and column.
-    """
-    content = read_regular(path).decode("utf-8", "replace")
-    if not begins_as(content, cls.model_fields):
-        raise DataError(f"{path}: not {called}: it has none of the keys {', '.join(cls.model_fields)}")
-    try:
-        document = read_yaml(path)
-        try:
-            return cls.model_validate(document.data)
-        except ValidationError as error:
-            raise SpecError(explain(error, document, model=cls)) from error
-    except SpecError as error:
-        raise DataError(f"not {called}: {'; '.join(map(str, error.problems))}") from error

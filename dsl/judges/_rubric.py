@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
+from dsl.data.yaml_values import read_value
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
-from dsl.judges._judge_prompts import Sentence, judge_prompts, read_value
+from dsl.judges._judge_prompts import Sentence, judge_prompts
 from dsl.judges.contract import JudgeSettings, Scale, scale_text
 from dsl.values import Language, Name, NameSet, Sha256, Value
 

@@ -17,7 +17,8 @@ class Settings(RightOrWrong):
     benchmark: Literal["ifeval", "m_ifeval"] | None = None
     """The benchmark whose published definition is followed to the letter: a missing answer follows nothing
     (as with `missing_as: 0`), a random letter is counted where `#` or `!` is asked for, and `zh` is not the
-    detector's `zh-cn`. Left out, instructions are taken at their word."""
+    detector's `zh-cn`; words of Japanese are those of janome, which is installed by hand (`pip install
+    janome`). Left out, instructions are taken at their word."""
 
     def missing_score(self) -> float | None:
         return 0 if self.benchmark else self.missing_as

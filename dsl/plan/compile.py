@@ -349,7 +349,7 @@ class _Build:
         )
         if key not in self._prompts:
             if prompt == "chat":
-                text = self._text("fenced", language) if system else None
+                text = self._text(self.experiment.prompt or "fenced", language) if system else None
                 made: PromptForm = ChatPrompt(
                     system=text,
                     template=self._fingerprints.file(RUNNERS / "prompting" / "chat_template.jinja"),

@@ -1,14 +1,15 @@
 """A study as a person writes it: one YAML file, validated once at the door (`dsl.checks.load`). Behind it
 nothing is a dict."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
 from dsl.engines.contract import Decoding
 from dsl.judges import AnyJudge
-from dsl.methods import Method
-from dsl.methods.parts import Dataset, Model
+from dsl.methods import Dpo, Icl, Method, Sft
+from dsl.methods.base import Shipped
+from dsl.methods.parts import Dataset, Model, PromptPath
 from dsl.spec.resources import Executor, Kind, Resources, Reuse
 from dsl.values import Language, Name, Value
 
@@ -118,6 +119,9 @@ class Experiment(Value):
     evaluate: Annotated[tuple[Name, ...], Field(min_length=1)]
     """The data sets whose examples are asked."""
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    prompt: Shipped | PromptPath | None = None
+    """The prompt text of every method that takes one and names no other. The system message of an `instruct`
+    method comes from its file, too."""
     decoding: Decoding = Decoding()
     judges: dict[Name, AnyJudge] = {}
     judge_probes: dict[Name, JudgeProbe] = {}
@@ -155,6 +159,17 @@ class Experiment(Value):
             raise ValueError("versions of specs begin with 1")
         return version
 
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_of_all(cls, data: Any) -> Any:
+        match data:
+            case {"prompt": str() | {"file": str()} | PromptPath() as prompt, "methods": {}}:
+                spec = cast("dict[str, Any]", data)
+                methods = {name: _with(prompt, method) for name, method in spec["methods"].items()}
+                return {**spec, "methods": methods}
+            case _:
+                return data
+
     def keeps(self, *, dataset: Name, language: Language, model: Name, method: Name) -> bool:
         """Test whether a cell is part of the study, after `only` and `exclude`."""
         cell = {"dataset": dataset, "language": language, "model": model, "method": method}
@@ -165,3 +180,12 @@ class Experiment(Value):
     def primary_judges(self) -> tuple[Name, ...]:
         """Judges and aspects on whose measures a contrast without `on` is declared."""
         return self.primary or tuple(name for name, judge in self.judges.items() if judge.ROLE == "quality")
+
+
+def _with(prompt: object, method: object) -> object:
+    """Fill a prompt into a method as it is written, if it takes one and has none."""
+    takes_one = {kind.model_fields["method"].default for kind in (Icl, Sft, Dpo)}
+    if not isinstance(method, dict):
+        return method
+    written = cast("dict[str, object]", method)
+    return {"prompt": prompt, **written} if written.get("method") in takes_one else written

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dsl.data.records import Verdict
 from dsl.judges.code import Settings
 from dsl.judges.contract import Reads
-from runners.judges._text.code import asks_for_code, code_in
+from runners.judges._text.code import ASKING_LANGUAGES, asks_for_code, code_in
 from runners.judges.contract import Answer, Tools
 
-READS: tuple[Reads, ...] = ("text", "instruction", "category")
+READS: tuple[Reads, ...] = ("text", "instruction", "category", "language")
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
@@ -26,10 +26,17 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
         ):
             yield answer.unscored("code", "code was asked for")
         elif found.fenced_as is not None:
-            yield answer.scored("code", 0, reason=f"a block of {found.fenced_as[:40]}")
+            yield _holding(answer, f"a block of {found.fenced_as[:40]}")
         elif found.lines >= settings.min_lines or (found.lines and found.share >= settings.min_share):
-            yield answer.scored(
-                "code", 0, reason=f"{found.lines} lines look like code, as {found.first[:80]!r}"
-            )
+            yield _holding(answer, f"{found.lines} lines look like code, as {found.first[:80]!r}")
         else:
             yield answer.scored("code", 1)
+
+
+def _holding(answer: Answer, reason: str) -> Verdict:
+    """Return the verdict on an answer with code in it, of an item that does not ask for any as far as is
+    known."""
+    if answer.example.language.split("-")[0] not in ASKING_LANGUAGES:
+        why = f"{reason}; how one asks for code in {answer.example.language} is not known"
+        return answer.unscored("code", why)
+    return answer.scored("code", 0, reason=reason)

@@ -1,5 +1,5 @@
 """`ifeval`: accuracy on verifiable instructions, strict and loose. Those of IFEval and M-IFEval in English,
-French and Spanish.
+French, Spanish and Japanese.
 
 Sources: Zhou et al., *Instruction-Following Evaluation for Large Language Models*, arXiv 2311.07911; Dussolle
 et al., *M-IFEval: Multilingual Instruction-Following Evaluation*, arXiv 2502.04688. A data set names the
@@ -40,7 +40,11 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
             versions = [
                 version for version in variants(answer.text) if aspect == "loose" or version == answer.text
             ]
-            found = {name: _best(follows, versions) for name, follows in instructions.items()}
+            try:
+                found = {name: _best(follows, versions) for name, follows in instructions.items()}
+            except ValueError as error:
+                yield answer.unscored(aspect, str(error))
+                continue
             outcomes = [
                 (_id(name) + (f" ({one.note})" if isinstance(one, Outcome) else ""), bool(one))
                 for name, one in found.items()

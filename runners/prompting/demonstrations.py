@@ -23,7 +23,7 @@ class Pool:
     """
 
     def __init__(self, source: Demonstrations, context: StepContext, seed: int | None) -> None:
-        self._rows = [row for row in _examples(context[source.pool]) if row.response]
+        self._rows = [row for row in _examples(context[source.pool]) if row.instruction and row.response]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""
         for step in source.keep_out:

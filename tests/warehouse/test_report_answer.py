@@ -194,13 +194,13 @@ def test_comparisons_that_could_not_have_been_significant_are_counted_beside_tho
         contrast("urial", "sft", "fr", 0.1, 0.3, n=13, n_tests=18),
     ]
     said = (
-        "No significant difference in the other 2 of 3 comparisons on `contains`; 1 could not have been, with"
-        " 9 items and 18 tests."
+        "No significant difference in the other 2 of 3 comparisons on `contains`. With 9 items and 18"
+        " tests, 1 of them could not have been significant, whatever the answers."
     )
     assert differences(rows, ORDER)[1] == said
     assert differences(rows[1:], ORDER) == [
-        "No significant difference on `contains` (0 of 2 comparisons); 1 could not have been, with 9 items"
-        " and 18 tests."
+        "No significant difference on `contains` (0 of 2 comparisons). With 9 items and 18 tests, 1 of"
+        " them could not have been significant, whatever the answers."
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xp.starter import QUESTIONS
+from xp.starter import QUESTIONS, STARTED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -196,7 +196,7 @@ def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -
     assert xp("init", cwd=tmp_path).returncode == 0
     assert {p.name for p in tmp_path.iterdir()} == {
         "study.yaml",
-        *(f"questions_{language}.jsonl" for language in QUESTIONS),
+        *(f"questions_{language}.jsonl" for language in STARTED),
     }
     assert "9 cells" in xp("plan", "study.yaml", cwd=tmp_path).stdout
     before = (tmp_path / "study.yaml").read_text("utf-8")
@@ -204,6 +204,31 @@ def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -
     assert again.returncode == 1
     assert "already there" in again.stderr
     assert (tmp_path / "study.yaml").read_text("utf-8") == before
+
+
+def test_init_writes_a_prompt_text_in_each_language_that_is_named_and_a_study_that_names_it(
+    tmp_path: Path,
+) -> None:
+    assert xp("init", "--languages", ",".join(QUESTIONS), "study.yaml", cwd=tmp_path).returncode == 0
+    assert {p.stem for p in (tmp_path / "prompts").iterdir()} == {*QUESTIONS}
+    assert f"{3 * len(QUESTIONS)} cells" in xp("plan", "study.yaml", cwd=tmp_path).stdout
+    assert (
+        "found `Polish`; must be language codes" in xp("init", "--languages", "Polish", cwd=tmp_path).stderr
+    )
+
+
+def test_a_prompt_text_to_fill_in_is_refused_line_by_line_until_it_is(tmp_path: Path) -> None:
+    assert xp("init", "--languages", "pl", cwd=tmp_path).returncode == 0
+    refused = xp("validate", "study.yaml", cwd=tmp_path).stderr
+    text = (tmp_path / "prompts" / "pl.yaml").read_text("utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
+        assert (f"prompts/pl.yaml:{number}:" in refused) == (
+            line.endswith('""') and "preamble" not in line
+        ), line
+    (tmp_path / "prompts" / "pl.yaml").write_text(text.replace(': ""', ': "# Tekst:"'), "utf-8")
+    rows = '{"item": "1", "instruction": "Ile?", "answers": ["8"]}\n'
+    (tmp_path / "questions_pl.jsonl").write_text(rows, "utf-8")
+    assert "study.yaml is valid" in xp("validate", "study.yaml", cwd=tmp_path).stdout
 
 
 def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The answer of a study in a few sentences, made from its numbers and never going beyond them.
 
 A difference is *significant* when its test says so after correction over its family. What is not significant
-is said to be so, and so is what could not have been; equal means are said to be a tie; what could not be
-scored is counted.
+is said to be so, and so is what could not have been significant; equal means are said to be a tie; what could
+not be scored is counted.
 """
 
 from collections.abc import Collection, Sequence
@@ -129,7 +129,7 @@ def _significant(tested: Rows, order: Order) -> list[str]:
         others = [row for row in tested if not row["is_significant"]]
         closing.append(
             f"{mark}no significant difference in the other {rest} of {len(tested)} comparisons on"
-            f" {_judges(tested)}{_corrected(others)}."
+            f" {_judges(tested)}{_corrected(others)}.{_hopeless(others)}"
         )
     closing = [sentence[0].upper() + sentence[1:] for sentence in closing]
     return [
@@ -151,7 +151,7 @@ def _nothing(tested: Rows, order: Order) -> str:
     if len(tested) > 1:
         return (
             f"No significant difference on {_judges(tested)} (0 of {len(tested)}"
-            f" comparisons){_corrected(tested)}{equal}."
+            f" comparisons){_corrected(tested)}{equal}.{_hopeless(tested)}"
         )
     row = tested[0]
     about = f"on `{row['measure']}`{_where(row)}{_model(row, order)} (n = {counted(row['n'], 'item')})"
@@ -164,13 +164,18 @@ def _nothing(tested: Rows, order: Order) -> str:
 def _corrected(rows: Sequence[Row]) -> str:
     """Say where it is the correction that keeps differences from being significant."""
     n = sum(bool(row["is_significant_uncorrected"]) for row in rows)
+    return f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else ""
+
+
+def _hopeless(rows: Sequence[Row]) -> str:
+    """Say how many of the comparisons had too few items to be significant at all."""
     hopeless = [row for row in rows if not row["could_be_significant"]]
-    few = value_range(row["n"] for row in hopeless) if hopeless else ""
-    return (f"; {n} {'is' if n == 1 else 'are'} significant uncorrected" if n else "") + (
-        f"; {len(hopeless)} could not have been, with {few} items and"
-        f" {counted(hopeless[0]['n_tests'], 'test')}"
-        if hopeless
-        else ""
+    if not hopeless:
+        return ""
+    few, n_tests = value_range(row["n"] for row in hopeless), counted(hopeless[0]["n_tests"], "test")
+    return (
+        f" With {few} items and {n_tests}, {len(hopeless)} of them could not have been significant, whatever"
+        " the answers."
     )
 
 

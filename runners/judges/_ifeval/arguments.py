@@ -14,6 +14,8 @@ RELATIONS: dict[str, Callable[[int, int], bool]] = {
     "moins de": operator.lt,
     "al menos": operator.ge,
     "como máximo": operator.le,
+    "以上": operator.ge,
+    "未満": operator.lt,
 }
 """Relations of a count found in the text to the number asked for."""
 
@@ -33,7 +35,7 @@ class Outcome:
 class Checker(Protocol):
     """Check of a text: does it follow the instruction?
 
-    `language` is the instruction's own: `en`, `fr` or `es`.
+    `language` is the instruction's own: `en`, `fr`, `es` or `ja`.
     """
 
     def __call__(self, text: str, kwargs: Mapping[str, Any], language: str, /) -> bool | Outcome: ...

@@ -7,6 +7,7 @@ _QUOTES = {
     "en": (('"', '"'),),
     "fr": (('"', '"'), ("'", "'"), ("«", "»")),
     "es": (('"', '"'),),
+    "ja": (("「", "」"),),
 }
 
 
@@ -20,7 +21,8 @@ def end_checker(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
 
 
 def quotation(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
-    """The whole answer stands in double quotes; in French, single ones and guillemets will do."""
+    """The whole answer stands in double quotes; in French, single ones and guillemets will do, and Japanese
+    has `「」`."""
     whole = text.strip()
     return len(whole) > 1 and any(
         whole.startswith(opening) and whole.endswith(closing) for opening, closing in _QUOTES[language]

@@ -9,13 +9,14 @@ _PHRASES = {
     "en": ("My answer is yes.", "My answer is no.", "My answer is maybe."),
     "fr": ("Oui.", "Non.", "Peut-être."),
     "es": ("Sí.", "No.", "Quizás."),
+    "ja": ("はい、そうです。", "いいえ、違います。", "どちらとも言えません。"),
 }
 _BULLET = {
     "en": re.compile(r"\s*(?:\*(?!\*)|-)"),
     "fr": re.compile(r"\s*(?:\*(?!\*)|-)"),
     "es": re.compile(r"\s*\*(?!\*)"),
 }
-_TITLE = {"en": ("<<", ">>"), "fr": ("##", "##"), "es": ("<<", ">>")}
+_TITLE = {"en": ("<<", ">>"), "fr": ("##", "##"), "es": ("<<", ">>"), "ja": ("『", "』")}
 _FENCE = re.compile(r"\A```(?:json)?|```\Z", re.IGNORECASE)
 
 
@@ -38,10 +39,12 @@ def multiple_sections(text: str, kwargs: Mapping[str, Any], language: str) -> bo
 
 
 def title(text: str, kwargs: Mapping[str, Any], language: str) -> bool:
-    """A title in double angle brackets, in French in double hashes."""
+    """A title in double angle brackets, in French in double hashes, in Japanese in `『』`."""
     opening, closing = _TITLE[language]
     # No regular expression: a text of a thousand `<` would take it a million steps.
-    return any(line.partition(opening)[2].rpartition(closing)[0].strip("<># ") for line in text.split("\n"))
+    return any(
+        line.partition(opening)[2].rpartition(closing)[0].strip("<>#『』 ") for line in text.split("\n")
+    )
 
 
 def json_format(text: str, kwargs: Mapping[str, Any], language: str) -> bool:

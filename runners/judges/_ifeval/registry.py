@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runners.judges._ifeval import arguments, ends, form, keywords, languages, length, letters
+from runners.judges._ifeval import arguments, ends, form, japanese, keywords, languages, length, letters
 from runners.judges._ifeval.arguments import Checker, Outcome
 
 _ALL = ("en", "fr", "es")
@@ -94,6 +94,57 @@ INSTRUCTIONS = {
 """Ids without the language that M-IFEval puts before them."""
 
 
+_SHARED_WITH_JAPANESE = (
+    "combination:repeat_prompt",
+    "combination:two_responses",
+    "detectable_content:number_placeholders",
+    "detectable_content:postscript",
+    "detectable_format:constrained_response",
+    "detectable_format:json_format",
+    "detectable_format:title",
+    "keywords:existence",
+    "keywords:frequency",
+    "language:response_language",
+    "length_constraints:number_paragraphs",
+    "startend:quotation",
+)
+JAPANESE = {name: INSTRUCTIONS[name] for name in _SHARED_WITH_JAPANESE} | {
+    "detectable_format:multiple_sections": Instruction(
+        japanese.sections, {"section_spliter": _TEXT, "num_sections": _WHOLE}
+    ),
+    "detectable_format:nominal_ending": Instruction(japanese.nominal_ending, {"count": _WHOLE}),
+    "detectable_format:number_bullet_lists": Instruction(japanese.bullets, {"num_bullets": _WHOLE}),
+    "detectable_format:number_highlighted_sections": Instruction(
+        japanese.highlights, {"num_highlights": _WHOLE}
+    ),
+    "detectable_format:number_numbered_lists": Instruction(japanese.numbered, {"num_items": _WHOLE}),
+    "keywords:forbidden_words": Instruction(japanese.forbidden_words, {"forbidden_words": _TEXTS}),
+    "keywords:letter_frequency": Instruction(
+        japanese.letter_frequency, {"letter": _TEXT, "let_frequency": _WHOLE, "let_relation": _RELATION}
+    ),
+    "length_constraints:nth_paragraph_first_word": Instruction(
+        japanese.first_word, {"num_paragraphs": _WHOLE, "nth_paragraph": _WHOLE, "first_word": _TEXT}
+    ),
+    "length_constraints:number_letters": Instruction(
+        japanese.number_letters, {"num_letters": _WHOLE, "relation": _RELATION}
+    ),
+    "length_constraints:number_sentences": Instruction(
+        japanese.number_sentences, {"num_sentences": _WHOLE, "relation": _RELATION}
+    ),
+    "letters:furigana": Instruction(japanese.furigana),
+    "letters:hiragana_only": Instruction(japanese.only("ぁ-ゖー")),
+    "letters:kanji": Instruction(japanese.kanji, {"kanji_limit": _WHOLE, "relation": _RELATION}),
+    "letters:kansuuji": Instruction(japanese.kansuuji),
+    "letters:katakana_only": Instruction(japanese.only("ァ-ヺーｦ-ﾟ")),
+    "letters:no_hiragana": Instruction(japanese.without("ぁ-ゖ")),
+    "letters:no_katakana": Instruction(japanese.without("ァ-ヺｦ-ﾟ")),
+    "punctuation:no_comma": Instruction(japanese.no_comma),
+    "punctuation:no_period": Instruction(japanese.no_period),
+    "startend:end_checker": Instruction(japanese.end_checker, {"end_phrase": _TEXT}),
+    "startend:sentence_unified_end": Instruction(japanese.unified_end, {"ending": _TEXT}),
+}
+"""Those of M-IFEval in Japanese."""
+
 AS_PUBLISHED = INSTRUCTIONS | {
     "keywords:letter_frequency": Instruction(
         keywords.letter_frequency_or_any,
@@ -103,6 +154,18 @@ AS_PUBLISHED = INSTRUCTIONS | {
 }
 """The same, where the published checkers of IFEval and M-IFEval stray from their own instruction: so they are
 followed under their name."""
+
+JAPANESE_AS_PUBLISHED = JAPANESE | {
+    "keywords:existence": Instruction(japanese.existence_by_tokens, {"keywords": _TEXTS}),
+    "keywords:forbidden_words": Instruction(japanese.forbidden_words_by_tokens, {"forbidden_words": _TEXTS}),
+    "keywords:frequency": Instruction(
+        japanese.frequency_by_tokens, {"keyword": _TEXT, "frequency": _WHOLE, "relation": _RELATION}
+    ),
+    "language:response_language": AS_PUBLISHED["language:response_language"],
+    "letters:hiragana_only": Instruction(japanese.only("ぁ-んー")),
+    "letters:katakana_only": Instruction(japanese.only("ァ-ンーｦ-ﾟ")),
+    "startend:sentence_unified_end": Instruction(japanese.unified_end_as_published, {"ending": _TEXT}),
+}
 
 
 def checks(
@@ -120,8 +183,11 @@ def checks(
     """
     own, _, rest = instruction_id.partition(":")
     language, name = (own, rest) if rest.count(":") else (language.split("-")[0], instruction_id)
-    instruction = (AS_PUBLISHED if as_published else INSTRUCTIONS).get(name)
-    if instruction is None or language not in instruction.languages:
+    if language == "ja":
+        instruction = (JAPANESE_AS_PUBLISHED if as_published else JAPANESE).get(name)
+    else:
+        instruction = (AS_PUBLISHED if as_published else INSTRUCTIONS).get(name)
+    if instruction is None or language not in (*instruction.languages, "ja"):
         raise ValueError(f"{instruction_id}: no such instruction in {language}")
     kwargs: dict[str, Any] = {}
     for argument, read in instruction.needs.items():

@@ -46,6 +46,9 @@ _CODE_LINES = re.compile(
     re.VERBOSE,
 )
 
+ASKING_LANGUAGES = frozenset({"en", "fr", "es"})
+"""Languages whose words for code are known here."""
+
 _LANGUAGES = (
     r"python|javascript|typescript|html5?|css|sql|php|bash|powershell|matlab|latex|regex|json|xml|yaml"
     r"|c\+\+|c\#|java|golang|lua|luau|vba"

@@ -1,4 +1,4 @@
-"""Numbers in running text, as English, French and Spanish write them.
+"""Numbers in running text, as the languages of `FORMATS` write them.
 
     English   1,234.5     French   1 234,5  (1.234,5)     Spanish   1.234,5  or  1 234,5
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 
 from dsl.values import Language
+from runners.prompting.word_breaks import ALPHABETIC, IDEOGRAPHIC
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,22 @@ FORMATS: dict[Language, _Format] = {
     "en": _Format(".", ","),
     "fr": _Format(",", " ."),
     "es": _Format(",", ". "),
+    "de": _Format(",", ". "),
+    "pt": _Format(",", ". "),
+    "it": _Format(",", ". "),
+    "ca": _Format(",", ". "),
+    "eu": _Format(",", ". "),
+    "ja": _Format(".", ","),
 }
 
 _NO_BREAK = "\u00a0\u202f\u2009\u2007"
 _VULGAR = frozenset("¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
+_ONE_SIGN = str.maketrans({"\u2044": "/", "\u2212": "-", "\u2013": "-", "\uff0d": "-"})
 _LONGEST = 24  # pieces between separators that are looked at; hostile text has more
 
-_SIGN = r"(?P<sign>(?<![\w)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
+_LETTER = rf"[^\W_{IDEOGRAPHIC}{ALPHABETIC}]"
+"""A letter or digit behind which no number begins. Scripts without spaces set none before a number."""
+_SIGN = rf"(?P<sign>(?<!{_LETTER})(?<![_)\]%.,$€£])-[$€£]?|(?<=[$€£])-)?"
 _FRACTION = r"(?<!/)(?:(?P<whole>\d+) )?(?P<over>\d+)/(?P<under>\d+)(?![\d/])"
 _ANY_DECIMAL = re.compile(
     r"""
@@ -61,14 +71,14 @@ def last_number(text: str, language: Language) -> Decimal | None:
 def _plain(text: str) -> str:
     """Normalise a text: one kind of minus, and vulgar fractions spelt out (`8½` is `8 1/2`)."""
     spelt = "".join(f" {unicodedata.normalize('NFKC', c)}" if c in _VULGAR else c for c in text)
-    return spelt.replace("\u2044", "/").replace("\u2212", "-")
+    return spelt.translate(_ONE_SIGN)
 
 
 def _runs(style: _Format) -> re.Pattern[str]:
     """Digits and what may belong to the same number. A space belongs to it only before three digits."""
     spaces = _NO_BREAK + (" " if " " in style.groups else "")
     return re.compile(
-        rf"{_SIGN}(?<![^\W_])(?:{_FRACTION}|(?P<run>(?:(?<![\w.,)\]])\.)?\d+(?:[.,]\d+"
+        rf"{_SIGN}(?<!{_LETTER})(?:{_FRACTION}|(?P<run>(?:(?<!{_LETTER})(?<![_.,)\]])\.)?\d+(?:[.,]\d+"
         rf"|[{spaces}]\d{{3}}(?!\d))*))"
     )
 

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from dsl.checks.load import Loaded, load
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
+from dsl.methods.parts import PromptPath
+from dsl.plan.compile import compile
+from dsl.steps.prompt_forms import ChatPrompt
 
 GOOD = """\
 experiment: small
@@ -81,9 +85,9 @@ def test_every_wrong_setting_is_reported_at_once_with_its_line_and_what_was_mean
         ('["en", "fr"]', '["en", "en"]', "study.yaml:2:19: languages[1]", "listed twice"),
         (
             '["en", "fr"]',
-            '["en", "de"]',
+            '["en", "pl"]',
             "study.yaml:2:19: languages[1]",
-            "no prompt text for `de` ships with xp; there are: en, es, fr.",
+            "no prompt text for `pl` ships with xp; there are: ca, de, en, ",
         ),
         (
             "asked_{language}",
@@ -226,6 +230,22 @@ def test_a_fault_of_set_names_the_key_and_what_was_found(folder: Path, override:
     assert says in problems(folder, GOOD, override)[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("kto", "Rows with a label each are not trained on here: pair them for `dpo`"),
+        ("few_shot", "Did you mean `icl`?"),
+        ("chat", "Did you mean `instruct`?"),
+    ],
+)
+def test_a_method_that_is_called_otherwise_or_does_not_exist_says_what_there_is(
+    folder: Path, kind: str, says: str
+) -> None:
+    (found,) = problems(folder, GOOD.replace("method: icl, num_fewshot: 0", f"method: {kind}"))
+    assert "must be one of `icl`, `sft`, `dpo`, `instruct`, `recorded`" in found
+    assert says in found
+
+
 def test_a_setting_that_stands_a_level_below_is_named_with_its_place(folder: Path) -> None:
     tuned = "  tuned: {method: sft, train: asked, epochs: 2, rank: 8}\njudges:"
     found = problems(folder, GOOD.replace("judges:", tuned))[-2:]
@@ -325,9 +345,19 @@ def test_a_secret_in_a_spec_is_never_shown(folder: Path) -> None:
         (
             "language: en\nquery_tag: Q\n",
             "methods.zero.prompt.file",
-            "answer_tag: Field required; stop_strings: Field required",
+            "not a prompt text: mine.yaml:1:1: needs `answer_tag`.; mine.yaml:1:1: needs `stop_strings`.",
         ),
-        ("a: [", "methods.zero.prompt.file", "it is not YAML"),
+        ("a: [", "methods.zero.prompt.file", "it has none of the keys language, "),
+        (
+            "language: en\nquery_tag: [\n",
+            "methods.zero.prompt.file",
+            "not a prompt text: mine.yaml:3:1: a value is missing here, or a bracket or comma is too many.",
+        ),
+        (
+            "language: en\nquery_tag: Q\nanswer_tag: 7\nstop_string: []\nstop_strings: []\n",
+            "methods.zero.prompt.file",
+            'mine.yaml:3:13: answer_tag: found `7`; must be text. Quote it: "7".; mine.yaml:4:1: stop_s',
+        ),
         (
             "language: en\nquery_tag: Q\nanswer_tag: A\nstop_strings: []\n",
             "methods.zero.num_fewshot",
@@ -491,6 +521,74 @@ def test_a_column_that_recorded_answers_lack_is_reported_before_anything_runs(
 def test_a_file_to_extend_that_is_not_there_is_reported_where_it_is_named(folder: Path) -> None:
     (found,) = problems(folder, "experiment: small\nextends: base.yaml\n")
     assert found == "study.yaml:2:10: extends: base.yaml: no such file"
+
+
+PROMPT = """\
+language: {0}
+query_tag: "# Q:"
+answer_tag: "# A:"
+stop_strings: ["# Q"]
+system: Answer in {0}.
+demonstrations:
+  - {{query: a, answer: b}}
+"""
+
+
+def test_a_prompt_at_the_top_is_that_of_every_method_that_takes_one_and_names_none(folder: Path) -> None:
+    for language in ("en", "fr"):
+        (folder / f"{language}.yaml").write_text(PROMPT.format(language), "utf-8")
+    text = GOOD.replace("num_fewshot: 0}", "num_fewshot: 1}\n  urial: {method: icl, prompt: urial}")
+    text = text.replace("{engine: echo}", "{engine: echo}\n    instruct: {engine: echo}")
+    text = text.replace(
+        "judges:", "  chat: {method: instruct, system: true}\nprompt: {file: '{language}.yaml'}\njudges:"
+    )
+    found = loaded(folder, text)
+    methods = found.experiment.methods
+    assert getattr(methods["zero"], "prompt", None) == PromptPath(file="{language}.yaml")
+    assert getattr(methods["urial"], "prompt", None) == "urial"
+    steps = compile(found.experiment, Fingerprints(), found.origin).steps.values()
+    read = {
+        str(getattr(text, "path", None)) for step in steps for text in texts_of(getattr(step, "prompt", None))
+    }
+    assert read == {str(folder / "en.yaml"), str(folder / "fr.yaml"), "None"}
+    systems = [s.prompt.system for s in steps if isinstance(getattr(s, "prompt", None), ChatPrompt)]
+    assert {text.language for text in systems if text and text.path} == {"en", "fr"}
+
+
+def texts_of(prompt: object) -> list[object]:
+    return [getattr(prompt, name) for name in ("text", "system") if getattr(prompt, name, None) is not None]
+
+
+def test_a_fault_of_the_prompt_at_the_top_is_told_once_and_there(folder: Path) -> None:
+    (folder / "en.yaml").write_text(PROMPT.format("en"), "utf-8")
+    (folder / "fr.yaml").write_text(PROMPT.format("en"), "utf-8")
+    text = GOOD.replace("num_fewshot: 0}", "num_fewshot: 0}\n  one: {method: icl, num_fewshot: 1}")
+    found = problems(folder, text + "prompt: {file: '{language}.yaml'}\n")
+    assert found == ["study.yaml:16:16: prompt.file: fr.yaml: its `language` is `en`, not `fr`"]
+    assert problems(folder, text + "prompt: {fil: x}\n")[0].startswith(
+        "study.yaml:16:1: prompt: needs `file`"
+    )
+
+
+def test_worked_examples_may_be_in_a_language_that_is_not_asked(folder: Path) -> None:
+    text = GOOD.replace('["en", "fr"]', '["fr"]')
+    shown = text.replace("num_fewshot: 0", 'num_fewshot: 1, demonstrations_language: "{}"')
+    found = loaded(folder, shown.replace("{}", "en"))
+    (step,) = [
+        s
+        for s in compile(found.experiment, Fingerprints(), found.origin).steps.values()
+        if s.kind == "generate"
+    ]
+    assert (step.prompt.text.language, step.prompt.demonstrations_text.language) == ("fr", "en")
+    assert (
+        "methods.zero.demonstrations_language: no prompt text for `xx` ships with xp"
+        in problems(folder, shown.replace("{}", "xx"))[0]
+    )
+    pool = shown.replace("num_fewshot: 1", "num_fewshot: 1, demonstrations: {from: asked}")
+    assert "needs the column `response`" in problems(folder, pool.replace("{}", "en"))[0]
+    pool = pool.replace("instruction: text}", "instruction: text, response: id}")
+    assert loaded(folder, pool.replace("{}", "en"))
+    assert "asked_xx.jsonl: No such file" in "".join(problems(folder, pool.replace("{}", "xx")))
 
 
 def test_a_penalty_over_the_prompt_is_reported_where_it_weakens_what_stops_an_answer(folder: Path) -> None:

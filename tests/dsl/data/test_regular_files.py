@@ -9,11 +9,11 @@ import pytest
 from dsl.data.examples import examples
 from dsl.data.files import read_file
 from dsl.data.fingerprints import Fingerprints
-from dsl.data.prompt_text import parse_prompt_text
+from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
 from dsl.data.regular_files import read_regular
 from dsl.data.source import Columns, FileSource, Part
+from dsl.data.yaml_values import read_value
 from dsl.errors import DataError
-from dsl.judges._judge_prompts import read_value
 from dsl.judges._rubric import Rubric
 
 SECRETS = [
@@ -44,6 +44,7 @@ def test_no_error_shows_a_line_of_a_file_that_is_something_else(secret: str, tmp
     attempts = [
         lambda: parse_prompt_text(secret, path),
         lambda: read_value(path, Rubric, "a rubric"),
+        lambda: read_value(path, PromptTemplate, "a prompt text"),
         *(
             lambda form=form: list(
                 examples(read_file(source(path, form)), Columns(instruction="q"), "en", None, "f")

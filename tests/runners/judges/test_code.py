@@ -41,6 +41,14 @@ def test_code_that_nobody_asked_for_is_found(code: str) -> None:
     assert found.reason
 
 
+def test_code_is_unscored_where_it_is_not_known_how_one_asks_for_it() -> None:
+    asked = "Erkläre mit einem Programm, wie man Flächen berechnet."
+    found = verdict(Settings(), answer(PYTHON, instruction=asked, language="de"))
+    assert found.score is None
+    assert "how one asks for code in de is not known" in (found.unscored_reason or "")
+    assert verdict(Settings(), answer(PROSE, instruction=asked, language="de")).score == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

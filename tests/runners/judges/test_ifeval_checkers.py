@@ -347,7 +347,7 @@ def test_an_id_without_a_language_takes_the_items() -> None:
 @pytest.mark.parametrize(
     ("instruction_id", "arguments", "says"),
     [
-        ("ja:letters:kanji", {}, "ja:letters:kanji: no such instruction in ja"),
+        ("ja:letters:romaji", {}, "ja:letters:romaji: no such instruction in ja"),
         ("fr:punctuation:question_marks", {}, "no such instruction in fr"),
         ("punctuation", {}, "punctuation: no such instruction in en"),
         ("keywords:existence", {}, "keywords:existence: `keywords` is missing"),

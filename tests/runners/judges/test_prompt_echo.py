@@ -35,6 +35,12 @@ def test_every_tag_that_a_shipped_prompt_opens_a_query_with_is_known(path: Path)
         "Q: How many rivers?",
         "## Question 2\nHow many rivers?",
         "Next question: how many rivers?",
+        "Nächste Frage: Und die Flüsse?",
+        "Utilizador: E os rios?",
+        "**Utente:** E i fiumi?",
+        "Usuari: I els rius?",
+        "Hurrengo galdera: Eta ibaiak?",
+        "次の質問：川は？",
         "<|im_start|>user\nrivers?",
         "[INST] rivers? [/INST]",
     ],
@@ -76,6 +82,10 @@ def test_an_answer_is_none_even_below_its_own_question(text: str) -> None:
         ("Escribe un diálogo.", "Usuario: ¡Hola!\nAgente: ¡Hola!", None),
         ("Write two quiz questions.", "How deep is the sea? How old is the Moon?", 1),
         ("Write two quiz questions.", "How deep is the sea?\n\n# Query:\nWrite a poem.", 0),
+        ("Schreibe zwei Fragen für ein Quiz.", "Frage: Wie tief ist das Meer?\nAntwort: Sehr.", None),
+        ("クイズを二つ作ってください。", "質問: 海の深さは？\n回答: とても深い。", None),
+        ("Idatzi elkarrizketa bat.", "Erabiltzailea: Kaixo!\nAgentea: Kaixo!", None),
+        ("Korrigiere: der Katze sitzt auf dem Dach", "Der Katze sitzt auf dem Dach", 1),
         ("Repeat this: the cat sat on the mat.", "The cat sat on the mat.", 1),
         ("Corrige cette phrase : le chat sont sur le tapis", "Le chat sont sur le tapis", 1),
     ],
@@ -85,10 +95,10 @@ def test_what_was_asked_for_is_no_echo(instruction: str, text: str, score: float
 
 
 def test_a_language_whose_prompts_are_not_known_is_unscored_unless_something_is_found() -> None:
-    found = verdict(Settings(), answer("Es ist ruhig dort.", "Warum?", "de"))
+    found = verdict(Settings(), answer("Jest tam cicho.", "Dlaczego?", "pl"))
     assert (found.score, found.unscored_reason) == (
         None,
-        "what prompts call the user's part in de is not known",
+        "what prompts call the user's part in pl is not known",
     )
 
 

@@ -71,6 +71,10 @@ def test_an_item_whose_accepted_answers_say_nothing_is_unscored(judge) -> None:
         ("He sells 16 - 3 - 4 = 9 eggs, so $18.", "en", 1),
         ("Elle gagne 18,00 $.", "fr", 1),
         ("18 eggs, not 17", "en", 0),
+        ("Sie verdient 18,00 €.", "de", 1),
+        ("答えは18です。", "ja", 1),
+        ("合計は1,018ではなく１８ドルです。", "ja", 1),
+        ("気温は-18度です。", "ja", 0),
         ("no idea", "en", 0),
     ],
 )
@@ -91,8 +95,8 @@ def test_accepted_numbers_are_read_in_the_format_the_study_names() -> None:
 
 
 def test_a_language_whose_numbers_are_not_known_is_unscored() -> None:
-    found = verdict(numeric.Settings(), answer("18", language="de", answers=["18"]))
-    assert (found.score, found.unscored_reason) == (None, "the number format of de is not known")
+    found = verdict(numeric.Settings(), answer("18", language="bn", answers=["18"]))
+    assert (found.score, found.unscored_reason) == (None, "the number format of bn is not known")
 
 
 @pytest.mark.skipif(not MGSM.is_dir(), reason="../shared/data/mgsm is not there")

@@ -1,6 +1,7 @@
 """Prompts, byte by byte, and the tokens they become."""
 
 import hashlib
+import importlib
 import json
 import re
 from pathlib import Path
@@ -129,13 +130,44 @@ def test_the_seams_are_those_of_urials_own_prompt() -> None:
     assert len(seam.findall(ours)) == 3 * 3 + 2
 
 
-@pytest.mark.parametrize("language", ["en", "fr", "es"])
+LANGUAGES = ("ca", "de", "en", "es", "eu", "fr", "it", "ja", "pt")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_shipped_texts_have_three_worked_examples_and_stop_at_their_own_tags(language: str) -> None:
     text = read_text(shipped(language))
     assert text.language == language
     assert len(text.demonstrations) == 3
     assert any(text.query_tag.startswith(stop) for stop in text.stop_strings)
     assert text_of(TextPrompt(text=shipped(language), num_fewshot=3)).count(text.answer_tag + "\n```\n") == 4
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_shipped_texts_say_the_same_in_their_own_language(language: str) -> None:
+    text, english = read_text(shipped(language)), read_text(shipped("en"))
+    assert text.query_tag in text.preamble
+    assert text.answer_tag in text.preamble
+    assert len(text.preamble.splitlines()) == len(english.preamble.splitlines())
+    said = [one for shown in text.demonstrations for one in (shown.query, shown.answer)]
+    in_english = [one for shown in english.demonstrations for one in (shown.query, shown.answer)]
+    assert [one.count("\n") for one in said] == [one.count("\n") for one in in_english]
+    sums = ["3 × 4 = 12", "12 + 2 = 14", "20 - 14 = 6", "14 + 6 = 20"]
+    assert [one in said[3] for one in sums] == [True] * 4
+    detect = importlib.import_module("runners.judges.language")._assess
+    settings = importlib.import_module("dsl.judges.language").Settings(languages=LANGUAGES)
+    for one in (*said, text.preamble, text.system or ""):
+        assert detect(one, language, settings)[0] == 1, one
+
+
+@pytest.mark.parametrize("language", sorted({*LANGUAGES} - {"en", "es", "fr"}))
+def test_a_shipped_text_says_if_a_native_speaker_has_reviewed_it(language: str) -> None:
+    first = (PROMPT_TEXTS / f"{language}.yaml").read_text("utf-8").partition("\n")[0]
+    assert first.startswith("# ")
+    assert first.endswith("native speaker has reviewed this text yet.")
+
+
+def test_the_languages_above_are_all_that_ship() -> None:
+    assert sorted(path.stem for path in PROMPT_TEXTS.glob("*.yaml")) == sorted(LANGUAGES)
 
 
 def test_a_text_that_changed_since_it_was_planned_is_refused(tmp_path: Path) -> None:
