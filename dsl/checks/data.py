@@ -59,7 +59,7 @@ def _examples(context: Context, name: Name, language: Language) -> tuple[Example
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
     if not isinstance(source, FileSource) or not is_here(source):
         return None
-    return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
+    return tuple(examples(read_file(source), data.columns, language, data.limit, source.at))
 
 
 def row_faults(name: Name, language: Language, rows: Sequence[Example]) -> Iterator[Fault]:
@@ -134,6 +134,9 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
             rows: tuple[Row, ...] = ()
             if isinstance(source, FileSource) and is_here(source):
                 rows = tuple(islice(read_file(source), 1))
+            elif isinstance(source, FileSource):
+                later = f"{source.url} is fetched when the study is applied, and its columns are checked then"
+                yield Fault(("methods", method, "answers"), later, "warning")
         except DataError as error:
             yield Fault(("methods", method, "answers", "path"), str(error))
             continue
