@@ -345,3 +345,12 @@ def test_another_encoding_is_refused_with_its_place(name: str, content: str, tmp
         rows(tmp_path / name, content.encode("latin-1"))
     with pytest.raises(DataError, match="begins as UTF-16 does"):
         rows(tmp_path / name, content.encode("utf-16"))
+
+
+def test_values_one_after_another_are_told_the_format_of_lines(tmp_path: Path) -> None:
+    lists = '["1", "q"]\n["2", "r"]\n'
+    with pytest.raises(DataError, match=r"a\.json: not JSON: Extra data.*`format: jsonl`"):
+        rows(tmp_path / "a.json", lists)
+    assert rows(tmp_path / "a.json", format="jsonl") == [["1", "q"], ["2", "r"]]
+    with pytest.raises(DataError, match=r"b\.jsonl:1: not JSON: Extra data"):
+        rows(tmp_path / "b.jsonl", '{"id": 1}{"id": 2}\n')
