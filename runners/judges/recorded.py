@@ -1,7 +1,6 @@
 """`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from dsl.data.records import Example, Verdict
 from dsl.data.source import FileSource
@@ -24,9 +23,9 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    path = here(FileSource.model_validate(settings.verdicts.model_dump())).path
-    recorded = read_verdicts(settings.verdicts.model_copy(update={"path": path}), settings.columns)
-    named = Path(path).name
+    source = here(FileSource.model_validate(settings.verdicts.model_dump()))
+    recorded = read_verdicts(settings.verdicts.model_copy(update={"path": source.path}), settings.columns)
+    named = source.title
     for answer in answers:
         rows = recorded.get(settings.columns.key(answer.example), ())
         for aspect in answer.keys:
