@@ -14,11 +14,13 @@ from dsl.data.files import is_here
 from dsl.data.fingerprints import RUNNERS
 from dsl.data.source import FileSource, HubSource
 from dsl.engines.contract import EngineSettings, ServerSettings
+from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
 from dsl.errors import ServerError
+from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
-from dsl.steps.steps import DataStep, JudgeStep, Step
+from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
 from runners.http.server import Call, Server, call_of
 
 _FEW_FILES = 3
@@ -43,11 +45,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
         for step in steps
         if isinstance(step, DataStep) and isinstance(step.source, HubSource) and step.source.sha256 is None
     )
-    yield from dict.fromkeys(
-        f"fetches {step.source.url}"
-        for step in steps
-        if isinstance(step, DataStep) and isinstance(step.source, FileSource) and not is_here(step.source)
-    )
+    yield from dict.fromkeys(f"fetches {file.url}" for file in _files(steps) if not is_here(file))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):
         try:
@@ -57,6 +55,20 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
         else:
             if (lacking := _is_not_running(call_of(settings).host)) is not None:
                 yield f"not ready: {lacking}"
+
+
+def _files(steps: Iterable[Step]) -> Iterator[FileSource]:
+    """Files whose rows steps read: data sets, recorded answers, recorded verdicts."""
+    for step in steps:
+        if isinstance(step, DataStep) and isinstance(step.source, FileSource):
+            yield step.source
+        elif isinstance(step, GenerateStep) and isinstance(step.model, RecordedAnswers):
+            if isinstance(step.model.answers, FileSource):
+                yield step.model.answers
+        elif isinstance(step, JudgeStep):
+            for judge in step.judges.values():
+                if isinstance(judge, RecordedVerdicts):
+                    yield FileSource.model_validate(judge.verdicts.model_dump())
 
 
 def calls(steps: Iterable[Step]) -> Iterator[Call]:

@@ -84,10 +84,7 @@ def filtered_rows(
     others: dict[str, Counter[str]] = {column: Counter() for column in where}
     for number, row in enumerate(rows, 1):
         counted["read"] += 1
-        held = {
-            column: pick(row, int(column) if isinstance(row, list) else column, number, f"{at}: row {number}")
-            for column in where
-        }
+        held = {column: pick(row, column, number, f"{at}: row {number}") for column in where}
         if missed := [column for column, value in held.items() if not _is_wanted(value, where[column])]:
             others[missed[0]][str(held[missed[0]]) if isinstance(row, Mapping) else ""] += 1
             continue

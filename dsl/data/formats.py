@@ -118,20 +118,23 @@ _decode = json.JSONDecoder(object_pairs_hook=_object).decode
 _ONE_A_LINE = ". Each line is to be one value; a document over several lines is `format: json`"
 
 
-def _parsed(at: str, text: str, remedy: str = "") -> Any:
+def _parsed(at: str, text: str, remedy: str = "", more: str = "") -> Any:
+    """A JSON value. `remedy` ends the error about a text that is none, `more` that about a value with another
+    behind it."""
     try:
         return _decode(text)
     except _DoubledKey as error:
         raise DataError(f"{at}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{at}: not JSON: {error}{remedy}") from error
+        has_more = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+        raise DataError(f"{at}: not JSON: {error}{more if has_more else remedy}") from error
 
 
 def _json(path: Path, text: str, field: str | None) -> Iterator[Row]:
     if _holds_lines(text):
         yield from _json_lines(path, enumerate(text.split("\n"), 1), field)
         return
-    whole = _parsed(str(path), text)
+    whole = _parsed(str(path), text, more=". Rows of one value a line are `format: jsonl`")
     if isinstance(whole, list):
         yield from _inner(path, cast("list[Any]", whole), field)
     elif isinstance(whole, dict) and field is not None:

@@ -24,6 +24,15 @@ def filled(text: str, names: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", value, text)
 
 
+def not_there() -> str:
+    """Return the rest of an error about a file that is in neither folder."""
+    return "No such file or directory" + (
+        f", nor in the folder that {FOLDER_VARIABLE} names"
+        if os.environ.get(FOLDER_VARIABLE)
+        else f". {FOLDER_VARIABLE} may name another folder to look for it in"
+    )
+
+
 def beside_or_shared(folder: Path, path: str) -> Path:
     """The folder that a spec's relative path starts from: its own, or else the one that XP_DATA names where
     that has it."""

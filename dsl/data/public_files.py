@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.paths import FOLDER_VARIABLE
+from dsl.errors import DataError
 
 
 def check_public(url: str) -> None:
@@ -44,9 +45,16 @@ def public_file(url: str, sha256: str) -> Path:
     fingerprints = Fingerprints(cache_folder() / "digests.json")
     files = sorted(path for path in Path(folder).rglob("[!.]*") if path.is_file())
     by_name = sorted(files, key=lambda path: name not in (path.name, path.stem))
-    found = next((path for path in by_name if holds(path, fingerprints.file(path), sha256)), kept)
+    found = next((path for path in by_name if _is_wanted(path, sha256, fingerprints)), kept)
     fingerprints.save()
     return found
+
+
+def _is_wanted(path: Path, sha256: str, fingerprints: Fingerprints) -> bool:
+    try:
+        return holds(path, fingerprints.file(path), sha256)
+    except DataError:  # one that may not be read is not it
+        return False
 
 
 def holds(path: Path, found: str, sha256: str) -> bool:

@@ -1,6 +1,7 @@
 """Sources of rows, and the meaning of their columns."""
 
 import re
+from pathlib import PurePath
 from string import Formatter
 from typing import Annotated, Literal
 
@@ -44,6 +45,16 @@ class FileSource(Value):
     url: str | None = None
     """The place it is fetched from where it is not there."""
 
+    @property
+    def title(self) -> str:
+        """A name for people."""
+        return PurePath(self.url or self.path).name
+
+    @property
+    def at(self) -> str:
+        """Its place, for errors about rows, which are counted among those that `where` keeps."""
+        return self.path + (f" (rows that `where: {{{', '.join(self.where)}}}` keeps)" if self.where else "")
+
 
 class HubSource(Value):
     """A split of a data set on the Hugging Face hub, or of one in a folder."""
@@ -56,7 +67,17 @@ class HubSource(Value):
     revision: str | None = None
     where: Where = {}
     sha256: Sha256 | None = None
-    """Over the names and contents of a folder's files; `hub` is then its place now."""
+    """Digest over the names and contents of a folder's files; `hub` is then its place now."""
+
+    @property
+    def title(self) -> str:
+        """A name for people."""
+        return self.hub if self.sha256 is None else PurePath(self.hub).name
+
+    @property
+    def at(self) -> str:
+        """Its place, for errors about rows."""
+        return self.hub
 
 
 Source = Annotated[FileSource | HubSource, Field(discriminator="source")]

@@ -1,6 +1,7 @@
 """Sources of rows, from what a spec says of them: files that are there, with their digests, or a data set."""
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +10,7 @@ from dsl.data.cell_paths import CellNames, own_entry
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
 from dsl.data.other_formats import advice_on
-from dsl.data.paths import beside_or_shared, filled
+from dsl.data.paths import beside_or_shared, filled, not_there
 from dsl.data.public_files import file_name, public_file
 from dsl.data.rows import Paths, Rows
 from dsl.data.source import DataFile, FileSource, Format, HubSource
@@ -111,8 +112,10 @@ def _files(folder: Path, named: str, format: Format | None) -> Iterator[Path]:
     path = folder / named
     if path.is_dir():
         yield from _files_of_folder(path, format)
-    elif path.exists() or not glob.has_magic(named):
+    elif path.exists():
         yield path
+    elif not glob.has_magic(named):
+        raise DataError(f"{path}: {not_there()}")
     else:
         found = [folder / one for one in sorted(glob.glob(named, root_dir=folder, recursive=True))]
         files = [one for one in found if one.is_file()]
@@ -159,10 +162,13 @@ def _hub(rows: Rows, fingerprints: Fingerprints, folder: Path, names: Mapping[st
     place = folder / hub
     if not is_place(hub):
         # `datasets` would read a folder of this name below the current one, whatever the spec means
-        if Path(hub).is_dir() or place.is_dir():
+        if here := next((path for path in (place, Path(hub)) if path.is_dir()), None):
+            from_spec = os.path.relpath(here, folder)
+            if not is_place(from_spec):
+                from_spec = f"./{from_spec}"
             raise DataError(
                 f"`{hub}` is a data set's name on the hub, and also a folder here. For the folder write its"
-                f" place from the spec, as `hub: ./{hub}`"
+                f" place from the spec: `hub: {from_spec}`"
             )
         return HubSource(hub=hub, name=name, split=split, revision=rows.revision, where=rows.where)
     if rows.revision is not None:

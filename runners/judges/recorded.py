@@ -1,7 +1,6 @@
 """`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from statistics import fmean
 
 from dsl.data.records import Example, Verdict
@@ -34,7 +33,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
 def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Settings) -> Verdict:
     assert settings.source is not None
-    named = Path(settings.source.path).name
+    named = settings.source.title
     if not rows:
         return answer.unscored(aspect, f"no recorded verdict in {named}")
     asked = [row for row in rows if row.is_about(answer.example)]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from dsl.checks.data.rows import row_faults
 from dsl.data.examples import examples
-from dsl.data.source import FileSource
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.prompting.source_rows import rows_of
@@ -19,7 +18,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         DataError: the file is not the one that was planned, or its rows have faults that the check of a spec
             would report of a file's.
     """
-    where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
+    where = step.source.at
     counted: Counter[str] = Counter()
     read, commit = rows_of(step.source, counted, context.report)
     rows = list(examples(read, step.columns, step.language, step.limit, where))

@@ -1,9 +1,7 @@
 """Labels of steps, in the study's own words: plans and progress name steps alike."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from dsl.data.source import FileSource
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
 from dsl.steps.steps import DataStep, Judged
@@ -61,5 +59,4 @@ def _by_step(judges: Mapping[Name, Judged]) -> Iterator[tuple[StepId, str]]:
 
 
 def _source(step: DataStep) -> str:
-    where = Path(step.source.path).name if isinstance(step.source, FileSource) else step.source.hub
-    return f"{where} {step.language}"
+    return f"{step.source.title} {step.language}"

@@ -54,5 +54,5 @@ def _read(
     if not isinstance(source, FileSource) or not is_here(source):
         return ReadRows(source, None)
     languages = Counter[str]()
-    rows = examples(read_file(source), data.columns, language, data.limit, source.path, languages)
+    rows = examples(read_file(source), data.columns, language, data.limit, source.at, languages)
     return ReadRows(source, tuple(rows), languages)

@@ -324,3 +324,35 @@ def test_where_compares_a_csv_file_s_text_with_the_value_as_it_is_written(tmp_pa
     assert rows(path, "id,ok\n07,true\n7,false\n", where={"id": (7,)}) == [{"id": "7", "ok": "false"}]
     assert rows(path, where={"ok": (True,)}) == [{"id": "07", "ok": "true"}]
     assert rows(path, header=False, where={"0": ("7",)}) == [["7", "false"]]
+    with pytest.raises(DataError, match="nothing there has a `id`"):
+        rows(path, header=False, where={"id": ("7",)})
+
+
+def test_a_byte_order_mark_and_carriage_returns_before_line_feeds_are_no_text(tmp_path: Path) -> None:
+    read = [{"id": "1", "q": "two\r\nlines"}, {"id": "2", "q": "null"}]
+    csv_text = '\ufeffid,q\r\n1,"two\r\nlines"\r\n\r\n2,null\r\n'
+    jsonl = '\ufeff{"id": "1", "q": "two\\r\\nlines"}\r\n{"id": "2", "q": "null"}\r\n'
+    assert rows(tmp_path / "a.csv", csv_text) == read
+    assert rows(tmp_path / "a.tsv", csv_text.replace(",", "\t")) == read
+    assert rows(tmp_path / "a.jsonl", jsonl) == read
+    assert rows(tmp_path / "a.json", jsonl) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "id,q\n1,caf\u00e9\n"), ("a.jsonl", '{"q": "caf\u00e9"}\n'), ("a.json", '["caf\u00e9"]')],
+)
+def test_another_encoding_is_refused_with_its_place(name: str, content: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"{name}.*not UTF-8 at byte \d+\. Save it as UTF-8"):
+        rows(tmp_path / name, content.encode("latin-1"))
+    with pytest.raises(DataError, match="begins as UTF-16 does"):
+        rows(tmp_path / name, content.encode("utf-16"))
+
+
+def test_values_one_after_another_are_told_the_format_of_lines(tmp_path: Path) -> None:
+    lists = '["1", "q"]\n["2", "r"]\n'
+    with pytest.raises(DataError, match=r"a\.json: not JSON: Extra data.*`format: jsonl`"):
+        rows(tmp_path / "a.json", lists)
+    assert rows(tmp_path / "a.json", format="jsonl") == [["1", "q"], ["2", "r"]]
+    with pytest.raises(DataError, match=r"b\.jsonl:1: not JSON: Extra data"):
+        rows(tmp_path / "b.jsonl", '{"id": 1}{"id": 2}\n')

@@ -17,6 +17,11 @@ from dsl.steps.identity import step_id
 from dsl.steps.steps import DataStep
 
 
+@pytest.fixture(autouse=True)
+def _no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XP_DATA", raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shards = tmp_path / "shards"
@@ -107,7 +112,8 @@ def test_files_of_different_formats_are_refused_until_one_is_named(folder: Path)
     [
         ("shards/*.csv", "no file matches this pattern"),
         ("empty", "no data file in this folder"),
-        ("nowhere", "the ending does not tell the format|No such file"),
+        ("nowhere", r"nowhere: No such file or directory\. XP_DATA may name another folder"),
+        ("shards/part-9.jsonl", "No such file or directory"),
         (["shards/part-0.jsonl", "shards"], "named more than once"),
         ("q.xlsx", "is a spreadsheet"),
         ("q_{lang}.jsonl", r"nothing is known of `\{lang\}` here\. Did you mean `\{language\}`"),
@@ -116,8 +122,23 @@ def test_files_of_different_formats_are_refused_until_one_is_named(folder: Path)
 )
 def test_a_path_to_no_file_says_why(path: Any, says: str, folder: Path) -> None:
     (folder / "empty").mkdir()
+    (folder / "book.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match=says):
         source(folder, path=path)
+
+
+def test_a_relative_path_that_is_not_beside_the_spec_is_looked_for_in_the_folder_of_xp_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "study").mkdir()
+    monkeypatch.setenv("XP_DATA", str(folder))
+    assert ids(files(folder / "study", path="shards/part-1.jsonl")) == ["q1"]
+    assert ids(files(folder / "study", path="shards")) == ["q0", "q1", "q2"]
+    (folder / "study" / "shards").mkdir()
+    (folder / "study" / "shards" / "part-1.jsonl").write_text('{"id": "own"}\n', "utf-8")
+    assert ids(files(folder / "study", path="shards/part-1.jsonl")) == ["own"]
+    with pytest.raises(DataError, match="nor in the folder that XP_DATA names"):
+        source(folder / "study", path="nowhere.jsonl")
 
 
 def test_the_language_stands_in_every_part_of_a_source(folder: Path) -> None:
@@ -146,9 +167,14 @@ def test_a_data_set_s_folder_is_relative_to_the_spec_and_its_content_counts(fold
         source(folder, hub="./nowhere", split="train")
 
 
-def test_a_name_on_the_hub_that_is_also_a_folder_is_refused(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"write its place from the spec, as `hub: \./shards`"):
+def test_a_name_on_the_hub_that_is_also_a_folder_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match=r"write its place from the spec: `hub: \./shards`"):
         source(folder, hub="shards", split="train")
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match=r"`hub: \.\./shards`"):
+        source(folder / "study", hub="shards", split="train")
 
 
 @pytest.mark.parametrize(
