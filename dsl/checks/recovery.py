@@ -70,6 +70,10 @@ def drop_invalid(
             )
             or ("has the column" in said and any(re.match(r"data\..+\.columns\b", path) for path in faulty))
             or ("language of the study" in said and _is_faulty(("languages",), faulty))
+            or (
+                "nothing to compare" in said
+                and any(_is_faulty((one,), faulty) for one in ("models", "methods"))
+            )
         )
 
     return experiment, is_own
