@@ -1,6 +1,6 @@
 """Checks of the study's judges: the files, columns and other judges that they read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
@@ -87,7 +87,7 @@ def _files(context: Context, name: Name) -> Iterator[Fault]:
         return
     if isinstance(pinned, RecordedVerdicts):
         yield from unknown_keys(context, (*path, "verdicts", "path"), pinned.verdicts.path)
-    found: dict[tuple[CellRequest, Name], JudgeSettings] = {}
+    found: dict[tuple[CellRequest, Name], RecordedVerdicts] = {}
     for request, method in context.requests:
         names = names_of(context.experiment, request, method)
         try:
@@ -95,31 +95,23 @@ def _files(context: Context, name: Name) -> Iterator[Fault]:
         except DataError as error:
             yield Fault(path, str(error))
         else:
-            if here is not None:
+            if isinstance(here, RecordedVerdicts):
                 found[request, method] = here
     if isinstance(pinned, RecordedVerdicts):
-        yield from verdict_faults(
-            context,
-            name,
-            {
-                (request.dataset, request.model, method, request.language): here
-                for (request, method), here in found.items()
-                if isinstance(here, RecordedVerdicts)
-            },
-        )
-        settings = {cell: here.model_dump_json() for cell, here in found.items()}
-        for why in _mixed_cells(context, settings, pinned.ambiguous_coordinates()):
+        yield from verdict_faults(context, name, [(cell, here) for (cell, _), here in found.items()])
+        for why in _mixed_cells(context, found, pinned.ambiguous_coordinates()):
             yield Fault(path, why)
 
 
 def _mixed_cells(
-    context: Context, settings: dict[tuple[CellRequest, Name], str], ambiguous: frozenset[str]
+    context: Context, settings: Mapping[tuple[CellRequest, Name], JudgeSettings], ambiguous: frozenset[str]
 ) -> Iterator[str]:
     """Report pairs of cells whose answers a judge with the same settings cannot distinguish."""
     seen: dict[tuple[Name, str], dict[str, str]] = {}
     for request, method in context.requests:
-        if (here := settings.get((request, method))) is None:
+        if (found := settings.get((request, method))) is None:
             continue
+        here = found.model_dump_json()
         cell = {"method": method, "model": request.model, "language": request.language}
         cell |= {"tuned on": "+".join(request.train_languages), "seed": str(request.seed)}
         other = seen.setdefault((request.dataset, here), cell)

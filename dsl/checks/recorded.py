@@ -1,7 +1,7 @@
 """Checks of recorded answers and verdicts: each cell has a file with the named columns, and its rows
 belong to items that are asked."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dsl.judges.recorded import Settings as RecordedVerdicts
 from dsl.messages import Path as SpecPath
 from dsl.messages import listed, shorten, suggest
 from dsl.methods import Recorded
+from dsl.methods.base import CellRequest
 from dsl.plan.compile import names_of
 from dsl.values import Language, Name
 
@@ -66,53 +67,19 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
 
 
 def verdict_faults(
-    context: Context, name: Name, settings: Mapping[tuple[Name, Name, Name, Language], RecordedVerdicts]
+    context: Context, name: Name, cells: Iterable[tuple[CellRequest, RecordedVerdicts]]
 ) -> Iterator[Fault]:
     """Check the files of a judge's recorded verdicts against the items asked, over all cells that share one.
 
-    `settings`: (data set, model, method, language) -> the judge's settings for these cells.
+    `cells`: each with the judge's settings for it.
     """
-    at = ("judges", name, "verdicts", "path")
     files: dict[str, tuple[RecordedVerdicts, dict[tuple[Name, Language], None]]] = {}
-    for (dataset, _, _, language), here in settings.items():
-        files.setdefault(here.model_dump_json(), (here, {}))[1][dataset, language] = None
+    for request, here in cells:
+        places = files.setdefault(here.model_dump_json(), (here, {}))[1]
+        places[request.dataset, request.language] = None
     for here, places in files.values():
-        if here.source is None or not is_here(here.source):
-            continue
-        found, file = here.read(), _file(here.source.path)
-        if found.unmatched:
-            rows = f"{len(found.unmatched)} of {found.n_rows} rows of {file} do not say what they are about"
-            yield Fault(at, f"{rows}: {_first(found.unmatched)}. They are left out", "warning")
-        silent = {one.row: one.missing for rows in found.by_key.values() for one in rows if one.missing}
-        if silent:
-            rows = f"{len(silent)} of {found.n_rows} rows of {file} give no verdict"
-            yield Fault(at, f"{rows}: {_first(silent.values())}. These stay unscored", "warning")
-        asked = [_asked(context, dataset, language) for dataset, language in places]
-        examples = [
-            one
-            for rows in asked
-            for one in rows or ()
-            if here.categories is None or one.category in here.categories
-        ]
-        if not examples or None in asked:
-            continue
-        keys = {here.columns.key(one): one for one in examples}
-        refused = [
-            row for key, one in keys.items() for row in found.by_key.get(key, ()) if not row.is_about(one)
-        ]
-        matched = [
-            key for key, one in keys.items() if any(row.is_about(one) for row in found.by_key.get(key, ()))
-        ]
-        yield from _Match(
-            file,
-            "verdict",
-            " and ".join(dict.fromkeys(f"`{dataset}`" for dataset, _ in places)),
-            len(keys),
-            len(matched),
-            [key for _, key in keys if (_, key) not in found.by_key],
-            [key for language, key in found.by_key if (language, key) not in keys],
-            list(dict.fromkeys(row.row for row in refused)),
-        ).faults(at)
+        if here.source is not None and is_here(here.source):
+            yield from _verdicts(context, ("judges", name, "verdicts", "path"), here, tuple(places))
 
 
 def unknown_keys(
@@ -194,11 +161,47 @@ def _answers(
         file,
         "row",
         asked_of,
-        len(found),
-        len(matched),
-        [keys[item] for item, one in found.items() if not one.rows and not one.refused],
-        [key for key in recorded.keys if key not in asked],
-        [row.number for one in found.values() for row in one.refused],
+        n_asked=len(found),
+        n_matched=len(matched),
+        lacking=[keys[item] for item, one in found.items() if not one.rows and not one.refused],
+        unasked=[key for key in recorded.keys if key not in asked],
+        refused=[row.number for one in found.values() for row in one.refused],
+    ).faults(at)
+
+
+def _verdicts(
+    context: Context, at: SpecPath, here: RecordedVerdicts, places: Sequence[tuple[Name, Language]]
+) -> Iterator[Fault]:
+    """Check one file's verdicts against the items of the data sets and languages that they are about."""
+    assert here.source is not None
+    found, file = here.read(), _file(here.source.path)
+    if found.unmatched:
+        rows = f"{len(found.unmatched)} of {found.n_rows} rows of {file} do not say what they are about"
+        yield Fault(at, f"{rows}: {_first(found.unmatched)}. They are left out", "warning")
+    silent = {one.row: one.missing for rows in found.by_key.values() for one in rows if one.missing}
+    if silent:
+        rows = f"{len(silent)} of {found.n_rows} rows of {file} give no verdict"
+        yield Fault(at, f"{rows}: {_first(silent.values())}. These stay unscored", "warning")
+    asked = [_asked(context, dataset, language) for dataset, language in places]
+    if None in asked:
+        return
+    keys = {
+        here.columns.key(one): one
+        for examples in asked
+        for one in examples or ()
+        if here.categories is None or one.category in here.categories
+    }
+    rows_of = {key: found.by_key.get(key, ()) for key in keys}
+    refused = [row.row for key, one in keys.items() for row in rows_of[key] if not row.is_about(one)]
+    yield from _Match(
+        file,
+        "verdict",
+        " and ".join(dict.fromkeys(f"`{dataset}`" for dataset, _ in places)),
+        n_asked=len(keys),
+        n_matched=sum(any(row.is_about(one) for row in rows_of[key]) for key, one in keys.items()),
+        lacking=[item for (_, item), rows in zip(keys, rows_of.values(), strict=True) if not rows],
+        unasked=[item for language, item in found.by_key if (language, item) not in keys],
+        refused=list(dict.fromkeys(refused)),
     ).faults(at)
 
 

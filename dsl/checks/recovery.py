@@ -75,6 +75,10 @@ def drop_invalid(
                 for path in faulty
             )
             or ("language of the study" in said and _is_faulty(("languages",), faulty))
+            or (
+                "nothing to compare" in said
+                and any(_is_faulty((one,), faulty) for one in ("models", "methods"))
+            )
         )
 
     return experiment, is_own

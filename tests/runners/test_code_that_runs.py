@@ -99,7 +99,11 @@ def _steps(folders: dict[str, Path]) -> dict[str, Step]:
     path = folders[""] / "rows.csv"
     file = {"path": str(path), "sha256": file_sha256(path), "format": "csv"}
     needed = {
-        "recorded": {"verdicts": file, "columns": {"item": "id", "scores": {"given": "given"}}},
+        "recorded": {
+            "verdicts": {"path": "rows.csv"},
+            "source": file,
+            "columns": {"item": "id", "scores": {"given": "given"}},
+        },
         "ensemble": {"of": ("a", "b")},
     }
     steps: dict[str, Step] = {

@@ -39,7 +39,8 @@ def test_models_differ_as_methods_with_their_scores_would(maker: StoreMaker, ask
         ("gpt", "claude", "chat", "gpt")
     ] * 2
     (gap, other) = ask("from language_gap order by experiment desc")
-    assert (gap["of"], gap["estimate"], gap["p_value"]) == ("gpt", other["estimate"], other["p_value"])
+    assert (gap["of"], gap["method"], other["method"]) == ("gpt", "chat", None)
+    assert (gap["estimate"], gap["p_value"]) == (other["estimate"], other["p_value"])
 
 
 def test_items_are_paired_and_sizes_play_no_part(maker: StoreMaker, ask: Ask) -> None:

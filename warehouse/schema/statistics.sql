@@ -95,6 +95,8 @@ create table language_gaps (
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
+    -- As in `paired_scores`.
+    method varchar,
     dataset varchar not null,
     model varchar not null,
     num_parameters bigint,

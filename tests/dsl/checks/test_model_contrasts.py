@@ -122,3 +122,12 @@ def test_an_interaction_with_size_counts_models_of_known_size(tmp_path: Path) ->
         "needs 4 models of known size, and the study has 1" in warning.message
         for warning in load(spec).warnings
     )
+
+
+def test_a_fault_of_a_method_is_no_fault_of_the_models_that_share_it(tmp_path: Path) -> None:
+    contrasts = "contrasts: {gap: {of: {model: gpt}, against: {model: claude}}}\n"
+    text = STUDY.replace(
+        "chat: {method: instruct}", "chat: {method: recorded, answers: {pth: a.jsonl}, columns: {}}"
+    )
+    (found,) = [error for error in errors(written(tmp_path, contrasts, text)) if "columns" not in error]
+    assert "no such setting" in found
