@@ -31,6 +31,66 @@ _SECRET_VALUE = re.compile(
 # In a name or a sentence only a long run counts, so that a model may be called `hf_tiny` and a key
 # `hf_token`.
 _SECRET_RUN = re.compile(rf"(?<![A-Za-z0-9_\-]){_SECRET_PREFIX}[A-Za-z0-9_\-.]{{14,}}")
+_SYNONYMS = {
+    # data
+    "answers": "answer gold target targets label labels accepted solution",
+    "category": "topic task domain subject",
+    "chosen": "preferred winner positive better",
+    "extra": "metadata meta",
+    "input": "context passage",
+    "instruction": "prompt question query problem user text request",
+    "item": "id idx key uid guid question_id example_id",
+    "reference": "gold reference_answer ground_truth",
+    "rejected": "dispreferred loser negative worse",
+    "response": "completion output answer assistant target",
+    "limit": "max_samples num_samples n_samples num_rows first head",
+    "path": "file files filename data_file data_files",
+    "hub": "repo repo_id model_id model_name model_name_or_path pretrained dataset_name",
+    "name": "config subset configuration",
+    # the study
+    "experiment": "name title study id",
+    "languages": "language lang langs",
+    "seeds": "seed random_state",
+    "models": "model",
+    "data": "dataset datasets",
+    "evaluate": "eval tasks test evaluation",
+    "methods": "method approaches",
+    "judges": "judge metric metrics scorer scorers evaluators",
+    # training
+    "num_train_epochs": "epochs epoch num_epochs n_epochs",
+    "learning_rate": "lr step_size",
+    "per_device_train_batch_size": "batch_size bs train_batch_size micro_batch_size batch",
+    "gradient_accumulation_steps": "grad_accum accumulate accumulation_steps",
+    "max_steps": "steps num_steps max_iters iterations",
+    "lr_scheduler_type": "scheduler lr_scheduler schedule",
+    "warmup_steps": "warmup warmup_ratio",
+    "max_grad_norm": "clip clip_grad gradient_clipping",
+    "max_length": "max_seq_length max_seq_len seq_len cutoff_len block_size",
+    "r": "rank lora_r lora_rank",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "adapter": "lora peft",
+    "loss_type": "loss",
+    "beta": "kl kl_coef",
+    "train": "train_data train_dataset dataset data",
+    "pairs": "preferences train_dataset dataset data",
+    # prompts and decoding
+    "num_fewshot": "shots shot n_shots num_shots few_shot fewshot n_fewshot k",
+    "system": "system_prompt system_message",
+    "chat_template_kwargs": "template_kwargs",
+    "max_new_tokens": "max_tokens max_gen_toks max_completion_tokens n_predict max_length",
+    "temperature": "temp t",
+    "top_p": "nucleus",
+    "repetition_penalty": "rep_penalty repeat_penalty",
+    "dtype": "torch_dtype precision",
+    "attn_implementation": "attention",
+    "method": "type",
+    "judge": "type metric",
+    "engine": "backend provider type",
+    "rubric": "criteria",
+    "min_confidence": "threshold",
+}
+"""Setting -> words under which people look for it, from other tools of the field."""
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
@@ -61,19 +121,30 @@ def shown(value: object, path: Path = ()) -> str:
 def suggest(word: str, allowed: Iterable[str]) -> str:
     """Finish an error about an unknown name.
 
-    ``Did you mean `beta`?`` when one is close, else what is allowed; empty if nothing is.
+    ``Did you mean `beta`?`` when one or more are meant by it, else what is allowed; empty if nothing is.
     """
     names = list(dict.fromkeys(allowed))
-    if near := nearest(word, names):
-        return f"Did you mean {ticked(near)}?"
+    if meant := _meant(word, names):
+        return f"Did you mean {' or '.join(map(ticked, meant))}?"
     return f"Allowed: {listed(names)}." if names else ""
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str | None:
-    """The allowed name that `word` is probably a misspelling of; case, `-` and `_` do not matter."""
-    by_spelling = {_spelling(name): name for name in allowed}
+    """The allowed name that `word` is probably a synonym or a misspelling of; case, `-` and `_` do not
+    matter."""
+    return next(iter(_meant(word, list(allowed))), None)
+
+
+def known_as(word: str, names: Iterable[str]) -> list[str]:
+    """Return the names that mean what `word` means, in this field's other tools or in another spelling."""
+    spelling = _spelling(word)
+    return [n for n in names if spelling == _spelling(n) or spelling in _SYNONYMS.get(n, "").split()]
+
+
+def _meant(word: str, names: list[str]) -> list[str]:
+    by_spelling = {_spelling(name): name for name in names}
     close = difflib.get_close_matches(_spelling(word), by_spelling, n=1, cutoff=0.6)
-    return by_spelling[close[0]] if close else None
+    return known_as(word, names) or [by_spelling[one] for one in close]
 
 
 def listed(names: Iterable[str], most: int = _MOST_LISTED) -> str:
@@ -91,6 +162,12 @@ def ticked(name: str) -> str:
 def written(text: str, path: Path) -> str:
     """A value as it was written, in backticks, unless it is a secret."""
     return REDACTED if is_secret(text, path) else ticked(text)
+
+
+def unquoted_braces(text: str) -> str:
+    """Explain that YAML takes a placeholder for a mapping; `text` is what was to be quoted."""
+    names_a_path = re.search(r"\{(?:language|model|method|dataset|seed)\}", text)
+    return f'an unquoted `{{` starts a mapping. Quote the {"path" if names_a_path else "text"}: "{text}".'
 
 
 def dotted(path: Path) -> str:

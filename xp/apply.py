@@ -29,6 +29,7 @@ from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
 from xp.studies import checks_of, other_code
+from xp.unchecked_rows import check_pairs, is_unchecked
 
 Watch = Callable[[Event], None]
 """Callback for each event as it happens."""
@@ -78,6 +79,7 @@ def apply(
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
+        DataError: rows of the hub, read by now, do not pair across languages. Nothing was made from them.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
             this study's.
@@ -161,10 +163,16 @@ def _left_to_do(
 
 
 def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str, jobs: int) -> None:
-    store, execution, done = ledger.store, diff.plan.execution, ledger.store.done() | ledger.store.left_open()
-    run = {step_id: diff.plan.steps[step_id] for step_id in todo}
+    store, plan = ledger.store, diff.plan
+    # what could not be read with the spec is read and checked before anything is made from it
+    unchecked = {step_id for step_id in todo if is_unchecked(plan.steps[step_id])}
     try:
-        find_executor(executor).run(run, done, store, ledger.enter, jobs, execution.resources)
+        for part in filter(None, (unchecked, {*todo} - unchecked)):
+            if part.isdisjoint(unchecked):
+                check_pairs(plan, store)
+            run = {step_id: plan.steps[step_id] for step_id in todo if step_id in part}
+            done = store.done() | store.left_open()
+            find_executor(executor).run(run, done, store, ledger.enter, jobs, plan.execution.resources)
     except BaseException:
         ledger.load_if_free()  # what is not loaded now is loaded by the next apply
         raise

@@ -23,7 +23,7 @@ from runners.judges import find_judge
 from runners.store.step_io import read_rows
 from runners.store.store import Store
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.statistics.corrections import Correction, exploratory
+from warehouse.statistics.corrections import Correction, arms_of, exploratory
 from warehouse.statistics.power import (
     Spread,
     Variation,
@@ -139,7 +139,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
 def few_training_seeds(study: Study) -> str | None:
     """Return, where contrasts touch methods trained with fewer than five seeds, a sentence with what to add
     to the spec; None otherwise."""
-    compared = {method for contrast in study.contrasts for method in (contrast.of, contrast.against)}
+    compared = {method for contrast in study.contrasts for method in contrast.methods}
     seeds: dict[str, set[int]] = {}
     for cell in study.cells:
         if cell.train and cell.seed is not None and cell.method in compared:
@@ -259,17 +259,16 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
         tests: dict[bool, set[_Test]] = {True: set(), False: set()}
         others: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for cell in cells:
-            if cell.method == contrast.against:
+            if contrast.has_as("against", cell):
+                model = cell.model if contrast.method is None else contrast.of
                 for judge in cell.judges:  # a judge that compares with this method has no verdicts on it
-                    others.setdefault((cell.dataset, cell.language, cell.model, judge), set()).add(
+                    others.setdefault((cell.dataset, cell.language, model, judge), set()).add(
                         cell.train_languages
                     )
         for cell in cells:
-            if cell.method != contrast.of:
+            if not contrast.has_as("of", cell):
                 continue
-            trained = [
-                seeds.get((cell.dataset, cell.language, method)) for method in (contrast.of, contrast.against)
-            ]
+            trained = [seeds.get((cell.dataset, cell.language, method)) for method in contrast.methods]
             n_seeds = min((len(found) for found in trained if found), default=None)
             for judge in cell.judges:
                 here = (cell.dataset, cell.language, cell.model, judge)
@@ -280,7 +279,9 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
                     for measure in measured.get(judge) or described.measures_in(contrast.on) or [judge]:
                         is_confirmatory = contrast.is_on(judge, measure)
                         tests[is_confirmatory] |= {
-                            _Test(measure, *here[:3], cell.train_languages, theirs) for theirs in others[here]
+                            _Test(measure, *here[:3], cell.train_languages, theirs)
+                            for theirs in others[here]
+                            if contrast.method is None or theirs == cell.train_languages
                         }
                         if has_scale or judge in measured:
                             order[measure] = described.role != "quality", places[judge]
@@ -291,7 +292,7 @@ def _planned(diff: Diff, known: Sequence[Spread]) -> _Planned:
         n_tests[True] += _n_tests(tests[True], contrast.by)
         if tests[False] and not contrast.by:
             n_tests[False] += len(tests[False])
-            explored[contrast.name] = contrast.of, contrast.against
+            explored[contrast.name] = arms_of(contrast.of, contrast.against, contrast.method)
     rows = sorted(
         found.values(), key=lambda row: (not row.contrast.is_on(row.judge, row.measure), order[row.measure])
     )

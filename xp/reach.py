@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dsl.data.files import is_here
 from dsl.data.fingerprints import RUNNERS
+from dsl.data.source import FileSource, HubSource
 from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.transformers import Weights
 from dsl.errors import ServerError
@@ -39,7 +41,12 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
     yield from dict.fromkeys(
         f"loads {step.source.hub} from the Hugging Face hub"
         for step in steps
-        if isinstance(step, DataStep) and step.source.source == "hub"
+        if isinstance(step, DataStep) and isinstance(step.source, HubSource) and step.source.sha256 is None
+    )
+    yield from dict.fromkeys(
+        f"fetches {step.source.url}"
+        for step in steps
+        if isinstance(step, DataStep) and isinstance(step.source, FileSource) and not is_here(step.source)
     )
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator
 
 from dsl.checks.context import Context
-from dsl.checks.fault import Fault
-from dsl.messages import Path, suggest
+from dsl.checks.fault import Fault, unknown_name
+from dsl.messages import Path, listed, suggest
 from dsl.plan.compile import languages_of
-from dsl.plan.contrasts import FEWEST_MODELS, versus
-from dsl.spec.experiment import Experiment
+from dsl.plan.contrasts import FEWEST_MODELS, shared_methods, versus
+from dsl.spec.experiment import Contrast, Experiment, ModelSide
 from dsl.values import Name
 
 
@@ -16,8 +16,11 @@ def contrast_faults(context: Context) -> Iterator[Fault]:
     experiment = context.experiment
     asked = {method for _, method in context.requests}
     for name, contrast in experiment.contrasts.items():
+        yield from _models(context, name, contrast)
         for side in ("of", "against"):
-            method: Name = getattr(contrast, side)
+            method: Name | ModelSide = getattr(contrast, side)
+            if isinstance(method, ModelSide):
+                continue
             if method not in experiment.methods:
                 yield Fault(
                     ("contrasts", name, side),
@@ -29,7 +32,7 @@ def contrast_faults(context: Context) -> Iterator[Fault]:
                     f"`{method}` has no cell, so this contrast will be empty",
                     "warning",
                 )
-        if contrast.of == contrast.against:
+        if contrast.of == contrast.against and isinstance(contrast.of, str):
             yield Fault(("contrasts", name), f"`{contrast.of}` is compared with itself", on="key")
         yield from _measures(context, ("contrasts", name, "on"), contrast.on or ())
         for why in _untestable(experiment, contrast.by):
@@ -49,18 +52,60 @@ def contrast_faults(context: Context) -> Iterator[Fault]:
     yield from _baseline(experiment, asked)
 
 
+def _models(context: Context, name: Name, contrast: Contrast) -> Iterator[Fault]:
+    """Check a contrast between models: their names, and that there is a method that both have."""
+    experiment = context.experiment
+    if not isinstance(contrast.of, ModelSide) or not isinstance(contrast.against, ModelSide):
+        return
+    faults: list[Fault] = []
+    for side, found in (("of", contrast.of), ("against", contrast.against)):
+        at = ("contrasts", name, side)
+        faults += unknown_name((*at, "model"), found.model, experiment.models, "model")
+        if found.method is not None:
+            faults += unknown_name((*at, "method"), found.method, experiment.methods, "method")
+    yield from faults
+    if faults:
+        return
+    if contrast.of.model == contrast.against.model:
+        yield Fault(("contrasts", name), f"`{contrast.of.model}` is compared with itself", on="key")
+        return
+    methods: dict[Name, dict[Name, None]] = {}
+    for request, method in context.requests:
+        methods.setdefault(request.model, {})[method] = None
+    shared = shared_methods(contrast, methods)
+    if not shared:
+        which = (
+            "they share no method" if contrast.method is None else f"`{contrast.method}` is not tried on both"
+        )
+        each = "; ".join(
+            f"`{model}`: {listed(methods.get(model, ())) or 'none'}"
+            for model in (contrast.of.model, contrast.against.model)
+        )
+        yield Fault(
+            ("contrasts", name),
+            f"{which}, so there is nothing to compare. They have {each}",
+            on="key",
+        )
+    for method in shared if len(shared) > 1 else ():
+        if (part := f"{name}_{method}") in experiment.contrasts:
+            why = (
+                f"`{name}` makes a contrast of this name, for the method `{method}`. Name this one otherwise"
+            )
+            yield Fault(("contrasts", part), why, on="key")
+
+
 def _untestable(experiment: Experiment, by: Collection[str]) -> Iterator[str]:
     """Yield why changes of a difference will not be tested: too few models or languages, or items that do not
     pair."""
     asked = [dataset for dataset in experiment.evaluate if dataset in experiment.data]
     n_models, n_languages = (
-        len(experiment.models),
+        sum(model.has_size() for model in experiment.models.values()),
         max((len(languages_of(experiment, dataset)) for dataset in asked), default=2),
     )
     if "size" in by and n_models < FEWEST_MODELS:
         yield (
-            f"a change with size needs {FEWEST_MODELS} models, and the study has {n_models}: nothing will be"
-            " tested"
+            f"a change with size needs {FEWEST_MODELS} models of known size, and the study has {n_models}:"
+            " nothing will be tested"
         )
     if "language" in by and n_languages < 2:
         yield (
@@ -115,7 +160,10 @@ def _baseline(experiment: Experiment, asked: Collection[Name]) -> Iterator[Fault
     for method in experiment.methods:
         name = versus(method, baseline)
         contrast = experiment.contrasts.get(name)
-        if contrast is not None and {contrast.of, contrast.against} != {method, baseline}:
+        if contrast is not None and (contrast.of, contrast.against) not in (
+            (method, baseline),
+            (baseline, method),
+        ):
             why = f"this is the name of the comparison of `{method}` with the baseline"
             yield Fault(
                 ("contrasts", name), f"{why}. Name this contrast otherwise, as `{method}_gain`", on="key"

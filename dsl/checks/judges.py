@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
+from dsl.checks.recorded import unknown_keys, verdict_faults
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.judges.recorded import Settings as RecordedVerdicts
+from dsl.methods.base import CellRequest
 from dsl.plan.comparisons import plants
-from dsl.values import Language, Name
+from dsl.plan.compile import names_of
+from dsl.values import Name
 
 
 def judge_faults(context: Context) -> Iterator[Fault]:
@@ -20,8 +23,7 @@ def judge_faults(context: Context) -> Iterator[Fault]:
         path = ("judges", name)
         if (why := judge.unpinned()) is not None:
             yield Fault(path, why, "warning")
-        for why in _files(context, name, judge):
-            yield Fault(path, why)
+        yield from _files(context, name)
         for column in judge.NEEDS:
             if asked and all(getattr(columns, column) is None for columns in asked):
                 yield Fault(
@@ -74,35 +76,49 @@ def _disagreement(context: Context, judge: JudgeSettings) -> str | None:
     return None
 
 
-def _files(context: Context, name: Name, judge: JudgeSettings) -> Iterator[str]:
-    """Report files and packages that a judge lacks, and cells that it would confuse."""
-    e = context.experiment
+def _files(context: Context, name: Name) -> Iterator[Fault]:
+    """Report files and packages that a judge lacks, verdicts that belong to no item, and cells that it would
+    confuse."""
+    path = ("judges", name)
     try:
         pinned = context.pinned(name)
     except DataError as error:
-        yield str(error)
+        yield Fault(path, str(error))
         return
-    found: dict[tuple[Name, Name, Language], str] = {}
-    for model, method, language in context.cells:
-        recorded = e.models[model].recorded or model
+    if isinstance(pinned, RecordedVerdicts):
+        yield from unknown_keys(context, (*path, "verdicts", "path"), pinned.verdicts.path)
+    found: dict[tuple[CellRequest, Name], JudgeSettings] = {}
+    for request, method in context.requests:
+        names = names_of(context.experiment, request, method)
         try:
-            here = pinned.of_cell(recorded, method, language, context.fingerprints, context.folder)
+            here = pinned.of_cell(names, context.fingerprints, context.folder)
         except DataError as error:
-            yield str(error)
+            yield Fault(path, str(error))
         else:
             if here is not None:
-                found[model, method, language] = here.model_dump_json()
+                found[request, method] = here
     if isinstance(pinned, RecordedVerdicts):
-        yield from _mixed_cells(context, found, pinned.ambiguous_coordinates())
+        yield from verdict_faults(
+            context,
+            name,
+            {
+                (request.dataset, request.model, method, request.language): here
+                for (request, method), here in found.items()
+                if isinstance(here, RecordedVerdicts)
+            },
+        )
+        settings = {cell: here.model_dump_json() for cell, here in found.items()}
+        for why in _mixed_cells(context, settings, pinned.ambiguous_coordinates()):
+            yield Fault(path, why)
 
 
 def _mixed_cells(
-    context: Context, settings: dict[tuple[Name, Name, Language], str], ambiguous: frozenset[str]
+    context: Context, settings: dict[tuple[CellRequest, Name], str], ambiguous: frozenset[str]
 ) -> Iterator[str]:
     """Report pairs of cells whose answers a judge with the same settings cannot distinguish."""
     seen: dict[tuple[Name, str], dict[str, str]] = {}
     for request, method in context.requests:
-        if (here := settings.get((request.model, method, request.language))) is None:
+        if (here := settings.get((request, method))) is None:
             continue
         cell = {"method": method, "model": request.model, "language": request.language}
         cell |= {"tuned on": "+".join(request.train_languages), "seed": str(request.seed)}
@@ -116,7 +132,7 @@ def _mixed_cells(
                 " ".join([f"{c['method']} on {c['model']}", *(f"{name} {c[name]}" for name in rest)])
                 for c in (other, cell)
             )
-            ways = [f"`{{{name}}}`" for name in ("method", "model", "language") if name in differ]
+            ways = [f"`{{{name}}}`" for name in ("method", "model", "language", "seed") if name in differ]
             put = f"Put {' and '.join(ways)} into the path, or name" if ways else "Name"
             yield (
                 f"the same verdicts would be taken for the answers of {one} and of {two}. {put} the column"

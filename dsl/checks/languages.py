@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
+from dsl.data.public_files import public_file
+from dsl.data.sources import is_place
 from dsl.methods.parts import Rows
 
 
@@ -17,12 +19,20 @@ def language_faults(context: Context) -> Iterator[Fault]:
                 ("data", name, "rows", language), language, languages, "language of the study"
             )
         for one in rows.values() if rows else (data.rows,):
-            if isinstance(one, Rows) and one.hub is not None and one.revision is None:
+            if isinstance(one, Rows) and one.hub and not is_place(one.hub) and one.revision is None:
                 why = (
                     f"{one.hub} has no `revision`: the hub may serve other rows tomorrow, so this study is"
                     " not pinned"
                 )
                 yield Fault(("data", name, "rows"), why, "warning")
+            if (
+                isinstance(one, Rows)
+                and one.url
+                and one.sha256
+                and not public_file(one.url, one.sha256).is_file()
+            ):
+                later = f"{one.url} is fetched when the study is applied, and its rows are checked then"
+                yield Fault(("data", name, "rows"), later, "warning")
         for i, language in enumerate(data.languages or ()):
             yield from unknown_name(
                 ("data", name, "languages", i), language, languages, "language of the study"

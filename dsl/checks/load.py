@@ -21,6 +21,7 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
 from dsl.errors import Problem, SpecError
 from dsl.messages import Path as SpecPath
+from dsl.messages import dotted, shown, ticked, written
 from dsl.plan.compile import Origin
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
@@ -140,7 +141,10 @@ def _read(path: Path, above: tuple[Path, ...], faults: list[Problem]) -> Documen
         return document
     extends = document.data["extends"]
     if not isinstance(extends, str):
-        raise SpecError([document.problem(("extends",), "`extends` names one other spec file, as text")])
+        found = (
+            f"found {shown(extends)}; must be one other spec file, as text. Of several, let each extend the"
+        )
+        raise SpecError([document.problem(("extends",), f"{found} next.")])
     below = path.parent / extends
     if below.resolve() in {p.resolve() for p in (path, *above)}:
         raise SpecError(
@@ -215,24 +219,33 @@ def _parts(key: str, data: Plain) -> list[str]:
 
 def _set(document: Document, override: str, faults: list[Problem]) -> Document:
     """Merge one `--set key=value` over a document; one that YAML misreads is added to `faults` instead."""
-    file = f"--set {override.split('=', 1)[0]}"
-    key, equals, text = override.partition("=")
+    key, equals, text = (part.strip() for part in override.partition("="))
+    file = f"--set {key}"
+    if not equals:
+        raise SpecError([_misset(file, f"found {ticked(override)} without a `=`")])
     # a list is replaced as a whole: `--set 'languages=["en", "fr"]'`
-    parts = _parts(key.strip(), document.data)
-    if not equals or not all(parts):
-        raise SpecError(
-            [Problem(file, 0, 0, "", "write `--set key=value`, as `--set decoding.temperature=0.7`")]
-        )
+    parts = _parts(key, document.data)
+    path: SpecPath = tuple(parts)
+    if not all(parts):
+        raise SpecError([_misset(file, f"found {ticked(key)} for a key, with an empty name in it")])
     try:
-        wrapped = parse_yaml(f"value: {text}" if text.strip() else "value: null", file)
-    except FaultyYaml as error:
-        faults += error.problems
+        wrapped = parse_yaml(f"value: {text or 'null'}", file)
+    except SpecError as error:
+        for fault in error.problems:
+            found = "" if fault.path else f"found {written(text, path)}; "
+            inside = fault.path.removeprefix("value")
+            where = dotted(path) + inside if inside else ""
+            faults.append(Problem(file, 0, 0, where, f"{found}{fault.message}"))
         return document
-    value: Plain = wrapped.data["value"]
-    data: Plain = value
+    data: Plain = wrapped.data["value"]
     for part in reversed(parts):
         data = {part: data}
     assert isinstance(data, dict)
-    mark = Mark(1, 1, file)
-    path: SpecPath = tuple(parts)
-    return _over(document, Document(document.file, data, {path: mark}, {path: mark}))
+    # what the override adds on the way to its value stands in it, too
+    new = [path[:n] for n in range(1, len(path)) if path[:n] not in document.marks]
+    marks: dict[SpecPath, Mark] = {at: Mark(0, 0, file) for at in [*new, path]}
+    return _over(document, Document(document.file, data, marks, marks))
+
+
+def _misset(file: str, found: str) -> Problem:
+    return Problem(file, 0, 0, "", f"{found}. Write `--set key=value`, as `--set decoding.temperature=0.7`")

@@ -1,4 +1,4 @@
-"""Checks of the study's models: their files, revisions and sizes."""
+"""Checks of the study's models: their files and revisions."""
 
 from collections.abc import Iterator
 
@@ -9,23 +9,16 @@ from dsl.errors import DataError
 
 
 def model_faults(context: Context) -> Iterator[Fault]:
-    """Check that weights can be found and sizes are known; warn of models that are not pinned."""
+    """Check that weights can be found; warn of models that are not pinned."""
     asked = {name: model for name, model in context.experiment.models.items() if name in context.needs.models}
     for name, model in asked.items():
-        loaded = False
         for which in ("base", "instruct"):
             settings: EngineSettings | None = getattr(model, which)
             if settings is None:
                 continue
-            loaded = loaded or settings.engine in ("transformers", "echo")
             if (why := settings.unpinned()) is not None:
                 yield Fault(("models", name, which), why, "warning")
             try:
                 settings.pinned(context.fingerprints, context.folder)
             except DataError as error:
                 yield Fault(("models", name, which), str(error))
-        if not loaded and model.parameters is None:
-            yield Fault(
-                ("models", name),
-                "this model is not loaded here, so its size is not known. State it: `parameters: 494000000`",
-            )

@@ -1,58 +1,233 @@
-"""Checks of recorded answers: each cell has a file, with the columns that are named."""
+"""Checks of recorded answers and verdicts: each cell has a file with the named columns, and its rows
+belong to items that are asked."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from dsl.checks.context import Context
+from dsl.checks.data.read import ReadRows
 from dsl.checks.fault import Fault
-from dsl.data.files import Row, read_file
-from dsl.data.selectors import language_at, text_at
-from dsl.data.source import Columns, HubSource
+from dsl.data.files import is_here, read_planned
+from dsl.data.recorded_answers import NoColumn, RecordedAnswers, RecordedRow
+from dsl.data.records import Example
+from dsl.data.rows import Paths
+from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.sources import rows_of_cell, source_of
 from dsl.errors import DataError
+from dsl.judges.recorded import Settings as RecordedVerdicts
+from dsl.messages import Path as SpecPath
+from dsl.messages import listed, shorten, suggest
 from dsl.methods import Recorded
-from dsl.plan.compile import source_of
-from dsl.values import Name
+from dsl.plan.compile import names_of
+from dsl.values import Language, Name
+
+ENOUGH = 0.5
+"""Share of the items asked that a file is expected to hold; below it, a warning says how many it holds."""
+_SHOWN = 3
+"""Keys and rows that a message shows."""
 
 
 def recorded_faults(context: Context) -> Iterator[Fault]:
-    """Check that each cell's recorded answers have a file, with the columns that are named."""
+    """Check each cell's recorded answers: their file, its columns, and its rows against the items asked."""
     e = context.experiment
-    for model, method, language in context.cells:
+    read: dict[tuple[str, str, Language | None], RecordedAnswers] = {}
+    for request, method in context.requests:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
             continue
-        if recipe.columns.response is None or (
-            recipe.columns.item is None and recipe.columns.instruction is None
-        ):
-            yield Fault(
-                ("methods", method, "columns"),
-                "recorded answers need the columns `response` and one of `item` and `instruction`",
-                on="key",
+        columns, at = recipe.columns, ("methods", method, "answers", "path")
+        if columns.response is None or (columns.item is None and columns.instruction is None):
+            why = "recorded answers need the columns `response` and one of `item` and `instruction`"
+            yield Fault(("methods", method, "columns"), why, on="key")
+            continue
+        yield from unknown_keys(context, at, recipe.answers.path)
+        language = request.language if columns.language is not None else None
+        try:
+            here = rows_of_cell(recipe.answers, names_of(e, request, method))
+            source = source_of(here, context.fingerprints, context.folder, request.language)
+            if isinstance(source, HubSource) or not is_here(source):
+                continue
+            key = (source.model_dump_json(), columns.model_dump_json(), language)
+            if key not in read:
+                read[key] = RecordedAnswers(read_planned(source), columns, language)
+                yield from _bad_rows(at, source, read[key].rows)
+        except NoColumn as error:
+            named = next(
+                name for name in Columns.model_fields if str(getattr(columns, name)) == error.selector
             )
+            yield Fault(("methods", method, "columns", named), f"{recipe.answers.path}: {error}")
             continue
-        try:
-            recorded = e.models[model].recorded or model
-            source = source_of(recipe.answers, context.fingerprints, context.folder, language, recorded)
-            rows = () if isinstance(source, HubSource) else tuple(islice(read_file(source), 1))
         except DataError as error:
-            yield Fault(("methods", method, "answers", "path"), str(error))
+            yield Fault(at, str(error))
             continue
-        for row in rows:
-            yield from _columns(method, recipe.columns, row, f"{recipe.answers.path}: row 1")
+        if examples := _asked(context, request.dataset, request.language):
+            yield from _answers(at, source, read[key], request.dataset, request.language, examples)
 
 
-def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Fault]:
-    """Check that the first row has the columns that are named; of a file of several languages, the
-    language's alone."""
-    if columns.language is not None:
-        try:
-            language_at(row, columns.language, 1, at)
-        except DataError as error:
-            yield Fault(("methods", method, "columns", "language"), str(error))
+def verdict_faults(
+    context: Context, name: Name, settings: Mapping[tuple[Name, Name, Name, Language], RecordedVerdicts]
+) -> Iterator[Fault]:
+    """Check the files of a judge's recorded verdicts against the items asked, over all cells that share one.
+
+    `settings`: (data set, model, method, language) -> the judge's settings for these cells.
+    """
+    at = ("judges", name, "verdicts", "path")
+    files: dict[str, tuple[RecordedVerdicts, dict[tuple[Name, Language], None]]] = {}
+    for (dataset, _, _, language), here in settings.items():
+        files.setdefault(here.model_dump_json(), (here, {}))[1][dataset, language] = None
+    for here, places in files.values():
+        if here.source is None or not is_here(here.source):
+            continue
+        found, file = here.read(), _file(here.source.path)
+        if found.unmatched:
+            rows = f"{len(found.unmatched)} of {found.n_rows} rows of {file} do not say what they are about"
+            yield Fault(at, f"{rows}: {_first(found.unmatched)}. They are left out", "warning")
+        silent = {one.row: one.missing for rows in found.by_key.values() for one in rows if one.missing}
+        if silent:
+            rows = f"{len(silent)} of {found.n_rows} rows of {file} give no verdict"
+            yield Fault(at, f"{rows}: {_first(silent.values())}. These stay unscored", "warning")
+        asked = [_asked(context, dataset, language) for dataset, language in places]
+        examples = [
+            one
+            for rows in asked
+            for one in rows or ()
+            if here.categories is None or one.category in here.categories
+        ]
+        if not examples or None in asked:
+            continue
+        keys = {here.columns.key(one): one for one in examples}
+        refused = [
+            row for key, one in keys.items() for row in found.by_key.get(key, ()) if not row.is_about(one)
+        ]
+        matched = [
+            key for key, one in keys.items() if any(row.is_about(one) for row in found.by_key.get(key, ()))
+        ]
+        yield from _Match(
+            file,
+            "verdict",
+            " and ".join(dict.fromkeys(f"`{dataset}`" for dataset, _ in places)),
+            len(keys),
+            len(matched),
+            [key for _, key in keys if (_, key) not in found.by_key],
+            [key for language, key in found.by_key if (language, key) not in keys],
+            list(dict.fromkeys(row.row for row in refused)),
+        ).faults(at)
+
+
+def unknown_keys(
+    context: Context, at: SpecPath, path: Paths | Mapping[Name, Paths] | None
+) -> Iterator[Fault]:
+    """Check that a map of files has names of the study as its keys."""
+    e = context.experiment
+    known = (*e.models, *e.methods, *e.data, *e.languages)
+    for key in path if isinstance(path, Mapping) else ():
+        if key not in known:
+            why = f"`{key}` is no model, method, data set or language of the study. {suggest(key, known)}"
+            yield Fault((*at, key), why, on="key")
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Items asked beside the rows of a file."""
+
+    file: str
+    what: str
+    asked_of: str
+    n_asked: int
+    n_matched: int
+    lacking: list[str] = field(default_factory=list[str])
+    """Keys of items without a row."""
+    unasked: list[str] = field(default_factory=list[str])
+    """Keys of rows without an item."""
+    refused: list[int] = field(default_factory=list[int])
+    """Numbers of rows with an item's key and another instruction."""
+
+    def faults(self, at: SpecPath) -> Iterator[Fault]:
+        refused = (
+            f"{len(self.refused)} rows of {self.file} are refused, since they have the item of one question"
+            f" and the text of another: row {_numbers(self.refused)}"
+        )
+        if self.n_matched >= ENOUGH * self.n_asked:
+            if self.refused:
+                yield Fault(at, refused, "warning")
+            return
+        n = f"only {self.n_matched}" if self.n_matched else "none"
+        verb = "have" if self.n_matched > 1 else "has"
+        said = f"{n} of {self.n_asked} items of {self.asked_of} {verb} a {self.what} in {self.file}"
+        if self.refused:
+            said += f". {refused}"
+        if self.lacking:
+            said += f". Items without a row: {_keys(self.lacking)}"
+        if self.unasked:
+            said += f". Rows without an item: {_keys(self.unasked)}"
+        hint = ". `item` names the column with the data's ids, `instruction` the one with its questions"
+        yield Fault(at, said + hint, "warning" if self.n_matched else "error")
+
+
+def _answers(
+    at: SpecPath,
+    source: FileSource,
+    recorded: RecordedAnswers,
+    dataset: Name,
+    language: Language,
+    examples: Iterable[Example],
+) -> Iterator[Fault]:
+    """Check a file's answers against the items of one data set in one language."""
+    file, asked_of = _file(source.path), f"`{dataset}` in `{language}`"
+    found = {one.item: recorded.of(one.item, one.instruction) for one in examples}
+    keys = {one.item: recorded.key(one.item, one.instruction) for one in examples}
+    if doubled := [item for item, one in found.items() if len(one.answers) > 1]:
+        n = f"{len(doubled)} of {len(found)} items of {asked_of}"
+        yield Fault(
+            at,
+            f"{n} have several answers that differ in {file}, and none is taken: {_keys(doubled)}",
+            "warning",
+        )
+    matched = [item for item, one in found.items() if one.rows]
+    if matched and not any(one.answers for one in found.values()):
+        why = found[matched[0]].rows[0].missing
+        yield Fault(at, f"none of {len(found)} items of {asked_of} has an answer in {file}: {why}")
         return
-    for name in ("item", "instruction", "input", "response"):
-        if (selector := getattr(columns, name)) is not None:
-            try:
-                text_at(row, selector, 1, at)
-            except DataError as error:
-                yield Fault(("methods", method, "columns", name), str(error))
+    asked = set(keys.values())
+    yield from _Match(
+        file,
+        "row",
+        asked_of,
+        len(found),
+        len(matched),
+        [keys[item] for item, one in found.items() if not one.rows and not one.refused],
+        [key for key in recorded.keys if key not in asked],
+        [row.number for one in found.values() for row in one.refused],
+    ).faults(at)
+
+
+def _bad_rows(at: SpecPath, source: FileSource, rows: list[RecordedRow]) -> Iterator[Fault]:
+    bad = [row.missing for row in rows if row.missing is not None]
+    if bad:
+        n = f"{len(bad)} of {len(rows)} rows of {_file(source.path)}"
+        yield Fault(at, f"{n} give no answer: {_first(bad)}. These answers are missing", "warning")
+
+
+def _numbers(rows: list[int]) -> str:
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return ", ".join(map(str, rows[:_SHOWN])) + more
+
+
+def _asked(context: Context, dataset: Name, language: Language) -> tuple[Example, ...] | None:
+    """A data set's examples; None where it lies on the hub, or cannot be read, which is reported of it."""
+    read = context.data.get(dataset, {}).get(language)
+    return read.rows if isinstance(read, ReadRows) else None
+
+
+def _file(path: str) -> str:
+    return Path(path).name
+
+
+def _keys(keys: list[str]) -> str:
+    return listed([shorten(key) for key in keys[:_SHOWN]])
+
+
+def _first(reasons: Iterable[str]) -> str:
+    every = list(reasons)
+    return "; ".join(every[:_SHOWN]) + (f"; and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")

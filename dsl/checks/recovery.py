@@ -69,6 +69,11 @@ def drop_invalid(
                 and any(re.fullmatch(r"models\..+\.recorded", path) for path in faulty)
             )
             or ("has the column" in said and any(re.match(r"data\..+\.columns\b", path) for path in faulty))
+            # Of a column under another name nothing can be read.
+            or any(
+                (columns := re.match(r"data\..+?\.columns\.", path)) and problem.path.startswith(columns[0])
+                for path in faulty
+            )
             or ("language of the study" in said and _is_faulty(("languages",), faulty))
         )
 

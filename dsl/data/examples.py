@@ -6,7 +6,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dsl.data.files import Row
+from dsl.data.inner_rows import Row
 from dsl.data.records import Example
 from dsl.data.selectors import json_at, language_at, language_in_file, text_at, texts_at
 from dsl.data.source import Columns, Selector

@@ -1,123 +1,120 @@
-"""Rows of data files: JSON, JSONL, CSV, TSV and Parquet, gzipped or not."""
+"""Rows of the data files that a source names."""
 
-import csv
-import gzip
-import importlib
-import io
-import json
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
-from dsl.data.fingerprints import file_sha256
-from dsl.data.regular_files import are_column_names, read_regular
-from dsl.data.source import FileSource
+from dsl.data.fingerprints import combined, file_sha256
+from dsl.data.formats import format_of, rows_of_file
+from dsl.data.inner_rows import Row
+from dsl.data.public_files import holds
+from dsl.data.selectors import pick
+from dsl.data.source import FileSource, Where
 from dsl.errors import DataError
+from dsl.messages import listed
+from dsl.values import Scalar
 
-FORMATS = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-}
-
-Row = Mapping[str, Any] | Sequence[Any]
+__all__ = ["Row", "filtered_rows", "format_of", "is_here", "read_file", "read_planned"]
 
 
-def format_of(path: str) -> str | None:
-    """The format a file's ending stands for, or None; `.gz` may follow."""
-    return FORMATS.get(Path(path.removesuffix(".gz")).suffix.lower())
+def read_file(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
+    """The rows of a source, in order: mappings, or lists where the file names no columns.
 
-
-def read_file(source: FileSource) -> Iterator[Row]:
-    """The rows of one file, in order: mappings, or sequences where the file has no header.
+    With `where`, `counted` gets the numbers of rows `read` and `kept`.
 
     Raises:
-        DataError: the file is missing, cut off, or not in its format; the message names the line.
+        DataError: a file is missing, cut off, or not in its format, with its line; or `where` names a column
+            that a row lacks, or keeps no row.
     """
-    path = Path(source.path)
-    try:
-        content = gzip.decompress(read_regular(path)) if path.suffix == ".gz" else read_regular(path)
-        if source.format == "parquet":
-            yield from _parquet(content)
-            return
-        text = content.decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
-    if source.format == "json":
-        yield from _json(path, text)
-    elif source.format == "jsonl":
-        yield from _jsonl(path, text)
-    else:
-        yield from _separated(path, text, "," if source.format == "csv" else "\t", source.header)
+    rows = (row for path in paths_of(source) for row in _rows(source, path))
+    return filtered_rows(rows, source.where, source.path, counted)
 
 
-def read_planned(source: FileSource) -> Iterator[Row]:
-    """The rows of a file whose digest the plan has filled in.
+def read_planned(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
+    """As `read_file`, of a source whose digest the plan has filled in.
 
     Raises:
-        DataError: as `read_file`, or the file is no longer the one that was planned.
+        DataError: as `read_file`, or a file is no longer the one that was planned.
     """
-    if file_sha256(Path(source.path)) != source.sha256:
+    paths = paths_of(source)
+    digests = [file_sha256(path) for path in paths]
+    if source.sha256 != (combined(*digests) if source.files else digests[0]) and not (
+        source.url is not None and holds(paths[0], digests[0], source.sha256)
+    ):
         raise DataError(f"{source.path} has changed since it was planned. Plan again")
-    return read_file(source)
+    return read_file(source, counted)
 
 
-def _json(path: Path, text: str) -> Iterator[Row]:
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
-    if not isinstance(whole, list):
-        raise DataError(f"{path}: a JSON data file is a list of rows; this one holds {type(whole).__name__}")
-    yield from whole
+def paths_of(source: FileSource) -> list[Path]:
+    """Return a source's files in their order."""
+    return [Path(file.path) for file in source.files] or [Path(source.path)]
 
 
-def _jsonl(path: Path, text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not JSON: {error}") from error
+def is_here(source: FileSource) -> bool:
+    """Test whether a source can be read now; a public file may still have to be fetched."""
+    return source.url is None or Path(source.path).is_file()
 
 
-def _separated(path: Path, text: str, delimiter: str, header: bool) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)
-    # tab-separated files of this field quote nothing: a lone " is a character
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    try:
-        names = next(rows, list[str]()) if header else None
-        if names is not None and (doubles := sorted({name for name in names if names.count(name) > 1})):
-            which = (
-                f"these column names occur more than once: {', '.join(doubles)}"
-                if are_column_names(names)
-                else "equal column names"
-            )
-            raise DataError(f"{path}:1: {which}")
-        for row in rows:
-            if not row:
-                continue
-            if names is None:
-                yield row
-            elif len(row) != len(names):
-                raise DataError(f"{path}:{rows.line_num}: {len(row)} values under {len(names)} column names")
-            else:
-                yield dict(zip(names, row, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error}") from error
+def _rows(source: FileSource, path: Path) -> Iterator[Row]:
+    return rows_of_file(
+        path,
+        source.format,
+        header=source.header,
+        delimiter=source.delimiter,
+        quoting=source.quoting,
+        field=source.field,
+    )
 
 
-def _parquet(content: bytes) -> Iterator[Row]:
-    parquet: Any = importlib.import_module("pyarrow.parquet")  # Any: it has no types
-    try:
-        table = parquet.read_table(io.BytesIO(content))
-    except ValueError as error:  # pyarrow's ArrowInvalid is one
-        raise DataError(f"not a Parquet file: {error}") from error
-    yield from cast("list[Row]", table.to_pylist())
+def filtered_rows(
+    rows: Iterable[Row], where: Where, at: str, counted: Counter[str] | None = None
+) -> Iterator[Row]:
+    """The rows that hold one of the wanted values in every column of `where`; all of them without one.
+
+    A text in a file is compared as it is written, so `7` is the text "7" in a CSV file and the number in a
+    JSON file.
+
+    Raises:
+        DataError: a row lacks such a column, or no row is kept; the message says what the column holds.
+    """
+    if not where:
+        yield from rows
+        return
+    counted = Counter() if counted is None else counted
+    others: dict[str, Counter[str]] = {column: Counter() for column in where}
+    for number, row in enumerate(rows, 1):
+        counted["read"] += 1
+        held = {
+            column: pick(row, int(column) if isinstance(row, list) else column, number, f"{at}: row {number}")
+            for column in where
+        }
+        if missed := [column for column, value in held.items() if not _is_wanted(value, where[column])]:
+            others[missed[0]][str(held[missed[0]]) if isinstance(row, Mapping) else ""] += 1
+            continue
+        counted["kept"] += 1
+        yield row
+    if counted["read"] and not counted["kept"]:
+        raise DataError(f"{at}: `where` keeps none of {counted['read']} rows{_held(others)}")
+
+
+def _held(others: Mapping[str, Counter[str]]) -> str:
+    """The values of the rows that were left out, unless the file names no columns and so may be no data."""
+    told = [
+        f"`{column}` holds {listed((value for value, _ in found.most_common()), most=6)}"
+        for column, found in others.items()
+        if found.keys() - {""}
+    ]
+    return f": {'; '.join(told)}" if told else ""
+
+
+def _is_wanted(held: object, wanted: tuple[Scalar, ...]) -> bool:
+    return any(
+        held == _as_written(one)
+        if isinstance(held, str)
+        else held == one and isinstance(held, bool) == isinstance(one, bool)
+        for one in wanted
+    )
+
+
+def _as_written(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

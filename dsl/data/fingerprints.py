@@ -52,6 +52,18 @@ def combined(*digests: str) -> str:
     return hashlib.sha256(json.dumps(digests, separators=(",", ":")).encode()).hexdigest()
 
 
+def folder_sha256(folder: Path, fingerprints: "Fingerprints") -> str:
+    """SHA-256 over the names and contents of a data set's files, in hex.
+
+    Raises:
+        DataError: the folder is missing or empty, or a file cannot be read.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        raise DataError(f"{folder}: there is no file in such a folder")
+    return combined(*(f"{path.relative_to(folder)} {fingerprints.file(path)}" for path in files))
+
+
 def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that can decide what the model says: all but those on the list
     `NEVER_READ`, also in folders below."""

@@ -18,7 +18,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
-from dsl.data.files import Row
+from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
 from dsl.data.source import LanguageColumn, Mapped, Part, RowNumber, Selector, Template, Written
 from dsl.errors import DataError

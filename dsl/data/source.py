@@ -6,23 +6,47 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictInt, field_validator
 
-from dsl.values import Language, Name, Sha256, Value
+from dsl.values import Language, Name, Scalar, Sha256, Value
+
+Format = Literal["json", "jsonl", "csv", "tsv", "parquet", "arrow"]
+Quoting = Literal["minimal", "none"]
+"""Quotes around values of a separated file, as `csv` names them: put by the writer, or part of the text."""
+
+Where = dict[str, tuple[Scalar, ...]]
+"""Column, or dotted path -> the values of the rows to keep."""
+
+
+class DataFile(Value):
+    """One of a source's files."""
+
+    path: str
+    sha256: Sha256
 
 
 class FileSource(Value):
-    """One data file."""
+    """One data file, or several of one format that are read as one."""
 
     source: Literal["file"] = "file"
     path: str
-    """Its place now; its content counts, not its place."""
+    """Its place now; its content counts, not its place. Of several files, the path that names them."""
     sha256: Sha256
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"]
+    """Digest of its bytes; of several files, over their digests in order."""
+    format: Format
     header: bool = True
     """The first line of a CSV or TSV file names the columns."""
+    delimiter: str | None = None
+    quoting: Quoting | None = None
+    field: str | None = None
+    """The path of the rows inside of a document, or of the file's rows."""
+    where: Where = {}
+    files: tuple[DataFile, ...] = ()
+    """Several files in their order; empty for one."""
+    url: str | None = None
+    """The place it is fetched from where it is not there."""
 
 
 class HubSource(Value):
-    """A split of a data set on the Hugging Face hub."""
+    """A split of a data set on the Hugging Face hub, or of one in a folder."""
 
     source: Literal["hub"] = "hub"
     hub: str
@@ -30,6 +54,9 @@ class HubSource(Value):
     """The configuration."""
     split: str
     revision: str | None = None
+    where: Where = {}
+    sha256: Sha256 | None = None
+    """Over the names and contents of a folder's files; `hub` is then its place now."""
 
 
 Source = Annotated[FileSource | HubSource, Field(discriminator="source")]
@@ -52,7 +79,7 @@ class Part(Value):
 
 
 class RowNumber(Value):
-    """The row's number in the file, from 1."""
+    """The row's number in the file, or among the rows that `where` keeps, from 1."""
 
     row_number: Literal[True]
 

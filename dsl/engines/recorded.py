@@ -17,5 +17,11 @@ class Settings(EngineSettings):
     language: Language | None = None
     """Language of the rows to use, where `columns` names a `language` column."""
 
+    @property
+    def counted_code(self) -> tuple[str, ...]:
+        """Modules whose fingerprint is part of the identity: rows are cheap to read again, as a data
+        step's."""
+        return self.code
+
     def affinity(self) -> str:
         return ""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError
@@ -142,10 +143,8 @@ class RubricSettings(JudgeSettings):
                 )
         return filled[0]
 
-    def of_cell(
-        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> Self:
-        return self._in(language, fingerprints) if self.instructions_language == "item" else self
+    def of_cell(self, cell: CellNames, fingerprints: Fingerprints, folder: Path) -> Self:
+        return self._in(cell.language, fingerprints) if self.instructions_language == "item" else self
 
     def chosen(self) -> dict[str, Aspect]:
         """The aspects to judge, with their texts."""

@@ -2,36 +2,59 @@
 
 import hashlib
 import math
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.examples import instruction_of
 from dsl.data.files import Row, read_planned
+from dsl.data.recorded_answers import CellReader, NoColumn, normalised
 from dsl.data.records import Example
-from dsl.data.selectors import text_at
 from dsl.data.source import Columns, FileSource, Selector
 from dsl.errors import DataError
-from dsl.values import Name, Sha256, Value
+from dsl.messages import listed, ticked
+from dsl.values import Name, Scalar, Value
 
 
-class VerdictFile(Value):
-    """One file of verdicts, or as many as its path has readings."""
+class Scores(Value):
+    """A column whose words stand for scores."""
 
-    path: str
-    """A file, relative to the spec; `{language}`, `{model}` and `{method}` stand for the cell's. Its content
-    counts, not its place."""
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
-    """Without it, the file's ending says (`.gz` may follow)."""
-    header: bool = True
-    """The first line of a CSV or TSV file names the columns."""
-    sha256: Sha256 | None = Field(None, json_schema_extra={"readOnly": True})
-    """Filled in by the plan."""
+    column: Selector
+    values: dict[str, float] | None = Field(None, min_length=1)
+    """Word in the file -> its score, as `{C: 1, I: 0}`; `true` and `false` are words too. A word that is not
+    listed is no score. Without it, numbers are scores, true is 1 and false is 0."""
+    missing: tuple[Scalar, ...] = ()
+    """Words that stand for no verdict, as `[-1]`."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.values is None and not self.missing:
+            raise ValueError("name `values` or `missing`; a column of numbers needs neither")
+        return self
+
+    def read(self, word: str) -> tuple[float | None, str | None]:
+        """Return a word's score, or None and why it has none."""
+        if any(_same(word, _written(one)) for one in self.missing):
+            return None, f"{ticked(word)} stands for no verdict (`missing`)"
+        if self.values is None:
+            return read_number(word)
+        for known, score in self.values.items():
+            if _same(word, known):
+                return score, None
+        return None, f"{ticked(word)} is not among the `values`: {listed(self.values)}"
+
+
+class BothOrders(Value):
+    """Two comparisons of the same two answers. Each says as `preference` does which answer is better, not
+    which place."""
+
+    first: Selector | Scores
+    """The column of the comparison in which the study's answer stood first."""
+    second: Selector | Scores
+    """The column of the one in which it stood second."""
 
 
 class VerdictColumns(Value):
@@ -48,13 +71,15 @@ class VerdictColumns(Value):
     """The text that was judged. With it, a verdict on another text than the answer's is none."""
     aspect: Selector | None = None
     """For files with a row for each aspect."""
-    score: Selector | None = None
-    """A number."""
-    scores: dict[Name, Selector] | None = Field(None, min_length=1)
-    """Aspect -> a column of numbers."""
-    preference: Selector | None = None
+    score: Selector | Scores | None = None
+    """A number, or true or false; other words with the score of each: `{column: correct, values: {C: 1, I:
+    0}, missing: [-1]}`."""
+    scores: dict[Name, Selector | Scores] | None = Field(None, min_length=1)
+    """Aspect -> a column as `score` has it."""
+    preference: Selector | Scores | BothOrders | None = None
     """As AlpacaEval writes it: 1 where the other answer is better, 2 where this one is, 1.5 or 0 for a tie;
-    between 1 and 2, how sure that is."""
+    between 1 and 2, how sure that is. Of two comparisons, `{first: …, second: …}`: the study's answer stood
+    first in one and second in the other."""
     raw: Selector | None = None
     """A judge's words, to be read as `format` says."""
 
@@ -77,7 +102,7 @@ class VerdictColumns(Value):
     def key(self, example: Example) -> "Key":
         """Return the key of the rows about an example's answers."""
         language = "" if self.language is None else example.language
-        return language, example.item if self.item is not None else _normalised(example.instruction)
+        return language, example.item if self.item is not None else normalised(example.instruction)
 
 
 Key = tuple[str, str]
@@ -88,87 +113,175 @@ Key = tuple[str, str]
 class Given:
     """A row's finding on one aspect; on every aspect where `aspect` is empty."""
 
+    row: int
     aspect: str
-    of: str | None
+    of: str | None = None
     """Digest of the text that was judged, where the file says it."""
-    text: str | None
-    missing: str | None
-    """The reason for no text."""
+    instruction: str | None = None
+    """Normalised text that has to be the example's, where item and instruction are named."""
+    score: float | None = None
+    raw: str | None = None
+    """A judge's words, which are yet to be read."""
+    orders: Mapping[str, float] | None = None
+    """Order of a comparison -> its score."""
+    missing: str | None = None
+    """The reason for neither score nor words."""
 
-    def is_about(self, answer: str) -> bool:
+    def is_about(self, example: Example) -> bool:
+        """Test whether the example's instruction is the row's, as far as the file says."""
+        return self.instruction in (None, normalised(example.instruction))
+
+    def is_on(self, answer: str) -> bool:
         """Test whether the answer is the text that was judged, as far as the file says."""
         return self.of is None or self.of == _digest(answer)
 
 
-def read_verdicts(file: VerdictFile, columns: VerdictColumns) -> Mapping[Key, Sequence[Given]]:
-    """Every row of a file whose digest the plan has filled in. Files are remembered: many cells may share
-    one.
+@dataclass(frozen=True)
+class Verdicts:
+    """Findings of a file, and the reasons of rows that cannot be matched."""
+
+    by_key: Mapping[Key, tuple[Given, ...]]
+    unmatched: tuple[str, ...]
+    n_rows: int
+
+
+def read_verdicts(source: FileSource, columns: VerdictColumns) -> Verdicts:
+    """Read every row of a source whose digest the plan has filled in. Files are remembered: many cells may
+    share one.
 
     Raises:
-        DataError: the file cannot be read or has changed, no row has a named column, or a row does not say
-            which answer it is about.
+        DataError: the file cannot be read or has changed, or no row has a named column.
     """
-    source = FileSource.model_validate(file.model_dump())
     return _read(source.model_dump_json(), columns.model_dump_json())
 
 
 @lru_cache(maxsize=16)
-def _read(source_json: str, columns_json: str) -> Mapping[Key, Sequence[Given]]:
+def _read(source_json: str, columns_json: str) -> Verdicts:
     source, columns = (
         FileSource.model_validate_json(source_json),
         VerdictColumns.model_validate_json(columns_json),
     )
-    asked = Columns(instruction=columns.instruction, input=columns.input)
     found: dict[Key, list[Given]] = defaultdict(list)
-    faults: dict[str, DataError] = {}
-    held: set[str] = set()
-    """Columns that some row has."""
+    unmatched: list[str] = []
+    reader = CellReader()
+    number = 0
     for number, row in enumerate(read_planned(source), 1):
-        at = f"{source.path}: row {number}"
-        language = "" if columns.language is None else text_at(row, columns.language, number, at) or ""
-        item = None if columns.item is None else text_at(row, columns.item, number, at) or ""
-        key = language, _normalised(instruction_of(row, asked, number, at)) if item is None else item
-        of = None if columns.response is None else _digest(text_at(row, columns.response, number, at) or "")
-        for aspect, selector in _findings(row, columns, number, at):
-            try:
-                text = text_at(row, selector, number, at)
-                missing = None if text is not None else f"row {number} holds null for `{selector}`"
-                held.add(str(selector))
-            # a row without a finding is one answer unscored; a column that no row has is reported below
-            except DataError as error:
-                text, missing = None, f"row {number} has no finding: {str(error).removeprefix(f'{at}: ')}"
-                faults.setdefault(str(selector), error)
-            found[key].append(Given(aspect, of, text, missing))
-    for selector, fault in faults.items():
-        if selector not in held:
-            raise fault
-    return dict(found)
+        key, blank, missing = _matched(row, columns, number, reader)
+        if missing is not None:
+            unmatched.append(missing)
+            continue
+        found[key] += _findings(row, columns, blank, reader)
+    try:
+        reader.check()
+    except NoColumn as error:
+        raise DataError(f"{source.path}: {error}") from error
+    return Verdicts({key: tuple(rows) for key, rows in found.items()}, tuple(unmatched), number)
 
 
-def _findings(row: Row, columns: VerdictColumns, number: int, at: str) -> Iterator[tuple[str, Selector]]:
-    """(aspect, the column of its finding) of one row."""
-    if columns.scores is not None:
-        yield from columns.scores.items()
-        return
-    aspect = "" if columns.aspect is None else text_at(row, columns.aspect, number, at) or ""
-    for selector in (columns.score, columns.preference, columns.raw):
-        if selector is not None:
-            yield aspect, selector
+def _matched(
+    row: Row, columns: VerdictColumns, number: int, reader: CellReader
+) -> tuple[Key, Given, str | None]:
+    """Return the key of a row, a finding that is yet to be filled in, and the reason for no match."""
+    asked = Columns(instruction=columns.instruction, input=columns.input)
+    texts: dict[str, str | None] = {}
+    for name in ("language", "item", "instruction", "response", "aspect"):
+        if (selector := getattr(columns, name)) is None:
+            continue
+        texts[name], missing = (
+            reader.instruction(row, asked, number)
+            if name == "instruction"
+            else reader.text(row, selector, number)
+        )
+        if missing is not None:
+            return ("", ""), Given(number, ""), missing
+    instruction = texts.get("instruction")
+    key = texts.get("language") or "", (instruction if columns.item is None else texts["item"]) or ""
+    judged = texts.get("response")
+    given = Given(
+        number,
+        texts.get("aspect") or "",
+        None if judged is None else _digest(judged),
+        None if columns.item is None else instruction,
+    )
+    return key, given, None
+
+
+def _findings(row: Row, columns: VerdictColumns, blank: Given, reader: CellReader) -> Iterator[Given]:
+    def score(column: Selector | Scores, as_preference: bool = False) -> tuple[float | None, str | None]:
+        selector = column.column if isinstance(column, Scores) else column
+        word, missing = reader.text(row, selector, blank.row, booleans=not as_preference)
+        if word is None:
+            return None, missing
+        number, why = column.read(word) if isinstance(column, Scores) else read_number(word)
+        if number is not None and as_preference:
+            number, why = _preferred(number, word)
+        return number, None if number is not None else f"row {blank.row}: {why} (`{selector}`)"
+
+    for aspect, column in (columns.scores or {}).items():
+        number, why = score(column)
+        yield replace(blank, aspect=aspect, score=number, missing=why)
+    if columns.score is not None:
+        number, why = score(columns.score)
+        yield replace(blank, score=number, missing=why)
+    if columns.raw is not None:
+        words, why = reader.text(row, columns.raw, blank.row)
+        yield replace(blank, raw=words, missing=why)
+    if isinstance(columns.preference, BothOrders):
+        yield _of_both_orders(blank, columns.preference, score)
+    elif columns.preference is not None:
+        number, why = score(columns.preference, True)
+        yield replace(blank, score=number, missing=why)
+
+
+def _of_both_orders(
+    blank: Given,
+    columns: BothOrders,
+    score: Callable[[Selector | Scores, bool], tuple[float | None, str | None]],
+) -> Given:
+    """Combine both orders: the mean where they agree on the better answer, and a tie where they do not."""
+    first, why_first = score(columns.first, True)
+    second, why_second = score(columns.second, True)
+    orders = {name: one for name, one in (("first", first), ("second", second)) if one is not None}
+    if first is None or second is None:
+        return replace(blank, orders=orders or None, missing=why_first or why_second)
+    agree = (first > 0.5) == (second > 0.5) and (first < 0.5) == (second < 0.5)
+    return replace(blank, score=(first + second) / 2 if agree else 0.5, orders=orders)
+
+
+def _preferred(number: float, word: str) -> tuple[float | None, str | None]:
+    """Return the score, from 0 to 1, of a preference as AlpacaEval writes it."""
+    if number == 0:
+        return 0.5, None
+    return (number - 1, None) if 1 <= number <= 2 else (None, f"{ticked(word)} is no preference")
+
+
+def read_number(word: str) -> tuple[float | None, str | None]:
+    """Return a word as a finite number (true is 1, false is 0), or None and the reason."""
+    if word.strip().lower() in ("true", "false"):
+        return float(word.strip().lower() == "true"), None
+    try:
+        number = float(word)
+    except ValueError:
+        return None, f"{ticked(word)} is no number" if word.strip() else "it is empty"
+    return (number, None) if math.isfinite(number) else (None, f"{ticked(word)} is no finite number")
+
+
+def _written(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _same(word: str, known: str) -> bool:
+    """Test whether two words are one: the same text, or, as `1` and `1.0`, the same number."""
+    word, known = word.strip(), known.strip()
+    if word == known:
+        return True
+    if known.lower() in ("true", "false"):
+        return word.lower() == known.lower()
+    try:
+        return float(word) == float(known)
+    except ValueError:
+        return False
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(_normalised(text).encode(errors="surrogatepass")).hexdigest()
-
-
-def _normalised(text: str) -> str:
-    """Equal for two writings of one text: composed characters or not, any white space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def number_in(text: str) -> float | None:
-    """A text as a finite number, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    return hashlib.sha256(normalised(text).encode(errors="surrogatepass")).hexdigest()

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
 from dsl.engines.contract import EngineSettings
 from dsl.values import Language, Name, Value
@@ -48,9 +49,7 @@ class JudgeSettings(Value):
         `folder`)."""
         return self
 
-    def of_cell(
-        self, model: Name, method: Name, language: Language, fingerprints: Fingerprints, folder: Path
-    ) -> "JudgeSettings | None":
+    def of_cell(self, cell: CellNames, fingerprints: Fingerprints, folder: Path) -> "JudgeSettings | None":
         """The pinned settings for one cell; None where it has no verdicts on the cell."""
         return self
 
@@ -77,6 +76,10 @@ class JudgeSettings(Value):
     def opinion(self) -> str | None:
         """The source of its opinion, in words; None for judges that decide by rule."""
         return next((model.opinion() for model in self.models()), None)
+
+    def is_people(self) -> bool:
+        """Test whether its verdicts are people's."""
+        return False
 
     def is_by_rule(self) -> bool:
         """Test whether it decides by rule alone, one answer at a time."""

@@ -68,8 +68,10 @@ class Builder(Protocol):
         """Return the cell's prompt form; `language` where it is not the asked one, as for training rows."""
         ...
 
-    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
-        """The settings that read someone else's answers for one cell."""
+    def recorded(
+        self, request: CellRequest, method: "MethodBase", rows: Rows, columns: Columns
+    ) -> EngineSettings:
+        """The settings that read someone else's answers for one cell of a method."""
         ...
 
     def trained(self, request: CellRequest, method: Name) -> "CellSteps":

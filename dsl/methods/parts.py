@@ -1,9 +1,10 @@
 """Parts of a spec that methods and the experiment share: models, data sets, prompts."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines import EngineOrWeights
 from dsl.values import Language, Name, Value
@@ -15,37 +16,16 @@ class Model(Value):
     base: EngineOrWeights | None = None
     instruct: EngineOrWeights | None = None
     parameters: int | None = Field(default=None, ge=1)
-    """Number of parameters: read from weights that are loaded here, to be stated where answers are recorded
-    or hosted."""
-    recorded: Name | None = None
-    """The word that `{model}` stands for in the path of recorded answers; without it, the model's own
-    name."""
+    """Number of parameters: read from weights that are loaded here. A recorded or hosted model without it is
+    not drawn by size."""
+    recorded: str | None = Field(default=None, min_length=1)
+    """The word that `{model}` stands for in the path of recorded answers and verdicts; without it, the
+    model's own name."""
 
-
-class Rows(Value):
-    """Source of rows: files, or a split of a data set on the hub."""
-
-    path: str | None = None
-    """A file, relative to the spec; `{language}` (and `{model}` for recorded answers) stand for the
-    cell's."""
-    format: Literal["json", "jsonl", "csv", "tsv", "parquet"] | None = None
-    """Without it, the file's ending says (`.gz` may follow)."""
-    header: bool = True
-    """The first line of a CSV or TSV file names the columns."""
-    hub: str | None = None
-    """A data set on the hub."""
-    name: str | None = None
-    """The data set's configuration; `{language}` may stand in it."""
-    split: str | None = None
-    revision: str | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("name exactly one of `path` and `hub`")
-        if self.hub is not None and self.split is None:
-            raise ValueError("a data set on the hub needs its `split`")
-        return self
+    def has_size(self) -> bool:
+        """Test whether its size is stated, or read from weights that are loaded here."""
+        engines = (one.engine for one in (self.base, self.instruct) if one is not None)
+        return self.parameters is not None or any(name in ("transformers", "echo") for name in engines)
 
 
 class Dataset(Value):

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import Model, Rows
+from dsl.methods.parts import Model
 from dsl.steps.steps import GenerateStep
 from dsl.values import Name
 
@@ -20,13 +21,17 @@ class Recorded(MethodBase):
     columns: Columns
     """`response` is the answer; `item` or `instruction` says which example it answers."""
 
+    @property
+    def is_stochastic(self) -> bool:
+        return "{seed}" in self.answers.model_dump_json()
+
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
         return None
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         return CellSteps(
             GenerateStep(
-                model=build.recorded(request, self.answers, self.columns),
+                model=build.recorded(request, self, self.answers, self.columns),
                 examples=build.examples(request.dataset, request.language),
                 prompt=None,
                 decoding=Decoding(),  # nothing is decoded, so the study's setting makes no new step

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from dsl.data.files import format_of
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.rows import Rows
+from dsl.data.source import Columns
+from dsl.data.sources import rows_in, rows_of_cell, source_of
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.parts import DemonstrationsFrom, PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
@@ -115,6 +117,9 @@ def notes(experiment: Experiment) -> Iterator[str]:
         for model_name, model in experiment.models.items():
             if (why := method.why_not_applicable(model, experiment.methods)) is not None:
                 yield f"{method_name} is not tried on {model_name}: {why}."
+    unsized = [name for name, model in experiment.models.items() if not model.has_size()]
+    if unsized and len(experiment.models) > 1:
+        yield f"Not drawn by size, since `parameters` are not stated: {', '.join(unsized)}."
     for dataset in experiment.evaluate:
         if missing := [
             language for language in experiment.languages if language not in languages_of(experiment, dataset)
@@ -303,8 +308,8 @@ class _Build:
 
     def judge_of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> JudgeSettings | None:
         """A judge's settings for one cell; None where it has no verdicts on it."""
-        recorded = self.experiment.models[request.model].recorded or request.model
-        return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
+        names = names_of(self.experiment, request, method)
+        return judge.of_cell(names, self._fingerprints, self._folder)
 
     def examples(self, dataset: Name, language: Language) -> StepId:
         key = (dataset, language)
@@ -367,13 +372,17 @@ class _Build:
             self._prompts[key] = made
         return self._prompts[key]
 
-    def recorded(self, request: CellRequest, rows: Rows, columns: Columns) -> EngineSettings:
-        model: Model = self.experiment.models[request.model]
-        source = source_of(
-            rows, self._fingerprints, self._folder, request.language, model.recorded or request.model
-        )
+    def recorded(
+        self, request: CellRequest, method: MethodBase, rows: Rows, columns: Columns
+    ) -> EngineSettings:
+        name = next(name for name, one in self.experiment.methods.items() if one is method)
+        here = rows_of_cell(rows, names_of(self.experiment, request, name))
         language = request.language if columns.language is not None else None
-        return RecordedAnswers(answers=source, columns=columns, language=language)
+        return RecordedAnswers(
+            answers=source_of(here, self._fingerprints, self._folder, request.language),
+            columns=columns,
+            language=language,
+        )
 
     def _demonstrations(
         self, dataset: Name, wanted: DemonstrationsFrom, language: Language
@@ -398,35 +407,7 @@ class _Build:
         return self._texts[key]
 
 
-def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
-    """One language's rows. Raises DataError where it has none."""
-    if isinstance(rows, Rows):
-        return rows
-    if language not in rows:
-        raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
-    return rows[language]
-
-
-def source_of(
-    rows: Rows, fingerprints: Fingerprints, folder: Path, language: Language, model: str = ""
-) -> FileSource | HubSource:
-    """One language's rows.
-
-    Raises:
-        DataError: a file that is not there, or one whose ending does not tell its format.
-    """
-    if rows.hub is not None:
-        assert rows.split is not None
-        name = rows.name.replace("{language}", language) if rows.name else None
-        return HubSource(hub=rows.hub, name=name, split=rows.split, revision=rows.revision)
-    assert rows.path is not None
-    path = folder / rows.path.replace("{language}", language).replace("{model}", model)
-    kind = rows.format or format_of(path.name)
-    if kind is None:
-        raise DataError(
-            f"{path}: the ending does not tell the format. Name it: `format: jsonl` (or json, csv, tsv,"
-            " parquet)"
-        )
-    return FileSource.model_validate(
-        {"path": str(path), "sha256": fingerprints.file(path), "format": kind, "header": rows.header}
-    )
+def names_of(experiment: Experiment, request: CellRequest, method: Name) -> CellNames:
+    """Names of a cell, as paths of recorded answers and verdicts have them."""
+    word = experiment.models[request.model].recorded
+    return CellNames(request.dataset, request.language, request.model, method, request.seed, word)

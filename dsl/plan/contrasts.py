@@ -1,11 +1,11 @@
-"""Contrasts of a study: the declared ones and the comparisons with its baseline. No other two methods are
-compared."""
+"""Contrasts of a study: the declared ones and the comparisons with its baseline. No other two methods or
+models are compared."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from dsl.plan.study import Cell, ContrastPlan, Study
-from dsl.spec.experiment import Experiment
+from dsl.spec.experiment import Contrast, Experiment, ModelSide
 from dsl.values import Language, Name
 
 FEWEST_MODELS = 4
@@ -22,19 +22,25 @@ def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[Co
     difference.
     """
     primary = experiment.primary_judges()
+    cells = tuple(cells)
+    methods: dict[Name, dict[Name, None]] = defaultdict(dict)
+    for cell in cells:
+        methods[cell.model][cell.method] = None
     declared = tuple(
         ContrastPlan(
-            name=name,
-            of=c.of,
-            against=c.against,
+            name=part,
+            of=of,
+            against=against,
             on=tuple(sorted(set(c.on or primary))),
             by=tuple(sorted(set(c.by))),
+            method=method,
         )
         for name, c in experiment.contrasts.items()
+        for part, of, against, method in _parts(name, c, methods)
     )
     if experiment.baseline is None:
         return declared
-    pairs = {frozenset((contrast.of, contrast.against)) for contrast in declared if not contrast.by}
+    pairs = {frozenset((one.of, one.against)) for one in declared if not one.by and one.method is None}
     derived = (
         ContrastPlan(
             name=versus(method, experiment.baseline),
@@ -46,6 +52,36 @@ def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[Co
         if frozenset((method, experiment.baseline)) not in pairs
     )
     return (*declared, *derived)
+
+
+def _parts(
+    name: Name, contrast: Contrast, methods: Mapping[Name, Collection[Name]]
+) -> Iterator[tuple[Name, Name, Name, Name | None]]:
+    """Yield name, sides and method: of a contrast between models, one for each method that both have."""
+    of, against = contrast.of, contrast.against
+    if not isinstance(of, ModelSide) or not isinstance(against, ModelSide):
+        assert isinstance(of, str)
+        assert isinstance(against, str)
+        yield name, of, against, None
+        return
+    both = shared_methods(contrast, methods)
+    for method in both:
+        yield (name if len(both) == 1 else f"{name}_{method}"), of.model, against.model, method
+
+
+def shared_methods(contrast: Contrast, methods: Mapping[Name, Collection[Name]]) -> list[Name]:
+    """Return the methods that both models of a contrast have, or the one of them that it names.
+
+    `methods`: model -> its methods.
+    """
+    of, against = contrast.of, contrast.against
+    assert isinstance(of, ModelSide)
+    assert isinstance(against, ModelSide)
+    return [
+        method
+        for method in methods.get(of.model, ())
+        if method in methods.get(against.model, ()) and contrast.method in (None, method)
+    ]
 
 
 def versus(method: Name, baseline: Name) -> str:
@@ -65,6 +101,10 @@ def nothing_compared(study: Study) -> str | None:
                 f"Nothing will be compared. Add `baseline: {baseline}` (exploratory) or `{contrast}`"
                 " (confirmatory)."
             )
+    for method in dict.fromkeys(cell.method for cell in study.cells):
+        if len(models := list(dict.fromkeys(c.model for c in study.cells if c.method == method))) > 1:
+            contrast = f"contrasts: {{gain: {{of: {{model: {models[1]}}}, against: {{model: {models[0]}}}}}}}"
+            return f"Nothing will be compared. Add `{contrast}` (confirmatory)."
     return "Nothing will be compared: no two methods answer one data set in one language on one model."
 
 

@@ -2,6 +2,7 @@
 from."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from dsl.engines.transformers import Weights
 from dsl.plan.study import Cell, ContrastPlan
@@ -12,34 +13,37 @@ from dsl.values import Language, Name, StepId
 MOST = 3
 """Pairs of values of one setting that are named."""
 
-Place = tuple[Name, Language, Name]
-"""Data set, language, model."""
+Settings = Mapping[str, str]
 
 
 def described(
     contrasts: Iterable[ContrastPlan], cells: Iterable[Cell], steps: Mapping[StepId, Step]
 ) -> tuple[ContrastPlan, ...]:
     """Return the contrasts with what else differs between their sides, where both have cells."""
-    settings: dict[Name, dict[Place, dict[str, str]]] = {}
+    found: dict[Name, dict[tuple[Name, Language, Name], tuple[Cell, Settings]]] = {}
     for cell in cells:
-        place = (cell.dataset, cell.language, cell.model)
-        places = settings.setdefault(cell.method, {})
+        place, places = (cell.dataset, cell.language, cell.model), found.setdefault(cell.method, {})
         if place not in places:  # seeds share their settings
-            places[place] = dict(_settings(cell, steps))
+            places[place] = cell, dict(_settings(cell, steps))
+
+    def side(contrast: ContrastPlan, which: Literal["of", "against"]) -> dict[tuple[Name, ...], Settings]:
+        method = contrast.methods[which == "against"]
+        return {
+            place[: 2 if contrast.method else 3]: settings
+            for place, (cell, settings) in found.get(method, {}).items()
+            if contrast.has_as(which, cell)
+        }
+
     return tuple(
         contrast.model_copy(
-            update={
-                "differs": tuple(
-                    _differences(settings.get(contrast.of, {}), settings.get(contrast.against, {}))
-                )
-            }
+            update={"differs": tuple(_differences(side(contrast, "of"), side(contrast, "against")))}
         )
         for contrast in contrasts
     )
 
 
 def _differences(
-    of: Mapping[Place, Mapping[str, str]], against: Mapping[Place, Mapping[str, str]]
+    of: Mapping[tuple[Name, ...], Settings], against: Mapping[tuple[Name, ...], Settings]
 ) -> Iterator[str]:
     found: dict[str, dict[str, None]] = {}
     for place in of:

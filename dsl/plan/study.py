@@ -52,6 +52,8 @@ class JudgePlan(Value):
     orders_only: bool
     opinion: str | None
     """The source of its opinion, in words; None where it decides by rule."""
+    is_people: bool = False
+    """True where its verdicts are people's."""
     scales: dict[str, Scale | None]
     """Aspect of its verdicts -> the lowest and the highest score, where there are such."""
 
@@ -70,13 +72,14 @@ class JudgePlan(Value):
             checked_against=judge.CHECKED_AGAINST,
             orders_only=judge.ORDERS_ONLY,
             opinion=judge.opinion(),
+            is_people=judge.is_people(),
             scales={aspect: judge.scale(aspect, judges) for aspect in judge.verdict_aspects()},
         )
 
 
 class ContrastPlan(Value):
-    """Difference between two methods: `of` minus `against`, on the items both have and on every judge's
-    measures."""
+    """Difference between two methods, or two models: `of` minus `against`, on the items both have and on
+    every judge's measures."""
 
     name: str
     """Name in the spec; `<method>_vs_<baseline>` for a comparison with the baseline."""
@@ -90,8 +93,22 @@ class ContrastPlan(Value):
     by: tuple[str, ...] = ()
     """Properties that the difference is declared to change with, sorted: `language`, `size` or both. Then
     that change is tested, not the difference."""
+    method: Name | None = None
+    """The method on both sides of a contrast between models, whose names `of` and `against` are."""
     differs: tuple[str, ...] = ()
     """Settings besides the methods in which the two sides differ, each with its values."""
+
+    @property
+    def methods(self) -> tuple[Name, Name]:
+        """Methods of both sides."""
+        return (self.of, self.against) if self.method is None else (self.method, self.method)
+
+    def has_as(self, side: Literal["of", "against"], cell: Cell) -> bool:
+        """Test whether a cell is on one of its sides."""
+        name: Name = getattr(self, side)
+        if self.method is None:
+            return cell.method == name
+        return (cell.model, cell.method) == (name, self.method)
 
     def is_on(self, judge: Name, measure: str) -> bool:
         """Test whether it was declared on a judge's measure.

@@ -1,9 +1,9 @@
 """A study as a person writes it: one YAML file, validated once at the door (`dsl.checks.load`). Behind it
 nothing is a dict."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dsl.engines.contract import Decoding
 from dsl.judges import AnyJudge
@@ -36,6 +36,14 @@ class Filter(Value):
         return all(fits(getattr(self, name), value) for name, value in cell.items())
 
 
+class ModelSide(Value):
+    """A model as one side of a contrast with another model: the method is the same on both sides."""
+
+    model: Name
+    method: Name | None = None
+    """The method on both sides; without it, each that both models have is a contrast of its own."""
+
+
 class Contrast(Value):
     """Declared difference: `of` minus `against`, on the items both have. Its tests are confirmatory."""
 
@@ -44,8 +52,10 @@ class Contrast(Value):
         "interaction": "Name what the difference changes with: `by: [size, language]`.",
     }
 
-    of: Name
-    against: Name
+    of: Name | ModelSide
+    against: Name | ModelSide
+    """Two methods on each model, or two models with each method that both have: `{of: {model: a}, against:
+    {model: b}}`."""
     on: OneOrMore | None = None
     """Judges, or aspects of theirs as `judge.aspect`, whose measures it is declared on. Without it, the
     study's `primary` ones. Its tests on other measures are exploratory."""
@@ -53,6 +63,30 @@ class Contrast(Value):
     """Properties that the difference is declared to change with, an interaction: the model's `size` (a slope
     over at least four models), the `language` (gaps between each two) or both. Then that change is tested,
     and not the difference itself."""
+
+    @model_validator(mode="after")
+    def _has_two_sides_of_a_kind(self) -> Self:
+        of, against = self.of, self.against
+        if isinstance(of, ModelSide) != isinstance(against, ModelSide):
+            raise ValueError(
+                "one side is a model and the other a method: compare two methods (`of: sft`) or two models"
+                " (`of: {model: a}`)"
+            )
+        if isinstance(of, ModelSide) and isinstance(against, ModelSide):
+            if None not in (of.method, against.method) and of.method != against.method:
+                raise ValueError(
+                    f"the sides differ in model and in method (`{of.method}`, `{against.method}`), so a"
+                    " difference would be of neither. Name one method for both, or compare methods: `of: sft`"
+                )
+            if "size" in self.by:
+                raise ValueError("two models have one size each: their difference cannot change with `size`")
+        return self
+
+    @property
+    def method(self) -> Name | None:
+        """The method on both sides of a contrast between models, where it is named."""
+        named = (side.method for side in (self.of, self.against) if isinstance(side, ModelSide))
+        return next(filter(None, named), None)
 
 
 class JudgeProbe(Value):

@@ -4,10 +4,10 @@ Canonical JSON holds the kind and every field, defaults too, with sorted keys: o
 spec do not count. To count a field too many costs a re-run; one too few costs a wrong table, so everything
 counts but the short list below.
 
-Code counts, too. Data steps and judges that decide by rule are cheap to make again, so the fingerprint of
-what computes them is part of their id (`counted_code`). Training, generation and judges that ask a model are
-not: they have a `VERSION`, which is raised when the same settings would now give other results, and tests
-with frozen results ask for that.
+Code counts, too. Data steps, recorded answers and judges that decide by rule are cheap to make again, so
+the fingerprint of what computes them is part of their id (`counted_code`). Training, generation and judges
+that ask a model are not: they have a `VERSION`, which is raised when the same settings would now give other
+results, and tests with frozen results ask for that.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # steps are made of the judges' settings, whose files make ro
 
 NOT_COUNTED: Mapping[str, frozenset[str]] = {
     # where something lies; its content is counted through `sha256`
-    "FileSource": frozenset({"path"}),
+    "FileSource": frozenset({"path", "files", "url"}),
     "PromptText": frozenset({"path"}),
     "RubricFile": frozenset({"file", "levels"}),
-    "VerdictFile": frozenset({"path"}),
-    # what scores mean, not which they are
-    "recorded.Settings": frozenset({"score_range"}),
+    # the content of a judge's file counts through its `source`; what scores mean and whose they are is no
+    # part of them
+    "recorded.Settings": frozenset({"verdicts", "score_range", "people"}),
     # how fast, never what
     "Weights": frozenset({"path", "accept_license"}),
     "openai.Settings": frozenset(
@@ -59,19 +59,28 @@ def _of_weights(fields: Mapping[str, object]) -> frozenset[str]:
     return frozenset({"batch_size"} if fields["dtype"] == "float32" else ())
 
 
+def _of_folder(fields: Mapping[str, object]) -> frozenset[str]:
+    """The content of a data set's folder counts, not its place."""
+    return frozenset(() if fields["sha256"] is None else {"hub"})
+
+
 def _of_server(fields: Mapping[str, object]) -> frozenset[str]:
     """With a named revision it does not matter which server serves it."""
     return frozenset(() if fields["revision"] is None else {"base_url", "server"})
 
 
 NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]] = {
+    "HubSource": _of_folder,
     "Weights": _of_weights,
     "openai.Settings": _of_server,
     "SystemOne": _of_server,
 }
 """Class -> fields that, beside others that it has, cannot change a result."""
 
-COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {}
+COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
+    "FileSource": frozenset({"delimiter", "quoting", "field", "where"}),
+    "HubSource": frozenset({"where", "sha256"}),
+}
 """Class -> fields that an earlier version did not have. One that is left at its default does not count: what
 was made without it keeps its id."""
 

@@ -86,7 +86,7 @@ def compose(text: str) -> tuple[Node | None, list[Fault]]:
     except _Stop as stop:
         fault = stop.fault
     except yaml.MarkedYAMLError as error:
-        index, message = in_plain_words(error)
+        index, message = in_plain_words(error, text)
         fault = Fault(index, message)
     except (ValueError, OverflowError):
         # PyYAML hands the number in an escape such as "\UFFFFFFFF" to chr() as it is.

@@ -273,8 +273,9 @@ class _Builder:
             )
             self.faults.append(Fault(node.index, message, path))
             return None
-        # true to YAML 1.1 and text to 1.2; keys are text here, and a contrast has a setting `on`
-        if target.plain and target.text == "on":
+        # true to YAML 1.1 and text to 1.2; keys are text here, and a contrast has a setting `on`. Under
+        # `values` stand words of a file, as they are there: true, no, -1
+        if target.plain and (target.text == "on" or path[-1:] == ("values",)):
             return target.text
         n_faults = len(self.faults)
         key = self.scalar(target, path)

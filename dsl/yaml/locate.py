@@ -7,7 +7,7 @@ decides.
 """
 
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -65,6 +65,14 @@ def allowed_in(model: type[BaseModel] | None) -> list[str]:
     """The settings a person may write in a mapping of this model."""
     fields = model.model_fields if model else {}
     return [field.alias or name for name, field in fields.items() if not _is_filled_in(field)]
+
+
+def allowed_below(model: type[BaseModel] | None) -> Iterator[tuple[str, list[str]]]:
+    """Yield each setting that is a mapping of settings itself, and those."""
+    for name, field in (model.model_fields if model else {}).items():
+        for member in alternatives(field)[0]:
+            if inner := _model(member):
+                yield field.alias or name, allowed_in(inner)
 
 
 def alternatives(annotation: Any) -> tuple[list[Any], str]:

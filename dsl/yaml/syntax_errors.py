@@ -8,6 +8,8 @@ import re
 
 import yaml
 
+from dsl.messages import shorten, unquoted_braces
+
 # Tried in turn on "context: problem"; the first pattern found speaks. `{}` takes what the pattern captured.
 _AT_PROBLEM = (
     (
@@ -77,18 +79,27 @@ _AT_CONTEXT = (
 )
 
 
-def in_plain_words(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """Return the place (index of the character) and the fault in plain words."""
+_BRACES = re.compile(r"""[^\s,:"'\[\]{}]*(?:\{[a-z_]+\}[^\s,:"'\[\]{}]*)+""")
+"""A value with a placeholder in it, as `rows_{language}.jsonl`, where it is not quoted."""
+
+
+def in_plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
+    """Return the place (index of the character) and the fault in plain words; `text` is what was parsed."""
+    at = _index(error.problem_mark or error.context_mark)
+    start = text.rfind("\n", 0, at) + 1
+    for found in _BRACES.finditer(text, start):
+        if found.start() > at:
+            break
+        if at <= found.end():
+            return found.start(), unquoted_braces(shorten(found[0]))
     said = f"{error.context or ''}: {error.problem or ''}"
     for pattern, words in _AT_CONTEXT:
         if re.search(pattern, said):
             return _index(error.context_mark or error.problem_mark), words
     for pattern, words in _AT_PROBLEM:
         if found := re.search(pattern, said):
-            return _index(error.problem_mark or error.context_mark), words.replace(
-                "{}", found[1] if found.groups() else ""
-            )
-    return _index(error.problem_mark or error.context_mark), f"not YAML: {said.strip(': ')}."
+            return at, words.replace("{}", found[1] if found.groups() else "")
+    return at, f"not YAML: {said.strip(': ')}."
 
 
 def _index(mark: object) -> int:

@@ -15,10 +15,22 @@ from pydantic_core import ErrorDetails
 
 from dsl import values
 from dsl.errors import Problem
-from dsl.messages import REDACTED, Path, is_secret, listed, nearest, secrets_in, shown, suggest, ticked
+from dsl.messages import (
+    REDACTED,
+    Path,
+    is_secret,
+    known_as,
+    listed,
+    nearest,
+    secrets_in,
+    shown,
+    suggest,
+    ticked,
+    unquoted_braces,
+)
 from dsl.yaml.descriptions import described
 from dsl.yaml.document import Document
-from dsl.yaml.locate import Place, allowed_in, alternatives, follow, locate, tagged
+from dsl.yaml.locate import Place, allowed_below, allowed_in, alternatives, follow, locate, tagged
 
 __all__ = ["explain", "suggest"]
 
@@ -144,9 +156,7 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
             known = (
                 place.owner.HINTS.get(key) if place.owner and issubclass(place.owner, values.Value) else None
             )
-            return _Finding(
-                place.path, here, hint=known or suggest(key, allowed_in(place.owner)), at_key=True
-            )
+            return _Finding(place.path, here, hint=known or _meant(key, place.owner), at_key=True)
         case "union_tag_not_found":
             discriminator = ctx["discriminator"].strip("'")
             members, _ = alternatives(place.expected)
@@ -170,6 +180,16 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
             return _one_of(place.path, details["input"], ctx["expected"])
         case _:
             return None
+
+
+def _meant(key: str, owner: type[BaseModel] | None) -> str:
+    """Name what is meant by an unknown setting: one beside it, one that stands a level below, or any."""
+    names = allowed_in(owner)
+    if not known_as(key, names):
+        below = [f"{name}.{known}" for name, inner in allowed_below(owner) for known in known_as(key, inner)]
+        if below:
+            return f"Did you mean {ticked(below[0])}?"
+    return suggest(key, names)
 
 
 def _one_of(path: Path, value: object, expected: str) -> _Finding:
@@ -209,9 +229,17 @@ def _about_types(details: ErrorDetails, place: Place) -> _Finding | None:
     if not is_secret(value, place.path):
         if sort == "text" and isinstance(value, bool | int | float):
             hint = f'Quote it: "{json.dumps(value)}".'
+        if sort == "text" and (name := _placeholder(value)):
+            hint = "A" + unquoted_braces(f"{{{name}}}")[1:]
         if sort == "a list" and isinstance(value, str) and len(value) <= 40:
             hint = f"Write [{json.dumps(value, ensure_ascii=False)}]."
     return _Finding(place.path, f"must be {sort}", shown(value, place.path), hint, is_misfit=True)
+
+
+def _placeholder(value: object) -> str | None:
+    """Return the name in a `{name}` that YAML read as a mapping."""
+    entries = list(cast("dict[str, object]", value).items()) if isinstance(value, dict) else []
+    return entries[0][0] if len(entries) == 1 and entries[0][1] is None else None
 
 
 _LIMITS = {

@@ -2,18 +2,15 @@
 
 import json
 import time
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dsl.data.examples import instruction_of
-from dsl.data.files import Row
-from dsl.data.selectors import language_at, language_in_file, text_at
+from dsl.data.recorded_answers import NoColumn, Recorded, RecordedAnswers
 from dsl.data.source import FileSource
 from dsl.engines.contract import Decoding
 from dsl.engines.recorded import Settings
-from dsl.errors import XpError
+from dsl.errors import DataError, XpError
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.prompting.source_rows import rows_of
 
@@ -25,70 +22,60 @@ class Engine:
         """Read the answers.
 
         Raises:
-            DataError: the file is not the one that was planned, or a row lacks a named column.
+            DataError: the file is not the one that was planned, or no row has a named column.
             XpError: a tuned model is named: what was recorded cannot be tuned afterwards.
         """
         if tuned is not None:
             raise XpError("recorded answers cannot be given by a tuned model")
         began = time.perf_counter()
-        self._by_item = settings.columns.item is not None
         self._source = (
             Path(settings.answers.path).name
             if isinstance(settings.answers, FileSource)
             else settings.answers.hub
         )
-        self._recorded: dict[str, list[str | None]] = {}
-        """Match key -> its distinct recorded answers."""
-        self._unasked: Counter[str] = Counter()
-        """Match key -> its rows, for keys without a request so far."""
         rows, commit = rows_of(settings.answers)
-        for key, answer in _answers(rows, settings, self._source):
-            answers = self._recorded.setdefault(key, [])
-            if answer not in answers:
-                answers.append(answer)
-            self._unasked[key] += 1
+        try:
+            self._recorded = RecordedAnswers(rows, settings.columns, settings.language)
+        except NoColumn as error:
+            raise DataError(f"{self._source}: {error}") from error
         self.load_seconds = time.perf_counter() - began
-        self._n_unasked = self._unasked.total()
+        read = self._recorded.rows
+        self._unasked = Counter(row.key for row in read if row.key is not None)
+        """Match key -> its rows, for keys without a request so far."""
+        self._n_without_example, self._n_refused = len(read), 0
         self.facts: dict[str, str | int | float | bool | None] = {
-            "n_recorded_rows": self._n_unasked,
-            "n_rows_without_example": self._n_unasked,
+            "n_recorded_rows": len(read),
+            "n_rows_without_example": len(read),
+            "n_rows_without_answer": sum(row.missing is not None for row in read),
+            "n_rows_of_another_instruction": 0,
             "commit": commit,
         }
 
     def identify(self, request: EngineRequest) -> str:
         """Return the match key with its recorded answers, which does not depend on other rows of the file."""
-        key = self._ask(request)
-        return json.dumps([key, self._recorded.get(key)])
+        key, found = self._ask(request)
+        return json.dumps([key, found.answers, [row.missing for row in found.rows if row.missing]])
 
     def generate(self, requests: Sequence[EngineRequest], decoding: Decoding) -> Iterator[EngineAnswer]:
         for request in requests:
-            yield self._answer(request, self._recorded.get(self._ask(request), []))
+            yield self._answer(request, self._ask(request)[1])
 
-    def _ask(self, request: EngineRequest) -> str:
-        key = request.key if self._by_item else _normalised(request.prompt.text or "")
-        self._n_unasked -= self._unasked.pop(key, 0)
-        self.facts["n_rows_without_example"] = self._n_unasked
-        return key
+    def _ask(self, request: EngineRequest) -> tuple[str, Recorded]:
+        instruction = request.prompt.text or ""
+        key = self._recorded.key(request.key, instruction)
+        found = self._recorded.of(request.key, instruction)
+        if n := self._unasked.pop(key, 0):
+            self._n_without_example -= n
+            self._n_refused += len(found.refused)
+            self.facts["n_rows_without_example"] = self._n_without_example
+            self.facts["n_rows_of_another_instruction"] = self._n_refused
+        return key, found
 
-    def _answer(self, request: EngineRequest, answers: list[str | None]) -> EngineAnswer:
-        finish_reason, error = "recorded", None
-        if len(answers) > 1:
-            finish_reason, error = (
-                "error",
-                f"two different recorded answers for item {request.key} in {self._source}",
-            )
-        elif not answers:
-            how = "" if self._by_item else " (matched by its instruction)"
-            finish_reason, error = (
-                "missing",
-                f"no recorded answer for item {request.key}{how} in {self._source}",
-            )
-        elif answers[0] is None:
-            finish_reason, error = (
-                "missing",
-                f"the recorded answer for item {request.key} in {self._source} is null",
-            )
-        raw = None if error else answers[0]
+    def _answer(self, request: EngineRequest, found: Recorded) -> EngineAnswer:
+        raw, error = None, found.why_none(request.key, self._source, self._recorded.by_item)
+        if error is None:
+            (raw,) = found.answers
+        finish_reason = "recorded" if error is None else "error" if found.answers else "missing"
         return EngineAnswer(
             key=request.key,
             prompt_text=request.prompt.text or "",
@@ -97,23 +84,3 @@ class Engine:
             finish_reason=finish_reason,
             error=error,
         )
-
-
-def _answers(rows: Iterable[Row], settings: Settings, source: str) -> Iterator[tuple[str, str | None]]:
-    """Yield (match key, answer or null) of every row in the study's language."""
-    columns = settings.columns
-    assert columns.response is not None, "the check of a spec asks for `response`"
-    for number, row in enumerate(rows, 1):
-        at = f"{source}: row {number}"
-        if columns.language is not None and settings.language is not None:
-            found = language_at(row, columns.language, number, at)
-            if found != language_in_file(columns.language, settings.language):
-                continue
-        item = None if columns.item is None else text_at(row, columns.item, number, at) or ""
-        key = _normalised(instruction_of(row, columns, number, at)) if item is None else item
-        yield key, text_at(row, columns.response, number, at)
-
-
-def _normalised(instruction: str) -> str:
-    """Normalise Unicode composition and white space of an instruction."""
-    return " ".join(unicodedata.normalize("NFC", instruction).split())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dsl.data.records import Verdict
 from dsl.judges.contract import Reads
 from dsl.judges.exact import Settings
-from runners.judges._text.words import words
+from runners.judges._text.words import whole, words
 from runners.judges.contract import Answer, Tools
 
 READS: tuple[Reads, ...] = ("text", "answers")
@@ -14,8 +14,8 @@ READS: tuple[Reads, ...] = ("text", "answers")
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
-        accepted = {words(given): given for given in answer.example.answers if words(given)}
-        found = accepted.get(words(answer.text))
+        accepted = {whole(words(given)): given for given in answer.example.answers if words(given)}
+        found = accepted.get(whole(words(answer.text)))
         if not accepted:
             yield answer.unscored("exact", "the item has no accepted answer")
         elif found is not None:

@@ -1,14 +1,16 @@
 """`recorded`: verdicts from a file: scores, preferences, or a judge's own words to be read here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from dsl.data.records import Example, Verdict
-from dsl.judges._verdict_file import Given, number_in, read_verdicts
+from dsl.judges._verdict_file import Given
 from dsl.judges.contract import Reads
 from dsl.judges.recorded import Settings
 from runners.judges._model_judges.reply import read_reply
 from runners.judges.contract import Answer, Tools, VerdictDetails
+from runners.prompting.source_rows import here
 
 READS: tuple[Reads, ...] = ("item", "text", "instruction", "language")
 
@@ -22,43 +24,49 @@ def applies(settings: Settings, aspect: str, example: Example) -> bool:
 
 
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
-    recorded = read_verdicts(settings.verdicts, settings.columns)
-    named = Path(settings.verdicts.path).name
+    assert settings.source is not None
+    recorded = settings.read(here(settings.source)).by_key
     for answer in answers:
         rows = recorded.get(settings.columns.key(answer.example), ())
         for aspect in answer.keys:
-            yield _verdict(
-                answer, aspect, [row for row in rows if row.aspect in (aspect, "")], named, settings
-            )
+            yield _verdict(answer, aspect, [row for row in rows if row.aspect in (aspect, "")], settings)
 
 
-def _verdict(answer: Answer, aspect: str, rows: list[Given], named: str, settings: Settings) -> Verdict:
+def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Settings) -> Verdict:
+    assert settings.source is not None
+    named = Path(settings.source.path).name
     if not rows:
         return answer.unscored(aspect, f"no recorded verdict in {named}")
-    about = [row for row in rows if row.is_about(answer.text)]
+    asked = [row for row in rows if row.is_about(answer.example)]
+    if not asked:
+        return answer.unscored(aspect, f"the instruction of row {rows[0].row} in {named} is another one")
+    about = [row for row in asked if row.is_on(answer.text)]
     if not about:
         return answer.unscored(aspect, f"the verdict recorded in {named} is about another answer")
-    texts = [row.text for row in about if row.text is not None]
-    if not texts:
-        return answer.unscored(aspect, f"{about[0].missing} in {named}")
-    is_raw = settings.columns.raw is not None
-    # 2 and 2.0 are one score
-    differ = {text if is_raw or (number := number_in(text)) is None else number for text in texts}
-    if len(differ) > 1:
-        return answer.unscored(aspect, f"{len(differ)} verdicts that differ are recorded in {named}")
-    text = texts[0]
-    if is_raw:
-        found = read_reply(text, aspect, na_as=settings.na_as)
-        details: VerdictDetails = {"reason": found.reason, "raw": text}
-        if found.score is None:
-            return answer.unscored(aspect, found.why_not or "no score", **details)
-        return answer.scored(aspect, found.score, **details)
-    score = number_in(text)
-    if score is not None and settings.columns.preference is not None:
-        score = 0.5 if score == 0 else score - 1 if 1 <= score <= 2 else None
-    if score is None:
-        what = "score" if settings.columns.preference is None else "preference"
-        return answer.unscored(
-            aspect, f"{text[:40]!r} is no {what}" if text.strip() else f"the {what} in {named} is empty"
-        )
-    return answer.scored(aspect, score)
+    found = [_read(row, aspect, settings) for row in about]
+    details: VerdictDetails = {
+        "reason": _each([reason for _, _, reason in found]),
+        "raw": _each([row.raw for row in about]),
+    }
+    scores = [(row, score) for row, (score, _, _) in zip(about, found, strict=True) if score is not None]
+    if len(scores) > 1:
+        details["parts"] = {f"row {row.row}": score for row, score in scores}
+    elif len(about) == 1 and about[0].orders is not None:
+        details["parts"] = dict(about[0].orders)
+    if not scores:
+        why = next((why for _, why, _ in found if why), "no score")
+        return answer.unscored(aspect, f"{why} in {named}", **details)
+    return answer.scored(aspect, fmean(score for _, score in scores), **details)
+
+
+def _read(row: Given, aspect: str, settings: Settings) -> tuple[float | None, str | None, str | None]:
+    """Return a row's score, or None and why it has none; and the judge's reason."""
+    if row.raw is None:
+        return row.score, row.missing, None
+    read = read_reply(row.raw, aspect, na_as=settings.na_as)
+    return read.score, read.why_not, read.reason
+
+
+def _each(texts: Iterable[str | None]) -> str | None:
+    """Distinct texts, a paragraph each."""
+    return "\n\n".join(dict.fromkeys(filter(None, texts))) or None

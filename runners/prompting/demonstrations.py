@@ -10,6 +10,7 @@ from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations
+from runners.prompting.word_breaks import broken
 from runners.store.step_io import StepContext, read_rows
 
 
@@ -84,4 +85,4 @@ def _scores(index: Any, query: str, n_rows: int) -> Sequence[float]:
 
 def _words(texts: Sequence[str]) -> list[list[str]]:
     # No stop words: the library's are English ones, and BM25 weighs frequent words down by itself.
-    return [normalise(text).split() for text in texts]
+    return [[word for run in normalise(text).split() for word in broken(run)] for text in texts]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dsl.data.records import Completion, Example, Prompt, Provenance
-from dsl.errors import ServerError
+from dsl.errors import ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
 from dsl.steps.steps import GenerateStep
@@ -45,6 +45,7 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
 
     Raises:
         ServerError: the server does not answer, or has failed on so many rows that they are no result.
+        XpError: not one example has a recorded answer.
     """
     engine = find_engine(step.model.engine).Engine(
         step.model, context[step.tuned] if step.tuned else None, context.cache
@@ -65,6 +66,7 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit")
     )
     failed = [row for row in cached.values() if row.finish_reason == "error"]
+    unanswered = [row for row in cached.values() if row.text is None]
     with RowWriter(out / FILE) as writer:
         missing = {item: one for item, one in wanted.items() if item not in cached}
         for done, row in enumerate(
@@ -73,7 +75,11 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
             writer.write(row)
             if row.finish_reason == "error":
                 failed.append(row)
+            if row.text is None:
+                unanswered.append(row)
             context.report(done, len(wanted))
+    if step.prompt is None and unanswered and len(unanswered) == len(wanted) and context.part is None:
+        raise XpError(f"not one of {len(wanted)} items has a recorded answer: {unanswered[0].error}")
     if not earlier:
         faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
     return StepResult(

@@ -184,7 +184,7 @@ def test_verdicts_on_one_method_s_answers_are_not_taken_for_another_s(tmp_path: 
         ),
         (
             'languages: ["en"]\nseeds: [0, 1]\ndecoding: {temperature: 1.0}',
-            "on m seed 0 and of zero on m seed 1. Name the column `response`",
+            "on m seed 0 and of zero on m seed 1. Put `{seed}` into the path, or name the column `response`",
         ),
     ],
 )

@@ -1,6 +1,14 @@
+from collections.abc import Iterable
+
 import pytest
 
-from dsl.messages import REDACTED, dotted, is_secret, nearest, scrub, shown, suggest
+from dsl.data.source import Columns
+from dsl.engines.contract import Decoding
+from dsl.messages import _SYNONYMS, REDACTED, dotted, is_secret, nearest, scrub, shown, suggest
+from dsl.methods.icl import Icl
+from dsl.spec.experiment import Experiment
+from dsl.steps.training_settings import Training
+from dsl.values import Value
 
 
 @pytest.mark.parametrize(
@@ -84,6 +92,38 @@ def test_suggest_names_the_near_miss_or_else_what_is_allowed() -> None:
     assert suggest("x", ["alpha", "beta"]) == "Allowed: `alpha`, `beta`."
     assert suggest("x", [str(n) * 3 for n in range(30)]).endswith("`232323` and 6 more.")
     assert suggest("x", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "meant"),
+    [
+        ("epochs", Training.model_fields, "`num_train_epochs`"),
+        ("lr", Training.model_fields, "`learning_rate`"),
+        ("batch-size", Training.model_fields, "`per_device_train_batch_size`"),
+        ("temp", Decoding.model_fields, "`temperature`"),
+        ("max_tokens", Decoding.model_fields, "`max_new_tokens`"),
+        ("shots", Icl.model_fields, "`num_fewshot`"),
+        ("prompt", Columns.model_fields, "`instruction`"),
+        ("question", Columns.model_fields, "`instruction`"),
+        ("completion", Columns.model_fields, "`response`"),
+        ("output", Columns.model_fields, "`response`"),
+        ("answer", Columns.model_fields, "`response` or `answers`"),
+        ("id", Columns.model_fields, "`item`"),
+        ("dataset", Experiment.model_fields, "`data`"),
+    ],
+)
+def test_a_word_of_other_tools_is_known_by_what_it_is_called_here(
+    word: str, allowed: Iterable[str], meant: str
+) -> None:
+    assert suggest(word, allowed) == f"Did you mean {meant}?"
+
+
+def test_every_setting_with_synonyms_is_one() -> None:
+    values = list(Value.__subclasses__())
+    for value in values:
+        values += value.__subclasses__()
+    settings = {name for value in values for name in value.model_fields}
+    assert set(_SYNONYMS) <= settings
 
 
 def test_nearest_takes_no_time_for_a_megabyte() -> None:

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import pytest
-
 from dsl.checks.load import load
 from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.steps.steps import JudgeStep
+from tests.specs.public_data import needed
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
-DATA = SPECS.parents[1] / "shared" / "data" / "llmbar" / "Natural.json"
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="LLMBar is not on this machine")
+@needed
 def test_people_and_the_judge_compare_the_second_answer_with_the_first_and_no_answer_with_itself() -> None:
     loaded = load(SPECS / "llmbar.yaml", ("judges.duel.model.version=0.1.2",))
     assert not loaded.warnings

@@ -15,16 +15,13 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.plan.compile import compile
 from dsl.plan.diff import diff
 from runners.store.store import Store
+from tests.specs.public_data import FOLDER, needed
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
 from xp.apply import apply
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
-SHARED = SPECS.parents[1] / "shared" / "data"
-ALPACA, JUST_EVAL = SHARED / "alpaca_eval_phi2", SHARED / "just_eval" / "examples"
-ON_SHARED_DATA = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the public data beside the project is not here"
-)
+ALPACA, JUST_EVAL = FOLDER / "alpaca_eval_phi2", FOLDER / "just_eval" / "examples"
 METHODS = ("phi-2", "phi-2-dpo", "phi-2-sft")
 NO_OTHER_JUDGE = tuple(f"judges.{name}=null" for name in ("language", "loop", "empty", "length"))
 
@@ -66,7 +63,7 @@ def are_as_defined(found: list[dict[str, Any]], files: Mapping[str, list[dict[st
         assert row["n"] == n
 
 
-@ON_SHARED_DATA
+@needed
 def test_phi_2_s_win_rates_are_those_that_alpacaeval_defines(tmp_path: Path) -> None:
     files = {m: _rows(ALPACA / f"{m}.alpaca_eval_gpt4.jsonl.gz") for m in METHODS}
     are_as_defined(asked("phi2", tmp_path, WIN_RATES, *NO_OTHER_JUDGE), files)
@@ -123,7 +120,7 @@ MEANS = (
 )
 
 
-@ON_SHARED_DATA
+@needed
 @pytest.mark.parametrize("na", [(), ("judges.general.na_as=5", "judges.safety.na_as=5")])
 def test_just_eval_s_examples_have_the_means_that_their_authors_published(
     na: tuple[str, ...], tmp_path: Path
@@ -141,7 +138,7 @@ def test_just_eval_s_examples_have_the_means_that_their_authors_published(
     assert not found
 
 
-@ON_SHARED_DATA
+@needed
 @pytest.mark.parametrize(
     ("na", "mean", "n", "n_unscored"),
     [((), (4 + 4 + 5 + 5 + 3) / 5, 5, 1), (("judges.general.na_as=5",), (5 + 4 + 4 + 5 + 5 + 3) / 6, 6, 0)],
@@ -160,6 +157,8 @@ def test_an_na_among_them_is_unscored_unless_it_is_asked_to_count_as_5(
         tmp_path / "store",
         MEANS,
         f"judges.general.verdicts.path={tmp_path}/judged.json",
+        "judges.general.verdicts.url=null",
+        "judges.general.verdicts.sha256=null",
         *na,
     )
     (row,) = [row for row in found if row["aspect"] == "factuality"]
@@ -197,6 +196,7 @@ def test_a_null_answer_follows_none_of_m_ifeval_s_instructions(tmp_path: Path) -
         "models.qwen2.5-1.5b=null",
         "models.qwen2.5-7b=null",
         *(f"judges.{name}=null" for name in ("language", "loop", "empty", "truncated", "refusal", "length")),
+        *(f"data.m_ifeval.rows.{name}=null" for name in ("en", "fr", "es")),
         f"data.m_ifeval.rows.path={tmp_path}/prompts.jsonl",
         f"methods.instruct.answers.path={tmp_path}/answers.jsonl",
     )

@@ -10,9 +10,9 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
+from tests.specs.public_data import needed
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
-SHARED = SPECS.parents[1] / "shared" / "data"
 
 
 def planned(name: str, *overrides: str) -> Plan:
@@ -73,7 +73,7 @@ def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> Non
     assert {cell.model for cell in plan.study.cells} == {"smollm2-135m", "gemma-3-270m"}
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the public data beside the project is not here")
+@needed
 @pytest.mark.parametrize(
     ("name", "expected", "n_cells"),
     [
@@ -86,3 +86,26 @@ def test_studies_on_public_data_are_right(name: str, expected: set[str], n_cells
     plan = planned(name)
     assert methods(plan) == expected
     assert len(plan.study.cells) == n_cells
+
+
+@pytest.mark.parametrize("name", ["llmbar", "just_eval_examples"])
+def test_studies_on_published_files_plan_without_them_and_say_that_they_are_fetched(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XP_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load(SPECS / f"{name}.yaml")
+    assert loaded.warnings
+    assert all("is fetched when the study is applied" in warning.message for warning in loaded.warnings)
+    assert compile(loaded.experiment, Fingerprints(), loaded.origin).steps
+
+
+@needed
+@pytest.mark.parametrize("name", ["llmbar", "just_eval_examples"])
+def test_the_plan_is_the_same_before_a_published_file_is_there_and_after(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = set(planned(name).steps)
+    monkeypatch.setenv("XP_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert set(planned(name).steps) == there

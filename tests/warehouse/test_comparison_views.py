@@ -389,7 +389,9 @@ def test_judges_are_set_beside_people_by_question_or_aspect_on_the_answers_that_
     label(maker, ask, {"1": 1.0, "2": 1.0})
     found = {(r["measure_a"], r["measure_b"]): r for r in ask("from judge_agreement where language = 'en'")}
     assert {pair: (r["n"], r["agreement"], r["judge_kind_a"]) for pair, r in found.items()} == {
-        ("anna", "contains"): (2, 0.5, "human")
+        ("anna", "contains"): (2, 0.5, "human"),
+        # an opinion of the answer as a whole stands beside each aspect of its quality, and beside no detector
+        ("anna", "x.clarity"): (2, 0.5, "human"),
     }
     (joint,) = ask("from judge_reliability where language = 'en'")
     assert (joint["judges"], joint["n"], joint["question"]) == (["anna", "contains"], 2, "is it good")

@@ -132,3 +132,25 @@ def test_judges_are_set_beside_people(ids: dict[tuple[str, str], str], maker: St
         "n": 4,
         "agreement": 0.75,
     }
+
+
+def test_people_s_verdicts_from_a_file_stand_beside_judges_of_every_aspect(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    scores = {"1": 5.0, "2": 1.0}
+    maker.cell(
+        texts={"1": "four", "2": "five"},
+        scores={
+            "gold=recorded": scores,
+            "paper=recorded": scores,
+            "model=rubric": {"clarity": scores, "depth": {"1": 4.0, "2": 1.0}},
+        },
+    )
+    maker.described("gold", "recorded", people=True, score_range=(1, 5))
+    maker.study()
+    rows = ask("from judge_agreement where language = 'en'")
+    assert {(row["measure_a"], row["measure_b"], row["judge_kind_a"]) for row in rows} == {
+        ("gold", "model.clarity", "human"),
+        ("gold", "model.depth", "human"),
+        ("gold", "paper", "human"),
+    }

@@ -96,7 +96,9 @@ def compared(maker: StoreMaker) -> None:
                 "tuned", language=language, model=model, scores=duel, against={"icl": prompted.generate}
             )
             maker.cell("sft", language=language, model=model, scores={"contains": {"1": 0.0, "2": 0.5}})
-    maker.study("many", contrasts=(ContrastPlan(name="gain", of="sft", against="icl"),))
+    gain = ContrastPlan(name="gain", of="sft", against="icl")
+    larger = ContrastPlan(name="larger", of="large", against="small", method="icl")
+    maker.study("many", contrasts=(gain, larger))
 
 
 def made_again(folder: Path) -> None:

@@ -442,3 +442,17 @@ def test_tests_of_gaps_are_between_methods_tuned_alike_or_each_on_its_own_langua
         for model in models
     ]
     assert _n_tests(tests, by) == n
+
+
+def test_models_are_compared_like_methods_with_the_power_of_their_items(spec: Path, tmp_path: Path) -> None:
+    other = ("models.other={recorded: someone}", "models.someone={recorded: someone}")
+    alone = "contrasts.gain=null"
+    between = "contrasts={gap: {of: {model: other, method: a}, against: {model: someone}, on: [correct]}}"
+    diff, power = planned(spec, tmp_path / "store", *other, between, alone)
+    (_, methods) = planned(
+        spec, tmp_path / "store", "contrasts={gap: {of: a, against: b, on: [correct]}}", alone
+    )
+    assert [(one.language, one.n_items, one.n_tests, one.effect) for one in power if one.is_confirmatory] == [
+        (one.language, one.n_items, one.n_tests, one.effect) for one in methods if one.is_confirmatory
+    ]
+    assert "Confirmatory: gap on correct" in plan_as_text(diff, power)

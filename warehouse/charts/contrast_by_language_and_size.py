@@ -5,7 +5,7 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Paired difference between two methods on the items both have, with its 95% interval.
+    """Paired difference between two methods, or two models, on the items both have, with its 95% interval.
 
     Filled: significant after correction for the tests of its family. Hollow and blue: significant only by
     itself, which that many tests would let one be by chance. Hollow and grey: not significant.
@@ -29,6 +29,6 @@ def _measured(row: Row, order: Order) -> str:
     for tuned in dict.fromkeys((row["of_train_languages"], row["against_train_languages"])):
         if tuned and tuned != row["language"]:
             parts.append(f"← {tuned}")
-    if len(order.models) > 1:
+    if len(order.models) > 1 and not row.get("method"):
         parts.append(f"· {row['model']}")
     return " ".join(parts)

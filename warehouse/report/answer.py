@@ -342,6 +342,8 @@ def _judges(rows: Rows) -> str:
 
 
 def _model(row: Row, order: Order) -> str:
+    if row.get("method"):  # between models: the sides name them
+        return f" with {row['method']}" if len(order.methods) > 1 else ""
     return f" with {row['model']}" if len(order.models) > 1 else ""
 
 

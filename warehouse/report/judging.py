@@ -44,7 +44,7 @@ def _caveat(
         [
             _said(judge, whose, rows, order, bool(people or flips)),
             *([f"It {flips}."] if flips else []),
-            *_beside_people(judge, people),
+            *_beside_people(judge, people, order),
         ]
     )
     if "worse" in standings:
@@ -82,15 +82,34 @@ def _flips(rows: Rows) -> str:
     )
 
 
-def _beside_people(judge: str, people: Rows) -> list[str]:
-    """Agreement with people over all languages."""
-    found = [row for row in people if row["language"] == "all" and row["krippendorff_alpha"] is not None]
-    said = [
-        f"{number(row['krippendorff_alpha'])} with"
-        f" `{row['measure_b' if row['judge_a'] == judge else 'measure_a']}` (n = {row['n']} answers)"
-        for row in found
-    ]
-    return [f"Its agreement with people, Krippendorff's α, is {listed(said)}."] if said else []
+def _beside_people(judge: str, people: Rows, order: Order) -> list[str]:
+    """Agreement with people over all languages and in each, or that it was not measured."""
+    said: list[str] = []
+    for other in dict.fromkeys(_other(judge, row) for row in people):
+        rows = {row["language"]: row for row in people if _other(judge, row) == other}
+        measured = {name: row for name, row in rows.items() if row["krippendorff_alpha"] is not None}
+        if "all" not in measured:
+            continue
+        whole = measured["all"]
+        parts = [f"{_alpha(measured[one])} in {one}" for one in order.languages if one in measured]
+        lacking = [one for one in order.languages if one not in measured]
+        parts += [f"not measured in {listed(lacking)}"] if lacking else []
+        by_language = f": {'; '.join(parts)}" if len(order.languages) > 1 else ""
+        said.append(
+            f"{number(whole['krippendorff_alpha'])} with `{other}` (n = {whole['n']} answers){by_language}"
+        )
+    if not said:
+        return ["Its agreement with people was not measured."]
+    return [f"Its agreement with people, Krippendorff's α, is {listed(said)}."]
+
+
+def _other(judge: str, row: Row) -> str:
+    """Return people's measure in a row of agreement."""
+    return row["measure_b" if row["judge_a"] == judge else "measure_a"]
+
+
+def _alpha(row: Row) -> str:
+    return f"{number(row['krippendorff_alpha'])} (n = {row['n']})"
 
 
 def _said(judge: str, whose: str, rows: Rows, order: Order, is_labelled: bool) -> str:

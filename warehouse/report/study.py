@@ -78,13 +78,13 @@ class StudyRows:
         return [row for row in self.in_order(rows) if row.get("family") == "confirmatory" or id(row) in shown]
 
     def opinions(self) -> dict[str, str]:
-        """A judge that decides by opinion, not by rule -> whose opinion it is."""
+        """A judge, people aside, that decides by opinion, not by rule -> whose opinion it is."""
         done = {step["step_id"] for step in self.steps if step["is_done"]}
         asked = {row["judge"] for row in self.cell_judges if row["judge_step_id"] in done}
         return {
             row["judge"]: row["opinion"]
             for row in self.judges
-            if row["opinion"] is not None and row["judge"] in asked
+            if row["opinion"] is not None and not row["is_people"] and row["judge"] in asked
         }
 
     def steps_of(

@@ -2,12 +2,14 @@
 -- (`warehouse/statistics`).
 
 -- One row per contrast, dataset, language, model, languages tuned on (either side), measure and item: seeds
--- averaged.
+-- averaged. A contrast between models has the rows of its first side's.
 create table paired_scores (
     experiment varchar not null,
     contrast varchar not null,
     of varchar not null,
     against varchar not null,
+    -- Of a contrast between models, which are its sides: the method of both; null between methods.
+    method varchar,
     dataset varchar not null,
     language varchar not null,
     model varchar not null,

@@ -63,6 +63,8 @@ create table judges (
     label varchar not null,
     -- Whose opinion it is, in words; null where it decides by rule.
     opinion varchar,
+    -- Whether its verdicts are people's.
+    is_people boolean not null,
     -- Aspect -> the lowest and the highest score; null where there are none.
     scales map(varchar, double[]) not null,
     primary key (experiment, judge)
@@ -90,7 +92,7 @@ create table cell_training (
     primary key (cell_id, position)
 );
 
--- One row per contrast of a study: `of` minus `against`.
+-- One row per contrast of a study: `of` minus `against`, two methods or two models.
 create table contrasts (
     experiment varchar not null,
     contrast varchar not null,
@@ -104,6 +106,8 @@ create table contrasts (
     -- What the difference is declared to change with, sorted: `language`, `size` or both. Such a contrast is
     -- tested by that change alone.
     "by" varchar[] not null,
+    -- Of a contrast between two models: the method on both sides; null between methods.
+    method varchar,
     -- Settings besides the methods in which the two sides differ, each with its values.
     differs varchar[] not null,
     primary key (experiment, contrast)

@@ -64,5 +64,11 @@ def exploratory(arms: Iterable[tuple[str, str]]) -> Correction:
     return "benjamini_yekutieli" if len(set(both)) < len(both) else "benjamini_hochberg"
 
 
+def arms_of(of: str, against: str, method: str | None) -> tuple[str, str]:
+    """Return a contrast's arms by which others share one: its methods. One between models has a `method`,
+    which it shares with whatever else is compared of that method."""
+    return (of, against) if method is None else (method, f"{method} of {against}")
+
+
 def _harmonic(m: int) -> float:
     return sum(1 / i for i in range(1, m + 1))

@@ -10,7 +10,13 @@ import numpy as np
 
 from warehouse.query import fetch
 from warehouse.statistics.contrast import PairedTest
-from warehouse.statistics.corrections import Correction, correct, exploratory, smallest_corrected
+from warehouse.statistics.corrections import (
+    Correction,
+    arms_of,
+    correct,
+    exploratory,
+    smallest_corrected,
+)
 from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.gaps import StudentTest
 from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs, scale_width
@@ -40,6 +46,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             tests.* exclude (experiment),
             contrasts.of,
             contrasts.against,
+            contrasts.method,
             contrasts.is_declared
                 and list_has_any(
                     contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]
@@ -147,10 +154,10 @@ def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
 
     Any dependence is allowed for where contrasts share a method, and between languages and sizes.
     """
-    arms = (
-        {(row["contrast"], row["of"], row["against"]) for row in rows} if table == "contrast_tests" else None
-    )
-    return "benjamini_yekutieli" if arms is None else exploratory((of, against) for _, of, against in arms)
+    if table != "contrast_tests":
+        return "benjamini_yekutieli"
+    sides = {(row["contrast"], row["of"], row["against"], row["method"]) for row in rows}
+    return exploratory(arms_of(of, against, method) for _, of, against, method in sides)
 
 
 def _corrected_intervals(

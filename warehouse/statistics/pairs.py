@@ -20,7 +20,9 @@ CONTRAST = ("contrast", "of", "against", "dataset", "judge", "measure")
 TUNED = ("of_train_languages", "against_train_languages")
 
 TEST = ("contrast", "dataset", "language", "model", *TUNED, "measure")
-PLACE = (*CONTRAST, "model", "num_parameters", "language", *TUNED)
+_WHOLE = (*CONTRAST, "method", "model", "num_parameters")
+"""Coordinates that all languages of a contrast share."""
+PLACE = (*_WHOLE, "language", *TUNED)
 """Coordinates of what is paired."""
 
 _NUMBERS = (
@@ -72,12 +74,12 @@ def gaps_between_languages(
     for place, rows in pairs:
         scored = keep(rows, ~np.isnan(rows["difference"]))
         if len(scored["item"]):
-            key = tuple(place[name] for name in (*CONTRAST, "model", "num_parameters"))
+            key = tuple(place[name] for name in _WHOLE)
             variant = tuple(place[name] for name in ("language", *TUNED))
             contrasts.setdefault(key, {})[variant] = _by_item(scored, "difference"), scale_width(rows)
     found: list[tuple[dict[str, Any], Gap]] = []
     for key, variants in contrasts.items():
-        contrast = dict(zip((*CONTRAST, "model", "num_parameters"), key, strict=True))
+        contrast = dict(zip(_WHOLE, key, strict=True))
         for one, other in combinations(sorted(variants), 2):
             if one[0] == other[0] or not _comparable(one, other):
                 continue

@@ -1,5 +1,5 @@
 -- Every item of every contrast of a study: what either method scored on it, seeds averaged. An item that one
--- side lacks is there too, so that it is seen as lost.
+-- side lacks is there too, so that it is seen as lost. A contrast between models is computed with its first.
 insert into paired_scores by name
 with
 
@@ -47,11 +47,17 @@ pairings as (
         asked_contrasts.contrast,
         asked_contrasts.of,
         asked_contrasts.against,
+        asked_contrasts.method,
         ours.dataset,
         ours.language,
         ours.model,
-        -- Of a base and an instruct model of two sizes, the smaller is named.
-        least(ours.num_parameters, theirs.num_parameters) as num_parameters,
+        theirs.model as against_model,
+        ours.method as of_method,
+        theirs.method as against_method,
+        -- Of a base and an instruct model of two sizes, the smaller is named; two models have no one size.
+        case
+            when asked_contrasts.method is null then least(ours.num_parameters, theirs.num_parameters)
+        end as num_parameters,
         ours.train_languages as of_train_languages,
         theirs.train_languages as against_train_languages,
         ours.judge,
@@ -60,13 +66,17 @@ pairings as (
         scales.scale_high
     from asked_contrasts
     join groups as ours
-        on ours.method = asked_contrasts.of
+        on ours.model = $model
+        and ours.method = coalesce(asked_contrasts.method, asked_contrasts.of)
+        and (asked_contrasts.method is null or ours.model = asked_contrasts.of)
     join groups as theirs
-        on theirs.method = asked_contrasts.against
+        on theirs.method = coalesce(asked_contrasts.method, asked_contrasts.against)
+        and theirs.model
+        = case when asked_contrasts.method is null then ours.model else asked_contrasts.against end
         and theirs.dataset = ours.dataset
         and theirs.language = ours.language
-        and theirs.model = ours.model
         and theirs.measure = ours.measure
+        and (asked_contrasts.method is null or theirs.train_languages = ours.train_languages)
     join scales on scales.measure = ours.measure
     where asked_contrasts.experiment = $experiment
 ),
@@ -87,7 +97,7 @@ stacked as (
         on sides.dataset = pairings.dataset
         and sides.language = pairings.language
         and sides.model = pairings.model
-        and sides.method = pairings.of
+        and sides.method = pairings.of_method
         and sides.train_languages = pairings.of_train_languages
         and sides.measure = pairings.measure
     union all by name
@@ -105,14 +115,16 @@ stacked as (
     join sides
         on sides.dataset = pairings.dataset
         and sides.language = pairings.language
-        and sides.model = pairings.model
-        and sides.method = pairings.against
+        and sides.model = pairings.against_model
+        and sides.method = pairings.against_method
         and sides.train_languages = pairings.against_train_languages
         and sides.measure = pairings.measure
 )
 
 select
-    * exclude (is_of, score, total, n_scored, n_unscored, n_characters),
+    * exclude (
+        is_of, score, total, n_scored, n_unscored, n_characters, against_model, of_method, against_method
+    ),
     max(score) filter (where is_of) as score_of,
     max(score) filter (where not is_of) as score_against,
     score_of - score_against as difference,

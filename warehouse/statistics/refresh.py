@@ -78,7 +78,10 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     for view in ("verdicts_by_item", "verdicts_by_cell"):
         text = (HERE / "views" / "base" / f"{view}.sql").read_text("utf-8")
         connection.execute(f"create or replace temp table {view} as {text}")
-    run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment)
+    run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment, model=model)
+    seeds = TrainingSeeds(connection, slice_)
+    for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
+        connection.execute(f"delete from temp.{table} where model <> ?", [model])
     connection.execute(
         "create or replace temp table paired_scores as from main.paired_scores "
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
@@ -87,7 +90,6 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     for file in table_files():
         connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
-    seeds = TrainingSeeds(connection, slice_)
     tests = [
         _test(rows, seeds.of(cells_of_contrast(place), place["measure"]))
         | {name: place[name] for name in TEST}
@@ -106,8 +108,9 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         experiment,
         _strengths(fetch(connection, compared, {"experiment": experiment})),
     )
-    for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions", "paired_scores"):
+    for table in ("slice_models", "verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
         connection.execute(f"drop table temp.{table}")
+    connection.execute("drop table temp.paired_scores")
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:

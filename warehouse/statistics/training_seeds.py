@@ -37,25 +37,31 @@ class Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A method asked in a language, as part of an estimate that is a signed sum of such cells."""
+    """A model's method asked in a language, as part of an estimate that is a signed sum of such cells."""
 
     sign: int
     language: str
+    model: str
     method: str
     tuned: str
     """Languages tuned on; empty where it was not tuned."""
 
     @property
-    def arm(self) -> tuple[str, str]:
-        return self.method, self.tuned
+    def arm(self) -> tuple[str, str, str]:
+        return self.model, self.method, self.tuned
 
 
 def cells_of_contrast(place: Row, other: str = "", sign: int = 1) -> list[Cell]:
     """Return both sides of a contrast; with `other` set to `other_`, those of a gap's subtracted contrast."""
-    language = place[f"{other}language"]
+    language, model, method = place[f"{other}language"], place["model"], place["method"]
+    of, against = (
+        ((model, place["of"]), (model, place["against"]))
+        if method is None
+        else ((model, method), (place["against"], method))
+    )
     return [
-        Cell(sign, language, place["of"], place[f"{other}of_train_languages"]),
-        Cell(-sign, language, place["against"], place[f"{other}against_train_languages"]),
+        Cell(sign, language, *of, place[f"{other}of_train_languages"]),
+        Cell(-sign, language, *against, place[f"{other}against_train_languages"]),
     ]
 
 
@@ -65,41 +71,42 @@ def cells_of_gap(place: Row) -> list[Cell]:
 
 
 class TrainingSeeds:
-    """Scores of trained methods seed by seed, and which seeds of two methods share a draw."""
+    """Scores of trained methods seed by seed, and which seeds of two methods share a draw. They are read of
+    the models in the temporary table `slice_models`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, slice_: Mapping[str, str]) -> None:
+        here = {name: slice_[name] for name in ("experiment", "dataset")}
         where = (
-            "where train_languages <> '' and experiment = $experiment and dataset = $dataset and model ="
-            " $model"
+            "where train_languages <> '' and experiment = $experiment and dataset = $dataset and model in"
+            " (from slice_models)"
         )
         asked = fetch(
             connection,
-            f"select language, method, train_languages, list(distinct seed) as seeds from cells {where} and"
-            " seed is not null group by all",
-            dict(slice_),
+            f"select language, model, method, train_languages, list(distinct seed) as seeds from cells"
+            f" {where} and seed is not null group by all",
+            here,
         )
         self._asked = {
-            (row["language"], row["method"], row["train_languages"]): set(row["seeds"]) for row in asked
+            (row["language"], row["model"], row["method"], row["train_languages"]): set(row["seeds"])
+            for row in asked
         }
         self._scores: dict[tuple[str, ...], dict[int, dict[str, float]]] = {}
         several = {key for key, seeds in self._asked.items() if len(seeds) > 1}
         if several:
             rows = connection.execute(
                 f"""
-                select language, method, train_languages, measure, seed, item, score
+                select language, model, method, train_languages, measure, seed, item, score
                 from verdicts {where} and seed is not null and score is not null
                 """,
-                dict(slice_),
+                here,
             ).fetchall()
-            for language, method, tuned, measure, seed, item, score in rows:
-                self._scores.setdefault((language, method, tuned, measure), {}).setdefault(seed, {})[item] = (
-                    score
-                )
+            for *cell, seed, item, score in rows:
+                self._scores.setdefault(tuple(cell), {}).setdefault(seed, {})[item] = score
         # Training that two methods have in common at one seed: a step below both, or rows drawn from the same
         # data.
         draws = connection.execute(
             f"""
-            select cells.method, cells.train_languages, cells.seed, steps.step_id,
+            select cells.model, cells.method, cells.train_languages, cells.seed, steps.step_id,
                 case
                     when steps.settings ->> '$.rows' is not null
                     then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs')
@@ -109,11 +116,11 @@ class TrainingSeeds:
             join steps on steps.step_id = cell_training.step_id
             {where} and seed is not null
             """,
-            dict(slice_),
+            here,
         ).fetchall()
-        self._draws: dict[tuple[str, str, int], set[str]] = {}
-        for method, tuned, seed, step_id, drawn_from in draws:
-            self._draws.setdefault((method, tuned, seed), set()).update(
+        self._draws: dict[tuple[str, str, str, int], set[str]] = {}
+        for model, method, tuned, seed, step_id, drawn_from in draws:
+            self._draws.setdefault((model, method, tuned, seed), set()).update(
                 one for one in (step_id, drawn_from) if one
             )
 
@@ -129,7 +136,7 @@ class TrainingSeeds:
         if not trained:
             return Seeds(None, 0, ())
         n_seeds: list[int] = []
-        missing: set[tuple[str, str, int]] = set()
+        missing: set[tuple[str, str, str, int]] = set()
         groups: list[list[Cell]] = []
         for cell in trained:
             asked, found = self._asked[cell.language, *cell.arm], self._found(cell, measure)

@@ -24,7 +24,7 @@ differences as (
         item,
         difference as value
     from paired_scores
-    where experiment = $experiment and difference is not null
+    where experiment = $experiment and difference is not null and method is null
 ),
 
 parallel as (
@@ -84,7 +84,7 @@ sides as (
         of_train_languages,
         score_of as value
     from paired_scores
-    where experiment = $experiment and score_of is not null
+    where experiment = $experiment and score_of is not null and method is null
     union all by name
     select
         dataset,
@@ -98,7 +98,7 @@ sides as (
         against_train_languages as of_train_languages,
         score_against as value
     from paired_scores
-    where experiment = $experiment and score_against is not null
+    where experiment = $experiment and score_against is not null and method is null
 ),
 
 -- Scores that are in no contrast are few: all verdicts are not read for them.

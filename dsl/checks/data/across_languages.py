@@ -90,7 +90,7 @@ def _counts(found: Mapping[str, int]) -> str:
 def pairing_faults(
     name: Name, data: Dataset, asked: Sequence[Language], read: Mapping[Language, Sequence[Example]]
 ) -> Iterator[Fault]:
-    """Check that each language has the items that the others have, and that they have ids to pair by."""
+    """Check that items have ids to pair by, and that each language has those of the others."""
     if data.columns.item is None and len(asked) > 1:
         yield Fault(
             ("data", name, "columns"),
@@ -100,7 +100,11 @@ def pairing_faults(
             "warning",
             on="key",
         )
-    items = {language: tuple(row.item for row in rows) for language, rows in read.items()}
+    yield from pair_faults(name, {language: [row.item for row in rows] for language, rows in read.items()})
+
+
+def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator[Fault]:
+    """Check that every language of a data set has the items of the others."""
     everywhere = dict.fromkeys(item for found in items.values() for item in found)
     for language, found in items.items():
         has = set(found)

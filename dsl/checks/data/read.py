@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dsl.data.examples import examples
-from dsl.data.files import read_file
+from dsl.data.files import is_here, read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
 from dsl.data.source import FileSource, Source
+from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
-from dsl.plan.compile import rows_in, source_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 
@@ -22,7 +22,7 @@ class ReadRows:
 
     source: Source
     rows: tuple[Example, ...] | None
-    """None where they are on the hub."""
+    """None where they are not on this machine yet: on the hub, or in a public file."""
     languages: Counter[str] = field(default_factory=Counter[str])
     """Value of the language column -> rows of the file that have it."""
 
@@ -51,7 +51,7 @@ def _read(
 ) -> ReadRows:
     data = experiment.data[name]
     source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
-    if not isinstance(source, FileSource):
+    if not isinstance(source, FileSource) or not is_here(source):
         return ReadRows(source, None)
     languages = Counter[str]()
     rows = examples(read_file(source), data.columns, language, data.limit, source.path, languages)

@@ -126,7 +126,7 @@ def test_a_limit_takes_the_first_rows() -> None:
         (b'{"id": 1}\n{"id": \n', "jsonl", "rows.jsonl:2: not JSON"),
         (b'{"id": 1}', "json", "a list of rows"),
         (b"\xff\xfe", "json", "not UTF-8 at byte 0"),
-        (b"id,text\n1\n", "csv", "rows.csv:2: 1 values under 2 column names"),
+        (b"id,text\n1\n", "csv", "rows.csv:2: 1 value under 2 column names"),
         (b"PAR1 nothing", "parquet", "not a Parquet file"),
         (b"id,id,text\n1,2,3\n", "csv", "these column names occur more than once: id"),
         (b"[" * 100_000, "json", "not JSON"),

@@ -231,7 +231,7 @@ def test_parquet_values_are_text_by_the_same_rules(tmp_path: Path) -> None:
             "gap": pyarrow.array([math.nan, 0.5], pyarrow.float64()),
             "price": pyarrow.array([Decimal("2.50"), None], pyarrow.decimal128(5, 2)),
             "map": pyarrow.array([[("k", "v")], []], pyarrow.map_(pyarrow.string(), pyarrow.string())),
-            "raw": pyarrow.array([b"x", b"y"], pyarrow.binary()),
+            "raw": pyarrow.array([b"\xff", b"y"], pyarrow.binary()),
         }
     )
     parquet.write_table(table, tmp_path / "rows.parquet")

@@ -137,7 +137,7 @@ def test_an_interaction_with_size_and_language_is_declared_beside_the_difference
     assert "three_vs_zero" in {c.name for c in plan.study.contrasts}
     found = loaded(folder, STUDY | {"contrasts": {"both": interaction}})
     assert [warning.message for warning in found.warnings if warning.path.endswith(".by")] == [
-        "a change with size needs 4 models, and the study has 2: nothing will be tested"
+        "a change with size needs 4 models of known size, and the study has 2: nothing will be tested"
     ]
     (fault,) = faults(folder, contrasts={"both": interaction | {"by": ["model"]}})
     assert "by[0]" in fault

@@ -100,7 +100,7 @@ def test_a_policy_s_training_counts_with_the_training_on_top_of_it(tmp_path: Pat
 def test_recorded_answers_were_decoded_in_an_unknown_way(tmp_path: Path) -> None:
     recorded = {
         "method": "recorded",
-        "answers": {"path": "pool_{language}.jsonl"},
+        "answers": {"path": "asked_{language}.jsonl"},
         "columns": {"item": "id", "response": "r"},
     }
     (found,) = differs(tmp_path, recorded, {"method": "instruct"})

@@ -48,7 +48,8 @@ PROMPT = TextPrompt(
 CHAT = ChatPrompt(system=TEXT, template=SHA)
 NEEDED: dict[str, dict[str, Any]] = {
     "recorded": {
-        "verdicts": {"path": "v.csv", "sha256": SHA, "format": "csv"},
+        "verdicts": {"path": "v.csv"},
+        "source": {"path": "v.csv", "sha256": SHA, "format": "csv"},
         "columns": {"item": "id", "scores": {"clarity": "c"}},
     },
     "decision": {"model": WEIGHTS},
@@ -125,6 +126,7 @@ STEPS: list[Step] = [
             settings_of("judges", "rubric")(model=WEIGHTS, rubric=RubricFile(file="mine.yaml", sha256=SHA)),
         )
     ),
+    DataStep(source=HubSource(hub="./a", split="test", sha256=SHA), columns=Columns(), language="en"),
 ]
 
 
@@ -187,11 +189,15 @@ def mutations(value: Value, at: str = "") -> Iterator[tuple[str, str, bool, Valu
 
 WHY_NOT = {
     "FileSource.path": "its content counts",
+    "FileSource.files": "the digest over theirs counts",
+    "FileSource.url": "its content counts",
+    "HubSource.hub": "of a folder the content counts",
     "PromptText.path": "its content counts",
     "RubricFile.file": "its content counts",
     "RubricFile.levels": "its content counts",
-    "VerdictFile.path": "its content counts",
+    "recorded.Settings.verdicts": "its content counts",
     "recorded.Settings.score_range": "says what scores mean, not which they are",
+    "recorded.Settings.people": "says whose the scores are, not which",
     "Weights.path": "the content of the folder counts",
     "Weights.accept_license": "whether it may be used, not what it says",
     "Weights.batch_size": "in float32, greedy tokens do not depend on the batch",
@@ -271,7 +277,8 @@ def test_every_class_of_a_step_s_parts_is_mutated_by_the_test_above() -> None:
 
 
 def test_every_name_on_the_list_of_fields_not_counted_is_a_field() -> None:
-    fields = {field for step in STEPS for _, field, _, _ in mutations(step)}
+    values = [one for step in STEPS for one in parts(step)]
+    fields = {f"{class_name(type(one))}.{name}" for one in values for name in type(one).model_fields}
     assert {f"{cls}.{name}" for cls, left_out in NOT_COUNTED.items() for name in left_out} <= fields
 
 
@@ -290,14 +297,15 @@ def test_a_new_version_of_a_kind_or_of_a_judge_that_asks_a_model_makes_new_ids(
         assert step_id(step) != before
 
 
-def test_code_counts_in_data_steps_and_judges_that_decide_by_rule_and_in_no_others(
+def test_code_counts_in_data_steps_recorded_answers_and_judges_by_rule_and_in_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = [step_id(step) for step in STEPS]
     monkeypatch.setattr("dsl.steps.identity.fingerprint", lambda *modules: "of other code")
     by_code = [step for step, was in zip(STEPS, before, strict=True) if step_id(step) != was]
     by_rule = {name for step in by_code for name in judges_of(step)}
-    assert {step.kind for step in by_code} == {"data", "judge"}
+    assert {step.kind for step in by_code} == {"data", "generate", "judge"}
+    assert [step.model.engine for step in by_code if isinstance(step, GenerateStep)] == ["recorded"]
     assert set(names("dsl.judges")) - by_rule == {"decision", "pairwise", "reward", "rubric"}
 
 

@@ -223,6 +223,23 @@ def test_every_problem_of_a_file_is_reported_at_once_in_its_order() -> None:
             "%YAML 2.0\n---\na: 1",
             "f:1:1: a `%` at the start of a line is a directive to YAML. Remove it, or quote the value.",
         ),
+        (
+            "{path: {language}.jsonl}",
+            'f:1:8: an unquoted `{` starts a mapping. Quote the path: "{language}.jsonl".',
+        ),
+        (
+            "{path: rows_{language}.jsonl, a: 1}",
+            'f:1:8: an unquoted `{` starts a mapping. Quote the path: "rows_{language}.jsonl".',
+        ),
+        (
+            "a: 1\nb:\n  path: {model}/{language}.csv",
+            'f:3:9: an unquoted `{` starts a mapping. Quote the path: "{model}/{language}.csv".',
+        ),
+        (
+            "a: [{method}.json, b]",
+            'f:1:5: an unquoted `{` starts a mapping. Quote the path: "{method}.json".',
+        ),
+        ("{a: hi-{name}}", 'f:1:5: an unquoted `{` starts a mapping. Quote the text: "hi-{name}".'),
         ("a: - b", "f:1:4: a `- ` where no list can start. Begin the list in a line of its own."),
         ("a: ? b", "f:1:4: a `? ` where no setting can start. Quote it if text is meant."),
         (

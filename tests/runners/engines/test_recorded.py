@@ -3,6 +3,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dsl.data.files import format_of
@@ -101,7 +103,7 @@ def test_null_is_missing_and_an_empty_text_is_an_answer(tmp_path: Path):
     assert (null.text, null.finish_reason, null.error) == (
         None,
         "missing",
-        "the recorded answer for item 1 in a.jsonl is null",
+        "no recorded answer for item 1 in a.jsonl: row 1 holds null for `answer`",
     )
     assert (empty.text, empty.finish_reason, empty.error) == ("", "recorded", None)
     assert (blank.text, blank.raw_text) == ("", "\n")
@@ -149,11 +151,18 @@ def test_the_facts_count_rows_that_no_example_asked_for(tmp_path: Path):
         {"id": "9", "answer": "c"},
     ]
     engine = recorded(tmp_path, rows, BY_ITEM)
-    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 4, "commit": None}
+    facts = {
+        "n_recorded_rows": 4,
+        "n_rows_without_example": 4,
+        "n_rows_without_answer": 0,
+        "n_rows_of_another_instruction": 0,
+        "commit": None,
+    }
+    assert engine.facts == facts
     engine.identify(EngineRequest(key="2", prompt=Prompt(text="?")))
     ask(engine, "2")
     ask(engine, "5")
-    assert engine.facts == {"n_recorded_rows": 4, "n_rows_without_example": 2, "commit": None}
+    assert engine.facts == facts | {"n_rows_without_example": 2}
 
 
 def test_gzipped_and_tabular_files_are_read_as_data_is(tmp_path: Path):
@@ -169,9 +178,77 @@ def test_a_file_that_is_not_the_planned_one_is_refused(tmp_path: Path):
         Engine(Settings(answers=source, columns=Columns.model_validate(BY_ITEM)), None, tmp_path)
 
 
-def test_a_row_without_the_column_is_refused_with_its_number(tmp_path: Path):
-    with pytest.raises(DataError, match=r"a\.jsonl: row 2: no column `answer`"):
-        recorded(tmp_path, [{"id": "1", "answer": "a"}, {"id": "2"}], BY_ITEM)
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ('"error": "rate limit"', "row 2: no column `answer`"),
+        ('"answer": NaN', "row 2 holds NaN for `answer`"),
+        ('"answer": ["a"]', "row 2: `answer` holds a list, not text"),
+        ('"answer": {"text": "a"}', "row 2: `answer` holds a mapping, not text"),
+        (r'"answer": "cut \ud83d"', "row 2: `answer` holds half of a character"),
+    ],
+)
+def test_one_bad_row_is_one_missing_answer_with_its_reason(cell: str, why: str, tmp_path: Path):
+    rows = '{"id": "1", "answer": "A"}\n{"id": "2", ' + cell + '}\n{"id": "3", "answer": "C"}\n'
+    engine = recorded(tmp_path, rows, BY_ITEM)
+    assert (ask(engine, "1").text, ask(engine, "3").text) == ("A", "C")
+    bad = ask(engine, "2")
+    assert (bad.text, bad.finish_reason) == (None, "missing")
+    assert why in (bad.error or "")
+    assert engine.facts["n_rows_without_answer"] == 1
+
+
+def test_bytes_are_no_answer(tmp_path: Path):
+    table = pa.table({"id": ["1", "2"], "answer": [b"\xff", b"\xfe"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = FileSource.model_validate(
+        {
+            "path": str(tmp_path / "a.parquet"),
+            "sha256": Fingerprints().file(tmp_path / "a.parquet"),
+            "format": "parquet",
+        }
+    )
+    with pytest.raises(DataError, match="`answer` holds bytes"):
+        Engine(Settings(answers=source, columns=Columns.model_validate(BY_ITEM)), None, tmp_path)
+
+
+def test_a_row_whose_item_cannot_be_read_answers_nothing_and_is_counted(tmp_path: Path):
+    engine = recorded(
+        tmp_path, [{"answer": "?"}, {"id": None, "answer": "?"}, {"id": "1", "answer": "A"}], BY_ITEM
+    )
+    assert ask(engine, "1").text == "A"
+    assert engine.facts["n_rows_without_answer"] == 2
+
+
+def test_an_answer_beside_a_failed_attempt_at_it_is_taken(tmp_path: Path):
+    engine = recorded(tmp_path, [{"id": "1", "answer": None}, {"id": "1", "answer": "A"}], BY_ITEM)
+    assert ask(engine, "1").text == "A"
+
+
+def test_item_and_instruction_have_to_agree_where_both_are_named(tmp_path: Path):
+    rows = [
+        {"id": "1", "asked": "One?", "answer": "one"},
+        {"id": "2", "asked": "Three?", "answer": "three"},
+        {"id": "3", "asked": "Four?", "answer": "four"},
+        {"id": "3", "asked": " Three? ", "answer": "three"},
+        {"id": "4", "answer": "?"},
+    ]
+    engine = recorded(tmp_path, rows, {**BY_ITEM, "instruction": "asked"})
+    assert [ask(engine, item, f"{asked}?").text for item, asked in (("1", "One"), ("2", "Two"))] == [
+        "one",
+        None,
+    ]
+    assert ask(engine, "2", "Two?").error == (
+        "no recorded answer for item 2 in a.jsonl: the instruction of row 2 is another one"
+    )
+    assert ask(engine, "3", "Three?").text == "three"
+    assert ask(engine, "4", "Four?").finish_reason == "missing"
+    assert engine.facts["n_rows_of_another_instruction"] == 2
+
+
+def test_a_column_that_no_row_has_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"a\.jsonl: row 1: no column `answer`; there are: id, response"):
+        recorded(tmp_path, [{"id": "1", "response": "a"}, {"id": "2", "response": "b"}], BY_ITEM)
 
 
 def test_recorded_answers_cannot_be_tuned(tmp_path: Path):

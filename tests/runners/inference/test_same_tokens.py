@@ -99,8 +99,8 @@ def smollm2(cache: Path) -> Loaded:
     [
         (trained, TINY / "prompts_{}.yaml", TINY / "instructions_{}.jsonl", 3, 24),
         (sliding, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 3, 24),
-        # half a second a prompt and more
-        (smollm2, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 0, 8),
+        # two seconds a prompt and more; the benchmark asks 72
+        (smollm2, SHIPPED, ROOT / "specs" / "data" / "instructions_{}.jsonl", 0, 4),
     ],
 )
 def test_prompts_in_three_languages_get_the_tokens_of_plain_generation(
@@ -119,4 +119,5 @@ def test_prompts_in_three_languages_get_the_tokens_of_plain_generation(
         request.key: one_by_one(loaded, request) for request in requests
     }
     assert min(row.n_shared_tokens for row in rows) > 50, "each language's prefix is shared"
-    assert len({row.token_ids for row in rows}) > 20, "a model that writes one thing shows nothing"
+    n_different = min(20, len(requests) // 2)
+    assert len({row.token_ids for row in rows}) > n_different, "a model that writes one thing shows nothing"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Prompt, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
@@ -300,7 +301,7 @@ def test_judges_that_compare_are_instructed_in_the_same_languages_as_others_each
 
 def test_instructed_in_the_items_language_a_study_needs_texts_in_each() -> None:
     pinned = settings(instructions_language="item").pinned(("en", "fr"), Fingerprints(), Path())
-    french = pinned.of_cell("m", "zero", "fr", Fingerprints(), Path())
+    french = pinned.of_cell(CellNames("d", "fr", "m", "zero"), Fingerprints(), Path())
     assert digest(french) != digest(pinned)
     assert keys(french)["pairwise"] != keys(pinned)["pairwise"]  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Verdict
 from dsl.errors import DataError
@@ -26,7 +27,7 @@ def settings(folder: Path, rows: list[dict[str, Any]], **said: Any) -> Settings:
 
 def of_cell(folder: Path, method: str = "first", **said: Any) -> Settings:
     found = Settings.model_validate({"verdicts": {"path": "{method}.jsonl"}, **said})
-    return found.of_cell("m", method, "en", Fingerprints(), folder)
+    return found.of_cell(CellNames("d", "en", "m", method), Fingerprints(), folder)
 
 
 def one(found: list[Verdict]) -> Verdict:
@@ -57,12 +58,12 @@ def test_a_preference_is_read_as_alpacaeval_writes_it(
     ("row", "why"),
     [
         ({"q": "Say something.", "p": None}, "row 1 holds null for `p` in first.jsonl"),
-        ({"q": "Say something.", "p": 3}, "'3' is no preference"),
-        ({"q": "Say something.", "p": 0.5}, "'0.5' is no preference"),
-        ({"q": "Say something.", "p": float("nan")}, "'nan' is no preference"),
-        ({"q": "Say something.", "p": " "}, "the preference in first.jsonl is empty"),
-        ({"q": "Say something."}, "row 1 has no finding: no column `p`"),
-        ({"q": "Say something.", "p": [2]}, "row 1 has no finding: `p` holds a list, not text"),
+        ({"q": "Say something.", "p": 3}, "row 1: `3` is no preference (`p`) in first.jsonl"),
+        ({"q": "Say something.", "p": 0.5}, "`0.5` is no preference"),
+        ({"q": "Say something.", "p": float("nan")}, "row 1 holds NaN for `p` in first.jsonl"),
+        ({"q": "Say something.", "p": " "}, "row 1: it is empty (`p`) in first.jsonl"),
+        ({"q": "Say something."}, "row 1: no column `p`"),
+        ({"q": "Say something.", "p": [2]}, "row 1: `p` holds a list, not text"),
         ({"q": "Say nothing.", "p": 2}, "no recorded verdict in first.jsonl"),
     ],
 )
@@ -118,18 +119,128 @@ def test_a_verdict_on_another_text_is_none(tmp_path: Path) -> None:
     assert other.unscored_reason == "the verdict recorded in first.jsonl is about another answer"
 
 
-def test_verdicts_that_differ_are_none_and_equal_ones_are_one(tmp_path: Path) -> None:
+def test_several_verdicts_on_an_answer_are_averaged_and_each_is_kept(tmp_path: Path) -> None:
     rows = [
         {"id": "a", "s": 3},
         {"id": "a", "s": 4},
+        {"id": "a", "s": "N/A"},
         {"id": "b", "s": 5},
         {"id": "b", "s": "5.0"},
         {"id": "b", "s": None},
+        {"id": "c", "s": 2},
     ]
     judge = settings(tmp_path, rows, columns={"item": "id", "score": "s"})
+    a, b, c = verdicts(judge, of_item("a"), of_item("b"), of_item("c"))
+    assert (a.score, a.parts) == (3.5, {"row 1": 3, "row 2": 4})
+    assert (b.score, b.parts) == (5, {"row 4": 5, "row 5": 5})
+    assert (c.score, c.parts) == (2, None)
+
+
+def test_two_replies_of_one_score_agree_whatever_their_words(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "r": json.dumps({"clarity": {"reason": word, "score": 4}})} for word in ("plain", "short")
+    ]
+    judge = settings(
+        tmp_path, rows, columns={"item": "id", "raw": "r"}, format="just_eval", aspects=["clarity"]
+    )
+    found = one(verdicts(judge, of_item("a")))
+    assert (found.score, found.reason) == (4, "plain\n\nshort")
+
+
+WORDS = {"column": "s", "values": {"C": 1, "I": 0, "true": 1, "false": 0}, "missing": [-1]}
+
+
+@pytest.mark.parametrize(
+    ("given", "score", "why"),
+    [
+        ("C", 1, None),
+        (" I ", 0, None),
+        (True, 1, None),
+        (False, 0, None),
+        ("True", 1, None),
+        (-1, None, "`-1` stands for no verdict"),
+        ("-1.0", None, "`-1.0` stands for no verdict"),
+        ("P", None, "row 1: `P` is not among the `values`: `C`, `I`, `true`, `false` (`s`) in first.jsonl"),
+        (1, None, "`1` is not among the `values`"),
+        (None, None, "row 1 holds null"),
+        (float("nan"), None, "row 1 holds NaN"),
+    ],
+)
+def test_words_stand_for_the_scores_that_the_spec_gives_them(
+    given: object, score: float | None, why: str | None, tmp_path: Path
+) -> None:
+    rows = [{"id": "a", "s": given}, {"id": "z", "s": "C"}]
+    judge = settings(tmp_path, rows, columns={"item": "id", "score": WORDS})
+    found = one(verdicts(judge, of_item("a")))
+    assert found.score == score
+    assert (why or "") in (found.unscored_reason or "")
+    assert judge.scale("recorded") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "score"),
+    [
+        (True, 1),
+        (False, 0),
+        ("true", 1),
+        ("False", 0),
+        (4, 4),
+        (float("nan"), None),
+        (float("inf"), None),
+        ("N/A", None),
+    ],
+)
+def test_without_words_numbers_are_scores_and_so_are_true_and_false(
+    given: object, score: float | None, tmp_path: Path
+) -> None:
+    judge = settings(
+        tmp_path, [{"id": "a", "s": given}, {"id": "z", "s": 1}], columns={"item": "id", "score": "s"}
+    )
+    found = one(verdicts(judge, of_item("a")))
+    assert (found.score, found.unscored_reason is None) == (score, score is not None)
+
+
+def test_a_column_of_words_needs_values_or_missing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="name `values` or `missing`"):
+        settings(tmp_path, [], columns={"item": "id", "score": {"column": "s"}})
+
+
+def _winner(column: str) -> dict[str, Any]:
+    return {"column": column, "values": {"model_1": 1, "model_2": 2, "tie": 1.5}, "missing": ["error"]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "score", "parts"),
+    [
+        ("model_2", "model_2", 1, {"first": 1, "second": 1}),
+        ("model_1", "model_1", 0, {"first": 0, "second": 0}),
+        ("model_2", "model_1", 0.5, {"first": 1, "second": 0}),
+        ("model_2", "tie", 0.5, {"first": 1, "second": 0.5}),
+        ("model_2", "error", None, {"first": 1}),
+    ],
+)
+def test_both_orders_of_a_comparison_make_one_verdict_and_a_tie_where_they_disagree(
+    first: str, second: str, score: float | None, parts: dict[str, float], tmp_path: Path
+) -> None:
+    columns = {"item": "id", "preference": {"first": _winner("g1"), "second": _winner("g2")}}
+    judge = settings(tmp_path, [{"id": "a", "g1": first, "g2": second}], columns=columns, against="other")
+    found = one(verdicts(judge, of_item("a")))
+    assert (found.score, found.parts) == (score, parts)
+
+
+def test_item_and_instruction_of_a_verdict_have_to_agree_where_both_are_named(tmp_path: Path) -> None:
+    rows = [{"id": "a", "q": " Say  something.", "s": 3}, {"id": "b", "q": "Say nothing.", "s": 4}]
+    judge = settings(tmp_path, rows, columns={"item": "id", "instruction": "q", "score": "s"})
     a, b = verdicts(judge, of_item("a"), of_item("b"))
-    assert a.unscored_reason == "2 verdicts that differ are recorded in first.jsonl"
-    assert b.score == 5
+    assert a.score == 3
+    assert b.unscored_reason == "the instruction of row 2 in first.jsonl is another one"
+
+
+def test_one_row_that_names_no_item_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"s": 1}, {"id": "cut \ud83d", "s": 2}, {"id": "a", "s": 3, "o": "cut \ud83d"}]
+    judge = settings(tmp_path, rows, columns={"item": "id", "score": "s"})
+    assert one(verdicts(judge, of_item("a"))).score == 3
+    assert [why[:6] for why in judge.read().unmatched] == ["row 1:", "row 2:"]
 
 
 def test_items_of_equal_text_keep_their_own_verdicts(tmp_path: Path) -> None:

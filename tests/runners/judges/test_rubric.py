@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding, EngineSettings
@@ -320,7 +321,7 @@ def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> N
     asked = {}
     for language in ("en", "fr", "es"):
         server = Server(reply(clarity=3))
-        of_cell = given.of_cell("m", "urial", language, Fingerprints(), Path())
+        of_cell = given.of_cell(CellNames("d", language, "m", "urial"), Fingerprints(), Path())
         verdicts(of_cell, answer("Paris."), tools=Tools(server.generate, Path()))
         asked[language] = "\n".join(text for _, text in server.prompts[0].messages or ())
     assert "How easy is the answer to follow?" in asked["en"]
@@ -329,7 +330,7 @@ def test_a_judge_is_instructed_in_the_items_language_where_it_is_asked_to() -> N
     assert "¿Es fácil seguir la respuesta?" in asked["es"]
     assert all('"clarity": {"reason"' in text for text in asked.values())
     english = settings(aspects=["clarity"]).pinned(("fr",), Fingerprints(), Path())
-    assert english.of_cell("m", "urial", "fr", Fingerprints(), Path()) == english
+    assert english.of_cell(CellNames("d", "fr", "m", "urial"), Fingerprints(), Path()) == english
 
 
 def test_a_language_without_judge_prompts_is_refused_before_anything_runs() -> None:

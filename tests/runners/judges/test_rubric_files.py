@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges._judge_prompts import judge_prompts, languages
@@ -137,7 +138,8 @@ def test_a_rubric_of_ones_own_in_the_items_language_is_a_file_for_each(tmp_path:
     (tmp_path / "mine_fr.yaml").write_text(OWN.replace("Is it witty?", "Est-ce spirituel ?"))
     pinned = given.pinned(("en", "fr"), Fingerprints(), tmp_path)
     here, there = (
-        pinned.of_cell("m", "urial", language, Fingerprints(), tmp_path) for language in ("en", "fr")
+        pinned.of_cell(CellNames("d", language, "m", "urial"), Fingerprints(), tmp_path)
+        for language in ("en", "fr")
     )
     assert here.chosen()["wit"].question == "Is it witty?"
     assert there.chosen()["wit"].question == "Est-ce spirituel ?"

@@ -35,6 +35,29 @@ def test_exact_wants_the_answer_and_nothing_else(text: str, score: float) -> Non
     assert verdict(exact.Settings(), answer(text, answers=["Paris"])).score == score
 
 
+@pytest.mark.parametrize("judge", [contains.Settings(), exact.Settings()])
+@pytest.mark.parametrize(
+    ("language", "text", "accepted", "score"),
+    [
+        ("hi", "फल", "फूल", 0),
+        ("bn", "কলা", "কালো", 0),
+        ("ta", "பல்", "பால்", 0),
+        ("th", "ตา", "ตี", 0),
+        ("ar", "سَمَكٌ", "سمك", 1),
+        ("he", "סֵפֶר", "ספר", 1),
+        ("vi", "phơ\u0309", "phở", 1),
+        ("en", "👎", "👎", 1),
+        ("en", "👍", "👎", 0),
+        ("en", "12", "-12", 0),
+        ("en", "−12", "-12", 1),
+    ],
+)
+def test_words_are_compared_as_their_script_writes_them(
+    judge, language: str, text: str, accepted: str, score: float
+) -> None:
+    assert verdict(judge, answer(text, language=language, answers=[accepted])).score == score
+
+
 @pytest.mark.parametrize("judge", [contains.Settings(), exact.Settings(), numeric.Settings()])
 def test_an_item_whose_accepted_answers_say_nothing_is_unscored(judge) -> None:
     found = verdict(judge, answer("Paris 18", answers=["", "?!"]))

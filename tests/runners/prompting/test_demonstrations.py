@@ -1,8 +1,11 @@
 """Worked examples from a data set, and who is kept out."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsl.data.normalise import normalise
 from dsl.data.records import Example
@@ -62,6 +65,27 @@ def test_bm25_shows_the_most_similar_last(tmp_path: Path) -> None:
         ROWS[1].instruction,
         ROWS[2].instruction,
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "query", "nearest"),
+    [
+        (["京都の天気はどうですか", "猫の名前を考えて", "東京の人口は"], "猫に名前をつけてください", 1),
+        (["北京有多少人口", "猫喜欢吃什么", "如何煮鸡蛋"], "鸡蛋要煮多久", 2),
+        (["ภูเขาที่สูงที่สุด", "แมวชอบกินอะไร", "ฝนตกเมื่อไร"], "ทำไมแมวนอนมาก", 1),
+        (["ទន្លេវែងជាងគេ", "ឆ្មាស៊ីអ្វី", "ផ្ទះពណ៌ខៀវ"], "តើឆ្មាដេកឬទេ", 1),
+        (["ແມ່ນ້ຳຍາວທີ່ສຸດ", "ແມວກິນຫຍັງ", "ເຮືອນສີຟ້າ"], "ເປັນຫຍັງແມວຈຶ່ງນອນ", 1),
+        (["မြစ်အရှည်ဆုံး", "ကြောင်ဘာစားသလဲ", "အိမ်အပြာ"], "ဘာကြောင့် ကြောင်အိပ်သလဲ", 1),
+    ],
+    ids=["ja", "zh", "th", "km", "lo", "my"],
+)
+def test_bm25_knows_the_words_of_scripts_without_spaces(
+    tmp_path: Path, rows: list[str], query: str, nearest: int
+) -> None:
+    pool = [ROWS[0].model_copy(update={"item": str(at), "instruction": row}) for at, row in enumerate(rows)]
+    found, (data,) = inputs(tmp_path, pool=pool)
+    chosen = Pool(Demonstrations(pool=data, select="bm25"), found, None).choose(asked(query), 1)
+    assert [one.query for one in chosen] == [rows[nearest]]
 
 
 def test_bm25_without_a_word_in_common_shows_the_first_rows(tmp_path: Path) -> None:
@@ -131,9 +155,27 @@ def test_a_prompt_shows_the_pools_rows_instead_of_the_texts_own(tmp_path: Path) 
         ("ﬁn", "fin", True),
         ("Straße", "STRASSE", True),
         ("हिन्दी", "हन्दी", False),
+        ("مَا هُوَ؟", "ما هو", True),
+        ("מַה זֶּה?", "מה זה", True),
+        ("می\u200cشود", "میشود", True),
+        ("7 - 5?", "7-5", True),
+        ("7 - 5?", "7 + 5?", False),
+        ("7 * 5?", "7 / 5?", False),
+        ("-5", "5", False),
+        ("What is 👍?", "What is 👎?", False),
+        ("COVID-19", "covid 19", True),
+        ("**Name** a `lake`.", "name a lake", True),
     ],
 )
 def test_instructions_are_compared_without_case_punctuation_and_spacing(
     one: str, other: str, same: bool
 ) -> None:
     assert (normalise(one) == normalise(other)) is same
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_normalising_twice_or_in_another_form_of_unicode_changes_nothing(text: str) -> None:
+    found = normalise(text)
+    assert normalise(found) == found
+    assert {normalise(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")} == {found}

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from datasets import DatasetBuilder, load_dataset_builder
 
+from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
+from dsl.data.rows import Rows
 from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.sources import source_of
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.steps import data
@@ -87,3 +90,37 @@ def test_the_commit_that_a_data_sets_name_stood_for_is_recorded(
     made = data.run(step, StepContext({}, cache=tmp_path), tmp_path)
     assert [(e.item, e.instruction) for e in read_rows(tmp_path / "examples.jsonl", Example)] == [("a", "1")]
     assert made.facts == {"commit": recorded}
+
+
+def data_set(folder: Path, **changes: object) -> tuple[StepResult, list[Example]]:
+    (folder / "set").mkdir(exist_ok=True)
+    (folder / "set" / "train-00000-of-00001.jsonl").write_text(
+        '{"id": "a", "q": "1", "s": "x"}\n{"id": "b", "q": "2", "s": "y"}\n', "utf-8"
+    )
+    rows = Rows.model_validate({"hub": "./set", "split": "train", **changes})
+    step = DataStep(
+        source=source_of(rows, Fingerprints(), folder, "en"),
+        columns=Columns(item="id", instruction="q"),
+        language="en",
+    )
+    return data.run(step, StepContext({}, cache=folder), folder), list(
+        read_rows(folder / "examples.jsonl", Example)
+    )
+
+
+def test_a_data_set_in_a_folder_is_read_and_filtered_and_refused_once_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    assert [e.item for e in data_set(tmp_path)[1]] == ["a", "b"]
+    made, found = data_set(tmp_path, where={"s": "y"})
+    assert [e.item for e in found] == ["b"]
+    assert made.facts == {"commit": None, "rows_read": 2, "rows_kept": 1}
+
+    planned = source_of(
+        Rows.model_validate({"hub": "./set", "split": "train"}), Fingerprints(), tmp_path, "en"
+    )
+    (tmp_path / "set" / "train-00000-of-00001.jsonl").write_text('{"id": "c", "q": "3"}\n', "utf-8")
+    step = DataStep(source=planned, columns=Columns(item="id", instruction="q"), language="en")
+    with pytest.raises(DataError, match="has changed since it was planned"):
+        data.run(step, StepContext({}, cache=tmp_path), tmp_path)

@@ -11,6 +11,16 @@ where
     generate_step_id in (select unnest($step_ids))
     or cell_id in (select cell_id from cell_judges where judge_step_id in (select unnest($step_ids)));
 
+-- A contrast between models is computed with its first.
+insert into touched
+select touched.experiment, touched.dataset, contrasts.of as model, touched.is_counted
+from touched
+join contrasts
+    on
+        contrasts.experiment = touched.experiment
+        and contrasts.against = touched.model
+        and contrasts.method is not null;
+
 insert or ignore into stale_slices
 select distinct cells.experiment, cells.dataset, cells.model
 from cells

@@ -44,12 +44,14 @@ select unnest(
                 "checked_against": "varchar",
                 "orders_only": "boolean",
                 "opinion": "varchar",
+                "is_people": "boolean",
                 "scales": "map(varchar, double[])"
             }],
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"], "differs": ["varchar"]
+                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar",
+                    "differs": ["varchar"]
                 }
             ]
         }'
@@ -119,6 +121,7 @@ select
     contrast."on" as on_judges,
     contrast.is_declared,
     contrast."by",
+    contrast.method,
     coalesce(contrast.differs, []) as differs
 from (select experiment, unnest(contrasts) as contrast from study);
 
@@ -134,5 +137,6 @@ select
     judge.orders_only,
     judge.label,
     judge.opinion,
+    coalesce(judge.is_people, false) as is_people,
     judge.scales
 from (select experiment, unnest(judges) as judge, generate_subscripts(judges, 1) as place from study);

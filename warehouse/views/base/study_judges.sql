@@ -8,5 +8,6 @@ select
     is_check,
     checked_against,
     orders_only,
-    opinion
+    opinion,
+    is_people
 from judges

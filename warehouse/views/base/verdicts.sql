@@ -43,7 +43,7 @@ judged as (
         cells.seed,
         step_verdicts.item,
         cell_judges.judge,
-        judges.judge_kind,
+        case when judges.is_people then 'human' else judges.judge_kind end as judge_kind,
         judges.role,
         step_verdicts.aspect,
         -- A judge of one aspect names it as itself.

@@ -17,7 +17,8 @@ select distinct
     verdicts.scale_high,
     -- Of judges with one aspect the kind stands for the question.
     case
-        when verdicts.aspect not in (verdicts.judge_kind, verdicts.judge) then verdicts.aspect
+        when verdicts.aspect not in (coalesce(judges.judge_kind, 'human'), verdicts.judge)
+            then verdicts.aspect
         when verdicts.against is not null then 'which is better'
         when verdicts.role = 'quality' and not coalesce(judges.orders_only, false) then 'is it good'
         else verdicts.aspect

@@ -10,6 +10,9 @@
 -- `n_tests` tests of the family. `could_be_significant` is false where so few items could not have given a
 -- significant result whatever their scores.
 --
+-- A contrast between two models has their names as `of` and `against`, the `method` on both sides, the first
+-- as `model` and no size; else `method` is null.
+--
 -- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds
 -- that were asked for and have no scores. With one seed, test and interval are for this one trained model and
 -- say nothing of another training run (`scope`); with more, they are over seeds too.
@@ -18,6 +21,7 @@ select
     contrast_estimates.contrast,
     contrast_estimates.of,
     contrast_estimates.against,
+    asked_contrasts.method,
     contrast_estimates.dataset,
     contrast_estimates.language,
     contrast_estimates.model,

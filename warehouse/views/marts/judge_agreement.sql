@@ -1,7 +1,8 @@
 -- One row per dataset, language (and `all` of them together) and pair of judges that answer one question: how
 -- far their scores of the same answers agree. One question have judges of the same aspect; judges that say of
 -- an answer as a whole whether it is better than one opponent's; and those that say of it as a whole how good
--- or right it is (checks, people, recorded scores, an ensemble). An ensemble is not set beside its own
+-- or right it is (checks, people, recorded scores, an ensemble). What people say of an answer as a whole is
+-- also set beside each aspect of its quality that judges score. An ensemble is not set beside its own
 -- members, nor a judge beside one whose scale is known to be another: scores are taken as they are. `n`
 -- counts answers that both scored, `n_unscored` those that either left unscored; `agreement` is the share of
 -- equal scores, `mean_difference` a's mean minus b's.

@@ -22,7 +22,13 @@ pairs as (
         on
             a.experiment = b.experiment
             and a.cell_id = b.cell_id
-            and (a.question = b.question or a.aspect = b.aspect)
+            and (
+                a.question = b.question
+                or a.aspect = b.aspect
+                -- What people say of an answer as a whole stands beside all that is said of its quality.
+                or (a.judge_kind = 'human' and a.question = 'is it good' and b.role = 'quality')
+                or (b.judge_kind = 'human' and b.question = 'is it good' and a.role = 'quality')
+            )
             and a.against is not distinct from b.against
             and a.judge <> b.judge
             and a.measure < b.measure

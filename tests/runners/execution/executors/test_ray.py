@@ -85,6 +85,8 @@ def nodes() -> Iterator[TwoNodes]:
         head = {
             "num_cpus": 1,
             "include_dashboard": False,
+            # a lost node is known to be lost in three seconds, not fifteen
+            "_system_config": {"health_check_period_ms": 1000, "health_check_failure_threshold": 3},
             "env_vars": {"FAKE_URL": fast.url, "FAKE_KEY": KEY},
         }
         cluster = Cluster(initialize_head=True, head_node_args=head)
