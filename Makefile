@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loads
 QUICK := tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: demo test test-quick check pages docs bench install clean
+.PHONY: demo test test-quick test-servers check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
@@ -17,6 +17,9 @@ test: .venv/.dev ## all tests
 
 test-quick: .venv/.dev ## what needs no model, process, server or browser
 	$(PYTEST) -p tests.quick -m "not slow" $(QUICK)
+
+test-servers: .venv/.dev .venv-inspect/.done .venv-every-eval-ever/.done ## imports and exports, with the tools themselves
+	$(BIN)/python -m pytest -m other_tools tests/xp/imports tests/xp/exports
 
 check: .venv/.dev ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -56,6 +59,19 @@ install: .venv/.demo
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
 	@touch $@
 
+# Tools that do not install beside the pinned packages, each in an environment of its own.
+PYTHON312 ?= python3.12
+
+.venv-inspect/.done:
+	$(PYTHON) -m venv .venv-inspect
+	.venv-inspect/bin/python -m pip install --quiet inspect-ai==0.3.285
+	@touch $@
+
+.venv-every-eval-ever/.done:
+	$(PYTHON312) -m venv .venv-every-eval-ever
+	.venv-every-eval-ever/bin/python -m pip install --quiet every-eval-ever==0.3.0 "mlcroissant[parquet]==1.1.1"
+	@touch $@
+
 # The peers that the benchmarks are held against. llama.cpp is compiled, some minutes, for what this processor says it can do: left to find
 # that out for itself, it has been seen to crash.
 FEATURES := $(shell sed -n 's/^flags[^:]*: //p;T;q' /proc/cpuinfo 2>/dev/null)
@@ -69,4 +85,4 @@ LLAMA_CPP := -DLLAVA_BUILD=OFF $(if $(FEATURES),-DGGML_NATIVE=OFF -DGGML_AVX2=$(
 	@touch $@
 
 clean: ## remove the environment and what was made; the studies' results in .xp/ stay
-	rm -rf .venv build site *.egg-info
+	rm -rf .venv .venv-inspect .venv-every-eval-ever build site *.egg-info

@@ -81,6 +81,22 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class ImportFormat(StrEnum):
+    """Forms of results that `xp import` reads."""
+
+    lm_eval = "lm-eval"
+    inspect = "inspect"
+    every_eval_ever = "every-eval-ever"
+
+
+class ExportFormat(StrEnum):
+    """Output formats of `xp export`."""
+
+    inspect = "inspect"
+    every_eval_ever = "every-eval-ever"
+    parquet = "parquet"
+
+
 class ReportFormat(StrEnum):
     """Output formats of `xp report`."""
 
@@ -447,6 +463,56 @@ def import_labels(
             f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have"
             " none"
         )
+
+
+@app.command("import")
+def import_results(
+    format: Annotated[ImportFormat, typer.Argument(metavar="FORMAT", help="Form of the results.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE…", help="Samples of lm-eval, logs of Inspect, or records."),
+    ],
+    languages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--language",
+            metavar="CODE|PATTERN",
+            help=(
+                "Language of the questions, as `en`; or a pattern of task names, as `mgsm_{language}`, whose"
+                " tasks become one data set in several languages. Repeatable."
+            ),
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("imported"),
+) -> None:
+    """Turn results of another tool (lm-eval, inspect, every-eval-ever) into studies with recorded answers."""
+    from xp.imports.importing import import_results as write_studies
+    from xp.render.exchange import imported_as_text
+
+    with exit_on_error():
+        _say(imported_as_text(write_studies(format.value, files, out, languages or ()), out))
+
+
+@app.command("export")
+def export_results(
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
+    ],
+    format: Annotated[ExportFormat, typer.Option("--format", help="Output format.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output folder (default: exported/<experiment>).")
+    ] = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Write a study's answers and verdicts for other tools."""
+    from xp.exports.exporting import export_results as write_results
+    from xp.render.exchange import exported_as_text
+    from xp.studies import experiment_of, warehouse_of
+
+    with exit_on_error():
+        experiment = experiment_of(study)
+        folder = out or Path("exported") / experiment
+        _say(exported_as_text(write_results(format.value, warehouse_of(store), experiment, folder)))
 
 
 @app.command()

@@ -2,7 +2,6 @@
 from."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
 
 from dsl.engines.transformers import Weights
 from dsl.plan.study import Cell, ContrastPlan
@@ -13,44 +12,54 @@ from dsl.values import Language, Name, StepId
 MOST = 3
 """Pairs of values of one setting that are named."""
 
-Settings = Mapping[str, str]
+Side = tuple[Name, Name]
+"""Model, method."""
+
+Places = Mapping[tuple[Name, Language], Mapping[str, str]]
+"""(data set, language) -> settings by name."""
 
 
 def described(
     contrasts: Iterable[ContrastPlan], cells: Iterable[Cell], steps: Mapping[StepId, Step]
 ) -> tuple[ContrastPlan, ...]:
     """Return the contrasts with what else differs between their sides, where both have cells."""
-    found: dict[Name, dict[tuple[Name, Language, Name], tuple[Cell, Settings]]] = {}
+    settings: dict[Side, dict[tuple[Name, Language], dict[str, str]]] = {}
     for cell in cells:
-        place, places = (cell.dataset, cell.language, cell.model), found.setdefault(cell.method, {})
-        if place not in places:  # seeds share their settings
-            places[place] = cell, dict(_settings(cell, steps))
-
-    def side(contrast: ContrastPlan, which: Literal["of", "against"]) -> dict[tuple[Name, ...], Settings]:
-        method = contrast.methods[which == "against"]
-        return {
-            place[: 2 if contrast.method else 3]: settings
-            for place, (cell, settings) in found.get(method, {}).items()
-            if contrast.has_as(which, cell)
-        }
-
+        places = settings.setdefault((cell.model, cell.method), {})
+        if (place := (cell.dataset, cell.language)) not in places:  # seeds share their settings
+            places[place] = dict(_settings(cell, steps))
+    models = dict.fromkeys(model for model, _ in settings)
     return tuple(
         contrast.model_copy(
-            update={"differs": tuple(_differences(side(contrast, "of"), side(contrast, "against")))}
+            update={
+                "differs": tuple(
+                    _differences(
+                        (settings.get(of, {}), settings.get(against, {}))
+                        for of, against in _sides(contrast, models)
+                    )
+                )
+            }
         )
         for contrast in contrasts
     )
 
 
-def _differences(
-    of: Mapping[tuple[Name, ...], Settings], against: Mapping[tuple[Name, ...], Settings]
-) -> Iterator[str]:
+def _sides(contrast: ContrastPlan, models: Iterable[Name]) -> Iterator[tuple[Side, Side]]:
+    if contrast.method is not None:
+        yield (contrast.of, contrast.method), (contrast.against, contrast.method)
+        return
+    for model in models:
+        yield (model, contrast.of), (model, contrast.against)
+
+
+def _differences(sides: Iterable[tuple[Places, Places]]) -> Iterator[str]:
     found: dict[str, dict[str, None]] = {}
-    for place in of:
-        for name, value in of[place].items():
-            other = against.get(place, {}).get(name, value)
-            if other != value:
-                found.setdefault(name, {})[f"{value} against {other}"] = None
+    for of, against in sides:
+        for place in of:
+            for name, value in of[place].items():
+                other = against.get(place, {}).get(name, value)
+                if other != value:
+                    found.setdefault(name, {})[f"{value} against {other}"] = None
     for name, pairs in found.items():
         rest = f" and {len(pairs) - MOST} more" if len(pairs) > MOST else ""
         yield f"{name} ({', '.join(list(pairs)[:MOST])}{rest})"

@@ -2,6 +2,7 @@
 run."""
 
 import csv
+import glob
 import importlib.util
 import json
 import re
@@ -131,7 +132,22 @@ def test_commands_and_options_of_the_pages_are_known(command: str) -> None:
     assert {word for word in words if word.startswith("-")} <= options, COMMANDS[command]
 
 
-@pytest.mark.parametrize("command", [command for command in OF_XP if _can_be_run(command)])
+def test_the_page_on_exchange_can_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "tests" / "fixtures" / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^ {4}(xp .*)$", (ROOT / "docs" / "exchange.md").read_text("utf-8"), re.MULTILINE)
+    assert len(commands) > 8
+    for command in commands:
+        words = [path for word in shlex.split(command)[1:] for path in (sorted(glob.glob(word)) or [word])]
+        done = CliRunner().invoke(app, [*words, *(["--in-process"] if words[0] == "apply" else [])])
+        assert done.exit_code == 0, f"{command}\n{done.output}"
+
+
+def _of_the_ten_line_study(command: str) -> bool:
+    return COMMANDS[command] != "exchange.md" and _can_be_run(command)
+
+
+@pytest.mark.parametrize("command", [command for command in OF_XP if _of_the_ten_line_study(command)])
 def test_commands_of_the_pages_run(
     command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

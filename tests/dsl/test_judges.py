@@ -191,8 +191,9 @@ def test_verdicts_on_one_method_s_answers_are_not_taken_for_another_s(tmp_path: 
 def test_verdicts_on_one_language_s_or_seed_s_answers_are_not_taken_for_another_s(
     settings: str, says: str, tmp_path: Path
 ) -> None:
-    for name in ("asked", "rows_en", "rows_fr"):
-        (tmp_path / f"{name}.jsonl").write_text(f'{{"id": "1", "text": "{name}", "s": 1}}\n', "utf-8")
+    rows = {name: f'{{"id": "1", "text": "{name}", "s": 1}}\n' for name in ("rows_en", "rows_fr")}
+    for name, row in {**rows, "asked": "".join(rows.values())}.items():
+        (tmp_path / f"{name}.jsonl").write_text(row, "utf-8")
     spec = SPEC.replace('languages: ["en"]', settings).replace("asked.jsonl", "rows_{language}.jsonl")
 
     def told(columns: str, spec: str = spec) -> list[str]:

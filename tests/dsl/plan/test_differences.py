@@ -105,3 +105,18 @@ def test_recorded_answers_were_decoded_in_an_unknown_way(tmp_path: Path) -> None
     }
     (found,) = differs(tmp_path, recorded, {"method": "instruct"})
     assert found == "decoding (unknown, recorded against as this study has it)"
+
+
+def test_between_models_the_settings_of_the_same_method_are_compared(tmp_path: Path) -> None:
+    weights = {"hub": "a/b", "revision": "1"}
+    found = differs(
+        tmp_path,
+        ICL,
+        ICL,
+        models={
+            "m": {"base": {**weights, "dtype": "float32"}},
+            "n": {"base": {**weights, "dtype": "bfloat16"}},
+        },
+        contrasts={"gain": {"of": {"model": "m", "method": "a"}, "against": {"model": "n", "method": "a"}}},
+    )
+    assert found == ("dtype (float32 against bfloat16)",)

@@ -185,7 +185,7 @@ def test_a_file_that_is_not_the_planned_one_is_refused(tmp_path: Path):
         ('"answer": NaN', "row 2 holds NaN for `answer`"),
         ('"answer": ["a"]', "row 2: `answer` holds a list, not text"),
         ('"answer": {"text": "a"}', "row 2: `answer` holds a mapping, not text"),
-        (r'"answer": "cut \ud83d"', "row 2: `answer` holds half of a character"),
+        (r'"answer": "cut \ud83d"', "row 2: a character that is not text"),
     ],
 )
 def test_one_bad_row_is_one_missing_answer_with_its_reason(cell: str, why: str, tmp_path: Path):

@@ -50,8 +50,7 @@ select unnest(
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar",
-                    "differs": ["varchar"]
+                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar", "differs": ["varchar"]
                 }
             ]
         }'

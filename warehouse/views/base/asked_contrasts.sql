@@ -1,6 +1,6 @@
 -- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared
--- and what it was declared to change with, and the settings in which its sides differ besides their methods.
--- Between models, a `method` is named; else it is null.
+-- and what it was declared to change with. Between models, a `method` is named; else it is null. `differs`
+-- has the settings besides the methods in which its sides differ.
 select
     experiment,
     contrast,

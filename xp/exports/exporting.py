@@ -1,0 +1,64 @@
+"""`xp export`: a study's results in a form of another tool."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from dsl.errors import ArgumentError, OutputError
+from dsl.messages import suggest
+from warehouse.connect import connect
+from warehouse.query import fetch
+
+ExportFormat = Literal["inspect", "every-eval-ever", "parquet"]
+
+
+class Writer(Protocol):
+    """A module of `xp.exports`."""
+
+    def write(self, warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, str]]:
+        """Write files below a folder, and yield each with what it holds, in words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files with what each holds, in words."""
+
+    files: tuple[tuple[Path, str], ...]
+    n_without: int
+    """Cells of the study that have no answers yet."""
+
+
+def export_results(format: ExportFormat, warehouse: Path, experiment: str, out: Path) -> Exported:
+    """Write a study's results into an empty folder.
+
+    Raises:
+        ArgumentError: the folder holds something, or the warehouse has no answers of such a study.
+        OutputError: the folder cannot be written to.
+    """
+    n_without = _n_without_answers(warehouse, experiment)
+    writer = cast(Writer, importlib.import_module(f"xp.exports.{format.replace('-', '_')}"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise ArgumentError(
+                f"{out} is not empty, and nothing in it is overwritten. Name another: --out DIR"
+            )
+        return Exported(tuple(writer.write(warehouse, experiment, out)), n_without)
+    except OSError as error:
+        raise OutputError(f"{error.filename or out}: {error.strerror or error}") from error
+
+
+def _n_without_answers(warehouse: Path, experiment: str) -> int:
+    with connect(warehouse, read_only=True) as connection:
+        known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
+        cells = fetch(connection, "from cells where experiment = ?", [experiment])
+        done = {row["step_id"] for row in fetch(connection, "from steps where kind = 'generate'")}
+    if experiment not in known:
+        raise ArgumentError(f"the warehouse has no study `{experiment}`. {suggest(experiment, known)}")
+    n_without = sum(cell["generate_step_id"] not in done for cell in cells)
+    if n_without == len(cells):
+        raise ArgumentError(f"`{experiment}` has no answers yet. `xp apply` makes them")
+    return n_without
