@@ -12,6 +12,7 @@ from dsl.checks.data.rows import row_faults
 from dsl.checks.load import Loaded, load
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
+from dsl.data.source import Columns
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 
@@ -140,9 +141,8 @@ def test_rows_are_checked_by_a_function_of_examples_alone() -> None:
         Example(item="", language="en", instruction=" "),
         Example(item="b", language="en", instruction="x"),
     ]
-    found = [
-        (fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, ["instruction", "response"])
-    ]
+    columns = Columns(item="id", instruction="q", response="r")
+    found = [(fault.path[-1], fault.level) for fault in row_faults("d", "en", rows, columns)]
     assert found == [("item", "error"), ("instruction", "error"), ("response", "error")]
 
 

@@ -71,15 +71,17 @@ def contrasts(study: StudyRows) -> Section:
 
 
 def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
-    """Say what the sides of a contrast differ in besides their methods: its difference may come of that."""
+    """Say what the sides of a contrast differ in besides what they are named by: its difference may come of
+    that."""
     named = {row["contrast"] for row in shown}
     also: dict[tuple[str, ...], list[str]] = {}
     for row in study.contrasts:
         if row["contrast"] in named and row["differs"]:
-            also.setdefault(tuple(row["differs"]), []).append(f"{row['of']} − {row['against']}")
+            besides = "methods" if row["method"] is None else "models"
+            also.setdefault((besides, *row["differs"]), []).append(f"{row['of']} − {row['against']}")
     return tuple(
-        f"Besides the methods, the two sides of {listed(sides)} differ in {listed(differs)}."
-        for differs, sides in also.items()
+        f"Besides the {besides}, the two sides of {listed(sides)} differ in {listed(differs)}."
+        for (besides, *differs), sides in also.items()
     )
 
 
