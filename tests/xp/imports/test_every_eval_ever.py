@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsl.errors import ArgumentError
-from tests.xp.imports.imported import RECORD, imported, rows, scores_after_apply
+from tests.xp.imports.imported import RECORD, imported, is_read_without_a_warning, rows, scores_after_apply
 
 ITEMS = RECORD.with_name(f"{RECORD.stem}_samples.jsonl")
 
@@ -28,6 +28,7 @@ def _record(folder: Path, items: list[dict[str, Any]], **changes: Any) -> Path:
 def test_a_record_becomes_a_study_with_its_answers_scores_and_settings(tmp_path: Path) -> None:
     (study,) = imported("every-eval-ever", [RECORD], tmp_path, "en")
     assert study.left_out == ()
+    assert is_read_without_a_warning(tmp_path / "choice.yaml")
     assert scores_after_apply(tmp_path / "choice.yaml", tmp_path / "store") == {
         ("en", "acme__tiny", "recorded", measure): (1.0, 2, 0) for measure in ("acc", "acc_norm")
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dsl.errors import ArgumentError
-from tests.xp.imports.imported import RESULTS, imported, rows, scores_after_apply
+from tests.xp.imports.imported import RESULTS, imported, is_read_without_a_warning, rows, scores_after_apply
 
 EVAL, JSON = RESULTS / "inspect" / "capitals.eval", RESULTS / "inspect" / "capitals.json"
 LOG: dict[str, Any] = json.loads(JSON.read_text("utf-8"))
@@ -36,6 +36,7 @@ def test_a_log_becomes_a_study_with_its_answers_scores_and_settings(tmp_path: Pa
     assert study.left_out == (
         "3 × questions with a system message or earlier turns, which stand beside them under `messages`",
     )
+    assert is_read_without_a_warning(tmp_path / "capitals.yaml")
     assert scores_after_apply(tmp_path / "capitals.yaml", tmp_path / "store") == {
         ("en", "mockllm__acme__tiny", "recorded", measure): (pytest.approx(2 / 3), 3, 0)
         for measure in ("includes", "match")

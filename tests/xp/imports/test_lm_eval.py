@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dsl.errors import ArgumentError
-from tests.xp.imports.imported import SAMPLES, imported, rows, scores_after_apply
+from tests.xp.imports.imported import SAMPLES, imported, is_read_without_a_warning, rows, scores_after_apply
 
 TEXT = {
     "doc_id": 3,
@@ -43,6 +43,7 @@ def test_tasks_of_a_pattern_are_one_study_in_two_languages(tmp_path: Path) -> No
         ("choice", 2, ()),
         ("sums", 6, ()),
     ]
+    assert is_read_without_a_warning(tmp_path / "sums.yaml")
     scores = scores_after_apply(tmp_path / "sums.yaml", tmp_path / "store")
     assert scores == {
         (language, "acme__tiny", "recorded", measure): (0.0, 3, 0)

@@ -48,7 +48,8 @@ def test_two_runs_of_a_model_are_two_methods_and_their_settings_are_compared(tmp
 
 
 def test_models_and_languages_that_no_run_is_of_are_excluded(tmp_path: Path) -> None:
-    runs = (_run(task="sums_en", model="a"), _run(task="sums_fr", model="a"), _run(task="sums_en", model="b"))
+    french = _run(task="sums_fr", model="a", instruction="Combien ?")
+    runs = (_run(task="sums_en", model="a"), french, _run(task="sums_en", model="b"))
     experiment = load(_spec(_only(*runs, languages=("sums_{language}",)), tmp_path)).experiment
     asked = [
         (language, model)
