@@ -6,7 +6,7 @@ from itertools import islice
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
-from dsl.data.examples import examples
+from dsl.data.examples import Told, examples
 from dsl.data.files import Row, read_file
 from dsl.data.records import Example
 from dsl.data.selectors import text_at
@@ -26,14 +26,18 @@ def data_faults(context: Context) -> Iterator[Fault]:
     e = context.experiment
     used = [dataset for method in e.methods.values() for _, dataset, _ in method.required_columns()]
     for name in dict.fromkeys(d for d in (*e.evaluate, *used) if d in e.data):
-        if name in e.evaluate and e.data[name].columns.instruction is None:
+        columns = e.data[name].columns
+        if name in e.evaluate and (columns.instruction, columns.messages, columns.chosen, columns.turns) == (
+            (None, None, None, ())
+        ):
             yield Fault(
                 ("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key"
             )
         by_language: dict[Language, tuple[Example, ...]] = {}
         for language in languages_of(e, name):
+            told: Told = {}
             try:
-                rows = _examples(context, name, language)
+                rows = _examples(context, name, language, told)
             except DataError as error:
                 yield Fault(
                     (
@@ -47,6 +51,13 @@ def data_faults(context: Context) -> Iterator[Fault]:
             if rows is not None:
                 by_language[language] = rows
                 yield from _rows(name, language, rows)
+                for note, items in told.items():
+                    yield Fault(
+                        ("data", name, "columns"),
+                        f"in `{language}` {_counted(note, items)}",
+                        "warning",
+                        "key",
+                    )
         yield from _enough(e, name, {language: len(rows) for language, rows in by_language.items()})
         if name in e.evaluate and e.data[name].parallel:
             yield from _pairs(
@@ -54,12 +65,19 @@ def data_faults(context: Context) -> Iterator[Fault]:
             )
 
 
-def _examples(context: Context, name: Name, language: Language) -> tuple[Example, ...] | None:
+def _examples(context: Context, name: Name, language: Language, told: Told) -> tuple[Example, ...] | None:
+    """The rows of a file; of questions that are asked in turn, the first of each row."""
     data = context.experiment.data[name]
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
     if not isinstance(source, FileSource):
         return None
-    return tuple(examples(read_file(source), data.columns, language, data.limit, source.path))
+    first, *others = (
+        tuple(examples(read_file(source), data.columns, language, data.limit, source.path, turn, told))
+        for turn in data.columns.in_turn
+    )
+    if empty := [row.item for rows in others for row in rows if not row.instruction.strip()]:
+        raise DataError(f"{source.path}: these items have an empty question: {_listed(empty)}")
+    return first
 
 
 def _rows(name: Name, language: Language, rows: tuple[Example, ...]) -> Iterator[Fault]:
@@ -145,6 +163,10 @@ def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Faul
                 text_at(row, selector, 1, at)
             except DataError as error:
                 yield Fault(("methods", method, "columns", name), str(error))
+
+
+def _counted(note: str, items: list[str]) -> str:
+    return f"{len(items)} rows {note} (items {_listed(items)})"
 
 
 def _listed(items: list[str]) -> str:

@@ -5,6 +5,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 
 from collections.abc import Iterable, Iterator
 
+from dsl.data.conversations import NO_ANSWER, Dialogue, Unusable, asked_in_turn, dialogue
 from dsl.data.files import Row
 from dsl.data.records import Example
 from dsl.data.selectors import pick, text_or_empty, texts, whole_text
@@ -12,16 +13,28 @@ from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
 from dsl.values import Language
 
+Told = dict[str, list[str]]
+"""Notes on rows that were left out or lack something -> their items."""
+
 
 def examples(
-    rows: Iterable[Row], columns: Columns, language: Language, limit: int | None, where: str
+    rows: Iterable[Row],
+    columns: Columns,
+    language: Language,
+    limit: int | None,
+    where: str,
+    turn: int | None = None,
+    told: Told | None = None,
 ) -> Iterator[Example]:
     """Rows as examples. An item without a column of its own is the row's number, from 1.
+
+    `turn`, from 1, picks one of several questions that are asked in turn; `told` collects what a person must
+    be told of rows.
 
     Raises:
         DataError: a row lacks a named column, or holds something else than text there.
     """
-    made = 0
+    made, told = 0, {} if told is None else told
     for number, row in enumerate(rows, 1):
         if limit is not None and made >= limit:
             return
@@ -29,7 +42,16 @@ def examples(
         if columns.language is not None and text_or_empty(row, columns.language, number, at) != language:
             continue
         made += 1
-        example = _example(row, columns, language, number, at)
+        item = str(number) if columns.item is None else text_or_empty(row, columns.item, number, at)
+        try:
+            said = _said(row, columns, number, at, turn)
+        except Unusable as why:
+            if str(why):
+                told.setdefault(str(why), []).append(item)
+            continue
+        if said.lacks_answer:
+            told.setdefault(NO_ANSWER, []).append(item)
+        example = _example(row, columns, language, number, at, item, said)
         try:
             example.model_dump_json()
         except ValueError as error:  # half of a surrogate pair, as JSON's \\ud800 can write it
@@ -37,22 +59,34 @@ def examples(
         yield example
 
 
-def _example(row: Row, columns: Columns, language: Language, number: int, at: str) -> Example:
+def _example(
+    row: Row, columns: Columns, language: Language, number: int, at: str, item: str, said: Dialogue
+) -> Example:
     def text(selector: Selector | None) -> str | None:
         return None if selector is None else text_or_empty(row, selector, number, at)
 
     return Example(
-        item=str(number) if columns.item is None else text_or_empty(row, columns.item, number, at),
+        item=item,
         language=language,
-        instruction=instruction_of(row, columns, number, at),
-        response=text(columns.response),
-        chosen=text(columns.chosen),
-        rejected=text(columns.rejected),
+        turns=said.turns,
+        instruction=said.instruction,
+        response=said.response,
+        chosen=said.chosen,
+        rejected=said.rejected,
         answers=() if columns.answers is None else texts(pick(row, columns.answers, number, at)),
         reference=text(columns.reference),
         category=text(columns.category),
         extra={name: whole_text(pick(row, selector, number, at)) for name, selector in columns.extra.items()},
     )
+
+
+def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) -> Dialogue:
+    if columns.turns:
+        instruction = asked_in_turn(row, columns, turn or 1, number, at)
+        columns = columns.model_copy(update={"instruction": columns.turns[(turn or 1) - 1]})
+    else:
+        instruction = instruction_of(row, columns, number, at)
+    return dialogue(row, columns, instruction, number, at)
 
 
 def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:

@@ -35,6 +35,8 @@ class CellRequest:
     train_languages: tuple[Language, ...]
     seed: int | None
     """None where the cell has no chance in it."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
 
 
 class Builder(Protocol):
@@ -52,6 +54,10 @@ class Builder(Protocol):
         ...
 
     def examples(self, dataset: Name, language: Language) -> StepId: ...
+    def asked(self, request: CellRequest) -> StepId:
+        """The examples of a cell."""
+        ...
+
     def prompt(
         self,
         request: CellRequest,

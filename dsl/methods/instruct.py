@@ -25,7 +25,7 @@ class Instruct(MethodBase):
         return CellSteps(
             GenerateStep(
                 model=build.weights(request.model, "instruct"),
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=build.prompt(
                     request, "chat", system=self.system, chat_template_kwargs=self.chat_template_kwargs
                 ),

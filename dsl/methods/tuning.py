@@ -82,7 +82,7 @@ class TuningMethod(MethodBase):
             GenerateStep(
                 model=step.weights,
                 tuned=tuned,
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=self._prompt(request, build, request.language),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,

@@ -7,7 +7,7 @@ without instruct weights) is left out and said in the notes.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -95,7 +95,11 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
                         continue
                     for tuned_on in method.variants(experiment.languages, language):
                         for seed in seeds:
-                            yield CellRequest(dataset, language, model_name, tuned_on, seed), method_name
+                            for turn in experiment.data[dataset].columns.in_turn:
+                                yield (
+                                    CellRequest(dataset, language, model_name, tuned_on, seed, turn),
+                                    method_name,
+                                )
 
 
 def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
@@ -134,6 +138,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         method,
         request.train_languages,
         request.seed,
+        *(() if request.turn is None else (request.turn,)),
     )
     return Cell.model_construct(
         cell_id=build.canonical.name("cell", build.canonical.text(key)),
@@ -145,6 +150,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         method_kind=build.experiment.methods[method].method,
         train_languages=request.train_languages,
         seed=request.seed,
+        turn=request.turn,
         train=made.train,
         generate=answers,
         judges=judges,
@@ -235,7 +241,7 @@ class _Build:
         self._fingerprints = fingerprints
         self._folder = folder
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
-        self._examples: dict[tuple[Name, Language], StepId] = {}
+        self._examples: dict[tuple[Name, Language, int | None], StepId] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
         self._prompts: dict[object, PromptForm] = {}
         self._made: dict[tuple[CellRequest, Name], CellSteps] = {}
@@ -271,7 +277,12 @@ class _Build:
     def made(self, request: CellRequest, method: Name) -> CellSteps:
         key = (request, method)
         if key not in self._made:
-            self._made[key] = self.experiment.methods[method].steps_for(request, self)
+            made = self.experiment.methods[method].steps_for(request, self)
+            if request.turn is not None and request.turn > 1:
+                before = self.made(replace(request, turn=request.turn - 1), method)
+                after = self.add(before.generate)
+                made = replace(made, generate=made.generate.model_copy(update={"after": after}))
+            self._made[key] = made
         return self._made[key]
 
     def trained(self, request: CellRequest, method: Name) -> CellSteps:
@@ -280,7 +291,7 @@ class _Build:
             raise DataError(f"`{method}` is not a method that trains")
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)
-            request = CellRequest(request.dataset, request.language, request.model, tuned_on, request.seed)
+            request = replace(request, train_languages=tuned_on)
         return self.made(request, method)
 
     def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
@@ -295,13 +306,16 @@ class _Build:
         recorded = self.experiment.models[request.model].recorded or request.model
         return judge.of_cell(recorded, method, request.language, self._fingerprints, self._folder)
 
-    def examples(self, dataset: Name, language: Language) -> StepId:
-        key = (dataset, language)
+    def asked(self, request: CellRequest) -> StepId:
+        return self.examples(request.dataset, request.language, request.turn)
+
+    def examples(self, dataset: Name, language: Language, turn: int | None = None) -> StepId:
+        key = (dataset, language, turn)
         if key not in self._examples:
             data = self.experiment.data[dataset]
             source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
             self._examples[key] = self.add(
-                DataStep(source=source, columns=data.columns, language=language, limit=data.limit)
+                DataStep(source=source, columns=data.columns, language=language, limit=data.limit, turn=turn)
             )
         return self._examples[key]
 
@@ -368,7 +382,11 @@ class _Build:
         self, dataset: Name, wanted: DemonstrationsFrom, language: Language
     ) -> Demonstrations:
         keep_out = tuple(
-            sorted(self.examples(dataset, asked) for asked in languages_of(self.experiment, dataset))
+            sorted(
+                self.examples(dataset, asked, turn)
+                for asked in languages_of(self.experiment, dataset)
+                for turn in self.experiment.data[dataset].columns.in_turn
+            )
         )
         return Demonstrations(
             pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out

@@ -71,7 +71,12 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 }
 """Class -> fields that, beside others that it has, cannot change a result."""
 
-COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {}
+COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
+    "Columns": frozenset({"messages", "turns", "system"}),
+    "DataStep": frozenset({"turn"}),
+    "GenerateStep": frozenset({"after"}),
+    "Training": frozenset({"assistant_only_loss"}),
+}
 """Class -> fields that an earlier version did not have. One that is left at its default does not count: what
 was made without it keeps its id."""
 

@@ -57,6 +57,8 @@ class DataStep(Step):
     language: Language
     limit: int | None = None
     """The first so many rows."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
 
     @property
     def counted_code(self) -> tuple[str, ...]:
@@ -156,10 +158,12 @@ class GenerateStep(Step):
     decoding: Decoding
     seed: int | None = None
     """None where no chance enters."""
+    after: StepId | None = None
+    """The generate step whose conversations these questions go on with: the turn before."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        found: list[StepId] = [self.examples]
+        found: list[StepId] = [self.examples, *((self.after,) if self.after else ())]
         if self.tuned:
             found.append(self.tuned)
         if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:

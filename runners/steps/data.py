@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from dsl.data.examples import examples
+from dsl.data.examples import Told, examples
 from dsl.data.source import FileSource
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
@@ -19,7 +19,8 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     """
     where = step.source.path if isinstance(step.source, FileSource) else step.source.hub
     read, commit = rows_of(step.source)
-    rows = list(examples(read, step.columns, step.language, step.limit, where))
+    told: Told = {}
+    rows = list(examples(read, step.columns, step.language, step.limit, where, step.turn, told))
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
     if not rows:
@@ -29,4 +30,6 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)
-    return StepResult(n_rows=len(rows), facts={"commit": commit})
+    return StepResult(
+        n_rows=len(rows), facts={"commit": commit, **{note: len(items) for note, items in told.items()}}
+    )
