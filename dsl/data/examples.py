@@ -4,10 +4,11 @@ The same reading serves the check of a spec (do items pair across languages?) an
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from dsl.data.conversations import NO_ANSWER, Dialogue, Unusable, asked_in_turn, dialogue
 from dsl.data.files import Row
-from dsl.data.records import Example
+from dsl.data.records import Example, Message
 from dsl.data.selectors import pick, text_or_empty, texts, whole_text
 from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
@@ -86,7 +87,9 @@ def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) ->
         columns = columns.model_copy(update={"instruction": columns.turns[(turn or 1) - 1]})
     else:
         instruction = instruction_of(row, columns, number, at)
-    return dialogue(row, columns, instruction, number, at)
+    said = dialogue(row, columns, instruction, number, at)
+    before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn or 1)]
+    return replace(said, turns=(*said.turns, *[Message(role="user", content=text) for text in before]))
 
 
 def instruction_of(row: Row, columns: Columns, number: int, at: str) -> str:

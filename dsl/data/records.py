@@ -40,7 +40,8 @@ class Example(Value):
     """The source example's id, the same in every language."""
     language: Language
     turns: tuple[Message, ...] = ()
-    """The conversation before the question, a system message first where there is one."""
+    """The conversation before the question, a system message first where there is one. Where questions are
+    asked in turn, those before this one alone: the answers are the model's own."""
     instruction: str
     """The question, `input` included: the last thing that the user says."""
     response: str | None = None
@@ -100,7 +101,7 @@ class Completion(Value):
     item: str
     language: Language
     turns: tuple[Message, ...] = ()
-    """Earlier questions of the item, each with the model's own answer, where several are asked in turn."""
+    """The conversation before the question, where it holds the model's own answers."""
     prompt: str
     """The text as sent, chat template applied."""
     text: str | None

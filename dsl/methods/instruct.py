@@ -14,7 +14,7 @@ class Instruct(MethodBase):
 
     method: Literal["instruct"] = "instruct"
     system: bool = False
-    """Put the prompt text's system message first."""
+    """Put the prompt text's system message first in a chat that has none of its own."""
     chat_template_kwargs: ChatTemplateKwargs = {}
     """As `{enable_thinking: false}`."""
 

@@ -73,6 +73,6 @@ class DemonstrationsFrom(Value):
     """Worked examples from a data set."""
 
     source: Name = Field(alias="from")
-    """A data set of the study with a `response` column."""
+    """A data set of the study with a `response` column; rows with earlier turns are not shown."""
     select: Literal["fixed", "random", "bm25"] = "fixed"
     """The first rows, rows drawn by seed, or the rows most like the question (BM25)."""

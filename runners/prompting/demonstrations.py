@@ -22,7 +22,8 @@ class Pool:
     """
 
     def __init__(self, source: Demonstrations, context: StepContext, seed: int | None) -> None:
-        self._rows = [row for row in _examples(context[source.pool]) if row.response]
+        # a demonstration has one question and its answer, and nothing before them
+        self._rows = [row for row in _examples(context[source.pool]) if row.response and not row.turns]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""
         for step in source.keep_out:
