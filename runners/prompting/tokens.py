@@ -123,7 +123,7 @@ class Words:
         )
 
     def answers(self, messages: Messages, arguments: TemplateArguments = ()) -> list[tuple[int, int]] | None:
-        """Where in the rendered chat answers begin and end, by the template's `{% generation %}`.
+        """Borders of the answers in the rendered chat, by the template's `{% generation %}`.
 
         None where it has none, or refuses the chat as it is.
         """

@@ -82,11 +82,11 @@ class Row:
     prompt_ids: list[int]
     answers: list[list[int]]
     earlier: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    """Where in the prompt answers begin and end that are learnt too."""
+    """Borders of answers in the prompt that are learnt, too."""
 
     @property
     def labels(self) -> list[int]:
-        """What is learnt of the prompt and the first answer; -100 is not."""
+        """Tokens of the prompt and the first answer that are learnt; -100 in the place of the others."""
         labels = [-100] * len(self.prompt_ids)
         for start, stop in self.earlier:
             labels[start:stop] = self.prompt_ids[start:stop]

@@ -139,7 +139,7 @@ def test_earlier_turns_are_further_queries_and_answers_behind_the_worked_example
 
 def test_turns_that_do_not_alternate_are_no_text_prompt_and_the_error_names_the_row(tmp_path: Path) -> None:
     odd = TALK.model_copy(update={"turns": TALK.turns[1:2]})
-    with pytest.raises(DataError, match="item q in `en`: .* before the last question the turns are user"):
+    with pytest.raises(DataError, match=r"item q in `en`: .* before the last question the turns are user"):
         text_of(TextPrompt(text=written(tmp_path, ENGLISH), num_fewshot=0), odd)
 
 
