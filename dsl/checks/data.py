@@ -75,8 +75,10 @@ def _examples(context: Context, name: Name, language: Language, told: Told) -> t
         tuple(examples(read_file(source), data.columns, language, data.limit, source.path, turn, told))
         for turn in data.columns.in_turn
     )
-    if empty := [row.item for rows in others for row in rows if not row.instruction.strip()]:
-        raise DataError(f"{source.path}: these items have an empty question: {_listed(empty)}")
+    if not all(others):
+        raise DataError(
+            f"{source.path}: no row has a question in each of the {len(data.columns.turns)} turns"
+        )
     return first
 
 

@@ -327,8 +327,9 @@ def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -
 
     Raises:
         DataError: the row has more questions than the columns name.
-        Unusable: it has fewer; nothing is asked then, and nothing told.
+        Unusable: it has fewer.
     """
+    none = Unusable(f"have no question in turn {turn}")
     for selector in columns.turns:
         path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
         if path and place.isdigit():
@@ -340,6 +341,9 @@ def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -
                         f"{at}: `{path}` has {len(several)} questions, and `turns` names {len(columns.turns)}"
                     )
                 if len(several) < turn:
-                    raise Unusable
+                    raise none
                 break
-    return text_or_empty(row, columns.turns[turn - 1], number, at)
+    text = text_or_empty(row, columns.turns[turn - 1], number, at)
+    if turn > 1 and not text.strip():
+        raise none
+    return text

@@ -47,8 +47,7 @@ def examples(
         try:
             said = _said(row, columns, number, at, turn)
         except Unusable as why:
-            if str(why):
-                told.setdefault(str(why), []).append(item)
+            told.setdefault(str(why), []).append(item)
             continue
         if said.lacks_answer:
             told.setdefault(NO_ANSWER, []).append(item)

@@ -260,7 +260,12 @@ def test_questions_asked_in_turn_are_one_example_a_turn() -> None:
     rows = ({"t": ["Name a town.", "Why that one?"]}, {"t": ["Name a river."]})
     columns: dict[str, Any] = {"turns": ["t.0", "t.1"]}
     assert [row.instruction for row in read(*rows, turn=1, **columns)] == ["Name a town.", "Name a river."]
-    assert [(row.item, row.instruction) for row in read(*rows, turn=2, **columns)] == [("1", "Why that one?")]
+    told: Told = {}
+    second = read(*rows, {"t": ["Name a lake.", " "]}, turn=2, told=told, **columns)
+    assert [(row.item, row.instruction, turns(row)) for row in second] == [
+        ("1", "Why that one?", [("user", "Name a town.")])
+    ]
+    assert told == {"have no question in turn 2": ["2", "3"]}
     with pytest.raises(DataError, match="row 1: `t` has 3 questions, and `turns` names 2"):
         read({"t": ["a", "b", "c"]}, turn=1, **columns)
 

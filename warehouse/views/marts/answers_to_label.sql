@@ -21,10 +21,12 @@ select distinct
     array_to_string(
         list_transform(
             case when len(completions.turns) > 0 then completions.turns else items.turns end,
-            lambda said: format('[{}]\n{}\n\n', said.role, said.content)
+            lambda said: '[' || said.role || ']' || chr(10) || said.content || chr(10) || chr(10)
         ),
         ''
-    ) || case when len(items.turns) > 0 then '[user]' || chr(10) else '' end || items.instruction as instruction,
+    )
+    || case when len(items.turns) > 0 then '[user]' || chr(10) else '' end
+    || items.instruction as instruction,
     completions.text,
     items.reference
 from completions
