@@ -37,9 +37,11 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                     f" (`trust_remote_code`){_n_code_files(model)}"
                 )
     yield from dict.fromkeys(
-        f"loads {step.source.hub} from the Hugging Face hub"
+        f"loads {source.hub} from the Hugging Face hub"
         for step in steps
-        if isinstance(step, DataStep) and step.source.source == "hub"
+        if isinstance(step, DataStep)
+        for source in (step.source, *((step.references.source,) if step.references else ()))
+        if source.source == "hub"
     )
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):

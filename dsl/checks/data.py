@@ -9,13 +9,14 @@ from dsl.checks.fault import Fault
 from dsl.data.examples import Told, examples
 from dsl.data.files import Row, read_file
 from dsl.data.records import Example
+from dsl.data.references import references, with_references
 from dsl.data.selectors import text_at
 from dsl.data.source import Columns, FileSource, HubSource
 from dsl.errors import DataError
 from dsl.methods import Recorded
 from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
-from dsl.plan.compile import languages_of, rows_in, source_of
+from dsl.plan.compile import languages_of, references_of, rows_in, source_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 
@@ -71,10 +72,17 @@ def _examples(context: Context, name: Name, language: Language, told: Told) -> t
     source = source_of(rows_in(data.rows, language), context.fingerprints, context.folder, language)
     if not isinstance(source, FileSource):
         return None
-    first, *others = (
+    read = [
         tuple(examples(read_file(source), data.columns, language, data.limit, source.path, turn, told))
         for turn in data.columns.in_turn
-    )
+    ]
+    given = references_of(data, context.fingerprints, context.folder, language)
+    if given is not None and isinstance(at := given.source, FileSource):
+        read = [
+            tuple(with_references(rows, references(read_file(at), given, turn, at.path), at.path))
+            for rows, turn in zip(read, data.columns.in_turn, strict=True)
+        ]
+    first, *others = read
     if not all(others):
         raise DataError(
             f"{source.path}: no row has a question in each of the {len(data.columns.turns)} turns"

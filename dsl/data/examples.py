@@ -9,6 +9,7 @@ from dataclasses import replace
 from dsl.data.conversations import NO_ANSWER, Dialogue, Unusable, asked_in_turn, dialogue
 from dsl.data.files import Row
 from dsl.data.records import Example, Message
+from dsl.data.references import selector_of
 from dsl.data.selectors import pick, text_or_empty, texts, whole_text
 from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
@@ -51,7 +52,7 @@ def examples(
             continue
         if said.lacks_answer:
             told.setdefault(NO_ANSWER, []).append(item)
-        example = _example(row, columns, language, number, at, item, said)
+        example = _example(row, columns, language, number, at, item, said, turn)
         try:
             example.model_dump_json()
         except ValueError as error:  # half of a surrogate pair, as JSON's \\ud800 can write it
@@ -60,7 +61,14 @@ def examples(
 
 
 def _example(
-    row: Row, columns: Columns, language: Language, number: int, at: str, item: str, said: Dialogue
+    row: Row,
+    columns: Columns,
+    language: Language,
+    number: int,
+    at: str,
+    item: str,
+    said: Dialogue,
+    turn: int | None,
 ) -> Example:
     def text(selector: Selector | None) -> str | None:
         return None if selector is None else text_or_empty(row, selector, number, at)
@@ -74,7 +82,7 @@ def _example(
         chosen=said.chosen,
         rejected=said.rejected,
         answers=() if columns.answers is None else texts(pick(row, columns.answers, number, at)),
-        reference=text(columns.reference),
+        reference=text(None if columns.reference is None else selector_of(columns.reference, turn)) or None,
         category=text(columns.category),
         extra={name: whole_text(pick(row, selector, number, at)) for name, selector in columns.extra.items()},
     )

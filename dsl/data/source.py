@@ -108,7 +108,8 @@ class Columns(Value):
     """The better answer: a text, a message, or the whole conversation that it ends."""
     rejected: Selector | Conversation | None = None
     answers: Selector | None = None
-    reference: Selector | None = None
+    reference: Selector | tuple[Selector, ...] | None = None
+    """A reference answer; where `turns` are asked, one for each."""
     category: Selector | None = None
     language: Selector | None = None
     """For one file that holds several languages: only rows of the step's language are taken."""
@@ -131,6 +132,16 @@ class Columns(Value):
         answers = [name for name in ("response", "chosen", "rejected") if getattr(self, name) is not None]
         if self.turns and answers:
             raise ValueError(f"`turns` are asked; {', '.join(answers)} can be learnt from `messages`")
+        if isinstance(self.reference, tuple) and len(self.reference) != max(1, len(self.turns)):
+            raise ValueError(f"`reference` names {len(self.reference)} columns, and not one for each turn")
         if len(self.turns) == 1:
             raise ValueError("`turns` names two questions or more; of one write `instruction`")
         return self
+
+
+class References(Value):
+    """Reference answers from another file, as the columns of its rows."""
+
+    source: Source
+    item: Selector
+    reference: Selector | tuple[Selector, ...]

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.source import Columns
+from dsl.data.source import Columns, Selector
 from dsl.engines import EngineOrWeights
 from dsl.values import Language, Name, Value
 
@@ -48,18 +48,36 @@ class Rows(Value):
         return self
 
 
+class ReferencesFrom(Value):
+    """Reference answers from a file of their own, matched by item."""
+
+    rows: Rows | dict[Language, Rows]
+    item: Selector
+    """The item that a reference is of, as `columns.item` gives it."""
+    reference: Selector | tuple[Selector, ...]
+    """The reference; where `turns` are asked, one for each: `[choices.0.turns.0, choices.0.turns.1]`."""
+
+
 class Dataset(Value):
     """Examples: to be asked, to be trained on, or pairs to prefer from."""
 
     rows: Rows | dict[Language, Rows]
     """Its rows, or each language's."""
     columns: Columns
+    references: ReferencesFrom | None = None
+    """Another file with the items' references."""
     parallel: bool = True
     """`item` names the same question in every language. Without it nothing is paired across languages."""
     languages: tuple[Language, ...] | None = None
     """The languages it has; without it, all of the study's."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows of each language."""
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        if self.references is not None and self.columns.reference is not None:
+            raise ValueError("`columns.reference` and `references` both give references; name one of them")
+        return self
 
 
 class PromptPath(Value):

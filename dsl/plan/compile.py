@@ -13,14 +13,14 @@ from typing import Literal, cast
 
 from dsl.data.files import format_of
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
-from dsl.data.source import Columns, FileSource, HubSource
+from dsl.data.source import Columns, FileSource, HubSource, References
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.parts import Dataset, DemonstrationsFrom, Model, PromptPath, Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
@@ -315,7 +315,14 @@ class _Build:
             data = self.experiment.data[dataset]
             source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
             self._examples[key] = self.add(
-                DataStep(source=source, columns=data.columns, language=language, limit=data.limit, turn=turn)
+                DataStep(
+                    source=source,
+                    columns=data.columns,
+                    language=language,
+                    limit=data.limit,
+                    turn=turn,
+                    references=references_of(data, self._fingerprints, self._folder, language),
+                )
             )
         return self._examples[key]
 
@@ -414,6 +421,17 @@ def rows_in(rows: Rows | dict[Language, Rows], language: Language) -> Rows:
     if language not in rows:
         raise DataError(f"no rows for `{language}`. Add them, or name the data set's `languages`")
     return rows[language]
+
+
+def references_of(
+    data: Dataset, fingerprints: Fingerprints, folder: Path, language: Language
+) -> References | None:
+    """The file of a data set's references in one language; None where it has none. Raises as `source_of`."""
+    given = data.references
+    if given is None:
+        return None
+    source = source_of(rows_in(given.rows, language), fingerprints, folder, language)
+    return References(source=source, item=given.item, reference=given.reference)
 
 
 def source_of(

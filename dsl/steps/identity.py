@@ -73,7 +73,7 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 
 COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "Columns": frozenset({"messages", "turns", "system"}),
-    "DataStep": frozenset({"turn"}),
+    "DataStep": frozenset({"turn", "references"}),
     "GenerateStep": frozenset({"after"}),
     "Training": frozenset({"assistant_only_loss"}),
 }

@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.data.source import Columns, Source
+from dsl.data.source import Columns, References, Source
 from dsl.engines import AnyEngine
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
@@ -59,6 +59,8 @@ class DataStep(Step):
     """The first so many rows."""
     turn: int | None = None
     """Number, from 1, of the question where a row asks several in turn."""
+    references: References | None = None
+    """Another file that has the items' references."""
 
     @property
     def counted_code(self) -> tuple[str, ...]:
