@@ -55,7 +55,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
                 for note, items in told.items():
                     yield Fault(
                         ("data", name, "columns"),
-                        f"in `{language}` {_counted(note, items)}",
+                        f"in `{language}`: {_counted(note, items)}",
                         "warning",
                         "key",
                     )
@@ -176,7 +176,7 @@ def _columns(method: Name, columns: Columns, row: Row, at: str) -> Iterator[Faul
 
 
 def _counted(note: str, items: list[str]) -> str:
-    return f"{len(items)} rows {note} (items {_listed(items)})"
+    return f"{len(items)} {'row' if len(items) == 1 else 'rows'} {note} ({_listed(items)})"
 
 
 def _listed(items: list[str]) -> str:

@@ -34,12 +34,11 @@ ROLES: Mapping[str, ChatRole] = {
 }
 """Role names that need no settings."""
 
-PROMPTS_DIFFER = "are left out: the conversations of `chosen` and `rejected` differ before the last answer"
-OTHER_PROMPT = (
-    "are left out: the conversation before an answer is another than the prompt that stands beside it"
-)
-NO_TEXT = "are left out: a turn before the last answer has no text"
-NO_ANSWER = "have no answer: its text is null or empty"
+PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
+OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
+NO_TEXT = "left out, as a turn before the last answer has no text"
+NO_ANSWER = "without an answer, as its text is null or empty"
+LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
 
 _FITS: Mapping[str, ChatRole] = {
     "system": "system",
@@ -68,8 +67,8 @@ class Dialogue:
     response: str | None = None
     chosen: str | None = None
     rejected: str | None = None
-    lacks_answer: bool = False
-    """A column of answers is null or empty here."""
+    notes: tuple[str, ...] = ()
+    """Notes for people, such as that an answer is missing."""
 
 
 def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str) -> Dialogue:
@@ -109,8 +108,43 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
     *before, last = prompt
     texts = {name: text for name, (_, text) in answers.items()}
-    lacks_answer = any(not (text or "").strip() for text in texts.values())
-    return Dialogue(tuple(before), last.content, **texts, lacks_answer=lacks_answer)
+    notes = {
+        NO_ANSWER: any(not (text or "").strip() for text in texts.values()),
+        LATER_QUESTION: not columns.turns and _is_later_question(row, columns.instruction, number, at),
+    }
+    found = tuple(note for note, is_so in notes.items() if is_so)
+    return Dialogue(tuple(before), last.content, **texts, notes=found)
+
+
+def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:
+    """Test whether a path leads to a text in a list of texts, and not to the first."""
+    path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
+    if not (path and re.fullmatch(r"-?\d+", place)) or (isinstance(row, Mapping) and selector in row):
+        return False
+    texts = pick(row, path, number, at)
+    return _holds(texts, str) and int(place) not in (0, -len(texts))
+
+
+def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
+    """Refuse a list as the question, with what to write for one of messages or of questions.
+
+    Raises:
+        DataError: the column `instruction` leads to a list.
+    """
+    if not isinstance(columns.instruction, str):
+        return
+    value = pick(row, columns.instruction, number, at)
+    if _holds_mappings(value):
+        raise DataError(
+            f"{at}: `{columns.instruction}` holds messages, not text. Write `messages:"
+            f" {columns.instruction}` in the place of `instruction`"
+        )
+    if _holds(value, str):
+        named = ", ".join(f"{columns.instruction}.{place}" for place in range(len(value)))
+        raise DataError(
+            f"{at}: `{columns.instruction}` holds {len(value)} texts. Questions that are asked in turn, each"
+            f" behind the answer before, are `turns: [{named}]`"
+        )
 
 
 def _as_conversation(selector: object) -> Conversation:
@@ -257,10 +291,15 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
 
 def _holds_mappings(value: object) -> bool:
     """Test whether this is a list, not an empty one, of mappings."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    return _holds(value, Mapping)
+
+
+def _holds(value: object, kind: type) -> bool:
+    """Test whether this is a list, not an empty one, of this kind alone."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return False
     several = cast("Sequence[object]", value)
-    return bool(several) and all(isinstance(one, Mapping) for one in several)
+    return bool(several) and all(isinstance(one, kind) for one in several)
 
 
 # ---------------------------------------------------------------- paths to one turn
@@ -329,7 +368,7 @@ def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -
         DataError: the row has more questions than the columns name.
         Unusable: it has fewer.
     """
-    none = Unusable(f"have no question in turn {turn}")
+    none = Unusable(f"without a question in turn {turn}")
     for selector in columns.turns:
         path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
         if path and place.isdigit():

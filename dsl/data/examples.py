@@ -6,7 +6,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dsl.data.conversations import NO_ANSWER, Dialogue, Unusable, asked_in_turn, dialogue
+from dsl.data.conversations import Dialogue, Unusable, asked_in_turn, check_question, dialogue
 from dsl.data.files import Row
 from dsl.data.records import Example, Message
 from dsl.data.references import selector_of
@@ -50,8 +50,8 @@ def examples(
         except Unusable as why:
             told.setdefault(str(why), []).append(item)
             continue
-        if said.lacks_answer:
-            told.setdefault(NO_ANSWER, []).append(item)
+        for note in said.notes:
+            told.setdefault(note, []).append(item)
         example = _example(row, columns, language, number, at, item, said, turn)
         try:
             example.model_dump_json()
@@ -93,6 +93,7 @@ def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) ->
         instruction = asked_in_turn(row, columns, turn or 1, number, at)
         columns = columns.model_copy(update={"instruction": columns.turns[(turn or 1) - 1]})
     else:
+        check_question(row, columns, number, at)
         instruction = instruction_of(row, columns, number, at)
     said = dialogue(row, columns, instruction, number, at)
     before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn or 1)]

@@ -5,7 +5,7 @@ The builder hands it data, prompts and weights; it returns the answers' step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator
 
@@ -107,6 +107,10 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 class MethodBase(Value):
     """Settings and questions that all methods share."""
 
+    HINTS: ClassVar = {
+        "kto": "Of its unpaired rows `sft` can learn those whose label is true: put them into a file of their"
+        " own. `dpo` learns from pairs: `chosen` and `rejected`.",
+    }
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:

@@ -165,7 +165,10 @@ def _about_keys(details: ErrorDetails, place: Place) -> _Finding | None:
         case "union_tag_invalid":
             discriminator = ctx["discriminator"].strip("'")
             tag = follow(details["input"], (discriminator,))
-            return _one_of((*place.path, discriminator), tag, ctx["expected_tags"])
+            found = _one_of((*place.path, discriminator), tag, ctx["expected_tags"])
+            members, _ = alternatives(place.expected)
+            hints = (getattr(member, "HINTS", {}).get(tag) for member in members if isinstance(tag, str))
+            return replace(found, hint=next(filter(None, hints), found.hint))
         case "literal_error" | "enum":
             return _one_of(place.path, details["input"], ctx["expected"])
         case _:

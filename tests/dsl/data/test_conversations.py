@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dsl.data.conversations import NO_ANSWER, NO_TEXT, OTHER_PROMPT, PROMPTS_DIFFER
+from dsl.data.conversations import LATER_QUESTION, NO_ANSWER, NO_TEXT, OTHER_PROMPT, PROMPTS_DIFFER
 from dsl.data.examples import Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
@@ -265,9 +265,30 @@ def test_questions_asked_in_turn_are_one_example_a_turn() -> None:
     assert [(row.item, row.instruction, turns(row)) for row in second] == [
         ("1", "Why that one?", [("user", "Name a town.")])
     ]
-    assert told == {"have no question in turn 2": ["2", "3"]}
+    assert told == {"without a question in turn 2": ["2", "3"]}
     with pytest.raises(DataError, match="row 1: `t` has 3 questions, and `turns` names 2"):
         read({"t": ["a", "b", "c"]}, turn=1, **columns)
+
+
+def test_a_later_question_of_a_list_asked_alone_is_told() -> None:
+    told: Told = {}
+    read({"t": ["Name a town.", "Why?"]}, {"t": ["Name a river.", "Why?"]}, instruction="t.1", told=told)
+    assert told == {LATER_QUESTION: ["1", "2"]}
+    first: Told = {}
+    read({"t": ["Name a town.", "Why?"]}, instruction="t.0", told=first)
+    assert first == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (said("u: x"), "`c` holds messages, not text. Write `messages: c` in the place of `instruction`"),
+        (["a", "b"], r"`c` holds 2 texts. Questions .* `turns: \[c.0, c.1\]`"),
+    ],
+)
+def test_a_list_as_the_question_is_refused_with_the_column_to_write(value: Any, why: str) -> None:
+    with pytest.raises(DataError, match=f"row 1: {why}"):
+        read({"c": value}, instruction="c")
 
 
 @pytest.mark.parametrize(
