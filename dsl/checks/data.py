@@ -78,8 +78,9 @@ def _examples(context: Context, name: Name, language: Language, told: Told) -> t
     ]
     given = references_of(data, context.fingerprints, context.folder, language)
     if given is not None and isinstance(at := given.source, FileSource):
+        whole = data.limit is None
         read = [
-            tuple(with_references(rows, references(read_file(at), given, turn, at.path), at.path))
+            tuple(with_references(rows, references(read_file(at), given, turn, at.path), at.path, whole))
             for rows, turn in zip(read, data.columns.in_turn, strict=True)
         ]
     first, *others = read

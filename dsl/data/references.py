@@ -40,14 +40,19 @@ def references(rows: Iterable[Row], columns: References, turn: int | None, where
     return found
 
 
-def with_references(examples: Iterable[Example], found: Mapping[str, str], where: str) -> Iterator[Example]:
+def with_references(
+    examples: Iterable[Example], found: Mapping[str, str], where: str, is_whole: bool = True
+) -> Iterator[Example]:
     """Put references to the examples of the same item.
+
+    Args:
+        is_whole: no `limit` leaves out the items that references may be of.
 
     Raises:
         DataError: there are references, and none is of an item that is asked.
     """
     every = list(examples)
-    if found and every and found.keys().isdisjoint(one.item for one in every):
+    if is_whole and found and every and found.keys().isdisjoint(one.item for one in every):
         asked = listed([one.item for one in every], 3)
         raise DataError(f"{where}: no reference is of an item that is asked: {listed(found, 3)}, not {asked}")
     yield from (one.model_copy(update={"reference": found.get(one.item)}) for one in every)

@@ -26,7 +26,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         from_file, _ = rows_of(step.references.source)
         at = _named(step.references.source)
         found = references(from_file, step.references, step.turn, at)
-        rows = list(with_references(rows, found, at))
+        rows = list(with_references(rows, found, at, step.limit is None))
     if doubles := [item for item, n in Counter(row.item for row in rows).items() if n > 1]:
         raise DataError(f"{where}: these items occur more than once: {', '.join(doubles[:10])}")
     if not rows:

@@ -22,7 +22,7 @@ from dsl.steps.steps import JudgeStep
 PROJECT = Path(__file__).resolve().parents[2]
 SPECS = {path.stem: path for path in sorted((PROJECT / "specs").glob("*.yaml"))}
 GOLDEN = PROJECT / "tests" / "golden" / "ids.json"
-ON_SHARED_DATA = {"phi2", "sizes", "trial"}
+ON_SHARED_DATA = {"mt_bench_x", "phi2", "sizes", "trial"}
 """Studies whose data lie beside the project."""
 ACCEPTED = {"two_models": ("models.gemma-3-270m.base.accept_license=gemma",)}
 
