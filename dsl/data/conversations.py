@@ -134,7 +134,7 @@ def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
     if not isinstance(columns.instruction, str):
         return
     value = pick(row, columns.instruction, number, at)
-    if _holds_mappings(value):
+    if _holds_mappings(value) and any(role in value[0] for role, _ in KEYS):
         raise DataError(
             f"{at}: `{columns.instruction}` holds messages, not text. Write `messages:"
             f" {columns.instruction}` in the place of `instruction`"
