@@ -397,7 +397,9 @@ def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example]
         return None
     try:
         return tuple(
-            examples(read_file(data.source), data.columns, data.language, data.limit, data.source.at)
+            examples(
+                read_file(data.source), data.columns, data.language, data.limit, data.source.at, data.turn
+            )
         )
     except DataError:  # it changed under the plan: the step itself will report it
         return None

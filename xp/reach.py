@@ -41,9 +41,11 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                     f" (`trust_remote_code`){_n_code_files(model)}"
                 )
     yield from dict.fromkeys(
-        f"loads {step.source.hub} from the Hugging Face hub"
+        f"loads {source.hub} from the Hugging Face hub"
         for step in steps
-        if isinstance(step, DataStep) and isinstance(step.source, HubSource) and step.source.sha256 is None
+        if isinstance(step, DataStep)
+        for source in (step.source, *((step.references.source,) if step.references else ()))
+        if isinstance(source, HubSource) and source.sha256 is None
     )
     yield from dict.fromkeys(f"fetches {file.url}" for file in _files(steps) if not is_here(file))
     yield from dict.fromkeys(map(str, calls(steps)))
@@ -60,8 +62,9 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
 def _files(steps: Iterable[Step]) -> Iterator[FileSource]:
     """Files whose rows steps read: data sets, recorded answers, recorded verdicts."""
     for step in steps:
-        if isinstance(step, DataStep) and isinstance(step.source, FileSource):
-            yield step.source
+        if isinstance(step, DataStep):
+            named = (step.source, *((step.references.source,) if step.references else ()))
+            yield from (source for source in named if isinstance(source, FileSource))
         elif isinstance(step, GenerateStep) and isinstance(step.model, RecordedAnswers):
             if isinstance(step.model.answers, FileSource):
                 yield step.model.answers

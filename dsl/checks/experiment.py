@@ -18,6 +18,7 @@ from dsl.checks.methods import method_faults
 from dsl.checks.models import model_faults
 from dsl.checks.prompts import prompt_faults
 from dsl.checks.recorded import recorded_faults
+from dsl.checks.turns import turn_faults
 from dsl.errors import Problem
 from dsl.yaml.document import Document
 
@@ -44,5 +45,6 @@ def _faults(context: Context, document: Document) -> Iterator[Fault]:
     yield from judge_faults(context)
     yield from probe_faults(context)
     yield from data_faults(context)
+    yield from turn_faults(context)
     yield from recorded_faults(context)
     yield from execution_faults(context)

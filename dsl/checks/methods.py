@@ -23,6 +23,10 @@ def method_faults(context: Context) -> Iterator[Fault]:
             yield from _policy(context, name, method)
 
 
+_STANDS_FOR = {"instruction": ("messages", "chosen"), "response": ("messages",)}
+"""Column that a method needs -> those that may hold it: whether they do, the rows say."""
+
+
 def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault]:
     """Check that the data sets that a method reads exist, in its languages and with its columns."""
     e = context.experiment
@@ -32,7 +36,8 @@ def _columns(context: Context, name: Name, method: MethodBase) -> Iterator[Fault
             yield from unknown_name(at, dataset, e.data, "data set")
             continue
         for column in needed:
-            if getattr(e.data[dataset].columns, column) is None:
+            columns = e.data[dataset].columns
+            if all(getattr(columns, one) is None for one in (column, *_STANDS_FOR.get(column, ()))):
                 why = f"`methods.{name}` needs the column `{column}`"
                 yield Fault(("data", dataset, "columns"), why, on="key")
         for language in context.needs.used.get(name, {}).get(dataset, ()):

@@ -23,6 +23,15 @@ from dsl.errors import DataError
 from dsl.messages import listed
 from dsl.values import Language, Sha256, StepId, TemplateArguments, Value
 
+ChatRole = Literal["system", "user", "assistant"]
+
+
+class Message(Value):
+    """One turn of a conversation, or the system message before it."""
+
+    role: ChatRole
+    content: str
+
 
 class Example(Value):
     """An item in one language."""
@@ -30,8 +39,11 @@ class Example(Value):
     item: str
     """The source example's id, the same in every language."""
     language: Language
+    turns: tuple[Message, ...] = ()
+    """The conversation before the question, a system message first where there is one. Where questions are
+    asked in turn, those before this one alone: the answers are the model's own."""
     instruction: str
-    """The question, `input` included."""
+    """The question, `input` included: the last thing that the user says."""
     response: str | None = None
     """The answer to learn from, in training data."""
     chosen: str | None = None
@@ -49,7 +61,7 @@ class Prompt(Value):
     """A model's input: plain text to continue, or chat messages to be put through a chat template."""
 
     text: str | None = None
-    messages: tuple[tuple[Literal["system", "user", "assistant"], str], ...] | None = None
+    messages: tuple[tuple[ChatRole, str], ...] | None = None
     stop_strings: tuple[str, ...] = ()
     chat_template_kwargs: TemplateArguments = ()
     """Arguments of the chat template."""
@@ -88,6 +100,8 @@ class Completion(Value):
     it, the decoding without its length limit, and the row's seed."""
     item: str
     language: Language
+    turns: tuple[Message, ...] = ()
+    """The conversation before the question, where it holds the model's own answers."""
     prompt: str
     """The text as sent, chat template applied."""
     text: str | None

@@ -5,7 +5,7 @@ The builder hands it data, prompts and weights; it returns the answers' step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator
 
@@ -35,6 +35,8 @@ class CellRequest:
     train_languages: tuple[Language, ...]
     seed: int | None
     """None where the cell has no chance in it."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
 
 
 class Builder(Protocol):
@@ -52,6 +54,10 @@ class Builder(Protocol):
         ...
 
     def examples(self, dataset: Name, language: Language) -> StepId: ...
+    def asked(self, request: CellRequest) -> StepId:
+        """The examples of a cell."""
+        ...
+
     def prompt(
         self,
         request: CellRequest,
@@ -103,6 +109,10 @@ ChatTemplateKwargs = Annotated[dict[str, Scalar], AfterValidator(_of_the_templat
 class MethodBase(Value):
     """Settings and questions that all methods share."""
 
+    HINTS: ClassVar = {
+        "kto": "Of its unpaired rows `sft` can learn those whose label is true: put them into a file of their"
+        " own. `dpo` learns from pairs: `chosen` and `rejected`.",
+    }
     method: str
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:

@@ -42,6 +42,8 @@ class Dpo(DpoLoss, TuningMethod):
                 "`padding_free` is for sft: TRL's DPO pads its batches. `train_sampling_strategy:"
                 " group_by_length` pads less"
             )
+        if self.training.assistant_only_loss:
+            raise ValueError("`assistant_only_loss` is for sft: a preference is of the last answer")
         return self
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:

@@ -73,7 +73,7 @@ class Icl(MethodBase):
         return CellSteps(
             GenerateStep(
                 model=build.weights(request.model, self.weights),
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=prompt,
                 decoding=build.decoding,
                 seed=request.seed if self.is_stochastic or build.decoding.is_sampled else None,

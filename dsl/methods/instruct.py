@@ -14,7 +14,7 @@ class Instruct(MethodBase):
 
     method: Literal["instruct"] = "instruct"
     system: bool = False
-    """Put the prompt text's system message first."""
+    """Put the prompt text's system message first in a chat that has none of its own."""
     chat_template_kwargs: ChatTemplateKwargs = {}
     """As `{enable_thinking: false}`."""
 
@@ -25,7 +25,7 @@ class Instruct(MethodBase):
         return CellSteps(
             GenerateStep(
                 model=build.weights(request.model, "instruct"),
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=build.prompt(
                     request, "chat", system=self.system, chat_template_kwargs=self.chat_template_kwargs
                 ),

@@ -1,11 +1,11 @@
 """Parts of a spec that methods and the experiment share: models, data sets, prompts."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dsl.data.rows import Rows
-from dsl.data.source import Columns
+from dsl.data.source import Columns, Selector
 from dsl.engines import EngineOrWeights
 from dsl.values import Language, Name, Value
 
@@ -28,12 +28,24 @@ class Model(Value):
         return self.parameters is not None or any(name in ("transformers", "echo") for name in engines)
 
 
+class ReferencesFrom(Value):
+    """Reference answers from a file of their own, matched by item."""
+
+    rows: Rows | dict[Language, Rows]
+    item: Selector
+    """The item that a reference is of, as `columns.item` gives it."""
+    reference: Selector | tuple[Selector, ...]
+    """The reference; where `turns` are asked, one for each: `[choices.0.turns.0, choices.0.turns.1]`."""
+
+
 class Dataset(Value):
     """Examples: to be asked, to be trained on, or pairs to prefer from."""
 
     rows: Rows | dict[Language, Rows]
     """Its rows, or each language's."""
     columns: Columns
+    references: ReferencesFrom | None = None
+    """Another file with the items' references."""
     parallel: bool = True
     """`item` names the same question in every language. Without it nothing is paired across languages."""
     languages: tuple[Language, ...] | None = None
@@ -43,6 +55,12 @@ class Dataset(Value):
     allow_overlap: bool = False
     """Ask items that methods are trained on or show as worked examples; the report says how many. Without it
     such a study is refused."""
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        if self.references is not None and self.columns.reference is not None:
+            raise ValueError("`columns.reference` and `references` both give references; name one of them")
+        return self
 
 
 class PromptPath(Value):
@@ -56,6 +74,6 @@ class DemonstrationsFrom(Value):
     """Worked examples from a data set."""
 
     source: Name = Field(alias="from")
-    """A data set of the study with a `response` column."""
+    """A data set of the study with a `response` column; rows with earlier turns are not shown."""
     select: Literal["fixed", "random", "bm25"] = "fixed"
     """The first rows, rows drawn by seed, or the rows most like the question (BM25)."""

@@ -32,7 +32,7 @@ class Recorded(MethodBase):
         return CellSteps(
             GenerateStep(
                 model=build.recorded(request, self, self.answers, self.columns),
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=None,
                 decoding=Decoding(),  # nothing is decoded, so the study's setting makes no new step
             )

@@ -28,6 +28,9 @@ class TuningMethod(MethodBase):
     """The prompt that is trained on and asked with."""
     num_fewshot: int = Field(default=0, ge=0, le=3)
     """Worked examples in a text prompt."""
+    system: bool = False
+    """Put the prompt text's system message first in a chat that has none of its own, in training and when
+    asked."""
     chat_template_kwargs: ChatTemplateKwargs = {}
     """As `{enable_thinking: false}`, in training and when asked."""
     adapter: Adapter | Literal["none"] = Adapter()
@@ -43,6 +46,12 @@ class TuningMethod(MethodBase):
             )
         return self
 
+    @model_validator(mode="after")
+    def _system_is_of_a_chat(self) -> Self:
+        if self.system and self.prompt != "chat":
+            raise ValueError("`system` is for `prompt: chat`: a text prompt has its preamble")
+        return self
+
     @property
     def is_stochastic(self) -> bool:
         return True
@@ -55,7 +64,7 @@ class TuningMethod(MethodBase):
     @property
     def prompting(self) -> tuple[object, ...]:
         """The settings that decide how questions are put."""
-        return self.prompt, self.num_fewshot, self.chat_template_kwargs
+        return self.prompt, self.num_fewshot, self.system, self.chat_template_kwargs
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         if self.train_languages == "each":
@@ -79,7 +88,7 @@ class TuningMethod(MethodBase):
             GenerateStep(
                 model=step.weights,
                 tuned=tuned,
-                examples=build.examples(request.dataset, request.language),
+                examples=build.asked(request),
                 prompt=self._prompt(request, build, request.language),
                 decoding=build.decoding,
                 seed=request.seed if build.decoding.is_sampled else None,
@@ -93,6 +102,7 @@ class TuningMethod(MethodBase):
             self.prompt,
             self.num_fewshot,
             language=language,
+            system=self.system,
             chat_template_kwargs=self.chat_template_kwargs,
         )
 

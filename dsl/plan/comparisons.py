@@ -22,9 +22,11 @@ class Comparisons:
 
     def __init__(self, experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> None:
         self._methods = tuple(sorted(experiment.methods))
-        self._cells: dict[tuple[Name, Language, Name, Name], list[CellRequest]] = defaultdict(list)
+        self._cells: dict[tuple[Name, Language, Name, int | None, Name], list[CellRequest]]
+        self._cells = defaultdict(list)
         for request, method in asked:
-            self._cells[request.dataset, request.language, request.model, method].append(request)
+            place = (request.dataset, request.language, request.model, request.turn)
+            self._cells[*place, method].append(request)
 
     def of(self, judge: JudgeSettings, request: CellRequest, method: Name) -> dict[Name, CellRequest] | None:
         """Opponent -> its cell, of the same seed where it has one, else of the lowest; None for a judge that
@@ -43,7 +45,8 @@ class Comparisons:
 
     def _in(self, request: CellRequest, method: Name) -> list[CellRequest]:
         """A method's cells in the place of another's, one for each seed."""
-        return self._cells.get((request.dataset, request.language, request.model, method), [])
+        place = (request.dataset, request.language, request.model, request.turn)
+        return self._cells.get((*place, method), [])
 
 
 @cache

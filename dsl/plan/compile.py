@@ -7,14 +7,14 @@ without instruct weights) is left out and said in the notes.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
 from dsl.data.rows import Rows
-from dsl.data.source import Columns
+from dsl.data.source import Columns, References
 from dsl.data.sources import rows_in, rows_of_cell, source_of
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
@@ -22,7 +22,7 @@ from dsl.errors import DataError
 from dsl.judges import AnyJudge
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
-from dsl.methods.parts import DemonstrationsFrom, PromptPath
+from dsl.methods.parts import Dataset, DemonstrationsFrom, PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
@@ -101,7 +101,11 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
                         continue
                     for tuned_on in method.variants(experiment.languages, language):
                         for seed in seeds:
-                            yield CellRequest(dataset, language, model_name, tuned_on, seed), method_name
+                            for turn in experiment.data[dataset].columns.in_turn:
+                                yield (
+                                    CellRequest(dataset, language, model_name, tuned_on, seed, turn),
+                                    method_name,
+                                )
 
 
 def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
@@ -143,6 +147,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         method,
         request.train_languages,
         request.seed,
+        *(() if request.turn is None else (request.turn,)),
     )
     return Cell.model_construct(
         cell_id=build.canonical.name("cell", build.canonical.text(key)),
@@ -154,6 +159,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         method_kind=build.experiment.methods[method].method,
         train_languages=request.train_languages,
         seed=request.seed,
+        turn=request.turn,
         train=made.train,
         generate=answers,
         judges=judges,
@@ -251,7 +257,7 @@ class _Build:
         self._folder = folder
         self._asked = asked
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
-        self._examples: dict[tuple[Name, Language], StepId] = {}
+        self._examples: dict[tuple[Name, Language, int | None], StepId] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
         self._prompts: dict[object, PromptForm] = {}
         self._made: dict[tuple[CellRequest, Name], CellSteps] = {}
@@ -287,7 +293,12 @@ class _Build:
     def made(self, request: CellRequest, method: Name) -> CellSteps:
         key = (request, method)
         if key not in self._made:
-            self._made[key] = self.experiment.methods[method].steps_for(request, self)
+            made = self.experiment.methods[method].steps_for(request, self)
+            if request.turn is not None and request.turn > 1:
+                before = self.made(replace(request, turn=request.turn - 1), method)
+                after = self.add(before.generate)
+                made = replace(made, generate=made.generate.model_copy(update={"after": after}))
+            self._made[key] = made
         return self._made[key]
 
     def trained(self, request: CellRequest, method: Name) -> CellSteps:
@@ -296,7 +307,7 @@ class _Build:
             raise DataError(f"`{method}` is not a method that trains")
         if below.train_languages != "each":
             (tuned_on,) = below.variants(self.languages, request.language)
-            request = CellRequest(request.dataset, request.language, request.model, tuned_on, request.seed)
+            request = replace(request, train_languages=tuned_on)
         return self.made(request, method)
 
     def weights(self, name: Name, which: Literal["base", "instruct"]) -> EngineSettings:
@@ -311,13 +322,23 @@ class _Build:
         names = names_of(self.experiment, request, method)
         return judge.of_cell(names, self._fingerprints, self._folder)
 
-    def examples(self, dataset: Name, language: Language) -> StepId:
-        key = (dataset, language)
+    def asked(self, request: CellRequest) -> StepId:
+        return self.examples(request.dataset, request.language, request.turn)
+
+    def examples(self, dataset: Name, language: Language, turn: int | None = None) -> StepId:
+        key = (dataset, language, turn)
         if key not in self._examples:
             data = self.experiment.data[dataset]
             source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
             self._examples[key] = self.add(
-                DataStep(source=source, columns=data.columns, language=language, limit=data.limit)
+                DataStep(
+                    source=source,
+                    columns=data.columns,
+                    language=language,
+                    limit=data.limit,
+                    turn=turn,
+                    references=references_of(data, self._fingerprints, self._folder, language),
+                )
             )
         return self._examples[key]
 
@@ -387,7 +408,13 @@ class _Build:
     def _demonstrations(
         self, dataset: Name, wanted: DemonstrationsFrom, language: Language
     ) -> Demonstrations:
-        keep_out = tuple(sorted(self.examples(dataset, asked) for asked in self._asked[dataset]))
+        keep_out = tuple(
+            sorted(
+                self.examples(dataset, asked, turn)
+                for asked in self._asked[dataset]
+                for turn in self.experiment.data[dataset].columns.in_turn
+            )
+        )
         return Demonstrations(
             pool=self.examples(wanted.source, language), select=wanted.select, keep_out=keep_out
         )
@@ -411,3 +438,14 @@ def names_of(experiment: Experiment, request: CellRequest, method: Name) -> Cell
     """Names of a cell, as paths of recorded answers and verdicts have them."""
     word = experiment.models[request.model].recorded
     return CellNames(request.dataset, request.language, request.model, method, request.seed, word)
+
+
+def references_of(
+    data: Dataset, fingerprints: Fingerprints, folder: Path, language: Language
+) -> References | None:
+    """The file of a data set's references in one language; None where it has none. Raises as `source_of`."""
+    given = data.references
+    if given is None:
+        return None
+    source = source_of(rows_in(given.rows, language), fingerprints, folder, language)
+    return References(source=source, item=given.item, reference=given.reference)

@@ -30,6 +30,8 @@ class Cell(Value):
     """Languages that the model was tuned on; empty where it was not tuned."""
     seed: int | None
     """None where no chance enters."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
     train: tuple[StepId, ...] = ()
     """Training steps behind the cell, first to last."""
     generate: StepId

@@ -80,6 +80,10 @@ NOT_COUNTED_WHERE: Mapping[str, Callable[[Mapping[str, object]], frozenset[str]]
 COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "FileSource": frozenset({"delimiter", "quoting", "field", "where"}),
     "HubSource": frozenset({"where", "sha256"}),
+    "Columns": frozenset({"messages", "turns", "system"}),
+    "DataStep": frozenset({"turn", "references"}),
+    "GenerateStep": frozenset({"after"}),
+    "Training": frozenset({"assistant_only_loss"}),
 }
 """Class -> fields that an earlier version did not have. One that is left at its default does not count: what
 was made without it keeps its id."""

@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.data.source import Columns, Source
+from dsl.data.source import Columns, References, Source
 from dsl.engines import AnyEngine
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
@@ -57,6 +57,10 @@ class DataStep(Step):
     language: Language
     limit: int | None = None
     """The first so many rows."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
+    references: References | None = None
+    """Another file that has the items' references."""
 
     @property
     def counted_code(self) -> tuple[str, ...]:
@@ -156,10 +160,12 @@ class GenerateStep(Step):
     decoding: Decoding
     seed: int | None = None
     """None where no chance enters."""
+    after: StepId | None = None
+    """The generate step whose conversations these questions go on with: the turn before."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        found: list[StepId] = [self.examples]
+        found: list[StepId] = [self.examples, *((self.after,) if self.after else ())]
         if self.tuned:
             found.append(self.tuned)
         if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:

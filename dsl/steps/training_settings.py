@@ -39,6 +39,8 @@ class Training(Value):
     padding_free: bool = False
     """Rows of a batch one behind the other instead of beside each other, so that nothing is padded. For sft;
     best with `flash_attention_2`."""
+    assistant_only_loss: bool = False
+    """For sft on conversations: learn all of their answers, and not the last one alone."""
     bf16: bool = False
     """Compute in bfloat16 where that is safe, with weights as they are (autocast), on a GPU or processor that
     has it; elsewhere in float32. The step's facts say which."""
@@ -53,7 +55,7 @@ class Training(Value):
 
     def as_trl(self) -> dict[str, object]:
         """Keyword arguments for `SFTConfig` and `DPOConfig`."""
-        return self.model_dump(exclude={"pure_bf16"})
+        return self.model_dump(exclude={"pure_bf16", "assistant_only_loss"})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
         """The weights in the precision in which they are trained.

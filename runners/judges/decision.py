@@ -12,6 +12,7 @@ from dsl.judges.contract import Reads
 from dsl.judges.decision import Settings
 from runners.judges._model_judges.conditions import meets
 from runners.judges._model_judges.decide import Question, decide
+from runners.judges._model_judges.earlier import earlier
 from runners.judges.contract import Answer, Tools, VerdictDetails
 
 READS: tuple[Reads, ...] = ("text", "instruction", "reference")
@@ -50,4 +51,5 @@ def _names(prompts: JudgePrompts) -> tuple[str, str, str]:
 
 def _state(answer: Answer, names: tuple[str, str, str]) -> dict[str, str]:
     parts = zip(names, (answer.example.instruction, answer.example.reference, answer.text), strict=True)
-    return {name: text for name, text in parts if text is not None}
+    before = earlier(answer.example.turns, names[0], names[2])
+    return before | {name: text for name, text in parts if text is not None}

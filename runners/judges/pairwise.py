@@ -17,6 +17,7 @@ from dsl.judges._judge_prompts import judge_prompts
 from dsl.judges.contract import Reads
 from dsl.judges.pairwise import Settings
 from runners.judges._model_judges.comparison import (
+    are_equal,
     both_choices,
     both_prompts,
     paired,
@@ -51,7 +52,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
     rows: list[tuple[Answer, str]] = []
     for answer in answers:
         for aspect in answer.keys:
-            if answer.opponent is not None and answer.text == answer.opponent.text:
+            if are_equal(answer):
                 yield answer.scored(aspect, 0.5, reason="both answers are the same text")
             else:
                 rows.append((answer, aspect))

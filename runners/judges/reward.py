@@ -29,6 +29,8 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
     Raises DataError where the model has another number of labels than one, or no chat template.
     """
+    from jinja2 import TemplateError
+
     from runners.models.loading import load
     from runners.prompting.tokens import chat_token_ids
 
@@ -55,8 +57,13 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
     longest = getattr(config.get_text_config(), "max_position_embeddings", None) or math.inf
     rows: list[tuple[Answer, list[int]]] = []
     for answer in answers:
-        turns = (("user", answer.example.instruction), ("assistant", answer.text))
-        token_ids = chat_token_ids(loaded.tokenizer, turns, add_generation_prompt=False)
+        before = [(one.role, one.content) for one in answer.example.turns]
+        turns = (*before, ("user", answer.example.instruction), ("assistant", answer.text))
+        try:
+            token_ids = chat_token_ids(loaded.tokenizer, turns, add_generation_prompt=False)
+        except TemplateError as error:
+            yield answer.unscored("reward", f"the chat template refuses the conversation: {error}")
+            continue
         if len(token_ids) > longest:
             why = f"{len(token_ids)} tokens are more than the judge can read ({longest})"
             yield answer.unscored("reward", why, n_prompt_tokens=len(token_ids))

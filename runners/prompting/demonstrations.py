@@ -23,7 +23,9 @@ class Pool:
     """
 
     def __init__(self, source: Demonstrations, context: StepContext, seed: int | None) -> None:
-        self._rows = [row for row in _examples(context[source.pool]) if row.instruction and row.response]
+        # a demonstration has one question and its answer, and nothing before them
+        rows = _examples(context[source.pool])
+        self._rows = [row for row in rows if row.instruction and row.response and not row.turns]
         self._asked_as: dict[str, set[str]] = {}
         """Item -> its instruction in every language, normalised."""
         for step in source.keep_out:

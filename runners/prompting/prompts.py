@@ -4,13 +4,17 @@ A text prompt has URIAL's form (arXiv 2312.01552): a preamble, worked examples, 
 model continues. Its tags and preamble are those of the language that is asked; worked examples in another
 language stand under the asked language's tags, so that only the examples change. A chat prompt is a list of
 messages for the tokenizer's chat template, or the project's own.
+
+An example's earlier turns come before its question: in a text as further queries and answers under the same
+tags, behind the worked examples, and its system message below the preamble; in a chat as they are, with the
+row's own system message in the place of the prompt text's.
 """
 
 import hashlib
 from pathlib import Path
 
 from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
-from dsl.data.records import Example, Prompt
+from dsl.data.records import Example, Message, Prompt
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
@@ -59,19 +63,47 @@ class Prompter:
         Raises DataError when the demonstrations' pool is too small once the asked item is kept out.
         """
         if isinstance(self._form, ChatPrompt):
-            question = ("user", example.instruction)
+            messages = (*example.turns, Message(role="user", content=example.instruction))
+            if self._system is not None and messages[0].role != "system":
+                messages = (Message(role="system", content=self._system), *messages)
             return Prompt(
-                messages=(question,) if self._system is None else (("system", self._system), question),
+                messages=tuple((one.role, one.content) for one in messages),
                 chat_template_kwargs=self._form.chat_template_kwargs,
             )
         shown = self._fixed if self._pool is None else self._pool.choose(example, self._form.num_fewshot)
         text = (
             self._text.preamble.rstrip() + "\n" if self._form.preamble and self._text.preamble.strip() else ""
         )
+        system, earlier = _in_pairs(example)
+        if system is not None:
+            text += f"\n{system.strip()}\n"
         for one in shown:
-            text += open_end(self._text, one.query.strip()) + one.answer.strip() + "\n```\n"
+            text += open_end(self._text, one.query.strip()) + closed(one.answer)
+        for query, answer in earlier:
+            text += open_end(self._text, query) + closed(answer)
         asked = text + open_end(self._text, example.instruction)
         return Prompt(text=asked, stop_strings=self._stop_strings, ends_at_fence=self._form.ends_at_fence)
+
+
+def _in_pairs(example: Example) -> tuple[str | None, list[tuple[str, str]]]:
+    """A conversation as its system message, and its earlier questions each with the answer.
+
+    Raises DataError where they do not alternate: there is no place for them in a text prompt then.
+    """
+    turns = list(example.turns)
+    system = turns.pop(0).content if turns and turns[0].role == "system" else None
+    roles = [one.role for one in turns]
+    if roles != ["user", "assistant"] * (len(roles) // 2):
+        raise DataError(
+            f"item {example.item} in `{example.language}`: a text prompt puts one answer below each question;"
+            f" before the last question the turns are {', '.join(roles)}. A chat prompt may take them"
+        )
+    return system, [(q.content, a.content) for q, a in zip(turns[::2], turns[1::2], strict=True)]
+
+
+def closed(answer: str) -> str:
+    """An answer in a text prompt, with the fence that closes it."""
+    return f"{answer.strip()}\n```\n"
 
 
 def open_end(text: PromptTemplate, query: str) -> str:

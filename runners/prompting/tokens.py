@@ -6,7 +6,8 @@ Only a template writes special tokens; in what a person or a model wrote they ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -35,18 +36,40 @@ def render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     """Render the text of a prompt."""
     if prompt.text is not None:
         return prompt.text
-    return render_chat(
-        tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs
-    )
+    with _taken_by_the_template(prompt.messages or ()):
+        return render_chat(
+            tokenizer,
+            prompt.messages or (),
+            add_generation_prompt=True,
+            arguments=prompt.chat_template_kwargs,
+        )
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
-    """Return the tokens of a prompt."""
+    """Return the tokens of a prompt.
+
+    Raises DataError where the chat template refuses its messages.
+    """
     if prompt.text is not None:
         return encode(tokenizer, prompt.text, is_chat=False)
-    return chat_token_ids(
-        tokenizer, prompt.messages or (), add_generation_prompt=True, arguments=prompt.chat_template_kwargs
-    )
+    with _taken_by_the_template(prompt.messages or ()):
+        return chat_token_ids(
+            tokenizer,
+            prompt.messages or (),
+            add_generation_prompt=True,
+            arguments=prompt.chat_template_kwargs,
+        )
+
+
+@contextmanager
+def _taken_by_the_template(messages: Messages) -> Generator[None]:
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except TemplateError as error:
+        roles = ", ".join(role for role, _ in messages)
+        raise DataError(f"the chat template refuses a conversation of {roles}: {error}") from error
 
 
 def chat_token_ids(
@@ -98,6 +121,32 @@ class Words:
             add_generation_prompt,
             arguments,
         )
+
+    def answers(self, messages: Messages, arguments: TemplateArguments = ()) -> list[tuple[int, int]] | None:
+        """Borders of the answers in the rendered chat, by the template's `{% generation %}`.
+
+        None where it has none, or refuses the chat as it is.
+        """
+        from jinja2 import TemplateError
+        from transformers.utils import chat_template_utils
+
+        templates: Any = chat_template_utils
+        template = chat_template(self.tokenizer)
+        if not re.search(r"\{%-?\s*generation\s*-?%\}", template):
+            return None
+        text = self.render(messages, add_generation_prompt=True, arguments=arguments)
+        try:
+            (rendered,), (places,) = templates.render_jinja_template(
+                [[{"role": role, "content": self.mark(content)} for role, content in messages]],
+                chat_template=template,
+                return_assistant_tokens_mask=True,
+                add_generation_prompt=True,
+                **self.tokenizer.special_tokens_map,
+                **dict(arguments),
+            )
+        except TemplateError:
+            return None
+        return places if rendered == text else None
 
     def token_ids(self, marked: str, *, is_beginning: bool) -> list[int]:
         """Return the tokens of a marked text: special ones where the text has them, words where it has marks.

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from dsl.checks.data.rows import row_faults
-from dsl.data.examples import examples
+from dsl.data.examples import Told, examples
+from dsl.data.references import references, with_references
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.prompting.source_rows import rows_of
@@ -20,8 +21,13 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     """
     where = step.source.at
     counted: Counter[str] = Counter()
+    told: Told = {}
     read, commit = rows_of(step.source, counted, context.report)
-    rows = list(examples(read, step.columns, step.language, step.limit, where))
+    rows = list(examples(read, step.columns, step.language, step.limit, where, step.turn, told))
+    if (given := step.references) is not None:
+        from_file, _ = rows_of(given.source, Counter(), context.report)
+        by_item = references(from_file, given, step.turn, given.source.at)
+        rows = list(with_references(rows, by_item, given.source.at, step.limit is None))
     found = row_faults("", step.language, rows, step.columns)
     faults = [fault.message for fault in found if fault.level == "error"]
     if not rows:
@@ -33,5 +39,6 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     with RowWriter(out / "examples.jsonl") as writer:
         for row in rows:
             writer.write(row)
-    of_where = {f"rows_{name}": n for name, n in counted.items()}
-    return StepResult(n_rows=len(rows), facts={"commit": commit} | of_where)
+    facts = {f"rows_{name}": n for name, n in counted.items()}
+    facts |= {note: len(items) for note, items in told.items()}
+    return StepResult(n_rows=len(rows), facts={"commit": commit} | facts)

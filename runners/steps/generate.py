@@ -8,10 +8,11 @@ those.
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from dsl.data.records import Completion, Example, Prompt, Provenance
-from dsl.errors import ServerError, XpError
+from dsl.data.records import Completion, Example, Message, Prompt, Provenance
+from dsl.errors import DataError, ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
 from dsl.steps.steps import GenerateStep
@@ -37,7 +38,7 @@ _SHARED_FIELDS = EngineAnswer.model_fields.keys() & Completion.model_fields.keys
 """Fields of a completion that are those of the engine's answer."""
 
 Wanted = dict[str, tuple[Example, EngineRequest, str]]
-"""Item -> its example, what is asked, and the row's key."""
+"""Item -> its example, with the model's own answers in its conversation; what is asked; and the row's key."""
 
 
 def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
@@ -51,6 +52,7 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         step.model, context[step.tuned] if step.tuned else None, context.cache
     )
     wanted = wanted_rows(step, context, engine)
+    unasked = [*_unasked(step, context)]
     earlier = {row.item: row for row in rows_left_open((out, *context.earlier), FILE, Completion)}
     earlier = {
         item: row for item, row in earlier.items() if item in wanted and row.row_key == wanted[item][2]
@@ -60,7 +62,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     cached = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
     cached |= _reuse(step, {item: one for item, one in wanted.items() if item not in cached}, out, context)
     rewrite_rows(out / FILE, cached.values())
-    context.report(len(cached), len(wanted))
+    n_rows = len(wanted) + len(unasked)
+    context.report(len(cached), n_rows)
     facts = engine.facts
     step_provenance = provenance.of(
         step, device=facts.get("device"), dtype=facts.get("dtype"), commit=facts.get("commit")
@@ -69,21 +72,20 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     unanswered = [row for row in cached.values() if row.text is None]
     with RowWriter(out / FILE) as writer:
         missing = {item: one for item, one in wanted.items() if item not in cached}
-        for done, row in enumerate(
-            _generated(step, engine, missing, earlier, step_provenance), len(cached) + 1
-        ):
+        made = chain(_generated(step, engine, missing, earlier, step_provenance), unasked)
+        for done, row in enumerate(made, len(cached) + 1):
             writer.write(row)
             if row.finish_reason == "error":
                 failed.append(row)
             if row.text is None:
                 unanswered.append(row)
-            context.report(done, len(wanted))
+            context.report(done, n_rows)
     if step.prompt is None and unanswered and len(unanswered) == len(wanted) and context.part is None:
         raise XpError(f"not one of {len(wanted)} items has a recorded answer: {unanswered[0].error}")
     if not earlier:
         faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
     return StepResult(
-        n_rows=len(wanted),
+        n_rows=n_rows,
         n_reused=len(cached),
         n_of_other_code=provenance.n_of_other_code(cached.values(), step),
         n_open=sum(faults.is_open(row.n_faults) for row in failed),
@@ -93,24 +95,65 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
 
 
 def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wanted:
-    """Return a step's requests, in the order of its examples."""
-    examples = list(read_rows(context[step.examples] / "examples.jsonl", Example))
-    if context.part is not None:
-        examples = examples[context.part.start : context.part.stop]
+    """Return a step's requests, in the order of its examples.
+
+    Raises DataError where a prompt cannot be made of an example; the message names it.
+    """
     prompter = Prompter(step.prompt, context, step.seed) if step.prompt else None
     wanted: Wanted = {}
     canonical = Canonical()
     tuned = " ".join(tuned_weights(context[step.tuned] if step.tuned else None))
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
     same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
-    for example in examples:
+    for example, before in _conversations(step, context):
+        if before is not None and before.text is None:
+            continue
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
-        row_key = hashlib.sha256(
-            canonical.text((same_for_all, engine.identify(request), request.seed)).encode()
-        ).hexdigest()
+        try:
+            identity = engine.identify(request)
+        except DataError as error:
+            raise DataError(f"item {example.item} in `{example.language}`: {error}") from error
+        row_key = hashlib.sha256(canonical.text((same_for_all, identity, request.seed)).encode()).hexdigest()
         wanted[example.item] = (example, request, row_key)
     return wanted
+
+
+def _conversations(step: GenerateStep, context: StepContext) -> Iterator[tuple[Example, Completion | None]]:
+    """Yield the step's examples; those that go on with a conversation with the model's own answers in it, and
+    its last answer so far."""
+    examples = list(read_rows(context[step.examples] / "examples.jsonl", Example))
+    if context.part is not None:
+        examples = examples[context.part.start : context.part.stop]
+    if step.after is None:
+        yield from ((example, None) for example in examples)
+        return
+    before = {row.item: row for row in read_rows(context[step.after] / FILE, Completion)}
+    for example in examples:
+        last = before[example.item]
+        # the example has the questions alone
+        turns = (*(last.turns or example.turns[:-1]), example.turns[-1])
+        answer = Message(role="assistant", content=last.text or "")
+        yield example.model_copy(update={"turns": (*turns, answer)}), last
+
+
+def _unasked(step: GenerateStep, context: StepContext) -> Iterator[Completion]:
+    """Yield a row without an answer for each question that follows an answer that is missing."""
+    for example, before in _conversations(step, context):
+        if before is None or before.text is not None:
+            continue
+        yield Completion(
+            row_key=hashlib.sha256(f"{before.row_key} {example.item}".encode()).hexdigest(),
+            item=example.item,
+            language=example.language,
+            prompt="",
+            text=None,
+            raw_text=None,
+            finish_reason="missing",
+            error=f"not asked: the question before has no answer ({before.error or before.finish_reason})",
+            max_new_tokens=step.decoding.max_new_tokens,
+            engine=step.model.engine,
+        )
 
 
 def _generated(
@@ -159,12 +202,22 @@ def _reuse(step: GenerateStep, wanted: Wanted, out: Path, context: StepContext) 
     most = step.decoding.max_new_tokens
     return {
         item: row.model_copy(
-            update={"item": item, "language": wanted[item][0].language, "max_new_tokens": most}
+            update={
+                "item": item,
+                "language": wanted[item][0].language,
+                "turns": _own_turns(step, wanted[item][0]),
+                "max_new_tokens": most,
+            }
         )
         for item, row in reuse_rows(
             Completion, FILE, items, out, context, lambda row: is_still_valid(row, most)
         )
     }
+
+
+def _own_turns(step: GenerateStep, example: Example) -> tuple[Message, ...]:
+    """The conversation before a question, where it holds the model's own answers."""
+    return () if step.after is None else example.turns
 
 
 def is_still_valid(row: Completion, max_new_tokens: int) -> bool:
@@ -193,6 +246,7 @@ def _completion(
             "row_key": row_key,
             "item": example.item,
             "language": example.language,
+            "turns": _own_turns(step, example),
             "prompt": answer.prompt_text,
             "text": None if answer.text is None else clean(answer.text, fence_is_open=opened),
             "max_new_tokens": step.decoding.max_new_tokens,

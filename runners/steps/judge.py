@@ -201,6 +201,8 @@ def answers_of(step: JudgeStep, settings: JudgeSettings, read: JudgeInputs, keys
         if completion.item not in first:
             continue
         example = read.examples[completion.item]
+        if completion.turns:
+            example = example.model_copy(update={"turns": completion.turns})
         if not read.opponents:
             verdicts = read.verdicts.get((completion.item, None), {})
             yield Answer(

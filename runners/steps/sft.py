@@ -1,6 +1,7 @@
 """`sft`: supervised fine-tuning on (instruction, response) pairs.
 
-The loss is on the response and its end; prompts and padding are masked.
+The loss is on the response and its end, with `assistant_only_loss` on all answers of a conversation; prompts
+and padding are masked.
 """
 
 from __future__ import annotations
@@ -42,7 +43,16 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
     drawn = draw(step.train, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
+    rows = tokenise(
+        drawn,
+        ANSWERS,
+        loaded,
+        context,
+        step.seed,
+        step.training.max_length,
+        counts,
+        step.training.assistant_only_loss,
+    )
     trainer = SFTTrainer(
         loaded.model,
         args=SFTConfig(
@@ -52,7 +62,7 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
         train_dataset=as_dataset(
             {
                 "input_ids": row.prompt_ids + row.answers[0],
-                "labels": [-100] * len(row.prompt_ids) + row.answers[0],
+                "labels": row.labels,
             }
             for row in rows
         ),

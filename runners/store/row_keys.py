@@ -51,6 +51,12 @@ class Keys:
                     read[name] = completion.finish_reason
                 case "opponent":
                     read[name] = opponent and _text(opponent)
+                    if opponent is not None and opponent.turns:
+                        read["opponent's turns"] = opponent.turns
+                case "instruction":
+                    read[name] = example.instruction
+                    if example.turns:  # whoever reads a question reads the conversation that it ends
+                        read["turns"] = example.turns
                 case "verdicts":
                     read[name] = {
                         j: [(v.aspect, v.score, v.unscored_reason) for v in found]

@@ -15,7 +15,8 @@ import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from functools import partial
+from itertools import chain, takewhile, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from dsl.steps.identity import digest
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
-from runners.prompting.prompts import Prompter
+from runners.prompting.prompts import Prompter, closed
 from runners.prompting.tokens import (
     AnswerEnd,
     Words,
@@ -80,6 +81,16 @@ class Row:
     language: Language
     prompt_ids: list[int]
     answers: list[list[int]]
+    earlier: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Borders of answers in the prompt that are learnt, too."""
+
+    @property
+    def labels(self) -> list[int]:
+        """Tokens of the prompt and the first answer that are learnt; -100 in the place of the others."""
+        labels = [-100] * len(self.prompt_ids)
+        for start, stop in self.earlier:
+            labels[start:stop] = self.prompt_ids[start:stop]
+        return labels + self.answers[0]
 
     @property
     def n_tokens(self) -> int:
@@ -134,11 +145,13 @@ def tokenise(
     seed: int,
     max_length: int,
     counts: Counts,
+    assistant_only_loss: bool = False,
 ) -> Iterator[Row]:
     """Tokenise prompts and `answers` (names of fields), and count what is cut or dropped.
 
     Answers are cut to what the prompt leaves of `max_length`, or of the model's positions where these are
-    fewer.
+    fewer. With `assistant_only_loss` the answers earlier in a conversation are found, too, but for one that
+    follows no question.
 
     Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat
     template, or lacks a token.
@@ -146,34 +159,39 @@ def tokenise(
     if loaded.no_chat is not None and any(isinstance(form, ChatPrompt) for _, form in rows):
         raise DataError(f"the model cannot be trained through its chat template: {loaded.no_chat}")
     prompters = {form: Prompter(form, context, seed) for form in {form: None for _, form in rows}}
-    texts = [
-        _Texts(
-            prompt=prompters[form].prompt(example), answers=tuple(getattr(example, name) for name in answers)
-        )
-        for example, form in rows
-    ]
+    texts = [_texts(example, prompters[form], answers, assistant_only_loss) for example, form in rows]
     longest = counts.max_length = min(max_length, loaded.n_positions or max_length)
     counts.answer_end = " ".join(
         loaded.tokenizer.convert_ids_to_tokens(sorted({end.token for end in _ends(texts, loaded).values()}))
     )
-    for (example, _), found in zip(rows, _tokens(texts, loaded, context.cache), strict=True):
+    names = [f"item {example.item} in `{example.language}`" for example, _ in rows]
+    for (example, _), name, found in zip(
+        rows, names, _tokens(texts, names, loaded, context.cache), strict=True
+    ):
         if found.is_unlike_template:
             counts.n_unlike_template += 1
             continue
         if (why := loaded.missing_embeddings(chain(found.prompt_ids, *found.answers))) is not None:
-            raise DataError(f"item {example.item} in `{example.language}`: {why}")
+            raise DataError(f"{name}: {why}")
         room = longest - len(found.prompt_ids)
         counts.n_border_merges += found.merges
         counts.n_truncated += any(len(ids) > room for ids in found.answers)
         if room < 1:
             counts.n_dropped += 1
             continue
-        row = Row(example.item, example.language, found.prompt_ids, [ids[:room] for ids in found.answers])
+        row = Row(
+            example.item,
+            example.language,
+            found.prompt_ids,
+            [ids[:room] for ids in found.answers],
+            found.earlier,
+        )
         if len(answers) > 1 and all(ids == row.answers[0] for ids in row.answers):
             counts.n_equal += 1
             continue
         counts.n_rows += 1
         counts.answer_lengths += [len(ids) for ids in row.answers]
+        counts.answer_lengths += [stop - start for start, stop in row.earlier]
         counts.n_tokens += row.n_tokens
         yield row
     if not counts.n_rows:
@@ -198,6 +216,21 @@ class _Texts(Value):
 
     prompt: Prompt
     answers: tuple[str, ...]
+    earlier: tuple[tuple[Prompt, str], ...] = ()
+    """Earlier answers of the conversation that are learnt, each behind the prompt that it answers."""
+
+
+def _texts(example: Example, prompter: Prompter, answers: Sequence[str], learns_all: bool) -> _Texts:
+    prompt = prompter.prompt(example)
+    earlier: list[tuple[Prompt, str]] = []
+    for place, one in enumerate(example.turns if learns_all else ()):
+        asked = example.turns[:place]
+        if one.role == "assistant" and asked and asked[-1].role == "user":
+            cut = example.model_copy(update={"turns": asked[:-1], "instruction": asked[-1].content})
+            earlier.append((prompter.prompt(cut), one.content))
+    return _Texts(
+        prompt=prompt, answers=tuple(getattr(example, name) for name in answers), earlier=tuple(earlier)
+    )
 
 
 class _Tokens(Value):
@@ -207,13 +240,14 @@ class _Tokens(Value):
     """Hash of the prompt and the answers."""
     prompt_ids: list[int]
     answers: list[list[int]]
+    earlier: list[tuple[int, int]]
     merges: bool
     """Tokens would have merged at the border of prompt and answer."""
     is_unlike_template: bool
     """The answered conversation begins otherwise than the prompt."""
 
 
-def _tokens(texts: Sequence[_Texts], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
+def _tokens(texts: Sequence[_Texts], names: Sequence[str], loaded: Loaded, cache: Path) -> Iterator[_Tokens]:
     """Return each row's tokens, cached by content.
 
     Steps that train on the same rows, in whatever order, tokenise them once.
@@ -224,10 +258,11 @@ def _tokens(texts: Sequence[_Texts], loaded: Loaded, cache: Path) -> Iterator[_T
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")  # another process may be making the same
-        ends, wanted = _ends(texts, loaded), dict(zip(keys, texts, strict=True))
+        ends, wanted = _ends(texts, loaded), dict(zip(keys, zip(texts, names, strict=True), strict=True))
         aside.write_text(
             "".join(
-                _tokenised(key, one, ends, loaded).model_dump_json() + "\n" for key, one in wanted.items()
+                _tokenised(key, one, name, ends, loaded).model_dump_json() + "\n"
+                for key, (one, name) in wanted.items()
             )
         )
         aside.replace(path)
@@ -260,20 +295,28 @@ def _ends(texts: Sequence[_Texts], loaded: Loaded) -> dict[bool, AnswerEnd]:
     }
 
 
-def _tokenised(key: Sha256, texts: _Texts, ends: Mapping[bool, AnswerEnd], loaded: Loaded) -> _Tokens:
+def _tokenised(
+    key: Sha256, texts: _Texts, name: str, ends: Mapping[bool, AnswerEnd], loaded: Loaded
+) -> _Tokens:
+    """The tokens of a row; `name` names it in errors."""
     is_chat = texts.prompt.text is None
     answered = _chat_answer if is_chat else _text_answer
-    prompt_ids = token_ids(loaded.tokenizer, texts.prompt)
+    try:
+        prompt_ids = token_ids(loaded.tokenizer, texts.prompt)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     found = [
         answered(loaded.tokenizer, texts.prompt, prompt_ids, answer.strip(), ends[is_chat])
         for answer in texts.answers
     ]
+    earlier = _earlier(loaded.tokenizer, texts, prompt_ids, ends[is_chat]) if texts.earlier else _Earlier()
     return _Tokens(
         key=key,
         prompt_ids=prompt_ids,
         answers=[one.ids for one in found],
-        merges=any(one.merges for one in found),
-        is_unlike_template=any(one.is_unlike_template for one in found),
+        earlier=earlier.places,
+        merges=earlier.merges or any(one.merges for one in found),
+        is_unlike_template=earlier.is_unlike_template or any(one.is_unlike_template for one in found),
     )
 
 
@@ -311,6 +354,64 @@ def _chat_answer(
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
     return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+
+
+@dataclass
+class _Earlier:
+    """Places of earlier answers among a prompt's tokens, each with its end."""
+
+    places: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    merges: bool = False
+    """A token reaches over the border of an answer: it is learnt with it."""
+    is_unlike_template: bool = False
+
+
+def _earlier(
+    tokenizer: PreTrainedTokenizerBase, texts: _Texts, prompt_ids: list[int], end: AnswerEnd
+) -> _Earlier:
+    if texts.prompt.text is not None:
+        text = texts.prompt.text
+        spans = [
+            (len(one.text or ""), len(f"{one.text}{closed(said)}".rstrip())) for one, said in texts.earlier
+        ]
+        tokens = partial(encode, tokenizer, is_chat=False)
+    else:
+        messages = texts.prompt.messages or ()
+        words = Words.of(tokenizer, [content for _, content in messages])
+        arguments = texts.prompt.chat_template_kwargs
+        text = words.render(messages, add_generation_prompt=True, arguments=arguments)
+        spans = words.answers(messages, arguments)
+        if spans is None:
+            spans = [_by_prefix(words, text, one, said, end) for one, said in texts.earlier]
+        end_text = end.before + str(tokenizer.convert_ids_to_tokens(end.token))
+        spans = [
+            span and (span[0], span[1] + len(end_text) * text.startswith(end_text, span[1])) for span in spans
+        ]
+        tokens = partial(words.token_ids, is_beginning=True)
+    found = _Earlier()
+    for span in spans:
+        if span is None:
+            return _Earlier(is_unlike_template=True)
+        start, stop = (tokens(text[:border]) for border in span)
+        found.merges |= start != prompt_ids[: len(start)] or stop != prompt_ids[: len(stop)]
+        found.places.append((_n_common(start, prompt_ids), _n_common(stop, prompt_ids)))
+    return found
+
+
+def _n_common(one: list[int], other: list[int]) -> int:
+    """Tokens that two sequences begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _by_prefix(words: Words, text: str, asked: Prompt, said: str, end: AnswerEnd) -> tuple[int, int] | None:
+    """Find an earlier answer in a rendered conversation, where that begins as it does up to the answer."""
+    messages, arguments = asked.messages or (), asked.chat_template_kwargs
+    before = words.render(messages, add_generation_prompt=True, arguments=arguments)
+    through = words.render([*messages, ("assistant", said)], add_generation_prompt=False, arguments=arguments)
+    answered = through.removesuffix(end.behind)
+    if not (through.endswith(end.behind) and answered.startswith(before) and text.startswith(answered)):
+        return None
+    return len(before), len(answered)
 
 
 def as_dataset(columns: Iterable[Mapping[str, object]]) -> Any:

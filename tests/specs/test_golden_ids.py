@@ -23,7 +23,7 @@ from tests.specs.public_data import FOLDER
 PROJECT = Path(__file__).resolve().parents[2]
 SPECS = {path.stem: path for path in sorted((PROJECT / "specs").glob("*.yaml"))}
 GOLDEN = PROJECT / "tests" / "golden" / "ids.json"
-ON_PUBLIC_FILES = {"phi2", "sizes", "trial"}
+ON_PUBLIC_FILES = {"mt_bench_x", "phi2", "sizes", "trial"}
 """Studies with files that are not fetched."""
 ACCEPTED = {"two_models": ("models.gemma-3-270m.base.accept_license=gemma",)}
 

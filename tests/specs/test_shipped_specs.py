@@ -79,6 +79,7 @@ def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> Non
     [
         ("trial", {"zero_shot", "urial", "sft", "dpo_sft", "instruct"}, 15),
         ("sizes", {"instruct"}, 9),
+        ("mt_bench_x", {"urial", "instruct"}, 12),
         ("phi2", {"phi-2", "phi-2-sft", "phi-2-dpo"}, 3),
     ],
 )

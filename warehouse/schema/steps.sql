@@ -41,6 +41,8 @@ create table examples (
     step_id varchar not null,
     item varchar not null,
     language varchar not null,
+    -- The conversation before the question; of questions that are asked in turn, those before this one alone.
+    turns struct(role varchar, content varchar)[] not null,
     instruction varchar not null,
     response varchar,
     chosen varchar,
@@ -62,6 +64,8 @@ create table step_completions (
     step_id varchar not null,
     item varchar not null,
     language varchar not null,
+    -- The conversation before the question, where it holds the model's own answers.
+    turns struct(role varchar, content varchar)[] not null,
     prompt_id varchar not null,
     text varchar,
     n_characters bigint,

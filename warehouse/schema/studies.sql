@@ -41,6 +41,8 @@ create table cells (
     train_languages varchar not null,
     -- Null where no chance enters.
     seed bigint,
+    -- Which of several questions that are asked in turn, from 1; null where an item has one.
+    turn bigint,
     generate_step_id varchar not null
 );
 

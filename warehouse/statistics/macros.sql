@@ -124,6 +124,9 @@ create or replace macro interval_high(mean, standard_error, n, df, scale_low, sc
         when standard_error > 0 then mean + t_quantile(df) * standard_error
     end;
 
+-- The name of one question among those of a study: an item, and its turn where it has several.
+create or replace macro item_turn(item, turn) as concat(item, '/' || turn);
+
 -- The name of an answer that people label: equal texts that answer one item are one answer, whoever
 -- gave them. It begins with a letter, or a spreadsheet would take one in some hundred for a number and round
 -- it.

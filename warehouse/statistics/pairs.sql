@@ -1,5 +1,6 @@
--- Every item of every contrast of a study: what either method scored on it, seeds averaged. An item that one
--- side lacks is there too, so that it is seen as lost. A contrast between models is computed with its first.
+-- Every item of every contrast of a study: what either method scored on it, seeds averaged, then the turns on
+-- which both have a score. An item that one side lacks is there too, so that it is seen as lost. A contrast
+-- between models is computed with its first.
 insert into paired_scores by name
 with
 
@@ -18,6 +19,7 @@ item_lengths as (
         method,
         train_languages,
         item,
+        turn,
         avg(n_characters) as n_characters
     from completions
     where experiment = $experiment
@@ -27,7 +29,14 @@ item_lengths as (
 sides as (
     select item_scores.* exclude (scale_low, scale_high), item_lengths.n_characters
     from item_scores
-    left join item_lengths using (dataset, language, model, method, train_languages, item)
+    left join item_lengths
+        on item_lengths.dataset = item_scores.dataset
+        and item_lengths.language = item_scores.language
+        and item_lengths.model = item_scores.model
+        and item_lengths.method = item_scores.method
+        and item_lengths.train_languages = item_scores.train_languages
+        and item_lengths.item = item_scores.item
+        and item_lengths.turn is not distinct from item_scores.turn
 ),
 
 scales as (
@@ -86,6 +95,7 @@ stacked as (
         pairings.*,
         true as is_of,
         sides.item,
+        sides.turn,
         sides.item_cluster,
         sides.score,
         sides.total,
@@ -105,6 +115,7 @@ stacked as (
         pairings.*,
         false as is_of,
         sides.item,
+        sides.turn,
         sides.item_cluster,
         sides.score,
         sides.total,
@@ -119,23 +130,45 @@ stacked as (
         and sides.method = pairings.against_method
         and sides.train_languages = pairings.against_train_languages
         and sides.measure = pairings.measure
+),
+
+by_turn as (
+    select
+        * exclude (is_of, score, total, n_scored, n_unscored, n_characters),
+        max(score) filter (where is_of) as score_of,
+        max(score) filter (where not is_of) as score_against,
+        score_of - score_against as difference,
+        max(n_characters) filter (where is_of) as characters_of,
+        max(n_characters) filter (where not is_of) as characters_against,
+        coalesce(max(total) filter (where is_of), 0) as total_of,
+        coalesce(max(total) filter (where not is_of), 0) as total_against,
+        coalesce(max(n_scored) filter (where is_of), 0) as n_scored_of,
+        coalesce(max(n_scored) filter (where not is_of), 0) as n_scored_against,
+        coalesce(max(n_unscored) filter (where is_of), 0) as n_unscored_of,
+        coalesce(max(n_unscored) filter (where not is_of), 0) as n_unscored_against
+    from stacked
+    group by all
 )
 
 select
     * exclude (
-        is_of, score, total, n_scored, n_unscored, n_characters, against_model, of_method, against_method
+        against_model, of_method, against_method, turn,
+        score_of, score_against, difference, characters_of, characters_against, total_of, total_against,
+        n_scored_of, n_scored_against, n_unscored_of, n_unscored_against
     ),
-    max(score) filter (where is_of) as score_of,
-    max(score) filter (where not is_of) as score_against,
-    score_of - score_against as difference,
-    max(n_characters) filter (where is_of) as characters_of,
-    max(n_characters) filter (where not is_of) as characters_against,
-    coalesce(max(total) filter (where is_of), 0) as total_of,
-    coalesce(max(total) filter (where not is_of), 0) as total_against,
-    coalesce(max(n_scored) filter (where is_of), 0) as n_scored_of,
-    coalesce(max(n_scored) filter (where not is_of), 0) as n_scored_against,
-    coalesce(max(n_unscored) filter (where is_of), 0) as n_unscored_of,
-    coalesce(max(n_unscored) filter (where not is_of), 0) as n_unscored_against
-from stacked
+    coalesce(avg(score_of) filter (where difference is not null), avg(score_of)) as score_of,
+    coalesce(avg(score_against) filter (where difference is not null), avg(score_against)) as score_against,
+    avg(difference) as difference,
+    coalesce(avg(characters_of) filter (where difference is not null), avg(characters_of)) as characters_of,
+    coalesce(
+        avg(characters_against) filter (where difference is not null), avg(characters_against)
+    ) as characters_against,
+    sum(total_of) as total_of,
+    sum(total_against) as total_against,
+    sum(n_scored_of)::bigint as n_scored_of,
+    sum(n_scored_against)::bigint as n_scored_against,
+    sum(n_unscored_of)::bigint as n_unscored_of,
+    sum(n_unscored_against)::bigint as n_unscored_against
+from by_turn
 group by all
 order by all;  -- sums of rows in the same order are the same to the last digit

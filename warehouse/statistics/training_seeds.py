@@ -95,8 +95,9 @@ class TrainingSeeds:
         if several:
             rows = connection.execute(
                 f"""
-                select language, model, method, train_languages, measure, seed, item, score
+                select language, model, method, train_languages, measure, seed, item, avg(score)
                 from verdicts {where} and seed is not null and score is not null
+                group by all
                 """,
                 here,
             ).fetchall()

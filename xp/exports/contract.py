@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Cell:
-    """One dataset, language, model, method and seed, with all of its answers."""
+    """One dataset, turn, language, model, method and seed, with all of its answers."""
 
     cell_id: str
     experiment: str
@@ -43,6 +43,7 @@ class Cell:
     model: str
     method: str
     train_languages: str
+    turn: int | None
     seed: int | None
     num_parameters: int | None
     model_settings: Mapping[str, Any]
@@ -64,6 +65,7 @@ class Cell:
             "language": self.language,
             "method": self.method,
             "train_languages": self.train_languages,
+            "turn": "" if self.turn is None else str(self.turn),
             "seed": "" if self.seed is None else str(self.seed),
         }
         return {key: value for key, value in found.items() if value}
@@ -71,8 +73,9 @@ class Cell:
     def stem(self) -> str:
         """Return a name for its files, without its model."""
         parts = (self.dataset, self.language, self.method, self.train_languages)
+        turn = "" if self.turn is None else f"turn{self.turn}"
         seed = "" if self.seed is None else f"seed{self.seed}"
-        return "_".join(part for part in (*parts, seed) if part)
+        return "_".join(part for part in (*parts, turn, seed) if part)
 
 
 def cells_of(warehouse: Path, experiment: str) -> Iterator[Cell]:
@@ -97,6 +100,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, row: Mapping[str, Any], step: M
     return Cell(
         **{name: row[name] for name in ("cell_id", "experiment", "dataset", "language", "model", "method")},
         train_languages=row["train_languages"],
+        turn=row["turn"],
         seed=row["seed"],
         num_parameters=answers[0]["num_parameters"] if answers else None,
         model_settings={name: model[name] for name in _MODEL_SETTINGS if model.get(name)},

@@ -10,9 +10,10 @@ def answer_as_text(row: dict[str, Any], *, with_prompt: bool) -> str:
     """One row of the view `completion_browser`, in a few lines."""
     tuned = f" · tuned on {row['train_languages']}" if row["train_languages"] else ""
     seed = "" if row["seed"] is None else f" · seed {row['seed']}"
+    turn = f" turn {row['turn']}" if row.get("turn") is not None else ""
     head = (
-        f"━━ {_safe(row['item'])} · {row['language']} · {row['model']} · {row['method']}{tuned}{seed}"
-        f"  ({row['cell_id']})"
+        f"━━ {_safe(row['item'])}{turn} · {row['language']} · {row['model']} · {row['method']}"
+        f"{tuned}{seed}  ({row['cell_id']})"
     )
     parts = [head, f"asked: {_safe(row['instruction'])}"]
     if with_prompt and row["prompt"]:

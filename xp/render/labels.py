@@ -33,7 +33,8 @@ def _shared(uses: Mapping[str, Name]) -> str:
 def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:
     seed = "" if cell.seed is None else f" seed {cell.seed}"
     tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
-    asked = f"{cell.method} {cell.model}{tuned}{seed}: {cell.dataset} {cell.language}"
+    turn = "" if cell.turn is None else f" turn {cell.turn}"
+    asked = f"{cell.method} {cell.model}{tuned}{seed}: {cell.dataset} {cell.language}{turn}"
     for step_id in cell.train:
         yield step_id, f"{cell.method} {cell.model}{tuned}{seed}"
     yield cell.generate, asked

@@ -5,26 +5,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dsl.data.examples import examples
+from dsl.data.examples import Told, examples
 from dsl.data.files import is_here, read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Example
+from dsl.data.references import references, with_references
 from dsl.data.source import FileSource, Source
 from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
+from dsl.plan.compile import references_of
 from dsl.spec.experiment import Experiment
 from dsl.values import Language, Name
 
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Rows of one data set in one language."""
+    """Rows of one data set in one language; of questions that are asked in turn, the first of each row."""
 
     source: Source
     rows: tuple[Example, ...] | None
     """None where they are not on this machine yet: on the hub, or in a public file."""
     languages: Counter[str] = field(default_factory=Counter[str])
     """Value of the language column -> rows of the file that have it."""
+    told: Told = field(default_factory=dict[str, list[str]])
+    """Notes on rows that were left out or lack something."""
 
 
 def read_rows(
@@ -53,6 +57,21 @@ def _read(
     source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
     if not isinstance(source, FileSource) or not is_here(source):
         return ReadRows(source, None)
+    told: Told = {}
     languages = Counter[str]()
-    rows = examples(read_file(source), data.columns, language, data.limit, source.at, languages)
-    return ReadRows(source, tuple(rows), languages)
+    columns, at = data.columns, source.at
+    read = [
+        tuple(examples(read_file(source), columns, language, data.limit, at, turn, told, languages))
+        for turn in columns.in_turn
+    ]
+    given = references_of(data, fingerprints, folder, language)
+    if given is not None and isinstance(given.source, FileSource) and is_here(given.source):
+        file, is_whole = given.source, data.limit is None
+        read = [
+            tuple(with_references(rows, references(read_file(file), given, turn, file.at), file.at, is_whole))
+            for rows, turn in zip(read, columns.in_turn, strict=True)
+        ]
+    first, *others = read
+    if not all(others):
+        raise DataError(f"{at}: no row has a question in each of the {len(columns.turns)} turns")
+    return ReadRows(source, first, languages, told)

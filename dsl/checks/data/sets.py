@@ -6,7 +6,7 @@ from dsl.checks.context import Context
 from dsl.checks.data.across_languages import content_faults, language_column_faults, pairing_faults
 from dsl.checks.data.overlap import overlap_faults
 from dsl.checks.data.read import ReadRows
-from dsl.checks.data.rows import row_faults
+from dsl.checks.data.rows import listed, row_faults
 from dsl.checks.fault import Fault
 from dsl.errors import DataError
 from dsl.methods.parts import Rows
@@ -19,7 +19,8 @@ def data_faults(context: Context) -> Iterator[Fault]:
     e = context.experiment
     for name, languages in context.data.items():
         data, asked = e.data[name], context.needs.asked.get(name, ())
-        if asked and data.columns.instruction is None:
+        asks = (data.columns.instruction, data.columns.messages, data.columns.chosen)
+        if asked and not data.columns.turns and all(column is None for column in asks):
             yield Fault(
                 ("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key"
             )
@@ -31,6 +32,10 @@ def data_faults(context: Context) -> Iterator[Fault]:
         rows = {language: one.rows for language, one in read.items() if one.rows is not None}
         for language, found in rows.items():
             yield from row_faults(name, language, found, data.columns, language in asked)
+            for note, items in read[language].told.items():
+                count = f"{len(items)} {'row' if len(items) == 1 else 'rows'}"
+                why = f"in `{language}`: {count} {note} ({listed(items)})"
+                yield Fault(("data", name, "columns"), why, "warning", "key")
         yield from language_column_faults(name, data, e.languages, read)
         yield from content_faults(name, data, read)
         yield from _enough(context, name, {language: len(found) for language, found in rows.items()})

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dsl.data.records import Prompt, Verdict
+from dsl.data.records import Message, Prompt, Verdict
 from dsl.judges._comparison import Comparison
 from dsl.judges._judge_prompts import JudgePrompts
 from runners.engines.contract import EngineAnswer
 from runners.judges._model_judges.decide import Decided, Question, both_orders
+from runners.judges._model_judges.earlier import earlier_of_two
 from runners.judges._model_judges.reply import as_object, objects, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
@@ -45,10 +46,10 @@ def both_prompts(
     answer: Answer, question: str, names: JudgePrompts, text: Comparison, ties: bool
 ) -> tuple[Prompt, Prompt]:
     """Return the prompts of a written comparison: our answer as A, then as B."""
-    theirs = _opponent(answer)
+    ours, theirs = _sides(answer)
     return (
-        _prompt(answer, question, answer.text, theirs, names, text, ties),
-        _prompt(answer, question, theirs, answer.text, names, text, ties),
+        _prompt(answer, question, ours, theirs, names, text, ties),
+        _prompt(answer, question, theirs, ours, names, text, ties),
     )
 
 
@@ -57,15 +58,29 @@ def both_choices(
 ) -> tuple[Question, Question]:
     """Return the questions of a comparison for a model that decides: our answer first, then second."""
     material = {names.instruction: answer.example.instruction, names.reference: answer.example.reference}
+    ours, theirs = _sides(answer)
+    words = (names.answer, text.first_answer, text.second_answer)
     outcomes = {"first": text.first, "second": text.second} | ({"tie": text.tie} if ties else {})
+    shown = {name: given for name, given in material.items() if given is not None}
+    before, swapped = (
+        earlier_of_two(one.turns, other.turns, names.instruction, words)
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
     return both_orders(
-        {name: given for name, given in material.items() if given is not None},
-        answer.text,
-        _opponent(answer),
+        before | shown,
+        ours.text,
+        theirs.text,
         text.question.replace("{question}", question),
         outcomes,
         (text.first_answer, text.second_answer),
+        swapped | shown,
     )
+
+
+def are_equal(answer: Answer) -> bool:
+    """Test whether both sides say the same, in the same conversation."""
+    ours, theirs = _sides(answer)
+    return ours == theirs
 
 
 def paired(found: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T, T]]:
@@ -177,14 +192,24 @@ def _outcome(given: object) -> str | None:
     return None if letter is None else letter[1]
 
 
+@dataclass(frozen=True)
+class _Said:
+    """One side of a comparison: its answer, and the conversation before the question as it had it."""
+
+    turns: tuple[Message, ...]
+    text: str
+
+
 def _prompt(
-    answer: Answer, question: str, a: str, b: str, names: JudgePrompts, text: Comparison, ties: bool
+    answer: Answer, question: str, a: _Said, b: _Said, names: JudgePrompts, text: Comparison, ties: bool
 ) -> Prompt:
+    as_a, as_b = f"{names.answer} A", f"{names.answer} B"
     parts = {
+        **earlier_of_two(a.turns, b.turns, names.instruction, (names.answer, as_a, as_b)),
         names.instruction: answer.example.instruction,
         names.reference: answer.example.reference,
-        f"{names.answer} A": a,
-        f"{names.answer} B": b,
+        as_a: a.text,
+        as_b: b.text,
     }
     # The marks around the material cannot be written by whoever wrote it: they hold its hash.
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
@@ -209,10 +234,12 @@ def _schema(ties: bool) -> dict[str, object]:
     }
 
 
-def _opponent(answer: Answer) -> str:
+def _sides(answer: Answer) -> tuple[_Said, _Said]:
+    """Our side and the opponent's."""
     assert answer.opponent is not None, "a judge that compares is handed an opponent"
     assert answer.opponent.text is not None, "opponents without text are not handed to judges"
-    return answer.opponent.text
+    turns = answer.example.turns
+    return _Said(turns, answer.text), _Said(answer.opponent.turns or turns, answer.opponent.text)
 
 
 def _by_place(texts: dict[str, str | None]) -> str | None:

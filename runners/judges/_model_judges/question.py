@@ -91,8 +91,11 @@ def both_orders(
     instructions: str,
     criteria: Mapping[str, str],
     names: tuple[str, str] = ("first answer", "second answer"),
+    swapped: Mapping[str, str] | None = None,
 ) -> tuple[Question, Question]:
     """Ask the same choice between two answers with `one` first, then with `other` first.
+
+    `swapped` is the material of the second question, where it is another.
 
     With the options `first` and `second` in `criteria`, the probability that `one` is better is the mean of
     the first question's `first` and the second question's `second`: what a model gives to a place, and not to
@@ -100,5 +103,9 @@ def both_orders(
     """
     return (
         Question({**material, names[0]: one, names[1]: other}, instructions, criteria),
-        Question({**material, names[0]: other, names[1]: one}, instructions, criteria),
+        Question(
+            {**(material if swapped is None else swapped), names[0]: other, names[1]: one},
+            instructions,
+            criteria,
+        ),
     )

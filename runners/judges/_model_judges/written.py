@@ -11,6 +11,7 @@ from dsl.engines.contract import EngineSettings
 from dsl.judges._judge_prompts import JudgePrompts
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
+from runners.judges._model_judges.earlier import earlier
 from runners.judges._model_judges.reply import ReadScore, read_reply, writable
 from runners.judges.contract import NO_REPLY, Answer, VerdictDetails
 
@@ -23,6 +24,7 @@ def prompt_for(answer: Answer, aspects: Mapping[str, Aspect], prompts: JudgeProm
     The marks around each text hold its hash, so that its author cannot have written them.
     """
     parts = {
+        **earlier(answer.example.turns, prompts.instruction, prompts.answer),
         prompts.instruction: answer.example.instruction,
         prompts.reference: answer.example.reference,
         prompts.answer: answer.text,

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
-from dsl.data.records import Prompt, Verdict
+from dsl.data.records import Message, Prompt, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.judges import AnyJudge
 from dsl.judges._comparison import comparison
@@ -366,3 +367,44 @@ def test_a_system_one_server_is_asked_a_choice_in_both_orders() -> None:
     (question,) = {json.dumps(asked.body["questions"]["asked"]) for asked in server.asked}
     assert set(json.loads(question)["criteria"]) == {"first", "second", "tie"}
     assert server.asked[0].body["state"]["reference answer"] == "gold"
+
+
+def talk(said: str) -> tuple[Message, ...]:
+    return (Message(role="user", content="Name a town."), Message(role="assistant", content=said))
+
+
+def in_turn(ours: str, theirs: str, given: pairwise.Settings, tools: Tools) -> Verdict:
+    """Compare two second answers, each behind the first answer of its own."""
+    one, other = answer("ours", turns=talk(ours)), answer("theirs").completion
+    other = other.model_copy(update={"turns": talk(theirs)})
+    keys = Keys(pairwise, given).of(one.example, one.completion, other)
+    (found,) = pairwise.judge([Answer(one.example, one.completion, keys, "zero", other)], given, tools)
+    return found
+
+
+def test_second_answers_are_compared_in_the_conversation_that_each_ends() -> None:
+    server = Server(longest)
+    in_turn("Lima.", "Quito.", settings(), server.tools)
+    first, second = ((prompt.messages or ())[1][1] for prompt in server.prompts)
+    assert re.findall(r"^\[((?!end).*) [0-9a-f]{8}\]$", first, re.MULTILINE) == [
+        "instruction 1",
+        "answer A 1",
+        "answer B 1",
+        "instruction",
+        "answer A",
+        "answer B",
+    ]
+    assert second.index("Quito.") < second.index("Lima.")
+
+
+def test_a_conversation_that_both_share_is_shown_once_and_counts_in_the_key() -> None:
+    server = Server(longest)
+    same = in_turn("Lima.", "Lima.", settings(), server.tools)
+    text = (server.prompts[0].messages or ())[1][1]
+    assert text.count("Lima.") == 1
+    assert "[answer 1 " in text
+    keys = {
+        in_turn(ours, theirs, settings(), Server(longest).tools).row_key
+        for ours, theirs in (("Lima.", "Quito."), ("Quito.", "Lima."), ("Lima.", "Bern."))
+    }
+    assert len(keys | {same.row_key}) == 4

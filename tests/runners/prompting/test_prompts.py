@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dsl.data.records import Example, Prompt
+from dsl.data.records import Example, Message, Prompt
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import ChatPrompt, PromptText, TextPrompt
 from runners.prompting.prompts import PROMPT_TEXTS, Prompter, read_text
@@ -115,6 +115,43 @@ def test_examples_of_another_language_stand_under_the_asked_languages_tags_and_e
     assert (
         not Prompter(form.model_copy(update={"ends_at_fence": False}), NOTHING).prompt(QUESTION).ends_at_fence
     )
+
+
+TALK = QUESTION.model_copy(
+    update={
+        "turns": (
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Hi"),
+            Message(role="assistant", content="Hello!\n"),
+        )
+    }
+)
+
+
+def test_earlier_turns_are_further_queries_and_answers_behind_the_worked_examples(tmp_path: Path) -> None:
+    assert (
+        text_of(TextPrompt(text=written(tmp_path, ENGLISH), num_fewshot=1), TALK)
+        == "# Instruction\n\nBe kind.\n\nBe brief.\n"
+        "\n# Query:\n```\nOne?\n```\n\n# Answer:\n```\nUn.\n```\n"
+        "\n# Query:\n```\nHi\n```\n\n# Answer:\n```\nHello!\n```\n"
+        "\n# Query:\n```\nWhy is the sky blue?\n```\n\n# Answer:\n```\n"
+    )
+
+
+def test_turns_that_do_not_alternate_are_no_text_prompt_and_the_error_names_the_row(tmp_path: Path) -> None:
+    odd = TALK.model_copy(update={"turns": TALK.turns[1:2]})
+    with pytest.raises(DataError, match=r"item q in `en`: .* before the last question the turns are user"):
+        text_of(TextPrompt(text=written(tmp_path, ENGLISH), num_fewshot=0), odd)
+
+
+def test_a_chat_has_the_turns_as_they_are_and_the_rows_own_system_message_before_the_texts(
+    tmp_path: Path,
+) -> None:
+    form = ChatPrompt(system=written(tmp_path, ENGLISH), template=chat_form().template)
+    turns = (("user", "Hi"), ("assistant", "Hello!\n"), ("user", "Why is the sky blue?"))
+    assert Prompter(form, NOTHING).prompt(TALK).messages == (("system", "Be brief."), *turns)
+    others = TALK.model_copy(update={"turns": TALK.turns[1:]})
+    assert Prompter(form, NOTHING).prompt(others).messages == (("system", "Be kind."), *turns)
 
 
 @pytest.mark.skipif(not SHARED_URIAL.exists(), reason="URIAL's own prompt is not here")

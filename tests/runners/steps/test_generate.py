@@ -1,21 +1,24 @@
 """Answers are made once: cached rows that are still valid are reused, and only the rest is asked for."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.data.records import Completion, Example
+from dsl.data.records import Completion, Example, Message
 from dsl.engines.contract import Decoding
-from dsl.steps.prompt_forms import PromptText, TextPrompt
+from dsl.steps.prompt_forms import ChatPrompt, PromptText, TextPrompt
 from dsl.steps.steps import GenerateStep
 from runners.engines import echo
+from runners.prompting.tokens import CHAT_TEMPLATE
 from runners.steps import generate
 from runners.steps.generate import clean
-from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows
+from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows, rewrite_rows
 
 EXAMPLES, TUNED = "data-0000000000000000", "sft-0000000000000000"
+FIRST = "generate-0000000000000000"
 PROMPT_FILE = """\
 language: en
 query_tag: "# Q:"
@@ -40,8 +43,6 @@ class Work:
         tuned: str | None = None,
         **decoding: float,
     ) -> tuple[StepResult, dict[str, Completion]]:
-        import hashlib
-
         data = self.folder / f"data-{name}"
         data.mkdir(exist_ok=True)
         (data / "examples.jsonl").unlink(missing_ok=True)
@@ -223,3 +224,63 @@ def test_without_an_open_fence_only_white_space_at_the_ends_goes(text: str) -> N
 @given(st.text(alphabet="ab` \n", max_size=40))
 def test_cleaning_never_changes_what_is_before_the_last_line(text: str) -> None:
     assert text.strip().startswith(clean(text, fence_is_open=True))
+
+
+def in_turn(
+    work: Work, answers: list[str | None], reuse_from: tuple[str, ...] = (), name: str = "second"
+) -> tuple[StepResult, dict[str, Completion]]:
+    """Ask a second question of items whose first answers are these."""
+    _, first = work.ask("first", [f"Name {n}." for n in range(len(answers))])
+    before = [
+        first[f"q{n}"].model_copy(update={"text": text, **({"error": "HTTP 500"} if text is None else {})})
+        for n, text in enumerate(answers)
+    ]
+    rewrite_rows(work.folder / "first" / "completions.jsonl", before)
+    data, out = work.folder / "data-second", work.folder / name
+    data.mkdir(exist_ok=True)
+    asked = [
+        Example(
+            item=row.item,
+            language="en",
+            turns=(Message(role="user", content=f"Name {n}."),),
+            instruction="Why?",
+        )
+        for n, row in enumerate(before)
+    ]
+    rewrite_rows(data / "examples.jsonl", asked)
+    out.mkdir()
+    form = ChatPrompt(template=hashlib.sha256(CHAT_TEMPLATE.read_bytes()).hexdigest())
+    step = GenerateStep(
+        model=echo.Settings(), examples=EXAMPLES, prompt=form, decoding=Decoding(), after=FIRST
+    )
+    context = StepContext(
+        {EXAMPLES: data, FIRST: work.folder / "first"},
+        cache=work.folder / "cache",
+        reuse_from=tuple(work.folder / d for d in reuse_from),
+    )
+    made = generate.run(step, context, out)
+    return made, {row.item: row for row in read_rows(out / "completions.jsonl", Completion)}
+
+
+def test_a_question_in_turn_is_asked_behind_the_answer_before_and_keeps_the_conversation(work: Work) -> None:
+    made, rows = in_turn(work, ["Lima", "Oslo"])
+    assert made.n_rows == 2
+    assert rows["q1"].prompt == "Name 1.\nOslo\nWhy?"
+    assert [(one.role, one.content) for one in rows["q1"].turns] == [
+        ("user", "Name 1."),
+        ("assistant", "Oslo"),
+    ]
+
+
+def test_a_question_behind_a_missing_answer_is_not_asked_and_says_so(work: Work) -> None:
+    made, rows = in_turn(work, ["Lima", None])
+    assert (made.n_rows, rows["q0"].text) == (2, "Why?")
+    assert (rows["q1"].text, rows["q1"].finish_reason) == (None, "missing")
+    assert rows["q1"].error == "not asked: the question before has no answer (HTTP 500)"
+
+
+def test_answers_in_turn_are_reused_where_the_conversation_is_the_same(work: Work) -> None:
+    in_turn(work, ["Lima", "Oslo"])
+    made, rows = in_turn(work, ["Lima", "Bern"], reuse_from=("second",), name="again")
+    assert made.n_reused == 1
+    assert rows["q1"].turns[-1].content == "Bern"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsl.data.records import Example, TrainingFacts, TrainMetric
+from dsl.data.records import Example, Message, TrainingFacts, TrainMetric
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError, StepFailed
 from dsl.steps.steps import SftStep
@@ -124,6 +124,38 @@ def test_the_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tmp_path: Pat
     loaded = load(WEIGHTS, None, tmp_path / "cache")
     total, n = 0.0, 0
     for example in read_rows(tmp_path / "data" / "en" / "examples.jsonl", Example):
+        prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(example))
+        answer = [
+            *loaded.tokenizer.encode(example.response, add_special_tokens=False),
+            loaded.tokenizer.eos_token_id,
+        ]
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+        total -= sum(logits[len(prompt) + at - 1, token].item() for at, token in enumerate(answer))
+        n += len(answer)
+    assert metric(tmp_path / "out", "loss") == [(1, pytest.approx(total / n, rel=1e-4))]
+
+
+@pytest.mark.parametrize("assistant_only_loss", [False, True])
+def test_in_a_conversation_the_loss_is_on_the_last_answer_or_on_all_of_them(
+    tmp_path: Path, assistant_only_loss: bool
+) -> None:
+    """The first logged loss against one made by hand, turn by turn."""
+    import torch
+
+    said = [("Where?", "In Cuba."), ("Who?", "Anna and Bruno.")]
+    (asked, answered), (last, response) = said
+    turns = (Message(role="user", content=asked), Message(role="assistant", content=answered))
+    talk = Example(item="a", language="en", turns=turns, instruction=last, response=response)
+    found, steps = inputs(tmp_path / "talks", en=[talk])
+    settings = {"max_steps": 1, "assistant_only_loss": assistant_only_loss}
+    step, _ = study(tmp_path, train=tuple(steps), prompts=(chat_form(),), training=settings)
+    run(step, found, tmp_path / "out")
+
+    loaded = load(WEIGHTS, None, tmp_path / "cache")
+    first = talk.model_copy(update={"turns": (), "instruction": asked, "response": answered})
+    total, n = 0.0, 0
+    for example in [first, talk] if assistant_only_loss else [talk]:
         prompt = token_ids(loaded.tokenizer, Prompter(chat_form(), found).prompt(example))
         answer = [
             *loaded.tokenizer.encode(example.response, add_special_tokens=False),

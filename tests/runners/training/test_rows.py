@@ -4,12 +4,13 @@ import copy
 import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dsl.data.records import Example
+from dsl.data.records import Example, Message
 from dsl.errors import DataError
 from runners.models.loading import Loaded, load_to_train, sharing_copy
 from runners.prompting.prompts import Prompter
@@ -407,3 +408,105 @@ def test_another_template_of_the_projects_own_is_tokenised_anew(
         loaded.tokenizer, Prompter(chat_form(), inputs(tmp_path)[0]).prompt(example("It eats."))
     )
     assert loaded.tokenizer.decode(row.prompt_ids) == "<s>Q: Where?\nA: "
+
+
+# ---------------------------------------------------------------- conversations
+
+
+def conversation(*turns: str, response: str = "Of sushi.") -> Example:
+    """An example behind these turns, which begin with a question."""
+    roles = ("user", "assistant")
+    before = tuple(Message(role=roles[i % 2], content=text) for i, text in enumerate(turns))
+    return Example(item="a", language="en", turns=before, instruction="Of what?", response=response)
+
+
+def all_learnt(loaded: Loaded, folder: Path, example: Example, form: Any = None) -> tuple[list[str], Counts]:
+    """The texts that are learnt of one row, with the loss on all answers."""
+    found, _ = inputs(folder, data=[example])
+    counts = Counts()
+    (row,) = tokenise([(example, form or chat_form())], ["response"], loaded, found, 0, 999, counts, True)
+    ids = row.prompt_ids + row.answers[0]
+    assert [label for label in row.labels if label != -100] == [
+        token for token, label in zip(ids, row.labels, strict=True) if label != -100
+    ]
+    pieces = [
+        [token for token, _ in group]
+        for is_learnt, group in groupby(zip(ids, row.labels, strict=True), lambda pair: pair[1] != -100)
+        if is_learnt
+    ]
+    assert counts.answer_lengths == [len(row.answers[0]), *(len(piece) for piece in pieces[:-1])]
+    return [loaded.tokenizer.decode(piece) for piece in pieces], counts
+
+
+MARKED = TURNS.replace(
+    "m.content | trim + '<|end|>\\n' }}",
+    "'' }}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}"
+    "{% else %}{{ m.content }}{% endif %}{{ '<|end|>\\n' }}",
+)
+"""A template that marks what the assistant says, without the end."""
+
+FORGETFUL = TURNS.replace("m.content | trim", "(m.content if loop.last or m.role == 'user' else '')")
+"""A template that leaves out what the assistant said before."""
+
+
+@pytest.mark.parametrize("template", [TURNS, MARKED])
+def test_assistant_only_loss_learns_every_answer_of_a_conversation_with_its_end(
+    loaded: Loaded, tmp_path: Path, template: str
+) -> None:
+    told = with_template(loaded, template)
+    example = conversation("Are you hungry?", "Yes. <|end|>!", "Really?", "Very.")
+    learnt, counts = all_learnt(told, tmp_path, example)
+    assert learnt == ["Yes. <|end|>!<|end|>", "Very.<|end|>", "Of sushi.<|end|>"]
+    assert (counts.n_rows, counts.n_border_merges, counts.n_unlike_template) == (1, 0, 0)
+
+
+def test_without_it_the_last_answer_alone_is_learnt_given_the_others(loaded: Loaded, tmp_path: Path) -> None:
+    told = with_template(loaded, TURNS)
+    (row,), _ = made(told, tmp_path, [conversation("Are you hungry?", "Yes.")])
+    assert told.tokenizer.decode(row.prompt_ids) == (
+        "<s><|start|>user\nAre you hungry?<|end|>\n<|start|>assistant\nYes.<|end|>\n"
+        "<|start|>user\nOf what?<|end|>\n<|start|>assistant\n"
+    )
+    assert row.labels == [-100] * len(row.prompt_ids) + row.answers[0]
+
+
+def test_in_a_text_prompt_an_earlier_answer_is_learnt_up_to_the_fence_that_closes_it(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    example = conversation("Are you hungry?", "Yes.")
+    learnt, _ = all_learnt(loaded, tmp_path, example, text_form("en", 0))
+    assert learnt == ["Yes.\n```", "Of sushi.</s>"]
+
+
+def test_a_conversation_that_the_template_renders_otherwise_later_is_dropped_and_counted(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    told = with_template(loaded, FORGETFUL)
+    with pytest.raises(DataError, match="of 1, 1 have a prompt that the chat template renders otherwise"):
+        all_learnt(told, tmp_path, conversation("Are you hungry?", "Yes."))
+    assert len(made(told, tmp_path, [conversation("Are you hungry?", "Yes.")])[0]) == 1
+
+
+def test_a_conversation_of_one_turn_has_the_tokens_it_has_without_the_setting(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    found, _ = inputs(tmp_path, data=[])
+    pairs = [(one, chat_form()) for one in PARALLEL["en"][:4]]
+    rows = [
+        list(tokenise(pairs, ["response"], loaded, found, 0, 99, Counts(), learns_all))
+        for learns_all in (False, True)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_template_that_refuses_a_conversation_is_an_error_that_names_the_row(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    told = with_template(
+        loaded, "{% if messages[2] is defined %}{{ raise_exception('one question') }}{% endif %}" + TURNS
+    )
+    with pytest.raises(
+        DataError,
+        match="item a in `en`: the chat template refuses a conversation of user, assistant, user: one",
+    ):
+        made(told, tmp_path, [conversation("Hungry?", "Yes.")])

@@ -11,6 +11,7 @@ from read_json(
     columns = {
         item: 'varchar',
         language: 'varchar',
+        turns: 'struct(role varchar, content varchar)[]',
         instruction: 'varchar',
         response: 'varchar',
         chosen: 'varchar',
@@ -28,7 +29,9 @@ group by step_id, item
 having count(*) > 1;
 
 insert into examples by name
-select * replace (coalesce(answers, []) as answers, coalesce(extra, '{}') as extra)
+select * replace (
+    coalesce(turns, []) as turns, coalesce(answers, []) as answers, coalesce(extra, '{}') as extra
+)
 from rows;
 
 drop table rows;

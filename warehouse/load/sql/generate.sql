@@ -16,6 +16,7 @@ from read_json(
     columns = {
         item: 'varchar',
         language: 'varchar',
+        turns: 'struct(role varchar, content varchar)[]',
         prompt: 'varchar',
         text: 'varchar',
         raw_text: 'varchar',
@@ -43,7 +44,7 @@ group by step_id, item
 having count(*) > 1;
 
 insert into step_completions by name
-select * exclude (prompt, provenance), unnest(provenance)
+select * exclude (prompt, provenance) replace (coalesce(turns, []) as turns), unnest(provenance)
 from rows;
 
 insert into prompts by name

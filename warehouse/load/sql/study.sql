@@ -31,6 +31,7 @@ select unnest(
                 "method_kind": "varchar",
                 "train_languages": ["varchar"],
                 "seed": "bigint",
+                "turn": "bigint",
                 "train": ["varchar"],
                 "generate": "varchar",
                 "judges": "map(varchar, struct(step varchar, judge varchar))",
@@ -91,6 +92,7 @@ select
     method_kind,
     array_to_string(train_languages, '+') as train_languages,
     seed,
+    turn,
     generate as generate_step_id
 from study_cells;
 

@@ -1,5 +1,5 @@
--- One row per dataset, language, model, method, languages tuned on and seed that a study asks for, done or
--- not.
+-- One row per dataset, language, model, method, languages tuned on, seed and turn that a study asks for, done
+-- or not.
 select
     experiment,
     cell_id,
@@ -8,5 +8,6 @@ select
     model,
     method,
     train_languages,
-    seed
+    seed,
+    turn
 from cells

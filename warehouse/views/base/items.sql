@@ -1,11 +1,13 @@
--- One row per study, dataset, language and item that is asked: the question, and what may be known of its
--- answer.
+-- One row per study, dataset, language, item and turn that is asked: the question, the conversation before
+-- it, and what may be known of its answer.
 select distinct
     cells.experiment,
     cells.dataset,
     cells.language,
     examples.item,
+    cells.turn,
     examples.category,
+    examples.turns,
     examples.instruction,
     examples.answers,
     examples.reference

@@ -9,6 +9,7 @@ select
     cells.method,
     cells.train_languages,
     cells.seed,
+    cells.turn,
     probed_judges.probe,
     probed.item,
     probed_judges.judge,

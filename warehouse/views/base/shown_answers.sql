@@ -3,6 +3,7 @@ select
     completions.experiment,
     completions.dataset,
     completions.item,
+    completions.turn,
     completions.language,
     completions.model,
     completions.num_parameters,
@@ -11,6 +12,8 @@ select
     completions.seed,
     completions.cell_id,
     items.category,
+    -- With the model's own answers, where its questions are asked in turn.
+    case when len(completions.turns) > 0 then completions.turns else items.turns end as turns,
     items.instruction,
     items.answers as accepted_answers,
     items.reference,
@@ -22,7 +25,12 @@ select
     completions.error,
     completions.n_new_tokens
 from completions
-left join items using (experiment, dataset, language, item)
+left join items
+    on items.experiment = completions.experiment
+        and items.dataset = completions.dataset
+        and items.language = completions.language
+        and items.item = completions.item
+        and items.turn is not distinct from completions.turn
 left join sent_prompts on sent_prompts.prompt_id = completions.prompt_id
 order by
     completions.experiment,
@@ -32,4 +40,5 @@ order by
     completions.model,
     completions.method,
     completions.train_languages,
-    completions.seed
+    completions.seed,
+    completions.turn

@@ -42,6 +42,7 @@ judged as (
         cells.train_languages,
         cells.seed,
         step_verdicts.item,
+        cells.turn,
         cell_judges.judge,
         case when judges.is_people then 'human' else judges.judge_kind end as judge_kind,
         judges.role,
@@ -103,8 +104,13 @@ named as (
         cells.train_languages,
         cells.seed,
         step_completions.item,
+        cells.turn,
         answer_id(
-            cells.experiment, cells.dataset, cells.language, step_completions.item, step_completions.text
+            cells.experiment,
+            cells.dataset,
+            cells.language,
+            item_turn(step_completions.item, cells.turn),
+            step_completions.text
         ) as answer_id
     from cells
     join step_completions on step_completions.step_id = cells.generate_step_id
@@ -126,6 +132,7 @@ labelled as (
         named.train_languages,
         named.seed,
         named.item,
+        named.turn,
         labels.judge,
         'human' as judge_kind,
         'quality' as role,

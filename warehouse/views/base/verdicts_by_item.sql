@@ -1,6 +1,6 @@
--- One row per dataset, language, model, method, languages tuned on, measure and item: its verdicts over all
--- seeds. The mean score is null where none has one. `judge_variance` is the mean variance of the judge's own
--- distributions: no sampling error, so no part of one.
+-- One row per dataset, language, model, method, languages tuned on, measure, item and turn: its verdicts over
+-- all seeds. The mean score is null where none has one. `judge_variance` is the mean variance of the judge's
+-- own distributions: no sampling error, so no part of one.
 select
     experiment,
     dataset,
@@ -14,6 +14,7 @@ select
     judge_kind,
     measure,
     item,
+    turn,
     item_cluster,
     avg(score) as score,
     sum(score) as total,

@@ -1,5 +1,5 @@
--- One row per cell and item: the question, the answer and every verdict on it. All text is data, to be shown
--- as it is.
+-- One row per cell and item: the conversation, the question, the answer and every verdict on it. All text is
+-- data, to be shown as it is.
 with
 
 verdicts_of_answer as (
@@ -34,4 +34,5 @@ order by
     shown_answers.model,
     shown_answers.method,
     shown_answers.train_languages,
-    shown_answers.seed
+    shown_answers.seed,
+    shown_answers.turn

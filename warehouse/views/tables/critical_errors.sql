@@ -16,7 +16,7 @@ found as (
         study_judges.label,
         verdicts.measure,
         verdicts.seed,
-        verdicts.item,
+        item_turn(verdicts.item, verdicts.turn) as item,
         verdicts.item as cluster,
         -- The judges score 1 where the answer is free of the error.
         1 - verdicts.score as value
@@ -37,7 +37,7 @@ found as (
         'cut at the length limit' as label,
         'cut' as measure,
         seed,
-        item,
+        item_turn(item, turn) as item,
         item as cluster,
         case when text is not null then (finish_reason = 'length')::integer end as value
     from completions
@@ -59,8 +59,8 @@ select
     label,
     measure,
     mean as share,
-    interval_low(mean, standard_error, n, df, 0, 1) as ci_low,
-    interval_high(mean, standard_error, n, df, 0, 1) as ci_high,
+    interval_low(mean, standard_error, n_clusters, df, 0, 1) as ci_low,
+    interval_high(mean, standard_error, n_clusters, df, 0, 1) as ci_high,
     n,
     n_unscored,
     n_seeds,

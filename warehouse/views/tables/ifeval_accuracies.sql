@@ -13,6 +13,7 @@ judged as (
         judge,
         aspect as strictness,
         seed,
+        item_turn(item, turn) as item,
         item as cluster,
         score,
         parts
@@ -33,14 +34,12 @@ found as (
     select
         * exclude (score, parts),
         'prompt' as unit,
-        cluster as item,
         score as value
     from judged
     union all by name
     select
-        * exclude (part),
+        * exclude (part) replace (item || '/' || coalesce(part.key, '') as item),
         'instruction' as unit,
-        cluster || '/' || coalesce(part.key, '') as item,
         part.value as value
     from parts
 )

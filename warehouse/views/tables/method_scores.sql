@@ -15,7 +15,7 @@ found as (
         judge,
         measure,
         seed,
-        item,
+        item_turn(item, turn) as item,
         item as cluster,
         score as value
     from verdicts
@@ -33,7 +33,7 @@ judged as (
         sqrt(avg(judge_variance)) as judge_standard_deviation,
         min(scale_low) as scale_low,
         max(scale_high) as scale_high,
-        bit_xor(hash(item)) filter (where score is not null) as item_set_id
+        bit_xor(hash(item_turn(item, turn))) filter (where score is not null) as item_set_id
     from verdicts_by_item
     group by all
 ),
@@ -65,10 +65,10 @@ select
     means.mean as mean_score,
     means.standard_error,
     interval_low(
-        means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high
+        means.mean, means.standard_error, means.n_clusters, means.df, judged.scale_low, judged.scale_high
     ) as ci_low,
     interval_high(
-        means.mean, means.standard_error, means.n, means.df, judged.scale_low, judged.scale_high
+        means.mean, means.standard_error, means.n_clusters, means.df, judged.scale_low, judged.scale_high
     ) as ci_high,
     judged.judge_standard_deviation,
     means.n,

@@ -33,7 +33,7 @@ found as (
         verdicts.measure,
         verdicts.seed,
         -- Translations of one item are one draw.
-        verdicts.language || '/' || verdicts.item_cluster as item,
+        verdicts.language || '/' || item_turn(verdicts.item_cluster, verdicts.turn) as item,
         verdicts.item_cluster as cluster,
         verdicts.score as value
     from verdicts

@@ -45,6 +45,7 @@ scored as (
         verdicts.measure,
         verdicts.seed,
         verdicts.item,
+        verdicts.turn,
         found.detectors,
         found.has_error,
         verdicts.scale_low as worst,
@@ -64,7 +65,8 @@ scored as (
 
 quantities as (
     select
-        * exclude (detectors, has_error, worst, best, score, score_of_rest, score_with_errors),
+        * exclude (turn, detectors, has_error, worst, best, score, score_of_rest, score_with_errors)
+        replace (item_turn(item, turn) as item),
         item as cluster,
         unnest([
             {quantity: 'critical', value: has_error},
@@ -100,8 +102,8 @@ measured as (
         {
             mean: mean,
             standard_error: standard_error,
-            low: interval_low(mean, standard_error, n, df, low, high),
-            high: interval_high(mean, standard_error, n, df, low, high),
+            low: interval_low(mean, standard_error, n_clusters, df, low, high),
+            high: interval_high(mean, standard_error, n_clusters, df, low, high),
             n: n,
             n_unscored: n_unscored
         } as found

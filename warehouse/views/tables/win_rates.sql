@@ -27,7 +27,7 @@ found as (
         aspect,
         measure,
         seed,
-        item,
+        item_turn(item, turn) as item,
         item as cluster,
         score as value
     from compared
@@ -64,8 +64,8 @@ select
     rates.measure,
     100 * rates.mean as win_rate,
     100 * rates.standard_error as standard_error,
-    100 * interval_low(rates.mean, rates.standard_error, rates.n, rates.df, 0, 1) as ci_low,
-    100 * interval_high(rates.mean, rates.standard_error, rates.n, rates.df, 0, 1) as ci_high,
+    100 * interval_low(rates.mean, rates.standard_error, rates.n_clusters, rates.df, 0, 1) as ci_low,
+    100 * interval_high(rates.mean, rates.standard_error, rates.n_clusters, rates.df, 0, 1) as ci_high,
     rates.n,
     rates.n_unscored,
     rates.n_seeds,

@@ -1,0 +1,381 @@
+"""Conversations in rows: message lists under whatever keys and role names, transcripts, and pairs of them.
+
+The forms are those of TRL's conversational data types, with an explicit prompt (`messages` and an answer) or
+an implicit one (`chosen` and `rejected` hold the whole conversation). Roles decide which turn is a question
+and which an answer, never positions. What cannot be read so is refused, naming the row; a row that lacks what
+it should be read for is left out, and told.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from dsl.data.inner_rows import Row
+from dsl.data.records import ChatRole, Message
+from dsl.data.selectors import pick, text_at, text_of
+from dsl.data.source import Columns, Conversation, Selector
+from dsl.errors import DataError
+from dsl.messages import listed
+
+KEYS = (("role", "content"), ("from", "value"))
+"""Keys of a message's role and text that need no settings."""
+
+ROLES: Mapping[str, ChatRole] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+}
+"""Role names that need no settings."""
+
+PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
+OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
+NO_TEXT = "left out, as a turn before the last answer has no text"
+LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
+
+_FITS: Mapping[str, ChatRole] = {
+    "system": "system",
+    "instruction": "user",
+    "response": "assistant",
+    "chosen": "assistant",
+    "rejected": "assistant",
+}
+"""Column -> role of a turn that a path may lead to."""
+
+Turn = tuple[ChatRole, str | None]
+"""One message as it was found; its text may be missing."""
+
+
+class Unusable(Exception):
+    """A row to leave out, with the reason."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A row's conversation."""
+
+    turns: tuple[Message, ...]
+    """Before the question."""
+    instruction: str
+    response: str | None = None
+    chosen: str | None = None
+    rejected: str | None = None
+    notes: tuple[str, ...] = ()
+    """Notes for people."""
+
+
+def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str) -> Dialogue:
+    """Read a row's conversation.
+
+    Args:
+        instruction: the text of the column `instruction`, with its `input`.
+        at: place of the row, for errors.
+
+    Raises:
+        DataError: it cannot be read as a conversation, or a path takes one turn out of several.
+        Unusable: the row lacks a text, or its parts are of different conversations.
+    """
+    _check_positions(row, columns, instruction, number, at)
+    answers = {
+        name: _answer(row, name, selector, number, at)
+        for name in ("response", "chosen", "rejected")
+        if (selector := getattr(columns, name)) is not None
+    }
+    prompt: tuple[Message, ...] | None = None
+    if columns.messages is not None:
+        how = _as_conversation(columns.messages)
+        prompt, answer = _cut(_messages(pick(row, how.column, number, at), how, "messages", at), at)
+        if prompt is None:
+            raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
+        if answer is not None and "response" not in answers:
+            answers["response"] = (None, answer[0])
+    elif columns.instruction is not None:
+        prompt = (Message(role="user", content=instruction),)
+    prompt = _agreed(prompt, answers, columns, instruction, at) or (
+        Message(role="user", content=instruction),
+    )
+    system = None if columns.system is None else text_at(row, columns.system, number, at)
+    if system is not None and system.strip():
+        if prompt[0].role == "system" and prompt[0].content != system:
+            raise DataError(f"{at}: the conversation has a system message, and `{columns.system}` another")
+        prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
+    *before, last = prompt
+    texts = {name: text for name, (_, text) in answers.items()}
+    is_later = not columns.turns and _is_later_question(row, columns.instruction, number, at)
+    return Dialogue(tuple(before), last.content, **texts, notes=(LATER_QUESTION,) if is_later else ())
+
+
+def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:
+    """Test whether a path leads to a text in a list of texts, and not to the first."""
+    path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
+    if not (path and re.fullmatch(r"-?\d+", place)) or (isinstance(row, Mapping) and selector in row):
+        return False
+    texts = pick(row, path, number, at)
+    return _holds(texts, str) and int(place) not in (0, -len(texts))
+
+
+def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
+    """Refuse a list as the question, with what to write for one of messages or of questions.
+
+    Raises:
+        DataError: the column `instruction` leads to a list.
+    """
+    if not isinstance(columns.instruction, str):
+        return
+    value = pick(row, columns.instruction, number, at)
+    if _holds_mappings(value) and any(role in value[0] for role, _ in KEYS):
+        raise DataError(
+            f"{at}: `{columns.instruction}` holds messages, not text. Write `messages:"
+            f" {columns.instruction}` in the place of `instruction`"
+        )
+    if _holds(value, str):
+        named = ", ".join(f"{columns.instruction}.{place}" for place in range(len(value)))
+        raise DataError(
+            f"{at}: `{columns.instruction}` holds {len(value)} texts. Questions that are asked in turn, each"
+            f" behind the answer before, are `turns: [{named}]`"
+        )
+
+
+def _as_conversation(selector: object) -> Conversation:
+    return selector if isinstance(selector, Conversation) else Conversation(column=cast("str", selector))
+
+
+_Answer = tuple[tuple[Message, ...] | None, str | None]
+"""The conversation before an answer, where it stands with it, and the answer."""
+
+
+def _answer(row: Row, name: str, selector: Selector | Conversation, number: int, at: str) -> _Answer:
+    """One answer: a text, a message, or the conversation that it ends."""
+    if isinstance(selector, Conversation):
+        how, value = selector, pick(row, selector.column, number, at)
+    else:
+        value = pick(row, selector, number, at)
+        if not (isinstance(value, Mapping) or _holds_mappings(value)):
+            return None, text_at(row, selector, number, at)
+        if not isinstance(selector, str | int):
+            raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
+        how = Conversation(column=selector)
+    prompt, answer = _cut(_messages(value, how, name, at), at)
+    if answer is None:
+        raise DataError(f"{at}: the conversation in `{how.column}` ends with a question: it has no `{name}`")
+    return prompt, answer[0]
+
+
+def _agreed(
+    prompt: tuple[Message, ...] | None,
+    answers: Mapping[str, _Answer],
+    columns: Columns,
+    instruction: str,
+    at: str,
+) -> tuple[Message, ...]:
+    """The one conversation that all columns of a row agree on. An `instruction` beside whole conversations
+    is one of their questions."""
+    whole = [before for before, _ in answers.values() if before is not None]
+    if any(before != whole[0] for before in whole):
+        raise Unusable(PROMPTS_DIFFER)
+    if whole and columns.messages is not None and prompt != whole[0]:
+        raise Unusable(OTHER_PROMPT)
+    if whole and columns.instruction is not None:
+        if Message(role="user", content=instruction) not in whole[0]:
+            raise Unusable(OTHER_PROMPT)
+        return whole[0]
+    if prompt is None and not whole and any(text is not None for _, text in answers.values()):
+        raise DataError(
+            f"{at}: `{next(iter(answers))}` holds an answer alone, and no column says what was asked. Name"
+            " `instruction` or `messages`"
+        )
+    return prompt or (whole[0] if whole else ())
+
+
+def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, tuple[str | None] | None]:
+    """Cut a conversation before the answer that it ends with.
+
+    Returns the messages up to the last question, None where there is nothing but an answer; and the answer in
+    a tuple, None where the conversation ends with the question.
+    """
+    *before, (role, text) = turns
+    answer = (text,) if role == "assistant" else None
+    asked = before if answer is not None else list(turns)
+    if not asked:
+        return None, answer
+    if asked[-1][0] != "user":
+        found = ", ".join(role for role, _ in turns[-3:])
+        raise DataError(f"{at}: a conversation ends with a question, or with one answer to it, not {found}")
+    if any(text is None for _, text in asked):
+        raise Unusable(NO_TEXT)
+    return tuple(Message(role=role, content=text or "") for role, text in asked), answer
+
+
+# ---------------------------------------------------------------- messages
+
+
+def _messages(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
+    """The turns of a message list, a message, or a transcript."""
+    if how.transcript is not None:
+        if not isinstance(value, str):
+            raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
+        found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
+    else:
+        if isinstance(value, Mapping):
+            value = [value]
+        if not _holds_mappings(value):
+            raise DataError(
+                f"{at}: `{how.column}` holds no list of messages. Of a text with marks write `{name}:"
+                f' {{column: {how.column}, transcript: {{human: "Human:", assistant: "Assistant:"}}}}`'
+            )
+        found = [_message(one, how, at) for one in value]
+    if any(role == "system" for role, _ in found[1:]):
+        raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
+    return found
+
+
+def _message(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
+    pairs = [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
+    if how.role is not None and how.content is not None:
+        pairs = [(how.role, how.content)]
+    keys = next(((role, content) for role, content in pairs if role in message), None)
+    if keys is None or keys[1] not in message:
+        raise DataError(
+            f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
+            " and content, or from and value, are known. Name others: `{column: "
+            f"{how.column}, role: …, content: …}}`"
+        )
+    role, content = message[keys[0]], message[keys[1]]
+    return _role(role, how, at), _text(content, how, at)
+
+
+def _text(content: object, how: Conversation, at: str) -> str | None:
+    """A message's text; the content parts of a chat server may hold it, where it is but one."""
+    if _holds_mappings(content):
+        parts = cast("Sequence[Mapping[str, object]]", content)
+        content = parts[0].get("text") if [part.get("type") for part in parts] == ["text"] else content
+    text = text_of(content, how.column, at)
+    return text if text and text.strip() else None
+
+
+def _role(name: object, how: Conversation, at: str) -> ChatRole:
+    found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
+    if found is None:
+        known = ", ".join([*how.roles, *ROLES])
+        raise DataError(
+            f"{at}: `{how.column}` has the role `{name}`. Known are {known}. Say what it is:"
+            f" `roles: {{{name}: user}}` (or assistant, system); a tool's turns cannot be read"
+        )
+    return found
+
+
+def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:
+    """The turns of one text, each behind the mark of its role."""
+    roles: dict[str, ChatRole] = {mark: _role(role, how, at) for role, mark in marks.items()}
+    longest_first = sorted(roles, key=len, reverse=True)
+    begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+    if begin.strip() or not pieces:
+        found = ascii(begin.strip()[:20]) if begin.strip() else "nothing"
+        raise DataError(f"{at}: `{how.column}` begins with {found}, not with a mark of {listed(marks, 4)}")
+    for mark, said in zip(pieces[::2], pieces[1::2], strict=True):
+        yield roles[cast("str", mark)], cast("str", said).strip() or None
+
+
+def _holds_mappings(value: object) -> bool:
+    """Test whether this is a list, not an empty one, of mappings."""
+    return _holds(value, Mapping)
+
+
+def _holds(value: object, kind: type) -> bool:
+    """Test whether this is a list, not an empty one, of this kind alone."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return False
+    several = cast("Sequence[object]", value)
+    return bool(several) and all(isinstance(one, kind) for one in several)
+
+
+# ---------------------------------------------------------------- paths to one turn
+
+
+def _check_positions(row: Row, columns: Columns, instruction: str, number: int, at: str) -> None:
+    """Refuse a path to a turn whose role does not fit the column, and one that leaves others out."""
+    taken: dict[str, dict[int, str]] = defaultdict(dict)
+    lists: dict[str, list[Turn]] = {}
+    for name, role in _FITS.items():
+        selector = getattr(columns, name)
+        found = _position(row, selector, number, at) if isinstance(selector, str) else None
+        if found is None:
+            continue
+        path, place, turns = found
+        if turns[place][0] != role:
+            raise DataError(
+                f"{at}: `{selector}` is what the {turns[place][0]} says, and no `{name}`."
+                f" {_instead(name, path)}"
+            )
+        taken[path][place], lists[path] = name, turns
+    for path, places in taken.items():
+        left = [
+            role
+            for place, (role, text) in enumerate(lists[path])
+            if place not in places and text is not None and text != instruction
+        ]
+        if left:
+            name = next(iter(places.values()))
+            raise DataError(
+                f"{at}: `{path}` has {len(lists[path])} turns, and the columns leave out {listed(left, 4)}."
+                f" {_instead(name, path)}"
+            )
+
+
+def _instead(name: str, path: str) -> str:
+    column = name if name in ("chosen", "rejected") else "messages"
+    return f"Name the conversation: `{column}: {path}`"
+
+
+def _position(row: Row, selector: str, number: int, at: str) -> tuple[str, int, list[Turn]] | None:
+    """The message list that a path goes into by position, the position, and the list's turns."""
+    if isinstance(row, Mapping) and selector in row:
+        return None
+    parts = selector.split(".")
+    for length in range(1, len(parts) - 1):
+        if not re.fullmatch(r"-?\d+", parts[length]):
+            continue
+        path = ".".join(parts[:length])
+        value = pick(row, path, number, at)
+        keys = next((pair for pair in KEYS if pair[1] == parts[length + 1]), None)
+        if keys is None or not _holds_mappings(value) or not all(keys[0] in one for one in value):
+            return None
+        place = int(parts[length])
+        if not -len(value) <= place < len(value):
+            return None  # reading it says so
+        how = Conversation(column=path)
+        return path, place % len(value), [_message(one, how, at) for one in value]
+    return None
+
+
+def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -> str:
+    """The question of one turn, from 1.
+
+    Raises:
+        DataError: the row has more questions than the columns name.
+        Unusable: it has fewer.
+    """
+    none = Unusable(f"without a question in turn {turn}")
+    for selector in columns.turns:
+        path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
+        if path and place.isdigit():
+            value = pick(row, path, number, at)
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                several = cast("Sequence[object]", value)
+                if len(several) > len(columns.turns):
+                    raise DataError(
+                        f"{at}: `{path}` has {len(several)} questions, and `turns` names {len(columns.turns)}"
+                    )
+                if len(several) < turn:
+                    raise none
+                break
+    text = text_at(row, columns.turns[turn - 1], number, at) or ""
+    if turn > 1 and not text.strip():
+        raise none
+    return text

@@ -1,0 +1,122 @@
+"""Conversations in a spec: what validate says of their rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl.checks.load import load
+from dsl.errors import SpecError
+
+
+def spec(folder: Path, rows: list[dict[str, Any]], columns: dict[str, Any], **changes: Any) -> Path:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    study = {
+        "experiment": "talks",
+        "languages": ["en"],
+        "models": {"m": {"base": {"engine": "echo"}, "instruct": {"engine": "echo"}}},
+        "data": {"d": {"rows": {"path": "rows.jsonl"}, "columns": {"item": {"row_number": True}, **columns}}},
+        "evaluate": ["d"],
+        "methods": {"instruct": {"method": "instruct"}},
+        "judges": {"empty": {"judge": "empty"}},
+        **changes,
+    }
+    (folder / "s.yaml").write_text(json.dumps(study), "utf-8")
+    return folder / "s.yaml"
+
+
+def warnings(path: Path) -> list[str]:
+    return [problem.message for problem in load(path).warnings]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    return str(problem).replace(f"{path.parent}/", "")
+
+
+def messages(*texts: str | None) -> list[dict[str, str | None]]:
+    return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def test_rows_that_are_left_out_or_lack_an_answer_are_warned_of_with_their_number_and_items(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"m": messages("a", "b")},
+        {"m": messages("c", None)},
+        {"m": messages(None, "d")},
+        {"m": messages("e", None)},
+    ]
+    assert warnings(spec(tmp_path, rows, {"messages": "m"})) == [
+        "in `en`: 2 rows without an answer, as its text is null or empty (2, 4)",
+        "in `en`: 1 row left out, as a turn before the last answer has no text (3)",
+    ]
+
+
+def test_pairs_of_different_conversations_are_warned_of(tmp_path: Path) -> None:
+    rows = [
+        {"w": messages("a", "b"), "l": messages("a", "c")},
+        {"w": messages("a", "b"), "l": messages("x", "c")},
+    ]
+    assert warnings(spec(tmp_path, rows, {"chosen": "w", "rejected": "l"})) == [
+        "in `en`: 1 row left out, as the conversations of `chosen` and `rejected` differ before the last"
+        " answer (2)"
+    ]
+
+
+def test_a_second_question_alone_is_warned_of_and_the_two_in_turn_are_not(tmp_path: Path) -> None:
+    rows = [{"t": ["Name a town.", "Why?"]}]
+    (warning,) = warnings(spec(tmp_path, rows, {"instruction": "t.1"}))
+    assert "`turns` asks them in turn" in warning
+    assert warnings(spec(tmp_path, rows, {"turns": ["t.0", "t.1"]})) == []
+
+
+def test_a_path_that_takes_the_wrong_turn_is_refused_at_its_row(tmp_path: Path) -> None:
+    rows = [{"m": [{"role": "system", "content": "s"}, *messages("a", "b")]}]
+    assert refused(spec(tmp_path, rows, {"instruction": "m.0.content", "response": "m.1.content"})).endswith(
+        "data.d.rows: rows.jsonl: row 1: `m.0.content` is what the system says, and no `instruction`. Name"
+        " the conversation: `messages: m`"
+    )
+
+
+def test_sft_learns_from_messages_and_dpo_from_whole_conversations(tmp_path: Path) -> None:
+    rows = [{"m": messages("a", "b"), "w": messages("a", "b"), "l": messages("a", "c")}]
+    weights = {"m": {"base": {"path": str(Path(__file__).resolve().parents[2] / "fixtures" / "tiny")}}}
+    learnt = {"sft": {"method": "sft", "train": "d"}}
+    preferred = {"dpo": {"method": "dpo", "pairs": "d"}}
+    for columns, methods in (({"messages": "m"}, learnt), ({"chosen": "w", "rejected": "l"}, preferred)):
+        path = spec(tmp_path, rows, columns, models=weights, methods=methods)
+        assert load(path).experiment.methods.keys() == methods.keys()
+    assert "needs the column `response`" in refused(
+        spec(tmp_path, rows, {"chosen": "w"}, models=weights, methods=learnt)
+    )
+
+
+def test_unpaired_preferences_are_no_method_and_the_refusal_says_what_can_learn_from_them(
+    tmp_path: Path,
+) -> None:
+    rows = [{"prompt": "Say hi.", "completion": "Hi.", "label": True}]
+    methods = {"kto": {"method": "kto", "train": "d"}}
+    found = refused(
+        spec(tmp_path, rows, {"instruction": "prompt", "response": "completion"}, methods=methods)
+    )
+    assert "must be one of `icl`, `sft`" in found
+    assert "`sft` can learn those whose label is true" in found
+    assert "`dpo` learns from pairs" in found
+
+
+def test_recorded_verdicts_on_questions_in_turn_are_refused(tmp_path: Path) -> None:
+    judges = {
+        "theirs": {
+            "judge": "recorded",
+            "verdicts": {"path": "rows.jsonl"},
+            "columns": {"item": "t", "score": "t"},
+        }
+    }
+    rows = [{"t": ["a", "b"]}]
+    path = spec(tmp_path, rows, {"turns": ["t.0", "t.1"]}, judges=judges)
+    with pytest.raises(SpecError, match="recorded verdicts have no turns, and the judge `theirs` has such"):
+        load(path)

@@ -1,0 +1,307 @@
+"""Conversations in rows: roles decide, earlier turns stay, and what cannot be read so is refused or told."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dsl.data.conversations import LATER_QUESTION, NO_ANSWER, NO_TEXT, OTHER_PROMPT, PROMPTS_DIFFER
+from dsl.data.examples import Told, examples
+from dsl.data.records import Example, Message
+from dsl.data.source import Columns
+from dsl.errors import DataError
+
+
+def read(
+    *rows: dict[str, Any], told: Told | None = None, turn: int | None = None, **columns: Any
+) -> list[Example]:
+    named = Columns.model_validate({"item": {"row_number": True}, **columns})
+    return list(examples(rows, named, "en", None, "d.jsonl", turn, told))
+
+
+def said(*turns: str, keys: tuple[str, str] = ("role", "content")) -> list[dict[str, str]]:
+    """Messages of `u: …`, `a: …` and `s: …`."""
+    roles = {"u": "user", "a": "assistant", "s": "system"}
+    return [
+        dict(zip(keys, (roles.get(role, role), text), strict=True))
+        for role, text in (t.split(": ", 1) for t in turns)
+    ]
+
+
+def turns(example: Example) -> list[tuple[str, str]]:
+    return [(one.role, one.content) for one in example.turns]
+
+
+def test_sharegpt_roles_decide_what_is_asked_and_what_answers() -> None:
+    keys = ("from", "value")
+    one, two, three, four = read(
+        {"c": said("human: Capital of Peru?", "gpt: Lima.", keys=keys)},
+        {"c": said("system: Be brief.", "human: Capital of Chile?", "gpt: Santiago.", keys=keys)},
+        {"c": said("human: I am Ana.", "gpt: Hi Ana.", "human: Who am I?", "gpt: Ana.", keys=keys)},
+        {"c": said("gpt: How can I help?", "human: Say B.", "gpt: B.", "human: bye", keys=keys)},
+        messages="c",
+    )
+    assert (turns(one), one.instruction, one.response) == ([], "Capital of Peru?", "Lima.")
+    assert (turns(two), two.instruction, two.response) == (
+        [("system", "Be brief.")],
+        "Capital of Chile?",
+        "Santiago.",
+    )
+    assert turns(three) == [("user", "I am Ana."), ("assistant", "Hi Ana.")]
+    assert (three.instruction, three.response) == ("Who am I?", "Ana.")
+    assert [role for role, _ in turns(four)] == ["assistant", "user", "assistant"]
+    assert (four.instruction, four.response) == ("bye", None)
+
+
+def test_other_keys_and_role_names_are_mapped() -> None:
+    (found,) = read(
+        {"log": [{"who": "client", "said": "Hi"}, {"who": "agent", "said": "Hello"}]},
+        messages={
+            "column": "log",
+            "role": "who",
+            "content": "said",
+            "roles": {"client": "user", "agent": "assistant"},
+        },
+    )
+    assert (found.instruction, found.response) == ("Hi", "Hello")
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        (
+            [{"who": "user", "text": "x"}],
+            "keys `who`, `text`; role and content, or from and value, are known",
+        ),
+        (
+            said("tool: x"),
+            "has the role `tool`. Known are system, user, .* Say what it is: `roles: {tool: user}`",
+        ),
+        (said("u: x", "s: y"), "a system message behind other turns; it stands first"),
+        (
+            said("u: x", "a: y", "a: z"),
+            "ends with a question, or with one answer to it, not user, assistant, assistant",
+        ),
+        ("Human: x", "holds no list of messages. Of a text with marks write .*transcript"),
+        ([], "holds no list of messages"),
+        (said("a: x"), "an answer alone: nobody asks"),
+        ([{"role": "user", "content": {"type": "text"}}], "a dict as content, not text"),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}] * 2}], "a list as content, not text"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_with_row_and_reason(messages: Any, why: str) -> None:
+    with pytest.raises(DataError, match=f"^d.jsonl: row 2: .*{why}"):
+        read({"c": said("u: x", "a: y")}, {"c": messages}, messages="c")
+
+
+def test_one_text_part_of_a_chat_server_is_its_text() -> None:
+    (found,) = read({"c": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, messages="c")
+    assert found.instruction == "x"
+
+
+def test_a_null_answer_is_missing_and_told_and_a_null_question_leaves_the_row_out() -> None:
+    told: Told = {}
+    null_answer: list[Any] = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "tool_calls": []},
+    ]
+    null_question = [{"role": "user", "content": None}, {"role": "assistant", "content": "y"}]
+    found = read(
+        {"c": null_answer}, {"c": null_question}, {"c": said("u: x", "a: y")}, messages="c", told=told
+    )
+    assert [(row.item, row.response) for row in found] == [("1", None), ("3", "y")]
+    assert told == {NO_ANSWER: ["1"], NO_TEXT: ["2"]}
+
+
+def test_a_null_answer_that_a_path_leads_to_is_missing_and_told() -> None:
+    told: Told = {}
+    row = {"m": [{"role": "user", "content": "x"}, {"role": "assistant", "content": None}]}
+    (found,) = read(row, instruction="m.0.content", response="m.1.content", told=told)
+    assert found.response is None
+    assert told == {NO_ANSWER: ["1"]}
+
+
+PAIR = {
+    "prompt": "Hi",
+    "chosen": said("s: Be kind.", "u: Hi", "a: Hello!", "u: What did I say?", "a: Hi."),
+    "rejected": said("s: Be kind.", "u: Hi", "a: Hello!", "u: What did I say?", "a: No idea."),
+}
+
+
+@pytest.mark.parametrize("asked", [{}, {"instruction": "prompt"}])
+def test_whole_conversations_as_chosen_and_rejected_hold_the_prompt(asked: dict[str, Any]) -> None:
+    (found,) = read(PAIR, chosen="chosen", rejected="rejected", **asked)
+    assert turns(found) == [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello!")]
+    assert (found.instruction, found.chosen, found.rejected) == ("What did I say?", "Hi.", "No idea.")
+
+
+@pytest.mark.parametrize("of_row", [slice(None), 0])
+def test_an_explicit_prompt_stands_beside_answers_as_messages(of_row: Any) -> None:
+    row: dict[str, Any] = {
+        "p": said("u: a", "a: b", "u: c"),
+        "w": said("a: d")[of_row],
+        "l": said("a: e")[of_row],
+    }
+    (found,) = read(row, messages="p", chosen="w", rejected="l")
+    assert (turns(found), found.instruction) == ([("user", "a"), ("assistant", "b")], "c")
+    assert (found.chosen, found.rejected) == ("d", "e")
+
+
+def test_answers_as_messages_go_with_a_prompt_as_text() -> None:
+    (found,) = read(
+        {"q": "x", "w": said("a: d"), "l": said("a: e")}, instruction="q", chosen="w", rejected="l"
+    )
+    assert (found.instruction, found.chosen, found.rejected) == ("x", "d", "e")
+
+
+def test_pairs_whose_conversations_differ_are_left_out_and_told() -> None:
+    told: Told = {}
+    other = {**PAIR, "rejected": said("u: Hello", "a: No.")}
+    found = read(other, PAIR, chosen="chosen", rejected="rejected", told=told)
+    assert [row.item for row in found] == ["2"]
+    assert told == {PROMPTS_DIFFER: ["1"]}
+    assert (
+        read({**PAIR, "prompt": "Bye"}, instruction="prompt", chosen="chosen", rejected="rejected", told=told)
+        == []
+    )
+    assert told[OTHER_PROMPT] == ["1"]
+
+
+def test_answers_without_any_prompt_are_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"row 1: `chosen` holds an answer alone, .* Name `instruction` or `messages`"
+    ):
+        read({"w": "d", "l": "e"}, chosen="w", rejected="l")
+
+
+HH = {"human": "\n\nHuman:", "assistant": "\n\nAssistant:"}
+
+
+def test_a_transcript_is_cut_at_its_marks() -> None:
+    told: Told = {}
+    common = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Tea?\n\nAssistant:"
+    found = read(
+        {"w": f"{common} Yes,\n\nplease.", "l": f"{common} No."},
+        {"w": f"{common} Yes.", "l": "\n\nHuman: Hi\n\nAssistant: Bye."},
+        chosen={"column": "w", "transcript": HH},
+        rejected={"column": "l", "transcript": HH},
+        told=told,
+    )
+    assert [(turns(row), row.instruction, row.chosen, row.rejected) for row in found] == [
+        ([("user", "Hi"), ("assistant", "Hello.")], "Tea?", "Yes,\n\nplease.", "No.")
+    ]
+    assert told == {PROMPTS_DIFFER: ["2"]}
+
+
+def test_a_transcript_that_begins_otherwise_is_refused() -> None:
+    with pytest.raises(DataError, match=r"row 1: `t` begins with 'Question: a', not with a mark of `human`"):
+        read({"t": "Question: a\n\nHuman: b"}, messages={"column": "t", "transcript": HH})
+
+
+@given(st.lists(st.text("ab \n", min_size=1).map(str.strip).filter(bool), min_size=1, max_size=6))
+def test_a_transcript_gives_back_what_was_written_into_it(texts: list[str]) -> None:
+    marks = {"user": "### Human:", "assistant": "### Assistant:"}
+    text = "".join(f"{list(marks.values())[i % 2]} {said}" for i, said in enumerate(texts))
+    (found,) = read({"t": text}, messages={"column": "t", "transcript": marks})
+    spoken = [*(one.content for one in found.turns), found.instruction, *filter(None, [found.response])]
+    assert spoken == texts
+
+
+def test_a_system_message_of_a_row_stands_first() -> None:
+    (found,) = read({"s": "Be brief.", "q": "x", "a": "y"}, system="s", instruction="q", response="a")
+    assert found.turns == (Message(role="system", content="Be brief."),)
+    (none,) = read({"s": "", "q": "x", "a": "y"}, system="s", instruction="q", response="a")
+    assert none.turns == ()
+    with pytest.raises(DataError, match="has a system message, and `s` another"):
+        read({"s": "Be brief.", "c": said("s: Be long.", "u: x")}, system="s", messages="c")
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "why"),
+    [
+        (
+            {"c": said("s: Be a pirate.", "u: 1+1?", "a: Arr!")},
+            {"instruction": "c.0.content", "response": "c.1.content"},
+            "`c.0.content` is what the system says, and no `instruction`. Name .*: `messages: c`",
+        ),
+        (
+            {"c": said("u: I am Ana.", "a: Hi.", "u: Who?", "a: Ana.")},
+            {"instruction": "c.0.content", "response": "c.1.content"},
+            "`c` has 4 turns, and the columns leave out .*user.*assistant.*: `messages: c`",
+        ),
+        (
+            {"i": {"m": said("s: Think.", "u: x")}, "w": said("a: y"), "l": said("a: z")},
+            {"instruction": "i.m.-1.content", "chosen": "w.0.content", "rejected": "l.0.content"},
+            "`i.m` has 2 turns, and the columns leave out `system`. Name .*: `messages: i.m`",
+        ),
+        (
+            {"q": "x", "w": said("s: t", "u: x", "a: y"), "l": said("s: t", "u: x", "a: z")},
+            {"instruction": "q", "chosen": "w.1.content", "rejected": "l.1.content"},
+            "`w.1.content` is what the user says, and no `chosen`. Name the conversation: `chosen: w`",
+        ),
+    ],
+)
+def test_a_path_by_position_is_refused_where_roles_do_not_fit_or_turns_are_left_out(
+    row: dict[str, Any], columns: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(DataError, match=f"row 1: {why}"):
+        read(row, **columns)
+
+
+def test_a_path_by_position_is_read_where_no_turn_is_lost() -> None:
+    row = {"q": "x", "w": said("u: x", "a: y"), "l": said("u: x", "a: z")}
+    (found,) = read(row, instruction="q", chosen="w.1.content", rejected="l.-1.content")
+    assert (found.instruction, found.chosen, found.rejected) == ("x", "y", "z")
+
+
+def test_questions_asked_in_turn_are_one_example_a_turn() -> None:
+    rows = ({"t": ["Name a town.", "Why that one?"]}, {"t": ["Name a river."]})
+    columns: dict[str, Any] = {"turns": ["t.0", "t.1"]}
+    assert [row.instruction for row in read(*rows, turn=1, **columns)] == ["Name a town.", "Name a river."]
+    told: Told = {}
+    second = read(*rows, {"t": ["Name a lake.", " "]}, turn=2, told=told, **columns)
+    assert [(row.item, row.instruction, turns(row)) for row in second] == [
+        ("1", "Why that one?", [("user", "Name a town.")])
+    ]
+    assert told == {"without a question in turn 2": ["2", "3"]}
+    with pytest.raises(DataError, match="row 1: `t` has 3 questions, and `turns` names 2"):
+        read({"t": ["a", "b", "c"]}, turn=1, **columns)
+
+
+def test_a_later_question_of_a_list_asked_alone_is_told() -> None:
+    told: Told = {}
+    read({"t": ["Name a town.", "Why?"]}, {"t": ["Name a river.", "Why?"]}, instruction="t.1", told=told)
+    assert told == {LATER_QUESTION: ["1", "2"]}
+    first: Told = {}
+    read({"t": ["Name a town.", "Why?"]}, instruction="t.0", told=first)
+    assert first == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (said("u: x"), "`c` holds messages, not text. Write `messages: c` in the place of `instruction`"),
+        (["a", "b"], r"`c` holds 2 texts. Questions .* `turns: \[c.0, c.1\]`"),
+    ],
+)
+def test_a_list_as_the_question_is_refused_with_the_column_to_write(value: Any, why: str) -> None:
+    with pytest.raises(DataError, match=f"row 1: {why}"):
+        read({"c": value}, instruction="c")
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"messages": "m", "instruction": "q"}, "messages and instruction all say what is asked"),
+        ({"messages": "m", "input": "i"}, "`input` stands below an `instruction`"),
+        ({"turns": ["a", "b"], "response": "r"}, "`turns` are asked"),
+        ({"turns": ["a"]}, "two questions or more"),
+        ({"messages": {"column": "t", "transcript": {"human": "H:"}}}, "name the mark of each role"),
+        ({"messages": {"column": "t", "role": "r", "transcript": HH}}, "a transcript has none"),
+    ],
+)
+def test_columns_that_say_two_things_are_refused(columns: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Columns.model_validate(columns)

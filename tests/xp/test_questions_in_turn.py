@@ -1,0 +1,131 @@
+"""Questions that are asked in turn: each behind the model's own answers, judged and compared by item and
+turn."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dsl.checks.load import load
+from dsl.errors import SpecError
+from dsl.steps.steps import DataStep, GenerateStep
+from tests.xp.small_study import diff_of, plan_of
+from xp.apply import apply
+
+ROWS = [
+    {"id": 1, "first": "Name a town.", "second": "Why that town?"},
+    {"id": 2, "first": "Name a river.", "second": "How long is that river?"},
+    {"id": 3, "first": "Name a lake.", "second": None},
+]
+
+
+def spec(folder: Path, **changes: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    study = {
+        "experiment": "turns",
+        "languages": ["en"],
+        "models": {"m": {"base": {"engine": "echo"}, "instruct": {"engine": "echo"}}},
+        "data": {
+            "mt": {"rows": {"path": "rows.jsonl"}, "columns": {"item": "id", "turns": ["first", "second"]}}
+        },
+        "evaluate": ["mt"],
+        "methods": {"zero_shot": {"method": "icl", "num_fewshot": 0}, "instruct": {"method": "instruct"}},
+        "judges": {"length": {"judge": "length"}, "empty": {"judge": "empty"}},
+        "contrasts": {"gap": {"of": "instruct", "against": "zero_shot", "on": ["empty"]}},
+        **changes,
+    }
+    (folder / "s.yaml").write_text(json.dumps(study), "utf-8")
+    return folder / "s.yaml"
+
+
+def asked(store: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("turns")
+    applied = apply(diff_of(spec(folder), folder / "store"), folder / "store", in_process=True)
+    assert applied.failures == ()
+    return folder / "store"
+
+
+def test_each_turn_is_a_step_behind_the_one_before(tmp_path: Path) -> None:
+    plan = plan_of(spec(tmp_path))
+    data = {id_: step.turn for id_, step in plan.steps.items() if isinstance(step, DataStep)}
+    made = {id_: step for id_, step in plan.steps.items() if isinstance(step, GenerateStep)}
+    assert sorted(data.values(), key=str) == [1, 2]
+    assert [(data[one.examples], one.after in made) for one in made.values()] == [(1, False), (2, True)] * 2
+    assert [cell.turn for cell in plan.study.cells] == [1, 2, 1, 2]
+    assert len({cell.cell_id for cell in plan.study.cells}) == 4
+
+
+def test_the_second_question_is_asked_behind_the_models_own_first_answer(store: Path) -> None:
+    (sent,) = asked(
+        store, "select prompt from shown_answers where item = '1' and turn = 2 and method = 'zero_shot'"
+    )
+    first, second = sent[0].index("Name a town."), sent[0].index("Why that town?")
+    assert "```\nName a town.\n```\n\n# Query:" in sent[0][first + 1 : second]
+    turns = asked(store, "select turns from shown_answers where item = '1' and turn = 2")
+    assert (
+        turns
+        == [
+            ([{"role": "user", "content": "Name a town."}, {"role": "assistant", "content": "Name a town."}],)
+        ]
+        * 2
+    )
+
+
+def test_an_item_without_a_second_question_has_one_turn(store: Path) -> None:
+    found = asked(store, "select item, turn from completions where method = 'instruct' order by all")
+    assert found == [("1", 1), ("1", 2), ("2", 1), ("2", 2), ("3", 1)]
+
+
+def test_each_turn_is_scored_and_an_item_is_one_pair_of_a_contrast(store: Path) -> None:
+    scores = asked(
+        store,
+        "select turn, mean_score, n from score_by_cell where method = 'instruct' and measure = 'empty'"
+        " order by turn",
+    )
+    assert scores == [(1, 1.0, 3), (2, 1.0, 2)]
+    pooled = asked(
+        store, "select n from score_by_method_language where method = 'instruct' and measure = 'empty'"
+    )
+    assert pooled == [(5,)]
+    assert asked(
+        store, "select item, difference from paired_scores where measure = 'empty' order by item"
+    ) == [
+        ("1", 0.0),
+        ("2", 0.0),
+        ("3", 0.0),
+    ]
+
+
+def test_annotators_see_the_conversation_and_each_turn_is_an_answer_of_its_own(store: Path) -> None:
+    labels = asked(
+        store,
+        "select turn, instruction from answers_to_label where item = '2' and method = 'instruct'"
+        " order by turn",
+    )
+    assert labels == [
+        (1, "Name a river."),
+        (2, "[user]\nName a river.\n\n[assistant]\nName a river.\n\n[user]\nHow long is that river?"),
+    ]
+
+
+def test_a_second_apply_runs_nothing(store: Path) -> None:
+    assert diff_of(store.parent / "s.yaml", store).todo == ()
+
+
+def test_recorded_answers_to_questions_in_turn_are_refused(tmp_path: Path) -> None:
+    recorded = {
+        "method": "recorded",
+        "answers": {"path": "rows.jsonl"},
+        "columns": {"item": "id", "response": "first"},
+    }
+    with pytest.raises(SpecError, match="recorded answers have no turns"):
+        load(spec(tmp_path, methods={"recorded": recorded}, contrasts={}))
