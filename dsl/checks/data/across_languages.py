@@ -8,8 +8,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.records import Example
-from dsl.data.selectors import language_in_file, name_of
-from dsl.data.source import LanguageColumn
+from dsl.data.selectors import language_in_file, language_selector, name_of
 from dsl.methods.parts import Dataset
 from dsl.values import Language, Name
 
@@ -75,7 +74,7 @@ def _advice(data: Dataset, language: Language, found: Mapping[str, int]) -> str:
         return ""
     assert data.columns.language is not None
     column = data.columns.language
-    name = column.column if isinstance(column, LanguageColumn) else name_of(column)
+    name = name_of(language_selector(column))
     called = language_in_file(column, language)
     return (
         f": none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
