@@ -100,8 +100,7 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     prompt = _agreed(prompt, answers, columns, instruction, at) or (
         Message(role="user", content=instruction),
     )
-    system = None if columns.system is None else text_at(row, columns.system, number, at)
-    if system is not None and system.strip():
+    if columns.system is not None and (system := text_at(row, columns.system, number, at) or "").strip():
         if prompt[0].role == "system" and prompt[0].content != system:
             raise DataError(
                 f"{at}: the conversation has a system message, and `{name_of(columns.system)}` another"

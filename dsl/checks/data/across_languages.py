@@ -34,8 +34,11 @@ def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows])
 
 
 def _texts(read: ReadRows) -> frozenset[str]:
-    """Instructions, or what was preferred, where there is a letter in them."""
-    texts = frozenset(row.instruction or row.chosen or "" for row in read.rows or ())
+    """Questions with the turns before them, or what was preferred, where there is a letter in them."""
+    texts = frozenset(
+        "\n".join([*(turn.content for turn in row.turns), row.instruction or row.chosen or ""])
+        for row in read.rows or ()
+    )
     return texts if any(map(str.isalpha, "".join(texts))) else frozenset()
 
 
