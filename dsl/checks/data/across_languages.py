@@ -9,6 +9,7 @@ from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.records import Example
 from dsl.data.selectors import language_in_file, language_selector, name_of
+from dsl.data.source import Columns
 from dsl.methods.parts import Dataset
 from dsl.values import Language, Name
 
@@ -53,7 +54,7 @@ def language_column_faults(
     at = ("data", name)
     for language, one in read.items():
         if one.rows is not None and not one.rows:
-            yield Fault(at, f"no rows in `{language}`{_advice(data, language, one.languages)}")
+            yield Fault(at, no_rows(data.columns, language, one.languages))
     column = data.columns.language
     if column is None or not read:
         return
@@ -72,15 +73,19 @@ def _base(code: str) -> str:
     return re.split(r"[-_\s]", code.strip().casefold())[0]
 
 
-def _advice(data: Dataset, language: Language, found: Mapping[str, int]) -> str:
-    if not found:
-        return ""
-    assert data.columns.language is not None
-    column = data.columns.language
-    name = name_of(language_selector(column))
-    called = language_in_file(column, language)
+def no_rows(columns: Columns, language: Language, found: Mapping[str, int]) -> str:
+    """Say that a language has no rows, and what the language column holds instead.
+
+    Args:
+        found: Value of the language column -> its rows.
+    """
+    none = f"no rows in `{language}`"
+    if columns.language is None or not found:
+        return none
+    name = name_of(language_selector(columns.language))
+    called = language_in_file(columns.language, language)
     return (
-        f": none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
+        f"{none}: none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
         f" each: `language: {{column: {name}, values: {{{language}: …}}}}`"
     )
 

@@ -209,6 +209,15 @@ def test_a_language_without_rows_lists_the_values_there_are_and_a_map_finds_them
     assert compile(found.experiment, Fingerprints(), found.origin).study.notes == found.origin.notes
 
 
+def test_rows_that_ask_several_questions_in_turn_are_counted_once(tmp_path: Path) -> None:
+    rows = [{"id": code, "t": [f"{code} one", f"{code} two"], "l": code} for code in ("en", "es")]
+    columns = {"item": "id", "turns": ["t.0", "t.1"], "language": "l"}
+    sets = {"d": {"rows": {"path": "q.jsonl"}, "columns": columns}}
+    assert loaded(tmp_path, {"q.jsonl": rows}, data=sets).origin.notes == (
+        "rows of other languages, passed over: 1 of 2 (`es` 1).",
+    )
+
+
 @pytest.mark.parametrize("value", ["EN", "en-US", "", None])
 def test_rows_whose_language_is_nearly_one_of_the_study_s_are_a_warning(
     tmp_path: Path, value: object
