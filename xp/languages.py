@@ -38,4 +38,5 @@ def _why(sample: Sample, settings: Settings) -> str | None:
 
 
 def _text(row: Example) -> str:
-    return "\n".join(filter(None, (row.instruction, row.response, row.chosen)))
+    before = (turn.content for turn in row.turns if turn.role != "system")
+    return "\n".join([*before, *filter(None, (row.instruction, row.response, row.chosen))])

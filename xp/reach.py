@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from dsl.data.files import is_here
 from dsl.data.fingerprints import RUNNERS
-from dsl.data.source import FileSource, HubSource
+from dsl.data.source import HubSource, Source
 from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.engines.transformers import Weights
@@ -40,14 +40,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                     f"runs code that comes with {one_line(model.source)}"
                     f" (`trust_remote_code`){_n_code_files(model)}"
                 )
-    yield from dict.fromkeys(
-        f"loads {source.hub} from the Hugging Face hub"
-        for step in steps
-        if isinstance(step, DataStep)
-        for source in (step.source, *((step.references.source,) if step.references else ()))
-        if isinstance(source, HubSource) and source.sha256 is None
-    )
-    yield from dict.fromkeys(f"fetches {file.url}" for file in _files(steps) if not is_here(file))
+    yield from dict.fromkeys(filter(None, map(_comes_from, _sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):
         try:
@@ -59,19 +52,26 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                 yield f"not ready: {lacking}"
 
 
-def _files(steps: Iterable[Step]) -> Iterator[FileSource]:
-    """Files whose rows steps read: data sets, recorded answers, recorded verdicts."""
+def _sources(steps: Iterable[Step]) -> Iterator[Source]:
+    """Sources whose rows steps read: data sets, references, recorded answers, recorded verdicts."""
     for step in steps:
         if isinstance(step, DataStep):
-            named = (step.source, *((step.references.source,) if step.references else ()))
-            yield from (source for source in named if isinstance(source, FileSource))
+            yield step.source
+            if step.references is not None:
+                yield step.references.source
         elif isinstance(step, GenerateStep) and isinstance(step.model, RecordedAnswers):
-            if isinstance(step.model.answers, FileSource):
-                yield step.model.answers
+            yield step.model.answers
         elif isinstance(step, JudgeStep):
             for judge in step.judges.values():
-                if isinstance(judge, RecordedVerdicts):
-                    yield FileSource.model_validate(judge.verdicts.model_dump())
+                if isinstance(judge, RecordedVerdicts) and judge.source is not None:
+                    yield judge.source
+
+
+def _comes_from(source: Source) -> str | None:
+    """A line on rows that are not on this machine."""
+    if isinstance(source, HubSource):
+        return f"loads {source.hub} from the Hugging Face hub" if source.sha256 is None else None
+    return None if is_here(source) else f"fetches {source.url}"
 
 
 def calls(steps: Iterable[Step]) -> Iterator[Call]:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from dsl.data.inner_rows import Row
+from dsl.data.inner_rows import Row, kind_of
 from dsl.data.records import ChatRole, Message
-from dsl.data.selectors import pick, text_at, text_of
+from dsl.data.selectors import name_of, pick, text_at, text_of
 from dsl.data.source import Columns, Conversation, Selector
 from dsl.errors import DataError
 from dsl.messages import listed
@@ -100,10 +100,11 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     prompt = _agreed(prompt, answers, columns, instruction, at) or (
         Message(role="user", content=instruction),
     )
-    system = None if columns.system is None else text_at(row, columns.system, number, at)
-    if system is not None and system.strip():
+    if columns.system is not None and (system := text_at(row, columns.system, number, at) or "").strip():
         if prompt[0].role == "system" and prompt[0].content != system:
-            raise DataError(f"{at}: the conversation has a system message, and `{columns.system}` another")
+            raise DataError(
+                f"{at}: the conversation has a system message, and `{name_of(columns.system)}` another"
+            )
         prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
     *before, last = prompt
     texts = {name: text for name, (_, text) in answers.items()}
@@ -255,6 +256,8 @@ def _text(content: object, how: Conversation, at: str) -> str | None:
     if _holds_mappings(content):
         parts = cast("Sequence[Mapping[str, object]]", content)
         content = parts[0].get("text") if [part.get("type") for part in parts] == ["text"] else content
+    if isinstance(content, Mapping | list | tuple | bytes | bool):
+        raise DataError(f"{at}: a message in `{how.column}` has {kind_of(content)} as content, not text")
     text = text_of(content, how.column, at)
     return text if text and text.strip() else None
 

@@ -1,9 +1,10 @@
-"""Instructions without the differences that do not make another question."""
+"""Questions without the differences that do not make another question."""
 
 import re
 import unicodedata
 
 from dsl.data.letters import compared
+from dsl.data.records import Example
 
 _OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d)")
 _SYMBOLS = {"-": "−", "–": "−", "*": "∗", "/": "∕"}
@@ -18,6 +19,26 @@ def normalise(text: str) -> str:
     folded = unicodedata.normalize("NFC", compared(text))
     spelt = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
     return " ".join(spelt.translate(_APART).split())
+
+
+def in_context(example: Example) -> str:
+    """Normalise an example's question together with the conversation before it, a system message aside.
+
+    `Halve it.` asks nothing by itself. A question without earlier turns is as `normalise` gives it.
+    """
+    before = [normalise(turn.content) for turn in example.turns if turn.role != "system"]
+    return "\n".join([*before, normalise(example.instruction)])
+
+
+def questions(example: Example) -> frozenset[str]:
+    """Normalise every question of an example's conversation, by itself and with what was said before it."""
+    found, said = {normalise(example.instruction), in_context(example)}, list[str]()
+    for turn in example.turns:
+        if turn.role != "system":
+            said.append(normalise(turn.content))
+        if turn.role == "user":
+            found |= {said[-1], "\n".join(said)}
+    return frozenset(found)
 
 
 class _Apart(dict[int, str]):

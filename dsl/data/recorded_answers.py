@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from dsl.data.examples import instruction_of
 from dsl.data.files import Row
-from dsl.data.selectors import language_in_file, pick, text_of
-from dsl.data.source import Columns, LanguageColumn, Selector
+from dsl.data.selectors import language_in_file, language_selector, name_of, pick, text_of
+from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
 from dsl.values import Language
 
@@ -120,7 +120,7 @@ class CellReader:
             return None, self._fault(selector, error)
         self._held.add(str(selector))
         if text is None:
-            return None, f"{at} holds {'null' if value is None else 'NaN'} for `{selector}`"
+            return None, f"{at} holds {'null' if value is None else 'NaN'} for `{name_of(selector)}`"
         return text, None
 
     def instruction(self, row: Row, columns: Columns, number: int) -> tuple[str | None, str | None]:
@@ -153,8 +153,7 @@ def _read(rows: Iterable[Row], columns: Columns, language: Language | None) -> I
     reader = CellReader()
     for number, row in enumerate(rows, 1):
         if (column := columns.language) is not None and language is not None:
-            selector = column.column if isinstance(column, LanguageColumn) else column
-            theirs, missing = reader.text(row, selector, number)
+            theirs, missing = reader.text(row, language_selector(column), number)
             if missing is not None:
                 yield RecordedRow(number, missing=missing)
                 continue

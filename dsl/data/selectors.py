@@ -68,7 +68,12 @@ def language_at(row: Row, column: Written | LanguageColumn, number: int, at: str
     Raises:
         DataError: as `text_at`.
     """
-    return text_at(row, column.column if isinstance(column, LanguageColumn) else column, number, at) or ""
+    return text_at(row, language_selector(column), number, at) or ""
+
+
+def language_selector(column: Written | LanguageColumn) -> Written:
+    """Return the selector of a language column."""
+    return column.column if isinstance(column, LanguageColumn) else column
 
 
 def language_in_file(column: Written | LanguageColumn, language: Language) -> str:

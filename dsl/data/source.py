@@ -53,7 +53,7 @@ class FileSource(Value):
     @property
     def at(self) -> str:
         """Its place, for errors about rows, which are counted among those that `where` keeps."""
-        return self.path + (f" (rows that `where: {{{', '.join(self.where)}}}` keeps)" if self.where else "")
+        return self.path + _kept(self.where)
 
 
 class HubSource(Value):
@@ -76,8 +76,12 @@ class HubSource(Value):
 
     @property
     def at(self) -> str:
-        """Its place, for errors about rows."""
-        return self.hub
+        """Its place, for errors about rows, which are counted among those that `where` keeps."""
+        return self.hub + _kept(self.where)
+
+
+def _kept(where: Where) -> str:
+    return f" (rows that `where: {{{', '.join(where)}}}` keeps)" if where else ""
 
 
 Source = Annotated[FileSource | HubSource, Field(discriminator="source")]

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from dsl.data.files import Row, read_planned
 from dsl.data.recorded_answers import CellReader, NoColumn, normalised
 from dsl.data.records import Example
-from dsl.data.source import Columns, FileSource, Selector
+from dsl.data.selectors import language_in_file, language_selector, name_of
+from dsl.data.source import Columns, FileSource, LanguageColumn, Selector, Written
 from dsl.errors import DataError
 from dsl.messages import listed, ticked
 from dsl.values import Name, Scalar, Value
@@ -65,7 +66,7 @@ class VerdictColumns(Value):
     instruction: Selector | None = None
     input: Selector | None = None
     """Text put below the instruction where it is not empty."""
-    language: Selector | None = None
+    language: Written | LanguageColumn | None = None
     """For one file that holds several languages."""
     response: Selector | None = None
     """The text that was judged. With it, a verdict on another text than the answer's is none."""
@@ -101,12 +102,12 @@ class VerdictColumns(Value):
 
     def key(self, example: Example) -> "Key":
         """Return the key of the rows about an example's answers."""
-        language = "" if self.language is None else example.language
+        language = "" if self.language is None else language_in_file(self.language, example.language)
         return language, example.item if self.item is not None else normalised(example.instruction)
 
 
 Key = tuple[str, str]
-"""Language (empty where the file has no such column), and item or instruction."""
+"""Language as the file calls it (empty where it has no such column), and item or instruction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,8 @@ def _matched(
     for name in ("language", "item", "instruction", "response", "aspect"):
         if (selector := getattr(columns, name)) is None:
             continue
+        if isinstance(selector, LanguageColumn):
+            selector = language_selector(selector)
         texts[name], missing = (
             reader.instruction(row, asked, number)
             if name == "instruction"
@@ -215,7 +218,7 @@ def _findings(row: Row, columns: VerdictColumns, blank: Given, reader: CellReade
         number, why = column.read(word) if isinstance(column, Scores) else read_number(word)
         if number is not None and as_preference:
             number, why = _preferred(number, word)
-        return number, None if number is not None else f"row {blank.row}: {why} (`{selector}`)"
+        return number, None if number is not None else f"row {blank.row}: {why} (`{name_of(selector)}`)"
 
     for aspect, column in (columns.scores or {}).items():
         number, why = score(column)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dsl.data.normalise import normalise
+from dsl.data.normalise import normalise, questions
 from dsl.data.prompt_text import Demonstration
 from dsl.data.records import Example
 from dsl.errors import DataError
@@ -27,10 +27,10 @@ class Pool:
         rows = _examples(context[source.pool])
         self._rows = [row for row in rows if row.instruction and row.response and not row.turns]
         self._asked_as: dict[str, set[str]] = {}
-        """Item -> its instruction in every language, normalised."""
+        """Item -> its questions in every language, normalised."""
         for step in source.keep_out:
             for row in _examples(context[step]):
-                self._asked_as.setdefault(row.item, set()).add(normalise(row.instruction))
+                self._asked_as.setdefault(row.item, set()).update(questions(row))
         self._same_items = source.pool in source.keep_out
         """Item ids are comparable only where the pool is one of the evaluated sets."""
         self._normalised = [normalise(row.instruction) for row in self._rows]
@@ -47,7 +47,7 @@ class Pool:
 
         For BM25 the k most similar instructions, the most similar last, next to the question.
         """
-        asked_as = {normalise(example.instruction), *self._asked_as.get(example.item, ())}
+        asked_as = {*questions(example), *self._asked_as.get(example.item, ())}
         allowed = [
             at
             for at in self._order

@@ -3,9 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+from dsl.checks.data.across_languages import no_rows
 from dsl.checks.data.rows import row_faults
 from dsl.data.examples import Told, examples
 from dsl.data.references import references, with_references
+from dsl.data.selectors import language_in_file
 from dsl.errors import DataError
 from dsl.steps.steps import DataStep
 from runners.prompting.source_rows import rows_of
@@ -22,16 +24,17 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     where = step.source.at
     counted: Counter[str] = Counter()
     told: Told = {}
+    languages: Counter[str] = Counter()
     read, commit = rows_of(step.source, counted, context.report)
-    rows = list(examples(read, step.columns, step.language, step.limit, where, step.turn, told))
+    rows = list(examples(read, step.columns, step.language, step.limit, where, step.turn, told, languages))
     if (given := step.references) is not None:
         from_file, _ = rows_of(given.source, Counter(), context.report)
         by_item = references(from_file, given, step.turn, given.source.at)
         rows = list(with_references(rows, by_item, given.source.at, step.limit is None))
-    found = row_faults("", step.language, rows, step.columns)
+    found = list(row_faults("", step.language, rows, step.columns))
     faults = [fault.message for fault in found if fault.level == "error"]
     if not rows:
-        faults = [f"no rows in `{step.language}`"]
+        faults = [no_rows(step.columns, step.language, languages)]
     if faults:
         raise DataError(f"{where}: {'; '.join(faults)}")
     # from an earlier attempt: it costs nothing to make again
@@ -40,5 +43,9 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
         for row in rows:
             writer.write(row)
     facts = {f"rows_{name}": n for name, n in counted.items()}
+    if step.columns.language is not None:
+        called = language_in_file(step.columns.language, step.language)
+        facts["rows_of_other_languages"] = languages.total() - languages[called]
     facts |= {note: len(items) for note, items in told.items()}
+    facts |= {fault.message: True for fault in found if fault.level != "error"}
     return StepResult(n_rows=len(rows), facts={"commit": commit} | facts)

@@ -53,6 +53,20 @@ def told(spec: Path) -> list[str]:
     return [f"{problem.path}: {problem.message}" for problem in other_languages(load(spec))]
 
 
+def test_a_short_question_is_identified_by_the_conversation_before_it(tmp_path: Path) -> None:
+    spec = study(tmp_path, FRENCH)
+    talks = [
+        {"id": n, "q": [{"role": "user", "content": text}, said, {"role": "user", "content": "Ok ?"}]}
+        for n, text in enumerate(ENGLISH, 1)
+        for said in [{"role": "assistant", "content": "That is a good question, so let me think about it."}]
+    ]
+    (tmp_path / "q_fr.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks), "utf-8")
+    (tmp_path / "q_en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks[:2]), "utf-8")
+    spec.write_text(spec.read_text("utf-8").replace('"instruction"', '"messages"'), "utf-8")
+    (found,) = told(spec)
+    assert "4 of 4 rows looked at that are read as `fr` look like another language (en 4)" in found
+
+
 def test_rows_in_another_language_than_they_are_read_for_are_a_warning_with_examples(tmp_path: Path) -> None:
     assert told(study(tmp_path, FRENCH)) == []
     (found,) = told(study(tmp_path, [*FRENCH[:2], *[f"{text} Why?" for text in ENGLISH[2:]]]))

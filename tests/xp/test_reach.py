@@ -182,3 +182,35 @@ def test_a_password_or_a_key_in_an_address_is_refused_and_not_shown(address: str
 def test_the_version_that_azure_asks_for_may_stand_behind_an_address(tmp_path: Path):
     spec = write_study(tmp_path, "https://host/openai/v1?api-version=2024-10-21-preview")
     assert xp("validate", spec, "--store", tmp_path / "store").exit_code == 0
+
+
+def test_a_plan_names_what_recorded_answers_and_verdicts_are_loaded_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("XP_DATA", raising=False)
+    (tmp_path / "q.jsonl").write_text('{"id": "1", "q": "Name a tree."}\n', "utf-8")
+    (tmp_path / "v.jsonl").write_text('{"id": "1", "s": 1}\n', "utf-8")
+    columns = {"item": "id", "response": "a"}
+    hub = {"hub": "someone/answers", "split": "test", "revision": "0" * 40}
+    address = "https://data.example/v.jsonl"
+    study = {
+        "experiment": "t",
+        "languages": ["en"],
+        "models": {"gpt": {"base": {"engine": "echo"}}},
+        "data": {"d": {"rows": {"path": "q.jsonl"}, "columns": {"item": "id", "instruction": "q"}}},
+        "evaluate": ["d"],
+        "methods": {"r": {"method": "recorded", "answers": hub, "columns": columns}},
+        "judges": {
+            name: {"judge": "recorded", "verdicts": rows, "columns": {"item": "id", "score": "s"}}
+            for name, rows in {
+                "here": {"path": "v.jsonl"},
+                "there": {"url": address, "sha256": "0" * 64},
+            }.items()
+        },
+    }
+    (tmp_path / "s.yaml").write_text(json.dumps(study), "utf-8")
+    found = xp("plan", tmp_path / "s.yaml", "--store", tmp_path / ".xp")
+    assert found.exit_code == 0, found.output
+    assert "loads someone/answers from the Hugging Face hub" in found.output
+    assert f"fetches {address}" in found.output

@@ -8,8 +8,8 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.records import Example
-from dsl.data.selectors import language_in_file, name_of
-from dsl.data.source import LanguageColumn
+from dsl.data.selectors import language_in_file, language_selector, name_of
+from dsl.data.source import Columns
 from dsl.methods.parts import Dataset
 from dsl.values import Language, Name
 
@@ -35,8 +35,11 @@ def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows])
 
 
 def _texts(read: ReadRows) -> frozenset[str]:
-    """Instructions, or what was preferred, where there is a letter in them."""
-    texts = frozenset(row.instruction or row.chosen or "" for row in read.rows or ())
+    """Questions with the turns before them, or what was preferred, where there is a letter in them."""
+    texts = frozenset(
+        "\n".join([*(turn.content for turn in row.turns), row.instruction or row.chosen or ""])
+        for row in read.rows or ()
+    )
     return texts if any(map(str.isalpha, "".join(texts))) else frozenset()
 
 
@@ -51,7 +54,7 @@ def language_column_faults(
     at = ("data", name)
     for language, one in read.items():
         if one.rows is not None and not one.rows:
-            yield Fault(at, f"no rows in `{language}`{_advice(data, language, one.languages)}")
+            yield Fault(at, no_rows(data.columns, language, one.languages))
     column = data.columns.language
     if column is None or not read:
         return
@@ -70,15 +73,19 @@ def _base(code: str) -> str:
     return re.split(r"[-_\s]", code.strip().casefold())[0]
 
 
-def _advice(data: Dataset, language: Language, found: Mapping[str, int]) -> str:
-    if not found:
-        return ""
-    assert data.columns.language is not None
-    column = data.columns.language
-    name = column.column if isinstance(column, LanguageColumn) else name_of(column)
-    called = language_in_file(column, language)
+def no_rows(columns: Columns, language: Language, found: Mapping[str, int]) -> str:
+    """Say that a language has no rows, and what the language column holds instead.
+
+    Args:
+        found: Value of the language column -> its rows.
+    """
+    none = f"no rows in `{language}`"
+    if columns.language is None or not found:
+        return none
+    name = name_of(language_selector(columns.language))
+    called = language_in_file(columns.language, language)
     return (
-        f": none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
+        f"{none}: none is called `{called}` in `{name}`, which has {_counts(found)}. Say what it calls"
         f" each: `language: {{column: {name}, values: {{{language}: …}}}}`"
     )
 

@@ -1,6 +1,7 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their instructions in every language everywhere.
+Items are compared by id within one data set, and by their questions in every language everywhere; a question
+behind earlier turns is the same only with these.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
@@ -14,7 +15,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.normalise import normalise
+from dsl.data.normalise import in_context, normalise, questions
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.records import Example
 from dsl.data.regular_files import read_regular
@@ -39,7 +40,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             rows = {language: _rows(context, dataset, language) for language in languages}
             for language, found in rows.items():
                 if (dataset, language) not in learnt:
-                    learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
+                    learnt[dataset, language] = frozenset[str]().union(*map(questions, found))
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
@@ -79,7 +80,7 @@ def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for language in context.needs.asked[name]:
         for row in _rows(context, name, language):
-            if said := normalise(row.instruction):
+            if said := in_context(row):
                 found.setdefault(row.item, set()).add(said)
     return {item: frozenset(said) for item, said in found.items()}
 

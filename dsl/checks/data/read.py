@@ -61,7 +61,18 @@ def _read(
     languages = Counter[str]()
     columns, at = data.columns, source.at
     read = [
-        tuple(examples(read_file(source), columns, language, data.limit, at, turn, told, languages))
+        tuple(
+            examples(
+                read_file(source),
+                columns,
+                language,
+                data.limit,
+                at,
+                turn,
+                told,
+                languages if turn in (None, 1) else None,  # each turn reads the same rows
+            )
+        )
         for turn in columns.in_turn
     ]
     given = references_of(data, fingerprints, folder, language)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
-from dsl.data.normalise import normalise
+from dsl.data.normalise import in_context
 from dsl.data.records import Example
 from dsl.data.source import Columns
 from dsl.values import Language, Name
@@ -44,7 +44,7 @@ def row_faults(
     if empty and "instruction" in named:
         why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
         yield Fault((*at, "instruction"), why)
-    if asked and (again := _groups((normalise(row.instruction), row.item) for row in rows)):
+    if asked and (again := _groups((in_context(row), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
         same = listed(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")

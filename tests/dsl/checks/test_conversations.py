@@ -16,7 +16,13 @@ def spec(folder: Path, rows: list[dict[str, Any]], columns: dict[str, Any], **ch
         "experiment": "talks",
         "languages": ["en"],
         "models": {"m": {"base": {"engine": "echo"}, "instruct": {"engine": "echo"}}},
-        "data": {"d": {"rows": {"path": "rows.jsonl"}, "columns": {"item": {"row_number": True}, **columns}}},
+        "data": {
+            "d": {
+                "rows": {"path": "rows.jsonl"},
+                "columns": {"item": {"row_number": True}, **columns},
+                "allow_overlap": True,
+            }
+        },
         "evaluate": ["d"],
         "methods": {"instruct": {"method": "instruct"}},
         "judges": {"empty": {"judge": "empty"}},
@@ -51,7 +57,7 @@ def test_rows_that_are_left_out_or_lack_an_answer_are_warned_of_with_their_numbe
         {"m": messages("e", None)},
     ]
     assert warnings(spec(tmp_path, rows, {"messages": "m"})) == [
-        "in `en`: 2 rows without an answer, as its text is null or empty (2, 4)",
+        "in `en` rows without a text in `response`, left out of training: 2 of 3 (2, 4)",
         "in `en`: 1 row left out, as a turn before the last answer has no text (3)",
     ]
 

@@ -209,6 +209,15 @@ def test_a_language_without_rows_lists_the_values_there_are_and_a_map_finds_them
     assert compile(found.experiment, Fingerprints(), found.origin).study.notes == found.origin.notes
 
 
+def test_rows_that_ask_several_questions_in_turn_are_counted_once(tmp_path: Path) -> None:
+    rows = [{"id": code, "t": [f"{code} one", f"{code} two"], "l": code} for code in ("en", "es")]
+    columns = {"item": "id", "turns": ["t.0", "t.1"], "language": "l"}
+    sets = {"d": {"rows": {"path": "q.jsonl"}, "columns": columns}}
+    assert loaded(tmp_path, {"q.jsonl": rows}, data=sets).origin.notes == (
+        "rows of other languages, passed over: 1 of 2 (`es` 1).",
+    )
+
+
 @pytest.mark.parametrize("value", ["EN", "en-US", "", None])
 def test_rows_whose_language_is_nearly_one_of_the_study_s_are_a_warning(
     tmp_path: Path, value: object
@@ -363,6 +372,61 @@ def test_one_file_under_two_names_is_one_data_set(tmp_path: Path) -> None:
     assert "1 of 1 items of `d` are among the rows of `pool` that `sft` is trained on: q1" in found
     sets["d"]["parallel"] = False
     assert warnings(tmp_path, files, **setting) == []
+
+
+def turns(*texts: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "learnt", "is_among"),
+    [
+        (["A tree?", "Oak.", "Another?"], ["A bird?", "Owl.", "Another?", "Wren."], False),
+        (["A tree?", "Oak.", "Another?"], ["Another?", "No."], False),
+        (["A tree?", "Oak.", "Another?"], ["a tree", "oak", "another", "Elm."], True),
+        (["A tree?"], ["A tree?", "Oak.", "Another?", "Elm."], True),
+        (["A tree?"], ["Hello.", "Hi.", "A tree?", "Oak."], True),
+    ],
+)
+def test_a_question_behind_earlier_turns_is_the_same_only_with_these(
+    asked: list[str], learnt: list[str], is_among: bool, tmp_path: Path
+) -> None:
+    columns = {"item": "id", "messages": "m"}
+    sets = {
+        "d": {"rows": {"path": "q.jsonl"}, "columns": columns},
+        "pool": {"rows": {"path": "t.jsonl"}, "columns": columns},
+    }
+    setting = sft(data=sets)
+    files = {
+        "q.jsonl": [{"id": "q", "m": turns(*asked)}],
+        "t.jsonl": [{"id": "t", "m": turns(*learnt)}],
+    }
+    if is_among:
+        assert "1 of 1 items of `d` are among the rows of" in str(errors(tmp_path, files, **setting))
+    else:
+        assert loaded(tmp_path, files, **setting)
+
+
+def test_languages_whose_conversations_end_alike_are_not_the_same(tmp_path: Path) -> None:
+    columns = {"item": "id", "messages": "m"}
+    files = {
+        f"q_{language}.jsonl": [{"id": "q", "m": turns(first, "OK.", "Stop?")}]
+        for language, first in {"en": "Name a tree.", "fr": "Cite un arbre."}.items()
+    }
+    sets = {"d": {"rows": {"path": "q_{language}.jsonl"}, "columns": columns}}
+    assert loaded(tmp_path, files, languages=["en", "fr"], data=sets).warnings == ()
+
+
+def test_equal_questions_behind_different_turns_are_two(tmp_path: Path) -> None:
+    sets = {"d": {"rows": {"path": "q.jsonl"}, "columns": {"item": "id", "messages": "m"}}}
+    files = {
+        "q.jsonl": [
+            {"id": f"q{n}", "m": turns(first, "Well.", "Halve it.")}
+            for n, first in enumerate(["Take 8.", "Take 6.", "Take 8."])
+        ]
+    }
+    (found,) = warnings(tmp_path, files, data=sets)
+    assert "rows that ask what another item asks: 1 of 3 (q2)" in found
 
 
 def test_a_question_among_preference_pairs_is_refused(tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_where_compares_a_csv_file_s_text_with_the_value_as_it_is_written(tmp_pa
     assert rows(path, "id,ok\n07,true\n7,false\n", where={"id": (7,)}) == [{"id": "7", "ok": "false"}]
     assert rows(path, where={"ok": (True,)}) == [{"id": "07", "ok": "true"}]
     assert rows(path, header=False, where={"0": ("7",)}) == [["7", "false"]]
-    with pytest.raises(DataError, match="nothing there has a `id`"):
+    with pytest.raises(DataError, match="a list has no `id`"):
         rows(path, header=False, where={"id": ("7",)})
 
 

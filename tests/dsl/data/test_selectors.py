@@ -86,7 +86,7 @@ def test_decimals_keep_their_digits_and_dates_are_iso_8601(value: object, text: 
 )
 def test_what_is_no_text_is_refused_with_its_row_and_what_to_write_instead(value: object, says: str) -> None:
     with pytest.raises(DataError, match=says):
-        one({"v": value}, instruction="v")
+        text_at({"v": value}, "v", 1, "f: row 1")
 
 
 def test_no_value_of_a_mapping_is_shown_in_an_error() -> None:

@@ -198,3 +198,12 @@ def test_a_name_on_the_hub_that_is_also_a_folder_is_refused(
 def test_rows_that_name_no_place_or_two_are_refused(rows: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         Rows.model_validate(rows)
+
+
+def test_errors_about_rows_say_that_they_are_counted_among_those_that_where_keeps() -> None:
+    where = {"l": ("fr",)}
+    hub = HubSource(hub="us/quiz", split="test", where=where)
+    file = FileSource(path="a.csv", sha256="0" * 64, format="csv", where=where)
+    assert (hub.at, file.at) == tuple(
+        f"{name} (rows that `where: {{l}}` keeps)" for name in ("us/quiz", "a.csv")
+    )

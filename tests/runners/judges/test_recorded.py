@@ -259,6 +259,24 @@ def test_a_file_of_several_languages_gives_each_its_own(tmp_path: Path) -> None:
     assert [verdict.score for verdict in found] == [3, 4, None]
 
 
+def test_a_file_may_call_languages_otherwise_than_the_study(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "la": "eng", "s": 3},
+        {"id": "a", "la": "fra", "s": 4},
+        {"id": "a", "la": "de", "s": 2},
+    ]
+    language = {"column": "la", "values": {"en": "eng", "fr": "fra"}}
+    judge = settings(tmp_path, rows, columns={"item": "id", "score": "s", "language": language})
+    found = verdicts(judge, *(of_item("a", language=one) for one in ("en", "fr", "de", "es")))
+    assert [verdict.score for verdict in found] == [3, 4, 2, None]
+
+
+def test_a_missing_value_of_a_text_of_several_columns_names_these(tmp_path: Path) -> None:
+    rows = [{"id": "a", "t": None, "s": 3}, {"id": "a", "t": 1, "s": 3}]
+    judge = settings(tmp_path, rows, columns={"item": {"template": "{id}/{t}"}, "score": "s"})
+    assert judge.read().unmatched == ("row 1 holds null for `{id}/{t}`",)
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.data.normalise import normalise
-from dsl.data.records import Example
+from dsl.data.records import Example, Message
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations, PromptText, TextPrompt
 from runners.prompting.demonstrations import Pool
@@ -49,6 +49,15 @@ def test_rows_without_a_response_are_not_shown(tmp_path: Path) -> None:
     assert [one.query for one in Pool(Demonstrations(pool=pool), found, None).choose(asked("Why?"), 1)] == [
         ROWS[1].instruction
     ]
+
+
+def test_an_earlier_question_of_the_asked_conversation_is_not_shown(tmp_path: Path) -> None:
+    before = (
+        Message(role="user", content=ROWS[0].instruction),
+        Message(role="assistant", content="The Ebro."),
+    )
+    example = asked("Another?").model_copy(update={"turns": before})
+    assert shown(tmp_path, example) == [ROWS[1].instruction, ROWS[2].instruction]
 
 
 def test_random_examples_are_the_same_for_every_item_and_change_with_the_seed(tmp_path: Path) -> None:

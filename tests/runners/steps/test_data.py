@@ -56,6 +56,29 @@ def test_an_item_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
         run(tmp_path, [{"id": "a", "q": "1"}, {"id": "a", "q": "2"}])
 
 
+def test_a_language_without_rows_is_told_what_the_column_calls_those_there_are(tmp_path: Path) -> None:
+    columns = Columns(item="id", instruction="q", language="l")
+    rows = [{"id": "a", "q": "1", "l": "eng"}, {"id": "b", "q": "2", "l": "fra"}]
+    with pytest.raises(
+        DataError, match="no rows in `en`: none is called `en` in `l`, which has `eng` 1, `fra`"
+    ):
+        run(tmp_path, rows, columns=columns)
+
+
+def test_rows_of_other_languages_and_what_the_checks_warn_of_are_facts(tmp_path: Path) -> None:
+    columns = Columns(item="id", instruction="q", response="r", language="l")
+    rows = [
+        {"id": "a", "q": "1", "r": "x", "l": "en"},
+        {"id": "b", "q": "2", "r": "", "l": "en"},
+        {"id": "c", "q": "3", "r": "y", "l": "fr"},
+    ]
+    assert run(tmp_path, rows, columns=columns)[0].facts == {
+        "commit": None,
+        "rows_of_other_languages": 1,
+        "in `en` rows without a text in `response`, left out of training: 1 of 2 (b)": True,
+    }
+
+
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no rows in `en`"):
         run(tmp_path, [])
