@@ -70,8 +70,8 @@ def _files(steps: Iterable[Step]) -> Iterator[FileSource]:
                 yield step.model.answers
         elif isinstance(step, JudgeStep):
             for judge in step.judges.values():
-                if isinstance(judge, RecordedVerdicts):
-                    yield FileSource.model_validate(judge.verdicts.model_dump())
+                if isinstance(judge, RecordedVerdicts) and judge.source is not None:
+                    yield judge.source
 
 
 def calls(steps: Iterable[Step]) -> Iterator[Call]:
