@@ -21,6 +21,7 @@ from dsl.messages import listed, shorten, suggest
 from dsl.methods import Recorded
 from dsl.methods.base import CellRequest
 from dsl.plan.compile import names_of
+from dsl.spec.experiment import ModelSide
 from dsl.values import Language, Name
 
 ENOUGH = 0.5
@@ -33,6 +34,8 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
     """Check each cell's recorded answers: their file, its columns, and its rows against the items asked."""
     e = context.experiment
     read: dict[tuple[str, str, Language | None], RecordedAnswers] = {}
+    first: dict[tuple[Name, str, str, Language | None], CellRequest] = {}
+    """The first cell of a data set that takes the answers of a file."""
     for request, method in context.requests:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
@@ -53,6 +56,8 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
             if key not in read:
                 read[key] = RecordedAnswers(read_planned(source), columns, language)
                 yield from _bad_rows(at, source, read[key].rows)
+            other = first.setdefault((request.dataset, method, *key), request)
+            yield from _same_answers(context, at, source, columns, other, request)
         except NoColumn as error:
             named = next(
                 name for name in Columns.model_fields if str(getattr(columns, name)) == error.selector
@@ -130,6 +135,31 @@ class _Match:
             said += f". Rows without an item: {_keys(self.unasked)}"
         hint = ". `item` names the column with the data's ids, `instruction` the one with its questions"
         yield Fault(at, said + hint, "warning" if self.n_matched else "error")
+
+
+def _same_answers(
+    context: Context, at: SpecPath, source: FileSource, columns: Columns, one: CellRequest, two: CellRequest
+) -> Iterator[Fault]:
+    """Report that the rows of one file are taken for the answers of two languages, or of two models that are
+    compared."""
+    compared = {
+        frozenset({of.model, against.model})
+        for contrast in context.experiment.contrasts.values()
+        if isinstance(of := contrast.of, ModelSide) and isinstance(against := contrast.against, ModelSide)
+    }
+    said = f"the same answers of {_file(source.path)} are taken for"
+    by_item_alone = columns.item is not None and columns.instruction is None
+    if one.language != two.language and by_item_alone and context.experiment.data[one.dataset].parallel:
+        yield Fault(
+            at,
+            f"{said} `{one.language}` and `{two.language}`, whose items have the same names. Put"
+            " `{language}` into the path, or name the column `language`",
+        )
+    elif {one.model, two.model} in compared:
+        yield Fault(
+            at,
+            f"{said} `{one.model}` and `{two.model}`, which are compared. Put `{{model}}` into the path",
+        )
 
 
 def _answers(

@@ -212,10 +212,15 @@ def _matched(
 def _findings(row: Row, columns: VerdictColumns, blank: Given, reader: CellReader) -> Iterator[Given]:
     def score(column: Selector | Scores, as_preference: bool = False) -> tuple[float | None, str | None]:
         selector = column.column if isinstance(column, Scores) else column
-        word, missing = reader.text(row, selector, blank.row, booleans=not as_preference)
+        word, missing = reader.text(row, selector, blank.row, booleans=True)
         if word is None:
             return None, missing
-        number, why = column.read(word) if isinstance(column, Scores) else read_number(word)
+        if isinstance(column, Scores):
+            number, why = column.read(word)
+        elif as_preference and _is_boolean(word):
+            number, why = None, f"{ticked(word)} names no answer. Write `{{column: {selector}, {_WINS}}}`"
+        else:
+            number, why = read_number(word)
         if number is not None and as_preference:
             number, why = _preferred(number, word)
         return number, None if number is not None else f"row {blank.row}: {why} (`{name_of(selector)}`)"
@@ -251,6 +256,10 @@ def _of_both_orders(
     return replace(blank, score=(first + second) / 2 if agree else 0.5, orders=orders)
 
 
+_WINS = "values: {true: 2, false: 1}"
+"""Settings of a preference that is true where the study's answer is the better one."""
+
+
 def _preferred(number: float, word: str) -> tuple[float | None, str | None]:
     """Return the score, from 0 to 1, of a preference as AlpacaEval writes it."""
     if number == 0:
@@ -260,13 +269,17 @@ def _preferred(number: float, word: str) -> tuple[float | None, str | None]:
 
 def read_number(word: str) -> tuple[float | None, str | None]:
     """Return a word as a finite number (true is 1, false is 0), or None and the reason."""
-    if word.strip().lower() in ("true", "false"):
+    if _is_boolean(word):
         return float(word.strip().lower() == "true"), None
     try:
         number = float(word)
     except ValueError:
         return None, f"{ticked(word)} is no number" if word.strip() else "it is empty"
     return (number, None) if math.isfinite(number) else (None, f"{ticked(word)} is no finite number")
+
+
+def _is_boolean(word: str) -> bool:
+    return word.strip().lower() in ("true", "false")
 
 
 def _written(value: Scalar) -> str:
@@ -278,7 +291,7 @@ def _same(word: str, known: str) -> bool:
     word, known = word.strip(), known.strip()
     if word == known:
         return True
-    if known.lower() in ("true", "false"):
+    if _is_boolean(known):
         return word.lower() == known.lower()
     try:
         return float(word) == float(known)

@@ -73,6 +73,19 @@ def test_a_plan_lists_servers_and_the_variables_that_they_are_sent_of_judges_too
     assert "sesame" not in shown
 
 
+def test_a_study_of_recorded_verdicts_in_a_file_for_each_model_reaches_nothing(tmp_path: Path):
+    (tmp_path / "v m.jsonl").write_text('{"item": "q0", "score": 1}\n', "utf-8")
+    judge = {
+        "judge": "recorded",
+        "verdicts": {"path": "v {model}.jsonl"},
+        "columns": {"item": "item", "score": "score"},
+    }
+    spec = write_study(tmp_path, "", model={"engine": "echo"}, judge=judge)
+    for command in ("plan", "validate"):
+        done = xp(command, spec, "--store", tmp_path / "store")
+        assert (done.exit_code, "fetches" in done.output) == (0, False), done.output
+
+
 def test_a_plan_names_code_that_comes_with_weights(tmp_path: Path):
     weights = Path(__file__).resolve().parents[1] / "fixtures" / "tiny"
     spec = write_study(tmp_path, "", model={"path": str(weights), "trust_remote_code": True})

@@ -100,6 +100,37 @@ def test_a_file_whose_rows_are_all_bad_is_an_error(tmp_path: Path) -> None:
     assert error == "none of 8 items of `asked` in `en` has an answer in a.jsonl: row 1 holds null for `a`"
 
 
+def test_one_files_answers_belong_to_one_language_unless_something_tells_them_apart(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x", "q": f"Question {i}?"} for i in range(8)])
+    rows_in(tmp_path / "fr.jsonl", [{"id": f"q{i}", "q": f"{i} ?"} for i in range(8)])
+    rows_in(tmp_path / "en.jsonl", ASKED)
+    spec = study(tmp_path)
+    both = (
+        spec.read_text("utf-8").replace('["en"]', '["en", "fr"]').replace("asked.jsonl", '"{language}.jsonl"')
+    )
+    spec.write_text(both, "utf-8")
+    errors, _ = found(spec)
+    assert errors == [
+        "the same answers of a.jsonl are taken for `en` and `fr`, whose items have the same names. Put"
+        " `{language}` into the path, or name the column `language`"
+    ]
+    spec.write_text(both.replace("instruction: q}", "instruction: q}, parallel: false"), "utf-8")
+    assert found(spec)[0] == []
+
+
+def test_one_files_answers_are_not_those_of_two_models_that_are_compared(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    more = """\
+judges: {length: {judge: length}}
+contrasts: {gain: {of: {model: claude}, against: {model: gpt}, on: [length]}}
+"""
+    assert "the same answers of a.jsonl are taken for `gpt` and `claude`, which are compared." in " ".join(
+        found(study(tmp_path, more=more))[0]
+    )
+    rows_in(tmp_path / "b.jsonl", [{"id": f"q{i}", "a": "y"} for i in range(8)])
+    assert found(study(tmp_path, "{path: {gpt: a.jsonl, claude: b.jsonl}}", more=more)) == ([], [])
+
+
 def test_answers_that_differ_are_counted(tmp_path: Path) -> None:
     rows = [{"id": f"q{i}", "a": "x"} for i in range(8)] + [{"id": "q3", "a": "y"}]
     rows_in(tmp_path / "a.jsonl", rows)

@@ -54,6 +54,20 @@ def test_a_preference_is_read_as_alpacaeval_writes_it(
     assert one(verdicts(judge, answer("x"))).score == score
 
 
+@pytest.mark.parametrize(("better", "score"), [(True, 1), (False, 0)])
+def test_a_preference_is_true_or_false_where_its_values_say_what_that_means(
+    better: bool, score: float, tmp_path: Path
+) -> None:
+    column = {"column": "better", "values": {"true": 2, "false": 1}}
+    judge = settings(
+        tmp_path,
+        [{"q": "Say something.", "better": better}],
+        columns={"instruction": "q", "preference": column},
+        against="davinci",
+    )
+    assert one(verdicts(judge, answer("x"))).score == score
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
@@ -62,6 +76,10 @@ def test_a_preference_is_read_as_alpacaeval_writes_it(
         ({"q": "Say something.", "p": 0.5}, "`0.5` is no preference"),
         ({"q": "Say something.", "p": float("nan")}, "row 1 holds NaN for `p` in first.jsonl"),
         ({"q": "Say something.", "p": " "}, "row 1: it is empty (`p`) in first.jsonl"),
+        (
+            {"q": "Say something.", "p": True},
+            "row 1: `true` names no answer. Write `{column: p, values: {true: 2, false: 1}}`",
+        ),
         ({"q": "Say something."}, "row 1: no column `p`"),
         ({"q": "Say something.", "p": [2]}, "row 1: `p` holds a list, not text"),
         ({"q": "Say nothing.", "p": 2}, "no recorded verdict in first.jsonl"),
