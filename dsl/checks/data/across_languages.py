@@ -105,7 +105,9 @@ def pairing_faults(
 
 def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator[Fault]:
     """Check that every language of a data set has the items of the others."""
+    part = ", and for ids that name their language the part that pairs, as `{column: id, pattern: '\\d+'}`"
     everywhere = dict.fromkeys(item for found in items.values() for item in found)
+    shared = bool(items) and set[str].intersection(*map(set, items.values()))
     for language, found in items.items():
         has = set(found)
         if lacking := [item for item in everywhere if item not in has]:
@@ -114,6 +116,6 @@ def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator
                 (
                     f"`{language}` lacks items that other languages have: {listed(lacking)}. Items pair"
                     " across languages by this column; for sets that differ from language to language write"
-                    " `parallel: false`"
+                    f" `parallel: false`{'' if shared else part}"
                 ),
             )

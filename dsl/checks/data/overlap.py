@@ -1,6 +1,7 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their instructions in every language everywhere.
+Items are compared by id within one data set, and by their instructions in every language everywhere; of a
+conversation that is learnt from, each question counts.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
@@ -39,7 +40,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             rows = {language: _rows(context, dataset, language) for language in languages}
             for language, found in rows.items():
                 if (dataset, language) not in learnt:
-                    learnt[dataset, language] = frozenset(normalise(row.instruction) for row in found)
+                    learnt[dataset, language] = frozenset(map(normalise, _questions(found)))
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
@@ -87,6 +88,13 @@ def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
 def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ...]:
     read = context.data.get(name, {}).get(language)
     return read.rows or () if isinstance(read, ReadRows) else ()
+
+
+def _questions(rows: Sequence[Example]) -> Iterator[str]:
+    """Questions of rows: those of earlier turns, too, whose answers are learnt as well."""
+    for row in rows:
+        yield from (turn.content for turn in row.turns if turn.role == "user")
+        yield row.instruction
 
 
 def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:

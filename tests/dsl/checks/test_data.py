@@ -344,6 +344,22 @@ def test_a_question_among_the_training_rows_is_refused_in_any_writing_and_langua
     assert (found.warnings, found.origin.notes) == ((), (among,))
 
 
+def test_a_question_in_an_earlier_turn_of_a_conversation_that_is_learnt_from_is_refused(
+    tmp_path: Path,
+) -> None:
+    said = ["Name a bird", "Owl.", "Thanks. Another?", "Wren."]
+    roles = ["user", "assistant"] * 2
+    messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    files = {"q_en.jsonl": QUESTIONS, "p.jsonl": [{"id": "z", "m": messages}]}
+    conversations = {
+        "rows": {"path": "p.jsonl"},
+        "columns": {"item": "id", "messages": "m"},
+        "languages": ["en"],
+    }
+    (found,) = errors(tmp_path, files, **sft(data={"d": data(), "pool": conversations}))
+    assert "1 of 2 items of `d` are among the rows of `pool` that `sft` is trained on: q2" in found
+
+
 def test_a_set_that_is_asked_and_trained_on_is_refused_by_its_ids(tmp_path: Path) -> None:
     rows = {language: [{"id": "q1", "q": f"one {language}", "r": "x"}] for language in ("en", "fr")}
     files = {f"q_{language}.jsonl": found for language, found in rows.items()}
