@@ -42,6 +42,7 @@ OTHER_PROMPT = "left out, as the conversation before an answer is another than t
 NO_TEXT = "left out, as a turn before the last answer has no text"
 NO_MESSAGES = "left out, as the conversation is empty"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
+SYSTEM_UNNAMED = "with a text in the column `system`, which is left out: `system: system` puts it first"
 
 _FITS: Mapping[str, ChatRole] = {
     "system": "system",
@@ -115,7 +116,18 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     *before, last = prompt
     texts = {name: text for name, (_, text) in answers.items()}
     is_later = not columns.turns and _is_later_question(row, columns.instruction, number, at)
-    return Dialogue(tuple(before), last.content, **texts, notes=(LATER_QUESTION,) if is_later else ())
+    notes = {LATER_QUESTION: is_later, SYSTEM_UNNAMED: _leaves_system_out(row, columns)}
+    return Dialogue(
+        tuple(before), last.content, **texts, notes=tuple(note for note, holds in notes.items() if holds)
+    )
+
+
+def _leaves_system_out(row: Row, columns: Columns) -> bool:
+    """Test whether a row has a system message under that very name, and the columns name it nowhere."""
+    if columns.system is not None or "system" in columns.extra.values() or not isinstance(row, Mapping):
+        return False
+    found: object = row.get("system")
+    return isinstance(found, str) and bool(found.strip())
 
 
 def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:

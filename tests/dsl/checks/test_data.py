@@ -130,6 +130,14 @@ def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_learnt_f
     assert told == found
 
 
+def test_an_answer_that_is_a_list_written_as_text_is_a_warning(tmp_path: Path) -> None:
+    answers = ['["Oak", "oak tree"]', "['Wren']", "[sic] owl", ["Elm", "ash"]]
+    rows = [{"id": str(n), "q": f"Name {n}.", "a": answer} for n, answer in enumerate(answers, 1)]
+    (found,) = warnings(tmp_path, {"q.jsonl": rows}, data={"d": data("q.jsonl", columns={"answers": "a"})})
+    assert found.startswith("data.d.columns.answers: in `en` rows whose answer is a list written as one text")
+    assert "2 of 4 (1, 2). Save the column as a list" in found
+
+
 def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": [{**row, "r": None} for row in PAIRS]}
     (found,) = errors(tmp_path, files, **dpo())

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dsl.data.conversations import LATER_QUESTION, NO_MESSAGES, NO_TEXT, OTHER_PROMPT, PROMPTS_DIFFER
+from dsl.data.conversations import (
+    LATER_QUESTION,
+    NO_MESSAGES,
+    NO_TEXT,
+    OTHER_PROMPT,
+    PROMPTS_DIFFER,
+    SYSTEM_UNNAMED,
+)
 from dsl.data.examples import Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
@@ -251,6 +258,15 @@ def test_a_system_message_of_a_row_stands_first() -> None:
     assert none.turns == ()
     with pytest.raises(DataError, match="has a system message, and `s` another"):
         read({"s": "Be brief.", "c": said("s: Be long.", "u: x")}, system="s", messages="c")
+
+
+def test_a_column_system_that_is_left_out_is_told() -> None:
+    told: Told = {}
+    rows: list[dict[str, Any]] = [{"system": "Be brief.", "q": "x"}, {"system": "", "q": "y"}]
+    read(*rows, instruction="q", told=told)
+    assert told == {SYSTEM_UNNAMED: ["1"]}
+    read(*rows, instruction="q", extra={"s": "system"}, told=(named := {}))
+    assert named == {}
 
 
 @pytest.mark.parametrize(
