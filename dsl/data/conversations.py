@@ -39,6 +39,7 @@ CALLS = ("tool_calls", "function_call")
 
 PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
 OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
+ENDS_WITH_QUESTION = "left out, as a conversation that an answer should end ends with a question"
 NO_TEXT = "left out, as a turn before the last answer has no text"
 NO_MESSAGES = "left out, as the conversation is empty"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
@@ -182,7 +183,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         how = Conversation(column=selector)
     prompt, answer = _cut(_messages(value, how, name, at), at)
     if answer is None:
-        raise DataError(f"{at}: the conversation in `{how.column}` ends with a question: it has no `{name}`")
+        raise Unusable(ENDS_WITH_QUESTION)
     return prompt, answer[0]
 
 

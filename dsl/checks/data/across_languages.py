@@ -51,7 +51,8 @@ def language_column_faults(
     at = ("data", name)
     for language, one in read.items():
         if one.rows is not None and not one.rows:
-            yield Fault(at, f"no rows in `{language}`{_advice(data, language, one.languages)}")
+            left_out = "".join(f": {len(items)} {note}" for note, items in one.told.items())
+            yield Fault(at, f"no rows in `{language}`{left_out}{_advice(data, language, one.languages)}")
     column = data.columns.language
     if column is None or not read:
         return

@@ -217,6 +217,12 @@ def test_a_language_without_rows_lists_the_values_there_are_and_a_map_finds_them
     assert compile(found.experiment, Fingerprints(), found.origin).study.notes == found.origin.notes
 
 
+def test_a_set_of_which_every_row_is_left_out_says_why(tmp_path: Path) -> None:
+    sets = {"d": data("q.jsonl", columns={"instruction": None, "messages": "m"})}
+    (found,) = errors(tmp_path, {"q.jsonl": [{"id": "1", "m": []}, {"id": "2", "m": None}]}, data=sets)
+    assert found == "data.d: no rows in `en`: 2 left out, as the conversation is empty"
+
+
 @pytest.mark.parametrize("value", ["EN", "en-US", "", None])
 def test_rows_whose_language_is_nearly_one_of_the_study_s_are_a_warning(
     tmp_path: Path, value: object

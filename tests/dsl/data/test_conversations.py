@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dsl.data.conversations import (
+    ENDS_WITH_QUESTION,
     LATER_QUESTION,
     NO_MESSAGES,
     NO_TEXT,
@@ -196,6 +197,13 @@ def test_pairs_whose_conversations_differ_are_left_out_and_told() -> None:
         == []
     )
     assert told[OTHER_PROMPT] == ["1"]
+
+
+def test_a_pair_of_which_one_conversation_ends_with_a_question_is_left_out_and_told() -> None:
+    told: Told = {}
+    cut = {"w": said("u: x", "a: y"), "l": said("u: x", "a: z", "u: and?")}
+    (found,) = read(cut, {**cut, "l": said("u: x", "a: z")}, chosen="w", rejected="l", told=told)
+    assert (found.item, told) == ("2", {ENDS_WITH_QUESTION: ["1"]})
 
 
 def test_answers_without_any_prompt_are_refused() -> None:
