@@ -244,13 +244,14 @@ def _messages(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
     else:
         if isinstance(value, Mapping):
             value = [value]
-        if value is None or value == []:
-            raise Unusable(NO_MESSAGES)
-        if not _holds_mappings(value):
+        value = [] if value is None else value
+        if value != [] and not _holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [_message(one, how, at) for one in value]
     if found[:1] == [("system", None)]:
         del found[0]
+    if not found:
+        raise Unusable(NO_MESSAGES)
     if any(role == "system" for role, _ in found[1:]):
         raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
     return found

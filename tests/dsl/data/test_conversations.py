@@ -126,7 +126,7 @@ def test_an_empty_system_message_is_none() -> None:
     assert (found.turns, found.instruction, found.response) == ((), "x", "y")
 
 
-@pytest.mark.parametrize("nothing", [None, []])
+@pytest.mark.parametrize("nothing", [None, [], [{"role": "system", "content": ""}]])
 def test_a_row_without_messages_is_left_out_and_told(nothing: Any) -> None:
     told: Told = {}
     (found,) = read({"c": nothing}, {"c": said("u: x")}, messages="c", told=told)
