@@ -15,7 +15,7 @@ from typing import Any, cast
 from dsl.data.inner_rows import Row, kind_of
 from dsl.data.records import ChatRole, Message
 from dsl.data.selectors import name_of, pick, text_at, text_of
-from dsl.data.source import Columns, Conversation, Selector
+from dsl.data.source import Columns, Conversation, Mapped, Part, Selector, Template
 from dsl.errors import DataError
 from dsl.messages import listed
 
@@ -34,10 +34,16 @@ ROLES: Mapping[str, ChatRole] = {
 }
 """Role names that need no settings."""
 
+CALLS = ("tool_calls", "function_call")
+"""Keys of a message that calls a tool."""
+
 PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
 OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
+ENDS_WITH_QUESTION = "left out, as a conversation that an answer should end ends with a question"
 NO_TEXT = "left out, as a turn before the last answer has no text"
+NO_MESSAGES = "left out, as the conversation is empty"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
+SYSTEM_UNNAMED = "with a text in the column `system`, which is left out: `system: system` puts it first"
 
 _FITS: Mapping[str, ChatRole] = {
     "system": "system",
@@ -47,6 +53,9 @@ _FITS: Mapping[str, ChatRole] = {
     "rejected": "assistant",
 }
 """Column -> role of a turn that a path may lead to."""
+
+_TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
+"""End of a turn as chat templates write it."""
 
 Turn = tuple[ChatRole, str | None]
 """One message as it was found; its text may be missing."""
@@ -109,7 +118,18 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     *before, last = prompt
     texts = {name: text for name, (_, text) in answers.items()}
     is_later = not columns.turns and _is_later_question(row, columns.instruction, number, at)
-    return Dialogue(tuple(before), last.content, **texts, notes=(LATER_QUESTION,) if is_later else ())
+    notes = {LATER_QUESTION: is_later, SYSTEM_UNNAMED: _leaves_system_out(row, columns)}
+    return Dialogue(
+        tuple(before), last.content, **texts, notes=tuple(note for note, holds in notes.items() if holds)
+    )
+
+
+def _leaves_system_out(row: Row, columns: Columns) -> bool:
+    """Test whether a row has a system message under that very name, and the columns name it nowhere."""
+    if columns.system is not None or "system" in columns.extra.values() or not isinstance(row, Mapping):
+        return False
+    found: object = row.get("system")
+    return isinstance(found, str) and bool(found.strip())
 
 
 def _is_later_question(row: Row, selector: Selector | None, number: int, at: str) -> bool:
@@ -164,7 +184,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         how = Conversation(column=selector)
     prompt, answer = _cut(_messages(value, how, name, at), at)
     if answer is None:
-        raise DataError(f"{at}: the conversation in `{how.column}` ends with a question: it has no `{name}`")
+        raise Unusable(ENDS_WITH_QUESTION)
     return prompt, answer[0]
 
 
@@ -225,15 +245,27 @@ def _messages(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
     else:
         if isinstance(value, Mapping):
             value = [value]
-        if not _holds_mappings(value):
-            raise DataError(
-                f"{at}: `{how.column}` holds no list of messages. Of a text with marks write `{name}:"
-                f' {{column: {how.column}, transcript: {{human: "Human:", assistant: "Assistant:"}}}}`'
-            )
+        value = [] if value is None else value
+        if value != [] and not _holds_mappings(value):
+            raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [_message(one, how, at) for one in value]
+    if found[:1] == [("system", None)]:
+        del found[0]
+    if not found:
+        raise Unusable(NO_MESSAGES)
     if any(role == "system" for role, _ in found[1:]):
         raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
     return found
+
+
+def _no_messages(value: object, how: Conversation, name: str) -> str:
+    """Say what a value is that is no list of messages, and what to write or to save instead."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        return "a list of messages as one text. Save it as a list of mappings"
+    return (
+        f"no list of messages. Of a text with marks write `{name}: {{column: {how.column}, transcript:"
+        ' {human: "Human:", assistant: "Assistant:"}}`'
+    )
 
 
 def _message(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
@@ -247,6 +279,11 @@ def _message(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
             " and content, or from and value, are known. Name others: `{column: "
             f"{how.column}, role: …, content: …}}`"
         )
+    if called := next((key for key in CALLS if message.get(key)), None):
+        raise DataError(
+            f"{at}: a message in `{how.column}` calls a tool, in `{called}`; a tool's turns cannot be read."
+            " Leave such rows out of the file"
+        )
     role, content = message[keys[0]], message[keys[1]]
     return _role(role, how, at), _text(content, how, at)
 
@@ -255,7 +292,13 @@ def _text(content: object, how: Conversation, at: str) -> str | None:
     """A message's text; the content parts of a chat server may hold it, where it is but one."""
     if _holds_mappings(content):
         parts = cast("Sequence[Mapping[str, object]]", content)
-        content = parts[0].get("text") if [part.get("type") for part in parts] == ["text"] else content
+        kinds = [str(part.get("type")) for part in parts]
+        if kinds != ["text"]:
+            raise DataError(
+                f"{at}: a message in `{how.column}` has the parts {listed(kinds, 4)}; one `text` is read."
+                " Save the message as one text, or leave the row out of the file"
+            )
+        content = parts[0].get("text")
     if isinstance(content, Mapping | list | tuple | bytes | bool):
         raise DataError(f"{at}: a message in `{how.column}` has {kind_of(content)} as content, not text")
     text = text_of(content, how.column, at)
@@ -279,10 +322,19 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
     longest_first = sorted(roles, key=len, reverse=True)
     begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
     if begin.strip() or not pieces:
-        found = ascii(begin.strip()[:20]) if begin.strip() else "nothing"
-        raise DataError(f"{at}: `{how.column}` begins with {found}, not with a mark of {listed(marks, 4)}")
+        found = ascii(begin[:20]) if begin.strip() else "nothing"
+        raise DataError(
+            f"{at}: `{how.column}` begins with {found}, not with a mark of {listed(marks, 4)}, such as"
+            f" {next(iter(marks.values()))!a}"
+        )
     for mark, said in zip(pieces[::2], pieces[1::2], strict=True):
-        yield roles[cast("str", mark)], cast("str", said).strip() or None
+        text = cast("str", said).strip()
+        if end := _TEMPLATE_END.search(text):
+            raise DataError(
+                f"{at}: a turn in `{how.column}` ends with {end[0]!r}, which a chat template has put there."
+                " Save the conversation as messages, or without such marks"
+            )
+        yield roles[cast("str", mark)], text or None
 
 
 def _holds_mappings(value: object) -> bool:
@@ -306,17 +358,17 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
     taken: dict[str, dict[int, str]] = defaultdict(dict)
     lists: dict[str, list[Turn]] = {}
     for name, role in _FITS.items():
-        selector = getattr(columns, name)
-        found = _position(row, selector, number, at) if isinstance(selector, str) else None
-        if found is None:
-            continue
-        path, place, turns = found
-        if turns[place][0] != role:
-            raise DataError(
-                f"{at}: `{selector}` is what the {turns[place][0]} says, and no `{name}`."
-                f" {_instead(name, path)}"
-            )
-        taken[path][place], lists[path] = name, turns
+        for selector in _paths(getattr(columns, name)):
+            found = _position(row, selector, number, at)
+            if found is None:
+                continue
+            path, place, turns = found
+            if turns[place][0] != role:
+                raise DataError(
+                    f"{at}: `{selector}` is what the {turns[place][0]} says, and no `{name}`."
+                    f" {_instead(name, path)}"
+                )
+            taken[path][place], lists[path] = name, turns
     for path, places in taken.items():
         left = [
             role
@@ -329,6 +381,14 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
                 f"{at}: `{path}` has {len(lists[path])} turns, and the columns leave out {listed(left, 4)}."
                 f" {_instead(name, path)}"
             )
+
+
+def _paths(selector: object) -> tuple[str, ...]:
+    """The columns and paths that a selector reads."""
+    if isinstance(selector, Template):
+        return tuple(column for _, column in selector.pieces() if column is not None)
+    column = selector.column if isinstance(selector, Part | Mapped) else selector
+    return (column,) if isinstance(column, str) else ()
 
 
 def _instead(name: str, path: str) -> str:

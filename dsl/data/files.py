@@ -71,8 +71,8 @@ def filtered_rows(
 ) -> Iterator[Row]:
     """The rows that hold one of the wanted values in every column of `where`; all of them without one.
 
-    A text in a file is compared as it is written, so `7` is the text "7" in a CSV file and the number in a
-    JSON file.
+    A text, in the file or wanted, is compared as it is written, so `7` and `"7"` are the text in a CSV file
+    and the number in a JSON file.
 
     Raises:
         DataError: a row lacks such a column, or no row is kept; the message says what the column holds.
@@ -106,12 +106,12 @@ def _held(others: Mapping[str, Counter[str]]) -> str:
 
 def _is_wanted(held: object, wanted: tuple[Scalar, ...]) -> bool:
     return any(
-        held == _as_written(one)
-        if isinstance(held, str)
+        _as_written(held) == _as_written(one)
+        if isinstance(held, str) or isinstance(one, str)
         else held == one and isinstance(held, bool) == isinstance(one, bool)
         for one in wanted
     )
 
 
-def _as_written(value: Scalar) -> str:
+def _as_written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

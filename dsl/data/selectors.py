@@ -257,6 +257,10 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         )
         dotted = re.sub(r"\[(\d*)\]", lambda found: f".{found[1] or '*'}", selector)
         hint = "" if dotted == selector else f". Write `{dotted}` for a path into a list"
+        if re.search(r"\{.+\}", selector):
+            hint = (
+                f". A text of several columns is `{{template: {json.dumps(selector, ensure_ascii=False)}}}`"
+            )
         raise DataError(f"{at}: no column `{selector}`; {others}{hint}")
     if _is_list(value):
         listed = cast("Sequence[Any]", value)

@@ -57,11 +57,8 @@ def _values(n: int) -> str:
 
 def _remedy(delimiter: str, quoting: Quoting) -> str:
     inside = "tab" if delimiter == "\t" else f"`{delimiter}`"
-    return (
-        f". A {inside} inside a value needs quotes around it, and `quoting: minimal`"
-        if (quoting == "none")
-        else ""
-    )
+    also = ", and `quoting: minimal`" if quoting == "none" else ""
+    return f". A {inside} inside a value needs quotes around it{also}"
 
 
 def _check_names(path: str, names: list[str], delimiter: str) -> None:

@@ -34,7 +34,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     found = list(row_faults("", step.language, rows, step.columns))
     faults = [fault.message for fault in found if fault.level == "error"]
     if not rows:
-        faults = [no_rows(step.columns, step.language, languages)]
+        faults = [no_rows(step.columns, step.language, languages, told)]
     if faults:
         raise DataError(f"{where}: {'; '.join(faults)}")
     # from an earlier attempt: it costs nothing to make again

@@ -54,7 +54,7 @@ def language_column_faults(
     at = ("data", name)
     for language, one in read.items():
         if one.rows is not None and not one.rows:
-            yield Fault(at, no_rows(data.columns, language, one.languages))
+            yield Fault(at, no_rows(data.columns, language, one.languages, one.told))
     column = data.columns.language
     if column is None or not read:
         return
@@ -73,13 +73,17 @@ def _base(code: str) -> str:
     return re.split(r"[-_\s]", code.strip().casefold())[0]
 
 
-def no_rows(columns: Columns, language: Language, found: Mapping[str, int]) -> str:
+def no_rows(
+    columns: Columns, language: Language, found: Mapping[str, int], told: Mapping[str, Sequence[str]]
+) -> str:
     """Say that a language has no rows, and what the language column holds instead.
 
     Args:
         found: Value of the language column -> its rows.
+        told: Notes on rows that were left out -> their items.
     """
-    none = f"no rows in `{language}`"
+    left_out = "".join(f": {len(items)} {note}" for note, items in told.items())
+    none = f"no rows in `{language}`{left_out}"
     if columns.language is None or not found:
         return none
     name = name_of(language_selector(columns.language))
@@ -112,7 +116,9 @@ def pairing_faults(
 
 def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator[Fault]:
     """Check that every language of a data set has the items of the others."""
+    part = ", and for ids that name their language the part that pairs, as `{column: id, pattern: '\\d+'}`"
     everywhere = dict.fromkeys(item for found in items.values() for item in found)
+    shared = bool(items) and set[str].intersection(*map(set, items.values()))
     for language, found in items.items():
         has = set(found)
         if lacking := [item for item in everywhere if item not in has]:
@@ -121,6 +127,6 @@ def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator
                 (
                     f"`{language}` lacks items that other languages have: {listed(lacking)}. Items pair"
                     " across languages by this column; for sets that differ from language to language write"
-                    " `parallel: false`"
+                    f" `parallel: false`{'' if shared else part}"
                 ),
             )

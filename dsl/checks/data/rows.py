@@ -1,5 +1,6 @@
 """Checks of the rows of one data set in one language, from a file or from the hub."""
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,9 @@ from dsl.values import Language, Name
 
 TEXTS = ("instruction", "response", "chosen", "rejected")
 """Fields of an example that are asked or learnt from: by the column that is named, or as rows have them."""
+
+_WRITTEN_LIST = re.compile(r"""\s*\[\s*(["']).*\1\s*\]\s*""", re.DOTALL)
+"""Several texts as JSON or Python write them."""
 
 
 def row_faults(
@@ -52,6 +56,9 @@ def row_faults(
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
             why = found.rows(f"without a text in `{column}`, left out of training", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
+    if written := [row.item for row in rows if any(map(_WRITTEN_LIST.fullmatch, row.answers))]:
+        why = found.rows("whose answer is a list written as one text, brackets and all", written)
+        yield Fault((*at, "answers"), f"{why}. Save the column as a list, in JSON or Parquet", "warning")
     if equal := [row.item for row in rows if _is_equal(row)]:
         why = found.rows("with equal answers in `chosen` and `rejected`, left out of training", equal)
         yield Fault((*at, "rejected"), why, "warning")

@@ -130,6 +130,14 @@ def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_learnt_f
     assert told == found
 
 
+def test_an_answer_that_is_a_list_written_as_text_is_a_warning(tmp_path: Path) -> None:
+    answers = ['["Oak", "oak tree"]', "['Wren']", "[sic] owl", ["Elm", "ash"]]
+    rows = [{"id": str(n), "q": f"Name {n}.", "a": answer} for n, answer in enumerate(answers, 1)]
+    (found,) = warnings(tmp_path, {"q.jsonl": rows}, data={"d": data("q.jsonl", columns={"answers": "a"})})
+    assert found.startswith("data.d.columns.answers: in `en` rows whose answer is a list written as one text")
+    assert "2 of 4 (1, 2). Save the column as a list" in found
+
+
 def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": [{**row, "r": None} for row in PAIRS]}
     (found,) = errors(tmp_path, files, **dpo())
@@ -216,6 +224,12 @@ def test_rows_that_ask_several_questions_in_turn_are_counted_once(tmp_path: Path
     assert loaded(tmp_path, {"q.jsonl": rows}, data=sets).origin.notes == (
         "rows of other languages, passed over: 1 of 2 (`es` 1).",
     )
+
+
+def test_a_set_of_which_every_row_is_left_out_says_why(tmp_path: Path) -> None:
+    sets = {"d": data("q.jsonl", columns={"instruction": None, "messages": "m"})}
+    (found,) = errors(tmp_path, {"q.jsonl": [{"id": "1", "m": []}, {"id": "2", "m": None}]}, data=sets)
+    assert found == "data.d: no rows in `en`: 2 left out, as the conversation is empty"
 
 
 @pytest.mark.parametrize("value", ["EN", "en-US", "", None])
@@ -351,6 +365,22 @@ def test_a_question_among_the_training_rows_is_refused_in_any_writing_and_langua
     setting["data"]["d"]["allow_overlap"] = True
     found = loaded(tmp_path, files, **setting)
     assert (found.warnings, found.origin.notes) == ((), (among,))
+
+
+def test_a_question_in_an_earlier_turn_of_a_conversation_that_is_learnt_from_is_refused(
+    tmp_path: Path,
+) -> None:
+    said = ["Name a bird", "Owl.", "Thanks. Another?", "Wren."]
+    roles = ["user", "assistant"] * 2
+    messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    files = {"q_en.jsonl": QUESTIONS, "p.jsonl": [{"id": "z", "m": messages}]}
+    conversations = {
+        "rows": {"path": "p.jsonl"},
+        "columns": {"item": "id", "messages": "m"},
+        "languages": ["en"],
+    }
+    (found,) = errors(tmp_path, files, **sft(data={"d": data(), "pool": conversations}))
+    assert "1 of 2 items of `d` are among the rows of `pool` that `sft` is trained on: q2" in found
 
 
 def test_a_set_that_is_asked_and_trained_on_is_refused_by_its_ids(tmp_path: Path) -> None:

@@ -149,6 +149,13 @@ def test_what_types_cannot_say_is_checked_too(
     assert any(p.startswith(place) and says in p for p in found), found
 
 
+def test_ids_of_which_no_two_languages_share_one_are_advised_to_pair_by_a_part(folder: Path) -> None:
+    (folder / "asked_fr.jsonl").write_text('{"id": "1_FR", "text": "a"}\n', "utf-8")
+    found = [problem for problem in problems(folder, GOOD) if "lacks items" in problem]
+    assert len(found) == 2
+    assert all(problem.endswith(r"as `{column: id, pattern: '\d+'}`") for problem in found)
+
+
 def test_items_that_do_not_pair_across_languages_are_listed(folder: Path) -> None:
     (folder / "asked_fr.jsonl").write_text(
         '{"id": "1", "text": "a"}\n{"id": "3", "text": "b"}\n{"id": "3", "text": "c"}\n', "utf-8"

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dsl.data.conversations import LATER_QUESTION, NO_TEXT, OTHER_PROMPT, PROMPTS_DIFFER
+from dsl.data.conversations import (
+    ENDS_WITH_QUESTION,
+    LATER_QUESTION,
+    NO_MESSAGES,
+    NO_TEXT,
+    OTHER_PROMPT,
+    PROMPTS_DIFFER,
+    SYSTEM_UNNAMED,
+)
 from dsl.data.examples import Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
@@ -85,10 +93,14 @@ def test_other_keys_and_role_names_are_mapped() -> None:
             "ends with a question, or with one answer to it, not user, assistant, assistant",
         ),
         ("Human: x", "holds no list of messages. Of a text with marks write .*transcript"),
-        ([], "holds no list of messages"),
+        ('[{"role": "user", "content": "x"}]', "a list of messages as one text. Save it as a list"),
         (said("a: x"), "an answer alone: nobody asks"),
         ([{"role": "user", "content": {"type": "text"}}], "a mapping as content, not text"),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}] * 2}], "a list as content, not text"),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": "a"}] * 2}],
+            "has the parts `text`, `text`; one `text` is read",
+        ),
+        ([{"role": "user", "content": [{"type": "image_url"}]}], "has the parts `image_url`; one"),
     ],
 )
 def test_what_is_no_conversation_is_refused_with_row_and_reason(messages: Any, why: str) -> None:
@@ -99,6 +111,26 @@ def test_what_is_no_conversation_is_refused_with_row_and_reason(messages: Any, w
 def test_one_text_part_of_a_chat_server_is_its_text() -> None:
     (found,) = read({"c": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, messages="c")
     assert found.instruction == "x"
+
+
+@pytest.mark.parametrize("called", [{"tool_calls": [{"id": "1"}]}, {"function_call": {"name": "f"}}])
+def test_a_message_that_calls_a_tool_is_refused_whatever_it_also_says(called: Any) -> None:
+    row = {"c": [*said("u: x"), {"role": "assistant", "content": "Let me look.", **called}]}
+    with pytest.raises(DataError, match=f"row 1: a message in `c` calls a tool, in `{next(iter(called))}`"):
+        read(row, messages="c")
+
+
+def test_an_empty_system_message_is_none() -> None:
+    messages = [{"role": "system", "content": " "}, *said("u: x", "a: y")]
+    (found,) = read({"c": messages}, messages="c")
+    assert (found.turns, found.instruction, found.response) == ((), "x", "y")
+
+
+@pytest.mark.parametrize("nothing", [None, [], [{"role": "system", "content": ""}]])
+def test_a_row_without_messages_is_left_out_and_told(nothing: Any) -> None:
+    told: Told = {}
+    (found,) = read({"c": nothing}, {"c": said("u: x")}, messages="c", told=told)
+    assert (found.item, told) == ("2", {NO_MESSAGES: ["1"]})
 
 
 def test_a_null_answer_is_missing_and_a_null_question_leaves_the_row_out() -> None:
@@ -116,11 +148,9 @@ def test_a_null_answer_is_missing_and_a_null_question_leaves_the_row_out() -> No
 
 
 def test_a_null_answer_that_a_path_leads_to_is_missing() -> None:
-    told: Told = {}
     row = {"m": [{"role": "user", "content": "x"}, {"role": "assistant", "content": None}]}
-    (found,) = read(row, instruction="m.0.content", response="m.1.content", told=told)
+    (found,) = read(row, instruction="m.0.content", response="m.1.content")
     assert found.response is None
-    assert not told
 
 
 PAIR = {
@@ -169,6 +199,13 @@ def test_pairs_whose_conversations_differ_are_left_out_and_told() -> None:
     assert told[OTHER_PROMPT] == ["1"]
 
 
+def test_a_pair_of_which_one_conversation_ends_with_a_question_is_left_out_and_told() -> None:
+    told: Told = {}
+    cut = {"w": said("u: x", "a: y"), "l": said("u: x", "a: z", "u: and?")}
+    (found,) = read(cut, {**cut, "l": said("u: x", "a: z")}, chosen="w", rejected="l", told=told)
+    assert (found.item, told) == ("2", {ENDS_WITH_QUESTION: ["1"]})
+
+
 def test_answers_without_any_prompt_are_refused() -> None:
     with pytest.raises(
         DataError, match=r"row 1: `chosen` holds an answer alone, .* Name `instruction` or `messages`"
@@ -200,6 +237,19 @@ def test_a_transcript_that_begins_otherwise_is_refused() -> None:
         read({"t": "Question: a\n\nHuman: b"}, messages={"column": "t", "transcript": HH})
 
 
+def test_an_error_about_a_transcript_shows_line_ends_and_a_mark() -> None:
+    why = r"begins with '\\r\\n\\r\\nHuman: .*not with a mark of .*, such as '\\n\\nHuman:'"
+    with pytest.raises(DataError, match=why):
+        read({"t": "\r\n\r\nHuman: a"}, messages={"column": "t", "transcript": HH})
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "</s>", "<end_of_turn>"])
+def test_a_transcript_with_the_marks_of_a_chat_template_is_refused(end: str) -> None:
+    text = f"\n\nHuman: a{end}\n\nAssistant: b{end}"
+    with pytest.raises(DataError, match=r"ends with .*which a chat template has put there\."):
+        read({"t": text}, messages={"column": "t", "transcript": HH})
+
+
 @given(st.lists(st.text("ab \n", min_size=1).map(str.strip).filter(bool), min_size=1, max_size=6))
 def test_a_transcript_gives_back_what_was_written_into_it(texts: list[str]) -> None:
     marks = {"user": "### Human:", "assistant": "### Assistant:"}
@@ -216,6 +266,15 @@ def test_a_system_message_of_a_row_stands_first() -> None:
     assert none.turns == ()
     with pytest.raises(DataError, match="has a system message, and `s` another"):
         read({"s": "Be brief.", "c": said("s: Be long.", "u: x")}, system="s", messages="c")
+
+
+def test_a_column_system_that_is_left_out_is_told() -> None:
+    told: Told = {}
+    rows: list[dict[str, Any]] = [{"system": "Be brief.", "q": "x"}, {"system": "", "q": "y"}]
+    read(*rows, instruction="q", told=told)
+    assert told == {SYSTEM_UNNAMED: ["1"]}
+    read(*rows, instruction="q", extra={"s": "system"}, told=(named := {}))
+    assert named == {}
 
 
 @pytest.mark.parametrize(
@@ -248,6 +307,19 @@ def test_a_path_by_position_is_refused_where_roles_do_not_fit_or_turns_are_left_
 ) -> None:
     with pytest.raises(DataError, match=f"row 1: {why}"):
         read(row, **columns)
+
+
+@pytest.mark.parametrize(
+    ("selector", "why"),
+    [
+        ({"column": "c.0.content", "pattern": ".*"}, "`c.0.content` is what the system says"),
+        ({"column": "c.2.content", "values": {"y": "z"}}, "`c.2.content` is what the assistant says"),
+        ({"template": "{c.1.content}!"}, "`c` has 3 turns, and the columns leave out `system`, `assistant`"),
+    ],
+)
+def test_a_path_by_position_is_refused_in_every_kind_of_selector(selector: Any, why: str) -> None:
+    with pytest.raises(DataError, match=f"row 1: {why}"):
+        read({"c": said("s: Be a pirate.", "u: x", "a: y")}, instruction=selector)
 
 
 def test_a_path_by_position_is_read_where_no_turn_is_lost() -> None:

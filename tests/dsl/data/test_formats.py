@@ -261,6 +261,11 @@ def test_a_row_of_another_width_is_refused_without_a_header_too(name: str, tmp_p
         rows(tmp_path / name, text if name == "a.tsv" else text.replace("\t", ","), header=False)
 
 
+def test_a_row_with_a_comma_too_many_says_that_values_stand_in_quotes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"A `,` inside a value needs quotes around it$"):
+        rows(tmp_path / "a.csv", "id,q\n1,What, then?\n")
+
+
 def test_the_line_of_a_ragged_row_is_counted_through_quoted_line_breaks(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.csv:4: 1 value under 2 column names"):
         rows(tmp_path / "a.csv", 'id,q\n1,"two\nlines"\n2\n')
@@ -326,6 +331,15 @@ def test_where_compares_a_csv_file_s_text_with_the_value_as_it_is_written(tmp_pa
     assert rows(path, header=False, where={"0": ("7",)}) == [["7", "false"]]
     with pytest.raises(DataError, match="a list has no `id`"):
         rows(path, header=False, where={"id": ("7",)})
+
+
+def test_where_finds_a_number_under_its_digits_too(tmp_path: Path) -> None:
+    read = '{"n": 1}\n{"n": "1"}\n{"n": true}\n{"n": "true"}\n{"n": null}\n{"n": [1]}\n'
+    path = tmp_path / "a.jsonl"
+    for wanted in (1, "1"):
+        assert rows(path, read, where={"n": (wanted,)}) == [{"n": 1}, {"n": "1"}]
+    for wanted in (True, "true"):
+        assert rows(path, where={"n": (wanted,)}) == [{"n": True}, {"n": "true"}]
 
 
 def test_a_byte_order_mark_and_carriage_returns_before_line_feeds_are_no_text(tmp_path: Path) -> None:

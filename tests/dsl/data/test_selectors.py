@@ -183,6 +183,11 @@ def test_a_template_makes_one_text_of_several_columns_and_doubled_braces_are_bra
     assert (found.item, found.instruction) == ("d:7", "P\n\n{A} one\n{B} 2")
 
 
+def test_a_template_in_the_place_of_a_column_is_refused_with_what_to_write() -> None:
+    with pytest.raises(DataError, match=r'A text of several columns is `\{template: "\{p\}\\n\{q\}"\}`'):
+        text_at({"p": "a", "q": "b"}, "{p}\n{q}", 1, "d: row 1")
+
+
 def test_a_template_with_a_missing_column_is_missing() -> None:
     assert text_at({"a": "x", "b": None}, Template(template="{a}{b}"), 1, "f") is None
 
