@@ -427,7 +427,7 @@ class _Build:
                     language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml")
                 )
             else:
-                path = self._folder / prompt.file.replace("{language}", language)
+                path = prompt.of(language, self._folder)
                 self._texts[key] = PromptText(
                     language=language, path=str(path), sha256=self._fingerprints.file(path)
                 )

@@ -107,7 +107,7 @@ def _shown(
     for one in (language,) if language else context.needs.prompts[name]:
         path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
         if isinstance(prompt, PromptPath):
-            path = context.folder / prompt.file.replace("{language}", one)
+            path = prompt.of(one, context.folder)
         found.update(queries(path)[:n_shown] if path else ())
     return frozenset(found)
 

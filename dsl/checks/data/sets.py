@@ -8,8 +8,8 @@ from dsl.checks.data.overlap import overlap_faults
 from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import listed, row_faults
 from dsl.checks.fault import Fault
+from dsl.data.rows import Rows
 from dsl.errors import DataError
-from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
 
