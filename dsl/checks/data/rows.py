@@ -1,12 +1,11 @@
 """Checks of the rows of one data set in one language, from a file or from the hub."""
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
-from dsl.data.normalise import in_context
+from dsl.data.normalise import composed, in_context
 from dsl.data.records import Example
 from dsl.data.source import Columns
 from dsl.values import Language, Name
@@ -33,7 +32,7 @@ def row_faults(
     items = Counter(row.item for row in rows)
     if doubles := [item for item, n in items.items() if n > 1 and item.strip()]:
         yield Fault((*at, "item"), f"in `{language}` these items occur more than once: {listed(doubles)}")
-    if alike := _groups((_spelling(item), repr(item)) for item in items):
+    if alike := _groups((composed(item), repr(item)) for item in items):
         why = (
             f"in `{language}` these ids differ only in spaces or in how their characters are composed, and"
             f" count as different items: {listed(' and '.join(group) for group in alike)}"
@@ -68,10 +67,6 @@ class _Found(NamedTuple):
 
 def _is_equal(row: Example) -> bool:
     return bool((row.chosen or "").strip()) and row.chosen == row.rejected
-
-
-def _spelling(item: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", item).split())
 
 
 def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
