@@ -18,6 +18,12 @@ class Value(BaseModel):
 Scalar = str | int | float | bool
 """A value that a person writes in one word."""
 
+
+def as_written(value: object) -> str:
+    """Return a value as YAML and JSON write it: `true`, and not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 TemplateArguments = tuple[tuple[str, Scalar], ...]
 """Arguments of a chat template, sorted by name."""
 

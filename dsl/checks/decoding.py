@@ -8,6 +8,7 @@ from dsl.checks.context import Context
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.prompt_text import parse_prompt_text
+from dsl.data.regular_files import read_regular
 from dsl.errors import DataError
 from dsl.methods.parts import PromptPath
 from dsl.spec.experiment import Experiment
@@ -48,11 +49,7 @@ def _stop_strings(experiment: Experiment, folder: FilePath) -> tuple[str, ...]:
         prompt: object = getattr(method, "prompt", None)
         for language in experiment.languages if prompt not in (None, "chat") else ():
             shipped = PROMPT_TEXTS / f"{language}.yaml"
-            path = (
-                folder / prompt.file.replace("{language}", language)
-                if isinstance(prompt, PromptPath)
-                else shipped
-            )
-            with contextlib.suppress(OSError, UnicodeDecodeError, DataError):  # the prompt's own check tells
-                found |= dict.fromkeys(parse_prompt_text(path.read_text("utf-8"), path).stop_strings)
+            path = prompt.of(language, folder) if isinstance(prompt, PromptPath) else shipped
+            with contextlib.suppress(UnicodeDecodeError, DataError):  # the prompt's own check tells
+                found |= dict.fromkeys(parse_prompt_text(read_regular(path).decode(), path).stop_strings)
     return tuple(found)

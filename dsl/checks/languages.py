@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
 from dsl.data.public_files import public_file
+from dsl.data.rows import Rows
 from dsl.data.sources import is_place
 from dsl.methods import Icl
-from dsl.methods.parts import Rows
 
 
 def language_faults(context: Context) -> Iterator[Fault]:

@@ -55,7 +55,7 @@ def _file(
     context: Context, path: Path, method: MethodBase, prompt: PromptPath, language: Language
 ) -> Iterator[Fault]:
     at = ("prompt", "file") if prompt == context.experiment.prompt else (*path, "prompt", "file")
-    file = context.folder / prompt.file.replace("{language}", language)
+    file = prompt.of(language, context.folder)
     try:
         text = read_value(file, PromptTemplate, "a prompt text")
     except DataError as error:

@@ -10,10 +10,10 @@ from typing import cast
 
 from pydantic import ValidationError
 
+from dsl.data.rows import Rows
 from dsl.errors import Problem
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted
-from dsl.methods.parts import Rows
 from dsl.spec.experiment import Experiment
 from dsl.yaml.document import Plain
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from dsl.data.inner_rows import Row, kind_of
 from dsl.data.records import ChatRole, Message
-from dsl.data.selectors import name_of, pick, text_at, text_of
+from dsl.data.selectors import is_list, name_of, pick, text_at, text_of
 from dsl.data.source import Columns, Conversation, Mapped, Part, Selector, Template
 from dsl.errors import DataError
 from dsl.messages import listed
@@ -344,10 +344,7 @@ def _holds_mappings(value: object) -> bool:
 
 def _holds(value: object, kind: type) -> bool:
     """Test whether this is a list, not an empty one, of this kind alone."""
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        return False
-    several = cast("Sequence[object]", value)
-    return bool(several) and all(isinstance(one, kind) for one in several)
+    return is_list(value) and bool(value) and all(isinstance(one, kind) for one in value)
 
 
 # ---------------------------------------------------------------- paths to one turn
@@ -429,13 +426,12 @@ def asked_in_turn(row: Row, columns: Columns, turn: int, number: int, at: str) -
         path, _, place = selector.rpartition(".") if isinstance(selector, str) else ("", "", "")
         if path and place.isdigit():
             value = pick(row, path, number, at)
-            if isinstance(value, Sequence) and not isinstance(value, str):
-                several = cast("Sequence[object]", value)
-                if len(several) > len(columns.turns):
+            if is_list(value):
+                if len(value) > len(columns.turns):
                     raise DataError(
-                        f"{at}: `{path}` has {len(several)} questions, and `turns` names {len(columns.turns)}"
+                        f"{at}: `{path}` has {len(value)} questions, and `turns` names {len(columns.turns)}"
                     )
-                if len(several) < turn:
+                if len(value) < turn:
                     raise none
                 break
     text = text_at(row, columns.turns[turn - 1], number, at) or ""

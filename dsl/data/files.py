@@ -5,16 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dsl.data.fingerprints import combined, file_sha256
-from dsl.data.formats import format_of, rows_of_file
+from dsl.data.formats import rows_of_file
 from dsl.data.inner_rows import Row
 from dsl.data.public_files import holds
 from dsl.data.selectors import pick
 from dsl.data.source import FileSource, Where
 from dsl.errors import DataError
 from dsl.messages import listed
-from dsl.values import Scalar
-
-__all__ = ["Row", "filtered_rows", "format_of", "is_here", "read_file", "read_planned"]
+from dsl.values import Scalar, as_written
 
 
 def read_file(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
@@ -106,12 +104,8 @@ def _held(others: Mapping[str, Counter[str]]) -> str:
 
 def _is_wanted(held: object, wanted: tuple[Scalar, ...]) -> bool:
     return any(
-        _as_written(held) == _as_written(one)
+        as_written(held) == as_written(one)
         if isinstance(held, str) or isinstance(one, str)
         else held == one and isinstance(held, bool) == isinstance(one, bool)
         for one in wanted
     )
-
-
-def _as_written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,6 +21,11 @@ def normalise(text: str) -> str:
     return " ".join(spelt.translate(_APART).split())
 
 
+def composed(text: str) -> str:
+    """Return a text as two writings of it have it in common: composed characters, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def in_context(example: Example) -> str:
     """Normalise an example's question together with the conversation before it, a system message aside.
 

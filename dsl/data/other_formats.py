@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from dsl.data.formats import COMPRESSED
+
 _SPREADSHEET = "is a spreadsheet. Export its sheet as CSV (UTF-8) or Parquet"
 _ARCHIVE = "is an archive of files. Unpack it and name the file in it"
-_COMPRESSED = "is compressed in a way that is not read. Unpack it, or compress it with gzip (`.gz`)"
+_COMPRESSED = (
+    f"is compressed in a way that is not read. Unpack it, or compress it as {' or '.join(COMPRESSED)}"
+)
 _DATABASE = "is a database. Export the table as CSV or Parquet"
 _DOCUMENT = "is a document for people. Put its rows into a CSV, JSONL or Parquet file"
 _OF_A_PROGRAM = "is a program's own format. Save the table as CSV or Parquet there"
@@ -25,6 +29,5 @@ def advice_on(path: str) -> str | None:
     is known."""
     if "${" in path:
         return "holds `${…}`, which is not filled in here. Write the path itself"
-    last = Path(path.lower()).suffix
-    inner = Path(path.lower().removesuffix(last)).suffix if last == ".gz" else last
-    return _ARCHIVE if inner == ".tar" else _ADVICE.get(inner)
+    name = Path(path.lower())
+    return _ADVICE.get((name.with_suffix("") if name.suffix in COMPRESSED else name).suffix)

@@ -3,13 +3,13 @@
 The check of a spec counts with the same reading that the `recorded` engine answers with.
 """
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dsl.data.examples import instruction_of
-from dsl.data.files import Row
+from dsl.data.inner_rows import Row
+from dsl.data.normalise import composed
 from dsl.data.selectors import language_in_file, language_selector, name_of, pick, text_of
 from dsl.data.source import Columns, Selector
 from dsl.errors import DataError
@@ -83,12 +83,12 @@ class RecordedAnswers:
 
     def key(self, item: str, instruction: str) -> str:
         """Return an example's match key."""
-        return item if self.by_item else normalised(instruction)
+        return item if self.by_item else composed(instruction)
 
     def of(self, item: str, instruction: str) -> Recorded:
         """Return the rows about an example."""
         rows = self._by_key.get(self.key(item, instruction), ())
-        asked = normalised(instruction)
+        asked = composed(instruction)
         agree = tuple(row for row in rows if row.instruction in (None, asked))
         return Recorded(agree, tuple(row for row in rows if row not in agree))
 
@@ -131,7 +131,7 @@ class CellReader:
         except DataError as error:
             return None, self._fault(columns.instruction, error)
         self._held.add(str(columns.instruction))
-        return normalised(text), None
+        return composed(text), None
 
     def check(self) -> None:
         """Raise NoColumn where no row has a column."""
@@ -142,11 +142,6 @@ class CellReader:
     def _fault(self, selector: Selector, error: DataError) -> str:
         self._faults.setdefault(str(selector), error)
         return str(error)
-
-
-def normalised(text: str) -> str:
-    """Equal for two writings of one text: composed characters or not, any white space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _read(rows: Iterable[Row], columns: Columns, language: Language | None) -> Iterator[RecordedRow]:

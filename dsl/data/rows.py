@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dsl.data.public_files import check_public
 from dsl.data.source import Format, Quoting, Where
+from dsl.messages import unquoted_braces
 from dsl.values import Name, Sha256, Value
 
 Paths = str | tuple[str, ...]
@@ -48,6 +49,15 @@ class Rows(Value):
     revision: str | None = None
     where: Where = {}
     """Column, or dotted path -> a value or a list of values: only rows that hold one of them are read."""
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _is_quoted(cls, path: Any) -> Any:
+        if isinstance(path, dict) and len(entries := list(cast("dict[str, Any]", path).items())) == 1:
+            name, file = entries[0]
+            if file is None:
+                raise ValueError(unquoted_braces(f"{{{name}}}").removesuffix("."))
+        return cast("Any", path)
 
     @field_validator("where", mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
@@ -45,7 +45,7 @@ def texts_at(row: Row, selector: Selector, number: int, at: str) -> tuple[str, .
         DataError: as `pick` and `text_of`; a list in the list, too.
     """
     value = pick(row, selector, number, at)
-    entries = value if _is_list(value) and not _is_map(value) else (value,)
+    entries = value if is_list(value) and not _is_map(value) else (value,)
     texts = (text_of(one, selector, at, in_list=entries is value) for one in entries)
     return tuple(text for text in texts if text is not None and text.strip())
 
@@ -151,7 +151,7 @@ def _no_text(value: Any, name: str, in_list: bool) -> str:
     if isinstance(value, Mapping):
         kind, entry = ("a list of mappings", f"{name}.*") if in_list else ("a mapping", name)
         return f"holds {kind}, not text. {_instead(entry, cast('Mapping[Any, Any]', value))}"
-    if _is_list(value):
+    if is_list(value):
         if in_list:
             every = f"{name.removesuffix('.*')}.*.*"
             return f"holds lists in a list, not texts. Write `{every}` for the entries of all of them"
@@ -167,7 +167,7 @@ def _instead(name: str, value: Mapping[Any, Any]) -> str:
     """Name the paths to what is text in a mapping, or may be."""
     if not value or not are_column_names(["text", *map(str, value)]):
         return "Write the path to the text in it"
-    texts = [key for key, one in value.items() if isinstance(one[0] if _is_list(one) and one else one, str)]
+    texts = [key for key, one in value.items() if isinstance(one[0] if is_list(one) and one else one, str)]
     return "Write the path to the text: " + " or ".join(f"`{name}.{key}`" for key in (texts or [*value])[:4])
 
 
@@ -178,7 +178,7 @@ def _plain(value: Any, selector: Selector, at: str) -> Any:
     if isinstance(value, Mapping):
         entries = cast("Mapping[Any, Any]", value).items()
         return {str(key): _plain(one, selector, at) for key, one in entries}
-    if _is_list(value):
+    if is_list(value):
         return [_plain(one, selector, at) for one in value]
     if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
@@ -238,7 +238,7 @@ def _walk(row: Any, path: Sequence[str], selector: str, at: str) -> Any:
             return None
         if _is_map(value):
             value = dict(cast("Sequence[tuple[str, Any]]", value))
-        if part == "*" and _is_list(value):
+        if part == "*" and is_list(value):
             rest = path[depth + 1 :]
             branches: list[Any] = [_walk([one], ("0", *rest), selector, at) for one in value]
             return [leaf for branch in branches for leaf in branch or ()] if "*" in rest else branches
@@ -262,8 +262,7 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
                 f". A text of several columns is `{{template: {json.dumps(selector, ensure_ascii=False)}}}`"
             )
         raise DataError(f"{at}: no column `{selector}`; {others}{hint}")
-    if _is_list(value):
-        listed = cast("Sequence[Any]", value)
+    if is_list(value):
         if not re.fullmatch(r"-?\d+", part):
             above = selector.removesuffix(f".{part}")
             instead = (
@@ -272,13 +271,14 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
                 else "An entry of it has a number, from 0; `*` is every entry"
             )
             raise DataError(f"{at}: `{selector}` does not lead to a value: a list has no `{part}`. {instead}")
-        if -len(listed) <= int(part) < len(listed):
-            return listed[int(part)]
-        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(listed)}")
+        if -len(value) <= int(part) < len(value):
+            return value[int(part)]
+        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(value)}")
     raise DataError(f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`")
 
 
-def _is_list(value: Any) -> bool:
+def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Test whether a value is a list, as rows of any format have it: no text and no bytes."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dsl.data.cell_paths import CellNames, own_entry
 from dsl.data.fingerprints import Fingerprints, combined, folder_sha256
 from dsl.data.formats import READ, format_of
 from dsl.data.other_formats import advice_on
-from dsl.data.paths import beside_or_shared, filled, not_there
+from dsl.data.paths import CellNames, beside_or_shared, filled, not_there, own_entry
 from dsl.data.public_files import file_name, public_file
 from dsl.data.rows import Paths, Rows
 from dsl.data.source import DataFile, FileSource, Format, HubSource

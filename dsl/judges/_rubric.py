@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import RUNNERS, Fingerprints, combined
+from dsl.data.paths import CellNames
 from dsl.data.yaml_values import read_value
 from dsl.engines.contract import EngineSettings
 from dsl.errors import DataError

@@ -10,14 +10,16 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.files import Row, read_planned
-from dsl.data.recorded_answers import CellReader, NoColumn, normalised
+from dsl.data.files import read_planned
+from dsl.data.inner_rows import Row
+from dsl.data.normalise import composed
+from dsl.data.recorded_answers import CellReader, NoColumn
 from dsl.data.records import Example
 from dsl.data.selectors import language_in_file, language_selector, name_of
 from dsl.data.source import Columns, FileSource, LanguageColumn, Selector, Written
 from dsl.errors import DataError
 from dsl.messages import listed, ticked
-from dsl.values import Name, Scalar, Value
+from dsl.values import Name, Scalar, Value, as_written
 
 
 class Scores(Value):
@@ -38,7 +40,7 @@ class Scores(Value):
 
     def read(self, word: str) -> tuple[float | None, str | None]:
         """Return a word's score, or None and why it has none."""
-        if any(_same(word, _written(one)) for one in self.missing):
+        if any(_same(word, as_written(one)) for one in self.missing):
             return None, f"{ticked(word)} stands for no verdict (`missing`)"
         if self.values is None:
             return read_number(word)
@@ -103,7 +105,7 @@ class VerdictColumns(Value):
     def key(self, example: Example) -> "Key":
         """Return the key of the rows about an example's answers."""
         language = "" if self.language is None else language_in_file(self.language, example.language)
-        return language, example.item if self.item is not None else normalised(example.instruction)
+        return language, example.item if self.item is not None else composed(example.instruction)
 
 
 Key = tuple[str, str]
@@ -130,7 +132,7 @@ class Given:
 
     def is_about(self, example: Example) -> bool:
         """Test whether the example's instruction is the row's, as far as the file says."""
-        return self.instruction in (None, normalised(example.instruction))
+        return self.instruction in (None, composed(example.instruction))
 
     def is_on(self, answer: str) -> bool:
         """Test whether the answer is the text that was judged, as far as the file says."""
@@ -282,10 +284,6 @@ def _is_boolean(word: str) -> bool:
     return word.strip().lower() in ("true", "false")
 
 
-def _written(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _same(word: str, known: str) -> bool:
     """Test whether two words are one: the same text, or, as `1` and `1.0`, the same number."""
     word, known = word.strip(), known.strip()
@@ -300,4 +298,4 @@ def _same(word: str, known: str) -> bool:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(normalised(text).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(composed(text).encode(errors="surrogatepass")).hexdigest()

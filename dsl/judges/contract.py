@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import CellNames
 from dsl.engines.contract import EngineSettings
 from dsl.values import Language, Name, Value
 

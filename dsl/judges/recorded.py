@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.files import is_here
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import CellNames
 from dsl.data.rows import Rows
 from dsl.data.source import FileSource
 from dsl.data.sources import rows_of_cell, source_of

@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator
 
+from dsl.data.rows import Rows
 from dsl.data.source import Columns
 from dsl.engines.contract import Decoding, EngineSettings
-from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath, Rows
+from dsl.methods.parts import DemonstrationsFrom, Model, PromptPath
 from dsl.steps.prompt_forms import PromptForm
 from dsl.steps.steps import GenerateStep, Step
 from dsl.values import Language, Name, Scalar, StepId, Value

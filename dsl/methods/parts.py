@@ -1,5 +1,6 @@
 """Parts of a spec that methods and the experiment share: models, data sets, prompts."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -68,6 +69,10 @@ class PromptPath(Value):
 
     file: str
     """Relative to the spec; `{language}` stands for the asked language."""
+
+    def of(self, language: Language, folder: Path) -> Path:
+        """Return the file of one language. `folder`: where relative paths start."""
+        return folder / self.file.replace("{language}", language)
 
 
 class DemonstrationsFrom(Value):

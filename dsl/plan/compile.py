@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import PROMPT_TEXTS, RUNNERS, Fingerprints
+from dsl.data.paths import CellNames
 from dsl.data.rows import Rows
 from dsl.data.source import Columns, References
 from dsl.data.sources import rows_in, rows_of_cell, source_of
@@ -427,7 +427,7 @@ class _Build:
                     language=language, sha256=self._fingerprints.file(PROMPT_TEXTS / f"{language}.yaml")
                 )
             else:
-                path = self._folder / prompt.file.replace("{language}", language)
+                path = prompt.of(language, self._folder)
                 self._texts[key] = PromptText(
                     language=language, path=str(path), sha256=self._fingerprints.file(path)
                 )

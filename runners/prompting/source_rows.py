@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dsl.data.files import Row, filtered_rows, read_planned
+from dsl.data.files import filtered_rows, read_planned
 from dsl.data.fingerprints import Fingerprints, folder_sha256
+from dsl.data.inner_rows import Row
 from dsl.data.public_files import public_file
 from dsl.data.source import FileSource, HubSource, Source
 from dsl.errors import DataError

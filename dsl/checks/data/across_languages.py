@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from dsl.checks.data.read import ReadRows
-from dsl.checks.data.rows import listed
+from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.data.records import Example
 from dsl.data.selectors import language_in_file, language_selector, name_of
@@ -95,7 +95,7 @@ def no_rows(
 
 
 def _counts(found: Mapping[str, int]) -> str:
-    return listed(f"`{value}` {n}" for value, n in sorted(found.items(), key=lambda pair: -pair[1]))
+    return first_ten(f"`{value}` {n}" for value, n in sorted(found.items(), key=lambda pair: -pair[1]))
 
 
 def pairing_faults(
@@ -125,7 +125,7 @@ def pair_faults(name: Name, items: Mapping[Language, Sequence[str]]) -> Iterator
             yield Fault(
                 ("data", name, "columns", "item"),
                 (
-                    f"`{language}` lacks items that other languages have: {listed(lacking)}. Items pair"
+                    f"`{language}` lacks items that other languages have: {first_ten(lacking)}. Items pair"
                     " across languages by this column; for sets that differ from language to language write"
                     f" `parallel: false`{'' if shared else part}"
                 ),

@@ -12,7 +12,7 @@ from typing import get_args
 
 from dsl.checks.context import Context
 from dsl.checks.data.read import ReadRows
-from dsl.checks.data.rows import listed
+from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.normalise import in_context, normalise, questions
@@ -61,7 +61,7 @@ def _faults(
     for name, items in asked.items():
         known = ids.get(name, set())
         if among := [item for item, said in items.items() if item in known or not said.isdisjoint(texts)]:
-            n = f"{len(among)} of {len(items)} items of `{name}` are among {where}: {listed(among)}"
+            n = f"{len(among)} of {len(items)} items of `{name}` are among {where}: {first_ten(among)}"
             if context.experiment.data[name].allow_overlap:
                 yield Fault(("methods", method), n, "note", on="key")
             else:
@@ -107,7 +107,7 @@ def _shown(
     for one in (language,) if language else context.needs.prompts[name]:
         path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
         if isinstance(prompt, PromptPath):
-            path = context.folder / prompt.file.replace("{language}", one)
+            path = prompt.of(one, context.folder)
         found.update(queries(path)[:n_shown] if path else ())
     return frozenset(found)
 

@@ -1,13 +1,12 @@
 """Checks of the rows of one data set in one language, from a file or from the hub."""
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dsl.checks.fault import Fault
-from dsl.data.normalise import in_context
+from dsl.data.normalise import composed, in_context
 from dsl.data.records import Example
 from dsl.data.source import Columns
 from dsl.values import Language, Name
@@ -36,21 +35,21 @@ def row_faults(
         )
     items = Counter(row.item for row in rows)
     if doubles := [item for item, n in items.items() if n > 1 and item.strip()]:
-        yield Fault((*at, "item"), f"in `{language}` these items occur more than once: {listed(doubles)}")
-    if alike := _groups((_spelling(item), repr(item)) for item in items):
+        yield Fault((*at, "item"), f"in `{language}` these items occur more than once: {first_ten(doubles)}")
+    if alike := _groups((composed(item), repr(item)) for item in items):
         why = (
             f"in `{language}` these ids differ only in spaces or in how their characters are composed, and"
-            f" count as different items: {listed(' and '.join(group) for group in alike)}"
+            f" count as different items: {first_ten(' and '.join(group) for group in alike)}"
         )
         yield Fault((*at, "item"), why, "warning")
     named = [one for one in TEXTS if getattr(columns, one) is not None or any(getattr(r, one) for r in rows)]
     empty = [row.item for row in rows if not row.instruction.strip()]
     if empty and "instruction" in named:
-        why = f"in `{language}` these items have an empty instruction: {listed(empty)}"
+        why = f"in `{language}` these items have an empty instruction: {first_ten(empty)}"
         yield Fault((*at, "instruction"), why)
     if asked and (again := _groups((in_context(row), row.item) for row in rows)):
         why = found.rows("that ask what another item asks", [item for group in again for item in group[1:]])
-        same = listed(" = ".join(group) for group in again)
+        same = first_ten(" = ".join(group) for group in again)
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
     for column in (one for one in named if one != "instruction"):
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
@@ -70,15 +69,11 @@ class _Found(NamedTuple):
 
     def rows(self, which: str, items: Sequence[str]) -> str:
         """Count rows in a sentence, with the first ten."""
-        return f"in `{self.language}` rows {which}: {len(items)} of {self.n_rows} ({listed(items)})"
+        return f"in `{self.language}` rows {which}: {len(items)} of {self.n_rows} ({first_ten(items)})"
 
 
 def _is_equal(row: Example) -> bool:
     return bool((row.chosen or "").strip()) and row.chosen == row.rejected
-
-
-def _spelling(item: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", item).split())
 
 
 def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
@@ -89,7 +84,7 @@ def _groups(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     return [list(values) for key, values in found.items() if key and len(values) > 1]
 
 
-def listed(items: Iterable[str]) -> str:
-    """The first ten, and how many more there are."""
+def first_ten(items: Iterable[str]) -> str:
+    """Items as they are, the first ten, and how many more there are."""
     every = list(items)
     return ", ".join(every[:10]) + (f" and {len(every) - 10} more" if len(every) > 10 else "")

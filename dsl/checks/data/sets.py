@@ -6,10 +6,10 @@ from dsl.checks.context import Context
 from dsl.checks.data.across_languages import content_faults, language_column_faults, pairing_faults
 from dsl.checks.data.overlap import overlap_faults
 from dsl.checks.data.read import ReadRows
-from dsl.checks.data.rows import listed, row_faults
+from dsl.checks.data.rows import first_ten, row_faults
 from dsl.checks.fault import Fault
+from dsl.data.rows import Rows
 from dsl.errors import DataError
-from dsl.methods.parts import Rows
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
 
@@ -22,7 +22,9 @@ def data_faults(context: Context) -> Iterator[Fault]:
         asks = (data.columns.instruction, data.columns.messages, data.columns.chosen)
         if asked and not data.columns.turns and all(column is None for column in asks):
             yield Fault(
-                ("data", name, "columns"), "a data set that is asked needs the column `instruction`", on="key"
+                ("data", name, "columns"),
+                "a data set that is asked needs the column `instruction`, `messages` or `turns`",
+                on="key",
             )
         read = {language: one for language, one in languages.items() if isinstance(one, ReadRows)}
         for language, error in languages.items():
@@ -34,7 +36,7 @@ def data_faults(context: Context) -> Iterator[Fault]:
             yield from row_faults(name, language, found, data.columns, language in asked)
             for note, items in read[language].told.items():
                 count = f"{len(items)} {'row' if len(items) == 1 else 'rows'}"
-                why = f"in `{language}`: {count} {note} ({listed(items)})"
+                why = f"in `{language}`: {count} {note} ({first_ten(items)})"
                 yield Fault(("data", name, "columns"), why, "warning", "key")
         yield from language_column_faults(name, data, e.languages, read)
         yield from content_faults(name, data, read)

@@ -1,5 +1,6 @@
 """A spec is valid, or every problem in it is reported at once with its place."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -229,7 +230,7 @@ def test_set_replaces_a_setting_and_its_errors_name_it(folder: Path) -> None:
         ("data.asked.rows={path: {language}.jsonl}", 'Quote the path: "{language}.jsonl".'),
         (
             "data.asked.rows.path={language}",
-            'An unquoted `{` starts a mapping. Quote the path: "{language}".',
+            'an unquoted `{` starts a mapping. Quote the path: "{language}".',
         ),
     ],
 )
@@ -240,7 +241,7 @@ def test_a_fault_of_set_names_the_key_and_what_was_found(folder: Path, override:
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("kto", "Rows with a label each are not trained on here: pair them for `dpo`"),
+        ("kto", "`sft` can learn those whose label is true"),
         ("few_shot", "Did you mean `icl`?"),
         ("chat", "Did you mean `instruct`?"),
     ],
@@ -272,6 +273,7 @@ def test_a_setting_that_stands_a_level_below_is_named_with_its_place(folder: Pat
         ("asked.pdf", "is a document for people"),
         ("asked.zip", "is an archive of files. Unpack it"),
         ("asked.tar.gz", "is an archive of files. Unpack it"),
+        ("asked.tar.zst", "is an archive of files. Unpack it"),
         ("asked.csv.bz2", "is compressed in a way that is not read"),
         ("asked.sqlite", "is a database"),
         ("asked.pkl", "is a program's own format"),
@@ -596,6 +598,13 @@ def test_worked_examples_may_be_in_a_language_that_is_not_asked(folder: Path) ->
     pool = pool.replace("instruction: text}", "instruction: text, response: id}")
     assert loaded(folder, pool.replace("{}", "en"))
     assert "asked_xx.jsonl: No such file" in "".join(problems(folder, pool.replace("{}", "xx")))
+
+
+def test_a_prompt_text_that_is_a_pipe_is_refused_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    piped = GOOD.replace("method: icl,", "method: icl, prompt: {file: pipe},")
+    (found,) = problems(folder, piped, "decoding.repetition_penalty=1.1")
+    assert "not a regular file; a file is needed" in found
 
 
 def test_a_penalty_over_the_prompt_is_reported_where_it_weakens_what_stops_an_answer(folder: Path) -> None:

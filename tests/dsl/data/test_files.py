@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.data.examples import examples
-from dsl.data.files import format_of, read_file
+from dsl.data.files import read_file
+from dsl.data.formats import format_of
 from dsl.data.records import Example
 from dsl.data.source import Columns, FileSource, Part, RowNumber
 from dsl.errors import DataError

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.data.files import format_of, read_file
+from dsl.data.files import read_file
+from dsl.data.formats import format_of
 from dsl.data.source import FileSource
 from dsl.errors import DataError
 

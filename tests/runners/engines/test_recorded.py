@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dsl.data.files import format_of
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.formats import format_of
 from dsl.data.records import Prompt
 from dsl.data.source import Columns, FileSource
 from dsl.engines.contract import Decoding

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import CellNames
 from dsl.data.records import Verdict
 from dsl.errors import DataError
 from dsl.judges.recorded import Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import CellNames
 from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.cell_paths import CellNames
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.paths import CellNames
 from dsl.errors import DataError
 from dsl.judges._judge_prompts import judge_prompts, languages
 from dsl.judges._rubric import SHIPPED, load_rubric, shipped
