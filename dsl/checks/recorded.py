@@ -34,8 +34,8 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
     """Check each cell's recorded answers: their file, its columns, and its rows against the items asked."""
     e = context.experiment
     read: dict[tuple[str, str, Language | None], RecordedAnswers] = {}
-    first: dict[tuple[Name, str, str, Language | None], CellRequest] = {}
-    """The first cell of a data set that takes the answers of a file."""
+    first: dict[tuple[Name, Name, str, str, Language | None], CellRequest] = {}
+    """Data set, method, file and columns -> the first cell that takes its answers."""
     for request, method in context.requests:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
@@ -155,7 +155,7 @@ def _same_answers(
             f"{said} `{one.language}` and `{two.language}`, whose items have the same names. Put"
             " `{language}` into the path, or name the column `language`",
         )
-    elif {one.model, two.model} in compared:
+    elif frozenset({one.model, two.model}) in compared and one.model != two.model:
         yield Fault(
             at,
             f"{said} `{one.model}` and `{two.model}`, which are compared. Put `{{model}}` into the path",
