@@ -56,8 +56,8 @@ STARTED = ("en", "fr", "es")
 """Languages of the study where none are named."""
 
 
-TO_FILL_IN = [("first", "", [""]), ("second", "", [""])]
-"""The questions of any other language."""
+TO_FILL_IN = [(item, "", [""]) for item, _, _ in QUESTIONS["en"]]
+"""The same questions in any other language, yet to be written."""
 
 PROMPT = """\
 # The prompt text of `{language}`. Fill in what is empty: `xp validate` says what is left, and in which line.

@@ -22,10 +22,12 @@ def contrast_faults(context: Context) -> Iterator[Fault]:
             if isinstance(method, ModelSide):
                 continue
             if method not in experiment.methods:
-                yield Fault(
-                    ("contrasts", name, side),
-                    f"there is no method `{method}`. {suggest(method, experiment.methods)}",
+                hint = (
+                    f"`{method}` is a model. Models are compared as `of: {{model: {method}}}`"
+                    if method in experiment.models
+                    else suggest(method, experiment.methods)
                 )
+                yield Fault(("contrasts", name, side), f"there is no method `{method}`. {hint}")
             elif method not in asked:
                 yield Fault(
                     ("contrasts", name, side),

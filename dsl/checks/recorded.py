@@ -35,7 +35,7 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
     e = context.experiment
     read: dict[tuple[str, str, Language | None], RecordedAnswers] = {}
     first: dict[tuple[Name, Name, str, str, Language | None], CellRequest] = {}
-    """The first cell of a data set that takes the answers of a file."""
+    """Data set, method, file and columns -> the first cell that takes its answers."""
     for request, method in context.requests:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
@@ -155,7 +155,7 @@ def _same_answers(
             f"{said} `{one.language}` and `{two.language}`, whose items have the same names. Put"
             " `{language}` into the path, or name the column `language`",
         )
-    elif frozenset({one.model, two.model}) in compared:
+    elif frozenset({one.model, two.model}) in compared and one.model != two.model:
         yield Fault(
             at,
             f"{said} `{one.model}` and `{two.model}`, which are compared. Put `{{model}}` into the path",

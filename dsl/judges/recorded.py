@@ -92,11 +92,11 @@ class Settings(JudgeSettings):
         found = here.read()  # a missing column is reported before anything runs
         if self.score_range is not None:
             low, high = self.score_range
-            scores = (one.score for rows in found.by_key.values() for one in rows if one.score is not None)
-            if (off := next((score for score in scores if not low <= score <= high), None)) is not None:
-                raise DataError(
-                    f"{source.path}: a score of {off:g} is not within `score_range: [{low:g}, {high:g}]`"
-                )
+            scores = ((one.row, one.score) for rows in found.by_key.values() for one in rows)
+            for row, score in scores:
+                if score is not None and not low <= score <= high:
+                    within = f"`score_range: [{low:g}, {high:g}]`"
+                    raise DataError(f"{source.path}: row {row}: a score of {score:g} is not within {within}")
         return here
 
     def read(self, source: FileSource | None = None) -> Verdicts:

@@ -76,7 +76,7 @@ def messages(folder: Path, judge: str) -> list[str]:
                 "{judge: recorded, verdicts: {path: asked.jsonl}, columns: {item: id, score: id},"
                 " score_range: [2, 5]}"
             ),
-            "a score of 1 is not within `score_range: [2, 5]`",
+            "row 1: a score of 1 is not within `score_range: [2, 5]`",
         ),
         (
             (

@@ -32,6 +32,7 @@ def completion(item: str, method: str = "urial", language: str = "en", **more: A
         "method": method,
         "train_languages": "",
         "seed": None,
+        "turn": None,
         "cell_id": f"cell-{method}-{language}",
         "category": None,
         "instruction": f"Question {item}?",
@@ -112,6 +113,19 @@ def test_items_languages_and_methods_stand_in_the_order_of_a_reader() -> None:
     assert [entry["item"] for entry in packed["items"]] == ["9", "10", "q2"]
     assert [entry["language"] for entry in packed["items"][0]["languages"]] == ["en", "fr"]
     assert [answer["label"] for answer in packed["items"][0]["languages"][0]["answers"]] == ["urial", "sft"]
+
+
+def test_each_turn_of_an_item_is_shown_with_its_own_question() -> None:
+    rows = [
+        completion("7", turn=turn, instruction=asked, method=method)
+        for turn, asked in ((2, "And twice?"), (1, "Once?"))
+        for method in ("urial", "sft")
+    ]
+    shown = [
+        (entry["item"], entry["languages"][0]["instruction"], len(entry["languages"][0]["answers"]))
+        for entry in browser.pack(rows, ORDER)["items"]
+    ]
+    assert shown == [("7, turn 1", "Once?", 2), ("7, turn 2", "And twice?", 2)]
 
 
 def test_an_item_whose_number_has_thousands_of_digits_is_sorted_too() -> None:

@@ -231,6 +231,18 @@ def test_a_prompt_text_to_fill_in_is_refused_line_by_line_until_it_is(tmp_path: 
     assert "study.yaml is valid" in xp("validate", "study.yaml", cwd=tmp_path).stdout
 
 
+def test_questions_to_fill_in_have_the_items_of_those_that_are_there(tmp_path: Path) -> None:
+    assert xp("init", "--languages", "en,pl", cwd=tmp_path).returncode == 0
+    items = [
+        [
+            json.loads(line)["item"]
+            for line in (tmp_path / f"questions_{language}.jsonl").read_text("utf-8").splitlines()
+        ]
+        for language in ("en", "pl")
+    ]
+    assert items[0] == items[1]
+
+
 def test_the_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:
     done = xp("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"xp {version('xp-lab')}\n")

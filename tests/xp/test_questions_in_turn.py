@@ -3,7 +3,7 @@ turn."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -13,6 +13,8 @@ from dsl.errors import SpecError
 from dsl.steps.steps import DataStep, GenerateStep
 from tests.xp.small_study import diff_of, plan_of
 from xp.apply import apply
+from xp.exports.exporting import export_results
+from xp.imports.importing import import_results
 
 ROWS = [
     {"id": 1, "first": "Name a town.", "second": "Why that town?"},
@@ -115,6 +117,15 @@ def test_annotators_see_the_conversation_and_each_turn_is_an_answer_of_its_own(s
         (1, "Name a river."),
         (2, "[user]\nName a river.\n\n[assistant]\nName a river.\n\n[user]\nHow long is that river?"),
     ]
+
+
+@pytest.mark.parametrize("format", ["inspect", "every-eval-ever"])
+def test_exported_turns_come_back_as_two_sets_of_questions(
+    format: Literal["inspect", "every-eval-ever"], store: Path, tmp_path: Path
+) -> None:
+    export_results(format, store / "warehouse.duckdb", "turns", tmp_path / "logs")
+    studies = import_results(format, [tmp_path / "logs"], tmp_path / "back", ())
+    assert sorted(study.name for study in studies) == ["mt_turn1", "mt_turn2"]
 
 
 def test_a_second_apply_runs_nothing(store: Path) -> None:

@@ -15,6 +15,7 @@ from warehouse.charts.theme import (
     Rows,
     by_language,
     decimals_for,
+    difference,
     label,
     label_width,
     reach,
@@ -85,7 +86,7 @@ def panels_by_contrast(
     decimals = decimals_for(row[column] for row in rows for column in ("estimate", "ci_low", "ci_high"))
     return [
         Panel(
-            f"{of} − {against}",
+            title,
             dots(
                 [_difference(row, name(row), decimals) for row in ranked if row["contrast"] == contrast],
                 axis=axis.format(of=of, against=against),
@@ -93,8 +94,8 @@ def panels_by_contrast(
                 reference=0.0,
             ),
         )
-        for contrast, of, against in dict.fromkeys(
-            (row["contrast"], row["of"], row["against"]) for row in rows
+        for contrast, of, against, title in dict.fromkeys(
+            (row["contrast"], row["of"], row["against"], difference(row)) for row in rows
         )
     ]
 

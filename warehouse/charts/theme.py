@@ -185,6 +185,12 @@ def scale_of(rows: Rows) -> tuple[float, float]:
     return min(means), max(means)
 
 
+def difference(row: Row) -> str:
+    """Return the name of a contrast: its sides, and the method that two models were compared with."""
+    method = f" ({row['method']})" if row.get("method") else ""
+    return f"{row['of']} − {row['against']}{method}"
+
+
 def label_width(labels: Iterable[str]) -> float:
     """Pixels that the longest of these names takes in a picture."""
     return min(LONGEST_LABEL, 8 + CHARACTER_WIDTH * max((len(text) for text in labels), default=0))

@@ -47,18 +47,19 @@ def pack(completions: Rows, order: Order) -> dict[str, Any]:
 
     The last items are left out where bytes run out.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, int | None], list[Row]] = {}
     for row in completions:
-        groups.setdefault((row["dataset"], row["item"]), []).append(row)
+        groups.setdefault((row["dataset"], row["item"], row["turn"]), []).append(row)
     heads = _heads(completions)
     packed: dict[str, Any] = {"heads": list(dict.fromkeys(heads.values())), "items": [], "n_answers": 0}
     places = {head: place for place, head in enumerate(packed["heads"])}
     size = sum(map(_bytes, packed["heads"]))
-    for (dataset, item), answers in sorted(
-        groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]))
+    for (dataset, item, turn), answers in sorted(
+        groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]), group[0][2] or 0)
     ):
         rows = _of_first_seeds(answers)
-        entry = {"dataset": dataset, "item": item, "languages": _languages(rows, order, heads, places)}
+        name = item if turn is None else f"{item}, turn {turn}"
+        entry = {"dataset": dataset, "item": name, "languages": _languages(rows, order, heads, places)}
         size += _bytes(entry)
         if size > MOST_BYTES and packed["items"]:
             break

@@ -70,12 +70,16 @@ class Cell:
         }
         return {key: value for key, value in found.items() if value}
 
+    @property
+    def task(self) -> str:
+        """Name of the questions: each turn's are others."""
+        return self.dataset if self.turn is None else f"{self.dataset}_turn{self.turn}"
+
     def stem(self) -> str:
         """Return a name for its files, without its model."""
-        parts = (self.dataset, self.language, self.method, self.train_languages)
-        turn = "" if self.turn is None else f"turn{self.turn}"
+        parts = (self.task, self.language, self.method, self.train_languages)
         seed = "" if self.seed is None else f"seed{self.seed}"
-        return "_".join(part for part in (*parts, turn, seed) if part)
+        return "_".join(part for part in (*parts, seed) if part)
 
 
 def cells_of(warehouse: Path, experiment: str) -> Iterator[Cell]:

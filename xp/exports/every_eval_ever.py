@@ -28,7 +28,7 @@ def write(warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, s
         timestamp = str(int(cell.started_at.timestamp()))
         evaluation_id = f"{cell.stem()}/{model_id}/{timestamp}"
         developer, _, name = model_id.partition("/")
-        folder = Path("data", _component(cell.dataset), _component(developer), _component(name))
+        folder = Path("data", _component(cell.task), _component(developer), _component(name))
         stem = str(uuid.UUID(bytes=hashlib.sha256(cell.cell_id.encode()).digest()[:16], version=4))
         items = "".join(
             json.dumps(item) + "\n"
@@ -120,7 +120,7 @@ def _result(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "evaluation_result_id": measure,
         "evaluation_name": f"{cell.stem()}/{measure}",
-        "source_data": {"dataset_name": cell.dataset, "source_type": "other"},
+        "source_data": {"dataset_name": cell.task, "source_type": "other"},
         "metric_config": metric,
         "score_details": {
             "score": row["mean_score"],

@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -257,12 +258,29 @@ def _caveats(
     for score, judge in scores.items():
         if score.split(" ")[0] in lower or score in lower:
             yield f"Of `{judge}`, a lower score is better; tables read every score as better when higher."
-    for key in dict.fromkeys(key for cell in cells for key in cell.run.settings):
-        values = {_setting(key, cell.run.settings.get(key)) for cell in cells}
-        if len(values) > 1 and key not in ("created", "evaluation_id", "model_args", "test_split"):
+    settings = [_by_path(cell.run.settings) for cell in cells]
+    for key in dict.fromkeys(key for given in settings for key in given):
+        values = {_setting(key.rpartition(".")[2], given.get(key)) for given in settings}
+        if len(values) > 1 and key not in _OF_EACH_RUN:
             yield f"Runs differ in `{key}`: {', '.join(sorted(values))}."
     if left_out:
         yield f"Not carried over: {'; '.join(left_out)}."
+
+
+_OF_EACH_RUN = ("created", "evaluation_id", "model_args", "test_split", "language", "task_args.language")
+"""Settings that runs of one comparison differ in anyway."""
+
+
+def _by_path(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings with those inside of a mapping each under its own path."""
+    found: dict[str, object] = {}
+    for key, value in settings.items():
+        if key != "model_args" and isinstance(value, Mapping):
+            inner = cast("Mapping[str, object]", value)
+            found |= {f"{key}.{name}": one for name, one in inner.items()}
+        else:
+            found[key] = value
+    return found
 
 
 def _settings_of(cells: Sequence[_Cell]) -> Iterator[str]:

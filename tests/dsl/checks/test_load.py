@@ -515,16 +515,17 @@ def test_true_is_no_number(folder: Path) -> None:
 def test_a_column_that_recorded_answers_lack_is_reported_before_anything_runs(
     folder: Path, field: str
 ) -> None:
-    paid = f"{{method: recorded, answers: {{path: paid.jsonl}}, columns: {{item: id, response: {field}}}}}"
-    (folder / "paid.jsonl").write_text('{"id": "1", "said": "so"}\n', "utf-8")
+    answers = "{path: 'paid_{language}.jsonl'}"
+    paid = f"{{method: recorded, answers: {answers}, columns: {{item: id, response: {field}}}}}"
+    for language in ("en", "fr"):
+        (folder / f"paid_{language}.jsonl").write_text('{"id": "1", "said": "so"}\n', "utf-8")
     text = GOOD.replace("methods:\n", f"methods:\n  paid: {paid}\n")
     if field == "id":
         assert loaded(folder, text)
     else:
         (found,) = problems(folder, text)
-        assert (
-            "methods.paid.columns.response: paid.jsonl: row 1: no column `txt`; there are: id, said" in found
-        )
+        at = "methods.paid.columns.response: paid_{language}.jsonl: row 1"
+        assert f"{at}: no column `txt`; there are: id, said" in found
 
 
 def test_a_file_to_extend_that_is_not_there_is_reported_where_it_is_named(folder: Path) -> None:

@@ -82,6 +82,7 @@ def test_each_shared_method_is_a_contrast_of_its_own(tmp_path: Path) -> None:
     [
         ("{of: {model: gpt}, against: chat}", "one side is a model and the other a method"),
         ("{of: {model: gpt}, against: {model: gpt}}", "`gpt` is compared with itself"),
+        ("{of: gpt, against: claude}", "`gpt` is a model. Models are compared as `of: {model: gpt}`"),
         ("{of: {model: gtp}, against: {model: claude}}", "there is no model `gtp`. Did you mean `gpt`?"),
         ("{of: {model: gpt, method: chta}, against: {model: claude}}", "there is no method `chta`"),
         (

@@ -47,6 +47,21 @@ def test_two_runs_of_a_model_are_two_methods_and_their_settings_are_compared(tmp
     assert "Runs differ in `num_fewshot`: 0, 5." in experiment.caveats
 
 
+def test_settings_inside_of_a_mapping_are_compared_one_by_one_and_languages_are_no_difference(
+    tmp_path: Path,
+) -> None:
+    def settings(language: str, most: int) -> dict[str, object]:
+        return {"task_args": {"language": language, "shots": 3}, "generation_kwargs": {"max_gen_toks": most}}
+
+    study = _only(
+        _run(task="sums_en", settings=settings("en", 12)),
+        _run(task="sums_fr", instruction="Combien ?", settings=settings("fr", 64)),
+        languages=("sums_{language}",),
+    )
+    differ = [one for one in load(_spec(study, tmp_path)).experiment.caveats if "differ" in one]
+    assert differ == ["Runs differ in `generation_kwargs.max_gen_toks`: 12, 64."]
+
+
 def test_models_and_languages_that_no_run_is_of_are_excluded(tmp_path: Path) -> None:
     french = _run(task="sums_fr", model="a", instruction="Combien ?")
     runs = (_run(task="sums_en", model="a"), french, _run(task="sums_en", model="b"))

@@ -1,13 +1,13 @@
 """Contrasts of the study, and their gaps between languages."""
 
-from warehouse.charts.theme import Row, Rows, with_interval
+from warehouse.charts.theme import Row, Rows, difference, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Section, by_measure, model
 from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
-CONTRAST = Column("contrast", lambda row: f"{row['of']} − {row['against']}")
+CONTRAST = Column("contrast", difference)
 
 P_VALUES = (
     tables.probability("p_value", "p"),
@@ -78,7 +78,7 @@ def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
     for row in study.contrasts:
         if row["contrast"] in named and row["differs"]:
             besides = "methods" if row["method"] is None else "models"
-            also.setdefault((besides, *row["differs"]), []).append(f"{row['of']} − {row['against']}")
+            also.setdefault((besides, *row["differs"]), []).append(difference(row))
     return tuple(
         f"Besides the {besides}, the two sides of {listed(sides)} differ in {listed(differs)}."
         for (besides, *differs), sides in also.items()

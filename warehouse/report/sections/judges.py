@@ -21,7 +21,7 @@ def trust(study: StudyRows) -> Section:
     figures = (*_against_checks(study), *_agreement(study), *_reliability(study), *_probes(study))
     says: list[str] = []
     if not study.opinions():
-        says.append("No judge of this study has opinions: all of them decide by rule.")
+        says.append("No judge of this study has opinions: they decide by rule, or are people.")
     elif not any(row["n"] for row in study.views["judge_against_checks"]):
         says.append(
             "No answer was both judged by opinion and checked by rule, so the validity of opinions was not"
