@@ -152,7 +152,8 @@ def test_commands_of_the_pages_run(
     command: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path if command.startswith("xp init") else study)
-    shutil.rmtree(study / "labels", ignore_errors=True)  # which `xp sample` does not overwrite
+    for folder in ("labels", "exported"):  # which `xp sample` and `xp export` do not overwrite
+        shutil.rmtree(study / folder, ignore_errors=True)
     done = _run(command)
     assert done.exit_code == 0, f"{COMMANDS[command]}\n{done.output}"
 

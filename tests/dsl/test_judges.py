@@ -125,6 +125,7 @@ def messages(folder: Path, judge: str) -> list[str]:
     ],
 )
 def test_what_is_wrong_with_a_judge_is_reported_with_its_place(judge: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "asked.txt").touch()
     (found,) = messages(tmp_path, judge)
     assert found.startswith("study.yaml:14:")
     assert says in found
