@@ -50,6 +50,7 @@ def contrast_faults(context: Context) -> Iterator[Fault]:
                 "warning",
                 on="key",
             )
+    yield from _declared_twice(context)
     yield from _measures(context, ("primary",), experiment.primary)
     yield from _baseline(experiment, asked)
 
@@ -94,6 +95,28 @@ def _models(context: Context, name: Name, contrast: Contrast) -> Iterator[Fault]
                 f"`{name}` makes a contrast of this name, for the method `{method}`. Name this one otherwise"
             )
             yield Fault(("contrasts", part), why, on="key")
+
+
+def _declared_twice(context: Context) -> Iterator[Fault]:
+    """Check that no two contrasts are of the same sides on the same measures: each counts for the
+    correction."""
+    methods: dict[Name, dict[Name, None]] = {}
+    for request, method in context.requests:
+        methods.setdefault(request.model, {})[method] = None
+    seen: dict[object, Name] = {}
+    for name, contrast in context.experiment.contrasts.items():
+        of, against = contrast.of, contrast.against
+        if isinstance(of, ModelSide) and isinstance(against, ModelSide):
+            shared = shared_methods(contrast, methods)
+            pairs = [frozenset({(of.model, method), (against.model, method)}) for method in shared]
+        else:
+            pairs = [frozenset({of, against})]
+        for pair in pairs:
+            other = seen.setdefault((pair, contrast.on, frozenset(contrast.by)), name)
+            if other != name:
+                why = f"compares what `{other}` compares, so its tests count twice in the correction"
+                yield Fault(("contrasts", name), f"{why}. Leave one of the two out", "warning", on="key")
+                break
 
 
 def _untestable(experiment: Experiment, by: Collection[str]) -> Iterator[str]:

@@ -106,14 +106,14 @@ def planned(folder: Path, study: dict[str, Any]) -> Diff:
 
 
 def every_view(folder: Path) -> dict[str, list[str]]:
-    """The rows of each view, sorted, numbers to the digits that do not hang on the order of a sum."""
+    """The rows of each view, sorted, numbers to six digits: later ones hang on the order of a sum."""
     names = sorted({file.stem for file in (HERE / "views" / "marts").glob("*.sql")} - OF_THE_MOMENT)
     with connect(folder / "store" / WAREHOUSE, read_only=True) as connection:
         found: dict[str, list[str]] = {}
         for name in names:
             rows = connection.execute(f"from {name}").fetchall()
             found[name] = sorted(
-                str([f"{value:.9g}" if isinstance(value, float) else value for value in row]) for row in rows
+                str([f"{value:.6g}" if isinstance(value, float) else value for value in row]) for row in rows
             )
         return found
 

@@ -1,8 +1,8 @@
 """Statistical power of a plan's contrasts: from a stated assumption first, from measurements afterwards."""
 
-import itertools
 import json
 import re
+from itertools import product
 from math import sqrt
 from pathlib import Path
 
@@ -151,7 +151,7 @@ def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothin
 
 def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp_path: Path) -> None:
     several = ("contrasts.more={of: c, against: b, on: [correct, empty]}", "baseline=c")
-    for n, more in itertools.product(range(1, 9), ((), several)):
+    for n, more in product(range(1, 9), ((), several)):
         found, power = planned(spec, tmp_path / "store", f"data.asked.limit={n}", *more)
         # exploratory contrasts share b or c: Benjamini–Yekutieli's sum over 6 tests of `a_vs_c` on three
         # judges and 4 of the declared ones
@@ -445,7 +445,12 @@ def test_tests_of_gaps_are_between_methods_tuned_alike_or_each_on_its_own_langua
 
 
 def test_models_are_compared_like_methods_with_the_power_of_their_items(spec: Path, tmp_path: Path) -> None:
-    other = ("models.other={recorded: someone}", "models.someone={recorded: someone}")
+    other = ["models.other={}", "models.someone={}"]
+    for method in RIGHT:
+        other.append(f'methods.{method}.answers.path="{{model}}_{method}_{{language}}.jsonl"')
+        for model, language in product(("someone", "other"), ("en", "fr")):
+            rows = (tmp_path / f"{method}_{language}.jsonl").read_text("utf-8")
+            (tmp_path / f"{model}_{method}_{language}.jsonl").write_text(rows, "utf-8")
     alone = "contrasts.gain=null"
     between = "contrasts={gap: {of: {model: other, method: a}, against: {model: someone}, on: [correct]}}"
     diff, power = planned(spec, tmp_path / "store", *other, between, alone)

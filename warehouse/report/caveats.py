@@ -81,7 +81,7 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
         return None
     weight = 5 if min(counts) < VERY_FEW_ITEMS else 3
     if not tested:
-        return Caveat(weight, f"Small samples: means rest on {value_range(counts)} items.")
+        return Caveat(weight, f"Small samples: means rest on {value_range(counts)} questions.")
     measure = tested[0]["measure"]
     said = f"Small samples: comparisons rest on {value_range(counts)} items."
     halves = [

@@ -132,3 +132,19 @@ def test_a_fault_of_a_method_is_no_fault_of_the_models_that_share_it(tmp_path: P
     )
     (found,) = [error for error in errors(written(tmp_path, contrasts, text)) if "columns" not in error]
     assert "no such setting" in found
+
+
+def test_a_contrast_that_is_declared_twice_is_warned_of_since_its_tests_count_twice(tmp_path: Path) -> None:
+    twice = (
+        "contrasts:\n"
+        "  gap: {of: {model: gpt}, against: {model: claude}, on: [contains]}\n"
+        "  back: {of: {model: claude, method: chat}, against: {model: gpt, method: chat}, on: [contains]}\n"
+        "  other: {of: {model: claude}, against: {model: gpt}, on: [length]}\n"
+    )
+    (found,) = [
+        warning for warning in load(written(tmp_path, twice)).warnings if "count twice" in warning.message
+    ]
+    assert (found.path, found.message) == (
+        "contrasts.back",
+        "compares what `gap` compares, so its tests count twice in the correction. Leave one of the two out",
+    )
