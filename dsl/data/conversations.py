@@ -339,7 +339,9 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
 
 def _holds_mappings(value: object) -> bool:
     """Test whether this is a list, not an empty one, of mappings."""
-    return _holds(value, Mapping)
+    return (
+        is_list(value) and bool(value) and all(type(one) is dict or isinstance(one, Mapping) for one in value)
+    )
 
 
 def _holds(value: object, kind: type) -> bool:

@@ -23,6 +23,20 @@ def compared(text: str) -> str:
     do not write, variation selectors, and characters of format, such as a soft hyphen. The vowel signs of
     other scripts are letters. A joiner between emoji stays.
     """
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     bare = _POINTS_AND_VARIANTS.sub("", folded)
-    return _JOINER.sub("", "".join(c for c in bare if c == "\u200d" or unicodedata.category(c) != "Cf"))
+    return _JOINER.sub("", bare.translate(_WITHOUT_FORMAT))
+
+
+class _WithoutFormat(dict[int, int | None]):
+    """Table that takes characters of format away, but for joiners; filled as characters are met."""
+
+    def __missing__(self, code: int) -> int | None:
+        is_format = chr(code) != "\u200d" and unicodedata.category(chr(code)) == "Cf"
+        self[code] = kept = None if is_format else code
+        return kept
+
+
+_WITHOUT_FORMAT = _WithoutFormat()

@@ -279,7 +279,9 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
     """Test whether a value is a list, as rows of any format have it: no text and no bytes."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
+    if isinstance(value, str | list):  # which most values are, and which is known at once
+        return isinstance(value, list)
+    return isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview)
 
 
 def _is_map(value: Any) -> bool:

@@ -157,12 +157,11 @@ class Canonical:
 
     def _object(self, value: Value) -> str:
         cls, fields = type(value), value.__dict__  # which pydantic keeps them in: half the time of `getattr`
-        counted = _counted(cls)
+        unset = frozenset([name for name, default in _new_fields(cls) if fields[name] == default])
+        counted = _counted(cls, unset)
         if (not_counted := _where(cls)) is not None:
             left_out = not_counted(fields)
             counted = [pair for pair in counted if pair[1] not in left_out]
-        if new := _new_fields(cls):
-            counted = [pair for pair in counted if pair[1] not in new or fields[pair[1]] != new[pair[1]]]
         pairs = [begin + self.text(fields[name]) for begin, name in counted]
         if isinstance(version := getattr(cls, "VERSION", None), int):
             pairs.append(f'"VERSION":{version}')
@@ -179,9 +178,12 @@ def class_name(cls: type[Value]) -> str:
 
 
 @cache
-def _counted(cls: type[Value]) -> tuple[tuple[str, str], ...]:
-    """The fields that count, each as its object's text begins it and by its name."""
-    left_out = NOT_COUNTED.get(class_name(cls), frozenset())
+def _counted(cls: type[Value], unset: frozenset[str]) -> Sequence[tuple[str, str]]:
+    """The fields that count, each as its object's text begins it and by its name.
+
+    `unset`: those that count only when they are set, and are not.
+    """
+    left_out = NOT_COUNTED.get(class_name(cls), frozenset()) | unset
     return tuple((f'"{name}":', name) for name in sorted(cls.model_fields) if name not in left_out)
 
 
@@ -191,10 +193,11 @@ def _where(cls: type[Value]) -> Callable[[Mapping[str, object]], frozenset[str]]
 
 
 @cache
-def _new_fields(cls: type[Value]) -> dict[str, object]:
-    """The default of each field that counts only when it is set."""
+def _new_fields(cls: type[Value]) -> Sequence[tuple[str, object]]:
+    """Each field that counts only when it is set, with its default."""
     names = COUNTED_WHEN_SET.get(class_name(cls), frozenset())
-    return {name: cls.model_fields[name].get_default(call_default_factory=True) for name in names}
+    fields = cls.model_fields
+    return [(name, fields[name].get_default(call_default_factory=True)) for name in names]
 
 
 def step_id(step: "Step") -> StepId:
