@@ -108,9 +108,9 @@ def _declared_twice(context: Context) -> Iterator[Fault]:
         of, against = contrast.of, contrast.against
         if isinstance(of, ModelSide) and isinstance(against, ModelSide):
             shared = shared_methods(contrast, methods)
-            pairs = [frozenset({(of.model, method), (against.model, method)}) for method in shared]
+            pairs = [frozenset({f"{of.model} {method}", f"{against.model} {method}"}) for method in shared]
         else:
-            pairs = [frozenset({of, against})]
+            pairs = [frozenset({str(of), str(against)})]
         for pair in pairs:
             other = seen.setdefault((pair, contrast.on, frozenset(contrast.by)), name)
             if other != name:
