@@ -16,8 +16,8 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers more than processors, since many tests wait for processes that they start."""
-    return 2 + (os.cpu_count() or 1)
+    """Return a worker more than processors, since some tests wait."""
+    return 1 + (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
