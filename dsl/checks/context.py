@@ -38,6 +38,14 @@ class Context:
         return tuple(requests(e))
 
     @cached_property
+    def methods(self) -> dict[Name, dict[Name, None]]:
+        """Model -> the methods that are tried on it."""
+        found: dict[Name, dict[Name, None]] = {}
+        for request, method in self.requests:
+            found.setdefault(request.model, {})[method] = None
+        return found
+
+    @cached_property
     def needs(self) -> Needs:
         """Needs of the cells; while names are wrong, of those with known names."""
         e = self.experiment

@@ -72,16 +72,13 @@ def _models(context: Context, name: Name, contrast: Contrast) -> Iterator[Fault]
     if contrast.of.model == contrast.against.model:
         yield Fault(("contrasts", name), f"`{contrast.of.model}` is compared with itself", on="key")
         return
-    methods: dict[Name, dict[Name, None]] = {}
-    for request, method in context.requests:
-        methods.setdefault(request.model, {})[method] = None
-    shared = shared_methods(contrast, methods)
+    shared = shared_methods(contrast, context.methods)
     if not shared:
         which = (
             "they share no method" if contrast.method is None else f"`{contrast.method}` is not tried on both"
         )
         each = "; ".join(
-            f"`{model}`: {listed(methods.get(model, ())) or 'none'}"
+            f"`{model}`: {listed(context.methods.get(model, ())) or 'none'}"
             for model in (contrast.of.model, contrast.against.model)
         )
         yield Fault(
@@ -100,14 +97,11 @@ def _models(context: Context, name: Name, contrast: Contrast) -> Iterator[Fault]
 def _declared_twice(context: Context) -> Iterator[Fault]:
     """Check that no two contrasts are of the same sides on the same measures: each counts for the
     correction."""
-    methods: dict[Name, dict[Name, None]] = {}
-    for request, method in context.requests:
-        methods.setdefault(request.model, {})[method] = None
     seen: dict[object, Name] = {}
     for name, contrast in context.experiment.contrasts.items():
         of, against = contrast.of, contrast.against
         if isinstance(of, ModelSide) and isinstance(against, ModelSide):
-            shared = shared_methods(contrast, methods)
+            shared = shared_methods(contrast, context.methods)
             pairs = [frozenset({f"{of.model} {method}", f"{against.model} {method}"}) for method in shared]
         else:
             pairs = [frozenset({str(of), str(against)})]

@@ -29,7 +29,7 @@ def read_file(source: FileSource, counted: Counter[str] | None = None) -> Iterat
 
 
 def read_planned(source: FileSource, counted: Counter[str] | None = None) -> Iterator[Row]:
-    """As `read_file`, of a source whose digest the plan has filled in.
+    """The rows of a source whose digest the plan has filled in.
 
     Raises:
         DataError: as `read_file`, or a file is no longer the one that was planned.

@@ -2,7 +2,7 @@
 the instruct version."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -17,13 +17,6 @@ from dsl.values import Name, StepId
 
 class Dpo(DpoLoss, TuningMethod):
     """`method: dpo`."""
-
-    HINTS: ClassVar = {
-        "kto": (
-            "Rows with a label each are not trained on here: pair them for `dpo`, or take those labelled good"
-            " for `sft`."
-        ),
-    }
 
     method: Literal["dpo"] = "dpo"
     policy: Name = "base"
