@@ -139,7 +139,7 @@ def _conversations(step: GenerateStep, context: StepContext) -> Iterator[tuple[E
 
 def _unasked(step: GenerateStep, context: StepContext) -> Iterator[Completion]:
     """Yield a row without an answer for each question that follows an answer that is missing."""
-    for example, before in _conversations(step, context):
+    for example, before in _conversations(step, context) if step.after else ():
         if before is None or before.text is not None:
             continue
         yield Completion(
