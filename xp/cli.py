@@ -6,6 +6,7 @@ wrong), 130 (interrupted).
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -339,7 +340,8 @@ def query(
     with exit_on_error():
         try:
             with _written():
-                run(warehouse_of(store), sql, format.value, sys.stdout.buffer)
+                width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+                run(warehouse_of(store), sql, format.value, sys.stdout.buffer, width)
                 sys.stdout.buffer.flush()
         except WarehouseError as error:
             _say(f"xp: {error}", err=True)

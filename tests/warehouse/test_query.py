@@ -3,16 +3,21 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from dsl.errors import WarehouseError
+from dsl.errors import ArgumentError, WarehouseError
 from tests.warehouse.stores import StoreMaker
-from warehouse.connect import WAREHOUSE
+from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
-from warehouse.query import Format, run
+from warehouse.query import Format, frame, run
+from warehouse.query_formats import as_table
 
 TEXTS = {
     "1": 'a "quoted", text\nin\r\nlines\r',
@@ -20,6 +25,7 @@ TEXTS = {
     "3": "\x1b[31mred\x07 \u202e <b>",
     "4": "=1+1",
     "5": "",
+    "6": "a lone\rcarriage return",
 }
 
 
@@ -66,6 +72,10 @@ def test_csv_survives_quotes_and_line_ends(path: Path) -> None:
     ]
 
 
+def test_lines_of_csv_end_in_a_line_feed_alone(path: Path) -> None:
+    assert ask(path, "select 1 as a, 'x' as b union all select 2, null", "csv") == b"a,b\n1,x\n2,\n"
+
+
 def test_json_knows_no_nan_and_dates_are_text(path: Path) -> None:
     sql = (
         "select 'nan'::double as a, ['inf'::double] as b, timestamp '2026-01-02 03:04:05' as c,"
@@ -91,6 +101,83 @@ def test_a_table_cuts_long_text_and_says_so(path: Path) -> None:
     shown = ask(path, "select repeat('x', 1000000) as text", "table").decode().splitlines()
     assert shown[2] == "x" * 79 + "…"
     assert shown[3] == "1 row"
+
+
+def ask_on_a_terminal(path: Path, sql: str, width: int) -> list[str]:
+    out = io.BytesIO()
+    run(path, sql, "table", out, width)
+    return out.getvalue().decode().splitlines()
+
+
+def test_on_a_terminal_columns_with_one_value_are_named_below_the_table_with_it(path: Path) -> None:
+    sql = "select 'sums' as dataset, range as n, null as seed from range(2)"
+    assert ask_on_a_terminal(path, sql, 80) == [
+        "n",
+        "─",
+        "0",
+        "1",
+        "2 rows",
+        "the same in every row: dataset = sums, seed = null",
+    ]
+    assert ask_on_a_terminal(path, f"{sql} limit 1", 80)[0] == "dataset  n  seed", "one row is no constant"
+    assert ask_on_a_terminal(path, "select 1 as a, 2 as b from range(3)", 80)[0] == "a  b", (
+        "all that there is"
+    )
+    assert ask_on_a_terminal(path, f"{sql} limit 0", 80)[-1] == "0 rows"
+
+
+def test_on_a_terminal_names_are_broken_then_text_is_cut_then_columns_are_left_out_and_named(
+    path: Path,
+) -> None:
+    sql = (
+        "select repeat('日', 9 + range) as text, 0.5 + range as mean_standard_error, range as n, -range as"
+        " last from range(2)"
+    )
+    assert ask_on_a_terminal(path, sql, 60)[0] == "text                  mean_standard_error  n  last"
+    assert ask_on_a_terminal(path, sql, 42)[:3] == [
+        "                          mean_",
+        "                      standard_",
+        "text                      error  n  last",
+    ]
+    assert ask_on_a_terminal(path, sql, 23) == [
+        "                  mean_",
+        "              standard_",
+        "text              error",
+        "────────────  ─────────",
+        "日日日日日 …        0.5",
+        "日日日日日 …        1.5",
+        "2 rows",
+        "not shown: n, last. Select them by name, or use --format csv",
+    ]
+
+
+@given(
+    st.lists(st.text("ab_日", min_size=1, max_size=30), min_size=1, max_size=6),
+    st.integers(24, 60),
+    st.lists(st.text("x日 ", max_size=40), min_size=6, max_size=12),
+)
+def test_a_table_is_as_wide_as_the_terminal_at_most(names: list[str], width: int, texts: list[str]) -> None:
+    rows = [texts[: len(names)], texts[-len(names) :]]
+    table, _, _ = as_table(names, rows, width).partition("2 rows")
+    assert max(map(cell_len, table.splitlines())) <= width
+
+
+def test_a_frame_of_pandas_holds_the_values_and_closes_the_warehouse(path: Path) -> None:
+    found = frame(
+        path, "select item, text, 2 / 3 as share, 1 as n, 2 as n from completions order by item", "pandas"
+    )
+    assert list(found.columns) == ["item", "text", "share", "n", "n_2"]
+    assert [None if text != text else text for text in found["text"]] == [*TEXTS.values()]
+    with connect(path):
+        pass  # for writing, which needs it closed
+
+
+def test_a_frame_of_a_library_that_is_not_there_is_refused_with_the_remedy(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(ArgumentError, match="pip install polars"):
+        frame(path, "select 1", "polars")
 
 
 def test_columns_of_equal_names_are_numbered(path: Path) -> None:
@@ -140,6 +227,8 @@ def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path,
     before = path.read_bytes()
     with pytest.raises(WarehouseError):
         ask(path, sql.format(secret=secret, written=written), "table")
+    with pytest.raises(WarehouseError):
+        frame(path, sql.format(secret=secret, written=written), "pandas")
     assert not written.exists()
     assert path.read_bytes() == before
 
