@@ -92,7 +92,7 @@ def run() -> Iterator[Measured]:
         )
         yield within(
             f"xp apply of {size}, all done",
-            median_seconds("apply", str(path), "--yes", "--store", str(store)),
+            median_seconds("apply", str(path), "--yes", "--no-report", "--store", str(store)),
             APPLY_SECONDS,
         )
 

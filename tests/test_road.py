@@ -95,7 +95,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "contrasts": {"examples_help": {"of": "three", "against": "zero_shot"}},
     }
     (folder / "road.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
-    xp("apply", "road.yaml", "--yes", cwd=folder)
+    xp("apply", "road.yaml", "--yes", "--no-report", cwd=folder)
     return folder
 
 
@@ -150,7 +150,7 @@ def test_training_left_its_losses_and_dpo_begins_at_ln_2(study: Path) -> None:
 
 
 def test_a_second_apply_runs_nothing(study: Path) -> None:
-    assert xp("apply", "road.yaml", cwd=study).startswith("Nothing to run")
+    assert xp("apply", "road.yaml", "--no-report", cwd=study).startswith("Nothing to run")
 
 
 def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_gives_the_same_answers_again(
@@ -169,7 +169,7 @@ def test_a_training_step_that_is_deleted_is_named_with_what_hangs_on_it_and_give
         for step in (cell["generate"], *(judged["step"] for judged in cell["judges"].values()))
     }
     assert set(todo) == {sft, *hanging}
-    xp("apply", "road.yaml", "--yes", cwd=study)
+    xp("apply", "road.yaml", "--yes", "--no-report", cwd=study)
     assert asked(sql, study) == before
 
 

@@ -35,6 +35,10 @@ Watch = Callable[[Event], None]
 """Callback for each event as it happens."""
 
 
+def ignore(event: Event) -> None:
+    """Ignore an event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A step that did not finish."""
@@ -58,18 +62,16 @@ class Applied:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
     """Notes for the person, in sentences."""
+    report: Path | None = None
+    """The study's report, where it was asked for and could be written."""
 
     @property
     def n_failed(self) -> int:
         return len(self.failures)
 
 
-def _ignore(event: Event) -> None:
-    """Ignore an event."""
-
-
 def apply(
-    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = _ignore
+    diff: Diff, store_root: Path, *, jobs: int = 1, in_process: bool = False, watch: Watch = ignore
 ) -> Applied:
     """Run what a diff says is to be done, and leave study, steps and attempts in the warehouse.
 

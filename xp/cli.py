@@ -198,10 +198,10 @@ def init(
 @app.command()
 def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
     """Check a spec and report every problem in it."""
-    from xp.studies import diff_for
+    from xp import load
 
     with exit_on_error():
-        found = diff_for(spec, overrides, None, store, identify=True)
+        found = load(spec, store=store, overrides=overrides or ()).plan(identify=True).diff
         notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
         for line in (*found.warnings, *notes, *found.reach):
             _say(line, err=True)
@@ -226,14 +226,11 @@ def plan(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show the steps to run, with the reason for each, and the contrasts' minimum detectable effects."""
-    from xp.power import power_of
-    from xp.render.plan import plan_as_json, plan_as_text
-    from xp.studies import diff_for
+    from xp import load
 
     with exit_on_error():
-        found = diff_for(spec, overrides, targets, store)
-        power = power_of(found, store)
-        _say(plan_as_json(found, power) if as_json else plan_as_text(found, power))
+        planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
+        _say(planned.to_json() if as_json else str(planned))
 
 
 @app.command()
@@ -254,40 +251,40 @@ def apply(
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run the steps in this process, as for a debugger.")
     ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Leave out the report, reports/<experiment>.html.")
+    ] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Run the steps that have no result yet, and load each into the warehouse."""
+    """Run the steps that have no result yet, load each into the warehouse, and write the report."""
     from rich.console import Console
 
-    from runners.store.store import Store
-    from xp.apply import apply as run_steps
-    from xp.reach import to_allow
+    from xp import load
     from xp.render.plan import plan_as_text
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
-    from xp.studies import diff_for
 
     with exit_on_error():
-        found = diff_for(spec, overrides, targets, store, identify=True)
-        if found.todo:
-            _say(plan_as_text(found))
+        study = load(spec, store=store, overrides=overrides or ())
+        planned = study.plan(targets or (), identify=True)
+        if planned.todo:
+            _say(plan_as_text(planned.diff))
             if not yes and not sys.stdin.isatty():
                 _say("xp: not a terminal: pass --yes to run this", err=True)
                 raise typer.Exit(2)
-            new = to_allow(found, Store(store).allowed())
-            if new and yes and not allow_env:
-                raise ArgumentError(
-                    f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it:"
-                    " --allow-env"
-                )
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
-            if new:
-                Store(store).allow((call.variable or "", call.host) for call in new)
-        with shown(found, Console()) as watch:
-            applied = run_steps(found, store, jobs=jobs, in_process=in_process, watch=watch)
-        _say(applied_as_text(found, applied))
+        with shown(planned.diff, Console()) as watch:
+            applied = study.apply(
+                planned,
+                jobs=jobs,
+                in_process=in_process,
+                allow_env=allow_env or not yes,
+                report=not no_report,
+                watch=watch,
+            )
+        _say(applied_as_text(planned.diff, applied))
         if applied.failures:
             raise typer.Exit(1)
 
@@ -389,27 +386,16 @@ def report(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Write the study's report, one HTML file that needs no network, and print its path."""
-    from warehouse.report import write_paper, write_report
-    from xp.studies import experiment_of, unlike_applied, warehouse_of
+    from xp import open
+    from xp.studies import experiment_of, unlike_applied
 
     with exit_on_error():
         experiment = experiment_of(study)
         unlike = "" if study == experiment else unlike_applied(Path(study), store)
         if unlike:
             _say(f"warning: {unlike}", err=True)
-        if format is ReportFormat.html:
-            _say(
-                str(
-                    write_report(
-                        warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.html", unlike
-                    )
-                )
-            )
-        else:
-            for path in write_paper(
-                warehouse_of(store), experiment, out or Path("reports") / f"{experiment}.tex", unlike
-            ):
-                _say(str(path))
+        for path in open(store).report(experiment, out, format.value, unlike):
+            _say(str(path))
 
 
 @app.command()

@@ -133,7 +133,19 @@ def script(job: Job) -> list[str]:
 
 def apply(study: Path, store: Path, kind: str) -> list[str]:
     """The command that trains a study's models, and what they need, with xp."""
-    return [sys.executable, "-m", "xp", "apply", str(study), "--yes", "--target", kind, "--store", str(store)]
+    return [
+        sys.executable,
+        "-m",
+        "xp",
+        "apply",
+        str(study),
+        "--yes",
+        "--no-report",
+        "--target",
+        kind,
+        "--store",
+        str(store),
+    ]
 
 
 def environment(threads: int) -> dict[str, str]:

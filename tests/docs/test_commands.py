@@ -89,7 +89,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for command in ("xp apply study.yaml --yes --in-process", "xp sample study.yaml --output labels.csv"):
+        for command in (
+            "xp apply study.yaml --yes --in-process --no-report",
+            "xp sample study.yaml --output labels.csv",
+        ):
             done = _run(command)
             assert done.exit_code == 0, done.output
     with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -139,7 +142,9 @@ def test_the_page_on_exchange_can_be_followed(tmp_path: Path, monkeypatch: pytes
     assert len(commands) > 8
     for command in commands:
         words = [path for word in shlex.split(command)[1:] for path in (sorted(glob.glob(word)) or [word])]
-        done = CliRunner().invoke(app, [*words, *(["--in-process"] if words[0] == "apply" else [])])
+        done = CliRunner().invoke(
+            app, [*words, *(["--in-process", "--no-report"] if words[0] == "apply" else [])]
+        )
         assert done.exit_code == 0, f"{command}\n{done.output}"
 
 

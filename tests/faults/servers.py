@@ -413,7 +413,8 @@ def _looked_at(spec: Path) -> tuple[str, str]:
 
     store = spec.parent / "store"
     found = CliRunner().invoke(
-        app, ["apply", str(spec), "--yes", "--allow-env", "--in-process", "--store", str(store)]
+        app,
+        ["apply", str(spec), "--yes", "--allow-env", "--in-process", "--no-report", "--store", str(store)],
     )
     output = found.output
     if found.exception is not None and not isinstance(found.exception, SystemExit):

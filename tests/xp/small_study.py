@@ -123,6 +123,7 @@ def begin_apply(
         "apply",
         str(spec),
         "--yes",
+        "--no-report",
         "--store",
         str(store),
         *options,

@@ -81,7 +81,9 @@ def test_a_plan_as_json_lists_every_step(applied: Path) -> None:
 def test_a_second_apply_runs_nothing_and_says_so(applied: Path) -> None:
     again = xp("apply", "study.yaml", cwd=applied)
     assert again.returncode == 0
-    assert again.stdout == "Nothing to run: all 10 steps of typed have their results.\n"
+    assert again.stdout == (
+        "Nothing to run: all 10 steps of typed have their results.\nReport: reports/typed.html\n"
+    )
 
 
 def test_apply_without_yes_asks_and_runs_nothing_where_there_is_no_terminal(

@@ -94,7 +94,7 @@ def study(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "judge_probes": {"talked": {"judges": ["contains", "gullible", "careful", "jury"], "rows": N_PROBED}},
     }
     (folder / "compared.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
-    xp("apply", "compared.yaml", "--yes", cwd=folder)
+    xp("apply", "compared.yaml", "--yes", "--no-report", cwd=folder)
     return folder
 
 
@@ -179,4 +179,4 @@ def test_what_is_planted_is_in_no_score(study: Path) -> None:
 
 
 def test_a_second_apply_runs_nothing(study: Path) -> None:
-    assert xp("apply", "compared.yaml", "--yes", cwd=study).startswith("Nothing to run")
+    assert xp("apply", "compared.yaml", "--yes", "--no-report", cwd=study).startswith("Nothing to run")

@@ -35,7 +35,7 @@ def test_an_export_of_an_imported_study_lists_its_files(
     monkeypatch.chdir(tmp_path)
     _run("import", "lm-eval", *SAMPLES, "--language", "sums_{language}")
     assert _run("export", "imported/sums.yaml", "--format", "inspect")[0] == 1, "nothing is applied yet"
-    assert _run("apply", "imported/sums.yaml", "--yes", "--in-process")[0] == 0
+    assert _run("apply", "imported/sums.yaml", "--yes", "--in-process", "--no-report")[0] == 0
     code, said = _run("export", "imported/sums.yaml", "--format", "parquet")
     assert code == 0
     assert said.splitlines() == [

@@ -34,7 +34,7 @@ def test_a_study_beside_foreign_folders_is_planned(start: list[str], module_path
 
 
 def test_workers_run_beside_foreign_folders(folder: Path) -> None:
-    done = run(folder, "-m", "xp", "apply", "small.yaml", "--yes")
+    done = run(folder, "-m", "xp", "apply", "small.yaml", "--yes", "--no-report")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 steps done, 0 failed" in done.stdout
 

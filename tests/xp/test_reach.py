@@ -127,7 +127,7 @@ def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(
     store = tmp_path / "store"
     with serving(lambda _: completion("fine")) as server:
         spec = with_key(tmp_path, server)
-        refused = xp("apply", spec, "--yes", "--in-process", "--store", store)
+        refused = xp("apply", spec, "--yes", "--in-process", "--no-report", "--store", store)
         host = server.url.removesuffix("/v1")
         assert refused.exit_code == 2
         assert (
@@ -135,11 +135,22 @@ def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(
             in refused.stderr
         )
         assert server.asked == []
-        assert xp("apply", spec, "--yes", "--allow-env", "--in-process", "--store", store).exit_code == 0
+        assert (
+            xp(
+                "apply", spec, "--yes", "--allow-env", "--in-process", "--no-report", "--store", store
+            ).exit_code
+            == 0
+        )
         assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
         n_asked = len(server.asked)
         again = xp(
-            "apply", with_key(tmp_path, server, name="another"), "--yes", "--in-process", "--store", store
+            "apply",
+            with_key(tmp_path, server, name="another"),
+            "--yes",
+            "--in-process",
+            "--no-report",
+            "--store",
+            store,
         )
         assert again.exit_code == 0, "the pair is known by now"
         assert len(server.asked) > n_asked
@@ -154,6 +165,7 @@ def test_a_variable_is_sent_to_a_server_only_after_that_was_allowed_once(
                     with_key(tmp_path, server, name="third", **change),
                     "--yes",
                     "--in-process",
+                    "--no-report",
                     "--store",
                     store,
                 ).exit_code

@@ -58,7 +58,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that was applied, whose texts would drive a terminal."""
     folder = tmp_path_factory.mktemp(f"rlo{RLO}esc{ESC}".replace("/", "_"))
     spec = write_study(folder)
-    applied = xp("apply", spec, "--yes", "--in-process", "--store", folder / "store")
+    applied = xp("apply", spec, "--yes", "--in-process", "--no-report", "--store", folder / "store")
     assert applied.exit_code == 0, applied.output
     assert "Does it drive" in applied.output
     assert not DRIVES.search(applied.output)
@@ -126,7 +126,8 @@ def test_a_terminal_that_lacks_a_character_is_shown_its_escape(spec: Path, encod
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
 @pytest.mark.parametrize(
-    "arguments", [("show", "zero_shot/en"), ("query", "select 1"), ("status",), ("apply", "SPEC", "--yes")]
+    "arguments",
+    [("show", "zero_shot/en"), ("query", "select 1"), ("status",), ("apply", "SPEC", "--yes", "--no-report")],
 )
 def test_output_that_cannot_be_written_ends_in_a_sentence(spec: Path, arguments: tuple[str, ...]) -> None:
     words = (spec if argument == "SPEC" else argument for argument in arguments)
@@ -166,10 +167,13 @@ def test_a_folders_name_is_no_pattern(tmp_path: Path, name: str) -> None:
     for folder in ("aXb", "a1b"):
         other = tmp_path / folder
         assert (
-            xp("apply", write_study(other), "--yes", "--in-process", "--store", other / folder).exit_code == 0
+            xp(
+                "apply", write_study(other), "--yes", "--in-process", "--no-report", "--store", other / folder
+            ).exit_code
+            == 0
         )
     spec, store = write_study(tmp_path / name), tmp_path / name / name
-    for command in (("apply", spec, "--yes", "--in-process"), ("rebuild",), ("status",)):
+    for command in (("apply", spec, "--yes", "--in-process", "--no-report"), ("rebuild",), ("status",)):
         found = xp(*command, "--store", store)
         assert found.exit_code == 0, found.output
     found = xp("query", "select count(*) as n from step_completions", "--format", "csv", "--store", store)
@@ -181,10 +185,11 @@ def test_a_folder_that_can_hold_no_database_is_reported_before_anything_runs(
     tmp_path: Path, name: str
 ) -> None:
     spec = write_study(tmp_path / name)
-    assert xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / "store").exit_code == 0, (
-        "as long as the store lies elsewhere"
-    )
-    found = xp("apply", spec, "--yes", "--in-process", "--store", tmp_path / name / "store")
+    assert (
+        xp("apply", spec, "--yes", "--in-process", "--no-report", "--store", tmp_path / "store").exit_code
+        == 0
+    ), "as long as the store lies elsewhere"
+    found = xp("apply", spec, "--yes", "--in-process", "--no-report", "--store", tmp_path / name / "store")
     assert found.exit_code == 1
     assert "Name another folder by `--store`" in found.stderr
     assert not (tmp_path / name / "store" / "steps").exists()

@@ -52,7 +52,7 @@ def write_study(folder: Path) -> Path:
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "xp", "apply", "killed.yaml", "--yes"]
+    command = [sys.executable, "-m", "xp", "apply", "killed.yaml", "--yes", "--no-report"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

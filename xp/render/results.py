@@ -24,7 +24,8 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
             " because an input failed."
         ]
     lines += [f"  {failure}" for failure in applied.failures]
-    return "\n".join([*lines, *applied.notes])
+    report = [] if applied.report is None else [f"Report: {applied.report}"]
+    return "\n".join([*lines, *applied.notes, *report])
 
 
 def adopted_as_text(adopted: "Adopted") -> str:

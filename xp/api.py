@@ -1,0 +1,192 @@
+"""Studies and stores as objects: the commands and the functions of `import xp` stand on them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from dsl.errors import ArgumentError, WarehouseError
+from dsl.plan.diff import Diff
+from dsl.values import StepId
+from xp.studies import diff_for, experiment_of, unlike_applied, warehouse_of
+
+if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
+    import pandas  # pyright: ignore[reportMissingTypeStubs]
+
+    from xp.apply import Applied, Watch
+    from xp.power import Detectable
+
+ReportFormat = Literal["html", "latex"]
+
+
+def store_folder(store: str | os.PathLike[str] | None) -> Path:
+    """Return the store that is meant: as named, by the environment variable, or `.xp`."""
+    return Path(store or os.environ.get("XP_STORE") or ".xp")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A spec and the store that its results are in."""
+
+    spec: Path
+    store: Path
+    overrides: tuple[str, ...] = ()
+
+    def plan(self, targets: Sequence[str] = (), *, identify: bool = False) -> "Planned":
+        """Compare the spec with the store.
+
+        Args:
+            targets: Patterns of step ids, or kinds: only these steps and what they need. None is all.
+            identify: Check a sample of the rows for the language that they are read for.
+
+        Raises:
+            SpecError: the spec is invalid; it holds every problem.
+            ArgumentError: a target names no step.
+        """
+        found = diff_for(self.spec, list(self.overrides), list(targets), self.store, identify=identify)
+        return Planned(found, self.store)
+
+    def apply(
+        self,
+        planned: "Planned | None" = None,
+        *,
+        jobs: int = 1,
+        in_process: bool = False,
+        allow_env: bool = False,
+        report: bool = True,
+        watch: "Watch | None" = None,
+    ) -> "Applied":
+        """Run the steps that have no result, load them into the warehouse, and write the report.
+
+        A step that fails is among the result's failures, no exception; the others run. The report is of
+        what is there then, and names what is missing; it is written too where nothing was left to run.
+
+        Args:
+            planned: The plan to run, as `plan` returned it; by default the whole one.
+            jobs: Worker processes on this machine.
+            in_process: Run the steps in this process, as for a debugger.
+            allow_env: Allow the store, from now on, to send servers the environment variables in the plan.
+            report: Write the report.
+            watch: Called with each event as it happens.
+
+        Raises:
+            SpecError: the spec is invalid.
+            ArgumentError: a variable would be sent to a server for the first time, and that is not allowed.
+            XpError: the store or the warehouse cannot be used; `xp.apply.apply` names the cases.
+        """
+        from runners.store.store import Store
+        from xp.apply import apply, ignore
+        from xp.reach import to_allow
+
+        planned = planned or self.plan()
+        held = Store(self.store)
+        new = to_allow(planned.diff, held.allowed())
+        if new and not allow_env:
+            raise ArgumentError(
+                f"this study {'; '.join(map(str, new))}, for the first time from this store. Allow it:"
+                " --allow-env, or `allow_env=True` in Python"
+            )
+        if new:
+            held.allow((call.variable or "", call.host) for call in new)
+        applied = apply(planned.diff, self.store, jobs=jobs, in_process=in_process, watch=watch or ignore)
+        if not report:
+            return applied
+        try:
+            (page,) = OpenStore(warehouse_of(self.store)).report(planned.diff.plan.study.experiment)
+            return replace(applied, report=page)
+        except WarehouseError as error:
+            return replace(applied, notes=(*applied.notes, f"The report was not written: {error}"))
+
+    @overload
+    def query(self, sql: str, frame: Literal["pandas"] = "pandas") -> "pandas.DataFrame": ...
+    @overload
+    def query(self, sql: str, frame: Literal["polars"]) -> Any: ...
+    def query(self, sql: str, frame: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Query the store's warehouse: see `OpenStore.query`."""
+        return OpenStore(warehouse_of(self.store)).query(sql, frame)
+
+    def report(self, out: Path | None = None, format: ReportFormat = "html") -> Path:
+        """Write the report of the study as it was applied last, and return it: see `OpenStore.report`.
+
+        Where the spec has changed since, the report says so.
+        """
+        opened, note = OpenStore(warehouse_of(self.store)), unlike_applied(self.spec, self.store)
+        return opened.report(experiment_of(str(self.spec)), out, format, note)[0]
+
+
+@dataclass(frozen=True, repr=False)
+class Planned:
+    """Plan of a study beside its store. As text it is what `xp plan` prints."""
+
+    diff: Diff
+    store: Path
+
+    @property
+    def todo(self) -> tuple[StepId, ...]:
+        """Steps to run, each after its inputs."""
+        return self.diff.todo
+
+    @cached_property
+    def power(self) -> "Sequence[Detectable]":
+        """Minimum detectable effects of the contrasts."""
+        from xp.power import power_of
+
+        return power_of(self.diff, self.store)
+
+    def __repr__(self) -> str:
+        from xp.render.plan import plan_as_text
+
+        return plan_as_text(self.diff, self.power)
+
+    def to_json(self) -> str:
+        """Return cells, steps and effects as JSON."""
+        from xp.render.plan import plan_as_json
+
+        return plan_as_json(self.diff, self.power)
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A store's warehouse, to be read. Each call opens the file and closes it, so an apply is never held up
+    for longer than that."""
+
+    warehouse: Path
+
+    @overload
+    def query(self, sql: str, frame: Literal["pandas"] = "pandas") -> "pandas.DataFrame": ...
+    @overload
+    def query(self, sql: str, frame: Literal["polars"]) -> Any: ...
+    def query(self, sql: str, frame: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return what a query finds as a data frame. It can change nothing and read no other file.
+
+        Raises:
+            ArgumentError: polars is asked for and not installed.
+            WarehouseError: the warehouse cannot be read, or DuckDB refuses the query.
+        """
+        from warehouse.query import frame as frame_of
+
+        return frame_of(self.warehouse, sql, frame)
+
+    def report(
+        self, experiment: str, out: Path | None = None, format: ReportFormat = "html", note: str = ""
+    ) -> tuple[Path, ...]:
+        """Write a study's report and return its files.
+
+        Args:
+            experiment: The study's name in the store.
+            out: The file; by default `reports/<experiment>.html` or `.tex`.
+            format: `html` is one page that needs no network; `latex` the main tables as LaTeX and as
+                Markdown, and a folder of figures.
+            note: A sentence to stand beside the study's own notes.
+
+        Raises:
+            WarehouseError: the warehouse holds no such study, or a file cannot be written.
+        """
+        from warehouse.report import write_paper, write_report
+
+        if format == "html":
+            page = out or Path("reports") / f"{experiment}.html"
+            return (write_report(self.warehouse, experiment, page, note),)
+        return write_paper(self.warehouse, experiment, out or Path("reports") / f"{experiment}.tex", note)
