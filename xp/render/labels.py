@@ -61,3 +61,22 @@ def _by_step(judges: Mapping[Name, Judged]) -> Iterator[tuple[StepId, str]]:
 
 def _source(step: DataStep) -> str:
     return f"{step.source.title} {step.language}"
+
+
+def groups_of(diff: Diff) -> dict[str, tuple[StepId, ...]]:
+    """The steps to run by what they are for: data, the training of a method, or a method in a language; per
+    model, where there are several. A step of several cells is in the first one's group."""
+    cells = diff.plan.study.cells
+    has_models = len({cell.model for cell in cells}) > 1
+    group: dict[StepId, str] = {}
+    for cell in cells:
+        method = f"{cell.method} {cell.model}" if has_models else cell.method
+        for step_id in cell.train:
+            group.setdefault(step_id, f"{method}: training")
+        judged = (*cell.judges.values(), *(one for probe in cell.probes.values() for one in probe.values()))
+        for step_id in (cell.generate, *(one.step for one in judged)):
+            group.setdefault(step_id, f"{method} {cell.language}")
+    found: dict[str, list[StepId]] = {}
+    for step_id in diff.todo:
+        found.setdefault(group.get(step_id, "data"), []).append(step_id)
+    return {name: tuple(step_ids) for name, step_ids in found.items()}

@@ -1,23 +1,15 @@
-"""Progress of an apply: bars with rates and time left on a terminal, plain lines where there is none."""
+"""Progress of an apply: a line for each method and language on a terminal, plain lines elsewhere."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from time import monotonic
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from dsl.messages import one_line
@@ -25,142 +17,162 @@ from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
 from xp.apply import Watch
-from xp.render.labels import labels_of
+from xp.render.labels import groups_of, labels_of
+from xp.render.pace import VERBS, Pace
 
-PLAIN_SECONDS = 10.0
-"""At most one line of progress in so long a time where lines cannot be overwritten."""
+PLAIN_SECONDS = 60.0
+"""At most one line of a step's progress in so long a time where lines cannot be overwritten."""
+
+_BAR = 16
+"""Cells of a bar."""
 
 
 @contextlib.contextmanager
 def shown(diff: Diff, console: Console) -> Generator[Watch]:
-    """Show an apply's progress on the console until the block ends; yields the callback for events."""
-    labels = labels_of(diff)
+    """Show an apply's progress on the console until the block ends; yields the callback for events.
+
+    What failed is counted here; why, and where its log is, stands in the summary of the apply.
+    """
+    pace = Pace(diff, monotonic)
     if not console.is_terminal:
-        yield _Lines(console, labels, len(diff.todo)).show
+        yield _Lines(console, pace, labels_of(diff)).show
         return
-    columns = (
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
-        ),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        _Rate(table_column=Column(no_wrap=True)),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
-    )
-    with Progress(*columns, console=console, transient=True, expand=True) as bars:
-        yield _Bars(bars, labels, bars.add_task("steps", total=len(diff.todo))).show
-
-
-@dataclass
-class _Rows:
-    """Progress of a step, and its start: reused rows say nothing of its pace."""
-
-    first: int
-    since: float = field(default_factory=lambda: monotonic())
-
-    def pace(self, done: int) -> float:
-        """Rows a second; 0.0 before the first."""
-        return (done - self.first) / max(monotonic() - self.since, 1e-9)
+    lines = Groups(console, pace, groups_of(diff))
+    with Live(get_renderable=lines.render, console=console, transient=True, refresh_per_second=4):
+        yield lines.show
 
 
 @dataclass
 class _Lines:
-    """One line for a step's start, one for its end, and now and then one between."""
+    """One line for a step, at its end; of one that takes long, now and then one before."""
 
     console: Console
-    labels: dict[StepId, str]
-    n_steps: int
-    n_over: int = 0
-    rows: dict[StepId, _Rows] = field(default_factory=dict[StepId, _Rows])
+    pace: Pace
+    labels: Mapping[StepId, str]
     quiet_until: float = 0.0
 
     def show(self, event: events.Event) -> None:
-        label = f"{event.step_id} {self.labels.get(event.step_id, '')}".rstrip()
+        self.pace.take(event)
         match event:
             case events.Started():
-                self.rows.pop(event.step_id, None)
                 self.quiet_until = max(self.quiet_until, monotonic() + PLAIN_SECONDS)
-                self._say(f"{label}: begun")
             case events.Progress():
-                self._progress(event, label)
+                self._progress(event)
             case _:
-                self.n_over += _is_over(event)
-                self._say(f"{label}: {in_words(event)}")
+                self._say(event.step_id, in_words(event))
 
-    def _progress(self, event: events.Progress, label: str) -> None:
-        rows = self.rows.setdefault(event.step_id, _Rows(event.done))
+    def _progress(self, event: events.Progress) -> None:
         now = monotonic()
         if now < self.quiet_until or event.done >= event.total:
             return
         self.quiet_until = now + PLAIN_SECONDS
-        pace = rows.pace(event.done)
-        left = f", {_clock((event.total - event.done) / pace)} left" if pace else ""
-        self._say(f"{label}: {event.done} of {event.total}, {pace:.1f} a second{left}")
+        left = self.pace.seconds_left()
+        self._say(
+            event.step_id,
+            f"{event.done} of {event.total}"
+            + ("" if left is None else f"; about {_clock(left)} left in all"),
+        )
 
-    def _say(self, text: str) -> None:
-        self.console.print(Text(f"[{self.n_over}/{self.n_steps}] {one_line(text)}"), soft_wrap=True)
+    def _say(self, step_id: StepId, words: str) -> None:
+        count = f"[{len(self.pace.over)}/{len(self.pace.diff.todo)}]"
+        label = f"{step_id} {self.labels.get(step_id, '')}".rstrip()
+        self.console.print(Text(f"{count} {one_line(f'{label}: {words}')}"), soft_wrap=True)
 
 
 @dataclass
-class _Bars:
-    """One bar for all steps and one for each that is at work; what failed stays above them."""
+class Groups:
+    """One line for each group of steps, and one for all of them."""
 
-    bars: Progress
-    labels: dict[StepId, str]
-    steps: TaskID
-    rows: dict[StepId, TaskID] = field(default_factory=dict[StepId, TaskID])
-    has_pace: set[StepId] = field(default_factory=set[StepId])
+    console: Console
+    pace: Pace
+    groups: Mapping[str, tuple[StepId, ...]]
+    since: float = field(default_factory=monotonic)
+    lock: Lock = field(default_factory=Lock)
+    """Events come while another thread draws."""
 
     def show(self, event: events.Event) -> None:
-        label = self.labels.get(event.step_id, event.step_id)
-        match event:
-            case events.Started():
-                self.rows[event.step_id] = self.bars.add_task(label, total=None)
-                self.has_pace.discard(event.step_id)
-            case events.Progress():
-                if event.step_id in self.has_pace:
-                    self.bars.update(self.rows[event.step_id], completed=event.done, total=event.total)
-                else:  # reused rows say nothing of the pace
-                    self.bars.reset(self.rows[event.step_id], completed=event.done, total=event.total)
-                    self.has_pace.add(event.step_id)
-            case _:
-                self.bars.advance(self.steps, _is_over(event))
-                if event.step_id in self.rows:
-                    self.bars.remove_task(self.rows.pop(event.step_id))
-                if not (isinstance(event, events.Ended) and event.status == "done"):
-                    self.bars.console.print(Text(one_line(f"{event.step_id} {label}: {in_words(event)}")))
+        with self.lock:
+            self.pace.take(event)
 
+    def render(self) -> Group:
+        with self.lock:
+            table = Table.grid(padding=(0, 2), expand=True)
+            table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+            table.add_column(width=_BAR)
+            table.add_column(no_wrap=True, min_width=20)
+            shown = self._shown()
+            for name in shown:
+                table.add_row(Text(one_line(name)), self._bar(self.groups[name]), self._state(name))
+            if len(shown) < len(self.groups):
+                table.add_row(Text(f"… and {len(self.groups) - len(shown)} more", style="dim"))
+            n_steps, n_over = len(self.pace.diff.todo), len(self.pace.over)
+            if n_steps:
+                table.add_row(Text("all"), self._bar(self.pace.diff.todo), f"{n_over}/{n_steps} steps")
+            return Group(table, Text(self._time(), style="dim"))
 
-class _Rate(ProgressColumn):
-    """Rows, or steps, a second."""
+    def _shown(self) -> list[str]:
+        """Groups that have room, in their order: what is at work before what waits, both before what is
+        over."""
 
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+        def urgency(name: str) -> int:
+            step_ids = self.groups[name]
+            if not self.pace.running.keys().isdisjoint(step_ids):
+                return 0
+            return 2 if self.pace.over.keys() >= {*step_ids} else 1
 
+        room = max(1, self.console.height - 4)
+        if len(self.groups) <= room:
+            return list(self.groups)
+        first = set(sorted(self.groups, key=urgency)[:room])
+        return [name for name in self.groups if name in first]
 
-def _is_over(event: events.Ended | events.Skipped) -> bool:
-    """Test whether no further attempt follows; one that was lost with its node is repeated on another."""
-    return isinstance(event, events.Skipped) or event.status != "interrupted"
+    def _bar(self, step_ids: tuple[StepId, ...]) -> ProgressBar:
+        return ProgressBar(total=1.0, completed=self.pace.share(step_ids), width=_BAR)
+
+    def _state(self, name: str) -> Text:
+        step_ids = self.groups[name]
+        at_work = [step_id for step_id in step_ids if step_id in self.pace.running]
+        ended = [self.pace.over[step_id] for step_id in step_ids if step_id in self.pace.over]
+        if at_work:
+            state = Text(self._at_work(at_work[0]))
+        elif len(ended) < len(step_ids):
+            state = Text("waiting", style="dim")
+        else:
+            state = Text("done" if "done" in ended else "", style="green")
+        for status, style in (("failed", "red"), ("skipped", "yellow")):
+            if n := ended.count(status):
+                state.append(f"{', ' if state.plain else ''}{n} {status}", style)
+        return state
+
+    def _at_work(self, step_id: StepId) -> str:
+        one = self.pace.running[step_id]
+        if one.is_loading:
+            return "loading the model"
+        rows = f" {one.done}/{one.total}" if one.total else ""
+        return VERBS[self.pace.diff.plan.steps[step_id].kind] + rows
+
+    def _time(self) -> str:
+        so_far = f"{_clock(monotonic() - self.since)} so far"
+        if len(self.pace.over) >= len(self.pace.diff.todo):
+            return f"{so_far}, finishing"
+        left = self.pace.seconds_left()
+        return so_far if left is None else f"{so_far}, about {_clock(left)} left"
 
 
 def in_words(event: events.Ended | events.Skipped) -> str:
-    """Describe how a step ended."""
+    """Describe how a step ended; why it failed stands in the summary of the apply."""
     if isinstance(event, events.Skipped):
         return f"skipped, {event.reason}"
     if event.outcome is None:
-        return f"{event.status} after {_clock(event.seconds)}" + (
-            f": {event.error}" if event.error != event.status else ""
-        )
+        lost = f": {event.error}" if event.status == "interrupted" and event.error != event.status else ""
+        return f"{event.status} after {_clock(event.seconds)}{lost}"
     taken = f", {event.outcome.n_reused} reused" if event.outcome.n_reused else ""
     return f"done, {event.outcome.n_rows} rows in {_clock(event.seconds)}{taken}"
 
 
 def _clock(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
