@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from dsl.errors import WarehouseError
-from warehouse.statements import HERE, run_file, transaction
+from warehouse.statements import HERE, comments_of, run_file, transaction
 
 COMPUTED_IN_PYTHON = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths", "size_trends")
 """Tables of the statistics that SQL alone does not compute."""
@@ -37,6 +37,15 @@ def table_files() -> tuple[Path, ...]:
 def computed_tables() -> tuple[str, ...]:
     """Return the names of all tables that are computed after loading."""
     return (*COMPUTED_IN_PYTHON, *(file.stem for file in table_files()))
+
+
+def described() -> dict[str, dict[str, str]]:
+    """Return every table and view with its comment, by kind: `marts`, `base`, `tables`, `schema`."""
+    files = {kind: _views(kind) for kind in ("marts", "base", "tables")} | {"schema": schema_files()}
+    return {
+        kind: {name: text for file in found for name, text in comments_of(file).items()}
+        for kind, found in files.items()
+    }
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -116,6 +125,11 @@ def _make_views(connection: duckdb.DuckDBPyConnection, with_tables: bool) -> Non
         connection.execute(f'create table "{file.stem}" as from ({_text(file)}) limit 0')
     for file in _views("marts"):
         connection.execute(f'create view "{file.stem}" as {_text(file)}')
+    for kind, found in described().items():
+        what = "view" if kind in ("marts", "base") else "table"
+        for name, text in found.items():
+            quoted = text.replace("'", "''")
+            connection.execute(f"comment on {what} \"{name}\" is '{quoted}'")
 
 
 def _made_from(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

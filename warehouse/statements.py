@@ -1,6 +1,7 @@
 """SQL files run on a connection, and transactions around them."""
 
 import contextlib
+import re
 from collections.abc import Generator
 from pathlib import Path
 
@@ -25,3 +26,16 @@ def run_file(connection: duckdb.DuckDBPyConnection, file: Path, **parameters: ob
     """Run the statements of an SQL file, each with those of the parameters that it names."""
     for statement in connection.extract_statements(file.read_text("utf-8")):
         connection.execute(statement, {name: parameters[name] for name in statement.named_parameters})
+
+
+def comments_of(file: Path) -> dict[str, str]:
+    """Return the tables that an SQL file makes, or the view of its name, each with the comment above it, the
+    lines of a paragraph joined."""
+    text = file.read_text("utf-8")
+    above = re.findall(r"((?:^--.*\n)+)create table (\w+)", text, re.MULTILINE) or [
+        (header[0], file.stem) for header in [re.match(r"(?:--.*\n)+", text)] if header is not None
+    ]
+    return {
+        name: " ".join(line.removeprefix("--").strip() for line in comment.splitlines())
+        for comment, name in above
+    }

@@ -132,6 +132,11 @@ def _written() -> Generator[None]:
         raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
 
 
+def _terminal_width() -> int | None:
+    """Cells of a line of the terminal that is written to; None where output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 @contextmanager
 def exit_on_error() -> Generator[None]:
     """Print the user's errors and exit; anything else is our bug and keeps its traceback.
@@ -337,12 +342,20 @@ def query(
     with exit_on_error():
         try:
             with _written():
-                width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-                run(warehouse_of(store), sql, format.value, sys.stdout.buffer, width)
+                run(warehouse_of(store), sql, format.value, sys.stdout.buffer, _terminal_width())
                 sys.stdout.buffer.flush()
         except WarehouseError as error:
             _say(f"xp: {error}", err=True)
             raise typer.Exit(2) from None
+
+
+@app.command()
+def tables() -> None:
+    """List the warehouse's tables and views, each with what a row of it is."""
+    from xp.render.tables import tables_as_text
+
+    with exit_on_error():
+        _say(tables_as_text(_terminal_width()))
 
 
 @app.command()
