@@ -95,6 +95,24 @@ def test_every_package_is_shipped_with_its_type_information() -> None:
         assert "py.typed" in tool["setuptools"]["package-data"][package]
 
 
+def test_a_wheel_holds_every_file_of_the_packages() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    packages = [pattern.removesuffix("*") for pattern in tool["packages"]["find"]["include"]]
+    listed = subprocess.run(
+        ["git", "ls-files", *packages], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = {ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
+    code = {file for file in files if file.suffix == ".py"}
+    assert {file.parent for file in code} <= {file.parent for file in code if file.name == "__init__.py"}
+    data = {
+        file
+        for package in packages
+        for pattern in tool["package-data"][package]
+        for file in (ROOT / package).glob(pattern)
+    }
+    assert files - code <= data
+
+
 def test_every_kind_of_step_has_a_runner_and_every_runner_a_kind() -> None:
     kinds = {cls.model_fields["kind"].default for cls in get_args(get_args(AnyStep)[0])}
     files = {p.stem for p in (ROOT / "runners" / "steps").glob("*.py") if not p.stem.startswith("_")}

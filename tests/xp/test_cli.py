@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xp.starter import QUESTIONS, STARTED
+from xp.schema import schema_text
+from xp.starter import NEEDED, QUESTIONS, SCHEMA, STARTED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,6 +168,22 @@ def test_status_names_the_studies_of_a_store(applied: Path) -> None:
     assert json.loads(xp("status", "--json", cwd=applied).stdout)["studies"][0]["n_done"] == 10
 
 
+def test_the_store_may_be_named_before_the_command_and_the_nearest_name_counts(
+    applied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere, here = str(tmp_path / "elsewhere"), str(applied / ".xp")
+    monkeypatch.setenv("XP_STORE", elsewhere)
+    for arguments in (
+        ("--store", here, "status"),
+        ("status", "--store", here),
+        ("--store", elsewhere, "status", "--store", here),
+    ):
+        assert xp(*arguments, cwd=tmp_path).stdout.startswith(f"{here}: 1 study"), arguments
+    assert xp("status", cwd=applied).stdout.startswith(f"{elsewhere}: 0 studies")
+    monkeypatch.delenv("XP_STORE")
+    assert xp("status", cwd=applied).stdout.startswith(".xp: 1 study")
+
+
 def test_report_prints_its_path_and_is_one_file(applied: Path) -> None:
     done = xp("report", "study.yaml", cwd=applied)
     assert done.stdout == "reports/typed.html\n"
@@ -195,13 +212,20 @@ def test_deleting_one_step_s_folder_makes_plan_name_exactly_it_and_what_hangs_on
 
 
 def test_init_writes_a_study_that_plans_and_overwrites_nothing(tmp_path: Path) -> None:
-    assert xp("init", cwd=tmp_path).returncode == 0
+    first = xp("init", cwd=tmp_path)
+    assert first.returncode == 0
+    assert f"pip install --no-deps {NEEDED}\n" in first.stdout
     assert {p.name for p in tmp_path.iterdir()} == {
         "study.yaml",
+        SCHEMA,
         *(f"questions_{language}.jsonl" for language in STARTED),
     }
     assert "9 cells" in xp("plan", "study.yaml", cwd=tmp_path).stdout
     before = (tmp_path / "study.yaml").read_text("utf-8")
+    assert before.startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
+    assert f"{{package: {NEEDED}}}" in before
+    assert (tmp_path / SCHEMA).read_text("utf-8") == schema_text()
+    assert xp("init", "another/study.yaml", cwd=tmp_path).returncode == 0
     again = xp("init", cwd=tmp_path)
     assert again.returncode == 1
     assert "already there" in again.stderr
