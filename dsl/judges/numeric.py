@@ -8,7 +8,7 @@ from dsl.values import Language
 
 class Settings(RightOrWrong):
     """1 where the last number of the completion equals an accepted answer, 0 where it does not or there is no
-    number."""
+    number. Items whose accepted answers hold no number get no verdict."""
 
     LABEL: ClassVar[str] = "right number"
     CHECKED_AGAINST: ClassVar[Literal["answers", "instructions"] | None] = "answers"

@@ -29,6 +29,11 @@ def aspects(settings: Settings) -> dict[str, object]:
     return dict.fromkeys(settings.verdict_aspects(), settings)
 
 
+def applies(settings: Settings, aspect: str, example: Example) -> bool:
+    """Leave out items without instructions, in a data set of several kinds."""
+    return example.extra.get(_IDS) != ""
+
+
 def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterator[Verdict]:
     for answer in answers:
         try:

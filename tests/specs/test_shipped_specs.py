@@ -73,6 +73,30 @@ def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> Non
     assert {cell.model for cell in plan.study.cells} == {"smollm2-135m", "gemma-3-270m"}
 
 
+def test_the_showcase_is_judged_by_rules_alone_with_three_seeds_where_it_trains() -> None:
+    loaded = load(SPECS / "showcase.yaml")
+    assert all(judge.is_by_rule() for judge in loaded.experiment.judges.values())
+    cells = planned("showcase").study.cells
+    seeds = {one.method: {cell.seed for cell in cells if cell.method == one.method} for one in cells}
+    assert seeds == {
+        **dict.fromkeys(("zero_shot", "urial", "urial_en", "instruct"), {None}),
+        **dict.fromkeys(("sft", "dpo_base", "dpo_sft"), {0, 1, 2}),
+    }
+    assert {cell.model for cell in cells if cell.method == "instruct"} == {"smollm2-135m-instruct"}
+
+
+def test_the_showcase_declares_a_measure_for_each_of_its_questions() -> None:
+    declared = {one.name: one.on for one in planned("showcase").study.contrasts}
+    assert declared == {
+        "english_examples": ("language",),
+        "examples_help": ("correct",),
+        "sft_against_examples": ("correct", "follows.strict"),
+        "dpo_against_examples": ("correct",),
+        "dpo_over_sft": ("correct",),
+        "dpo_over_base": ("correct", "loop"),
+    }
+
+
 @needed
 @pytest.mark.parametrize(
     ("name", "expected", "n_cells"),

@@ -51,11 +51,11 @@ def answer(
 
 
 def verdicts(settings: JudgeSettings, *answers: Answer, tools: Tools | None = None) -> list[Verdict]:
-    """Return the judge's verdicts on the answers, every aspect."""
+    """Return the judge's verdicts on the answers, every aspect that applies."""
     judge = importlib.import_module(f"runners.judges.{settings.judge}")
     keys = Keys(judge, settings)
     keyed = [Answer(one.example, one.completion, keys.of(one.example, one.completion)) for one in answers]
-    return list(judge.judge(keyed, settings, tools or Tools(no_model, Path())))
+    return list(judge.judge([one for one in keyed if one.keys], settings, tools or Tools(no_model, Path())))
 
 
 def verdict(settings: JudgeSettings, one: Answer) -> Verdict:

@@ -123,6 +123,13 @@ def test_hostile_answers_are_scored(text: str) -> None:
     assert {verdict.score for verdict in both.values()} <= {0.0, 1.0}
 
 
+def test_an_item_without_instructions_is_left_out() -> None:
+    facts = answer("Paris", extra={"instruction_id_list": "", "kwargs": ""})
+    assert verdicts(Settings(), facts, asked("Paris", NO_COMMA)) == verdicts(
+        Settings(), asked("Paris", NO_COMMA)
+    )
+
+
 SENTENCES = {"num_sentences": 3, "relation": "less than"}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runners.judges import contains, empty, exact, length, numeric
-from tests.runners.judges.answers import HOSTILE, answer, verdict
+from tests.runners.judges.answers import HOSTILE, answer, verdict, verdicts
 
 MGSM = Path(__file__).resolve().parents[4] / "shared" / "data" / "mgsm"
 ALL = (contains.Settings(), exact.Settings(), numeric.Settings(), empty.Settings(), length.Settings())
@@ -58,7 +58,7 @@ def test_words_are_compared_as_their_script_writes_them(
     assert verdict(judge, answer(text, language=language, answers=[accepted])).score == score
 
 
-@pytest.mark.parametrize("judge", [contains.Settings(), exact.Settings(), numeric.Settings()])
+@pytest.mark.parametrize("judge", [contains.Settings(), exact.Settings()])
 def test_an_item_whose_accepted_answers_say_nothing_is_unscored(judge) -> None:
     found = verdict(judge, answer("Paris 18", answers=["", "?!"]))
     assert found.score is None
@@ -92,6 +92,12 @@ def test_accepted_numbers_are_read_in_the_format_the_study_names() -> None:
         ).score
         == 1
     )
+
+
+@pytest.mark.parametrize("accepted", [["Paris"], ["eighteen", "H2O"], [], ["?!"]])
+def test_numeric_leaves_out_items_whose_accepted_answers_hold_no_number(accepted: list[str]) -> None:
+    assert verdicts(numeric.Settings(), answer("It is 18.", answers=accepted)) == []
+    assert len(verdicts(numeric.Settings(), answer("It is 18.", answers=[*accepted, "18"]))) == 1
 
 
 def test_a_language_whose_numbers_are_not_known_is_unscored() -> None:
@@ -165,6 +171,6 @@ def test_hostile_text_gets_a_verdict(judge, text: str) -> None:
 def test_any_text_gets_a_verdict_that_can_be_written_down(
     text: str, judge, language: str, answers: list[str]
 ) -> None:
-    found = verdict(judge, answer(text, language=language, answers=answers))
+    found = verdict(judge, answer(text, language=language, answers=[*answers, "18"]))
     assert (found.score is None) == (found.unscored_reason is not None)
     assert type(found).model_validate_json(found.model_dump_json()) == found
