@@ -199,9 +199,18 @@ class _Ledger:
     _load_again_at: float = 0.0
 
     @cached_property
-    def _models(self) -> dict[StepId, Name]:
-        """Step that trains or asks a model -> the model's name."""
-        return {step_id: cell.model for cell in self.study.cells for step_id in (*cell.train, cell.generate)}
+    def _checkpoints(self) -> dict[StepId, Name]:
+        """Step that may load a checkpoint -> the name of the model or of the judge."""
+        return {
+            step_id: name
+            for cell in self.study.cells
+            for judges in (cell.judges, *cell.probes.values())
+            for name, step_ids in (
+                (cell.model, (*cell.train, cell.generate)),
+                *((judge, (judged.step,)) for judge, judged in judges.items()),
+            )
+            for step_id in step_ids
+        }
 
     def enter(self, event: Event) -> None:
         match event:
@@ -259,8 +268,8 @@ class _Ledger:
             self.pending.append(event.step_id)
             if (
                 mended := event.outcome and event.outcome.facts.get("remedies")
-            ) and event.step_id in self._models:
-                self.note(f"{self._models[event.step_id]}: {mended}.")
+            ) and event.step_id in self._checkpoints:
+                self.note(f"{self._checkpoints[event.step_id]}: {mended}.")
         elif event.status == "failed":
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))

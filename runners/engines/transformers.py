@@ -31,13 +31,7 @@ class Engine:
         self._loaded = loading.load(settings, tuned, cache)
         self._batch_size, self._source = settings.batch_size, settings.source
         self.load_seconds = self._loaded.load_seconds
-        self.facts: dict[str, str | int | float | bool | None] = {
-            "n_parameters": self._loaded.n_parameters,
-            "device": self._loaded.device,
-            "dtype": self._loaded.dtype,
-            "remedies": "; ".join(self._loaded.remedies) or None,
-            "commit": self._loaded.commit,
-        }
+        self.facts = self._loaded.facts
 
     def identify(self, request: EngineRequest) -> str:
         """Return the token ids, the stop strings and whether a fence stops the answer."""

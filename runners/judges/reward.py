@@ -36,12 +36,7 @@ def judge(answers: Iterable[Answer], settings: Settings, tools: Tools) -> Iterat
 
     loaded = load(settings.model, None, tools.cache, head="classification")
     tools.load_seconds += loaded.load_seconds
-    tools.facts |= {
-        "n_parameters": loaded.n_parameters,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-        "commit": loaded.commit,
-    }
+    tools.facts |= loaded.facts
     config: Any = loaded.model.config
     if config.num_labels != 1:
         raise DataError(f"{settings.model.source} has {config.num_labels} labels; a reward model has one")

@@ -69,6 +69,17 @@ class Loaded:
     """Faults of the checkpoint that were corrected when it was loaded, a sentence each."""
 
     @property
+    def facts(self) -> dict[str, str | int | float | bool | None]:
+        """Return the facts that a step keeps of the model it loaded."""
+        return {
+            "n_parameters": self.n_parameters,
+            "device": self.device,
+            "dtype": self.dtype,
+            "remedies": "; ".join(self.remedies) or None,
+            "commit": self.commit,
+        }
+
+    @property
     def n_positions(self) -> int | None:
         """The most tokens of prompt and answer together; None where the configuration sets no limit."""
         return load_checks.n_positions(self.model)

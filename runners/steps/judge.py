@@ -312,9 +312,8 @@ def _generate(cache: Path, facts: Facts) -> Generate:
         settings: EngineSettings, prompts: Sequence[Prompt], decoding: Decoding
     ) -> Iterator[tuple[int, EngineAnswer]]:
         engine = find_engine(settings.engine).Engine(settings, None, cache)
-        facts.update(
-            (name, engine.facts[name]) for name in ("device", "dtype", "commit") if name in engine.facts
-        )
+        kept = ("device", "dtype", "commit", "remedies")
+        facts.update((name, engine.facts[name]) for name in kept if name in engine.facts)
         seeds = _seeds(prompts) if decoding.is_sampled else [None] * len(prompts)
         requests = [
             EngineRequest(key=str(place), prompt=prompt, seed=seed)

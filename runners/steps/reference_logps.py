@@ -67,11 +67,8 @@ def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResul
             "n_equal": counts.n_equal,
             "n_without_answer": counts.n_without_answer,
             "n_tokens": counts.n_tokens,
-            "n_parameters": loaded.n_parameters,
-            "device": loaded.device,
-            "dtype": loaded.dtype,
             "bf16": bf16,
-            "commit": loaded.commit,
+            **loaded.facts,
         },
     )
 

@@ -222,6 +222,7 @@ def result_of(
         reference_model=reference_model,
     )
     write_json(out / "facts.json", facts)
+    codes = codes_of(out)
     more = {
         "n_without_answer": counts.n_without_answer,
         "n_dropped": counts.n_dropped,
@@ -229,20 +230,17 @@ def result_of(
         "n_unlike_template": counts.n_unlike_template,
         "max_length": counts.max_length,
         "answer_end": counts.answer_end,
-        "remedies": "; ".join(loaded.remedies) or None,
         "mean_answer_tokens": sum(counts.answer_lengths) / len(counts.answer_lengths),
         "global_step": trainer.state.global_step,
         "resumed_from_step": resumed_from_step,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
         "bf16": trainer.args.bf16,
-        "commit": loaded.commit,
+        "codes": ", ".join(sorted(codes)) if len(codes) > 1 else None,
     }
     return StepResult(
         n_rows=counts.n_rows,
-        n_of_other_code=resumed_from_step if len(codes_of(out)) > 1 else 0,
+        n_of_other_code=resumed_from_step if len(codes) > 1 else 0,
         load_seconds=loaded.load_seconds,
-        facts={**facts.model_dump(), **more},
+        facts={**facts.model_dump(), **loaded.facts, **more},
     )
 
 

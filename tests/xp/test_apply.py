@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from dsl.data.records import Outcome, read_record
+from dsl.data.records import Outcome, Verdict, read_record
 from dsl.errors import ArgumentError, StoreError, StoreLocked, XpError
 from dsl.plan.diff import Diff, diff
 from dsl.spec.resources import Execution
 from runners.engines import echo
 from runners.execution.events import Ended, Event, Skipped, Started
+from runners.judges import reward
+from runners.judges.contract import Answer, Tools
 from runners.store.digests import describe
 from runners.store.step_io import write_json
 from runners.store.store import Store
+from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import ROWS, all_rows, diff_of, in_warehouse, plan_of, step_ids, write_study
 from warehouse.report.reading import read_study
 from warehouse.report.summary import summary
@@ -436,6 +439,27 @@ def test_what_is_mended_in_a_checkpoint_is_reported_once_for_each_model_by_apply
         if said in reason
     ]
     assert caveat == f"Checkpoints were mended when they were loaded. `echo`: {said}"
+
+
+def test_what_is_mended_in_the_checkpoint_of_a_judge_is_reported_under_the_judges_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, spec = tmp_path / "store", write_study(tmp_path / "study", n_items=3)
+    study = json.loads(spec.read_text("utf-8"))
+    study["judges"]["good"] = {"judge": "reward", "model": {"path": str(TINY)}}
+    spec.write_text(json.dumps(study), "utf-8")
+
+    def mended(answers: Iterable[Answer], settings: object, tools: Tools) -> Iterator[Verdict]:
+        tools.facts["remedies"] = "token 3 pads instead"
+        yield from (answer.scored("reward", 1.0) for answer in answers)
+
+    monkeypatch.setattr(reward, "judge", mended)
+    applied = apply(diff_for(spec, None, None, store), store, in_process=True)
+    assert applied.notes == ("good: token 3 pads instead.",)
+    assert (
+        "Checkpoints were mended when they were loaded. `good`: token 3 pads instead."
+        in summary(read_study(store / "warehouse.duckdb", "small")).reasons
+    )
 
 
 @pytest.mark.parametrize(

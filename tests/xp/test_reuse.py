@@ -165,3 +165,4 @@ def test_an_interrupted_training_is_gone_on_from_unless_other_code_began_it_and_
     outcome = json.loads((trained / "outcome.json").read_text("utf-8"))
     assert outcome["facts"]["resumed_from_step"] == resumed_from_step
     assert (trained.name not in asked(spec, store, "same_fingerprint").todo) == is_own
+    assert mixed(store) == ([] if is_own else [("sft", "sft", 2)])

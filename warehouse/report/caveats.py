@@ -57,7 +57,8 @@ def caveats(
         opinions: what is to be said of judges that decide by opinion.
         own_items: data sets whose languages have items of their own.
         mixed: makers of rows that were not all made alike.
-        mended: models, and what was mended in their checkpoints when they were loaded, for each step.
+        mended: models or judges, and what was mended in their checkpoints when they were loaded, for each
+            step.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [

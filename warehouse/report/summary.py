@@ -71,7 +71,7 @@ def summary(study: StudyRows) -> Summary:
         ],
         study.views["mixed_origins"],
         [
-            (", ".join(step["models"] or ()), step["facts"]["remedies"])
+            (", ".join(step["judges"] or step["models"] or ()), step["facts"]["remedies"])
             for step in study.steps
             if step["facts"].get("remedies")
         ],

@@ -33,13 +33,7 @@ def decide_locally(weights: Weights, questions: Sequence[Question], tools: Tools
     loaded = load(weights, None, tools.cache, head="decision")
     tools.load_seconds += loaded.load_seconds
     has_head = isinstance(loaded.model, DecisionMixin)
-    tools.facts |= {
-        "n_parameters": loaded.n_parameters,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-        "decision_head": has_head,
-    }
-    tools.facts["commit"] = loaded.commit
+    tools.facts |= {**loaded.facts, "decision_head": has_head}
     config: Any = loaded.model.config
     longest = getattr(config.get_text_config(), "max_position_embeddings", None) or math.inf
     pipeline = _pipeline(loaded, has_head)

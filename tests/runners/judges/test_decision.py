@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -187,8 +188,6 @@ def test_probabilities_are_those_of_transformers_pipeline(tmp_path: Path) -> Non
 
 
 def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
-    import shutil
-
     import torch
     from transformers import AutoConfig, JevConfig, JevForDecision
 
@@ -212,6 +211,15 @@ def test_a_decision_model_is_read_by_its_own_head(tmp_path: Path) -> None:
     (plain,) = verdicts(settings(aspects=["clarity"]), answer("Oslo."), tools=tools)
     assert tools.facts["decision_head"] is False
     assert plain.distribution != one.distribution
+
+
+def test_what_is_mended_in_a_checkpoint_that_decides_is_among_the_steps_facts(tmp_path: Path) -> None:
+    folder = tmp_path / "unnamed end"
+    shutil.copytree(TINY, folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}<pad>\n{% endfor %}")
+    tools = Tools(no_model, tmp_path)
+    verdicts(settings(model={"path": str(folder)}, aspects=["clarity"]), answer("Oslo."), tools=tools)
+    assert str(tools.facts["remedies"]).startswith("the chat template ends a turn with `<pad>`")
 
 
 @pytest.mark.skipif(

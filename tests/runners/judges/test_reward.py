@@ -170,6 +170,14 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
         judged(TINY, answer("x"), cache=tmp_path)
 
 
+def test_what_is_mended_in_the_reward_model_is_among_the_steps_facts(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "unnamed end")
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}<pad>\n{% endfor %}")
+    tools = Tools(no_model, tmp_path)
+    verdicts(reward.Settings.model_validate({"model": {"path": str(folder)}}), answer("x"), tools=tools)
+    assert str(tools.facts["remedies"]).startswith("the chat template ends a turn with `<pad>`")
+
+
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     import torch
 

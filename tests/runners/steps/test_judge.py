@@ -19,7 +19,7 @@ from dsl.steps.steps import JudgeStep, Probe
 from runners.engines import echo
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.judges import contains, ifeval, language, length, rubric
-from runners.judges.contract import NO_REPLY
+from runners.judges.contract import NO_REPLY, Facts
 from runners.steps import judge
 from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows
 
@@ -374,6 +374,18 @@ def test_a_sampled_judge_draws_by_what_it_is_asked_and_not_by_what_else_is_left(
     assert len({*whole["one"], *whole["other"]}) == 3
     assert rest["other"] == whole["other"]
     assert greedy == {"one": [None], "other": [None]}
+
+
+def test_what_is_known_of_the_model_that_a_judge_asks_is_among_the_steps_facts(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"device": "cpu", "dtype": "float32", "commit": "c0ffee", "remedies": "token 3 pads instead"}
+    monkeypatch.setattr(echo.Engine, "facts", known | {"n_shared_tokens": 7}, raising=False)
+    monkeypatch.setattr(echo.Engine, "__init__", lambda *_: None)
+    monkeypatch.setattr(echo.Engine, "generate", lambda *_: iter(()))
+    facts: Facts = {}
+    list(judge._generate(work.root, facts)(echo.Settings(), [], Decoding()))
+    assert facts == known
 
 
 def test_a_missing_answer_has_no_score_unless_the_judge_is_set_to_count_it_as_0(work: Work) -> None:

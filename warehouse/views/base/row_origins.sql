@@ -1,6 +1,7 @@
 -- One row per study, kind of step, maker (the engine, the judge or the kind of training), its model, and what
 -- its rows were made with. Rows that no model was loaded for, such as verdicts on two equal answers, have
--- neither device nor versions: they differ from no other row.
+-- neither device nor versions: they differ from no other row. A training that one code began and another went
+-- on with has a row for each, and its rows count in that of the last.
 with
 
 answered as (
@@ -38,17 +39,21 @@ judged as (
 
 trained as (
     select
-        step_id,
-        kind,
-        kind as made_by,
-        settings ->> '$.weights' as model,
-        code,
-        facts ->> '$.device' as device,
-        case when (facts ->> '$.bf16')::boolean then 'bfloat16' else facts ->> '$.dtype' end as dtype,
+        steps.step_id,
+        steps.kind,
+        steps.kind as made_by,
+        steps.settings ->> '$.weights' as model,
+        codes.code,
+        steps.facts ->> '$.device' as device,
+        case
+            when (steps.facts ->> '$.bf16')::boolean then 'bfloat16'
+            else steps.facts ->> '$.dtype'
+        end as dtype,
         null::varchar as versions,
-        n_rows
+        case when codes.code = steps.code then steps.n_rows else 0 end as n_rows
     from steps
-    where kind in ('sft', 'dpo', 'reference_logps')
+    cross join unnest(coalesce(string_split(steps.facts ->> '$.codes', ', '), [steps.code])) as codes (code)
+    where steps.kind in ('sft', 'dpo', 'reference_logps')
 )
 
 select

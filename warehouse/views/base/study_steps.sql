@@ -2,7 +2,7 @@
 with
 
 uses as (
-    select experiment, generate_step_id as step_id, dataset, language, model, method
+    select experiment, generate_step_id as step_id, dataset, language, model, method, null as judge
     from cells
     union
     select
@@ -11,11 +11,19 @@ uses as (
         cells.dataset,
         cells.language,
         cells.model,
-        cells.method
+        cells.method,
+        cell_judges.judge
     from cells
     join cell_judges on cell_judges.cell_id = cells.cell_id
     union
-    select cells.experiment, cell_training.step_id, cells.dataset, cells.language, cells.model, cells.method
+    select
+        cells.experiment,
+        cell_training.step_id,
+        cells.dataset,
+        cells.language,
+        cells.model,
+        cells.method,
+        null
     from cells
     join cell_training on cell_training.cell_id = cells.cell_id
 ),
@@ -27,7 +35,8 @@ served as (
         list_sort(list(distinct dataset)) as datasets,
         list_sort(list(distinct language)) as languages,
         list_sort(list(distinct model)) as models,
-        list_sort(list(distinct method)) as methods
+        list_sort(list(distinct method)) as methods,
+        list_sort(list(distinct judge) filter (where judge is not null)) as judges
     from uses
     group by all
 ),
@@ -55,6 +64,7 @@ select
     served.languages,
     served.models,
     served.methods,
+    served.judges,
     steps.n_rows,
     steps.n_reused,
     steps.seconds,
