@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from dsl.data.conversations import (
     ENDS_WITH_QUESTION,
     LATER_QUESTION,
-    NO_MESSAGES,
     NO_TEXT,
     OTHER_PROMPT,
     PROMPTS_DIFFER,
@@ -19,6 +18,7 @@ from dsl.data.conversations import (
 from dsl.data.examples import Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
+from dsl.data.turns import NO_MESSAGES
 from dsl.errors import DataError
 
 
