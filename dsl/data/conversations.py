@@ -24,6 +24,7 @@ PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` diff
 OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
 ENDS_WITH_QUESTION = "left out, as a conversation that an answer should end ends with a question"
 NO_TEXT = "left out, as a turn before the last answer has no text"
+NOT_LEARNT = "whose last answer has the weight 0, so that there is no `response` to learn"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
 SYSTEM_UNNAMED = "with a text in the column `system`, which is left out: `system: system` puts it first"
 
@@ -75,9 +76,11 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
         if prompt is None:
             raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
         if answer is not None and "response" not in answers:
-            answers["response"] = (None, answer[0])
+            answers["response"] = (None, answer)
     elif columns.instruction is not None:
         prompt = (Message(role="user", content=instruction),)
+    if "response" in answers:
+        _check_label(row, columns, at)
     prompt = _agreed(prompt, answers, columns, instruction, at) or (
         Message(role="user", content=instruction),
     )
@@ -88,12 +91,32 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
             )
         prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
     *before, last = prompt
-    texts = {name: text for name, (_, text) in answers.items()}
-    is_later = not columns.turns and _is_later_question(row, columns.instruction, number, at)
-    notes = {LATER_QUESTION: is_later, SYSTEM_UNNAMED: _leaves_system_out(row, columns)}
+    texts = {name: answer.text if answer.weight else None for name, (_, answer) in answers.items()}
+    notes = {
+        LATER_QUESTION: not columns.turns and _is_later_question(row, columns.instruction, number, at),
+        SYSTEM_UNNAMED: _leaves_system_out(row, columns),
+        NOT_LEARNT: any(not answer.weight for _, answer in answers.values()),
+    }
     return Dialogue(
         tuple(before), last.content, **texts, notes=tuple(note for note, holds in notes.items() if holds)
     )
+
+
+def _check_label(row: Row, columns: Columns, at: str) -> None:
+    """Refuse an answer of unpaired preferences, as TRL's KTO has them, that would be learnt though it is bad.
+
+    Raises:
+        DataError: the row's `label` is false, and no column names it.
+    """
+    if not isinstance(row, Mapping) or str(row.get("label")).lower() != "false":
+        return
+    named = (columns.answers, columns.category, *columns.extra.values())
+    if "label" not in [name_of(selector) for selector in named if selector is not None]:
+        raise DataError(
+            f"{at}: the column `label` is false, as of a bad answer, which would be learnt like a good one."
+            " Keep the good ones by `where: {label: true}` beside the path; where the label says something"
+            " else, name it: `extra: {label: label}`"
+        )
 
 
 def _leaves_system_out(row: Row, columns: Columns) -> bool:
@@ -139,7 +162,7 @@ def _as_conversation(selector: object) -> Conversation:
     return selector if isinstance(selector, Conversation) else Conversation(column=cast("str", selector))
 
 
-_Answer = tuple[tuple[Message, ...] | None, str | None]
+_Answer = tuple[tuple[Message, ...] | None, Turn]
 """The conversation before an answer, where it stands with it, and the answer."""
 
 
@@ -150,14 +173,14 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
     else:
         value = pick(row, selector, number, at)
         if not (isinstance(value, Mapping) or holds_mappings(value)):
-            return None, text_at(row, selector, number, at)
+            return None, Turn("assistant", text_at(row, selector, number, at))
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
         how = Conversation(column=selector)
     prompt, answer = _cut(turns_of(value, how, name, at), at)
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
-    return prompt, answer[0]
+    return prompt, answer
 
 
 def _agreed(
@@ -178,7 +201,7 @@ def _agreed(
         if Message(role="user", content=instruction) not in whole[0]:
             raise Unusable(OTHER_PROMPT)
         return whole[0]
-    if prompt is None and not whole and any(text is not None for _, text in answers.values()):
+    if prompt is None and not whole and any(one.text is not None for _, one in answers.values()):
         raise DataError(
             f"{at}: `{next(iter(answers))}` holds an answer alone, and no column says what was asked. Name"
             " `instruction` or `messages`"
@@ -186,23 +209,24 @@ def _agreed(
     return prompt or (whole[0] if whole else ())
 
 
-def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, tuple[str | None] | None]:
+def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, Turn | None]:
     """Cut a conversation before the answer that it ends with.
 
-    Returns the messages up to the last question, None where there is nothing but an answer; and the answer in
-    a tuple, None where the conversation ends with the question.
+    Returns the messages up to the last question, None where there is nothing but an answer; and the answer,
+    None where the conversation ends with the question.
     """
-    *before, (role, text) = turns
-    answer = (text,) if role == "assistant" else None
-    asked = before if answer is not None else list(turns)
+    answer = turns[-1] if turns[-1].role == "assistant" else None
+    asked = turns if answer is None else turns[:-1]
     if not asked:
         return None, answer
-    if asked[-1][0] != "user":
-        found = ", ".join(role for role, _ in turns[-3:])
+    if asked[-1].role != "user":
+        found = ", ".join(turn.role for turn in turns[-3:])
         raise DataError(f"{at}: a conversation ends with a question, or with one answer to it, not {found}")
-    if any(text is None for _, text in asked):
+    if any(turn.text is None for turn in asked):
         raise Unusable(NO_TEXT)
-    return tuple(Message(role=role, content=text or "") for role, text in asked), answer
+    return tuple(
+        Message(role=turn.role, content=turn.text or "", weight=turn.weight) for turn in asked
+    ), answer
 
 
 # ---------------------------------------------------------------- paths to one turn
@@ -218,17 +242,20 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
             if found is None:
                 continue
             path, place, turns = found
-            if turns[place][0] != role:
+            turn = turns[place]
+            if turn.role != role:
                 raise DataError(
-                    f"{at}: `{selector}` is what the {turns[place][0]} says, and no `{name}`."
+                    f"{at}: `{selector}` is what the {turn.role} says, and no `{name}`."
                     f" {_instead(name, path)}"
                 )
+            if not turn.weight:
+                raise DataError(f"{at}: `{selector}` has the weight 0. {_instead(name, path)}")
             taken[path][place], lists[path] = name, turns
     for path, places in taken.items():
         left = [
-            role
-            for place, (role, text) in enumerate(lists[path])
-            if place not in places and text is not None and text != instruction
+            turn.role
+            for place, turn in enumerate(lists[path])
+            if place not in places and turn.text is not None and turn.text != instruction
         ]
         if left:
             name = next(iter(places.values()))

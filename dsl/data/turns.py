@@ -5,14 +5,14 @@ What cannot be read so is refused, naming the row.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from dsl.data.inner_rows import kind_of
 from dsl.data.records import ChatRole
 from dsl.data.selectors import is_list, text_of
 from dsl.data.source import Conversation
 from dsl.errors import DataError
-from dsl.messages import listed
+from dsl.messages import listed, ticked
 
 KEYS = (("role", "content"), ("from", "value"))
 """Keys of a message's role and text that need no settings."""
@@ -37,8 +37,17 @@ NO_MESSAGES = "left out, as the conversation is empty"
 _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 """End of a turn as chat templates write it."""
 
-Turn = tuple[ChatRole, str | None]
-"""One message as it was found; its text may be missing."""
+WEIGHTS = ("weight", "train", "training")
+"""Keys of a message that say whether an answer is in the loss."""
+
+
+class Turn(NamedTuple):
+    """One message as it was found; its text may be missing."""
+
+    role: ChatRole
+    text: str | None
+    weight: Literal[0, 1] = 1
+    """0 keeps an answer out of the loss."""
 
 
 class Unusable(Exception):
@@ -58,11 +67,11 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
-    if found[:1] == [("system", None)]:
+    if found[0:1] == [Turn("system", None)]:
         del found[0]
     if not found:
         raise Unusable(NO_MESSAGES)
-    if any(role == "system" for role, _ in found[1:]):
+    if any(turn.role == "system" for turn in found[1:]):
         raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
     return found
 
@@ -78,11 +87,13 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
 
 
 def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
-    pairs = [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
+    """Read a message."""
     if how.role is not None and how.content is not None:
         pairs = [(how.role, how.content)]
-    keys = next(((role, content) for role, content in pairs if role in message), None)
-    if keys is None or keys[1] not in message:
+    else:
+        pairs = [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
+    found = [pair for pair in pairs if pair[0] in message and pair[1] in message]
+    if not found:
         raise DataError(
             f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
             " and content, or from and value, are known. Name others: `{column: "
@@ -93,8 +104,28 @@ def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
             f"{at}: a message in `{how.column}` calls a tool, in `{called}`; a tool's turns cannot be read."
             " Leave such rows out of the file"
         )
-    role, content = message[keys[0]], message[keys[1]]
-    return _role(role, how, at), _text(content, how, at)
+    (role, content), *others = found
+    turn = Turn(_role(message[role], how, at), _text(message[content], how, at))
+    for other in others:
+        if turn[:2] != (_role(message[other[0]], how, at), _text(message[other[1]], how, at)):
+            raise DataError(
+                f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
+                f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
+                f" {content}}}`"
+            )
+    return turn._replace(weight=_weight(message, how, at)) if turn.role == "assistant" else turn
+
+
+def _weight(message: Mapping[str, Any], how: Conversation, at: str) -> Literal[0, 1]:
+    for key in WEIGHTS:
+        if (weight := message.get(key)) is not None:
+            if weight not in (0, 1):
+                raise DataError(
+                    f"{at}: a message in `{how.column}` has the `{key}` {ticked(str(weight))}; it is 0, out"
+                    " of the loss, or 1"
+                )
+            return 1 if weight else 0
+    return 1
 
 
 def _text(content: object, how: Conversation, at: str) -> str | None:
@@ -143,7 +174,7 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
                 f"{at}: a turn in `{how.column}` ends with {end[0]!r}, which a chat template has put there."
                 " Save the conversation as messages, or without such marks"
             )
-        yield roles[cast("str", mark)], text or None
+        yield Turn(roles[cast("str", mark)], text or None)
 
 
 def holds_mappings(value: object) -> bool:
