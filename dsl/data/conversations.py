@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import lru_cache
 
 from dsl.data.inner_rows import Row
 from dsl.data.records import ChatRole, Message
@@ -71,7 +71,7 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     }
     prompt: tuple[Message, ...] | None = None
     if columns.messages is not None:
-        how = _as_conversation(columns.messages)
+        how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
         prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at), at)
         if prompt is None:
             raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
@@ -158,8 +158,10 @@ def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
         )
 
 
-def _as_conversation(selector: object) -> Conversation:
-    return selector if isinstance(selector, Conversation) else Conversation(column=cast("str", selector))
+@lru_cache
+def _known(column: str | int) -> Conversation:
+    """A conversation whose keys and roles need no settings."""
+    return Conversation(column=column)
 
 
 _Answer = tuple[tuple[Message, ...] | None, Turn]
@@ -176,7 +178,7 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
             return None, Turn("assistant", text_at(row, selector, number, at))
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
-        how = Conversation(column=selector)
+        how = _known(selector)
     prompt, answer = _cut(turns_of(value, how, name, at), at)
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
@@ -294,7 +296,7 @@ def _position(row: Row, selector: str, number: int, at: str) -> tuple[str, int, 
         place = int(parts[length])
         if not -len(value) <= place < len(value):
             return None  # reading it says so
-        how = Conversation(column=path)
+        how = _known(path)
         return path, place % len(value), [turn_of(one, how, at) for one in value]
     return None
 

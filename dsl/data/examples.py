@@ -85,7 +85,9 @@ def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) ->
         check_question(row, columns, number, at)
         instruction = instruction_of(row, columns, number, at)
     said = dialogue(row, columns, instruction, number, at)
-    before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn or 1)]
+    if turn in (None, 1):
+        return said
+    before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn)]
     return replace(said, turns=(*said.turns, *[Message(role="user", content=text) for text in before]))
 
 

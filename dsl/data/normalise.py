@@ -4,9 +4,10 @@ import re
 import unicodedata
 
 from dsl.data.letters import compared
-from dsl.data.records import Example
+from dsl.data.records import Example, Message
 
 _OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d)")
+_BEFORE_A_DIGIT = re.compile(r"[-–*/]\s*\d")
 _SYMBOLS = {"-": "−", "–": "−", "*": "∗", "/": "∕"}
 
 
@@ -17,8 +18,9 @@ def normalise(text: str) -> str:
     are words: 7 - 5 is not 7 + 5.
     """
     folded = unicodedata.normalize("NFC", compared(text))
-    spelt = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
-    return " ".join(spelt.translate(_APART).split())
+    if _BEFORE_A_DIGIT.search(folded) is not None:  # seldom, and soon known
+        folded = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
+    return " ".join(folded.translate(_APART).split())
 
 
 def composed(text: str) -> str:
@@ -37,8 +39,8 @@ def in_context(example: Example) -> str:
 
 def questions(example: Example) -> frozenset[str]:
     """Normalise every question of an example's conversation, by itself and with what was said before it."""
-    found, said = {normalise(example.instruction), in_context(example)}, list[str]()
-    for turn in example.turns:
+    found, said = set[str](), list[str]()
+    for turn in (*example.turns, Message(role="user", content=example.instruction)):
         if turn.role != "system":
             said.append(normalise(turn.content))
         if turn.role == "user":

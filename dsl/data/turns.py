@@ -39,6 +39,7 @@ _TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
 
 WEIGHTS = ("weight", "train", "training")
 """Keys of a message that say whether an answer is in the loss."""
+_TELLING = frozenset((*CALLS, *WEIGHTS))
 
 
 class Turn(NamedTuple):
@@ -88,48 +89,64 @@ def _no_messages(value: object, how: Conversation, name: str) -> str:
 
 def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
     """Read a message."""
-    if how.role is not None and how.content is not None:
-        pairs = [(how.role, how.content)]
-    else:
-        pairs = [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
-    found = [pair for pair in pairs if pair[0] in message and pair[1] in message]
+    found = [(role, content) for role, content in _pairs(how) if role in message and content in message]
     if not found:
         raise DataError(
             f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
             " and content, or from and value, are known. Name others: `{column: "
             f"{how.column}, role: …, content: …}}`"
         )
+    turn, *others = [
+        Turn(_role(message[role], how, at), _text(message[content], how, at)) for role, content in found
+    ]
+    if any(other != turn for other in others):
+        (role, content), other = found[0], found[1]
+        raise DataError(
+            f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
+            f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
+            f" {content}}}`"
+        )
+    if message.keys().isdisjoint(_TELLING):
+        return turn
     if called := next((key for key in CALLS if message.get(key)), None):
         raise DataError(
             f"{at}: a message in `{how.column}` calls a tool, in `{called}`; a tool's turns cannot be read."
             " Leave such rows out of the file"
         )
-    (role, content), *others = found
-    turn = Turn(_role(message[role], how, at), _text(message[content], how, at))
-    for other in others:
-        if turn[:2] != (_role(message[other[0]], how, at), _text(message[other[1]], how, at)):
-            raise DataError(
-                f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
-                f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
-                f" {content}}}`"
-            )
-    return turn._replace(weight=_weight(message, how, at)) if turn.role == "assistant" else turn
+    return Turn(turn.role, turn.text, _weight(message, how, at) if turn.role == "assistant" else 1)
+
+
+def _pairs(how: Conversation) -> Sequence[tuple[str, str]]:
+    """The keys under which a message's role and text may stand."""
+    if how.role is None and how.content is None:
+        return KEYS
+    if how.role is not None and how.content is not None:
+        return ((how.role, how.content),)
+    return [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
 
 
 def _weight(message: Mapping[str, Any], how: Conversation, at: str) -> Literal[0, 1]:
     for key in WEIGHTS:
-        if (weight := message.get(key)) is not None:
-            if weight not in (0, 1):
-                raise DataError(
-                    f"{at}: a message in `{how.column}` has the `{key}` {ticked(str(weight))}; it is 0, out"
-                    " of the loss, or 1"
-                )
-            return 1 if weight else 0
+        if (weight := message.get(key)) not in (None, 0, 1):
+            raise DataError(
+                f"{at}: a message in `{how.column}` has the `{key}` {ticked(str(weight))}; it is 0, out of"
+                " the loss, or 1"
+            )
+        if weight == 0:
+            return 0
     return 1
 
 
 def _text(content: object, how: Conversation, at: str) -> str | None:
     """A message's text; the content parts of a chat server may hold it, where it is but one."""
+    if not isinstance(content, str):
+        content = _no_plain_text(content, how, at)
+    text = text_of(content, how.column, at)
+    return text if text and not text.isspace() else None
+
+
+def _no_plain_text(content: object, how: Conversation, at: str) -> object:
+    """A content that is no text: that of its one part, or a number, or nothing."""
     if holds_mappings(content):
         parts = cast("Sequence[Mapping[str, object]]", content)
         kinds = [str(part.get("type")) for part in parts]
@@ -141,8 +158,7 @@ def _text(content: object, how: Conversation, at: str) -> str | None:
         content = parts[0].get("text")
     if isinstance(content, Mapping | list | tuple | bytes | bool):
         raise DataError(f"{at}: a message in `{how.column}` has {kind_of(content)} as content, not text")
-    text = text_of(content, how.column, at)
-    return text if text and text.strip() else None
+    return content
 
 
 def _role(name: object, how: Conversation, at: str) -> ChatRole:
