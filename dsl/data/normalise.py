@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from dsl.data.letters import compared
-from dsl.data.records import Example, Message
+from dsl.data.records import Example
 
 _OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d)")
 _BEFORE_A_DIGIT = re.compile(r"[-–*/]\s*\d")
@@ -37,15 +37,16 @@ def in_context(example: Example) -> str:
     return "\n".join([*before, normalise(example.instruction)])
 
 
+def asked_in(example: Example) -> list[str]:
+    """Normalise the questions of an example's conversation, in their order."""
+    before = [normalise(turn.content) for turn in example.turns if turn.role == "user"]
+    return [*before, normalise(example.instruction)]
+
+
 def questions(example: Example) -> frozenset[str]:
-    """Normalise every question of an example's conversation, by itself and with what was said before it."""
-    found, said = set[str](), list[str]()
-    for turn in (*example.turns, Message(role="user", content=example.instruction)):
-        if turn.role != "system":
-            said.append(normalise(turn.content))
-        if turn.role == "user":
-            found |= {said[-1], "\n".join(said)}
-    return frozenset(found)
+    """Normalise every question of an example's conversation, by itself and behind those before it."""
+    asked = asked_in(example)
+    return frozenset({*asked, *("\n".join(asked[:n]) for n in range(2, len(asked) + 1))})
 
 
 class _Apart(dict[int, str]):

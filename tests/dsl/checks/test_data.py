@@ -416,6 +416,7 @@ def turns(*texts: str) -> list[dict[str, str]]:
         (["A tree?", "Oak.", "Another?"], ["a tree", "oak", "another", "Elm."], True),
         (["A tree?"], ["A tree?", "Oak.", "Another?", "Elm."], True),
         (["A tree?"], ["Hello.", "Hi.", "A tree?", "Oak."], True),
+        (["A tree?", "Oak.", "Another?"], ["A tree?", "An elm.", "Another?", "Fir."], True),
     ],
 )
 def test_a_question_behind_earlier_turns_is_the_same_only_with_these(
@@ -435,6 +436,49 @@ def test_a_question_behind_earlier_turns_is_the_same_only_with_these(
         assert "1 of 1 items of `d` are among the rows of" in str(errors(tmp_path, files, **setting))
     else:
         assert loaded(tmp_path, files, **setting)
+
+
+@pytest.mark.parametrize(("learnt", "is_told"), [("another", True), ("A tree?", True), ("A third?", False)])
+def test_one_question_of_an_asked_conversation_among_the_training_rows_is_a_warning(
+    learnt: str, is_told: bool, tmp_path: Path
+) -> None:
+    columns = {"item": "id", "messages": "m"}
+    sets = {
+        "d": {"rows": {"path": "q.jsonl"}, "columns": columns},
+        "pool": {"rows": {"path": "t.jsonl"}, "columns": columns},
+    }
+    files = {
+        "q.jsonl": [{"id": "q", "m": turns("A tree?", "Oak.", "Another?")}],
+        "t.jsonl": [{"id": "t", "m": turns(learnt, "Elm.")}],
+    }
+    told = (
+        "methods.sft: 1 of 1 items of `d` have a question of their conversation by itself among the rows of"
+        " `pool` that `sft` is trained on: q"
+    )
+    assert warnings(tmp_path, files, **sft(data=sets)) == ([told] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("learnt", "said"),
+    [
+        ("Name a tree.", "are among the rows"),
+        ("cite un ARBRE", "are among the rows"),
+        ("Name another.", "have a question of their conversation by itself among the rows"),
+        ("Cites-en un autre", "have a question of their conversation by itself among the rows"),
+    ],
+)
+def test_every_turn_that_is_asked_is_looked_for_among_the_training_rows_in_every_language(
+    learnt: str, said: str, tmp_path: Path
+) -> None:
+    files = {
+        "q_en.jsonl": [{"id": "q", "t": ["Name a tree.", "Name another."]}],
+        "q_fr.jsonl": [{"id": "q", "t": ["Cite un arbre.", "Cites-en un autre."]}],
+        "p.jsonl": [{"id": "t", "q": learnt, "r": "Elm."}],
+    }
+    asked = data(columns={"instruction": None, "turns": ["t.0", "t.1"]}, allow_overlap=True)
+    found = loaded(tmp_path, files, **sft(languages=["en", "fr"], data={"d": asked, "pool": pool()}))
+    assert found.warnings == ()
+    assert found.origin.notes == (f"1 of 1 items of `d` {said} of `pool` that `sft` is trained on: q.",)
 
 
 def test_languages_whose_conversations_end_alike_are_not_the_same(tmp_path: Path) -> None:
