@@ -8,40 +8,23 @@ it should be read for is left out, and told.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import lru_cache
 
-from dsl.data.inner_rows import Row, kind_of
+from dsl.data.inner_rows import Row
 from dsl.data.records import ChatRole, Message
-from dsl.data.selectors import is_list, name_of, pick, text_at, text_of
+from dsl.data.selectors import is_list, name_of, pick, text_at
 from dsl.data.source import Columns, Conversation, Mapped, Part, Selector, Template
+from dsl.data.turns import KEYS, Turn, Unusable, holds, holds_mappings, turn_of, turns_of
 from dsl.errors import DataError
 from dsl.messages import listed
-
-KEYS = (("role", "content"), ("from", "value"))
-"""Keys of a message's role and text that need no settings."""
-
-ROLES: Mapping[str, ChatRole] = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-}
-"""Role names that need no settings."""
-
-CALLS = ("tool_calls", "function_call")
-"""Keys of a message that calls a tool."""
 
 PROMPTS_DIFFER = "left out, as the conversations of `chosen` and `rejected` differ before the last answer"
 OTHER_PROMPT = "left out, as the conversation before an answer is another than the prompt beside it"
 ENDS_WITH_QUESTION = "left out, as a conversation that an answer should end ends with a question"
 NO_TEXT = "left out, as a turn before the last answer has no text"
-NO_MESSAGES = "left out, as the conversation is empty"
+NOT_LEARNT = "whose last answer has the weight 0, so that there is no `response` to learn"
 LATER_QUESTION = "with the later question of a list, asked without those before it: `turns` asks them in turn"
 SYSTEM_UNNAMED = "with a text in the column `system`, which is left out: `system: system` puts it first"
 
@@ -53,16 +36,6 @@ _FITS: Mapping[str, ChatRole] = {
     "rejected": "assistant",
 }
 """Column -> role of a turn that a path may lead to."""
-
-_TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
-"""End of a turn as chat templates write it."""
-
-Turn = tuple[ChatRole, str | None]
-"""One message as it was found; its text may be missing."""
-
-
-class Unusable(Exception):
-    """A row to leave out, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +71,16 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
     }
     prompt: tuple[Message, ...] | None = None
     if columns.messages is not None:
-        how = _as_conversation(columns.messages)
-        prompt, answer = _cut(_messages(pick(row, how.column, number, at), how, "messages", at), at)
+        how = columns.messages if isinstance(columns.messages, Conversation) else _known(columns.messages)
+        prompt, answer = _cut(turns_of(pick(row, how.column, number, at), how, "messages", at), at)
         if prompt is None:
             raise DataError(f"{at}: `{how.column}` holds an answer alone: nobody asks")
         if answer is not None and "response" not in answers:
-            answers["response"] = (None, answer[0])
+            answers["response"] = (None, answer)
     elif columns.instruction is not None:
         prompt = (Message(role="user", content=instruction),)
+    if "response" in answers:
+        _check_label(row, columns, at)
     prompt = _agreed(prompt, answers, columns, instruction, at) or (
         Message(role="user", content=instruction),
     )
@@ -116,12 +91,32 @@ def dialogue(row: Row, columns: Columns, instruction: str, number: int, at: str)
             )
         prompt = (Message(role="system", content=system), *[one for one in prompt if one.role != "system"])
     *before, last = prompt
-    texts = {name: text for name, (_, text) in answers.items()}
-    is_later = not columns.turns and _is_later_question(row, columns.instruction, number, at)
-    notes = {LATER_QUESTION: is_later, SYSTEM_UNNAMED: _leaves_system_out(row, columns)}
+    texts = {name: answer.text if answer.weight else None for name, (_, answer) in answers.items()}
+    notes = {
+        LATER_QUESTION: not columns.turns and _is_later_question(row, columns.instruction, number, at),
+        SYSTEM_UNNAMED: _leaves_system_out(row, columns),
+        NOT_LEARNT: any(not answer.weight for _, answer in answers.values()),
+    }
     return Dialogue(
         tuple(before), last.content, **texts, notes=tuple(note for note, holds in notes.items() if holds)
     )
+
+
+def _check_label(row: Row, columns: Columns, at: str) -> None:
+    """Refuse an answer of unpaired preferences, as TRL's KTO has them, that would be learnt though it is bad.
+
+    Raises:
+        DataError: the row's `label` is false, and no column names it.
+    """
+    if not isinstance(row, Mapping) or str(row.get("label")).lower() != "false":
+        return
+    named = (columns.answers, columns.category, *columns.extra.values())
+    if "label" not in [name_of(selector) for selector in named if selector is not None]:
+        raise DataError(
+            f"{at}: the column `label` is false, as of a bad answer, which would be learnt like a good one."
+            " Keep the good ones by `where: {label: true}` beside the path; where the label says something"
+            " else, name it: `extra: {label: label}`"
+        )
 
 
 def _leaves_system_out(row: Row, columns: Columns) -> bool:
@@ -138,7 +133,7 @@ def _is_later_question(row: Row, selector: Selector | None, number: int, at: str
     if not (path and re.fullmatch(r"-?\d+", place)) or (isinstance(row, Mapping) and selector in row):
         return False
     texts = pick(row, path, number, at)
-    return _holds(texts, str) and int(place) not in (0, -len(texts))
+    return holds(texts, str) and int(place) not in (0, -len(texts))
 
 
 def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
@@ -150,12 +145,12 @@ def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
     if not isinstance(columns.instruction, str):
         return
     value = pick(row, columns.instruction, number, at)
-    if _holds_mappings(value) and any(role in value[0] for role, _ in KEYS):
+    if holds_mappings(value) and any(role in value[0] for role, _ in KEYS):
         raise DataError(
             f"{at}: `{columns.instruction}` holds messages, not text. Write `messages:"
             f" {columns.instruction}` in the place of `instruction`"
         )
-    if _holds(value, str):
+    if holds(value, str):
         named = ", ".join(f"{columns.instruction}.{place}" for place in range(len(value)))
         raise DataError(
             f"{at}: `{columns.instruction}` holds {len(value)} texts. Questions that are asked in turn, each"
@@ -163,11 +158,13 @@ def check_question(row: Row, columns: Columns, number: int, at: str) -> None:
         )
 
 
-def _as_conversation(selector: object) -> Conversation:
-    return selector if isinstance(selector, Conversation) else Conversation(column=cast("str", selector))
+@lru_cache
+def _known(column: str | int) -> Conversation:
+    """A conversation whose keys and roles need no settings."""
+    return Conversation(column=column)
 
 
-_Answer = tuple[tuple[Message, ...] | None, str | None]
+_Answer = tuple[tuple[Message, ...] | None, Turn]
 """The conversation before an answer, where it stands with it, and the answer."""
 
 
@@ -177,15 +174,15 @@ def _answer(row: Row, name: str, selector: Selector | Conversation, number: int,
         how, value = selector, pick(row, selector.column, number, at)
     else:
         value = pick(row, selector, number, at)
-        if not (isinstance(value, Mapping) or _holds_mappings(value)):
-            return None, text_at(row, selector, number, at)
+        if not (isinstance(value, Mapping) or holds_mappings(value)):
+            return None, Turn("assistant", text_at(row, selector, number, at))
         if not isinstance(selector, str | int):
             raise DataError(f"{at}: `{name}` leads to messages: name their column alone")
-        how = Conversation(column=selector)
-    prompt, answer = _cut(_messages(value, how, name, at), at)
+        how = _known(selector)
+    prompt, answer = _cut(turns_of(value, how, name, at), at)
     if answer is None:
         raise Unusable(ENDS_WITH_QUESTION)
-    return prompt, answer[0]
+    return prompt, answer
 
 
 def _agreed(
@@ -206,7 +203,7 @@ def _agreed(
         if Message(role="user", content=instruction) not in whole[0]:
             raise Unusable(OTHER_PROMPT)
         return whole[0]
-    if prompt is None and not whole and any(text is not None for _, text in answers.values()):
+    if prompt is None and not whole and any(one.text is not None for _, one in answers.values()):
         raise DataError(
             f"{at}: `{next(iter(answers))}` holds an answer alone, and no column says what was asked. Name"
             " `instruction` or `messages`"
@@ -214,139 +211,24 @@ def _agreed(
     return prompt or (whole[0] if whole else ())
 
 
-def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, tuple[str | None] | None]:
+def _cut(turns: Sequence[Turn], at: str) -> tuple[tuple[Message, ...] | None, Turn | None]:
     """Cut a conversation before the answer that it ends with.
 
-    Returns the messages up to the last question, None where there is nothing but an answer; and the answer in
-    a tuple, None where the conversation ends with the question.
+    Returns the messages up to the last question, None where there is nothing but an answer; and the answer,
+    None where the conversation ends with the question.
     """
-    *before, (role, text) = turns
-    answer = (text,) if role == "assistant" else None
-    asked = before if answer is not None else list(turns)
+    answer = turns[-1] if turns[-1].role == "assistant" else None
+    asked = turns if answer is None else turns[:-1]
     if not asked:
         return None, answer
-    if asked[-1][0] != "user":
-        found = ", ".join(role for role, _ in turns[-3:])
+    if asked[-1].role != "user":
+        found = ", ".join(turn.role for turn in turns[-3:])
         raise DataError(f"{at}: a conversation ends with a question, or with one answer to it, not {found}")
-    if any(text is None for _, text in asked):
+    if any(turn.text is None for turn in asked):
         raise Unusable(NO_TEXT)
-    return tuple(Message(role=role, content=text or "") for role, text in asked), answer
-
-
-# ---------------------------------------------------------------- messages
-
-
-def _messages(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, or a transcript."""
-    if how.transcript is not None:
-        if not isinstance(value, str):
-            raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
-        found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
-    else:
-        if isinstance(value, Mapping):
-            value = [value]
-        value = [] if value is None else value
-        if value != [] and not _holds_mappings(value):
-            raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
-        found = [_message(one, how, at) for one in value]
-    if found[:1] == [("system", None)]:
-        del found[0]
-    if not found:
-        raise Unusable(NO_MESSAGES)
-    if any(role == "system" for role, _ in found[1:]):
-        raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
-    return found
-
-
-def _no_messages(value: object, how: Conversation, name: str) -> str:
-    """Say what a value is that is no list of messages, and what to write or to save instead."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        return "a list of messages as one text. Save it as a list of mappings"
-    return (
-        f"no list of messages. Of a text with marks write `{name}: {{column: {how.column}, transcript:"
-        ' {human: "Human:", assistant: "Assistant:"}}`'
-    )
-
-
-def _message(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
-    pairs = [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
-    if how.role is not None and how.content is not None:
-        pairs = [(how.role, how.content)]
-    keys = next(((role, content) for role, content in pairs if role in message), None)
-    if keys is None or keys[1] not in message:
-        raise DataError(
-            f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
-            " and content, or from and value, are known. Name others: `{column: "
-            f"{how.column}, role: …, content: …}}`"
-        )
-    if called := next((key for key in CALLS if message.get(key)), None):
-        raise DataError(
-            f"{at}: a message in `{how.column}` calls a tool, in `{called}`; a tool's turns cannot be read."
-            " Leave such rows out of the file"
-        )
-    role, content = message[keys[0]], message[keys[1]]
-    return _role(role, how, at), _text(content, how, at)
-
-
-def _text(content: object, how: Conversation, at: str) -> str | None:
-    """A message's text; the content parts of a chat server may hold it, where it is but one."""
-    if _holds_mappings(content):
-        parts = cast("Sequence[Mapping[str, object]]", content)
-        kinds = [str(part.get("type")) for part in parts]
-        if kinds != ["text"]:
-            raise DataError(
-                f"{at}: a message in `{how.column}` has the parts {listed(kinds, 4)}; one `text` is read."
-                " Save the message as one text, or leave the row out of the file"
-            )
-        content = parts[0].get("text")
-    if isinstance(content, Mapping | list | tuple | bytes | bool):
-        raise DataError(f"{at}: a message in `{how.column}` has {kind_of(content)} as content, not text")
-    text = text_of(content, how.column, at)
-    return text if text and text.strip() else None
-
-
-def _role(name: object, how: Conversation, at: str) -> ChatRole:
-    found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
-    if found is None:
-        known = ", ".join([*how.roles, *ROLES])
-        raise DataError(
-            f"{at}: `{how.column}` has the role `{name}`. Known are {known}. Say what it is:"
-            f" `roles: {{{name}: user}}` (or assistant, system); a tool's turns cannot be read"
-        )
-    return found
-
-
-def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:
-    """The turns of one text, each behind the mark of its role."""
-    roles: dict[str, ChatRole] = {mark: _role(role, how, at) for role, mark in marks.items()}
-    longest_first = sorted(roles, key=len, reverse=True)
-    begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
-    if begin.strip() or not pieces:
-        found = ascii(begin[:20]) if begin.strip() else "nothing"
-        raise DataError(
-            f"{at}: `{how.column}` begins with {found}, not with a mark of {listed(marks, 4)}, such as"
-            f" {next(iter(marks.values()))!a}"
-        )
-    for mark, said in zip(pieces[::2], pieces[1::2], strict=True):
-        text = cast("str", said).strip()
-        if end := _TEMPLATE_END.search(text):
-            raise DataError(
-                f"{at}: a turn in `{how.column}` ends with {end[0]!r}, which a chat template has put there."
-                " Save the conversation as messages, or without such marks"
-            )
-        yield roles[cast("str", mark)], text or None
-
-
-def _holds_mappings(value: object) -> bool:
-    """Test whether this is a list, not an empty one, of mappings."""
-    return (
-        is_list(value) and bool(value) and all(type(one) is dict or isinstance(one, Mapping) for one in value)
-    )
-
-
-def _holds(value: object, kind: type) -> bool:
-    """Test whether this is a list, not an empty one, of this kind alone."""
-    return is_list(value) and bool(value) and all(isinstance(one, kind) for one in value)
+    return tuple(
+        Message(role=turn.role, content=turn.text or "", weight=turn.weight) for turn in asked
+    ), answer
 
 
 # ---------------------------------------------------------------- paths to one turn
@@ -362,17 +244,20 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
             if found is None:
                 continue
             path, place, turns = found
-            if turns[place][0] != role:
+            turn = turns[place]
+            if turn.role != role:
                 raise DataError(
-                    f"{at}: `{selector}` is what the {turns[place][0]} says, and no `{name}`."
+                    f"{at}: `{selector}` is what the {turn.role} says, and no `{name}`."
                     f" {_instead(name, path)}"
                 )
+            if not turn.weight:
+                raise DataError(f"{at}: `{selector}` has the weight 0. {_instead(name, path)}")
             taken[path][place], lists[path] = name, turns
     for path, places in taken.items():
         left = [
-            role
-            for place, (role, text) in enumerate(lists[path])
-            if place not in places and text is not None and text != instruction
+            turn.role
+            for place, turn in enumerate(lists[path])
+            if place not in places and turn.text is not None and turn.text != instruction
         ]
         if left:
             name = next(iter(places.values()))
@@ -406,13 +291,13 @@ def _position(row: Row, selector: str, number: int, at: str) -> tuple[str, int, 
         path = ".".join(parts[:length])
         value = pick(row, path, number, at)
         keys = next((pair for pair in KEYS if pair[1] == parts[length + 1]), None)
-        if keys is None or not _holds_mappings(value) or not all(keys[0] in one for one in value):
+        if keys is None or not holds_mappings(value) or not all(keys[0] in one for one in value):
             return None
         place = int(parts[length])
         if not -len(value) <= place < len(value):
             return None  # reading it says so
-        how = Conversation(column=path)
-        return path, place % len(value), [_message(one, how, at) for one in value]
+        how = _known(path)
+        return path, place % len(value), [turn_of(one, how, at) for one in value]
     return None
 
 

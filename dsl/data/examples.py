@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dsl.data.conversations import Dialogue, Unusable, asked_in_turn, check_question, dialogue
+from dsl.data.conversations import Dialogue, asked_in_turn, check_question, dialogue
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example, Message
 from dsl.data.references import selector_of
 from dsl.data.selectors import json_at, language_at, language_in_file, text_at, texts_at
 from dsl.data.source import Columns, Selector
+from dsl.data.turns import Unusable
 from dsl.values import Language
 
 Told = dict[str, list[str]]
@@ -84,7 +85,9 @@ def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) ->
         check_question(row, columns, number, at)
         instruction = instruction_of(row, columns, number, at)
     said = dialogue(row, columns, instruction, number, at)
-    before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn or 1)]
+    if turn in (None, 1):
+        return said
+    before = [asked_in_turn(row, columns, one, number, at) for one in range(1, turn)]
     return replace(said, turns=(*said.turns, *[Message(role="user", content=text) for text in before]))
 
 

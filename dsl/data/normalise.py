@@ -7,6 +7,7 @@ from dsl.data.letters import compared
 from dsl.data.records import Example
 
 _OPERATOR = re.compile(r"(?<=\d)\s*([-–*/])\s*(?=\d)|(?<![\w)\]])([-–])(?=\d)")
+_BEFORE_A_DIGIT = re.compile(r"[-–*/]\s*\d")
 _SYMBOLS = {"-": "−", "–": "−", "*": "∗", "/": "∕"}
 
 
@@ -17,8 +18,9 @@ def normalise(text: str) -> str:
     are words: 7 - 5 is not 7 + 5.
     """
     folded = unicodedata.normalize("NFC", compared(text))
-    spelt = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
-    return " ".join(spelt.translate(_APART).split())
+    if _BEFORE_A_DIGIT.search(folded) is not None:  # seldom, and soon known
+        folded = _OPERATOR.sub(lambda found: f" {_SYMBOLS[found[1] or found[2]]} ", folded)
+    return " ".join(folded.translate(_APART).split())
 
 
 def composed(text: str) -> str:
@@ -35,15 +37,16 @@ def in_context(example: Example) -> str:
     return "\n".join([*before, normalise(example.instruction)])
 
 
+def asked_in(example: Example) -> list[str]:
+    """Normalise the questions of an example's conversation, in their order."""
+    before = [normalise(turn.content) for turn in example.turns if turn.role == "user"]
+    return [*before, normalise(example.instruction)]
+
+
 def questions(example: Example) -> frozenset[str]:
-    """Normalise every question of an example's conversation, by itself and with what was said before it."""
-    found, said = {normalise(example.instruction), in_context(example)}, list[str]()
-    for turn in example.turns:
-        if turn.role != "system":
-            said.append(normalise(turn.content))
-        if turn.role == "user":
-            found |= {said[-1], "\n".join(said)}
-    return frozenset(found)
+    """Normalise every question of an example's conversation, by itself and behind those before it."""
+    asked = asked_in(example)
+    return frozenset({*asked, *("\n".join(asked[:n]) for n in range(2, len(asked) + 1))})
 
 
 class _Apart(dict[int, str]):

@@ -26,11 +26,17 @@ from dsl.values import Language, Sha256, StepId, TemplateArguments, Value
 ChatRole = Literal["system", "user", "assistant"]
 
 
+def _is_one(weight: int) -> bool:
+    return weight == 1
+
+
 class Message(Value):
     """One turn of a conversation, or the system message before it."""
 
     role: ChatRole
     content: str
+    weight: Literal[0, 1] = Field(default=1, exclude_if=_is_one)
+    """0 keeps an answer out of the loss, as in the rows of fine-tuning services."""
 
 
 class Example(Value):

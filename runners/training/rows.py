@@ -150,8 +150,8 @@ def tokenise(
     """Tokenise prompts and `answers` (names of fields), and count what is cut or dropped.
 
     Answers are cut to what the prompt leaves of `max_length`, or of the model's positions where these are
-    fewer. With `assistant_only_loss` the answers earlier in a conversation are found, too, but for one that
-    follows no question.
+    fewer. With `assistant_only_loss` the answers earlier in a conversation are found, too, but for those of
+    weight 0 and one that follows no question.
 
     Raises DataError when no row is left, or where the model cannot read them: it fails on its own chat
     template, or lacks a token.
@@ -225,7 +225,7 @@ def _texts(example: Example, prompter: Prompter, answers: Sequence[str], learns_
     earlier: list[tuple[Prompt, str]] = []
     for place, one in enumerate(example.turns if learns_all else ()):
         asked = example.turns[:place]
-        if one.role == "assistant" and asked and asked[-1].role == "user":
+        if one.role == "assistant" and one.weight and asked and asked[-1].role == "user":
             cut = example.model_copy(update={"turns": asked[:-1], "instruction": asked[-1].content})
             earlier.append((prompter.prompt(cut), one.content))
     return _Texts(
@@ -381,7 +381,7 @@ def _earlier(
         arguments = texts.prompt.chat_template_kwargs
         text = words.render(messages, add_generation_prompt=True, arguments=arguments)
         spans = words.answers(messages, arguments)
-        if spans is None:
+        if spans is None or len(spans) != len(texts.earlier):  # the template does not know which are learnt
             spans = [_by_prefix(words, text, one, said, end) for one, said in texts.earlier]
         end_text = end.before + str(tokenizer.convert_ids_to_tokens(end.token))
         spans = [

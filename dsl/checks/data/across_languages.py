@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 
 from dsl.checks.data.read import ReadRows
@@ -16,6 +17,11 @@ from dsl.values import Language, Name
 
 def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows]) -> Iterator[Fault]:
     """Check that no two languages have the same rows, each of which would count as a language of its own."""
+
+    @cache
+    def texts(language: Language) -> frozenset[str]:
+        return _texts(read[language])
+
     for one, other in combinations(read, 2):
         if data.columns.language is None and read[one].source == read[other].source:
             yield Fault(
@@ -24,7 +30,7 @@ def content_faults(name: Name, data: Dataset, read: Mapping[Language, ReadRows])
                 " `{language}` into the path, name the column `language`, or name the languages that they"
                 f' are in, as `languages: ["{one}"]`',
             )
-        elif _texts(read[one]) and _texts(read[one]) == _texts(read[other]):
+        elif texts(one) and texts(one) == texts(other):
             yield Fault(
                 ("data", name, "rows"),
                 f"`{one}` and `{other}` have the same texts, so one of the two is not what it is called",

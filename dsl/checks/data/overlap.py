@@ -1,11 +1,13 @@
 """Check that what a study asks is not among what its methods learn from or show (contamination).
 
-Items are compared by id within one data set, and by their questions in every language everywhere; a question
-behind earlier turns is the same only with these.
+Items are compared by id within one data set, and by their questions in every language everywhere. A question
+behind others is the same only with these; one that is found by itself is told.
 Worked examples that are drawn from a data set are left to the prompt: it never shows the asked item.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
 from typing import get_args
@@ -15,7 +17,7 @@ from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.normalise import in_context, normalise, questions
+from dsl.data.normalise import asked_in, normalise, questions
 from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.records import Example
 from dsl.data.regular_files import read_regular
@@ -24,6 +26,16 @@ from dsl.methods.base import MethodBase, Shipped
 from dsl.methods.parts import PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Questions of an item, in every language that is asked."""
+
+    whole: set[str] = field(default_factory=set[str])
+    """Each with those before it."""
+    parts: set[str] = field(default_factory=set[str])
+    """Those of conversations with more than one, by themselves."""
 
 
 def overlap_faults(context: Context) -> Iterator[Fault]:
@@ -52,7 +64,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
 
 def _faults(
     context: Context,
-    asked: Mapping[Name, Mapping[str, frozenset[str]]],
+    asked: Mapping[Name, Mapping[str, _Asked]],
     method: Name,
     where: str,
     texts: frozenset[str],
@@ -60,13 +72,20 @@ def _faults(
 ) -> Iterator[Fault]:
     for name, items in asked.items():
         known = ids.get(name, set())
-        if among := [item for item, said in items.items() if item in known or not said.isdisjoint(texts)]:
+        among = [item for item, said in items.items() if item in known or not said.whole.isdisjoint(texts)]
+        parts = [i for i, said in items.items() if not said.parts.isdisjoint(texts) and i not in {*among}]
+        allowed = context.experiment.data[name].allow_overlap
+        if among:
             n = f"{len(among)} of {len(items)} items of `{name}` are among {where}: {first_ten(among)}"
-            if context.experiment.data[name].allow_overlap:
+            if allowed:
                 yield Fault(("methods", method), n, "note", on="key")
             else:
                 way = f"write `allow_overlap: true` under `data.{name}`, and the report says so"
                 yield Fault(("methods", method), f"{n}. Take them out of one of the two, or {way}", on="key")
+        if parts:
+            has = "have a question of their conversation by itself among"
+            n = f"{len(parts)} of {len(items)} items of `{name}` {has} {where}: {first_ten(parts)}"
+            yield Fault(("methods", method), n, "note" if allowed else "warning", on="key")
 
 
 def _is_same(context: Context, asked: Name, other: Name) -> bool:
@@ -75,19 +94,22 @@ def _is_same(context: Context, asked: Name, other: Name) -> bool:
     return one.parallel and one.rows == two.rows and one.columns.item == two.columns.item
 
 
-def _asked(context: Context, name: Name) -> dict[str, frozenset[str]]:
-    """Item -> its questions, in every language that is asked."""
-    found: dict[str, set[str]] = {}
+def _asked(context: Context, name: Name) -> dict[str, _Asked]:
+    """Item -> its questions."""
+    found: dict[str, _Asked] = defaultdict(_Asked)
     for language in context.needs.asked[name]:
         for row in _rows(context, name, language):
-            if said := in_context(row):
-                found.setdefault(row.item, set()).add(said)
-    return {item: frozenset(said) for item, said in found.items()}
+            *before, last = asked_in(row)
+            if last:
+                found[row.item].whole.add("\n".join([*before, last]))
+            if before:
+                found[row.item].parts.update(one for one in (*before, last) if one)
+    return found
 
 
 def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ...]:
     read = context.data.get(name, {}).get(language)
-    return read.rows or () if isinstance(read, ReadRows) else ()
+    return (*(read.rows or ()), *read.later) if isinstance(read, ReadRows) else ()
 
 
 def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:

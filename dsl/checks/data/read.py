@@ -1,13 +1,15 @@
 """Rows of the data files that a study's cells need, read once for all checks."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from dsl.data.examples import Told, examples
 from dsl.data.files import is_here, read_file
 from dsl.data.fingerprints import Fingerprints
+from dsl.data.inner_rows import Row
 from dsl.data.records import Example
 from dsl.data.references import references, with_references
 from dsl.data.source import FileSource, Source
@@ -29,6 +31,8 @@ class ReadRows:
     """Value of the language column -> rows of the file that have it."""
     told: Told = field(default_factory=dict[str, list[str]])
     """Notes on rows that were left out or lack something."""
+    later: tuple[Example, ...] = ()
+    """Questions behind the first, where several are asked in turn."""
 
 
 def read_rows(
@@ -59,11 +63,11 @@ def _read(
         return ReadRows(source, None)
     told: Told = {}
     languages = Counter[str]()
-    columns, at = data.columns, source.at
+    columns, at, turns = data.columns, source.at, data.columns.in_turn
     read = [
         tuple(
             examples(
-                read_file(source),
+                rows,
                 columns,
                 language,
                 data.limit,
@@ -73,16 +77,23 @@ def _read(
                 languages if turn in (None, 1) else None,  # each turn reads the same rows
             )
         )
-        for turn in columns.in_turn
+        for turn, rows in _for_each(turns, source)
     ]
     given = references_of(data, fingerprints, folder, language)
     if given is not None and isinstance(given.source, FileSource) and is_here(given.source):
         file, is_whole = given.source, data.limit is None
         read = [
-            tuple(with_references(rows, references(read_file(file), given, turn, file.at), file.at, is_whole))
-            for rows, turn in zip(read, columns.in_turn, strict=True)
+            tuple(with_references(rows, references(found, given, turn, file.at), file.at, is_whole))
+            for rows, (turn, found) in zip(read, _for_each(turns, file), strict=True)
         ]
     first, *others = read
     if not all(others):
-        raise DataError(f"{at}: no row has a question in each of the {len(columns.turns)} turns")
-    return ReadRows(source, first, languages, told)
+        raise DataError(f"{at}: no row has a question in each of the {len(turns)} turns")
+    return ReadRows(source, first, languages, told, tuple(chain.from_iterable(others)))
+
+
+def _for_each(turns: Sequence[int | None], source: FileSource) -> Iterator[tuple[int | None, Iterable[Row]]]:
+    """A file's rows for each turn, read once: of several turns they are held."""
+    rows = read_file(source)
+    held = list(rows) if len(turns) > 1 else rows
+    return ((turn, held) for turn in turns)

@@ -14,6 +14,12 @@ from dsl.values import Language, Name
 TEXTS = ("instruction", "response", "chosen", "rejected")
 """Fields of an example that are asked or learnt from: by the column that is named, or as rows have them."""
 
+_MARK = re.compile(
+    r"<(?:\|\w+\|>|</?SYS>>|(?:start|end)_of_turn>)|\[/?INST\]|### (?:Instruction|Response|Human|Assistant):"
+    r"|\n\n(?:Human|Assistant):"
+)
+"""Begin or end of a turn, as chat templates, Alpaca's prompt and transcripts write it."""
+
 _WRITTEN_LIST = re.compile(r"""\s*\[\s*(["']).*\1\s*\]\s*""", re.DOTALL)
 """Several texts as JSON or Python write them."""
 
@@ -53,13 +59,24 @@ def row_faults(
         yield Fault((*at, "instruction"), f"{why}. n counts each of them; keep one of {same}", "warning")
     for column in (one for one in named if one != "instruction"):
         if missing := [row.item for row in rows if not (getattr(row, column) or "").strip()]:
-            why = found.rows(f"without a text in `{column}`, left out of training", missing)
+            why = found.rows(f"without a text in `{column}`, of which nothing is learnt", missing)
             yield Fault((*at, column), why, "warning" if len(missing) < len(rows) else "error")
+    if marked := [(row.item, *found_in) for row in rows if (found_in := _mark(row)) is not None]:
+        why = found.rows("with marks of a chat template in their text", [item for item, _, _ in marked])
+        item, column, mark = marked[0]
+        yield Fault(
+            at,
+            f"{why}: first {mark!a} in the {column} of {item}. A model reads and learns them as words. Save"
+            " the rows without them, or read a text of several turns as `{column: …, transcript: {human:"
+            ' "Human:", assistant: "Assistant:"}}`',
+            "warning",
+            "key",
+        )
     if written := [row.item for row in rows if any(map(_WRITTEN_LIST.fullmatch, row.answers))]:
         why = found.rows("whose answer is a list written as one text, brackets and all", written)
         yield Fault((*at, "answers"), f"{why}. Save the column as a list, in JSON or Parquet", "warning")
     if equal := [row.item for row in rows if _is_equal(row)]:
-        why = found.rows("with equal answers in `chosen` and `rejected`, left out of training", equal)
+        why = found.rows("with equal answers in `chosen` and `rejected`, of which nothing is learnt", equal)
         yield Fault((*at, "rejected"), why, "warning")
 
 
@@ -70,6 +87,15 @@ class _Found(NamedTuple):
     def rows(self, which: str, items: Sequence[str]) -> str:
         """Count rows in a sentence, with the first ten."""
         return f"in `{self.language}` rows {which}: {len(items)} of {self.n_rows} ({first_ten(items)})"
+
+
+def _mark(row: Example) -> tuple[str, str] | None:
+    """The first mark of a turn in a row's texts, as (column, mark)."""
+    texts = [("messages", turn.content) for turn in row.turns]
+    for column, text in [*texts, *((name, getattr(row, name)) for name in TEXTS)]:
+        if text and (mark := _MARK.search(text)) is not None:
+            return column, mark[0]
+    return None
 
 
 def _is_equal(row: Example) -> bool:

@@ -57,7 +57,7 @@ def test_rows_that_are_left_out_or_lack_an_answer_are_warned_of_with_their_numbe
         {"m": messages("e", None)},
     ]
     assert warnings(spec(tmp_path, rows, {"messages": "m"})) == [
-        "in `en` rows without a text in `response`, left out of training: 2 of 3 (2, 4)",
+        "in `en` rows without a text in `response`, of which nothing is learnt: 2 of 3 (2, 4)",
         "in `en`: 1 row left out, as a turn before the last answer has no text (3)",
     ]
 

@@ -119,10 +119,10 @@ def test_pairs_without_an_answer_and_pairs_of_equal_answers_are_counted_learnt_f
 ) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS}
     found = [
-        "data.pairs.columns.rejected: in `en` rows without a text in `rejected`, left out of training: 2 of 4"
-        " (2, 3)",
-        "data.pairs.columns.rejected: in `en` rows with equal answers in `chosen` and `rejected`, left out of"
-        " training: 1 of 4 (1)",
+        "data.pairs.columns.rejected: in `en` rows without a text in `rejected`, of which nothing is learnt:"
+        " 2 of 4 (2, 3)",
+        "data.pairs.columns.rejected: in `en` rows with equal answers in `chosen` and `rejected`, of which"
+        " nothing is learnt: 1 of 4 (1)",
     ]
     assert warnings(tmp_path, files, **dpo()) == found
     asked = data("p.jsonl", columns={"chosen": "c", "rejected": "r"})
@@ -138,10 +138,44 @@ def test_an_answer_that_is_a_list_written_as_text_is_a_warning(tmp_path: Path) -
     assert "2 of 4 (1, 2). Save the column as a list" in found
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|user|>", "[INST]", "[/INST]"),
+        *("<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>"),
+        *("### Response:", "### Instruction:", "### Human:", "\n\nAssistant:"),
+    ],
+)
+def test_marks_of_a_chat_template_left_in_texts_are_counted_with_the_first_place(
+    mark: str, tmp_path: Path
+) -> None:
+    rows = [
+        {"id": "1", "q": "a <b> [c] | ### d", "r": "Human: e </s>"},
+        {"id": "2", "q": "Why?", "r": f"So.{mark} it is"},
+        {"id": "3", "q": f"{mark} user", "r": "No."},
+    ]
+    learnt = data("t.jsonl", columns={"response": "r"})
+    files = {"q.jsonl": QUESTIONS, "t.jsonl": rows}
+    (found,) = warnings(tmp_path, files, **sft(data={"d": data("q.jsonl"), "pool": learnt}))
+    assert found == (
+        "data.pool.columns: in `en` rows with marks of a chat template in their text: 2 of 3 (2, 3): first"
+        f" {mark!a} in the response of 2. A model reads and learns them as words. Save the rows without them,"
+        ' or read a text of several turns as `{column: …, transcript: {human: "Human:", assistant:'
+        ' "Assistant:"}}`'
+    )
+
+
+def test_a_mark_in_an_earlier_turn_is_told_where_rows_are_asked(tmp_path: Path) -> None:
+    rows = [{"id": "1", "m": turns("Hi.", "Yes.<|im_end|>", "Why?")}]
+    asked = {"rows": {"path": "q.jsonl"}, "columns": {"item": "id", "messages": "m"}}
+    (found,) = warnings(tmp_path, {"q.jsonl": rows}, data={"d": asked})
+    assert "1 of 1 (1): first '<|im_end|>' in the messages of 1." in found
+
+
 def test_a_set_to_learn_from_without_any_answer_is_refused(tmp_path: Path) -> None:
     files = {"q.jsonl": QUESTIONS, "p.jsonl": [{**row, "r": None} for row in PAIRS]}
     (found,) = errors(tmp_path, files, **dpo())
-    assert "rows without a text in `rejected`, left out of training: 4 of 4 (1, 2, 3, 4)" in found
+    assert "rows without a text in `rejected`, of which nothing is learnt: 4 of 4 (1, 2, 3, 4)" in found
 
 
 def test_rows_are_checked_by_a_function_of_examples_alone() -> None:
@@ -416,6 +450,7 @@ def turns(*texts: str) -> list[dict[str, str]]:
         (["A tree?", "Oak.", "Another?"], ["a tree", "oak", "another", "Elm."], True),
         (["A tree?"], ["A tree?", "Oak.", "Another?", "Elm."], True),
         (["A tree?"], ["Hello.", "Hi.", "A tree?", "Oak."], True),
+        (["A tree?", "Oak.", "Another?"], ["A tree?", "An elm.", "Another?", "Fir."], True),
     ],
 )
 def test_a_question_behind_earlier_turns_is_the_same_only_with_these(
@@ -435,6 +470,49 @@ def test_a_question_behind_earlier_turns_is_the_same_only_with_these(
         assert "1 of 1 items of `d` are among the rows of" in str(errors(tmp_path, files, **setting))
     else:
         assert loaded(tmp_path, files, **setting)
+
+
+@pytest.mark.parametrize(("learnt", "is_told"), [("another", True), ("A tree?", True), ("A third?", False)])
+def test_one_question_of_an_asked_conversation_among_the_training_rows_is_a_warning(
+    learnt: str, is_told: bool, tmp_path: Path
+) -> None:
+    columns = {"item": "id", "messages": "m"}
+    sets = {
+        "d": {"rows": {"path": "q.jsonl"}, "columns": columns},
+        "pool": {"rows": {"path": "t.jsonl"}, "columns": columns},
+    }
+    files = {
+        "q.jsonl": [{"id": "q", "m": turns("A tree?", "Oak.", "Another?")}],
+        "t.jsonl": [{"id": "t", "m": turns(learnt, "Elm.")}],
+    }
+    told = (
+        "methods.sft: 1 of 1 items of `d` have a question of their conversation by itself among the rows of"
+        " `pool` that `sft` is trained on: q"
+    )
+    assert warnings(tmp_path, files, **sft(data=sets)) == ([told] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("learnt", "said"),
+    [
+        ("Name a tree.", "are among the rows"),
+        ("cite un ARBRE", "are among the rows"),
+        ("Name another.", "have a question of their conversation by itself among the rows"),
+        ("Cites-en un autre", "have a question of their conversation by itself among the rows"),
+    ],
+)
+def test_every_turn_that_is_asked_is_looked_for_among_the_training_rows_in_every_language(
+    learnt: str, said: str, tmp_path: Path
+) -> None:
+    files = {
+        "q_en.jsonl": [{"id": "q", "t": ["Name a tree.", "Name another."]}],
+        "q_fr.jsonl": [{"id": "q", "t": ["Cite un arbre.", "Cites-en un autre."]}],
+        "p.jsonl": [{"id": "t", "q": learnt, "r": "Elm."}],
+    }
+    asked = data(columns={"instruction": None, "turns": ["t.0", "t.1"]}, allow_overlap=True)
+    found = loaded(tmp_path, files, **sft(languages=["en", "fr"], data={"d": asked, "pool": pool()}))
+    assert found.warnings == ()
+    assert found.origin.notes == (f"1 of 1 items of `d` {said} of `pool` that `sft` is trained on: q.",)
 
 
 def test_languages_whose_conversations_end_alike_are_not_the_same(tmp_path: Path) -> None:

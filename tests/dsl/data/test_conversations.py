@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from dsl.data.conversations import (
     ENDS_WITH_QUESTION,
     LATER_QUESTION,
-    NO_MESSAGES,
     NO_TEXT,
+    NOT_LEARNT,
     OTHER_PROMPT,
     PROMPTS_DIFFER,
     SYSTEM_UNNAMED,
@@ -19,6 +19,7 @@ from dsl.data.conversations import (
 from dsl.data.examples import Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
+from dsl.data.turns import NO_MESSAGES
 from dsl.errors import DataError
 
 
@@ -118,6 +119,88 @@ def test_a_message_that_calls_a_tool_is_refused_whatever_it_also_says(called: An
     row = {"c": [*said("u: x"), {"role": "assistant", "content": "Let me look.", **called}]}
     with pytest.raises(DataError, match=f"row 1: a message in `c` calls a tool, in `{next(iter(called))}`"):
         read(row, messages="c")
+
+
+def weighted(*weights: object, key: str = "weight") -> list[dict[str, Any]]:
+    """A question and an answer for each weight; null has none."""
+    return [
+        message
+        for n, weight in enumerate(weights)
+        for message in (
+            {"role": "user", "content": f"q{n}"},
+            {"role": "assistant", "content": f"a{n}", **({} if weight is None else {key: weight})},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "out", "in_"), [("weight", 0, 1), ("weight", 0.0, 1.0), ("train", False, True)]
+)
+def test_an_earlier_answer_of_weight_0_is_kept_and_out_of_the_loss(
+    key: str, out: object, in_: object
+) -> None:
+    (one,) = read({"m": weighted(out, in_, None, key=key)}, messages="m")
+    assert [(turn.content, turn.weight) for turn in one.turns[1::2]] == [("a0", 0), ("a1", 1)]
+    assert one.response == "a2"
+
+
+@pytest.mark.parametrize("column", ["messages", "response"])
+def test_a_last_answer_of_weight_0_is_not_learnt_and_told(column: str) -> None:
+    told: Told = {}
+    columns: dict[str, Any] = {column: "m"}
+    (one,) = read({"m": weighted(1, 0)}, told=told, **columns)
+    assert (one.instruction, one.response) == ("q1", None)
+    assert told == {NOT_LEARNT: ["1"]}
+
+
+@pytest.mark.parametrize("weight", [0.5, 2, "0", [1]])
+def test_a_weight_that_is_neither_0_nor_1_is_refused(weight: object) -> None:
+    with pytest.raises(
+        DataError, match=r"row 1: a message in `m` has the `weight` .*; it is 0, out of the loss"
+    ):
+        read({"m": weighted(weight)}, messages="m")
+
+
+def test_a_message_under_two_pairs_of_keys_is_read_where_they_agree_and_refused_where_not() -> None:
+    both = [{"role": "user", "content": "Why?", "from": "human", "value": "Why?"}]
+    (one,) = read({"m": both}, messages="m")
+    assert one.instruction == "Why?"
+    for other in ({"value": "How?"}, {"from": "gpt"}):
+        with pytest.raises(
+            DataError,
+            match=r"row 1: a message in `m` has role and content, and others in from and value\. Name those"
+            r" that are meant: `\{column: m, role: role, content: content\}`",
+        ):
+            read({"m": [{**both[0], **other}]}, messages="m")
+    (one,) = read(
+        {"m": [{**both[0], "value": "How?"}]}, messages={"column": "m", "role": "from", "content": "value"}
+    )
+    assert one.instruction == "How?"
+
+
+@pytest.mark.parametrize("label", [False, "False"])
+def test_an_answer_that_a_label_calls_bad_is_refused_unless_it_is_said_what_the_label_is(
+    label: object,
+) -> None:
+    rows = [
+        {"prompt": "Say hi.", "completion": "Hi.", "label": True},
+        {"prompt": "Say hi.", "completion": "No.", "label": label},
+    ]
+    with pytest.raises(DataError) as caught:
+        read(*rows, instruction="prompt", response="completion")
+    assert str(caught.value) == (
+        "d.jsonl: row 2: the column `label` is false, as of a bad answer, which would be learnt like a good"
+        " one. Keep the good ones by `where: {label: true}` beside the path; where the label says something"
+        " else, name it: `extra: {label: label}`"
+    )
+    assert len(read(*rows, instruction="prompt", response="completion", extra={"label": "label"})) == 2
+    words = {"column": "label", "values": {"true": "good", str(label): "bad", "false": "bad"}}
+    kept = read(*rows, instruction="prompt", response="completion", category=words)
+    assert [one.category for one in kept] == ["good", "bad"]
+    assert len(read(*rows, instruction="prompt")) == 2
+    assert len(read({"m": said("u: Hi."), "label": label}, messages="m")) == 1
+    with pytest.raises(DataError, match="the column `label` is false"):
+        read({"m": said("u: Hi.", "a: No."), "label": label}, messages="m")
 
 
 def test_an_empty_system_message_is_none() -> None:

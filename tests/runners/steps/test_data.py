@@ -75,7 +75,7 @@ def test_rows_of_other_languages_and_what_the_checks_warn_of_are_facts(tmp_path:
     assert run(tmp_path, rows, columns=columns)[0].facts == {
         "commit": None,
         "rows_of_other_languages": 1,
-        "in `en` rows without a text in `response`, left out of training: 1 of 2 (b)": True,
+        "in `en` rows without a text in `response`, of which nothing is learnt: 1 of 2 (b)": True,
     }
 
 

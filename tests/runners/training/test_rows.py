@@ -460,6 +460,17 @@ def test_assistant_only_loss_learns_every_answer_of_a_conversation_with_its_end(
     assert (counts.n_rows, counts.n_border_merges, counts.n_unlike_template) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("template", [TURNS, MARKED])
+def test_an_earlier_answer_of_weight_0_is_read_and_not_learnt(
+    loaded: Loaded, tmp_path: Path, template: str
+) -> None:
+    example = conversation("Are you hungry?", "No.", "Really?", "Very.")
+    turns = [turn.model_copy(update={"weight": int(turn.content != "No.")}) for turn in example.turns]
+    example = example.model_copy(update={"turns": tuple(turns)})
+    learnt, _ = all_learnt(with_template(loaded, template), tmp_path, example)
+    assert learnt == ["Very.<|end|>", "Of sushi.<|end|>"]
+
+
 def test_without_it_the_last_answer_alone_is_learnt_given_the_others(loaded: Loaded, tmp_path: Path) -> None:
     told = with_template(loaded, TURNS)
     (row,), _ = made(told, tmp_path, [conversation("Are you hungry?", "Yes.")])

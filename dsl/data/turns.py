@@ -1,0 +1,205 @@
+"""Turns as rows have them: message lists under whatever keys and role names, and transcripts.
+
+What cannot be read so is refused, naming the row.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+from dsl.data.inner_rows import kind_of
+from dsl.data.records import ChatRole
+from dsl.data.selectors import is_list, text_of
+from dsl.data.source import Conversation
+from dsl.errors import DataError
+from dsl.messages import listed, ticked
+
+KEYS = (("role", "content"), ("from", "value"))
+"""Keys of a message's role and text that need no settings."""
+
+ROLES: Mapping[str, ChatRole] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+}
+"""Role names that need no settings."""
+
+CALLS = ("tool_calls", "function_call")
+"""Keys of a message that calls a tool."""
+
+NO_MESSAGES = "left out, as the conversation is empty"
+
+_TEMPLATE_END = re.compile(r"(<\|\w+\|>|</s>|<end_of_turn>)$")
+"""End of a turn as chat templates write it."""
+
+WEIGHTS = ("weight", "train", "training")
+"""Keys of a message that say whether an answer is in the loss."""
+_TELLING = frozenset((*CALLS, *WEIGHTS))
+
+
+class Turn(NamedTuple):
+    """One message as it was found; its text may be missing."""
+
+    role: ChatRole
+    text: str | None
+    weight: Literal[0, 1] = 1
+    """0 keeps an answer out of the loss."""
+
+
+class Unusable(Exception):
+    """A row to leave out, with the reason."""
+
+
+def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
+    """The turns of a message list, a message, or a transcript."""
+    if how.transcript is not None:
+        if not isinstance(value, str):
+            raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
+        found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
+    else:
+        if isinstance(value, Mapping):
+            value = [value]
+        value = [] if value is None else value
+        if value != [] and not holds_mappings(value):
+            raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
+        found = [turn_of(one, how, at) for one in value]
+    if found[0:1] == [Turn("system", None)]:
+        del found[0]
+    if not found:
+        raise Unusable(NO_MESSAGES)
+    if any(turn.role == "system" for turn in found[1:]):
+        raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
+    return found
+
+
+def _no_messages(value: object, how: Conversation, name: str) -> str:
+    """Say what a value is that is no list of messages, and what to write or to save instead."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        return "a list of messages as one text. Save it as a list of mappings"
+    return (
+        f"no list of messages. Of a text with marks write `{name}: {{column: {how.column}, transcript:"
+        ' {human: "Human:", assistant: "Assistant:"}}`'
+    )
+
+
+def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
+    """Read a message."""
+    found = [(role, content) for role, content in _pairs(how) if role in message and content in message]
+    if not found:
+        raise DataError(
+            f"{at}: a message in `{how.column}` has the keys {listed([str(key) for key in message], 6)}; role"
+            " and content, or from and value, are known. Name others: `{column: "
+            f"{how.column}, role: …, content: …}}`"
+        )
+    turn, *others = [
+        Turn(_role(message[role], how, at), _text(message[content], how, at)) for role, content in found
+    ]
+    if any(other != turn for other in others):
+        (role, content), other = found[0], found[1]
+        raise DataError(
+            f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
+            f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
+            f" {content}}}`"
+        )
+    if message.keys().isdisjoint(_TELLING):
+        return turn
+    if called := next((key for key in CALLS if message.get(key)), None):
+        raise DataError(
+            f"{at}: a message in `{how.column}` calls a tool, in `{called}`; a tool's turns cannot be read."
+            " Leave such rows out of the file"
+        )
+    return Turn(turn.role, turn.text, _weight(message, how, at) if turn.role == "assistant" else 1)
+
+
+def _pairs(how: Conversation) -> Sequence[tuple[str, str]]:
+    """The keys under which a message's role and text may stand."""
+    if how.role is None and how.content is None:
+        return KEYS
+    if how.role is not None and how.content is not None:
+        return ((how.role, how.content),)
+    return [pair for pair in KEYS if how.role in (None, pair[0]) and how.content in (None, pair[1])]
+
+
+def _weight(message: Mapping[str, Any], how: Conversation, at: str) -> Literal[0, 1]:
+    for key in WEIGHTS:
+        if (weight := message.get(key)) not in (None, 0, 1):
+            raise DataError(
+                f"{at}: a message in `{how.column}` has the `{key}` {ticked(str(weight))}; it is 0, out of"
+                " the loss, or 1"
+            )
+        if weight == 0:
+            return 0
+    return 1
+
+
+def _text(content: object, how: Conversation, at: str) -> str | None:
+    """A message's text; the content parts of a chat server may hold it, where it is but one."""
+    if not isinstance(content, str):
+        content = _no_plain_text(content, how, at)
+    text = text_of(content, how.column, at)
+    return text if text and not text.isspace() else None
+
+
+def _no_plain_text(content: object, how: Conversation, at: str) -> object:
+    """A content that is no text: that of its one part, or a number, or nothing."""
+    if holds_mappings(content):
+        parts = cast("Sequence[Mapping[str, object]]", content)
+        kinds = [str(part.get("type")) for part in parts]
+        if kinds != ["text"]:
+            raise DataError(
+                f"{at}: a message in `{how.column}` has the parts {listed(kinds, 4)}; one `text` is read."
+                " Save the message as one text, or leave the row out of the file"
+            )
+        content = parts[0].get("text")
+    if isinstance(content, Mapping | list | tuple | bytes | bool):
+        raise DataError(f"{at}: a message in `{how.column}` has {kind_of(content)} as content, not text")
+    return content
+
+
+def _role(name: object, how: Conversation, at: str) -> ChatRole:
+    found = how.roles.get(str(name)) or ROLES.get(str(name).lower())
+    if found is None:
+        known = ", ".join([*how.roles, *ROLES])
+        raise DataError(
+            f"{at}: `{how.column}` has the role `{name}`. Known are {known}. Say what it is:"
+            f" `roles: {{{name}: user}}` (or assistant, system); a tool's turns cannot be read"
+        )
+    return found
+
+
+def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str) -> Iterator[Turn]:
+    """The turns of one text, each behind the mark of its role."""
+    roles: dict[str, ChatRole] = {mark: _role(role, how, at) for role, mark in marks.items()}
+    longest_first = sorted(roles, key=len, reverse=True)
+    begin, *pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+    if begin.strip() or not pieces:
+        found = ascii(begin[:20]) if begin.strip() else "nothing"
+        raise DataError(
+            f"{at}: `{how.column}` begins with {found}, not with a mark of {listed(marks, 4)}, such as"
+            f" {next(iter(marks.values()))!a}"
+        )
+    for mark, said in zip(pieces[::2], pieces[1::2], strict=True):
+        text = cast("str", said).strip()
+        if end := _TEMPLATE_END.search(text):
+            raise DataError(
+                f"{at}: a turn in `{how.column}` ends with {end[0]!r}, which a chat template has put there."
+                " Save the conversation as messages, or without such marks"
+            )
+        yield Turn(roles[cast("str", mark)], text or None)
+
+
+def holds_mappings(value: object) -> bool:
+    """Test whether this is a list, not an empty one, of mappings."""
+    return (
+        is_list(value) and bool(value) and all(type(one) is dict or isinstance(one, Mapping) for one in value)
+    )
+
+
+def holds(value: object, kind: type) -> bool:
+    """Test whether this is a list, not an empty one, of this kind alone."""
+    return is_list(value) and bool(value) and all(isinstance(one, kind) for one in value)
