@@ -15,7 +15,14 @@ import duckdb
 from dsl.errors import WarehouseError
 from warehouse.statements import HERE, comments_of, run_file, transaction
 
-COMPUTED_IN_PYTHON = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths", "size_trends")
+COMPUTED_IN_PYTHON = (
+    "paired_scores",
+    "contrast_tests",
+    "contrasts_beside_people",
+    "language_gaps",
+    "method_strengths",
+    "size_trends",
+)
 """Tables of the statistics that SQL alone does not compute."""
 
 

@@ -436,6 +436,13 @@ def sample(
         typer.Option("--aspect", metavar="NAME", help="Add a score column for this aspect. Repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the draw.")] = 0,
+    where_judges_disagree: Annotated[
+        bool,
+        typer.Option(
+            "--where-judges-disagree",
+            help="Draw the answers on which judges disagree most. Their labels count for agreement only.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Output CSV file (default: labels/<experiment>.csv)."),
@@ -443,18 +450,16 @@ def sample(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Draw a random sample of answers for people to label, as a CSV file that does not say who gave them."""
-    from xp.sampling import draw, write_sample
+    from xp.sampling import draw, draw_where_judges_disagree, write_sample
     from xp.studies import experiment_of, warehouse_of
 
     with exit_on_error():
         experiment = experiment_of(study)
         path = output or Path("labels") / f"{experiment}.csv"
-        drawn = draw(warehouse_of(store), experiment, rows, seed)
+        how = draw_where_judges_disagree if where_judges_disagree else draw
+        drawn = how(warehouse_of(store), experiment, rows, seed)
         write_sample(drawn, aspects or (), path)
-        _say(
-            f"{path}: {len(drawn.answers)} answers, from {drawn.n_strata} cells of dataset, language, model"
-            " and method"
-        )
+        _say(f"{path}: {len(drawn.answers)} answers to {drawn.n_items} items, counted in each language")
 
 
 @app.command()

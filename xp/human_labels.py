@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
-from dsl.data.records import Label
+from dsl.data.records import Draw, Label
 from dsl.errors import ArgumentError
 from dsl.messages import one_line
 from runners.store.store import Store
@@ -144,15 +145,34 @@ class _Reader:
         self._lines.setdefault(answer, line)
         given = {name: cell for name, cell in cells.items() if name not in SHOWN and cell}
         comment = unguarded(cells.get("comment", "")).strip() or None
+        drawn = self._drawn(line, cells.get("drawn", ""))
         low, high = self._scale or (None, None)
         for name, score in self._scores(line, given):
             aspect = "human" if name == ASKED else name
             label = Label(
-                answer_id=answer, aspect=aspect, score=score, comment=comment, scale_low=low, scale_high=high
+                answer_id=answer,
+                aspect=aspect,
+                score=score,
+                comment=comment,
+                scale_low=low,
+                scale_high=high,
+                drawn=drawn,
             )
             self.found.labels.append(label)
         self.found.n_answers += bool(given)
         self.found.n_blank += not given
+
+    def _drawn(self, line: int, cell: str) -> Draw | None:
+        for draw in get_args(Draw):
+            if cell == draw:
+                return draw
+        if cell:
+            self._fault(
+                line,
+                f"`drawn` is {one_line(cell[:40])!r}. `xp sample` writes `random`, `disagreement` or nothing"
+                " there: leave it as it is",
+            )
+        return None
 
     def _scores(self, line: int, given: dict[str, str]) -> Iterator[tuple[str, float]]:
         for name, cell in given.items():

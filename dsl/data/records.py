@@ -170,6 +170,10 @@ class Verdict(Value):
     """Null where a rule decided: the step's id has its code."""
 
 
+Draw = Literal["random", "disagreement"]
+"""The way `xp sample` drew an answer: with all others to a random item, or since judges disagree on it."""
+
+
 class Label(Value):
     """People's scores of one answer, given without knowing whose it was."""
 
@@ -181,6 +185,8 @@ class Label(Value):
     scale_low: float | None = None
     scale_high: float | None = None
     """The scale they chose from, where that was said."""
+    drawn: Draw | None = None
+    """None where it was drawn in another way or that is not known."""
 
 
 class RefLogps(Value):

@@ -110,6 +110,16 @@ def test_a_file_that_is_no_labelled_sample_is_reported(text: str | bytes, says: 
     assert any(line.startswith(says) for line in faults(tmp_path, text))
 
 
+def test_how_an_answer_was_drawn_comes_back_with_its_label(tmp_path: Path) -> None:
+    found = read(tmp_path, "answer_id,score,drawn\na1,1,random\na2,1,disagreement\na3,1,\n")
+    assert [label.drawn for label in found.labels] == ["random", "disagreement", None]
+    assert read(tmp_path, "answer_id,score\na1,1\n").labels[0].drawn is None
+    assert faults(tmp_path, "answer_id,score,drawn\na1,1,by me\n")[1:] == [
+        "filled.csv:2: `drawn` is 'by me'. `xp sample` writes `random`, `disagreement` or nothing there:"
+        " leave it as it is"
+    ]
+
+
 @pytest.mark.parametrize(("text", "scale"), [("0..1", (0, 1)), ("1..5", (1, 5)), ("-1.5..1.5", (-1.5, 1.5))])
 def test_a_scale_is_two_numbers(text: str, scale: tuple[float, float]) -> None:
     assert read_scale(text) == scale
@@ -242,9 +252,7 @@ def xp(*arguments: str, store: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_commands_go_from_a_sample_to_a_judge(store: Path) -> None:
     drawn = xp("sample", "trial", "--rows", "2", "--aspect", "clarity", store=store)
-    assert (
-        drawn.stdout == "labels/trial.csv: 2 answers, from 2 cells of dataset, language, model and method\n"
-    ), drawn.stderr
+    assert drawn.stdout == "labels/trial.csv: 2 answers to 2 items, counted in each language\n", drawn.stderr
     file = store.parent / "labels" / "trial.csv"
     again = xp("sample", "trial", store=store)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)

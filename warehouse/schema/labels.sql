@@ -14,6 +14,9 @@ create table labels (
     -- What annotators chose from; null where that was not said.
     scale_low double,
     scale_high double,
+    -- `random` where all answers to a random item were drawn, `disagreement` where judges disagree on this
+    -- one; null where that is not known.
+    drawn varchar,
     -- Which import the row is from.
     file_sha256 varchar not null,
     primary key (experiment, judge, answer_id, aspect)

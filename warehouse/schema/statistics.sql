@@ -35,7 +35,9 @@ create table paired_scores (
     n_scored_of bigint not null,
     n_scored_against bigint not null,
     n_unscored_of bigint not null,
-    n_unscored_against bigint not null
+    n_unscored_against bigint not null,
+    -- Of people: the way in which both sides' answers were drawn for them, as in `verdicts_by_item`.
+    drawn varchar
 );
 
 -- One row per contrast, dataset, language, model, languages tuned on (either side) and measure that has a
@@ -86,6 +88,38 @@ create table contrast_tests (
     length_adjusted_ci_low double,
     length_adjusted_ci_high double,
     unadjusted_reason varchar
+);
+
+-- One row per contrast, dataset, language, model, languages tuned on (either side), measure that is a model's
+-- opinion and measure of people who answer the same question.
+create table contrasts_beside_people (
+    experiment varchar not null,
+    contrast varchar not null,
+    dataset varchar not null,
+    language varchar not null,
+    model varchar not null,
+    of_train_languages varchar not null,
+    against_train_languages varchar not null,
+    measure varchar not null,
+    people varchar not null,
+    people_measure varchar not null,
+    -- Items that the judge scored on both sides.
+    n bigint not null,
+    -- Those that people labelled on both sides too, other than where judges disagree; means are of these.
+    n_labelled bigint not null,
+    mean_of_people double,
+    mean_of_judge double,
+    -- People's mean difference minus the judge's, and its 95% interval.
+    bias double,
+    bias_ci_low double,
+    bias_ci_high double,
+    -- The difference as people would give it, from random labels alone; null with the reason.
+    estimate double,
+    ci_low double,
+    ci_high double,
+    -- How far the judge's differences count, from 0 to 1.
+    weight double,
+    uncorrected_reason varchar
 );
 
 -- One row per contrast, dataset, model, measure and two languages, for each pair of methods tuned on

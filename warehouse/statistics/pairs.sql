@@ -101,7 +101,8 @@ stacked as (
         sides.total,
         sides.n_scored,
         sides.n_unscored,
-        sides.n_characters
+        sides.n_characters,
+        sides.drawn
     from pairings
     join sides
         on sides.dataset = pairings.dataset
@@ -121,7 +122,8 @@ stacked as (
         sides.total,
         sides.n_scored,
         sides.n_unscored,
-        sides.n_characters
+        sides.n_characters,
+        sides.drawn
     from pairings
     join sides
         on sides.dataset = pairings.dataset
@@ -134,7 +136,7 @@ stacked as (
 
 by_turn as (
     select
-        * exclude (is_of, score, total, n_scored, n_unscored, n_characters),
+        * exclude (is_of, score, total, n_scored, n_unscored, n_characters, drawn),
         max(score) filter (where is_of) as score_of,
         max(score) filter (where not is_of) as score_against,
         score_of - score_against as difference,
@@ -145,7 +147,8 @@ by_turn as (
         coalesce(max(n_scored) filter (where is_of), 0) as n_scored_of,
         coalesce(max(n_scored) filter (where not is_of), 0) as n_scored_against,
         coalesce(max(n_unscored) filter (where is_of), 0) as n_unscored_of,
-        coalesce(max(n_unscored) filter (where not is_of), 0) as n_unscored_against
+        coalesce(max(n_unscored) filter (where not is_of), 0) as n_unscored_against,
+        min(drawn) as drawn
     from stacked
     group by all
 )
@@ -154,7 +157,7 @@ select
     * exclude (
         against_model, of_method, against_method, turn,
         score_of, score_against, difference, characters_of, characters_against, total_of, total_against,
-        n_scored_of, n_scored_against, n_unscored_of, n_unscored_against
+        n_scored_of, n_scored_against, n_unscored_of, n_unscored_against, drawn
     ),
     coalesce(avg(score_of) filter (where difference is not null), avg(score_of)) as score_of,
     coalesce(avg(score_against) filter (where difference is not null), avg(score_against)) as score_against,
@@ -168,7 +171,8 @@ select
     sum(n_scored_of)::bigint as n_scored_of,
     sum(n_scored_against)::bigint as n_scored_against,
     sum(n_unscored_of)::bigint as n_unscored_of,
-    sum(n_unscored_against)::bigint as n_unscored_against
+    sum(n_unscored_against)::bigint as n_unscored_against,
+    min(drawn) as drawn
 from by_turn
 group by all
 order by all;  -- sums of rows in the same order are the same to the last digit

@@ -12,6 +12,7 @@ from warehouse.errors import duckdb_errors
 from warehouse.migrate import table_files
 from warehouse.query import fetch
 from warehouse.statements import HERE, run_file, transaction
+from warehouse.statistics.beside_people import contrasts_beside_people
 from warehouse.statistics.contrast import PairedTest
 from warehouse.statistics.corrections import ALPHA
 from warehouse.statistics.estimates import Estimate, mean_of
@@ -114,7 +115,8 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
 
 
 def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
-    """Compute again corrected p-values and trends with size, once the slices of a study are computed.
+    """Compute again corrected p-values, trends with size, and contrasts beside people's labels, once the
+    slices of a study are computed.
 
     To be called in a transaction.
     """
@@ -122,6 +124,10 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
     connection.execute("delete from size_trends where experiment = ?", [experiment])
     _insert(connection, "size_trends", experiment, _trends(connection))
     connection.execute("drop table temp.size_trends_items")
+    connection.execute("delete from contrasts_beside_people where experiment = ?", [experiment])
+    _insert(
+        connection, "contrasts_beside_people", experiment, contrasts_beside_people(connection, experiment)
+    )
     correct_families(connection, experiment)
 
 

@@ -13,6 +13,7 @@ from read_json(
         score: 'double',
         comment: 'varchar',
         scale_low: 'double',
-        scale_high: 'double'
+        scale_high: 'double',
+        drawn: 'varchar'
     }
 );

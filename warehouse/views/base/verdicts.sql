@@ -1,5 +1,7 @@
 -- One row per cell, item and measure: a score (1 is good, or the judge's own scale) or the reason there is
--- none. Where answers are compared, each opponent makes a measure of its own.
+-- none. Where answers are compared, each opponent makes a measure of its own. People's verdicts say how the
+-- answer was `drawn` for them: `random`, with all answers to a random item; `disagreement`, where judges
+-- disagree; or `elsewhere`.
 with
 
 -- The least of a model's counts: adapters add to it.
@@ -77,7 +79,8 @@ judged as (
         step_verdicts.n_new_tokens,
         step_verdicts.seconds,
         step_verdicts.usd,
-        step_verdicts.model_served
+        step_verdicts.model_served,
+        case when judges.is_people then 'elsewhere' end as drawn
     from cells
     join experiments on experiments.experiment = cells.experiment
     join cell_judges on cell_judges.cell_id = cells.cell_id and cell_judges.probe = ''
@@ -148,7 +151,8 @@ labelled as (
         labels.score,
         labels.comment as reason,
         labels.scale_low,
-        labels.scale_high
+        labels.scale_high,
+        coalesce(labels.drawn, 'elsewhere') as drawn
     from named
     join labels on labels.answer_id = named.answer_id
     join experiments on experiments.experiment = named.experiment

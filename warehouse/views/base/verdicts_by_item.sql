@@ -1,6 +1,7 @@
 -- One row per dataset, language, model, method, languages tuned on, measure, item and turn: its verdicts over
 -- all seeds. The mean score is null where none has one. `judge_variance` is the mean variance of the judge's
--- own distributions: no sampling error, so no part of one.
+-- own distributions: no sampling error, so no part of one. `drawn` is of people: of several ways the one that
+-- says least of other items, which is the first in the alphabet.
 select
     experiment,
     dataset,
@@ -22,6 +23,7 @@ select
     count(score) as n_scored,
     count(*) - count(score) as n_unscored,
     min(scale_low) as scale_low,
-    max(scale_high) as scale_high
+    max(scale_high) as scale_high,
+    min(drawn) as drawn
 from verdicts
 group by all
