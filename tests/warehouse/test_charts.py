@@ -27,7 +27,12 @@ from warehouse.charts.theme import (
 from warehouse.migrate import view_files
 from warehouse.report.svg import SVG, picture
 
-ORDER = Order(methods=("urial", "sft", "never_run"), models=("tiny", "small"), languages=("fr", "en"))
+ORDER = Order(
+    methods=("urial", "sft", "never_run"),
+    models=("tiny", "small"),
+    languages=("fr", "en"),
+    retuned=frozenset({"sft"}),
+)
 NAMES = [
     module.name
     for module in pkgutil.iter_modules(charts.__path__)
@@ -156,27 +161,6 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "ci_high": None,
             "n": 0,
         }
-    ],
-    "loops_by_cause": [
-        {**key, "cause": cause, "share": 0.1, "ci_low": 0.0, "ci_high": 0.4, "n": 6}
-        for key in KEYS
-        for cause in ("repeats", "no end")
-    ]
-    + [{**KEYS[0], "cause": "repeats", "share": None, "ci_low": None, "ci_high": None, "n": 0}],
-    "score_beside_critical_errors": [
-        {
-            **key,
-            **MEANS,
-            "mean_of_rest": 0.6,
-            "rest_low": 0.2,
-            "rest_high": 0.9,
-            "n_of_rest": n,
-            "mean_with_errors_as_worst": 0.3,
-            "with_errors_as_worst_low": 0.1,
-            "with_errors_as_worst_high": 0.5,
-            "n_with_errors_as_worst": 6,
-        }
-        for key, n in zip(KEYS, range(8), strict=True)
     ],
     "judge_agreement": [
         {
@@ -372,12 +356,28 @@ def test_bars_start_at_zero_whatever_the_smallest_value() -> None:
             "unscored_by_judge",
             "cost_by_step",
             "cost_by_model",
-            "loops_by_cause",
         ),
         "judge_probes",
     ):
         for panel in chart_of(name)(ROWS[name], ORDER):
             assert all(domain[0] == 0 for domain in domains(panel.spec)), name
+
+
+def test_an_axis_ends_at_its_scale_and_an_interval_that_goes_on_ends_in_an_arrow() -> None:
+    lines = [Line("a", 0.9, 0.7, 1.1, "", "#000000"), Line("b", 0.5, 0.4, 0.6, "", "#000000")]
+    spec = dots(lines, "score", (0.0, 1.0))
+    beyond, within = values(Panel("", spec))
+    assert (beyond["high"], beyond["beyond_high"], beyond["beyond_low"]) == (1.0, 1.0, None)
+    assert (within["high"], within["beyond_high"]) == (0.6, None)
+    arrows = [layer["mark"].get("shape") for layer in spec["layer"] if layer["mark"]["type"] == "point"]
+    assert arrows == ["triangle-right", None], "and the points, whose shapes are their methods'"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_a_chart_is_smaller_than_twelve_pixels(name: str) -> None:
+    for panel in chart_of(name)(ROWS[name], ORDER):
+        for size in ("fontSize", "labelFontSize", "titleFontSize"):
+            assert min(found_under(panel.spec, size)) >= 12, size
 
 
 def test_a_name_cannot_end_the_expression_it_stands_in() -> None:
@@ -386,7 +386,7 @@ def test_a_name_cannot_end_the_expression_it_stands_in() -> None:
     assert expression == r'["\"] + (window.hacked = 1) + [\""][datum.value]'
 
 
-def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_uncorrected_is_blue() -> None:
+def test_only_what_is_significant_after_the_correction_is_filled_and_what_is_so_uncorrected_is_dark() -> None:
     [panel] = chart_of("contrast_by_language_and_size")(ROWS["contrast_by_language_and_size"], ORDER)
     assert panel.title == "sft − urial"
     assert [
@@ -430,17 +430,6 @@ def test_an_interval_of_a_strength_that_has_no_end_reaches_the_edge_of_the_pictu
     (panel,) = chart_of("method_strength")([won], ORDER)
     ((row,),) = [found["values"] for found in found_under(panel.spec, "data")][:1]
     assert (row["low"], row["high"]) == (0.2, pytest.approx(1.4))
-
-
-def test_means_without_critical_errors_stand_under_those_of_all_and_only_where_there_are_any() -> None:
-    panels = chart_of("score_beside_critical_errors")(ROWS["score_beside_critical_errors"], ORDER)
-    groups = [value["group"] for value in values(panels[1])]
-    assert list(dict.fromkeys(groups)) == [
-        "all scores",
-        "answers without a critical error",
-        "a critical error as the worst score",
-    ]
-    assert groups.count("answers without a critical error") == 3, "the first method has none"
 
 
 def test_agreement_ends_with_all_languages_and_its_interval_stays_on_the_scale() -> None:
@@ -575,14 +564,16 @@ def test_axes_hold_every_interval_and_the_scale_of_the_judge() -> None:
     assert high == 1.0
 
 
-def test_a_method_tuned_on_the_language_it_is_asked_in_needs_no_arrow() -> None:
-    one = Order(("sft",), ("tiny",), ("en",))
-    assert label({"method": "sft", "language": "en", "train_languages": "en"}, one) == "sft"
-    assert label({"method": "sft", "language": "fr", "train_languages": "en+es"}, one) == "sft ← en+es"
+def test_training_languages_are_named_where_they_tell_rows_apart_and_never_where_all_share_them() -> None:
+    row = {"method": "sft", "language": "fr", "train_languages": "en+es"}
+    several = Order(("sft",), ("tiny",), ("en",), retuned=frozenset({"sft"}))
+    assert label(row, several) == "sft ← en+es"
+    assert label({**row, "language": "en", "train_languages": "en"}, several) == "sft"
+    assert label(row, Order(("sft",), ("tiny",), ("en",))) == "sft"
 
 
 def test_of_one_method_on_several_models_a_row_is_called_by_its_model() -> None:
-    several = Order(("instruct",), ("tiny", "small"), ("en",))
+    several = Order(("instruct",), ("tiny", "small"), ("en",), retuned=frozenset({"instruct"}))
     assert (
         label({"method": "instruct", "language": "en", "train_languages": "", "model": "tiny"}, several)
         == "tiny"

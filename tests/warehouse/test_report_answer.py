@@ -5,21 +5,42 @@ from typing import Any
 import pytest
 
 from warehouse.charts.theme import Order
-from warehouse.report.answer import best_methods, by_size, differences, interactions, leaders
+from warehouse.report.answer import Answer, differences, interactions
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
+from warehouse.report.means import best_methods, by_size, leaders
+from warehouse.report.wording import Wording
 
 ORDER = Order(
     methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es")
 )
 
+JUDGES = {
+    "contains": {"role": "quality", "label": "holds an accepted answer", "scales": {"contains": [0.0, 1.0]}},
+    "language": {
+        "role": "critical_error",
+        "label": "in another language than asked",
+        "scales": {"language": [0.0, 1.0]},
+    },
+    "truncated": {"role": "detector", "label": "cut before its end", "scales": {"truncated": [0.0, 1.0]}},
+    "quality": {
+        "role": "quality",
+        "label": "quality",
+        "scales": {"depth": [1.0, 5.0], "helpfulness": [1.0, 5.0]},
+    },
+}
+WORDS = Wording(JUDGES)
+
 
 def contrast(
     of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any
 ) -> dict[str, Any]:
+    """A row of a contrast; its simultaneous interval is a hundredth wider than the other one."""
     interval = (None, None) if estimate is None or half is None else (estimate - half, estimate + half)
+    corrected = (None, None) if estimate is None or half is None else (interval[0] - 0.01, interval[1] + 0.01)
     return {
         "contrast": f"{of}_{against}",
+        "method": None,
         "of": of,
         "against": against,
         "dataset": "facts",
@@ -32,6 +53,10 @@ def contrast(
         "estimate": estimate,
         "ci_low": interval[0],
         "ci_high": interval[1],
+        "ci_low_corrected": more.pop("low", corrected[0]),
+        "ci_high_corrected": corrected[1],
+        "mean_of": 0.5 + max(estimate or 0, 0),
+        "mean_against": 0.5 - min(estimate or 0, 0),
         "is_significant_uncorrected": None if estimate is None or half is None else abs(estimate) > half,
         "is_significant": (
             None
@@ -66,19 +91,57 @@ def score(method: str, language: str, mean: float | None, **more: Any) -> dict[s
     }
 
 
-def test_a_difference_whose_interval_excludes_zero_is_told_with_its_numbers_and_the_rest_is_counted() -> None:
+def test_a_significant_difference_is_told_with_both_means_its_simultaneous_interval_and_n() -> None:
     rows = [contrast("urial", "instruct", "en", 0.02, 0.2), contrast("urial", "instruct", "fr", 0.12, 0.09)]
-    assert differences(rows, ORDER) == [
-        "urial beats instruct on `contains` by 0.12 [0.03, 0.21] in fr (n = 12 items; corrected p = 0.004).",
-        "No significant difference in the other 1 of 2 comparisons on `contains`.",
-    ]
+    assert differences(rows, ORDER, WORDS) == Answer(
+        (
+            "urial beats instruct in French: `contains` (holds an accepted answer) 62% against 50%."
+            " Difference 12 [2, 22] points (n = 12, corrected p = 0.004).",
+        ),
+        ("No other difference in `contains` is significant (1 of 2 comparisons).",),
+    )
 
 
 def test_a_negative_difference_is_reported_from_the_winners_side() -> None:
-    rows = [contrast("urial", "instruct", "en", -0.3, 0.1)]
-    assert differences(rows, ORDER) == [
-        "instruct beats urial on `contains` by 0.30 [0.20, 0.40] in en (n = 12 items; corrected p = 0.004)."
+    (said,) = differences([contrast("urial", "instruct", "en", -0.3, 0.1)], ORDER, WORDS).supported
+    assert said.startswith(
+        "instruct beats urial in English: `contains` (holds an accepted answer) 80% against"
+    )
+    assert "Difference 30 [19, 41] points" in said
+
+
+def test_an_error_is_told_by_the_share_of_answers_that_have_it_and_with_which_method() -> None:
+    rows = [
+        contrast("urial", "urial_en", "fr", 1.0, 0.5, measure="language", mean_of=1.0, mean_against=0.0),
+        contrast("urial", "urial_en", "es", 0.5, 0.2, measure="language", mean_of=0.9, mean_against=0.4),
     ]
+    words = Wording(JUDGES, {"urial_en": "examples in English"})
+    assert differences(rows, ORDER, words).supported == (
+        "With urial_en (examples in English), 100% of French and 60% of Spanish answers fail (in another"
+        " language than asked); with urial, 0% and 10%. Difference 100 [49, 151] points and 50 [29, 71] points"
+        " (n = 12, corrected p ≤ 0.004).",
+    )
+    cut = contrast("urial", "instruct", "en", -0.2, 0.1, measure="truncated", mean_of=0.5, mean_against=0.7)
+    (said,) = differences([cut], ORDER, words).supported
+    assert said.startswith(
+        "With urial, 50% of English answers are flagged (cut before its end); with instruct, 30%."
+    )
+
+
+def test_a_score_that_is_no_share_keeps_its_own_scale() -> None:
+    row = contrast(
+        "urial",
+        "sft",
+        "en",
+        0.9,
+        0.1,
+        measure="quality.depth",
+        judge="quality",
+        mean_of=3.4,
+        mean_against=2.5,
+    )
+    (said,) = differences([row], ORDER, WORDS).supported
+    assert "`quality.depth` (quality) 3.40 against 2.50. Difference 0.90 [0.79, 1.01] (n = 12" in said
 
 
 def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_order() -> None:
@@ -86,94 +149,91 @@ def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_
         contrast("urial", "zero_shot", "fr", 0.5, 0.1, n=10, p_corrected=0.03),
         contrast("urial", "zero_shot", "en", 0.4, 0.1),
     ]
-    assert differences(rows, ORDER) == [
-        "urial beats zero_shot on `contains` by 0.40 [0.30, 0.50] in en and 0.50 [0.40, 0.60] in fr (n = 10"
-        " to 12 items; corrected p ≤ 0.030)."
-    ]
+    assert differences(rows, ORDER, WORDS).supported == (
+        "urial beats zero_shot in English and French: `contains` (holds an accepted answer) English 90% against"
+        " 50% and French 100% against 50%. Difference 40 [29, 51] points and 50 [39, 61] points (n = 10 to 12,"
+        " corrected p ≤ 0.030).",
+    )
 
 
-def test_each_pair_of_methods_is_named_before_one_is_named_twice() -> None:
+def test_findings_stand_in_the_order_of_the_study_and_never_the_largest_first() -> None:
     rows = [
-        contrast("urial", "zero_shot", "en", 0.9, 0.1),
-        contrast("urial", "zero_shot", "en", 0.8, 0.1, measure="exact"),
-        contrast("urial", "zero_shot", "en", 0.7, 0.1, measure="numeric"),
         contrast("sft", "urial", "en", 0.2, 0.1),
+        contrast("urial", "zero_shot", "en", 0.9, 0.1),
+        contrast("urial", "instruct", "en", 0.8, 0.1, family="exploratory", correction="benjamini_yekutieli"),
     ]
-    said = differences(rows, ORDER)
-    assert [sentence.split(" on ")[0] for sentence in said[:3]] == [
-        "urial beats zero_shot",
+    said = differences(rows, ORDER, WORDS)
+    assert [sentence.split(" in ")[0] for sentence in said.supported] == [
         "sft beats urial",
         "urial beats zero_shot",
     ]
-    assert said[3] == "1 more paired comparison is significant below."
+    assert said.unsupported == ("Exploratory: 1 of 1 other comparison is significant.",)
 
 
-def test_when_nothing_is_significant_the_answer_says_so_and_counts_exact_ties() -> None:
-    rows = [contrast("urial", "instruct", "en", 0.0, 0.2), contrast("urial", "instruct", "fr", 0.1, 0.2)]
-    assert differences(rows, ORDER) == [
-        "No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie)."
-    ]
+def test_beyond_three_findings_the_rest_is_counted() -> None:
+    rows = [contrast("urial", "zero_shot", "en", 0.9, 0.1, measure=name) for name in ("a", "b", "c", "d")]
+    said = differences(rows, ORDER, WORDS).supported
+    assert len(said) == 4
+    assert said[3] == "1 more difference is significant."
 
 
-def test_a_single_contrast_that_contains_zero_is_told_with_its_numbers() -> None:
-    said = differences([contrast("urial", "instruct", "en", -0.05, 0.2)], ORDER)
-    assert said == [
-        "No significant difference: urial minus instruct on `contains` in en (n = 12 items) is −0.05 [−0.25,"
-        " 0.15]."
-    ]
-
-
-def test_what_is_significant_only_uncorrected_is_not_significant_and_that_is_said() -> None:
+def test_what_is_found_by_exploring_is_told_where_nothing_that_was_declared_is_and_bears_its_name() -> None:
     rows = [
-        contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=0.06),
-        contrast("urial", "instruct", "fr", 0.6, 0.2),
+        contrast("sft", "urial", "en", 0.0, 0.3),
+        contrast(
+            "urial", "urial_en", "fr", 0.4, 0.1, measure="language", family="exploratory", mean_against=0.1
+        ),
+        contrast("urial", "instruct", "en", 0.8, 0.1, family="exploratory"),
+    ]
+    said = differences(rows, ORDER, WORDS)
+    assert [sentence[:26] for sentence in said.supported] == [
+        "Exploratory: with urial_en",
+        "Exploratory: urial beats i",
+    ]
+    assert said.unsupported == (
+        "No difference in `contains` is significant (0 of 1 comparison; 1 is an exact tie).",
+    )
+
+
+def test_when_nothing_is_significant_it_is_said_once_with_ties_and_what_is_so_uncorrected() -> None:
+    rows = [
+        contrast("urial", "instruct", "en", 0.0, 0.2),
+        contrast("urial", "instruct", "fr", 0.3, 0.2, p_corrected=0.06),
         contrast("urial", "instruct", "es", 0.1, 0.2, p_corrected=0.9),
     ]
-    assert (
-        differences(rows, ORDER)[1]
-        == "No significant difference in the other 2 of 3 comparisons on `contains`; 1 is significant"
-        " uncorrected."
-    )
-    assert differences(rows[:1], ORDER)[0].endswith("0.30 [0.10, 0.50]; 1 is significant uncorrected.")
-
-
-def test_an_interval_without_a_test_is_not_significant() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=None)], ORDER)[
-        0
-    ].startswith("No significant difference")
-
-
-def test_an_interval_that_touches_zero_is_not_significant() -> None:
-    assert differences([contrast("urial", "instruct", "en", 0.25, 0.25)], ORDER)[0].startswith(
-        "No significant difference"
+    assert differences(rows, ORDER, WORDS) == Answer(
+        (),
+        (
+            "No difference in `contains` is significant (0 of 3 comparisons; 1 is significant uncorrected and 1"
+            " is an exact tie).",
+        ),
     )
 
 
-def test_a_small_bound_is_not_rounded_to_zero() -> None:
-    assert "0.100 [0.004, 0.196]" in differences([contrast("urial", "instruct", "en", 0.1, 0.096)], ORDER)[0]
+@pytest.mark.parametrize(
+    "row",
+    [
+        contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=None),
+        contrast("urial", "instruct", "en", 0.25, 0.25),
+        contrast("urial", "instruct", "en", 0.3, 0.2, p_corrected=0.06),
+    ],
+)
+def test_without_a_test_at_the_edge_or_before_correction_nothing_is_significant(row: dict[str, Any]) -> None:
+    said = differences([row], ORDER, WORDS)
+    assert said.supported == ()
+    assert said.unsupported[0].startswith("No difference in `contains` is significant")
 
 
-def test_the_model_is_named_where_there_are_several_and_the_training_language_where_it_is_another_one() -> (
-    None
-):
-    several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages)
-    said = differences([contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")], several)
-    assert said == [
-        "sft beats urial on `contains` with tiny by 0.50 [0.40, 0.60] in fr (tuned on en) (n = 12 items;"
-        " corrected p = 0.004)."
+def test_what_would_have_been_missed_stands_beside_what_is_not_supported() -> None:
+    rows = [contrast("urial", "sft", lang, 0.1, 0.3, n=40) for lang in ("en", "fr")]
+    effects = [
+        {"measure": "contains", "effect": 0.2, "effect_corrected": 0.3},
+        {"measure": "contains", "effect": 0.3, "effect_corrected": 0.4},
+        {"measure": "quality.depth", "effect": 1.0, "effect_corrected": 1.0},
+        {"measure": "contains", "effect": None, "effect_corrected": None},
     ]
-
-
-def test_what_was_checked_is_told_before_what_a_model_thinks_though_that_be_clearer() -> None:
-    rows = [
-        contrast("urial", "sft", "en", 0.9, 0.1, judge="quality", measure="quality.depth"),
-        contrast("urial", "sft", "en", 0.0, 0.3),
-        contrast("urial", "sft", "fr", 0.1, 0.3),
-    ]
-    assert differences(rows, ORDER, opinions=["quality"]) == [
-        "No significant difference on `contains` (0 of 2 comparisons) (1 is an exact tie).",
-        "urial beats sft on `quality.depth` by 0.90 [0.80, 1.00] in en (n = 12 items; corrected p = 0.004).",
-    ]
+    (said,) = differences(rows, ORDER, WORDS, effects).unsupported
+    assert said.endswith("Differences below about 35 points on `contains` would probably be missed.")
 
 
 def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> None:
@@ -181,53 +241,64 @@ def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> N
         contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False)
         for lang in ("en", "fr")
     ]
-    assert differences(rows, ORDER) == [
-        "With 9 items and 18 tests no difference on `contains` could have been significant after Holm's"
-        " correction, whatever the answers."
-    ]
-
-
-def test_comparisons_that_could_not_have_been_significant_are_counted_beside_those_that_could() -> None:
-    rows = [
-        contrast("urial", "urial_en", "fr", 0.9, 0.1, n=13, n_tests=18),
-        contrast("urial", "sft", "en", 0.1, 0.3, n=9, n_tests=18, could_be_significant=False),
-        contrast("urial", "sft", "fr", 0.1, 0.3, n=13, n_tests=18),
-    ]
-    said = (
-        "No significant difference in the other 2 of 3 comparisons on `contains`. With 9 items and 18"
-        " tests, 1 of them could not have been significant, whatever the answers."
+    few = "With 9 questions and 18 tests (Holm's correction)"
+    assert (
+        differences(rows, ORDER, WORDS)
+        .unsupported[0]
+        .endswith(f" {few}, none could have been significant, whatever the answers.")
     )
-    assert differences(rows, ORDER)[1] == said
-    assert differences(rows[1:], ORDER) == [
-        "No significant difference on `contains` (0 of 2 comparisons). With 9 items and 18 tests, 1 of"
-        " them could not have been significant, whatever the answers."
-    ]
+    some = [*rows, contrast("urial", "sft", "es", 0.1, 0.3, n=13, n_tests=18)]
+    assert (
+        differences(some, ORDER, WORDS)
+        .unsupported[0]
+        .endswith(f" {few}, 2 of these could not have been significant, whatever the answers.")
+    )
 
 
-def test_what_was_declared_comes_first_in_the_studys_order_and_the_rest_is_called_exploratory() -> None:
-    rows = [
-        contrast("sft", "urial", "en", 0.2, 0.1),
-        contrast("urial", "zero_shot", "en", 0.9, 0.1),
-        contrast("urial", "instruct", "en", 0.8, 0.1, family="exploratory", correction="benjamini_yekutieli"),
-    ]
-    assert [sentence.split(" on ")[0] for sentence in differences(rows, ORDER)] == [
-        "sft beats urial",
-        "urial beats zero_shot",
-        "Exploratory: urial beats instruct",
-    ]
+def test_a_small_bound_is_not_rounded_to_zero() -> None:
+    row = contrast("urial", "instruct", "en", 0.1, 0.096, measure="quality.depth", judge="quality", low=0.004)
+    assert "0.100 [0.004, 0.206]" in differences([row], ORDER, WORDS).supported[0]
+
+
+def test_the_model_is_named_where_there_are_several_and_training_languages_where_they_tell_rows_apart() -> (
+    None
+):
+    several = Order(ORDER.methods, ("tiny", "small"), ORDER.languages, retuned=frozenset({"sft"}))
+    row = contrast("sft", "urial", "fr", 0.5, 0.1, of_train_languages="en")
+    (said,) = differences([row], several, WORDS).supported
+    assert said.startswith("sft beats urial in French (tuned on en) (tiny): ")
+    (said,) = differences([row], ORDER, WORDS).supported
+    assert said.startswith("sft beats urial in French: "), "what all of sft share is no part of a finding"
+
+
+def test_between_two_models_the_method_is_named_and_its_sides_are_the_models() -> None:
+    row = contrast("small", "tiny", "en", 0.5, 0.1, method="sft")
+    (said,) = differences([row], ORDER, WORDS).supported
+    assert said.startswith("small beats tiny in English with sft: ")
 
 
 def test_no_contrast_no_pairs_and_too_few_pairs_are_said() -> None:
-    assert differences([], ORDER)[0].startswith("The study names no contrast")
-    assert differences([contrast("urial", "instruct", "en", None, None, n=0)], ORDER) == [
-        "No difference can be tested: of 1 comparison, none has two items that were answered and scored on"
-        " both sides."
-    ]
+    assert differences([], ORDER, WORDS).unsupported[0].startswith("The study names no contrast")
+    assert differences([contrast("urial", "instruct", "en", None, None, n=0)], ORDER, WORDS) == Answer(
+        (),
+        (
+            "No difference can be tested: of 1 comparison, none has two items that were answered and scored on"
+            " both sides.",
+        ),
+    )
     half = [
         contrast("urial", "instruct", "en", 0.5, 0.1),
         contrast("urial", "instruct", "fr", 0.5, None, n=1),
     ]
-    assert differences(half, ORDER)[-1] == "1 comparison had too few items for an interval."
+    assert (
+        differences(half, ORDER, WORDS).unsupported[-1] == "1 comparison had too few items for an interval."
+    )
+
+
+@pytest.mark.parametrize("name", ["`x` \n<script>", "a" * 300, "]] ${x}"])
+def test_names_that_are_hostile_stand_in_a_sentence_as_they_are(name: str) -> None:
+    (said,) = differences([contrast(name, "urial", "zz", 0.5, 0.1)], ORDER, WORDS).supported
+    assert said.startswith(f"{name} beats urial in zz: ")
 
 
 def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
@@ -241,8 +312,8 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
     best = best_methods(rows, ORDER)
     assert (
         leaders(best, 4)
-        == "Highest mean on `contains`: urial in en (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot"
-        " and sft in fr (0.25, n = 12)."
+        == "Highest mean on `contains`: urial in English (0.58 [0.48, 0.68], n = 12) and a tie of zero_shot"
+        " and sft in French (0.25, n = 12)."
     )
 
 
@@ -256,8 +327,8 @@ def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
     best = best_methods(rows, ORDER)
     assert {b.language: b.methods for b in best} == {"en": (), "fr": ("urial",)}
     assert (
-        leaders(best, 2) == "Highest mean on `contains`: urial in fr (0.50 [0.40, 0.60], n = 12). "
-        "Methods were scored on unequal sets of items in en, so no highest mean is named there."
+        leaders(best, 2) == "Highest mean on `contains`: urial in French (0.50 [0.40, 0.60], n = 12). "
+        "Methods were scored on unequal sets of items in English, so no highest mean is named there."
     )
 
 
@@ -265,7 +336,7 @@ def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
 def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
     rows = [score("urial", "en", 0.9, n=n, item_set_id=item_set_id), score("sft", "en", 0.1)]
     assert [b.methods for b in best_methods(rows, ORDER)] == [()]
-    assert "Methods were scored on unequal sets of items in en" in leaders(best_methods(rows, ORDER), 2)
+    assert "Methods were scored on unequal sets of items in English" in leaders(best_methods(rows, ORDER), 2)
     sizes = [row | {"method": "sft", "num_parameters": size} for size, row in enumerate(rows, 1)]
     assert by_size(sizes, ORDER) == [
         "`contains` was scored on unequal sets of items in en, so these means are not compared."
@@ -275,7 +346,8 @@ def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
 def test_with_one_method_there_is_nothing_to_compare() -> None:
     said = leaders(best_methods([score("urial", "en", 0.5)], ORDER), 1)
     assert (
-        said == "There is one method, so there is nothing to compare. On `contains`: urial in en (0.50 [0.40,"
+        said
+        == "There is one method, so there is nothing to compare. On `contains`: urial in English (0.50 [0.40,"
         " 0.60], n = 12)."
     )
 
@@ -596,15 +668,17 @@ def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_te
     }
     few = {**trend, "slope": None, "p_corrected": None, "no_slope_reason": "3 models"}
     explored = {**gap, "family": "exploratory"}
-    assert interactions([gap, explored], [trend, few], ORDER) == [
+    assert interactions([gap, explored], [trend, few], ORDER) == Answer(
         (
-            f"urial minus zero_shot on `{gap['measure']}` in fr minus en changes by 0.20 [0.10, 0.30]"
-            " (corrected p = 0.010)."
+            f"urial minus zero_shot on `{gap['measure']}` in French minus English changes by 0.20 [0.09, 0.31]"
+            " (corrected p = 0.010).",
         ),
-        "No significant interaction in the other 1 of 2 declared interactions.",
-        "A declared interaction can't be tested: 3 models.",
-    ]
-    assert interactions([explored], [], ORDER) == []
+        (
+            "No significant interaction in the other 1 of 2 declared interactions.",
+            "A declared interaction can't be tested: 3 models.",
+        ),
+    )
+    assert interactions([explored], [], ORDER) == Answer(())
 
 
 def test_what_was_trained_with_one_seed_is_said_to_be_for_this_one_trained_model() -> None:

@@ -25,7 +25,10 @@ from warehouse.charts.theme import (
 
 ROW_HEIGHT = 21
 
-SIGNIFICANT, NOT_SIGNIFICANT = "#0072B2", "#999999"
+SIGNIFICANT, NOT_SIGNIFICANT = "currentColor", "#8a9099"
+"""Colours of what is no method's: a method keeps its own in every picture."""
+
+NEUTRAL = NOT_SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,11 @@ def bars(lines: Sequence[Line], axis: str, domain: tuple[float, float]) -> dict[
     """Bars from zero; a rule over each shows its interval where it has one."""
     import altair as alt
 
-    base, x, (rule, text) = _base(lines, axis, domain)
+    base, x, parts = _base(lines, axis, domain)
     bar = base.mark_bar(height=11, opacity=0.85).encode(
         x=x, x2=alt.datum(0), color=alt.Color("colour:N", scale=None)
     )
-    return _finish(lines, [bar, rule, text])
+    return _finish(lines, [bar, *parts])
 
 
 def _difference(row: Row, name: str, decimals: int) -> Line:
@@ -148,7 +151,10 @@ def _difference(row: Row, name: str, decimals: int) -> Line:
 def _base(
     lines: Sequence[Line], axis: str, domain: tuple[float, float], reference: float | None = None
 ) -> tuple[Any, Any, list[Any]]:
-    """Return what dots and bars share: rows, axis, the intervals' rules and the numbers at the end."""
+    """Return what dots and bars share: rows, axis, the intervals' rules and the numbers at the end.
+
+    The axis ends at its domain; an interval that goes on ends in an arrow.
+    """
     import altair as alt
 
     values = [
@@ -157,8 +163,10 @@ def _base(
             "row": place,
             "label": one_line(line.label),
             "value": line.value,
-            "low": line.low,
-            "high": line.high,
+            "low": None if line.low is None else max(line.low, domain[0]),
+            "high": None if line.high is None else min(line.high, domain[1]),
+            "beyond_low": domain[0] if line.low is not None and line.low < domain[0] else None,
+            "beyond_high": domain[1] if line.high is not None and line.high > domain[1] else None,
             "text": one_line(line.text),
             "colour": line.colour,
             "fill": line.colour if line.is_filled else "transparent",
@@ -172,13 +180,20 @@ def _base(
     width = _plot_width(lines)
     base = alt.Chart(alt.Data(values=values)).encode(y=_rows_axis(lines))
     x = alt.X("value:Q", title=axis, scale=alt.Scale(domain=list(domain), nice=False, zero=False))
-    rule = (
+    rules = [
         base.transform_filter("datum.low !== null")
         .mark_rule(strokeWidth=1.8, opacity=0.75)
-        .encode(x=alt.X("low:Q"), x2="high:Q")
-    )
+        .encode(x=alt.X("low:Q"), x2="high:Q"),
+        *(
+            base.transform_filter(f"datum.{end} !== null")
+            .mark_point(shape=shape, size=45, filled=True, opacity=0.75, color="currentColor")
+            .encode(x=alt.X(f"{end}:Q"))
+            for end, shape in (("beyond_low", "triangle-left"), ("beyond_high", "triangle-right"))
+            if any(value[end] is not None for value in values)
+        ),
+    ]
     text = base.mark_text(align="left", baseline="middle").encode(x=alt.value(width + 8), text="text:N")
-    return base, x, [rule, text]
+    return base, x, [*rules, text]
 
 
 def _rows_axis(lines: Sequence[Line]) -> Any:

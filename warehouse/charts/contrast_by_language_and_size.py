@@ -7,7 +7,7 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, place
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Paired difference between two methods, or two models, on the items both have, with its 95% interval.
 
-    Filled: significant after correction for the tests of its family. Hollow and blue: significant only by
+    Filled: significant after correction for the tests of its family. Hollow and dark: significant only by
     itself, which that many tests would let one be by chance. Hollow and grey: not significant.
     """
 
@@ -26,9 +26,9 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
 def _measured(row: Row, order: Order) -> str:
     """Return the label of a difference: language, other training languages, and the model if several."""
     parts: list[str] = [row["language"]]
-    for tuned in dict.fromkeys((row["of_train_languages"], row["against_train_languages"])):
-        if tuned and tuned != row["language"]:
-            parts.append(f"← {tuned}")
+    sides = ((row["of"], row["of_train_languages"]), (row["against"], row["against_train_languages"]))
+    named = [tuned for method, tuned in sides if method in order.retuned and tuned != row["language"]]
+    parts += [f"← {tuned}" for tuned in dict.fromkeys(named) if tuned]
     if len(order.models) > 1 and not row.get("method"):
         parts.append(f"· {row['model']}")
     return " ".join(parts)

@@ -1,8 +1,8 @@
 """Time per model: starting and loading, which happen once, and the work itself."""
 
-from warehouse.charts._intervals import Line, bars
+from warehouse.charts._intervals import NEUTRAL, Line, bars
 from warehouse.charts.cost_by_step import KINDS
-from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place, reach
+from warehouse.charts.theme import Order, Panel, Rows, number, place, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -23,8 +23,8 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
             model,
             bars(
                 [
-                    Line(name, found, None, None, f"{number(found, 1)} s", COLOURS[at % len(COLOURS)])
-                    for at, (name, found) in enumerate(seconds[model].items())
+                    Line(name, found, None, None, f"{number(found, 1)} s", NEUTRAL)
+                    for name, found in seconds[model].items()
                 ],
                 axis="seconds",
                 domain=domain,

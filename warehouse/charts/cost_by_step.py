@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, reach
+from warehouse.charts._intervals import NEUTRAL, Line, bars
+from warehouse.charts.theme import Order, Panel, Rows, number, reach
 
 KINDS = {
     "data": "reading data",
@@ -34,7 +34,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
             KINDS.get(kind, kind),
             bars(
                 [
-                    Line(owner, total, None, None, f"{number(total, 1)} s", COLOURS[place % len(COLOURS)])
+                    Line(owner, total, None, None, f"{number(total, 1)} s", _colour(owner, order))
                     for (found, owner), total in sorted(seconds.items(), key=lambda item: -item[1])
                     if found == kind
                 ],
@@ -42,8 +42,13 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                 domain=domain,
             ),
         )
-        for place, kind in enumerate(kinds)
+        for kind in kinds
     ]
+
+
+def _colour(owner: str, order: Order) -> str:
+    """A method's own colour; grey for what several share."""
+    return order.colour(owner) if owner in order.methods else NEUTRAL
 
 
 def _owner(methods: list[str] | tuple[str, ...], order: Order) -> str:

@@ -5,7 +5,7 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, number, share_axis
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Share of answers with a critical error, by method and language, with Wilson's 95% interval."""
+    """Share of answers with each error, by method and language, with Wilson's 95% interval."""
 
     def line(row: Row) -> Line:
         text = f"{number(100 * row['share'], 0)}% of {row['n']}" if row["n"] else "unscored"

@@ -1,7 +1,7 @@
 """Agreement between judges: a panel for each pair of measures."""
 
-from warehouse.charts._intervals import Line, dots
-from warehouse.charts.theme import COLOURS, Order, Panel, Row, Rows, number, place
+from warehouse.charts._intervals import NEUTRAL, Line, dots
+from warehouse.charts.theme import Order, Panel, Row, Rows, number, place
 
 Z = 1.96
 """The normal quantile: a jackknife's error has no degrees of freedom of its own."""
@@ -45,6 +45,6 @@ def _line(row: Row) -> Line:
         low,
         high,
         text,
-        COLOURS[0],
+        NEUTRAL,
         "diamond",
     )

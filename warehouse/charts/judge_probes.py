@@ -1,7 +1,7 @@
 """Judge probes: how often a planted text moved a verdict, a panel a probe."""
 
-from warehouse.charts._intervals import Line, bars
-from warehouse.charts.theme import COLOURS, Order, Panel, Rows, number, place
+from warehouse.charts._intervals import NEUTRAL, Line, bars
+from warehouse.charts.theme import Order, Panel, Rows, number, place
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -21,7 +21,7 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
                         row["ci_low"],
                         row["ci_high"],
                         f"{number(100 * row['share_moved'], 0)}% of {row['n']}" if row["n"] else "unscored",
-                        COLOURS[measures.index(measure) % len(COLOURS)],
+                        NEUTRAL,
                         group=measure,
                     )
                     for measure in measures

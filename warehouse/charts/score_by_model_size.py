@@ -21,19 +21,27 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
     """The method in colour, the others behind it in grey, so that lines that cross can be followed."""
     import altair as alt
 
-    values = [
+    domain, axis = score_axis(rows)
+    values: list[dict[str, Any]] = [
         {
             "parameters": row["num_parameters"],
             "score": row["mean_score"],
-            "low": row["ci_low"],
-            "high": row["ci_high"],
+            "low": None if row["ci_low"] is None else max(row["ci_low"], domain[0]),
+            "high": None if row["ci_high"] is None else min(row["ci_high"], domain[1]),
+            "beyond": [
+                {"at": end, "angle": angle}
+                for end, angle, is_beyond in (
+                    (domain[0], 180, row["ci_low"] is not None and row["ci_low"] < domain[0]),
+                    (domain[1], 0, row["ci_high"] is not None and row["ci_high"] > domain[1]),
+                )
+                if is_beyond
+            ],
             "method": row["method"],
             "is_shown": row["method"] == method,
         }
         for row in rows
         if row["num_parameters"] and row["mean_score"] is not None
     ]
-    domain, axis = score_axis(rows)
     sizes = sorted({value["parameters"] for value in values})
     x = alt.X(
         "parameters:Q",
@@ -53,4 +61,12 @@ def _lines(rows: Rows, method: str, order: Order) -> dict[str, Any]:
         .encode(y=alt.Y("low:Q"), y2="high:Q")
     )
     point = shown.mark_point(color=colour, fill=colour, shape=order.shape(method), size=70, opacity=1)
-    return themed(alt.layer(others, line, interval, point).properties(width=PANEL_WIDTH - 60, height=150))
+    arrow = (
+        shown.transform_flatten(["beyond"])
+        .transform_calculate(at="datum.beyond.at", angle="datum.beyond.angle")
+        .mark_point(color=colour, shape="triangle-up", filled=True, size=45, opacity=1)
+        .encode(y=alt.Y("at:Q"), angle=alt.Angle("angle:Q", scale=None))
+    )
+    return themed(
+        alt.layer(others, line, interval, arrow, point).properties(width=PANEL_WIDTH - 60, height=150)
+    )

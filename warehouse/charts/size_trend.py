@@ -4,7 +4,7 @@ from typing import Any
 
 from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, place, reach, themed
 
-LINE, POINT = "#0072B2", "#D55E00"
+LINE, POINT = "#8a9099", "currentColor"
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
@@ -14,14 +14,14 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
     equal, where the data can say it.
     """
     ranked = sorted(rows, key=lambda row: place(order.languages, row["language"]))
-    return [Panel(_title(row, rows), _trend(row)) for row in ranked if row["points"]]
+    return [Panel(_title(row, rows, order), _trend(row)) for row in ranked if row["points"]]
 
 
-def _title(row: Row, rows: Rows) -> str:
+def _title(row: Row, rows: Rows, order: Order) -> str:
     tuned = [
         row[side]
-        for side in ("of_train_languages", "against_train_languages")
-        if row[side] and row[side] != row["language"]
+        for side, method in (("of_train_languages", "of"), ("against_train_languages", "against"))
+        if row[side] and row[side] != row["language"] and row[method] in order.retuned
     ]
     several = len({other["contrast"] for other in rows}) > 1
     return " ".join(

@@ -34,7 +34,7 @@ SHAPES = (
 PANEL_WIDTH = 350
 """Pixels from the first letter of a row's name to the last of its number: the width of a phone."""
 
-CHARACTER_WIDTH = 6.2
+CHARACTER_WIDTH = 6.6
 """Pixels of an average character at the size of a row's name."""
 
 LONGEST_LABEL = 140
@@ -51,6 +51,8 @@ class Order:
     methods: tuple[str, ...]
     models: tuple[str, ...]
     languages: tuple[str, ...]
+    retuned: frozenset[str] = frozenset()
+    """Methods that were trained on several sets of languages, which their rows have to name."""
 
     def colour(self, method: str) -> str:
         return COLOURS[place(self.methods, method) % len(COLOURS)]
@@ -85,17 +87,23 @@ class Panel:
 
 
 def label(row: Row, order: Order) -> str:
-    """Return the label of a row: its method, `← en` if tuned on another language, its model if several.
+    """Return the label of a row: its method, and its model if the study has several.
 
     Of a study with one method on several models it is the model alone.
     """
-    tuned = row.get("train_languages") or ""
-    parts = [row["method"]] if len(order.methods) > 1 or len(order.models) == 1 else []
-    if tuned and tuned != row.get("language"):
-        parts.append(f"← {tuned}")
+    name = method_name(row, order)
+    if len(order.methods) == 1 < len(order.models):
+        name = name.removeprefix(row["method"]).lstrip()
     if len(order.models) > 1:
-        parts.append(f"· {row['model']}" if parts else row["model"])
-    return " ".join(parts)
+        return f"{name} · {row['model']}" if name else str(row["model"])
+    return name
+
+
+def method_name(row: Row, order: Order) -> str:
+    """Return a row's method, with `← en` where another set of training languages would be another row."""
+    tuned = row.get("train_languages") or ""
+    is_named = row["method"] in order.retuned and tuned and tuned != row.get("language")
+    return f"{row['method']} ← {tuned}" if is_named else str(row["method"])
 
 
 def by_language(rows: Rows, order: Order) -> list[tuple[str, list[Row]]]:
@@ -160,14 +168,13 @@ def reach(
 def score_axis(rows: Rows) -> tuple[tuple[float, float], str]:
     """Return the axis for means with intervals, and its title.
 
-    It is the whole scale, or the part in use where that is less than a third of it.
+    It is the whole scale and ends there, or the part in use where that is less than a third of it.
     """
-    columns = ("mean_score", "ci_low", "ci_high")
     scale = scale_of(rows)
-    used = reach(rows, columns)
+    used = reach(rows, ("mean_score", "ci_low", "ci_high"))
     if 3 * (used[1] - used[0]) < scale[1] - scale[0]:
         return used, f"mean score (a part of {scale[0]:g} to {scale[1]:g})"
-    return reach(rows, columns, least=scale), "mean score"
+    return scale, "mean score"
 
 
 def share_axis(rows: Rows) -> tuple[float, float]:
@@ -201,8 +208,8 @@ def themed(chart: Any) -> dict[str, Any]:
     text = {
         "labelColor": "currentColor",
         "titleColor": "currentColor",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
         "titleFontWeight": "normal",
     }
     config = {
@@ -225,7 +232,7 @@ def themed(chart: Any) -> dict[str, Any]:
         "axisY": {"labelPadding": 6},
         "header": text,
         "legend": {**text, "title": None, "orient": "bottom", "columns": 2, "labelLimit": LONGEST_LABEL},
-        "text": {"color": "currentColor", "fontSize": 11},
+        "text": {"color": "currentColor", "fontSize": 12},
         "rule": {"color": "currentColor"},
     }
     # a test validates every chart; here it would double the time

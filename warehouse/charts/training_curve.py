@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from warehouse.charts.theme import COLOURS, PANEL_WIDTH, Order, Panel, Row, Rows, place, themed
+from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, place, themed
 
 SHOWN = (
     "loss",
@@ -27,7 +27,7 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 def chart(rows: Rows, order: Order) -> list[Panel]:
     """Metrics logged during training, by optimiser step.
 
-    Colours are training languages, dashes models; a method with several seeds has a line for each.
+    Colours are methods, dashes models and training languages; a method with several seeds has a line each.
     """
     methods = sorted({row["method"] for row in rows}, key=lambda method: place(order.methods, method))
     found = [
@@ -49,34 +49,42 @@ def _curves(rows: Rows, name: str, order: Order) -> dict[str, Any]:
             "step": row["global_step"],
             "value": row["value"],
             "line": step_id,
-            "tuned": row["train_languages"] or "",
-            "model": row["model"],
+            "drawn": _drawn(row, order),
         }
         for step_id, line in lines.items()
         for row in _thinned(line)
     ]
-    tuned = sorted({value["tuned"] for value in values})
-    models = [model for model in order.models if any(value["model"] == model for value in values)]
-    colour = alt.Color(
-        "tuned:N", scale=alt.Scale(domain=tuned, range=[COLOURS[i % len(COLOURS)] for i in range(len(tuned))])
-    )
+    drawn = list(dict.fromkeys(value["drawn"] for value in values))
     dash = alt.StrokeDash(
-        "model:N",
-        scale=alt.Scale(domain=models, range=[DASHES[i % len(DASHES)] for i in range(len(models))]),
-        legend=alt.Legend() if len(models) > 1 else None,
+        "drawn:N",
+        scale=alt.Scale(domain=drawn, range=[DASHES[i % len(DASHES)] for i in range(len(drawn))]),
+        legend=alt.Legend() if len(drawn) > 1 else None,
     )
     curve = (
         alt.Chart(alt.Data(values=values))
-        .mark_line(strokeWidth=1.8, point=len(values) <= 3 * len(lines))
+        .mark_line(
+            color=order.colour(rows[0]["method"]), strokeWidth=1.8, point=len(values) <= 3 * len(lines)
+        )
         .encode(
             x=alt.X("step:Q", title="optimiser step", axis=alt.Axis(grid=False, format="d", tickMinStep=1)),
             y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False)),
-            color=colour,
             strokeDash=dash,
             detail="line:N",
         )
     )
     return themed(curve.properties(width=PANEL_WIDTH - 60, height=130))
+
+
+def _drawn(row: Row, order: Order) -> str:
+    """The name of a line's dash: its model and training languages, where the study has several."""
+    return " ".join(
+        part
+        for part, is_told in (
+            (row["model"], len(order.models) > 1),
+            (f"← {row['train_languages']}", row["method"] in order.retuned),
+        )
+        if is_told
+    )
 
 
 def _thinned(line: list[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ from statistics import median
 
 from dsl.messages import one_line
 from warehouse.charts.theme import Rows, number
-from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope, value_range
+from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
 
 FEW_ITEMS = 100
 """Below this many items the width of the intervals is spoken of."""
@@ -93,12 +93,7 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
     if not halves:
         return Caveat(weight, said)
     width = number(median(halves))
-    return Caveat(
-        weight,
-        f"{said} Differences below about {width} on `{measure}` would probably be missed.",
-        f"{said} On `{measure}` their intervals reach ±{width} in the median: differences below that would"
-        " probably be missed.",
-    )
+    return Caveat(weight, said, f"{said} On `{measure}` their intervals reach ±{width} in the median.")
 
 
 def _tests(tested: Rows) -> Caveat | None:
@@ -130,8 +125,13 @@ def _languages(sizes: Rows) -> Caveat | None:
 
 def _one_run(rows: Rows) -> Caveat | None:
     """Results of methods that were trained once."""
-    said = training_scope(rows)
-    return Caveat(2, said[0]) if said else None
+    if not any(row.get("scope") for row in rows):
+        return None
+    return Caveat(
+        2,
+        "Where a method was trained with one seed, intervals and tests are for this one trained model:"
+        " another training run may differ.",
+    )
 
 
 def _own_items(datasets: Sequence[str]) -> Caveat | None:

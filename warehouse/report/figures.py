@@ -5,10 +5,12 @@ The view's name leads to its chart.
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warehouse.charts.theme import Order, Panel, Rows, place
 from warehouse.report import tables
+from warehouse.report.grids import Grid
+from warehouse.report.heat import HeatTable
 from warehouse.report.study import StudyRows, datasets
 from warehouse.report.tables import Column, Table
 
@@ -62,6 +64,16 @@ class Figure:
     """The steps that made them."""
     warning: str = ""
     """A warning to be seen before the numbers; their rows have it."""
+    grids: tuple[Grid, ...] | None = None
+    """What the page draws in the place of its pictures, which are files' then; none of them where all that is
+    to be seen is said in `note`."""
+    heat: tuple[HeatTable, ...] = ()
+    note: str = ""
+    """What is the same throughout and so not drawn."""
+    direction: str = ""
+    """The end of the scale that is the good one."""
+    is_main: bool = False
+    """True where it is seen at once; of a view of which none is, the first one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +98,30 @@ def by_measure(
     columns: Columns,
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
+    drawn: Callable[[Rows], tuple[tuple[Grid, ...], str]] | None = None,
 ) -> tuple[Figure, ...]:
     """Return a figure for each data set and measure, in the order of the rows.
 
-    `brief` makes the table for paper from a figure's rows.
+    `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note.
     """
     several = len(datasets(rows)) > 1
     found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
-    return tuple(
-        figure(
+    made: list[Figure] = []
+    for number, (dataset, measure, judge) in enumerate(found):
+        shown = [row for row in rows if (row["dataset"], row["measure"]) == (dataset, measure)]
+        one = figure(
             study,
             view,
-            [row for row in rows if (row["dataset"], row["measure"]) == (dataset, measure)],
+            shown,
             columns,
             study.steps_of(dataset, judge),
             heading=f"`{measure}`" + (f" on {dataset}" if several else ""),
             anchor=f"{anchor or view}-{number}",
             brief=brief,
         )
-        for number, (dataset, measure, judge) in enumerate(found)
-    )
+        grids, note = drawn(shown) if drawn else (None, "")
+        made.append(replace(one, grids=grids, note=note, direction=study.words.direction(shown[0])))
+    return tuple(made)
 
 
 def by_dataset(study: StudyRows, view: str, columns: Columns) -> tuple[Figure, ...]:

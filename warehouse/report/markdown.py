@@ -16,15 +16,14 @@ _ESCAPES = str.maketrans(
 
 
 def as_markdown(study: StudyRows) -> str:
-    """Return the question, the answer, its caveats, and every main table with its caption."""
+    """Return the question, the answer, how far to trust it, and every main table with its caption."""
     said = summary(study)
     experiment = str(study.experiment["experiment"])
     parts = [
         f"# {escaped(study.experiment['question'])}",
-        *map(prose, said.findings[:1]),
-        *(f"**Main caveat:** {prose(caveat.headline)}" for caveat in said.caveats[:1]),
-        *map(prose, said.findings[1:]),
-        *map(prose, [said.leaders] if said.leaders else []),
+        *map(prose, (*said.findings, *said.unsupported)),
+        *([prose(" ".join(said.trust))] if said.trust else []),
+        *([f"**Main caveat:** {prose(said.main_caveat)}"] if said.main_caveat else []),
     ]
     if said.reasons:
         parts += ["## Caveats", "\n".join(f"- {prose(sentence)}" for sentence in said.reasons)]

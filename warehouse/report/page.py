@@ -8,27 +8,24 @@ wrote, nothing else runs, loads or styles.
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
-from warehouse.report.answer import Best
 from warehouse.report.browser import as_script, pack
 from warehouse.report.figures import Figure, Section
+from warehouse.report.overview import overview
 from warehouse.report.prose import whole
 from warehouse.report.reproduction import reproduction
-from warehouse.report.sections import sections
+from warehouse.report.sections import questions
 from warehouse.report.study import StudyRows
 from warehouse.report.summary import summary
 from warehouse.report.svg import Picture, picture
+from warehouse.report.wording import language_name
 
 HERE = Path(__file__).parent
-
-MOST_FIGURES = 4
-"""Most figures of one kind in a section that are shown; the rest is folded away."""
 
 MOST_PICTURE_BYTES = 2_500_000
 """On a page, and `MOST_PANELS` of one figure: a study of many models has thousands of panels, which take
@@ -36,8 +33,8 @@ minutes. The tables have the numbers."""
 
 MOST_PANELS = 12
 
-MOST_STEPS = 400
-"""Named under a figure."""
+MOST_GRIDS = 2
+"""On the first screen; the others unfold."""
 
 
 def as_html(study: StudyRows) -> str:
@@ -50,13 +47,12 @@ def as_html(study: StudyRows) -> str:
         lstrip_blocks=True,
     )
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
-    filters |= {"prose": _prose, "pictures": _Drawing().pictures}
+    filters |= {"prose": _prose, "pictures": _Drawing().pictures, "seen": _seen, "language": language_name}
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
     said = summary(study)
     packed = pack(study.completions, study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
-        MOST_STEPS=MOST_STEPS,
         policy=(
             f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none';"
             " form-action 'none'"
@@ -64,22 +60,14 @@ def as_html(study: StudyRows) -> str:
         style=Markup(style),
         script=Markup(script),
         summary=said,
-        best=_matrix(said.best),
-        several_datasets=len({b.dataset for b in said.best}) > 1,
-        methods=_methods(study),
-        sections=[(section, *_folded(section)) for section in sections(study)],
+        overview=overview(study),
+        MOST_GRIDS=MOST_GRIDS,
+        methods={method["name"]: method for method in _methods(study)},
+        questions=questions(study),
         data=as_script(packed),
         n_shown=packed["n_answers"],
         reproduction=reproduction(study),
     )
-
-
-def _matrix(best: Sequence[Best]) -> list[tuple[tuple[str, str], dict[str, Best]]]:
-    """((data set, measure), language -> who is best), as the rows of a table."""
-    rows: dict[tuple[str, str], dict[str, Best]] = {}
-    for b in best:
-        rows.setdefault((b.dataset, b.measure), {})[b.language] = b
-    return list(rows.items())
 
 
 def _methods(study: StudyRows) -> list[dict[str, Any]]:
@@ -93,6 +81,7 @@ def _methods(study: StudyRows) -> list[dict[str, Any]]:
             "name": method,
             "kind": kinds[method],
             "tuned": ", ".join(languages for languages in tuned[method] if languages),
+            "gloss": study.words.glosses.get(method, ""),
             "colour": study.order.colour(method),
             "path": _PATHS[study.order.shape(method)],
         }
@@ -100,12 +89,16 @@ def _methods(study: StudyRows) -> list[dict[str, Any]]:
     ]
 
 
-def _folded(section: Section) -> tuple[list[Figure], list[Figure]]:
-    """(the figures in the open, those folded away) of a section."""
-    views = [figure.view for figure in section.figures]
-    nth = [views[:place].count(view) for place, view in enumerate(views)]
-    shown = [figure for figure, n in zip(section.figures, nth, strict=True) if n < MOST_FIGURES]
-    return shown, [figure for figure in section.figures if figure not in shown]
+def _seen(section: Section) -> tuple[list[Figure], list[Figure]]:
+    """(the figures of a section that are seen, those that unfold)."""
+    first = {figure.view: figure for figure in reversed(section.figures)}
+    main = {figure.view for figure in section.figures if figure.is_main}
+    seen = [
+        figure
+        for figure in section.figures
+        if figure.is_main or (figure.view not in main and figure is first[figure.view])
+    ]
+    return seen, [*(figure for figure in section.figures if figure not in seen), *section.more]
 
 
 class _Drawing:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dsl.messages import one_line
-from warehouse.charts.theme import Rows
 
 CORRECTIONS = {
     "holm": "Holm's correction",
@@ -12,20 +11,8 @@ CORRECTIONS = {
     "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
 }
 
-UNTESTED = "Exploratory: nothing is tested here, and intervals are not corrected."
+UNTESTED = "Exploratory: not tested; intervals are not corrected."
 """Note of a section whose numbers are estimates alone."""
-
-
-def training_scope(rows: Rows) -> tuple[str, ...]:
-    """Say who intervals and tests are for where a method was trained with one seed."""
-    if any(row.get("scope") for row in rows):
-        return (
-            (
-                "Where a method was trained with one seed, intervals and tests are for this one trained"
-                " model: another training run may differ."
-            ),
-        )
-    return ()
 
 
 def value_range(counts: Iterable[int]) -> str:
@@ -37,8 +24,8 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
 
 
 def whole(text: str) -> str:

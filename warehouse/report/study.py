@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from warehouse.charts.theme import Order, Row, Rows
+from warehouse.charts.theme import Order, Row, Rows, place
+from warehouse.report.wording import Wording, glosses
 from warehouse.statistics.power import Spread
 
 
@@ -35,11 +36,27 @@ class StudyRows:
 
     @cached_property
     def order(self) -> Order:
+        """Methods of one kind stand together; else all is in the order of the spec."""
+        kinds = list(dict.fromkeys(cell["method_kind"] for cell in self.cells))
+        tuned: dict[tuple[str, ...], set[str]] = {}
+        for cell in self.cells:
+            where = (cell["method"], cell["model"], cell["dataset"], cell["language"])
+            tuned.setdefault(where, set()).add(cell["train_languages"] or "")
         return Order(
-            methods=tuple(dict.fromkeys(cell["method"] for cell in self.cells)),
+            methods=tuple(
+                dict.fromkeys(
+                    cell["method"]
+                    for cell in sorted(self.cells, key=lambda cell: place(kinds, cell["method_kind"]))
+                )
+            ),
             models=tuple(dict.fromkeys(cell["model"] for cell in self.cells)),
             languages=tuple(self.experiment["languages"]),
+            retuned=frozenset(method for (method, *_), sets in tuned.items() if len(sets) > 1),
         )
+
+    @cached_property
+    def words(self) -> Wording:
+        return Wording(self._judges, glosses(self.cells, self.steps))
 
     @cached_property
     def _judges(self) -> dict[str, Row]:
@@ -71,6 +88,14 @@ class StudyRows:
         """Rows of judges of quality; where a study has none, of its detectors."""
         merits = [row for row in self.in_order(rows) if self.role_of(row) != "measure"]
         return [row for row in merits if self.role_of(row) == "quality"] or merits
+
+    def first_measure(self, rows: Rows) -> list[Row]:
+        """Rows of the data set and measure that come first, of which something is scored."""
+        shown = self.of_interest(rows)
+        first = next((row for row in shown if row["mean_score"] is not None), None)
+        if first is None:
+            return []
+        return [row for row in shown if all(row[key] == first[key] for key in ("dataset", "measure"))]
 
     def compared(self, rows: Rows) -> list[Row]:
         """Rows of contrasts: confirmatory ones, and those of judges of quality."""

@@ -1,11 +1,18 @@
-"""The first screen of a report in any format: the answer, its uncertainty and its caveats."""
+"""The first screen of a report in any format: the answer, what it does not support, how far to trust it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from warehouse.report import answer
+from warehouse.charts.theme import Rows, place
+from warehouse.report.answer import Answer, differences, interactions
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
+from warehouse.report.means import best_methods, by_size, leaders
+from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
+from warehouse.report.sections.power import detectable
 from warehouse.report.study import StudyRows
+from warehouse.report.wording import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,38 +20,31 @@ class Summary:
     """Sentences; names of methods and measures that come from the study's data stand between backticks."""
 
     findings: tuple[str, ...]
-    """The answer."""
-    leaders: str | None
-    """Methods with the highest mean."""
+    """What was found, declared differences in the order of the study."""
+    unsupported: tuple[str, ...]
+    """What was looked for and not found."""
+    trust: tuple[str, ...]
+    """How far to trust it, in a line."""
     notes: tuple[str, ...]
     """Notes of the study itself."""
     caveats: tuple[Caveat, ...]
     """The main one first."""
-    best: tuple[answer.Best, ...]
+
+    @property
+    def main_caveat(self) -> str | None:
+        """The heaviest caveat that the line of trust does not hold yet."""
+        return next((one.headline for one in self.caveats if one.headline not in self.trust), None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Notes and caveats, without the main caveat where its one line is the whole of it."""
-        return (
-            *self.notes,
-            *(
-                caveat.whole
-                for place, caveat in enumerate(self.caveats)
-                if place or caveat.whole != caveat.headline
-            ),
-        )
+        """Notes and caveats, each in full."""
+        return (*self.notes, *(caveat.whole for caveat in self.caveats))
 
 
 def summary(study: StudyRows) -> Summary:
     scores = study.of_interest(study.views["score_by_method_language"])
     contrasts = study.compared(study.views["contrast_by_language_and_size"])
-    best = answer.best_methods(scores, study.order)
-    by_size = answer.by_size(scores, study.order)
     opinions = study.opinions()
-    trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
-    interactions = answer.interactions(
-        study.in_order(study.views["language_gap"]), study.in_order(trends), study.order
-    )
     judges = judging(
         opinions,
         study.in_order(study.views["judge_against_checks"]),
@@ -57,12 +57,11 @@ def summary(study: StudyRows) -> Summary:
         study.order,
         stands_alone=all(row["judge"] in opinions for row in scores),
     )
-    sizes = study.of_interest(study.views["score_by_model_size"])
     found = caveats(
         contrasts,
         scores,
         study.views["unscored_by_judge"],
-        sizes,
+        study.of_interest(study.views["score_by_model_size"]),
         judges,
         [
             name
@@ -76,20 +75,86 @@ def summary(study: StudyRows) -> Summary:
             if step["facts"].get("remedies")
         ],
     )
+    said = _answer(study, contrasts, scores)
     return Summary(
-        findings=(
-            *interactions,
-            *(
-                by_size
-                or (
-                    ()
-                    if interactions and not contrasts
-                    else answer.differences(contrasts, study.order, opinions)
-                )
-            ),
-        ),
-        leaders=None if by_size else answer.leaders(best, len(study.order.methods)),
+        findings=said.supported,
+        unsupported=said.unsupported,
+        trust=_trust(study, contrasts, scores, judges),
         notes=tuple(study.experiment["notes"]),
         caveats=tuple(found),
-        best=tuple(best),
     )
+
+
+def _answer(study: StudyRows, contrasts: Rows, scores: Rows) -> Answer:
+    """What tests say; where none was asked for, the means."""
+    trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
+    declared = interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
+    sizes = by_size(scores, study.order)
+    if sizes:
+        return Answer((*declared.supported, *sizes), declared.unsupported)
+    if not contrasts and (declared.supported or declared.unsupported):
+        return declared
+    asked = [row["contrast"] for row in study.contrasts]
+    ranked = sorted(contrasts, key=lambda row: place(asked, row["contrast"]))
+    tested = differences(ranked, study.order, study.words, detectable(study))
+    means = (
+        (leaders(best_methods(scores, study.order), len(study.order.methods)),)
+        if all(row["ci_low"] is None for row in contrasts)
+        else ()
+    )
+    return Answer(
+        (*declared.supported, *tested.supported, *means), (*declared.unsupported, *tested.unsupported)
+    )
+
+
+def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Caveat]) -> tuple[str, ...]:
+    """Questions and seeds, who judges and how well, the width of intervals, and the number of tests.
+
+    All of what the answer rests on: what was declared, else what was compared, else the means.
+    """
+    declared = [row for row in contrasts if row["family"] == "confirmatory"]
+    rests_on = declared or contrasts or scores
+    counts = [row["n"] for row in rests_on if row["n"]]
+    seeds = [row["n_seeds"] for row in rests_on if row["scope"] or (row["n_seeds"] or 0) > 1]
+    items = [f"{value_range(counts)} questions a language"] if counts else []
+    runs = [f"{value_range(seeds)} training seed{'' if set(seeds) == {1} else 's'}"] if seeds else []
+    used = dict.fromkeys(row["judge"] for row in rests_on)
+    opinions = study.opinions()
+    known = study.words.judges
+    people = [f"`{judge}`" for judge in used if judge not in known or known[judge]["is_people"]]
+    rules = [f"`{judge}`" for judge in used if judge not in opinions and f"`{judge}`" not in people]
+    return tuple(
+        said
+        for said in (
+            f"{listed([*items, *runs])}." if items or runs else "",
+            *(
+                f"{listed(names)} {'is' if len(names) == 1 else 'are'} decided by {whom}."
+                for names, whom in ((rules, "rule"), (people, "people"))
+                if names
+            ),
+            *(caveat.headline for judge, caveat in zip(opinions, judges, strict=True) if judge in used),
+            _precision(declared or contrasts, study.words),
+        )
+        if said
+    )
+
+
+def _precision(contrasts: Rows, words: Wording) -> str:
+    """The noise floor: how far a difference is known; and how many tests share the level."""
+    tested = [row for row in contrasts if row["ci_low"] is not None]
+    if not tested:
+        return ""
+    first = tested[0]
+    halves = [
+        (row["ci_high"] - row["ci_low"]) / 2
+        for row in tested
+        if row["measure"] == first["measure"] and row["ci_high"] > row["ci_low"]
+    ]
+    width = words.difference(first, median(halves), None, None) if halves else ""
+    known = f"a difference in `{first['measure']}` is known to ±{width}" if halves else ""
+    n_tests = max(row["n_tests"] or 0 for row in tested if row["family"] == first["family"])
+    noun = f"{first['family']} test"
+    at_once = f"{counted(n_tests, noun)} ({CORRECTIONS[first['correction']]})"
+    tests = f"the answer's intervals hold for {at_once} at once" if n_tests else ""
+    said = "; ".join(filter(None, (known, tests)))
+    return f"{said[0].upper()}{said[1:]}." if said else ""

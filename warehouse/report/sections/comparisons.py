@@ -3,7 +3,7 @@
 from warehouse.charts.theme import Row, decimals_for, number, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, by_measure, cell
-from warehouse.report.prose import UNTESTED, training_scope
+from warehouse.report.prose import UNTESTED
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -50,7 +50,7 @@ def comparisons(study: StudyRows) -> Section | None:
     return Section(
         "wins",
         "Win rates and strengths",
-        (*says, *training_scope(rates)),
+        tuple(says),
         (
             *by_measure(study, "win_rate_by_method", study.in_order(rates), rate),
             *by_measure(study, "method_strength", study.in_order(strengths), strength),

@@ -1,11 +1,19 @@
 """Contrasts of the study, and their gaps between languages."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from warehouse.charts.theme import Row, Rows, difference, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Section, by_measure, model
-from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope
+from warehouse.report.grids import contrast_grids
+from warehouse.report.prose import CORRECTIONS, counted, listed
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
+
+DIRECTION = (
+    "Right of zero the first is better; shares in points of a hundred. Filled: significant after correction."
+)
 
 CONTRAST = Column("contrast", difference)
 
@@ -51,23 +59,44 @@ def contrasts(study: StudyRows) -> Section:
     )
     main = study.compared(rows)
     rest = [row for row in study.in_order(rows) if row not in main and study.role_of(row) != "measure"]
+    found = {row["measure"] for row in rest if row["is_significant"]}
     view = "contrast_by_language_and_size"
+    figures = by_measure(
+        study,
+        view,
+        [*main, *(row for row in rest if row["measure"] in found)],
+        columns,
+        drawn=lambda of: contrast_grids(of, study.order, study.words),
+    )
+    declared = {
+        f"`{row['measure']}`" for row in main if row["family"] == "confirmatory" or row["is_significant"]
+    }
     return Section(
         "contrasts",
         "Contrasts",
         (
             (
-                "Differences are paired by item within a language: only items scored on both sides count."
-                " Sign-flip permutation test, and the 95% interval that inverts it."
+                "Paired by item: only items scored on both sides count. Sign-flip permutation test, and the"
+                " 95% interval that inverts it."
             ),
             *corrected(main),
-            *training_scope(main),
             *_also_differ(study, main),
+            *_elsewhere(rest, found),
         ),
-        by_measure(study, view, main, columns),
-        more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
-        more_heading="Contrasts on freedom from critical errors",
+        tuple(
+            replace(one, is_main=one.heading.partition(" on ")[0] in declared, direction=DIRECTION)
+            for one in figures
+        ),
     )
+
+
+def _elsewhere(rest: Rows, found: Collection[str]) -> tuple[str, ...]:
+    """Count the detectors on which no contrast is significant, which are not shown."""
+    quiet = [
+        f"`{measure}`" for measure in dict.fromkeys(row["measure"] for row in rest) if measure not in found
+    ]
+    where = "`contrast_by_language_and_size` has them"
+    return (f"No other contrast on {listed(quiet)} is significant; {where}.",) if quiet else ()
 
 
 def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
@@ -77,12 +106,9 @@ def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
     also: dict[tuple[str, ...], list[str]] = {}
     for row in study.contrasts:
         if row["contrast"] in named and row["differs"]:
-            besides = "methods" if row["method"] is None else "models"
-            also.setdefault((besides, *row["differs"]), []).append(difference(row))
-    return tuple(
-        f"Besides the {besides}, the two sides of {listed(sides)} differ in {listed(differs)}."
-        for (besides, *differs), sides in also.items()
-    )
+            also.setdefault(tuple(row["differs"]), []).append(difference(row))
+    said = [f"{listed(sides)} in {listed(differs)}" for differs, sides in also.items()]
+    return (f"Sides also differ otherwise: {'; '.join(said)}.",) if said else ()
 
 
 def gaps(study: StudyRows) -> Section | None:
@@ -107,14 +133,13 @@ def gaps(study: StudyRows) -> Section | None:
         *tables.aside(*SCOPE),
     )
     said = (
-        "Does a method gain more in one language than in another? Means of two languages can't be compared"
-        " where a judge is stricter in one of them; the gain of one method over another within each language"
-        " can."
+        "Does a method gain more in one language than in another? A judge's strictness in a language cancels"
+        " out."
     )
     return Section(
         "gaps",
         "Gaps between languages",
-        (said, *corrected(rows, "gap"), *training_scope(rows)),
+        (said, *corrected(rows, "gap")),
         by_measure(study, "language_gap", rows, columns),
     )
 

@@ -1,33 +1,51 @@
 """Critical errors: how often each happens, means with and without them, and causes of loops."""
 
+from dataclasses import replace
+
+from warehouse.charts.theme import Rows
 from warehouse.report import tables
-from warehouse.report.figures import COUNTS, Figure, Section, by_dataset, by_measure, cell
-from warehouse.report.prose import UNTESTED, training_scope
-from warehouse.report.study import StudyRows
+from warehouse.report.figures import COUNTS, Columns, Figure, Section, by_dataset, cell, listing
+from warehouse.report.heat import heat_tables
+from warehouse.report.prose import UNTESTED
+from warehouse.report.study import StudyRows, datasets
+
+BESIDE = (
+    "Means of all scores, of answers without a critical error, and with an error as the worst score. Where"
+    " the three order methods differently, errors decide."
+)
+CAUSES = "Answers that repeat themselves, never ended, or both, with Wilson's 95% interval."
 
 
 def errors(study: StudyRows) -> Section:
+    view = "critical_errors_by_cell"
+    rows = study.views[view]
+    if not any(row["n"] for row in rows):
+        return Section("errors", "Critical errors", ("No answer was judged for errors.",))
     columns = (
         tables.text("label", "error"),
         *cell(study),
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,
     )
-    said = "Wilson's intervals: 0 of 12 errors still allows a true rate of about 24%."
-    shares = by_dataset(study, "critical_errors_by_cell", columns)
-    says = (UNTESTED, said, *training_scope(study.views["critical_errors_by_cell"]))
+    figures: list[Figure] = []
+    for name, one in zip(datasets(rows), by_dataset(study, view, columns), strict=True):
+        heat, note = heat_tables(study, [row for row in rows if row["dataset"] == name])
+        figures.append(replace(one, grids=(), heat=heat, note=note, direction="Lower is better."))
+    said = "0 of 12 errors still allows a true rate of about 24% (Wilson's intervals)."
     return Section(
         "errors",
         "Critical errors",
-        says,
-        (*shares, *_beside_scores(study)),
-        _loops(study),
-        "Causes of loops",
+        (UNTESTED, said),
+        tuple(figures),
+        (*_beside_scores(study), *_loops(study)),
+        "Means without errors, and causes of loops",
     )
 
 
 def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
+    view = "score_beside_critical_errors"
     columns = (
+        tables.text("measure", "measure"),
         *cell(study),
         tables.share_estimate(
             "p_critical", "with a critical error [95% interval]", "p_critical_low", "p_critical_high"
@@ -47,15 +65,36 @@ def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
             tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")
         ),
     )
-    rows = study.order.sort(study.of_interest(study.views["score_beside_critical_errors"]))
-    return by_measure(study, "score_beside_critical_errors", study.in_order(rows), columns)
+    rows = study.in_order(study.order.sort(study.of_interest(study.views[view])))
+    return _listings(study, view, rows, columns, "Means with and without critical errors", BESIDE)
 
 
 def _loops(study: StudyRows) -> tuple[Figure, ...]:
+    view = "loops_by_cause"
     columns = (
         tables.text("cause", "cause"),
         *cell(study),
         tables.share_estimate("share", "share [95% interval]"),
         *COUNTS,
     )
-    return by_dataset(study, "loops_by_cause", columns)
+    rows = study.order.sort(row for row in study.views[view] if row["share"])
+    return _listings(study, view, rows, columns, "Causes of loops", CAUSES)
+
+
+def _listings(
+    study: StudyRows, view: str, rows: Rows, columns: Columns, heading: str, caption: str
+) -> tuple[Figure, ...]:
+    names = datasets(rows)
+    return tuple(
+        listing(
+            study,
+            view,
+            [row for row in rows if row["dataset"] == name],
+            columns,
+            study.steps_of(name),
+            anchor=f"{view}-{number}",
+            heading=heading + (f" on {name}" if len(names) > 1 else ""),
+            caption=caption,
+        )
+        for number, name in enumerate(names)
+    )

@@ -4,7 +4,7 @@ from warehouse.charts.ifeval_accuracy import READINGS
 from warehouse.charts.theme import Row, Rows
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Section, cell, figure
-from warehouse.report.prose import UNTESTED, training_scope
+from warehouse.report.prose import UNTESTED
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 
@@ -34,7 +34,7 @@ def instructions(study: StudyRows) -> Section | None:
         )
         for number, (dataset, judge) in enumerate(found)
     )
-    says = ("No model judges here: each instruction is checked by a rule.", UNTESTED, *training_scope(rows))
+    says = ("No model judges here: each instruction is checked by a rule.", UNTESTED)
     return Section("ifeval", "Instructions followed", says, figures)
 
 

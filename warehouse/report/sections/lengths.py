@@ -1,11 +1,13 @@
 """Length of answers, and differences between methods adjusted for length."""
 
 from collections import Counter
+from dataclasses import replace
 
 from warehouse.charts.theme import Rows
 from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Figure, Section, by_dataset, cell, listing, model
-from warehouse.report.prose import counted, training_scope
+from warehouse.report.grids import length_grids
+from warehouse.report.prose import counted
 from warehouse.report.sections.contrasts import CONTRAST
 from warehouse.report.study import StudyRows, datasets
 from warehouse.report.tables import Column
@@ -26,22 +28,21 @@ def lengths(study: StudyRows) -> Section:
         tables.count("n", "n"),
         tables.count("n_missing", "missing"),
     )
-    drawn = by_dataset(study, "length_by_method_language", columns)
-    rows = study.of_interest(study.views["contrast_by_language_and_size"])
-    says = (
-        (
-            (
-                "Judges tend to prefer longer answers, so every score stands beside its length in the tables"
-                " above."
-            ),
+    view = "length_by_method_language"
+    drawn = [
+        replace(
+            one,
+            grids=length_grids([row for row in study.views[view] if row["dataset"] == name], study.order),
+            direction="Neither more nor less is better.",
         )
-        if drawn
-        else ()
-    )
+        for name, one in zip(datasets(study.views[view]), by_dataset(study, view, columns), strict=True)
+    ]
+    rows = study.of_interest(study.views["contrast_by_language_and_size"])
+    says = ("Judges tend to prefer longer answers.",) if drawn else ()
     return Section(
         "lengths",
         "Length",
-        (*says, *_not_adjusted(rows), *training_scope(_adjustable(rows))),
+        (*says, *_not_adjusted(rows)),
         (*drawn, *_adjusted(study, rows)),
     )
 

@@ -12,10 +12,8 @@ from warehouse.statistics.power import minimum_detectable_effect, pooled
 
 CAPTION = (
     "Minimum detectable effect: the smallest true difference that the paired test at 5% would find with a"
-    " probability of 80%, from how much the differences vary from item to item (of methods trained with"
-    " several seeds, from run to run too); and the same at the first step of Holm's correction over all"
-    " confirmatory tests. None where no difference within the scale would be found as often, or where so few"
-    " items could not give a significant result."
+    " probability of 80%, from how the differences vary over items and training runs; and the same at the"
+    " first step of Holm's correction. None where no difference within the scale would be found as often."
 )
 
 

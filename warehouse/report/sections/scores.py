@@ -5,14 +5,17 @@ from typing import Any
 from warehouse.charts.theme import Row, Rows, place, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_measure, cell, listing, model
-from warehouse.report.prose import UNTESTED, training_scope
+from warehouse.report.grids import Grid, mean_grids
+from warehouse.report.prose import UNTESTED, listed
 from warehouse.report.sections.contrasts import P_VALUES, corrected
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
+from warehouse.report.wording import language_name
 
 
 def languages(study: StudyRows) -> Section:
     rows = study.of_interest(study.views["score_by_method_language"])
+    first = study.first_measure(rows)
     columns = (
         *cell(study),
         tables.estimate("mean_score", "mean [95% interval]"),
@@ -21,15 +24,35 @@ def languages(study: StudyRows) -> Section:
         tables.count("n_seeds", "seeds"),
         tables.decimal("mean_characters", "mean characters", 0),
     )
-    says = (UNTESTED, *training_scope(rows)) if rows else ("Nothing has been scored yet.",)
+    says = (UNTESTED,) if rows else ("Nothing has been scored yet.",)
     return Section(
         "languages",
         "Methods by language",
         says,
         by_measure(
-            study, "score_by_method_language", rows, columns, brief=lambda found: _matrix(study, found)
+            study,
+            "score_by_method_language",
+            rows,
+            columns,
+            brief=lambda found: _matrix(study, found),
+            drawn=lambda found: ((), "Drawn at the top.") if found == first else _drawn(study, found),
         ),
     )
+
+
+def _drawn(study: StudyRows, rows: Rows) -> tuple[tuple[Grid, ...], str]:
+    """The means as grids; where all methods score the same in each language, a sentence instead."""
+    means: dict[tuple[str, str], set[float | None]] = {}
+    for row in rows:
+        means.setdefault((row["language"], row["model"]), set()).add(row["mean_score"])
+    if len(study.order.methods) > 1 and all(len(found) == 1 for found in means.values()):
+        same = [
+            f"{study.words.mean(row, row['mean_score'])} in {language_name(row['language'])}"
+            for row in {(row["language"], row["model"]): row for row in rows}.values()
+            if row["mean_score"] is not None
+        ]
+        return (), f"All methods score the same: {listed(same)}." if same else "Nothing was scored."
+    return mean_grids(study.order.sort(rows), study.order, study.words), ""
 
 
 def sizes(study: StudyRows) -> Section:
@@ -66,7 +89,7 @@ def sizes(study: StudyRows) -> Section:
     return Section(
         "sizes",
         heading,
-        (*_found(study.of_interest(study.views["size_trend"])), *training_scope(rows)),
+        _found(study.of_interest(study.views["size_trend"])),
         trends or means,
         more=means if trends else (),
         more_heading="Means over the languages by model size",

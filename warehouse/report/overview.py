@@ -1,0 +1,74 @@
+"""The picture of the first screen: a study's first measure by method and language, beside critical errors."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from warehouse.charts.theme import Rows, number
+from warehouse.report.grids import Grid, Heat, mean_grids, where
+from warehouse.report.study import StudyRows
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Grids with what a reader must know to read them."""
+
+    measure: str
+    label: str
+    direction: str
+    grids: tuple[Grid, ...]
+    baseline: str | None
+    """The method whose significant differences are marked."""
+    has_marks: bool
+    """True where a share of critical errors differs significantly from the baseline's."""
+
+
+def overview(study: StudyRows) -> Overview | None:
+    """Return the picture, None for a study of which nothing has been scored."""
+    shown = study.first_measure(study.views["score_by_method_language"])
+    if not shown:
+        return None
+    first = shown[0]
+    baseline = _baseline(study)
+    tested = [
+        row for row in study.views["contrast_by_language_and_size"] if row["dataset"] == first["dataset"]
+    ]
+    significant = _significant([row for row in tested if row["measure"] == first["measure"]], baseline)
+    marked = _significant([row for row in tested if study.words.is_critical(row)], baseline)
+    heats = {
+        where(row): Heat(
+            row["p_critical"],
+            f"{number(100 * row['p_critical'], 0)}%",
+            f"with a critical error: {number(100 * row['p_critical'], 0)}% of {row['n_judged']}",
+            where(row) in marked,
+        )
+        for row in study.views["score_beside_critical_errors"]
+        if (row["dataset"], row["measure"]) == (first["dataset"], first["measure"])
+        and row["p_critical"] is not None
+    }
+    return Overview(
+        first["measure"],
+        study.words.label(first),
+        study.words.direction(first),
+        mean_grids(study.order.sort(shown), study.order, study.words, significant, heats),
+        baseline,
+        any(heat.is_marked for heat in heats.values()),
+    )
+
+
+def _baseline(study: StudyRows) -> str | None:
+    """The method that stands in most contrasts; None where no contrast is between methods."""
+    sides = Counter(
+        side for row in study.contrasts if row["method"] is None for side in (row["against"], row["of"])
+    )
+    return sides.most_common(1)[0][0] if sides else None
+
+
+def _significant(contrasts: Rows, baseline: str | None) -> dict[tuple[str, ...], bool]:
+    """(language, model, method, training languages) of what differs significantly from the baseline."""
+    found: dict[tuple[str, ...], bool] = {}
+    for row in contrasts:
+        for side, other in (("of", "against"), ("against", "of")):
+            if row["is_significant"] and row["method"] is None and row[other] == baseline:
+                tuned = row[f"{side}_train_languages"] or ""
+                found[row["language"], row["model"], row[side], tuned] = True
+    return found
