@@ -1,13 +1,13 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from dsl.checks.load import experiment_name, load
 from dsl.data.fingerprints import Fingerprints
-from dsl.data.records import Record, Run, read_record
+from dsl.data.records import Outcome, Record, Run, read_record
 from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
 from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
@@ -17,6 +17,7 @@ from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.reach import reach
+from xp.render.labels import model_of
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -57,6 +58,7 @@ def diff_for(
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
+    found = replace(found, chosen=_chosen(plan.study, held, done))
     found = replace(
         found,
         reach=tuple(
@@ -178,6 +180,8 @@ class StudyStatus:
     n_done: int
     failed: tuple[Run, ...]
     """The last attempt of each of its steps that failed last time and has no result."""
+    chosen: tuple[str, ...] = ()
+    """Values that were chosen on validation rows, in lines."""
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,24 @@ def status_of(store: Path) -> Status:
         failed = tuple(
             last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
         )
-        found.append(StudyStatus(study, sum(s in done for s in study.step_ids), failed))
+        n_done = sum(s in done for s in study.step_ids)
+        found.append(StudyStatus(study, n_done, failed, _chosen(study, held, done)))
     return Status(store, held.holder(), tuple(found), tuple(notes))
+
+
+def _chosen(study: Study, store: Store, done: Collection[StepId]) -> tuple[str, ...]:
+    """The choice of each select step that is done, in a line."""
+    models = {i: model_of(cell) for cell in study.cells for i in cell.train if i.startswith("select-")}
+    lines: list[str] = []
+    for step_id, model in models.items():
+        if step_id in done:
+            facts = read_record(store.step_folder(step_id) / "outcome.json", Outcome).facts
+            lines.append(
+                f"{model}: {facts['varied']}, the best of {facts['n_trials']} by"
+                f" {facts['metric_for_best_model']} ({facts['best_metric']:.4g}) on"
+                f" {facts['n_validation_rows']} validation rows"
+            )
+    return tuple(lines)
 
 
 def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:

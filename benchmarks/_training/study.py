@@ -178,7 +178,7 @@ def _rows(step: SftStep | DpoStep, inputs: StepContext) -> list[dict[str, str]]:
     """Texts, as TRL wants them, in the order in which xp draws them."""
     names = ANSWERS[step.kind]
     sets = step.train if isinstance(step, SftStep) else step.pairs
-    drawn = draw(sets, step.prompts, tuple(names), inputs, step.rows, step.seed, Counts())
+    drawn, _ = draw(sets, step.prompts, tuple(names), inputs, step.rows, step.seed, Counts())
     prompters = {form: Prompter(form, inputs) for form in step.prompts}
     return [
         {"prompt": prompters[form].prompt(example).text or ""}

@@ -2,6 +2,7 @@
 
     data             examples.jsonl      Example
     sft, dpo         metrics.jsonl       TrainMetric;  facts.json  TrainingFacts
+    select           trials.jsonl        Trial
     reference_logps  ref_logps.jsonl     RefLogps
     generate         completions.jsonl   Completion
     judge            verdicts.jsonl      Verdict
@@ -228,6 +229,26 @@ class TrainingFacts(Value):
     """Training of all weights: the share that is another number afterwards, in the weights' `dtype`."""
     reference_model: str | None = None
     """DPO: which model the policy was held to, in words."""
+    n_validation_rows: int | None = None
+    """Rows that it was evaluated on; None without validation, as are the following."""
+    metric_for_best_model: str | None = None
+    best_metric: float | None = None
+    """That metric at its best evaluation."""
+    best_global_step: int | None = None
+    """The optimiser step of that evaluation, whose weights are kept with `load_best_model_at_end`."""
+
+
+class Trial(Value):
+    """One training of several that differ in their settings, as it did on its validation rows."""
+
+    trial_id: StepId
+    varied: str
+    """The values it was trained with: `training.learning_rate: 0.0001`."""
+    metric_for_best_model: str
+    best_metric: float
+    best_global_step: int
+    n_validation_rows: int
+    is_chosen: bool
 
 
 class Record(Value):

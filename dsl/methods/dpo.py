@@ -10,7 +10,7 @@ from dsl.engines.transformers import Weights
 from dsl.methods.base import Builder, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import Model
 from dsl.methods.tuning import TuningMethod, untrainable
-from dsl.steps.steps import DpoStep, ReferenceLogpsStep
+from dsl.steps.steps import DpoStep, ReferenceLogpsStep, TuningStep
 from dsl.steps.training_settings import DpoLoss, Training
 from dsl.values import Name, StepId
 
@@ -37,6 +37,11 @@ class Dpo(DpoLoss, TuningMethod):
             )
         if self.training.assistant_only_loss:
             raise ValueError("`assistant_only_loss` is for sft: a preference is of the last answer")
+        if "beta" in self.vary and self.training.metric_for_best_model == "eval_loss":
+            raise ValueError(
+                "the loss of dpo is of another scale with each `beta`. To `vary` it, choose by"
+                " `metric_for_best_model: eval_rewards/accuracies`"
+            )
         return self
 
     def why_not_applicable(self, model: Model, methods: Mapping[Name, MethodBase]) -> str | None:
@@ -45,7 +50,12 @@ class Dpo(DpoLoss, TuningMethod):
         return methods[self.policy].why_not_applicable(model, methods)
 
     def required_columns(self) -> tuple[tuple[str, Name, tuple[str, ...]], ...]:
-        return (("pairs", self.pairs, ("instruction", "chosen", "rejected")),)
+        needed = ("instruction", "chosen", "rejected")
+        evaluated = (("validation", self.validation, needed),) if isinstance(self.validation, str) else ()
+        return (("pairs", self.pairs, needed), *evaluated)
+
+    def varied(self, step: TuningStep) -> TuningStep:
+        return super().varied(step).model_copy(update={"beta": self.beta})
 
     def steps_for(self, request: CellRequest, build: Builder) -> CellSteps:
         if self.policy == "base" or self.policy == "instruct":
@@ -59,6 +69,7 @@ class Dpo(DpoLoss, TuningMethod):
         policy = before[-1] if before else None
         pairs = tuple(build.examples(self.pairs, language) for language in request.train_languages)
         prompts = self.train_prompts(request, build)
+        validation = self.validation_rows(request, build)
         reference = ReferenceLogpsStep(
             weights=self.training.weights(weights, self.lora),
             policy=policy if self.reference == "policy" else None,
@@ -68,6 +79,8 @@ class Dpo(DpoLoss, TuningMethod):
             max_length=self.training.max_length,
             bf16=self.training.bf16,
             seed=request.seed if self.rows is not None else None,
+            # all pairs are read anyway where some of them are held out
+            validation=validation if self.rows is not None or isinstance(validation, tuple) else None,
         )
         ref_logps = build.add(reference) if self.precompute_ref_log_probs else None
         step = DpoStep(
@@ -82,6 +95,7 @@ class Dpo(DpoLoss, TuningMethod):
             loss_type=self.loss_type,
             adapter=self.lora,
             training=self.training,
+            validation=validation,
             seed=request.seed,
         )
         return self.tuned_steps(request, build, step, (*before, *((ref_logps,) if ref_logps else ())))

@@ -1,21 +1,41 @@
 """Base of the methods that train a model and then ask it with the prompt it was trained on."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from itertools import product
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dsl.engines.contract import EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.methods.base import AnyPrompt, Builder, CellRequest, CellSteps, ChatTemplateKwargs, MethodBase
 from dsl.methods.parts import Model
 from dsl.steps.prompt_forms import PromptForm
-from dsl.steps.steps import GenerateStep, TuningStep
-from dsl.steps.training_settings import Adapter, Training
-from dsl.values import Language, StepId
+from dsl.steps.steps import GenerateStep, SelectStep, TuningStep, Validation
+from dsl.steps.training_settings import EVALUATION, Adapter, HeldOut, Training
+from dsl.values import Language, Name, Scalar, StepId, as_written
 
 TrainLanguages = Literal["each", "all"] | Annotated[tuple[Language, ...], Field(min_length=1)]
 """`each`: one model a language, asked in its own. `all`: one model on all of the study's. A list: one model
 on these, asked in every language."""
+
+
+Varied = Literal[
+    "training.learning_rate",
+    "training.max_steps",
+    "training.num_train_epochs",
+    "training.per_device_train_batch_size",
+    "training.gradient_accumulation_steps",
+    "training.lr_scheduler_type",
+    "training.warmup_steps",
+    "training.weight_decay",
+    "training.max_grad_norm",
+    "adapter.r",
+    "adapter.lora_alpha",
+    "adapter.lora_dropout",
+    "beta",
+]
+"""Settings of a method that leave its validation rows, and what is measured on them, as they are."""
 
 
 class TuningMethod(MethodBase):
@@ -36,6 +56,38 @@ class TuningMethod(MethodBase):
     adapter: Adapter | Literal["none"] = Adapter()
     """LoRA settings; `none` trains all weights."""
     training: Training = Training()
+    validation: HeldOut | Name | None = None
+    """Rows that are never trained on, to evaluate the model on as it learns: `{rows: 0.1}` holds out a share
+    of the training rows, drawn by seed, with their items in all languages; a name is a data set."""
+    vary: dict[Varied, Annotated[tuple[Scalar, ...], Field(min_length=2)]] = {}
+    """Setting -> values to try, as `{training.learning_rate: [1.0e-4, 5.0e-4]}`. Every combination is
+    trained, and the one that does best on the validation rows is asked; no question is put to the others."""
+
+    @model_validator(mode="after")
+    def _evaluates_on_something(self) -> Self:
+        if self.validation is None and (given := sorted(self.training.model_fields_set & set(EVALUATION))):
+            raise ValueError(
+                f"`{given[0]}` is of the evaluation on `validation` rows, and this method has none. Hold some"
+                " out: `validation: {rows: 0.1}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_choose(self) -> Self:
+        if not self.vary:
+            return self
+        if self.validation is None:
+            raise ValueError(
+                "`vary` chooses on validation rows, and never on the questions. Hold some out: `validation:"
+                " {rows: 0.1}`"
+            )
+        if not self.training.load_best_model_at_end:
+            raise ValueError("`vary` compares the best evaluations: `load_best_model_at_end: true`")
+        for name, values in self.vary.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"`vary` has a value of `{name}` twice")
+        list(self.trials())
+        return self
 
     @model_validator(mode="after")
     def _pure_bf16_needs_all_weights(self) -> Self:
@@ -71,6 +123,39 @@ class TuningMethod(MethodBase):
             return ((asked,),)
         return (tuple(sorted(languages if self.train_languages == "all" else self.train_languages)),)
 
+    def trials(self) -> Iterator[tuple[str, Self]]:
+        """Yield each combination of the values in `vary`, in words, and the method that has it.
+
+        Raises ValueError where a value is none of its setting.
+        """
+        for combination in product(*self.vary.values()):
+            values = dict(zip(self.vary, combination, strict=True))
+            words = ", ".join(f"{name}: {as_written(value)}" for name, value in values.items())
+            settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True)
+            for name, value in values.items():
+                section, _, setting = name.rpartition(".")
+                if section == "":
+                    settings[setting] = value
+                elif settings.get(section) == "none":
+                    raise ValueError(f"`vary` names `{name}`, and this method has `{section}: none`")
+                else:
+                    settings[section] = {**settings.get(section, {}), setting: value}
+            try:
+                yield words, type(self).model_validate(settings)
+            except ValidationError as error:
+                why = error.errors()[0]["msg"]
+                raise ValueError(f"`vary` tries {words}, which this method cannot have: {why}") from None
+
+    def validation_rows(self, request: CellRequest, build: Builder) -> Validation | None:
+        """The rows to evaluate on, as a training step has them."""
+        if not isinstance(self.validation, str):
+            return self.validation
+        return tuple(build.examples(self.validation, language) for language in request.train_languages)
+
+    def varied(self, step: TuningStep) -> TuningStep:
+        """Return a step with those of this method's settings that may vary."""
+        return step.model_copy(update={"training": self.training, "adapter": self.lora})
+
     def train_prompts(self, request: CellRequest, build: Builder) -> tuple[PromptForm, ...]:
         """The prompt forms of the training rows, one a training language."""
         return tuple(self._prompt(request, build, language) for language in request.train_languages)
@@ -82,8 +167,15 @@ class TuningMethod(MethodBase):
         step: TuningStep,
         before: tuple[StepId, ...] = (),
     ) -> CellSteps:
-        """Add a training step and ask its result. `before` are the training steps it builds on."""
-        tuned = build.add(step)
+        """Add a training step, or one for each trial, and ask the result, or the best of them.
+
+        `before` are the training steps it builds on.
+        """
+        if self.vary:
+            trials = {values: build.add(trial.varied(step)) for values, trial in self.trials()}
+            before, tuned = (*before, *trials.values()), build.add(SelectStep(trials=trials))
+        else:
+            tuned = build.add(step)
         return CellSteps(
             GenerateStep(
                 model=step.weights,

@@ -24,6 +24,8 @@ class Diff:
     wanted: frozenset[StepId] | None = None
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    """Values that were chosen on validation rows, in lines."""
     reach: tuple[str, ...] = ()
     """The world outside the study's folder that the steps to run touch, and what they lack of it, in
     lines."""

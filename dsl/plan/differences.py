@@ -2,11 +2,12 @@
 from."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 from dsl.engines.transformers import Weights
 from dsl.plan.study import Cell, ContrastPlan
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
-from dsl.steps.steps import GenerateStep, Step, TuningStep
+from dsl.steps.steps import GenerateStep, SelectStep, Step, TuningStep, Validation
 from dsl.values import Language, Name, StepId
 
 MOST = 3
@@ -74,9 +75,13 @@ def _settings(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[tuple[str, s
         yield "dtype", answers.model.dtype
     if answers.prompt is not None:
         yield "template", _template(answers.prompt)
-    trained = [step for one in cell.train if isinstance(step := steps[one], TuningStep)]
-    if trained:
-        yield "training steps", " + ".join(map(_length, trained))
+    if stages := list(_stages(cell, steps)):
+        trained = [stage[0] for stage in stages]
+        lengths = [" or ".join(dict.fromkeys(map(_length, stage))) for stage in stages]
+        yield "training steps", " + ".join(lengths)
+        tried = [str(len(stage)) for stage in stages]
+        yield "trainings tried", "1" if set(tried) == {"1"} else " + ".join(tried)
+        yield "validation", " + ".join(dict.fromkeys(_validation(step.validation) for step in trained))
         rows = ["all" if step.rows is None else str(step.rows) for step in trained]
         yield "training rows", "all" if set(rows) == {"all"} else " + ".join(rows)
         is_own = cell.train_languages == (cell.language,)
@@ -88,6 +93,24 @@ def _template(prompt: PromptForm) -> str:
         return "chat" if prompt.system is None else "chat with a system message"
     own = "" if prompt.text.path is None else "of one's own, "
     return f"text, {own}answered {'in a fence' if prompt.ends_at_fence else 'up to a stop string'}"
+
+
+def _stages(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[list[TuningStep]]:
+    """Yield the trainings behind a cell, one after another, each with its trials."""
+    selections = [step for one in cell.train if isinstance(step := steps[one], SelectStep)]
+    tried = {trial for selection in selections for trial in selection.inputs}
+    for one in cell.train:
+        step = steps[one]
+        if isinstance(step, SelectStep):
+            yield [cast(TuningStep, steps[trial]) for trial in step.inputs]
+        elif isinstance(step, TuningStep) and one not in tried:
+            yield [step]
+
+
+def _validation(rows: Validation | None) -> str:
+    if rows is None:
+        return "none"
+    return "a data set's" if isinstance(rows, tuple) else f"{rows.rows:g} of the rows"
 
 
 def _length(step: TuningStep) -> str:

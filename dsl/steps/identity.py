@@ -83,7 +83,13 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
     "GenerateStep": frozenset({"after"}),
-    "Training": frozenset({"assistant_only_loss"}),
+    "Training": frozenset(
+        {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}
+        | {"early_stopping_patience"}
+    ),
+    "SftStep": frozenset({"validation"}),
+    "DpoStep": frozenset({"validation"}),
+    "ReferenceLogpsStep": frozenset({"validation"}),
 }
 """Class -> fields that an earlier version did not have. One that is left at its default does not count: what
 was made without it keeps its id."""

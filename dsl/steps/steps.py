@@ -5,6 +5,7 @@ A step is a value: its id is the hash of its content (`dsl.steps.identity`), and
     data             a file or hub data set, one language  → examples.jsonl
     reference_logps  a model + pairs of answers            → ref_logps.jsonl
     sft, dpo         weights + data                        → adapter/ or model/, metrics.jsonl
+    select           sft or dpo steps with validation      → the weights of the best, trials.jsonl
     generate         a model + examples + a prompt form    → completions.jsonl
     judge            completions + examples                → verdicts.jsonl
 
@@ -23,7 +24,7 @@ from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from dsl.judges import AnyJudge
 from dsl.steps.prompt_forms import PromptForm, TextPrompt
-from dsl.steps.training_settings import Adapter, DpoLoss, Training
+from dsl.steps.training_settings import Adapter, DpoLoss, HeldOut, Training
 from dsl.values import Language, Name, StepId, Value
 
 
@@ -67,6 +68,15 @@ class DataStep(Step):
         return self.code
 
 
+Validation = HeldOut | tuple[StepId, ...]
+"""Rows that a training is evaluated on: some of its own, or those of data steps in the order of its
+prompts."""
+
+
+def _steps_of(validation: Validation | None) -> tuple[StepId, ...]:
+    return validation if isinstance(validation, tuple) else ()
+
+
 class TuningStep(Step):
     """Base of the steps that train weights on rows."""
 
@@ -78,6 +88,8 @@ class TuningStep(Step):
     adapter: Adapter | None
     """None trains all weights."""
     training: Training
+    validation: Validation | None = None
+    """The rows that it is evaluated on meanwhile."""
     seed: int
 
     @property
@@ -94,7 +106,7 @@ class SftStep(TuningStep):
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return self.train
+        return (*self.train, *_steps_of(self.validation))
 
 
 class ReferenceLogpsStep(Step):
@@ -108,7 +120,7 @@ class ReferenceLogpsStep(Step):
     kind: Literal["reference_logps"] = "reference_logps"
     weights: Weights
     policy: StepId | None = None
-    """The sft step whose result is the reference; None is the weights themselves."""
+    """The sft or select step whose result is the reference; None is the weights themselves."""
     pairs: tuple[StepId, ...]
     rows: int | None = None
     """The pairs that a dpo step draws; None is all."""
@@ -119,10 +131,13 @@ class ReferenceLogpsStep(Step):
     """As in training: DPO compares the policy's log-probabilities with these."""
     seed: int | None = None
     """Seed of the rows drawn; None where all are."""
+    validation: Validation | None = None
+    """The pairs that a dpo step is evaluated on, where they are not among the others."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return (*((self.policy,) if self.policy else ()), *self.pairs)
+        before = (self.policy,) if self.policy else ()
+        return (*before, *self.pairs, *_steps_of(self.validation))
 
     @property
     def affinity(self) -> str:
@@ -135,7 +150,7 @@ class DpoStep(DpoLoss, TuningStep):
     VERSION: ClassVar[int] = 2
     kind: Literal["dpo"] = "dpo"
     policy: StepId | None = None
-    """The sft step whose result is the policy; None starts from the weights themselves."""
+    """The sft or select step whose result is the policy; None starts from the weights themselves."""
     ref_logps: StepId | None = None
     """The reference_logps step that has the frozen model's log-probabilities; None computes them again at
     each training step."""
@@ -143,7 +158,21 @@ class DpoStep(DpoLoss, TuningStep):
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
-        return (*(step for step in (self.policy, self.ref_logps) if step), *self.pairs)
+        before = (step for step in (self.policy, self.ref_logps) if step)
+        return (*before, *self.pairs, *_steps_of(self.validation))
+
+
+class SelectStep(Step):
+    """Choose among trainings that differ in a setting the one that did best on its validation rows."""
+
+    VERSION: ClassVar[int] = 1
+    kind: Literal["select"] = "select"
+    trials: dict[str, StepId]
+    """The values that were tried, as `training.learning_rate: 0.0001` -> the step that trained with them."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        return tuple(self.trials.values())
 
 
 class GenerateStep(Step):
@@ -153,7 +182,7 @@ class GenerateStep(Step):
     kind: Literal["generate"] = "generate"
     model: AnyEngine
     tuned: StepId | None = None
-    """The sft or dpo step whose adapter or weights are used on top."""
+    """The sft, dpo or select step whose adapter or weights are used on top."""
     examples: StepId
     prompt: PromptForm | None
     """None for recorded answers."""
@@ -238,5 +267,6 @@ class JudgeStep(Step):
 
 
 AnyStep = Annotated[
-    DataStep | SftStep | ReferenceLogpsStep | DpoStep | GenerateStep | JudgeStep, Field(discriminator="kind")
+    DataStep | SftStep | ReferenceLogpsStep | DpoStep | SelectStep | GenerateStep | JudgeStep,
+    Field(discriminator="kind"),
 ]

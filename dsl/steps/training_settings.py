@@ -1,12 +1,22 @@
 """Settings of training, spelled as PEFT and TRL spell them."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.values import Value
+
+EVALUATION = ("eval_steps", "load_best_model_at_end", "metric_for_best_model", "early_stopping_patience")
+"""Settings of training that say nothing without `validation`."""
+
+
+class HeldOut(Value):
+    """Rows for validation that are held out of the training rows, by item in all languages together."""
+
+    rows: float = Field(gt=0, lt=1)
+    """Share of the training rows."""
 
 
 class Adapter(Value):
@@ -20,6 +30,10 @@ class Adapter(Value):
 
 class Training(Value):
     """Arguments of `trl.SFTConfig` and `trl.DPOConfig` that change a result."""
+
+    HINTS: ClassVar = {
+        "eval_strategy": "A method with `validation` is evaluated by steps; `eval_steps` says how often.",
+    }
 
     learning_rate: float = Field(default=2e-4, gt=0)
     max_steps: int = Field(default=-1, ge=-1)
@@ -51,11 +65,22 @@ class Training(Value):
     gradient_checkpointing: bool = False
     logging_steps: int = Field(default=1, ge=1)
     save_steps: int = Field(default=50, ge=1)
-    """Optimiser steps between checkpoints, from which a killed run goes on."""
+    """Optimiser steps between checkpoints, from which a killed run goes on. With `load_best_model_at_end` a
+    method with `validation` has one at each evaluation."""
+    eval_steps: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Optimiser steps between evaluations on `validation` rows, or below 1 a share of all steps. The last one
+    is evaluated, too."""
+    load_best_model_at_end: bool = True
+    """Keep the weights of the evaluation that was best, and not the last ones."""
+    metric_for_best_model: Literal["eval_loss", "eval_rewards/accuracies"] = "eval_loss"
+    """The measure of the best: the loss, or in dpo the share of pairs whose chosen answer has the higher
+    reward, which can be compared where `beta` differs."""
+    early_stopping_patience: int | None = Field(default=None, ge=1)
+    """Evaluations without a better one after which training stops. Without it, it goes on to the end."""
 
     def as_trl(self) -> dict[str, object]:
-        """Keyword arguments for `SFTConfig` and `DPOConfig`."""
-        return self.model_dump(exclude={"pure_bf16", "assistant_only_loss"})
+        """Keyword arguments for `SFTConfig` and `DPOConfig`, but those of validation."""
+        return self.model_dump(exclude={"pure_bf16", "assistant_only_loss", *EVALUATION})
 
     def weights(self, weights: Weights, adapter: Adapter | None) -> Weights:
         """The weights in the precision in which they are trained.

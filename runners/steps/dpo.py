@@ -18,7 +18,7 @@ from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
 from runners.training.reference_logps import logps_of, model_key, read_reference_logps
-from runners.training.rows import Counts, Row, as_dataset, draw, tokenise
+from runners.training.rows import Counts, Drawn, Row, as_dataset, draw, tokenise
 from runners.training.trainer import arguments, lora, memory_given_back, result_of, save, train, weights_of
 
 if TYPE_CHECKING:
@@ -47,20 +47,27 @@ def _run(step: DpoStep, context: StepContext, out: Path) -> StepResult:
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     reference, reference_in_words = _reference(step, weights, context)
     counts = Counts()
-    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
-    rows = tokenise(drawn, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
+    drawn, evaluated = draw(
+        step.pairs, step.prompts, ANSWERS, context, step.rows, step.seed, counts, step.validation
+    )
+
+    def dataset(rows: list[Drawn], counts: Counts) -> Any:
+        tokens = tokenise(rows, ANSWERS, loaded, context, step.seed, step.training.max_length, counts)
+        return as_dataset(_pairs(step, weights, tokens, policy, context))
+
     trainer = _trainer_class()(
         loaded.model,
         ref_model=reference,
         args=DPOConfig(
-            **arguments(step.training, loaded, step.seed, out),
+            **arguments(step, loaded, out),
             beta=step.beta,
             loss_type=list(step.loss_type),
             # so that TRL makes no reference model of its own; told of it, it also hashes the weights, which
             # an adapter does not need
             precompute_ref_log_probs=step.ref_logps is not None and step.adapter is None,
         ),
-        train_dataset=as_dataset(_pairs(step, weights, rows, policy, context)),
+        train_dataset=dataset(drawn, counts),
+        eval_dataset=dataset(evaluated, Counts()) if evaluated else None,
         data_collator=DataCollatorForPreference(pad_token_id=loaded.pad_id),
         processing_class=loaded.tokenizer,
         peft_config=lora(step.adapter, loaded.model),
@@ -124,6 +131,7 @@ def _trainer_class() -> type[Any]:
     base: Any = dpo_trainer.DPOTrainer
 
     class PairTrainer(base):
+        model: PreTrainedModel
         _signature_columns: list[str]
 
         def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
@@ -142,7 +150,7 @@ def _trainer_class() -> type[Any]:
         def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             trainer: Any = super()
             loss = trainer.compute_loss(model, inputs, *args, **kwargs)
-            metrics = self._metrics["train"]
+            metrics = self._metrics["train" if self.model.training else "eval"]
             lengths = inputs["completion_mask"].sum(dim=1).float().chunk(2)
             for name, length in zip(ANSWERS, lengths, strict=True):
                 metrics[f"lengths/{name}"].append(length.mean().item())

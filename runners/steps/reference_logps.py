@@ -35,11 +35,13 @@ def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResul
     loaded = load_to_train(step.weights, policy, context.cache, is_frozen=True)
     bf16 = uses_bf16(loaded.device, wanted=step.bf16)
     counts, seed = Counts(), step.seed or 0
-    drawn = draw(step.pairs, step.prompts, ANSWERS, context, step.rows, seed, counts)
+    drawn, evaluated = draw(
+        step.pairs, step.prompts, ANSWERS, context, step.rows, seed, counts, step.validation
+    )
     model = model_key(step.weights, policy, bf16=bf16)
     wanted = {
         row_key(model, row): row
-        for row in tokenise(drawn, ANSWERS, loaded, context, seed, step.max_length, counts)
+        for row in tokenise([*drawn, *evaluated], ANSWERS, loaded, context, seed, step.max_length, counts)
     }
     places = {key: [key] for key in wanted}
     cached = {

@@ -7,13 +7,14 @@ and padding are masked.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dsl.steps.steps import SftStep
 from runners.models.loading import load_to_train
 from runners.models.startup_time import importing
 from runners.store.step_io import StepContext, StepResult
 from runners.training.padding_free import check_rows_apart
-from runners.training.rows import Counts, as_dataset, draw, tokenise
+from runners.training.rows import Counts, Drawn, as_dataset, draw, tokenise
 from runners.training.trainer import (
     arguments,
     lora,
@@ -42,30 +43,33 @@ def _run(step: SftStep, context: StepContext, out: Path) -> StepResult:
     loaded = load_to_train(weights, None, context.cache, is_frozen=step.adapter is not None)
     before = weights_of(loaded.model, step.weights.dtype) if step.adapter is None else {}
     counts = Counts()
-    drawn = draw(step.train, step.prompts, ANSWERS, context, step.rows, step.seed, counts)
-    rows = tokenise(
-        drawn,
-        ANSWERS,
-        loaded,
-        context,
-        step.seed,
-        step.training.max_length,
-        counts,
-        step.training.assistant_only_loss,
+    drawn, evaluated = draw(
+        step.train, step.prompts, ANSWERS, context, step.rows, step.seed, counts, step.validation
     )
+
+    def dataset(rows: list[Drawn], counts: Counts) -> Any:
+        tokens = tokenise(
+            rows,
+            ANSWERS,
+            loaded,
+            context,
+            step.seed,
+            step.training.max_length,
+            counts,
+            step.training.assistant_only_loss,
+        )
+        return as_dataset(
+            {"input_ids": row.prompt_ids + row.answers[0], "labels": row.labels} for row in tokens
+        )
+
     trainer = SFTTrainer(
         loaded.model,
         args=SFTConfig(
-            **arguments(step.training, loaded, step.seed, out),
+            **arguments(step, loaded, out),
             dataset_kwargs={"skip_prepare_dataset": True},  # rows are tokens already
         ),
-        train_dataset=as_dataset(
-            {
-                "input_ids": row.prompt_ids + row.answers[0],
-                "labels": row.labels,
-            }
-            for row in rows
-        ),
+        train_dataset=dataset(drawn, counts),
+        eval_dataset=dataset(evaluated, Counts()) if evaluated else None,
         # TRL makes the one that pads nothing by itself, and takes no other
         data_collator=None
         if step.training.padding_free

@@ -24,6 +24,8 @@ _REMEDY = {
     ),
 }
 """Advice on a loss that is no number, by whether the weights are in float16."""
+_NOT_MEASURED = ("_runtime", "_per_second", "eval_num_tokens")
+"""Endings of what is logged with an evaluation and is no measure of the model."""
 WHOLE = "whole"
 """A file put into a checkpoint's folder when everything else is in it."""
 
@@ -59,16 +61,20 @@ def recorder(
             logs: dict[str, Any] | None = None,
             **kwargs: Any,
         ) -> None:
-            if not logs or "loss" not in logs:  # the summary after the last step
+            loss = next((name for name in ("loss", "eval_loss") if name in (logs or {})), None)
+            if not logs or loss is None:  # the summary after the last step
                 return
-            values = {name: float(value) for name, value in logs.items()}
-            if not math.isfinite(values["loss"]):
+            values = {name: float(value) for name, value in logs.items() if not name.endswith(_NOT_MEASURED)}
+            if not math.isfinite(values[loss]):
                 raise StepFailed(
-                    f"the loss is {values['loss']} at step {state.global_step}."
+                    f"the {loss} is {values[loss]} at step {state.global_step}."
                     f" {_REMEDY[dtype == torch.float16]}"
                 )
-            values["seconds"] = seconds + time.perf_counter() - self.began
-            values["num_tokens"] = n_tokens + values["num_tokens"]  # TRL counts those of this attempt
+            if loss == "loss":
+                values["seconds"] = seconds + time.perf_counter() - self.began
+                values["num_tokens"] = n_tokens + values["num_tokens"]  # TRL counts those of this attempt
+            else:
+                values.pop("epoch", None)  # which is logged with the loss
             for name, value in values.items():
                 if math.isfinite(value):
                     writer.write(TrainMetric(global_step=state.global_step, name=name, value=value))
@@ -76,6 +82,8 @@ def recorder(
         def on_save(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
-            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            # whoever goes on from the last one would train a step more
+            if not control.should_training_stop:
+                (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
     return Recorder()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,8 @@ from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.identity import digest
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm
+from dsl.steps.steps import Validation
+from dsl.steps.training_settings import HeldOut
 from dsl.values import Language, Sha256, StepId, Value
 from runners.models.loading import Loaded
 from runners.prompting.prompts import Prompter, closed
@@ -103,6 +106,10 @@ class Row:
         return len(self.prompt_ids) + max(map(len, self.answers))
 
 
+Drawn = tuple[Example, PromptForm]
+"""A row, and how it is put."""
+
+
 def draw(
     steps: Sequence[StepId],
     prompts: Sequence[PromptForm],
@@ -111,26 +118,62 @@ def draw(
     rows: int | None,
     seed: int,
     counts: Counts,
-) -> list[tuple[Example, PromptForm]]:
-    """Draw the rows to train on, each with its prompt's form.
+    validation: Validation | None = None,
+) -> tuple[list[Drawn], list[Drawn]]:
+    """Draw the rows to train on, and those to evaluate on, each with its prompt's form.
 
-    These are all that have the `answers` (names of fields), or `rows` of them drawn by seed.
+    The first are all that have the `answers` (names of fields), or `rows` of them drawn by seed, but those
+    that are held out for validation.
 
     Each step's rows (one language's) are put into an order that hangs on the seed and the item alone, and
     taken in turn, one of each step. So languages are balanced; items that are the same in every language are
     drawn in every language; fewer rows are a part of more; and new rows in a data set leave the order of the
-    others as it was. Raises DataError where there are fewer rows than asked for.
+    others as it was. Rows are held out from the end of that order, with their items in every language, so
+    that fewer of them are a part of more, too.
+
+    Raises DataError where there are fewer rows than asked for, or none is left to train on.
     """
-    columns: list[list[tuple[Example, PromptForm]]] = []
-    for step, form in zip(steps, prompts, strict=True):
+    columns = _columns(steps, prompts, answers, context, seed, counts)
+    in_turn = _in_turn(columns)
+    n_rows = len(in_turn) if rows is None else rows
+    if n_rows > len(in_turn):
+        raise DataError(f"`rows` asks for {rows}, and the training data has {len(in_turn)}")
+    if not isinstance(validation, HeldOut):
+        evaluated = _columns(validation or (), prompts, answers, context, seed, Counts())
+        return in_turn[:n_rows], _in_turn(evaluated)
+    n_of_item, items, n_held_out = Counter(row.item for row, _ in in_turn), set[str](), 0
+    for row, _ in _in_turn([column[::-1] for column in columns]):
+        if n_held_out < max(1, round(validation.rows * n_rows)) and row.item not in items:
+            items.add(row.item)
+            n_held_out += n_of_item[row.item]
+    if n_held_out >= n_rows:
+        raise DataError(
+            f"`validation` holds out {n_held_out} of {n_rows} rows, so that none is left to train on"
+        )
+    left = [pair for pair in in_turn if pair[0].item not in items]
+    return left[: n_rows - n_held_out], [pair for pair in in_turn if pair[0].item in items]
+
+
+def _columns(
+    steps: Sequence[StepId],
+    prompts: Sequence[PromptForm],
+    answers: Sequence[str],
+    context: StepContext,
+    seed: int,
+    counts: Counts,
+) -> list[list[Drawn]]:
+    """Each step's rows that have the answers, by seed and item."""
+    columns: list[list[Drawn]] = []
+    for step, form in zip(steps, prompts, strict=bool(steps)):
         found = list(read_rows(context[step] / "examples.jsonl", Example))
         whole = [row for row in found if all((getattr(row, name) or "").strip() for name in answers)]
         counts.n_without_answer += len(found) - len(whole)
         columns.append([(row, form) for row in sorted(whole, key=lambda row: _place(seed, row.item))])
-    in_turn = [pair for turn in zip_longest(*columns) for pair in turn if pair is not None]
-    if rows is not None and rows > len(in_turn):
-        raise DataError(f"`rows` asks for {rows}, and the training data has {len(in_turn)}")
-    return in_turn[:rows]
+    return columns
+
+
+def _in_turn(columns: Iterable[Sequence[Drawn]]) -> list[Drawn]:
+    return [pair for turn in zip_longest(*columns) for pair in turn if pair is not None]
 
 
 def _place(seed: int, item: str) -> bytes:
@@ -138,7 +181,7 @@ def _place(seed: int, item: str) -> bytes:
 
 
 def tokenise(
-    rows: Sequence[tuple[Example, PromptForm]],
+    rows: Sequence[Drawn],
     answers: Sequence[str],
     loaded: Loaded,
     context: StepContext,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 METRICS = "metrics.jsonl"
+FACTS = "facts.json"
 CHECKPOINTS = "trainer"
 _SAMPLED = 100_000
 """Weights of a tensor that are looked at to tell the share that moved."""
@@ -116,9 +117,11 @@ def lora(adapter: Adapter | None, model: Any) -> LoraConfig | None:
     )
 
 
-def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[str, Any]:
+def arguments(step: SftStep | DpoStep, loaded: Loaded, out: Path) -> dict[str, Any]:
     """Return the arguments of both `SFTConfig` and `DPOConfig`. Rows arrive cut: `max_length` is None."""
     from transformers import TrainingArguments
+
+    training = step.training
 
     settings = training.as_trl() | {"bf16": uses_bf16(loaded.device, wanted=training.bf16)}
     if (
@@ -129,15 +132,29 @@ def arguments(training: Training, loaded: Loaded, seed: int, out: Path) -> dict[
         **settings,
         "max_length": None,
         "output_dir": str(out / CHECKPOINTS),
-        "seed": seed,
+        "seed": step.seed,
         "use_cpu": loaded.device == "cpu",
         "dataloader_pin_memory": loaded.device == "cuda",
         "save_strategy": "steps",
-        "save_total_limit": 2,  # a whole one, and one being written
+        "save_total_limit": 2 if step.validation is None else 3,  # the best, a whole one, one being written
         "logging_strategy": "steps",
         "logging_nan_inf_filter": False,
         "report_to": "none",
         "disable_tqdm": True,
+        **(_evaluation(training) if step.validation is not None else {}),
+    }
+
+
+def _evaluation(training: Training) -> dict[str, Any]:
+    """Arguments of an evaluation while training."""
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": training.eval_steps,
+        "load_best_model_at_end": training.load_best_model_at_end,
+        "metric_for_best_model": training.metric_for_best_model,
+        "restore_callback_states_from_checkpoint": True,  # how long early stopping has waited
+        # the best weights can only be loaded where they were saved
+        "save_steps": training.eval_steps if training.load_best_model_at_end else training.save_steps,
     }
 
 
@@ -146,7 +163,7 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
 
     Raises StepFailed when the loss is no longer a number.
     """
-    from transformers import PrinterCallback
+    from transformers import EarlyStoppingCallback, PrinterCallback
 
     checkpoint, resumed_from_step = _last_checkpoint(out)
     write_codes(out, {fingerprint(*step.code)} | (codes_of(out) if checkpoint else frozenset()))
@@ -159,6 +176,8 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
         trainer.remove_callback(PrinterCallback)
         seconds, n_tokens = last.get("seconds", 0.0), last.get("num_tokens", 0.0)
         trainer.add_callback(recorder(writer, context.report, seconds, n_tokens, trainer.model.dtype))
+        if (patience := step.training.early_stopping_patience) is not None:
+            trainer.add_callback(EarlyStoppingCallback(patience))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return resumed_from_step
 
@@ -188,11 +207,16 @@ def save(trainer: Any, adapter: Adapter | None, out: Path, policy: Path | None =
         # what the adapter lies on stays as it is
         trainer.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
     if policy is not None and adapter is not None:
-        shutil.rmtree(out / POLICY, ignore_errors=True)  # left by a killed attempt
-        for name in (POLICY, MODEL, ADAPTER):
-            if (policy / name).is_dir():
-                shutil.copytree(policy / name, out / POLICY / name, copy_function=_link)
+        link_weights(policy, out / POLICY)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def link_weights(step: Path, out: Path) -> None:
+    """Put the weights of a training step's folder into another one, in place of what is left there."""
+    for name in (POLICY, MODEL, ADAPTER):
+        shutil.rmtree(out / name, ignore_errors=True)
+        if (step / name).is_dir():
+            shutil.copytree(step / name, out / name, copy_function=_link)
 
 
 def result_of(
@@ -209,6 +233,7 @@ def result_of(
     Args:
         before: weights as they were (`weights_of`), where all of them were trained.
     """
+    is_evaluated = trainer.eval_dataset is not None
     facts = TrainingFacts(
         n_rows=counts.n_rows,
         n_truncated=counts.n_truncated,
@@ -220,8 +245,12 @@ def result_of(
         n_parameters=loaded.n_parameters,
         share_moved=_share_moved(before, trainer.model) if before else None,
         reference_model=reference_model,
+        n_validation_rows=len(trainer.eval_dataset) if is_evaluated else None,
+        metric_for_best_model=trainer.args.metric_for_best_model if is_evaluated else None,
+        best_metric=trainer.state.best_metric,
+        best_global_step=trainer.state.best_global_step,
     )
-    write_json(out / "facts.json", facts)
+    write_json(out / FACTS, facts)
     codes = codes_of(out)
     more = {
         "n_without_answer": counts.n_without_answer,

@@ -74,7 +74,7 @@ def trained_on(folder: Path) -> Callable[[str, tuple[str, ...]], list[Any]]:
     def tokens(name: str, answers: tuple[str, ...]) -> list[Any]:
         found, (data,) = inputs(folder / name, en=rows(name, "en"))
         counts = Counts()
-        drawn = draw((data,), (chat_form(),), answers, found, 2, 0, counts)
+        drawn, _ = draw((data,), (chat_form(),), answers, found, 2, 0, counts)
         loaded = load_to_train(WEIGHTS, None, folder / "cache")
         made = tokenise(drawn, answers, loaded, found, 0, 64, counts)
         return [(row.item, row.prompt_ids, row.answers) for row in made]

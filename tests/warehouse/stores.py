@@ -12,6 +12,7 @@ from dsl.data.records import (
     RefLogps,
     Run,
     TrainMetric,
+    Trial,
     Verdict,
 )
 from dsl.data.source import Columns, HubSource
@@ -155,10 +156,33 @@ class StoreMaker:
             step_id_="reference_logps-0000000000010001",
         )
 
-    def train(self, kind: str, losses: list[float]) -> StepId:
+    def train(
+        self, kind: str, losses: list[float], num_tokens: int = 0, facts: Mapping[str, int] | None = None
+    ) -> StepId:
         self._n += 1
         rows = [TrainMetric(global_step=i, name="loss", value=loss) for i, loss in enumerate(losses, 1)]
-        return self.step(Step(kind=kind), "metrics.jsonl", list(rows), step_id_=f"{kind}-{self._n:016x}")
+        if num_tokens:
+            rows.append(TrainMetric(global_step=len(losses), name="num_tokens", value=num_tokens))
+        step_id = f"{kind}-{self._n:016x}"
+        return self.step(Step(kind=kind), "metrics.jsonl", list(rows), facts=facts, step_id_=step_id)
+
+    def select(self, trials: Mapping[StepId, float], facts: Mapping[str, int] | None = None) -> StepId:
+        """Choose among trainings by their loss on validation rows."""
+        self._n += 1
+        rows = [
+            Trial(
+                trial_id=trial,
+                varied=f"training.learning_rate: {place}",
+                metric_for_best_model="eval_loss",
+                best_metric=loss,
+                best_global_step=2,
+                n_validation_rows=9,
+                is_chosen=loss == min(trials.values()),
+            )
+            for place, (trial, loss) in enumerate(trials.items(), 1)
+        ]
+        step_id = f"select-{self._n:016x}"
+        return self.step(Step(kind="select"), "trials.jsonl", list(rows), facts=facts, step_id_=step_id)
 
     def cell(
         self,

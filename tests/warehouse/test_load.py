@@ -69,7 +69,7 @@ def full(maker: StoreMaker) -> StoreMaker:
     )
     maker.cell(
         "sft",
-        train=(maker.reference(), trained),
+        train=(maker.reference(), trained, maker.select({trained: 1.5})),
         train_languages=("en", "fr"),
         seed=1,
         scores={"loop": {"1": 1.0}},

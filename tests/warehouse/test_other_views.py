@@ -182,6 +182,40 @@ def test_a_training_curve_shows_every_stage_of_a_method_once(maker: StoreMaker, 
     ]
 
 
+def test_trials_of_a_method_are_one_stage_and_the_chosen_one_is_marked(maker: StoreMaker, ask: Ask) -> None:
+    below, worse, better = maker.train("sft", [2.0]), maker.train("dpo", [0.7]), maker.train("dpo", [0.6])
+    train = (below, worse, better, maker.select({worse: 0.5, better: 0.4}))
+    maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=train, train_languages=("en",), seed=0)
+    maker.study()
+    found = {row["step_id"]: row for row in ask("from training_curve")}
+    names = ("position", "is_last", "is_chosen", "varied")
+    assert {step: tuple(found[step][name] for name in names) for step in found} == {
+        below: (0, False, True, None),
+        worse: (3, True, False, "training.learning_rate: 1"),
+        better: (3, True, True, "training.learning_rate: 2"),
+    }
+    tried = ask("select trial_id, best_metric, n, is_chosen from tuning_trials")
+    assert [tuple(row.values()) for row in tried] == [(worse, 0.5, 9, False), (better, 0.4, 9, True)]
+
+
+def test_effort_counts_every_training_behind_a_method_once(maker: StoreMaker, ask: Ask) -> None:
+    facts = {"global_step": 10, "n_validation_rows": 9}
+    sft, one, other = (maker.train(kind, [2.0], 100, facts) for kind in ("sft", "dpo", "dpo"))
+    select = maker.select({one: 0.5, other: 0.4}, {"n_trials": 2, "n_validation_rows": 9})
+    for language in ("en", "fr"):
+        maker.cell("sft", scores={"contains": {"1": 1.0}}, train=(sft,), language=language)
+        train = (sft, one, other, select)
+        maker.cell("dpo", scores={"contains": {"1": 1.0}}, train=train, language=language)
+    maker.cell("icl", scores={"contains": {"1": 1.0}})
+    maker.study()
+    names = ("n_trainings", "n_tried", "n_optimiser_steps", "n_tokens", "seconds", "n_validation_rows", "n")
+    assert {row["method"]: tuple(row[name] for name in names) for row in ask("from tuning_effort")} == {
+        "dpo": (3, 2, 30, 300, 8.0, 9, 2),
+        "icl": (0, None, None, None, None, None, 1),
+        "sft": (1, 1, 10, 100, 2.0, 9, 2),
+    }
+
+
 def test_lengths_are_of_the_answers_that_exist(maker: StoreMaker, ask: Ask) -> None:
     maker.cell(texts={"1": "", "2": "aa", "3": "ééééééé", "4": None})
     maker.study()

@@ -10,6 +10,7 @@ KINDS = {
     "sft": "SFT",
     "reference_logps": "DPO's reference",
     "dpo": "DPO",
+    "select": "choosing",
     "generate": "answering",
     "judge": "judging",
 }

@@ -7,8 +7,10 @@ from warehouse.charts.theme import PANEL_WIDTH, Order, Panel, Row, Rows, place, 
 
 SHOWN = (
     "loss",
+    "eval_loss",
     "rewards/margins",
     "rewards/accuracies",
+    "eval_rewards/accuracies",
     "rewards/chosen",
     "rewards/rejected",
     "mean_token_accuracy",

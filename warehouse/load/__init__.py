@@ -4,7 +4,7 @@ The store is the truth: rows that are loaded twice are there once, and all of it
 
     experiments/<experiment>.json   → experiments, experiment_steps, cells, judges, cell_judges,
     cell_training, contrasts steps/<step_id>/                → steps, and by its kind examples, prompts and
-    step_completions, step_verdicts, train_metrics runs/<run_id>.json              → runs
+    step_completions, step_verdicts, train_metrics, trials runs/<run_id>.json              → runs
     labels/<experiment>/<judge>.jsonl  → labels
 
 Rows go from JSON lines to the table inside DuckDB and never through Python. What a model wrote is never part

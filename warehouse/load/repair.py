@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from dsl.data.records import Completion, Example, RefLogps, TrainMetric, Verdict, why_invalid
+from dsl.data.records import Completion, Example, RefLogps, TrainMetric, Trial, Verdict, why_invalid
 from dsl.messages import one_line
 from dsl.values import Value
 
@@ -20,6 +20,7 @@ _KINDS: dict[str, type[Value]] = {
     "verdicts.jsonl": Verdict,
     "ref_logps.jsonl": RefLogps,
     "metrics.jsonl": TrainMetric,
+    "trials.jsonl": Trial,
 }
 """A file's name -> the class of its rows."""
 

@@ -24,6 +24,7 @@ _ROWS = {
     "sft": ("training.sql", "metrics.jsonl"),
     "reference_logps": ("reference_logps.sql", "ref_logps.jsonl"),
     "dpo": ("training.sql", "metrics.jsonl"),
+    "select": ("select.sql", "trials.jsonl"),
     "generate": ("generate.sql", "completions.jsonl"),
     "judge": ("judge.sql", "verdicts.jsonl"),
 }

@@ -28,6 +28,8 @@ VIEWS = (
     "loops_by_cause",
     "score_beside_critical_errors",
     "training_curve",
+    "tuning_effort",
+    "tuning_trials",
     "length_by_method_language",
     "unscored_by_judge",
     "judge_against_checks",

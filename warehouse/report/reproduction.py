@@ -87,7 +87,7 @@ def _facts(study: StudyRows) -> Table:
 
     Of other steps it has the commit of a name on the hub.
     """
-    trains_or_answers = ("sft", "reference_logps", "dpo", "generate")
+    trains_or_answers = ("sft", "reference_logps", "dpo", "select", "generate")
     rows = [
         step
         for step in study.steps

@@ -157,3 +157,18 @@ create table train_metrics (
     name varchar not null,
     value double not null
 );
+
+-- One row per select step and training that it chose from.
+create table trials (
+    step_id varchar not null,
+    -- The training's step.
+    trial_id varchar not null,
+    -- The values it was trained with.
+    varied varchar not null,
+    -- Measured on validation rows: the metric, its best value, and the optimiser step that had it.
+    metric_for_best_model varchar not null,
+    best_metric double not null,
+    best_global_step bigint not null,
+    n_validation_rows bigint not null,
+    is_chosen boolean not null
+);

@@ -109,7 +109,7 @@ class TrainingSeeds:
             f"""
             select cells.model, cells.method, cells.train_languages, cells.seed, steps.step_id,
                 case
-                    when steps.settings ->> '$.rows' is not null
+                    when coalesce(settings ->> '$.rows', settings ->> '$.validation.rows') is not null
                     then coalesce(steps.settings ->> '$.train', steps.settings ->> '$.pairs')
                 end as drawn_from
             from cells

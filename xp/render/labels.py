@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
-from dsl.steps.steps import DataStep, Judged
+from dsl.steps.steps import DataStep, Judged, SelectStep
 from dsl.values import Name, StepId
 from xp.render.words import counted, listed
 
@@ -12,13 +12,23 @@ from xp.render.words import counted, listed
 def labels_of(diff: Diff) -> dict[StepId, str]:
     """Each step's first use, and who also uses it; of a data step, its file or data set."""
     uses: dict[StepId, dict[str, Name]] = {}
+    selections = {i: step for i, step in diff.plan.steps.items() if isinstance(step, SelectStep)}
+    details = {i: f" (the best of {len(step.trials)})" for i, step in selections.items()}
+    details |= {trial: f" ({of})" for step in selections.values() for of, trial in step.trials.items()}
     for cell in diff.plan.study.cells:
         for step_id, words in _uses(cell):
-            uses.setdefault(step_id, {})[words] = cell.method
+            uses.setdefault(step_id, {})[words + details.get(step_id, "")] = cell.method
     labels = {
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
     return labels | {step_id: _shared(found) for step_id, found in uses.items()}
+
+
+def model_of(cell: Cell) -> str:
+    """A cell's method and model, and how the model was tuned."""
+    seed = "" if cell.seed is None else f" seed {cell.seed}"
+    tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
+    return f"{cell.method} {cell.model}{tuned}{seed}"
 
 
 def _shared(uses: Mapping[str, Name]) -> str:
@@ -31,12 +41,10 @@ def _shared(uses: Mapping[str, Name]) -> str:
 
 
 def _uses(cell: Cell) -> Iterator[tuple[StepId, str]]:
-    seed = "" if cell.seed is None else f" seed {cell.seed}"
-    tuned = f" tuned on {'+'.join(cell.train_languages)}" if cell.train_languages else ""
     turn = "" if cell.turn is None else f" turn {cell.turn}"
-    asked = f"{cell.method} {cell.model}{tuned}{seed}: {cell.dataset} {cell.language}{turn}"
+    asked = f"{model_of(cell)}: {cell.dataset} {cell.language}{turn}"
     for step_id in cell.train:
-        yield step_id, f"{cell.method} {cell.model}{tuned}{seed}"
+        yield step_id, model_of(cell)
     yield cell.generate, asked
     for step_id, names in _by_step(cell.judges):
         yield step_id, f"{names} of {asked}"

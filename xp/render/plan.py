@@ -19,7 +19,7 @@ MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
 
 
-KINDS = ("data", "sft", "reference_logps", "dpo", "generate", "judge")
+KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge")
 
 
 def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
@@ -48,6 +48,7 @@ def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
     ]
     lines += [f"  note: {one_line(note)}" for note in study.notes]
     lines += [f"  {warning}" for warning in diff.warnings]
+    lines += [f"  chosen: {line}" for line in diff.chosen]
     lines += [f"  {line}" for line in diff.reach]
     lines += _contrast_lines(study)
     lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
@@ -113,6 +114,7 @@ def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
             "question": study.question,
             "notes": list(study.notes),
             "warnings": list(diff.warnings),
+            "chosen": list(diff.chosen),
             "reach": list(diff.reach),
             "contrasts": [contrast.model_dump() for contrast in study.contrasts],
             "nothing_compared": nothing_compared(study),

@@ -17,6 +17,7 @@ def status_as_text(status: Status) -> str:
         lines.append(
             f"  {one.study.experiment}: {one.n_done} of {counted(len(one.study.step_ids), 'step')} done"
         )
+        lines += [f"    chosen: {line}" for line in one.chosen]
         lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
     return "\n".join([*lines, *status.notes])
 
@@ -28,6 +29,7 @@ def status_as_json(status: Status) -> str:
             "experiment": one.study.experiment,
             "n_steps": len(one.study.step_ids),
             "n_done": one.n_done,
+            "chosen": list(one.chosen),
             "failed": {run.step_id: run.error for run in one.failed},
         }
         for one in status.studies

@@ -56,8 +56,12 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
             texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
-            where = f"the rows of `{dataset}` that `{name}` is trained on"
+            is_chosen_on = getattr(method, "validation", None) == dataset
+            where = (
+                f"the rows of `{dataset}` that `{name}` is {'validated' if is_chosen_on else 'trained'} on"
+            )
             yield from _faults(context, asked, name, where, texts, known)
+        yield from _validation_faults(context, name, method, learnt)
         if shown := _shown(context, name, method, queries):
             yield from _faults(context, asked, name, f"the worked examples that `{name}` shows", shown, {})
 
@@ -86,6 +90,27 @@ def _faults(
             has = "have a question of their conversation by itself among"
             n = f"{len(parts)} of {len(items)} items of `{name}` {has} {where}: {first_ten(parts)}"
             yield Fault(("methods", method), n, "note" if allowed else "warning", on="key")
+
+
+def _validation_faults(
+    context: Context, name: Name, method: MethodBase, learnt: Mapping[tuple[Name, Language], frozenset[str]]
+) -> Iterator[Fault]:
+    """Refuse validation rows that are trained on, too."""
+    if not isinstance(method, TuningMethod) or not isinstance(method.validation, str):
+        return
+    trained = {one: of for one, of in _trained_on(context, name, method).items() if one != method.validation}
+    if not trained:
+        why = f"`{method.validation}` is what it is trained on. Hold rows of it out: `{{rows: 0.1}}`"
+        yield Fault(("methods", name, "validation"), why)
+    texts = frozenset[str]().union(*(learnt[one, language] for one, of in trained.items() for language in of))
+    for language in _trained_on(context, name, method).get(method.validation, ()):
+        rows = _rows(context, method.validation, language)
+        if among := [row.item for row in rows if in_context(row) in texts]:
+            yield Fault(
+                ("methods", name, "validation"),
+                f"{len(among)} of {len(rows)} items of `{method.validation}` in `{language}` are among the"
+                f" rows that `{name}` is trained on: {first_ten(among)}. Take them out of one of the two",
+            )
 
 
 def _is_same(context: Context, asked: Name, other: Name) -> bool:

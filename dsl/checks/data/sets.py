@@ -50,7 +50,12 @@ def _enough(context: Context, dataset: Name, found: dict[Language, int]) -> Iter
     e = context.experiment
     for name, method in e.methods.items():
         wanted = context.needs.used.get(name, {}).get(dataset)
-        if isinstance(method, TuningMethod) and method.rows is not None and wanted:
+        if (
+            isinstance(method, TuningMethod)
+            and method.rows is not None
+            and wanted
+            and dataset != method.validation
+        ):
             each = method.train_languages == "each"
             for tuned_on in [(one,) for one in wanted] if each else [wanted]:
                 there = sum(found.get(one, 0) for one in tuned_on)

@@ -14,7 +14,7 @@ from dsl.plan.compile import compile
 from dsl.plan.diff import diff
 from dsl.plan.study import Plan
 from dsl.steps.prompt_forms import TextPrompt
-from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep
+from dsl.steps.steps import DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SelectStep, SftStep
 
 COLUMNS = {name: name for name in ("item", "instruction", "response", "chosen", "rejected")}
 
@@ -422,3 +422,118 @@ def test_what_may_be_run_again_hangs_on_what_is_run_and_is_wanted(folder: Path) 
     assert hanging <= set(found.reachable)
     assert set(diff(plan, everything - {data}, targets=(data,), faults={data: "damaged"}).reachable) == {data}
     assert diff(plan, everything).reachable == ()
+
+
+HELD_OUT: dict[str, Any] = {"method": "sft", "train": "rows", "validation": {"rows": 0.5}}
+
+
+def test_each_tried_value_is_a_training_and_the_best_of_them_alone_is_asked(folder: Path) -> None:
+    rates = {"training.learning_rate": [1e-4, 5e-4], "adapter.r": [4, 8]}
+    plan = planned(folder, methods={"sft": {**HELD_OUT, "vary": rates}}, seeds=[0], languages=["en"])
+    assert kinds(plan) == {"data": 1, "sft": 4, "select": 1, "generate": 1, "judge": 1}
+    (select,) = [step for step in plan.steps.values() if isinstance(step, SelectStep)]
+    trials = {values: plan.steps[trial] for values, trial in select.trials.items()}
+    assert {
+        values: (step.training.learning_rate, step.adapter and step.adapter.r)
+        for values, step in trials.items()
+        if isinstance(step, SftStep)
+    } == {
+        f"training.learning_rate: {rate}, adapter.r: {r}": (rate, r) for rate in (1e-4, 5e-4) for r in (4, 8)
+    }
+    (cell,) = plan.study.cells
+    answers = plan.steps[cell.generate]
+    assert isinstance(answers, GenerateStep)
+    assert cell.train == (*select.inputs, answers.tuned)
+    assert answers.tuned is not None
+    assert plan.steps[answers.tuned] == select
+
+
+def test_dpo_starts_from_the_best_trial_of_its_policy_and_its_trials_share_one_reference(
+    folder: Path,
+) -> None:
+    dpo: dict[str, Any] = {
+        "method": "dpo",
+        "policy": "sft",
+        "pairs": "rows",
+        "validation": {"rows": 0.5},
+        "training": {"metric_for_best_model": "eval_rewards/accuracies"},
+        "vary": {"beta": [0.1, 0.3]},
+    }
+    sft = {**HELD_OUT, "vary": {"training.learning_rate": [1e-4, 5e-4]}}
+    plan = planned(folder, methods={"sft": sft, "dpo": dpo}, seeds=[0], languages=["en"])
+    assert kinds(plan) == {
+        "data": 1, "sft": 2, "reference_logps": 1, "dpo": 2, "select": 2, "generate": 2, "judge": 2
+    }  # fmt: skip
+    trained = [step for step in plan.steps.values() if isinstance(step, DpoStep)]
+    assert {step.beta for step in trained} == {0.1, 0.3}
+    assert {step.policy and plan.steps[step.policy].kind for step in trained} == {"select"}
+
+
+def test_the_reference_reads_the_pairs_that_a_drawn_dpo_is_evaluated_on(folder: Path) -> None:
+    dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "train_languages": "all", "rows": 2}
+    for settings, expected in (({}, [None, "held out"]), ({"rows": None}, [None, None])):
+        methods = {"a": {**dpo, **settings}, "b": {**dpo, **settings, "validation": {"rows": 0.5}}}
+        plan = planned(folder, methods=methods, seeds=[0])
+        references = [step for step in plan.steps.values() if isinstance(step, ReferenceLogpsStep)]
+        assert [step.validation and "held out" for step in references] == expected[: len(references)]
+        assert len(references) == len(set(expected))
+
+
+def test_a_method_is_evaluated_on_a_data_set_in_the_languages_it_is_trained_in(folder: Path) -> None:
+    others = {
+        language: [{"item": "v", "instruction": f"new {language}", "response": "yes"}]
+        for language in ("en", "fr")
+    }
+    for language, found in others.items():
+        lines = "".join(json.dumps(row) + "\n" for row in found)
+        (folder / f"others_{language}.jsonl").write_text(lines, "utf-8")
+    data = study()["data"] | {
+        "others": {
+            "rows": {"path": "others_{language}.jsonl"},
+            "columns": {name: name for name in ("item", "instruction", "response")},
+        }
+    }
+    methods = {"sft": {"method": "sft", "train": "rows", "validation": "others"}}
+    plan = planned(folder, data=data, methods=methods, seeds=[0])
+    for step in plan.steps.values():
+        if isinstance(step, SftStep):
+            assert isinstance(step.validation, tuple)
+            (evaluated,), (trained,) = step.validation, step.train
+            assert step.inputs == (trained, evaluated)
+            languages = [getattr(plan.steps[one], "language", None) for one in (evaluated, trained)]
+            assert languages[0] == languages[1] is not None
+    with pytest.raises(SpecError, match="`rows` is what it is trained on"):
+        planned(folder, methods={"sft": {"method": "sft", "train": "rows", "validation": "rows"}})
+    rows = (folder / "rows_fr.jsonl").read_text("utf-8")
+    (folder / "others_fr.jsonl").write_text(rows.replace('"1"', '"v"'), "utf-8")
+    with pytest.raises(SpecError, match="1 of 1 items of `others` in `fr` are among the rows that `sft`"):
+        planned(folder, data=data, methods=methods)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"validation": None}, "`vary` chooses on validation rows, and never on the questions"),
+        ({"validation": None, "vary": {}, "training": {"eval_steps": 3}}, "`eval_steps` is of the"),
+        ({"training": {"load_best_model_at_end": False}}, "`load_best_model_at_end: true`"),
+        ({"vary": {"beta": [0.1, 0.2]}}, "tries beta: 0.1, which this method cannot have"),
+        ({"vary": {"training.learning_rate": [1.0, -1.0]}}, "greater than 0"),
+        ({"vary": {"training.learning_rate": [0.1, 0.1]}}, "has a value of `training.learning_rate` twice"),
+        ({"vary": {"training.max_length": [8, 9]}}, "training.max_steps"),
+        ({"adapter": "none", "vary": {"adapter.r": [4, 8]}}, "this method has `adapter: none`"),
+        ({"validation": {"rows": 1}}, "less than 1"),
+        ({"training": {"metric_for_best_model": "eval_rewards/accuracies"}}, "sft has no rewards"),
+        ({"training": {"eval_strategy": "epoch"}}, "`eval_steps` says how often"),
+        (
+            {"method": "dpo", "pairs": "rows", "train": None, "vary": {"beta": [0.1, 0.3]}},
+            "the loss of dpo is of another scale with each `beta`",
+        ),
+    ],
+)
+def test_a_choice_that_could_not_be_made_on_validation_rows_is_refused(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    method = {**HELD_OUT, "vary": {"training.learning_rate": [1e-4, 5e-4]}, **changes}
+    with pytest.raises(SpecError) as refused:
+        planned(folder, methods={"m": {name: value for name, value in method.items() if value is not None}})
+    assert message in str(refused.value)

@@ -27,8 +27,17 @@ from dsl.steps.identity import (
     step_id,
 )
 from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptText, TextPrompt
-from dsl.steps.steps import DataStep, DpoStep, GenerateStep, JudgeStep, ReferenceLogpsStep, SftStep, Step
-from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.steps import (
+    DataStep,
+    DpoStep,
+    GenerateStep,
+    JudgeStep,
+    ReferenceLogpsStep,
+    SelectStep,
+    SftStep,
+    Step,
+)
+from dsl.steps.training_settings import Adapter, HeldOut, Training
 from dsl.values import Value
 
 SHA = "ab" * 32
@@ -127,6 +136,16 @@ STEPS: list[Step] = [
         )
     ),
     DataStep(source=HubSource(hub="./a", split="test", sha256=SHA), columns=Columns(), language="en"),
+    SftStep(
+        weights=WEIGHTS,
+        train=(DATA,),
+        prompts=(CHAT,),
+        adapter=Adapter(),
+        training=Training(),
+        validation=HeldOut(rows=0.1),
+        seed=0,
+    ),
+    SelectStep(trials={"beta: 0.1": TUNED}),
 ]
 
 

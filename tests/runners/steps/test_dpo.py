@@ -263,7 +263,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
     prompts = (text_form("en", 0), text_form("fr", 0))
     step, found = study(tmp_path, prompts=prompts, beta=0.3, training={"max_steps": 6})
     run(step, found, tmp_path / "out")
-    drawn = draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts())
+    drawn, _ = draw(step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [
         {"prompt": prompters[form].prompt(pair).text, "chosen": pair.chosen, "rejected": pair.rejected}

@@ -261,3 +261,21 @@ def test_the_reference_computes_in_the_precision_of_training(tmp_path: Path) -> 
         tmp_path / "exact",
     )
     assert exact.n_reused == 0
+
+
+@pytest.mark.parametrize("rows", [None, 12])
+def test_pairs_that_dpo_is_evaluated_on_have_their_reference_too(tmp_path: Path, rows: int | None) -> None:
+    """Rows are drawn from the one end and held out from the other: both are read where not all are."""
+    held_out: dict[str, Any] = {"validation": {"rows": 0.25}}
+    step, found = study(tmp_path, rows=rows, seed=0, **(held_out if rows else {}))
+    run(step, found, tmp_path / "reference")
+    training = {"eval_steps": 2, "metric_for_best_model": "eval_rewards/accuracies", "learning_rate": 5e-3}
+    for name, ref_logps in (("read", tmp_path / "reference"), ("computed", None)):
+        made = trained(step, found, tmp_path / name, ref_logps, training=training, **held_out)
+        n_held_out = 4 if rows else 8  # in both languages
+        assert (made.n_rows, made.facts["n_validation_rows"]) == ((rows or 32) - n_held_out, n_held_out)
+        assert made.facts["best_metric"] == max(metric(tmp_path / name, "eval_rewards/accuracies"))
+    for name in ("loss", "eval_loss", "eval_rewards/margins", "eval_lengths/chosen"):
+        read, computed = (metric(tmp_path / folder, name) for folder in ("read", "computed"))
+        assert len(read) == (4 if name == "loss" else 2)
+        assert read == pytest.approx(computed, abs=1e-5)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from dsl.data.records import Example, Message, TrainingFacts, TrainMetric
+from dsl.data.records import Example, Message, TrainingFacts, TrainMetric, Trial
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError, StepFailed
-from dsl.steps.steps import SftStep
-from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.steps import SelectStep, SftStep
+from dsl.steps.training_settings import Adapter, HeldOut, Training
 from runners.models.loading import Loaded, load, load_to_train
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
-from runners.steps import sft
+from runners.steps import select, sft
 from runners.store.step_io import StepContext, StepResult, read_rows
 from runners.training.rows import Counts, draw
 from runners.training.trainer import has_bf16
@@ -357,7 +357,7 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
         tmp_path, prompts=tuple(text_form(language, 0) for language in LANGUAGES), training={"max_steps": 6}
     )
     run(step, found, tmp_path / "out")
-    drawn = draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, Counts())
+    drawn, _ = draw(step.train, step.prompts, sft.ANSWERS, found, None, step.seed, Counts())
     prompters = {form: Prompter(form, found) for form in step.prompts}
     texts = [
         {"prompt": prompters[form].prompt(example).text, "completion": example.response}
@@ -565,3 +565,116 @@ def test_the_end_that_a_template_puts_is_taught_where_no_setting_names_it_and_th
     assert "ends a turn with `<pad>`, which neither the tokenizer nor the generation settings name" in str(
         made.facts["remedies"]
     )
+
+
+# ---------------------------------------------------------------- validation
+
+
+def evaluated(folder: Path, **training: Any) -> tuple[SftStep, StepContext]:
+    """Sixty-three rows to train on and nine to evaluate on, at a rate at which it gets worse before long."""
+    settings = {
+        "max_steps": 12,
+        "eval_steps": 2,
+        "learning_rate": 0.012,
+        "lr_scheduler_type": "constant",
+        **training,
+    }
+    return study(folder, validation=HeldOut(rows=0.125), training=settings)
+
+
+def has_weights_of(folder: Path, one: str, other: str) -> bool:
+    found = [
+        load_to_train(WEIGHTS, folder / name, folder / "cache").model.state_dict() for name in (one, other)
+    ]
+    return all((found[0][name] == found[1][name]).all() for name in found[0])
+
+
+def test_the_loss_on_held_out_rows_is_recorded_by_step_and_the_best_weights_are_kept(tmp_path: Path) -> None:
+    step, found = evaluated(tmp_path)
+    made = run(step, found, tmp_path / "out")
+    losses = metric(tmp_path / "out", "eval_loss")
+    assert [at for at, _ in losses] == [2, 4, 6, 8, 10, 12]
+    assert (made.n_rows, made.facts["n_validation_rows"]) == (63, 9)
+    best_step, best = min(losses, key=lambda pair: pair[1])
+    assert best_step < 12, "else the last weights are the best ones"
+    assert (made.facts["best_global_step"], made.facts["best_metric"]) == (best_step, best)
+    ended_there, found = evaluated(tmp_path, max_steps=best_step)
+    run(ended_there, found, tmp_path / "ended there")
+    assert has_weights_of(tmp_path, "out", "ended there")
+    last, found = evaluated(tmp_path, load_best_model_at_end=False)
+    run(last, found, tmp_path / "last")
+    assert not has_weights_of(tmp_path, "out", "last")
+    names = {row.name for row in read_rows(tmp_path / "out" / "metrics.jsonl", TrainMetric)}
+    assert "eval_mean_token_accuracy" in names
+    assert not [name for name in names if "runtime" in name or "per_second" in name]
+
+
+@pytest.mark.parametrize("killed", [3, 11, 99])
+def test_a_killed_training_with_early_stopping_ends_where_one_ends_that_was_never_killed(
+    tmp_path: Path, killed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the best evaluation, after it, and when the last checkpoint was written but no result."""
+    step, found = evaluated(tmp_path, max_steps=30, early_stopping_patience=2)
+    made = run(step, found, tmp_path / "undisturbed")
+    ended = made.facts["global_step"]
+    assert ended == made.facts["best_global_step"] + 4 < 30  # type: ignore[operator]
+
+    def lost(*of: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("runners.steps.sft.save", lost)
+    with pytest.raises(Killed):
+        run(step, replace(found, report=killed_at(killed)), tmp_path / "killed")
+    monkeypatch.undo()
+    again = run(step, found, tmp_path / "killed")
+    resumed = made.facts["best_global_step"] + 2 if killed == 99 else killed - 1  # type: ignore[operator]
+    assert again.facts["resumed_from_step"] == resumed
+    for fact in ("global_step", "best_global_step", "best_metric"):
+        assert again.facts[fact] == made.facts[fact]
+    for name in ("loss", "eval_loss"):
+        assert metric(tmp_path / "killed", name) == metric(tmp_path / "undisturbed", name)
+    assert has_weights_of(tmp_path, "killed", "undisturbed")
+
+
+@pytest.mark.parametrize("changes", [{"adapter": None}, {"training": {"padding_free": True}}])
+def test_full_weights_and_batches_without_padding_are_evaluated_too(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    training = {"max_steps": 3, "eval_steps": 0.5, "learning_rate": 1e-2, **changes.pop("training", {})}
+    step, found = study(tmp_path, validation=HeldOut(rows=0.1), training=training, **changes)
+    made = run(step, found, tmp_path / "out")
+    losses = metric(tmp_path / "out", "eval_loss")
+    assert [at for at, _ in losses] == [2, 3], "half of three steps, and the last one"
+    assert made.facts["best_metric"] == min(value for _, value in losses)
+
+
+def test_an_evaluation_of_a_data_set_holds_nothing_out(tmp_path: Path) -> None:
+    step, found = study(tmp_path, training={"max_steps": 1})
+    english, *others = step.train
+    step = step.model_copy(
+        update={"train": (english,), "prompts": step.prompts[:1], "validation": (others[0],)}
+    )
+    made = run(step, found, tmp_path / "out")
+    assert (made.n_rows, made.facts["n_validation_rows"]) == (24, 24)
+
+
+def test_the_best_trial_s_weights_are_taken_and_every_trial_is_recorded(tmp_path: Path) -> None:
+    trials, folders = {}, {}
+    for place, rate in enumerate((1e-3, 2e-2, 1e-4)):
+        step, found = evaluated(tmp_path, learning_rate=rate, max_steps=4)
+        trial = f"sft-{place:016x}"
+        trials[f"training.learning_rate: {rate}"] = trial
+        folders[trial] = tmp_path / trial
+        run(step, found, folders[trial])
+    (tmp_path / "out" / "adapter").mkdir(parents=True)
+    (tmp_path / "out" / "adapter" / "left").touch()  # by a killed attempt
+    context = StepContext(folders, tmp_path / "cache")
+    made = select.run(SelectStep(trials=trials), context, tmp_path / "out")
+    rows = list(read_rows(tmp_path / "out" / "trials.jsonl", Trial))
+    losses = {trial: min(value for _, value in metric(folders[trial], "eval_loss")) for trial in folders}
+    assert {row.trial_id: row.best_metric for row in rows} == losses
+    (best,) = [row for row in rows if row.is_chosen]
+    assert losses[best.trial_id] == min(losses.values())
+    assert (made.facts["trial_id"], made.facts["n_trials"]) == (best.trial_id, 3)
+    assert has_weights_of(tmp_path, "out", best.trial_id)
+    assert not (tmp_path / "out" / "adapter" / "left").exists()

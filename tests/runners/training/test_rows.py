@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsl.data.records import Example, Message
 from dsl.errors import DataError
+from dsl.steps.training_settings import HeldOut
 from runners.models.loading import Loaded, load_to_train, sharing_copy
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import chat_token_ids, token_ids
@@ -31,7 +34,7 @@ def drawn(folder: Path, n: int | None, seed: int = 0, **examples: list[Example])
     found, steps = inputs(folder, **examples)
     return [
         (row.item, row.language)
-        for row, _ in draw(steps, [chat_form()] * len(steps), ["response"], found, n, seed, Counts())
+        for row, _ in draw(steps, [chat_form()] * len(steps), ["response"], found, n, seed, Counts())[0]
     ]
 
 
@@ -101,8 +104,66 @@ def test_rows_without_an_answer_are_passed_over_and_counted(tmp_path: Path) -> N
     examples = [*PARALLEL["en"][:4], PARALLEL["en"][4].model_copy(update={"response": " \n"})]
     found, steps = inputs(tmp_path, en=[*examples, PARALLEL["en"][5].model_copy(update={"response": None})])
     counts = Counts()
-    assert len(draw(steps, [chat_form()], ["response"], found, None, 0, counts)) == 4
+    assert len(draw(steps, [chat_form()], ["response"], found, None, 0, counts)[0]) == 4
     assert counts.n_without_answer == 2
+
+
+# ---------------------------------------------------------------- validation
+
+
+def held_out(
+    folder: Path, n: int | None, share: float = 0.25, seed: int = 0, **examples: list[Example]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    found, steps = inputs(folder, **examples)
+    forms = [chat_form()] * len(steps)
+    both = draw(steps, forms, ["response"], found, n, seed, Counts(), HeldOut(rows=share))
+    trained, evaluated = ([(row.item, row.language) for row, _ in rows] for rows in both)
+    return trained, evaluated
+
+
+@given(
+    n=st.none() | st.integers(12, 72),
+    share=st.floats(0.05, 0.6),
+    seed=st.integers(0, 9),
+    n_french=st.integers(4, 24),
+)
+def test_held_out_items_are_trained_on_in_no_language(
+    tmp_path_factory: pytest.TempPathFactory, n: int | None, share: float, seed: int, n_french: int
+) -> None:
+    examples = {**PARALLEL, "fr": PARALLEL["fr"][:n_french]}
+    n_all = sum(map(len, examples.values()))
+    n = None if n is None else min(n, n_all)
+    trained, evaluated = held_out(tmp_path_factory.mktemp("rows"), n, share, seed, **examples)
+    wanted = max(1, round(share * (n or n_all)))
+    assert wanted <= len(evaluated) < wanted + 3, "items whole, in up to three languages"
+    assert {item for item, _ in trained}.isdisjoint(item for item, _ in evaluated)
+    assert len(trained) + len(evaluated) == (n or n_all)
+    assert len({*trained, *evaluated}) == (n or n_all)
+
+
+def test_fewer_rows_are_held_out_from_among_those_of_more(tmp_path: Path) -> None:
+    few, more = (held_out(tmp_path / str(n), n, **PARALLEL) for n in (24, 48))
+    assert few[0] == more[0][: len(few[0])]
+    assert set(few[1]) < set(more[1])
+
+
+def test_the_held_out_rows_hang_on_the_seed(tmp_path: Path) -> None:
+    one, again, other = (
+        held_out(tmp_path / str(at), None, seed=seed, **PARALLEL)[1] for at, seed in enumerate((0, 0, 1))
+    )
+    assert one == again != other
+
+
+def test_rows_to_train_on_must_be_left(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`validation` holds out 3 of 2 rows, so that none is left"):
+        held_out(tmp_path, 2, **PARALLEL)
+
+
+def test_a_data_set_of_its_own_holds_nothing_out(tmp_path: Path) -> None:
+    found, (train, other) = inputs(tmp_path, train=PARALLEL["en"], other=PARALLEL["fr"][:5])
+    trained, evaluated = draw((train,), (chat_form(),), ["response"], found, 7, 0, Counts(), (other,))
+    assert (len(trained), len(evaluated)) == (7, 5)
+    assert {row.language for row, _ in evaluated} == {"fr"}
 
 
 # ---------------------------------------------------------------- tokens

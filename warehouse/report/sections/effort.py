@@ -5,8 +5,9 @@ from typing import Any
 
 from warehouse.charts.theme import Row, Rows, number
 from warehouse.report import tables
-from warehouse.report.figures import Figure, Section, figure
+from warehouse.report.figures import Figure, Section, figure, listing
 from warehouse.report.study import StudyRows
+from warehouse.report.tables import Column
 
 
 def training(study: StudyRows) -> Section:
@@ -39,7 +40,44 @@ def training(study: StudyRows) -> Section:
     made = figure(
         study, "training_curve", rows, columns, steps, anchor="curves", table_rows=study.order.sort(ends)
     )
-    return Section("training", heading, (), (made,), is_printed=False)
+    return Section("training", heading, (), (*_effort(study, steps), made), is_printed=False)
+
+
+def _effort(study: StudyRows, steps: list[str]) -> tuple[Figure, ...]:
+    """Return the tables of effort by method, and of the values that were tried."""
+    effort = (
+        tables.text("method", "method"),
+        tables.text("model", "model"),
+        tables.count("n_trainings", "trainings"),
+        tables.count("n_tried", "values tried"),
+        tables.count("n_optimiser_steps", "optimiser steps"),
+        tables.count("n_tokens", "tokens"),
+        tables.decimal("seconds", "seconds", 1),
+        tables.count("n_validation_rows", "validation rows"),
+        tables.count("num_fewshot", "demonstrations"),
+        tables.count("n", "n (cells)"),
+    )
+    trials = (
+        tables.text("method", "method"),
+        tables.text("model", "model"),
+        tables.text("train_languages", "tuned on"),
+        tables.text("seed", "seed"),
+        tables.text("varied", "tried"),
+        tables.text("metric_for_best_model", "chosen by"),
+        tables.decimal("best_metric", "best"),
+        tables.count("best_global_step", "at step"),
+        tables.count("n", "n (validation rows)"),
+        Column("chosen", lambda row: "yes" if row["is_chosen"] else "no"),
+    )
+    found = [
+        ("tuning_effort", effort, "Training, tuning and demonstrations behind each method's answers."),
+        ("tuning_trials", trials, "Values that were tried. The choice was made on validation rows alone."),
+    ]
+    return tuple(
+        listing(study, view, rows, columns, steps, anchor=view.replace("_", "-"), caption=caption)
+        for view, columns, caption in found
+        if (rows := study.views[view])
+    )
 
 
 def cost(study: StudyRows) -> Section:

@@ -1,5 +1,13 @@
--- One row per study, model, method, languages tuned on, seed, training step, optimiser step and metric.
+-- One row per study, model, method, languages tuned on, seed, training step, optimiser step and metric. Of
+-- several trainings that values were tried with, all have their rows; `is_chosen` is true for the best of
+-- them and for a training without others.
 with
+
+selections as (
+    select cell_training.cell_id, cell_training.position, trials.trial_id, trials.varied, trials.is_chosen
+    from trials
+    join cell_training on cell_training.step_id = trials.step_id
+),
 
 stages as (
     select distinct
@@ -8,11 +16,16 @@ stages as (
         cells.method,
         cells.train_languages,
         cells.seed,
-        cell_training.position,
+        coalesce(selections.position, cell_training.position) as position,
         cell_training.step_id,
-        cell_training.position = max(cell_training.position) over (partition by cells.cell_id) as is_last
+        selections.varied,
+        coalesce(selections.is_chosen, true) as is_chosen,
+        coalesce(selections.position, cell_training.position)
+        = max(cell_training.position) over (partition by cells.cell_id) as is_last
     from cells
     join cell_training on cell_training.cell_id = cells.cell_id
+    left join selections
+        on selections.cell_id = cells.cell_id and selections.trial_id = cell_training.step_id
 )
 
 select
@@ -25,6 +38,8 @@ select
     stages.is_last,
     stages.step_id,
     split_part(stages.step_id, '-', 1) as kind,
+    stages.varied,
+    stages.is_chosen,
     train_metrics.global_step,
     train_metrics.name,
     train_metrics.value

@@ -1,0 +1,74 @@
+-- One row per study, model and method: what its answers took to prepare, so that methods can be compared at
+-- equal effort. Trainings (`n_trainings`, those of other methods that it starts from included), how many values
+-- were tried where that was most, optimiser steps, tokens read in them, seconds of training and of its
+-- reference's log-probabilities, validation rows of one training, and worked examples in its prompts. `n` is
+-- its cells.
+with
+
+read_tokens as (
+    select step_id, max(value)::bigint as n_tokens
+    from train_metrics
+    where name = 'num_tokens'
+    group by step_id
+),
+
+behind as (
+    select distinct cells.experiment, cells.model, cells.method, cell_training.step_id
+    from cells
+    join cell_training on cell_training.cell_id = cells.cell_id
+),
+
+training as (
+    select
+        behind.experiment,
+        behind.model,
+        behind.method,
+        count(*) filter (where steps.kind in ('sft', 'dpo')) as n_trainings,
+        sum((steps.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
+        sum(read_tokens.n_tokens)::bigint as n_tokens,
+        sum(steps.seconds) as seconds,
+        max(case when steps.kind <> 'select' then (steps.facts ->> '$.n_validation_rows')::bigint end)
+            as n_validation_rows,
+        max(coalesce((steps.facts ->> '$.n_trials')::bigint, 1)) as n_tried
+    from behind
+    join steps on steps.step_id = behind.step_id
+    left join read_tokens on read_tokens.step_id = behind.step_id
+    group by all
+),
+
+asked as (
+    select
+        cells.experiment,
+        cells.model,
+        cells.method,
+        max(
+            case
+                when steps.settings ->> '$.prompt' is not null
+                    then coalesce((steps.settings ->> '$.prompt.num_fewshot')::bigint, 0)
+            end
+        ) as num_fewshot,
+        count(*) as n
+    from cells
+    left join steps on steps.step_id = cells.generate_step_id
+    group by all
+)
+
+select
+    asked.experiment,
+    asked.model,
+    asked.method,
+    coalesce(training.n_trainings, 0) as n_trainings,
+    training.n_tried,
+    training.n_optimiser_steps,
+    training.n_tokens,
+    training.seconds,
+    training.n_validation_rows,
+    asked.num_fewshot,
+    asked.n
+from asked
+left join training
+    on
+        training.experiment = asked.experiment
+        and training.model = asked.model
+        and training.method = asked.method
+order by all
