@@ -10,11 +10,13 @@ from warehouse.report.sections.errors import errors
 from warehouse.report.sections.instructions import instructions
 from warehouse.report.sections.judges import trust, unscored
 from warehouse.report.sections.lengths import lengths
+from warehouse.report.sections.people import people_beside_judges
 from warehouse.report.sections.power import power
 from warehouse.report.sections.scores import languages, sizes
 from warehouse.report.study import StudyRows
 
 _ORDER: tuple[Callable[[StudyRows], Section | None], ...] = (
+    people_beside_judges,
     languages,
     contrasts,
     gaps,

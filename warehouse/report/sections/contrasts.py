@@ -4,6 +4,7 @@ from warehouse.charts.theme import Row, Rows, difference, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Section, by_measure, model
 from warehouse.report.prose import CORRECTIONS, counted, listed, training_scope
+from warehouse.report.sections.people import corrected_by_people
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -64,7 +65,7 @@ def contrasts(study: StudyRows) -> Section:
             *training_scope(main),
             *_also_differ(study, main),
         ),
-        by_measure(study, view, main, columns),
+        (*by_measure(study, view, main, columns), *corrected_by_people(study, main)),
         more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
         more_heading="Contrasts on freedom from critical errors",
     )
