@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from dsl.data.records import Label
 from tests.warehouse.compared import judged, row
@@ -144,6 +145,10 @@ def test_agreement_of_two_judges_is_that_of_scikit_learn_and_krippendorff(
     assert (english["measure_a"], english["measure_b"]) == ("x.clarity", "y.clarity")
     assert (english["n"], english["n_items"], english["n_unscored"]) == (12, 12, 0)
     assert (english["agreement"], english["mean_difference"]) == (pytest.approx(9 / 12), pytest.approx(0))
+    assert english["agreement_standard_error"] == pytest.approx((9 / 12 * 3 / 12 / 11) ** 0.5)
+    assert (english["agreement_ci_low"], english["agreement_ci_high"]) == pytest.approx(
+        proportion_confint(9, 12, method="wilson")
+    )
     assert (everywhere["language"], everywhere["quadratic_kappa"]) == ("all", english["quadratic_kappa"])
 
 

@@ -16,7 +16,7 @@ SIDES = ("tuned", "prompted")
 
 
 def people_s(side: str, item: int) -> float:
-    """What people say: of three items the tuned answers to one are two better, to one they are one worse."""
+    """People's score: of three items the tuned answers to one are two better, to one they are one worse."""
     return {"tuned": (5.0, 2.0, 3.0), "prompted": (3.0, 3.0, 3.0)}[side][item % 3]
 
 
@@ -94,7 +94,8 @@ def test_labels_drawn_where_judges_disagree_enter_agreement_and_nothing_else(
     before = beside(ask)
     maker.label("anna", [*labels(ids, range(60)), *labels(ids, range(60, N), "disagreement", by="tuned")])
     assert beside(ask) == before
-    assert ask("select n from judge_agreement where language = 'all'") == [{"n": 2 * N}]
+    (agreement,) = ask("select n, n_where_judges_disagree from judge_agreement where language = 'all'")
+    assert agreement == {"n": 2 * N, "n_where_judges_disagree": 2 * (N - 60)}
     maker.label("anna", labels(ids, range(N), "disagreement"))
     row = beside(ask)
     assert (row["n_labelled"], row["mean_of_people"], row["bias"], row["estimate"]) == (0, None, None, None)

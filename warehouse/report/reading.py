@@ -17,6 +17,7 @@ VIEWS = (
     "score_by_method_language",
     "score_by_model_size",
     "contrast_by_language_and_size",
+    "contrast_beside_people",
     "language_gap",
     "size_trend",
     "language_gap_size_trend",

@@ -1,6 +1,6 @@
--- Every item of the contrasts of the study `$experiment` that a model's opinion has scored, with each people's
--- measure of the same question: both differences, people's where they labelled both sides, and not since
--- judges disagree there.
+-- Every item of the contrasts of the study `$experiment` that a model's opinion has scored, with each
+-- people's measure of the same question: both differences, people's where they labelled both sides, and not
+-- since judges disagree there.
 with
 
 questions as (

@@ -56,7 +56,7 @@ def test_a_shift_of_the_judge_changes_nothing_and_the_interval_holds_the_estimat
 
 @pytest.mark.parametrize("judge", JUDGES)
 def test_intervals_cover_what_people_would_find_whatever_the_judge(judge: Judge) -> None:
-    """Of 300 studies; 93% is promised, and three standard errors of such a share are 4.4%."""
+    # three standard errors of such a share of 300 studies are 4.4%
     assert coverage_beside_people("right/wrong", judge, 120, 0.1, 300).corrected > 0.93 - 0.044
 
 

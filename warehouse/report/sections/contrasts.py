@@ -8,6 +8,7 @@ from warehouse.report import tables
 from warehouse.report.figures import SCOPE, Section, by_measure, model
 from warehouse.report.grids import contrast_grids
 from warehouse.report.prose import CORRECTIONS, counted, listed
+from warehouse.report.sections.people import corrected_by_people
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
@@ -83,9 +84,12 @@ def contrasts(study: StudyRows) -> Section:
             *_also_differ(study, main),
             *_elsewhere(rest, found),
         ),
-        tuple(
-            replace(one, is_main=one.heading.partition(" on ")[0] in declared, direction=DIRECTION)
-            for one in figures
+        (
+            *(
+                replace(one, is_main=one.heading.partition(" on ")[0] in declared, direction=DIRECTION)
+                for one in figures
+            ),
+            *corrected_by_people(study, main),
         ),
     )
 

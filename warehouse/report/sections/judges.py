@@ -16,6 +16,24 @@ RELIABILITY = (
 )
 
 
+def _alpha(row: Row) -> str:
+    value = row["krippendorff_alpha"]
+    return (
+        "no spread"
+        if value is None
+        else with_interval(value, *interval(value, row["krippendorff_alpha_standard_error"]), 2)
+    )
+
+
+ALPHA = Column("α [±1.96 standard errors]", _alpha, is_number=True)
+
+
+def is_opinion_beside_people(study: StudyRows, row: Row) -> bool:
+    """Test whether a row of agreement is of a model judge and people, which stand before what rests on it."""
+    is_of_people = "human" in (row["judge_kind_a"], row["judge_kind_b"])
+    return is_of_people and bool(study.opinions().keys() & {row["judge_a"], row["judge_b"]})
+
+
 def trust(study: StudyRows) -> Section:
     anchor, heading = "trust", "Validity of the judges"
     figures = (*_against_checks(study), *_agreement(study), *_reliability(study), *_probes(study))
@@ -95,12 +113,14 @@ def _against_checks(study: StudyRows) -> tuple[Figure, ...]:
 
 
 def _agreement(study: StudyRows) -> tuple[Figure, ...]:
-    rows = [row for row in study.views["judge_agreement"] if row["n"]]
+    rows = [
+        row for row in study.views["judge_agreement"] if row["n"] and not is_opinion_beside_people(study, row)
+    ]
     columns = (
         tables.text("measure_a", "one"),
         tables.text("measure_b", "the other"),
         tables.text("language", "language"),
-        Column("α [±1.96 standard errors]", _alpha, is_number=True),
+        ALPHA,
         tables.decimal("quadratic_kappa", "quadratic κ"),
         *tables.aside(tables.decimal("quadratic_kappa_standard_error", "standard error", 3)),
         tables.share("agreement", "equal scores"),
@@ -136,7 +156,7 @@ def _by_dataset(
             view,
             (found := [row for row in rows if row["dataset"] == name]),
             columns,
-            _steps(study, found, *judges),
+            steps_of(study, found, *judges),
             heading=heading + (f" on {name}" if len(names) > 1 else ""),
             anchor=f"{anchor}-{number}",
         )
@@ -203,7 +223,7 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
             (found := [row for row in rows if row["dataset"] == name]),
             columns,
             [
-                *_steps(study, found, "judge"),
+                *steps_of(study, found, "judge"),
                 *dict.fromkeys(row["judge_step_id"] for row in study.probed_judges),
             ],
             heading="Texts planted in answers" + (f" on {name}" if len(names) > 1 else ""),
@@ -213,16 +233,8 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
     )
 
 
-def _alpha(row: Row) -> str:
-    value = row["krippendorff_alpha"]
-    return (
-        "no spread"
-        if value is None
-        else with_interval(value, *interval(value, row["krippendorff_alpha_standard_error"]), 2)
-    )
-
-
-def _steps(study: StudyRows, rows: list[Row], *judges: str) -> list[str]:
+def steps_of(study: StudyRows, rows: Rows, *judges: str) -> list[str]:
+    """Return the steps of the judges that these columns of the rows name."""
     return list(
         dict.fromkeys(
             step for row in rows for judge in judges for step in study.steps_of(row["dataset"], row[judge])

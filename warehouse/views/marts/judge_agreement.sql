@@ -10,18 +10,22 @@
 -- `quadratic_kappa` is Cohen's kappa with quadratic weights (Cohen 1968): one minus the mean squared
 -- difference over what it would be if the two scored independently, var a + var b + (mean a - mean b)^2.
 -- `krippendorff_alpha` is for interval data (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability).
--- Null where no score differs. Their standard errors are the jackknife's over items.
+-- Null where no score differs. Standard errors are the jackknife's over items; the interval of `agreement` is
+-- Wilson's for an effective number of items. Of `n_where_judges_disagree` answers people were asked since
+-- judges disagree on them: agreement is lower there than elsewhere.
 with
 
 clusters as (
     select
         judge_pairs.* exclude (
-            language, model, n, n_unscored, n_equal, sum_x, sum_y, squares, squared_differences
+            language, model, n, n_unscored, n_equal, n_where_judges_disagree, sum_x, sum_y, squares,
+            squared_differences
         ),
         places.language,
         sum(n)::bigint as n,
         sum(n_unscored)::bigint as n_unscored,
         sum(n_equal)::bigint as n_equal,
+        sum(n_where_judges_disagree)::bigint as n_where_judges_disagree,
         sum(sum_x) as sum_x,
         sum(sum_y) as sum_y,
         sum(squares) as squares,
@@ -32,11 +36,15 @@ clusters as (
 
 totals as (
     select
-        * exclude (item_cluster, n, n_unscored, n_equal, sum_x, sum_y, squares, squared_differences),
+        * exclude (
+            item_cluster, n, n_unscored, n_equal, n_where_judges_disagree, sum_x, sum_y, squares,
+            squared_differences
+        ),
         sum(n)::bigint as n,
         count(*) filter (where n > 0) as n_items,
         sum(n_unscored)::bigint as n_unscored,
         sum(n_equal)::bigint as n_equal,
+        sum(n_where_judges_disagree)::bigint as n_where_judges_disagree,
         sum(sum_x) as sum_x,
         sum(sum_y) as sum_y,
         sum(squares) as squares,
@@ -50,6 +58,7 @@ folds as (
     select
         totals.* replace (
             totals.n - coalesce(clusters.n, 0) as n,
+            totals.n_equal - coalesce(clusters.n_equal, 0) as n_equal,
             totals.sum_x - coalesce(clusters.sum_x, 0) as sum_x,
             totals.sum_y - coalesce(clusters.sum_y, 0) as sum_y,
             totals.squares - coalesce(clusters.squares, 0) as squares,
@@ -83,6 +92,7 @@ jackknife as (
         language,
         measure_a,
         measure_b,
+        jackknife_standard_error(n_equal / n) as agreement_standard_error,
         jackknife_standard_error(kappa) as kappa_standard_error,
         jackknife_standard_error(alpha) as alpha_standard_error
     from agreements
@@ -103,11 +113,19 @@ select
     totals.n,
     totals.n_items,
     totals.n_unscored,
+    totals.n_where_judges_disagree,
     agreements.kappa as quadratic_kappa,
     jackknife.kappa_standard_error as quadratic_kappa_standard_error,
     agreements.alpha as krippendorff_alpha,
     jackknife.alpha_standard_error as krippendorff_alpha_standard_error,
     totals.n_equal / nullif(totals.n, 0) as agreement,
+    jackknife.agreement_standard_error,
+    interval_low(
+        agreement, agreement_standard_error, totals.n_items, totals.n_items - 1, 0, 1
+    ) as agreement_ci_low,
+    interval_high(
+        agreement, agreement_standard_error, totals.n_items, totals.n_items - 1, 0, 1
+    ) as agreement_ci_high,
     (totals.sum_x - totals.sum_y) / nullif(totals.n, 0) as mean_difference
 from totals
 left join agreements

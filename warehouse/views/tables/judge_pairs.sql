@@ -53,7 +53,8 @@ units as (
         pairs.* exclude (cell_id),
         a.item_cluster,
         a.score as x,
-        b.score as y
+        b.score as y,
+        coalesce(a.drawn, b.drawn, '') = 'disagreement' as is_where_judges_disagree
     from pairs
     join verdicts as a on a.cell_id = pairs.cell_id and a.measure = pairs.measure_a
     join verdicts as b on b.cell_id = a.cell_id and b.item = a.item and b.measure = pairs.measure_b
@@ -77,6 +78,7 @@ select
     count(x + y) as n,
     count(*) - count(x + y) as n_unscored,
     count(*) filter (where abs(x - y) < 1e-9) as n_equal,
+    count(x + y) filter (where is_where_judges_disagree) as n_where_judges_disagree,
     coalesce(sum(x) filter (where y is not null), 0) as sum_x,
     coalesce(sum(y) filter (where x is not null), 0) as sum_y,
     coalesce(sum(x ^ 2 + y ^ 2), 0) as squares,
