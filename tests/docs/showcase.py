@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from warehouse.connect import WAREHOUSE, connect
 
 BUNDLE = Path(__file__).resolve().parents[2] / "docs" / "showcase"
-"""What `xp bundle` wrote of the study, once it was run."""
+"""Folder that `xp bundle` made of the study, once it was run."""
 
 
 def table(query: str) -> str:
