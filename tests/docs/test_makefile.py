@@ -1,6 +1,6 @@
 """`make`: which build of torch is installed, and what is asked before weights under a licence come.
 
-Python, pip and xp are stand-ins that write down what they are called with."""
+Python, pip and xp are replaced by a script that writes down its arguments."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-STAND_IN = """#!/bin/sh
+SCRIPT = """#!/bin/sh
 case "$*" in
 --version) echo Python 3.13.0; exit ;;
 "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/xp; exit ;;
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the Makefile, on a machine without a GPU whose index has no CPU build of torch."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    for name, text in (("python", STAND_IN), ("nvidia-smi", "#!/bin/sh\nexit 1\n")):
+    for name, text in (("python", SCRIPT), ("nvidia-smi", "#!/bin/sh\nexit 1\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "installed").touch()
@@ -46,7 +46,7 @@ def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def installed(folder: Path) -> list[str]:
-    """What pip was asked to install, upgrades of itself aside."""
+    """Return the arguments of each call of pip, upgrades of itself aside."""
     calls = (folder / "calls").read_text().splitlines()
     prefix = "-m pip install --quiet "
     return [

@@ -83,6 +83,23 @@ def test_instructions_ask_the_same_in_every_language_and_can_be_checked() -> Non
 
 
 @each_language
+def test_a_question_repeated_as_an_answer_follows_only_what_has_to_be_said_word_for_word(
+    language: str,
+) -> None:
+    rows = [row for row in read_rows(QUESTIONS, language) if row["category"] == "instruction"]
+    followed = Counter(
+        row["instruction_id_list"][0]
+        for row in rows
+        if checks(row["instruction_id_list"][0], row["kwargs"][0], language)(row["instruction"])
+    )
+    assert followed == {
+        "detectable_format:title": 3,
+        "detectable_format:constrained_response": 3,
+        "keywords:existence": 3,
+    }
+
+
+@each_language
 def test_no_demonstration_holds_an_accepted_answer(language: str) -> None:
     shown = [
         words(f"{demonstration['query']} {demonstration['answer']}")
