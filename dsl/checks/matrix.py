@@ -5,6 +5,7 @@ from typing import cast
 
 from dsl.checks.context import Context, unknown_coordinates
 from dsl.checks.fault import Fault, unknown_name
+from dsl.data.language_codes import bcp_47
 from dsl.messages import Path
 
 
@@ -29,12 +30,19 @@ def boolean_faults(written: object, read: object, path: Path = ()) -> Iterator[F
 
 
 def name_faults(context: Context) -> Iterator[Fault]:
-    """Check that lists name each value once, and that the evaluated data sets exist."""
+    """Check that lists name each value once, in one system of codes, and that the evaluated data sets
+    exist."""
     e = context.experiment
     for field, values in (("languages", e.languages), ("seeds", e.seeds), ("evaluate", e.evaluate)):
         for i, value in enumerate(values):
             if value in values[:i]:
                 yield Fault((field, i), f"`{value}` is listed twice")
+    for i, language in enumerate(e.languages):
+        if (code := bcp_47(language)) != language:
+            why = f"`{language}` is `{code}` in BCP 47, which has one code for a language. Write `{code}`"
+            called = f"`language: {{column: …, values: {{{code}: {language}}}}}`"
+            files = f"`rows: {{{code}: {{path: …}}}}`"
+            yield Fault(("languages", i), f"{why}; of files that call it otherwise, {called} or {files}")
     for i, dataset in enumerate(e.evaluate):
         yield from unknown_name(("evaluate", i), dataset, e.data, "data set")
 

@@ -208,8 +208,14 @@ def _verdicts(
     if found.unmatched:
         rows = f"{len(found.unmatched)} of {found.n_rows} rows of {file} do not say what they are about"
         yield Fault(at, f"{rows}: {_first(found.unmatched)}. They are left out", "warning")
-    silent = {one.row: one.missing for rows in found.by_key.values() for one in rows if one.missing}
-    if silent:
+    read = [one for rows in found.by_key.values() for one in rows]
+    silent = {one.row: one.missing for one in read if one.missing}
+    known = {one.aspect for one in read if not one.is_unread}
+    unread = {one.aspect: one.missing for one in reversed(read) if one.aspect not in known}
+    for aspect, why in unread.items():
+        on = f" on `{aspect}`" if aspect else ""
+        yield Fault(at, f"no verdict{on} of {found.n_rows} rows of {file} can be read: {why}")
+    if silent and not unread:
         rows = f"{len(silent)} of {found.n_rows} rows of {file} give no verdict"
         yield Fault(at, f"{rows}: {_first(silent.values())}. These stay unscored", "warning")
     asked = [_asked(context, dataset, language) for dataset, language in places]

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -38,9 +38,13 @@ class Scores(Value):
             raise ValueError("name `values` or `missing`; a column of numbers needs neither")
         return self
 
+    def is_missing(self, word: str) -> bool:
+        """Test whether a word stands for no verdict."""
+        return any(_same(word, as_written(one)) for one in self.missing)
+
     def read(self, word: str) -> tuple[float | None, str | None]:
         """Return a word's score, or None and why it has none."""
-        if any(_same(word, as_written(one)) for one in self.missing):
+        if self.is_missing(word):
             return None, f"{ticked(word)} stands for no verdict (`missing`)"
         if self.values is None:
             return read_number(word)
@@ -129,6 +133,8 @@ class Given:
     """Order of a comparison -> its score."""
     missing: str | None = None
     """The reason for neither score nor words."""
+    is_unread: bool = False
+    """The file says something there that is no score, and that is not said to be missing."""
 
     def is_about(self, example: Example) -> bool:
         """Test whether the example's instruction is the row's, as far as the file says."""
@@ -212,11 +218,11 @@ def _matched(
 
 
 def _findings(row: Row, columns: VerdictColumns, blank: Given, reader: CellReader) -> Iterator[Given]:
-    def score(column: Selector | Scores, as_preference: bool = False) -> tuple[float | None, str | None]:
+    def found(column: Selector | Scores, as_preference: bool = False) -> Given:
         selector = column.column if isinstance(column, Scores) else column
         word, missing = reader.text(row, selector, blank.row, booleans=True)
         if word is None:
-            return None, missing
+            return replace(blank, missing=missing)
         if isinstance(column, Scores):
             number, why = column.read(word)
         elif as_preference and _is_boolean(word):
@@ -225,35 +231,33 @@ def _findings(row: Row, columns: VerdictColumns, blank: Given, reader: CellReade
             number, why = read_number(word)
         if number is not None and as_preference:
             number, why = _preferred(number, word)
-        return number, None if number is not None else f"row {blank.row}: {why} (`{name_of(selector)}`)"
+        if number is not None:
+            return replace(blank, score=number)
+        is_said = bool(word.strip()) and not (isinstance(column, Scores) and column.is_missing(word))
+        why = f"row {blank.row}: {why} (`{name_of(selector)}`)"
+        return replace(blank, missing=why, is_unread=is_said)
 
     for aspect, column in (columns.scores or {}).items():
-        number, why = score(column)
-        yield replace(blank, aspect=aspect, score=number, missing=why)
+        yield replace(found(column), aspect=aspect)
     if columns.score is not None:
-        number, why = score(columns.score)
-        yield replace(blank, score=number, missing=why)
+        yield found(columns.score)
     if columns.raw is not None:
         words, why = reader.text(row, columns.raw, blank.row)
         yield replace(blank, raw=words, missing=why)
     if isinstance(columns.preference, BothOrders):
-        yield _of_both_orders(blank, columns.preference, score)
+        orders = {name: getattr(columns.preference, name) for name in ("first", "second")}
+        yield _of_both_orders(blank, {name: found(column, True) for name, column in orders.items()})
     elif columns.preference is not None:
-        number, why = score(columns.preference, True)
-        yield replace(blank, score=number, missing=why)
+        yield found(columns.preference, True)
 
 
-def _of_both_orders(
-    blank: Given,
-    columns: BothOrders,
-    score: Callable[[Selector | Scores, bool], tuple[float | None, str | None]],
-) -> Given:
+def _of_both_orders(blank: Given, found: Mapping[str, Given]) -> Given:
     """Combine both orders: the mean where they agree on the better answer, and a tie where they do not."""
-    first, why_first = score(columns.first, True)
-    second, why_second = score(columns.second, True)
-    orders = {name: one for name, one in (("first", first), ("second", second)) if one is not None}
-    if first is None or second is None:
-        return replace(blank, orders=orders or None, missing=why_first or why_second)
+    orders = {name: one.score for name, one in found.items() if one.score is not None}
+    if len(orders) < len(found):
+        lacking = next(one for one in found.values() if one.score is None)
+        return replace(lacking, orders=orders or None)
+    first, second = orders.values()
     agree = (first > 0.5) == (second > 0.5) and (first < 0.5) == (second < 0.5)
     return replace(blank, score=(first + second) / 2 if agree else 0.5, orders=orders)
 

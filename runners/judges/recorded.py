@@ -43,8 +43,13 @@ def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Setti
     if not about:
         return answer.unscored(aspect, f"the verdict recorded in {named} is about another answer")
     found = [_read(row, aspect, settings) for row in about]
+    silent = [
+        f"not counted: {why if row.raw is None else f'row {row.row}: {why}'}"
+        for row, (_, why, _) in zip(about, found, strict=True)
+        if why is not None
+    ]
     details: VerdictDetails = {
-        "reason": _each([reason for _, _, reason in found]),
+        "reason": _each([*(reason for _, _, reason in found), *(silent if len(silent) < len(found) else ())]),
         "raw": _each([row.raw for row in about]),
     }
     scores = [(row, score) for row, (score, _, _) in zip(about, found, strict=True) if score is not None]

@@ -8,6 +8,7 @@ from itertools import combinations
 from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
+from dsl.data.language_codes import bcp_47
 from dsl.data.records import Example
 from dsl.data.selectors import language_in_file, language_selector, name_of
 from dsl.data.source import Columns
@@ -66,7 +67,13 @@ def language_column_faults(
         return
     claimed = {language_in_file(column, language) for language in languages}
     found = max((one.languages for one in read.values()), key=lambda counts: counts.total())
-    if rest := {value: n for value, n in found.items() if value not in claimed}:
+    rest = {value: n for value, n in found.items() if value not in claimed}
+    codes = {bcp_47(language): language for language in languages}
+    if same := {value: n for value, n in rest.items() if bcp_47(value) in codes}:
+        called = ", ".join(dict.fromkeys(f"`{codes[bcp_47(value)]}`" for value in same))
+        why = f"rows of {called} under a second code, which would be passed over: {_counts(same)}"
+        yield Fault((*at, "columns", "language"), f"{why}. Give all rows of a language one code")
+    elif rest:
         close = any(not value.strip() or _base(value) in map(_base, claimed) for value in rest)
         n_rows = f"rows of other languages, passed over: {sum(rest.values())} of {found.total()}"
         yield Fault(
@@ -76,7 +83,7 @@ def language_column_faults(
 
 def _base(code: str) -> str:
     """A code without its script and region, in lower case."""
-    return re.split(r"[-_\s]", code.strip().casefold())[0]
+    return re.split(r"[-_\s]", bcp_47(code.strip()).casefold())[0]
 
 
 def no_rows(

@@ -266,7 +266,7 @@ def test_a_set_of_which_every_row_is_left_out_says_why(tmp_path: Path) -> None:
     assert found == "data.d: no rows in `en`: 2 left out, as the conversation is empty"
 
 
-@pytest.mark.parametrize("value", ["EN", "en-US", "", None])
+@pytest.mark.parametrize("value", ["eng_Latn", "en-US", "", None])
 def test_rows_whose_language_is_nearly_one_of_the_study_s_are_a_warning(
     tmp_path: Path, value: object
 ) -> None:
@@ -368,6 +368,36 @@ def test_a_policy_without_cells_of_its_own_needs_its_rows(tmp_path: Path) -> Non
     assert any(
         "none.jsonl" in error
         for error in errors(tmp_path, {"q.jsonl": QUESTIONS, "p.jsonl": PAIRS[3:]}, **setting)
+    )
+
+
+# codes of languages
+
+
+@pytest.mark.parametrize(("code", "short"), [("eng", "en"), ("fre", "fr"), ("deu-AT", "de-AT")])
+def test_a_second_code_of_a_language_is_refused_with_the_one_to_write(
+    code: str, short: str, tmp_path: Path
+) -> None:
+    files = {f"q_{code}.jsonl": QUESTIONS}
+    (found,) = errors(tmp_path, files, languages=[code], data={"d": data()})
+    assert found == (
+        f"languages[0]: `{code}` is `{short}` in BCP 47, which has one code for a language. Write `{short}`;"
+        f" of files that call it otherwise, `language: {{column: …, values: {{{short}: {code}}}}}` or"
+        f" `rows: {{{short}: {{path: …}}}}`"
+    )
+
+
+@pytest.mark.parametrize("code", ["eng", "EN", "ENG "])
+@pytest.mark.parametrize("column", ["l", {"column": "l", "values": {"en": "en"}}])
+def test_rows_of_a_language_under_a_second_code_are_refused(
+    code: str, column: object, tmp_path: Path
+) -> None:
+    rows = [{**row, "l": language} for row, language in zip(QUESTIONS, ("en", code), strict=True)]
+    asked = data("q.jsonl", columns={"language": column})
+    (found,) = errors(tmp_path, {"q.jsonl": rows}, data={"d": asked})
+    assert found == (
+        "data.d.columns.language: rows of `en` under a second code, which would be passed over: "
+        f"`{code}` 1. Give all rows of a language one code"
     )
 
 

@@ -167,6 +167,37 @@ def test_verdicts_on_nothing_that_is_asked_are_an_error_and_on_little_a_warning(
     assert few.startswith("only 2 of 8 items")
 
 
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        (
+            "score: {column: s, values: {good: 1, bad: 0}}",
+            "row 1: `C` is not among the `values`: `good`, `bad` (`s`)",
+        ),
+        ("score: s", "row 1: `C` is no number (`s`)"),
+        ("scores: {clear: n, right: {column: s, values: {good: 1}}}", "row 1: `C` is not among the `values`"),
+    ],
+)
+def test_a_column_of_verdicts_of_which_none_can_be_read_is_an_error(
+    columns: str, why: str, tmp_path: Path
+) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    rows_in(tmp_path / "v.jsonl", [{"id": f"q{i}", "o": "x", "s": "C", "n": 1} for i in range(8)])
+    errors, warnings = found(study(tmp_path, more=VERDICTS.replace("score: s", columns)))
+    assert warnings == []
+    on = " on `right`" if "scores" in columns else ""
+    assert errors[0].startswith(f"no verdict{on} of 8 rows of v.jsonl can be read: {why}")
+
+
+@pytest.mark.parametrize("score", ["s", "{column: n, missing: [1]}"])
+def test_a_file_of_which_every_verdict_is_missing_is_a_warning(score: str, tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    rows_in(tmp_path / "v.jsonl", [{"id": f"q{i}", "o": "x", "s": None, "n": 1} for i in range(8)])
+    errors, (warning,) = found(study(tmp_path, more=VERDICTS.replace("score: s", f"score: {score}")))
+    assert errors == []
+    assert warning.startswith("8 of 8 rows of v.jsonl give no verdict")
+
+
 def files_of(spec: Path) -> dict[tuple[str, str], str]:
     """(model, method) -> the name of the file of its answers."""
     loaded = load(spec)

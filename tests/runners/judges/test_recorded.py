@@ -373,3 +373,31 @@ def test_hostile_answers_are_matched_like_others(text: str, tmp_path: Path) -> N
         tmp_path, rows, columns={"instruction": "q", "response": "a", "preference": "p"}, against="davinci"
     )
     assert one(verdicts(judge, answer(text, instruction=text))).score == 1
+
+
+@pytest.mark.parametrize("n_silent", [1, 2])
+def test_a_verdict_that_cannot_be_read_beside_one_that_can_is_told_with_the_score(
+    n_silent: int, tmp_path: Path
+) -> None:
+    spoken = {"item": "a", "w": '{"helpfulness": {"reason": "Useful.", "score": "4"}}'}
+    rows = [spoken, *[{"item": "a", "w": f"no JSON {n}"} for n in range(n_silent)]]
+    judge = settings(
+        tmp_path,
+        rows,
+        columns={"item": "item", "raw": "w"},
+        format="just_eval",
+        aspects=["helpfulness"],
+    )
+    found = one(verdicts(judge, of_item("a")))
+    assert found.score == 4
+    told = (found.reason or "").split("\n\n")
+    assert told[0] == "Useful."
+    assert [line[:19] for line in told[1:]] == [f"not counted: row {n}:" for n in range(2, 2 + n_silent)]
+
+
+def test_of_several_scores_those_that_are_none_are_told(tmp_path: Path) -> None:
+    judge = settings(
+        tmp_path, [{"item": "a", "s": 1}, {"item": "a", "s": None}], columns={"item": "item", "score": "s"}
+    )
+    found = one(verdicts(judge, of_item("a")))
+    assert (found.score, found.reason) == (1, "not counted: row 2 holds null for `s`")
