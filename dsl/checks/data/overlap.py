@@ -105,7 +105,7 @@ def _validation_faults(
     texts = frozenset[str]().union(*(learnt[one, language] for one, of in trained.items() for language in of))
     for language in _trained_on(context, name, method).get(method.validation, ()):
         rows = _rows(context, method.validation, language)
-        if among := [row.item for row in rows if in_context(row) in texts]:
+        if among := [row.item for row in rows if "\n".join(asked_in(row)) in texts]:
             yield Fault(
                 ("methods", name, "validation"),
                 f"{len(among)} of {len(rows)} items of `{method.validation}` in `{language}` are among the"
