@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from warehouse.report.answer import Best
-from warehouse.report.browser import as_script, pack
+from warehouse.report.browser import as_script, pack, sample
 from warehouse.report.figures import Figure, Section
 from warehouse.report.prose import whole
 from warehouse.report.reproduction import reproduction
@@ -40,27 +40,28 @@ MOST_STEPS = 400
 """Named under a figure."""
 
 
-def as_html(study: StudyRows) -> str:
-    """The page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+STYLES = ("page.css", "answers.css")
+
+SCRIPTS = ("diff.js", "sources.js", "page.js")
+"""What browses the answers, in the order in which it is read."""
+
+
+def as_html(study: StudyRows, served: str = "") -> str:
+    """The page as text.
+
+    Its answers are in it, or are asked for at the path `served` of the server that it comes from.
+    """
+    environment = templates(HERE)
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
     filters |= {"prose": _prose, "pictures": _Drawing().pictures}
-    style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
+    style, script = code(*STYLES), code(*SCRIPTS)
     said = summary(study)
-    packed = pack(study.completions, study.order)
+    shown = sample(study.completions)
+    source = {"served": served} if served else pack(shown, study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
         MOST_STEPS=MOST_STEPS,
-        policy=(
-            f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none';"
-            " form-action 'none'"
-        ),
+        policy=policy(script, style, is_served=bool(served)),
         style=Markup(style),
         script=Markup(script),
         summary=said,
@@ -68,9 +69,42 @@ def as_html(study: StudyRows) -> str:
         several_datasets=len({b.dataset for b in said.best}) > 1,
         methods=_methods(study),
         sections=[(section, *_folded(section)) for section in sections(study)],
-        data=as_script(packed),
-        n_shown=packed["n_answers"],
+        data=as_script({"facets": study.facets, **source}),
+        answers={
+            "is_served": bool(served),
+            "n": study.n_completions,
+            "n_shown": len(shown),
+            "experiment": study.experiment["experiment"],
+        },
         reproduction=reproduction(study),
+    )
+
+
+def templates(folder: Path) -> jinja2.Environment:
+    """Return the templates of a folder and those of the report: every value in them is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader((folder, HERE)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def code(*files: str) -> str:
+    """Return the report's scripts or style sheets of these names as one."""
+    return "".join((HERE / file).read_text("utf-8") for file in files)
+
+
+def policy(script: str, style: str, is_served: bool) -> str:
+    """Return the content security policy of a page with one script and one style sheet.
+
+    A served page may ask the server that it comes from.
+    """
+    connect = "connect-src 'self'; " if is_served else ""
+    return (
+        f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; {connect}base-uri"
+        " 'none'; form-action 'none'"
     )
 
 
