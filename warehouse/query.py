@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
 import duckdb
 
-from dsl.errors import WarehouseError
+from dsl.errors import ArgumentError, WarehouseError
 from dsl.messages import one_line
 from warehouse.connect import connect
 from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
@@ -77,6 +77,26 @@ def fetch(
         found = connection.execute(sql, parameters)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def first_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, n: int
+) -> tuple[list[str], list[list[object]], bool]:
+    """Return a query's columns, its first `n` rows as JSON knows them, and whether there are more.
+
+    Raises:
+        ArgumentError: it is more than one statement, or none that reads.
+        WarehouseError: DuckDB refuses it; its own words are kept.
+    """
+    try:
+        kinds = [statement.type for statement in connection.extract_statements(sql)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise ArgumentError("One query is answered, as: select * from score_by_method_language")
+        found = connection.sql(sql)
+        rows = found.limit(n + 1).fetchall()
+    except duckdb.Error as error:
+        raise WarehouseError(str(error).strip()) from error
+    return _numbered(found.columns), [[_plain(value) for value in row] for row in rows[:n]], len(rows) > n
 
 
 def _write_parquet(found: duckdb.DuckDBPyRelation, names: Sequence[str], out: BinaryIO) -> None:

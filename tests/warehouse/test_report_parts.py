@@ -119,7 +119,7 @@ def test_languages_methods_and_items_stand_in_the_order_of_a_reader() -> None:
         for item in ("10", "9", "q2")
         for method in ("sft", "urial")
     ]
-    assert shown(browser.pack(rows, ORDER)) == [
+    assert shown(browser.pack(browser.in_reading_order(rows, ORDER), ORDER)) == [
         (language, method, item)
         for language in ("en", "fr")
         for method in ("urial", "sft")
@@ -141,7 +141,10 @@ def test_each_turn_of_an_item_is_shown_with_its_own_question() -> None:
 
 def test_an_item_whose_number_has_thousands_of_digits_is_sorted_too() -> None:
     rows = [completion("9" * 6000), completion("10")]
-    assert [item[:2] for _, _, item in shown(browser.pack(rows, ORDER))] == ["10", "99"]
+    assert [item[:2] for _, _, item in shown(browser.pack(browser.in_reading_order(rows, ORDER), ORDER))] == [
+        "10",
+        "99",
+    ]
 
 
 def test_a_link_names_the_answers_behind_a_point_and_leaves_out_what_is_not_asked_for() -> None:

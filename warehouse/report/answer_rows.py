@@ -14,7 +14,7 @@ import duckdb
 import jinja2
 
 from dsl.errors import ArgumentError
-from warehouse.charts.theme import Row
+from warehouse.charts.theme import Order, Row
 from warehouse.query import fetch
 
 PAGE = 50
@@ -46,6 +46,9 @@ SORTS = {
     "better": "other.score - verdict.score",
 }
 """Name of a sort -> its key, lowest first."""
+
+OF_CELLS = ("dataset", "language", "model", "method", "train_languages")
+"""Properties of an answer that are its cell's."""
 
 Found = list[dict[str, Any]]
 
@@ -82,22 +85,24 @@ class Asked:
 
     def has(self, cell: Row) -> bool:
         """Test whether a cell is one of those that are asked for."""
-        wanted = {name: getattr(self, name) for name in ("dataset", "language", "model", "method")}
-        wanted["train_languages"] = self.train_languages
-        return all(not value or cell[name] == value for name, value in wanted.items())
+        return all(getattr(self, name) in ("", cell[name]) for name in OF_CELLS)
 
 
 def facets(connection: duckdb.DuckDBPyConnection, experiment: str) -> dict[str, list[str]]:
     """Return the values by which answers can be chosen, property by property, and their measures."""
     cells = _cells(connection, experiment)
-    names = ("dataset", "language", "model", "method", "train_languages")
     return {
-        **{name: list(dict.fromkeys(cell[name] for cell in cells if cell[name])) for name in names},
+        **{name: list(dict.fromkeys(cell[name] for cell in cells if cell[name])) for name in OF_CELLS},
         **{
             name: [row[name] for row in fetch(connection, _sql(file), {"experiment": experiment})]
             for name, file in (("category", "categories.sql"), ("measure", "measures.sql"))
         },
     }
+
+
+def order_in(found: Mapping[str, Sequence[str]]) -> Order:
+    """Return the order of methods, models and languages in a study's facets."""
+    return Order(tuple(found["method"]), tuple(found["model"]), tuple(found["language"]))
 
 
 def answers(connection: duckdb.DuckDBPyConnection, where: str, values: Sequence[object]) -> Found:
@@ -238,7 +243,7 @@ def _listed(connection: duckdb.DuckDBPyConnection, keys: Found, values: dict[str
     }
     found = {(row["cell_id"], row["item"]): row for row in _fetch(connection, _sql("listed.sql"), values)}
     return [
-        found[name] | {"scores": [scores[name]] if name in scores else []}
+        {**found[name], "scores": [scores[name]] if name in scores else [], "is_disputed": False}
         for key in keys
         if (name := (key["cell_id"], key["item"])) in found
     ]

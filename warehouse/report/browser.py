@@ -78,29 +78,25 @@ def sample(completions: Rows) -> list[Row]:
     return kept
 
 
-def pack(completions: Rows, order: Order) -> dict[str, Any]:
-    """Return answers as the page's script reads them: in the order of languages and methods, then of items.
-
-    Questions and the beginnings that prompts share stand apart, once each.
-    """
-    rows = sorted(
-        order.sort(completions),
+def in_reading_order(rows: Rows, order: Order) -> list[Row]:
+    """Sort answers by data set, language and method, then by item, as a reader goes through them."""
+    return sorted(
+        order.sort(sorted(rows, key=lambda row: _natural(row["item"]))),
         key=lambda row: (
             row["dataset"],
             place(order.languages, row["language"]),
             place(order.methods, row["method"]),
         ),
     )
-    heads, questions = _heads(completions), _Places[Any]()
-    cells: dict[str, list[Row]] = {}
-    for row in rows:
-        cells.setdefault(row["cell_id"], []).append(row)
-    beginnings = _Places[str]()
-    answers = [
-        _answer(row, order, heads[row["cell_id"]], beginnings, questions)
-        for cell in cells.values()
-        for row in sorted(cell, key=lambda row: _natural(row["item"]))
-    ]
+
+
+def pack(rows: Rows, order: Order) -> dict[str, Any]:
+    """Return answers, in the order of the rows, as the page's script reads them.
+
+    Questions and the beginnings that prompts share stand apart, once each.
+    """
+    heads, questions, beginnings = _heads(rows), _Places[dict[str, Any]](), _Places[str]()
+    answers = [_answer(row, order, heads[row["cell_id"]], beginnings, questions) for row in rows]
     return {"heads": beginnings.values, "questions": questions.values, "answers": answers}
 
 

@@ -223,21 +223,24 @@
   };
   window.addEventListener("hashchange", follow);
 
-  for (const [facet, values] of Object.entries(data.facets)) {
-    const control = controls.find(({ dataset }) => dataset.part === facet);
-    const options = values.map((value) => Object.assign(element("option", value), { value }));
-    const all = Object.assign(element("option", "all"), { value: "" });
-    control.replaceChildren(...(facet === "measure" ? options : [all, ...options]));
-    control.parentElement.hidden = values.length < (facet === "measure" ? 1 : 2);
-  }
-  const against = controls.find(({ dataset }) => dataset.part === "against");
-  against.replaceChildren(...["", ...data.facets.method].map((value) =>
-    Object.assign(element("option", value || "nothing"), { value })));
-  const hasAnswers = data.served || data.answers.length > 0;
-  at("browser").hidden = !hasAnswers;
-  if (hasAnswers && location.hash.startsWith("#answers?")) follow();
-  else if (hasAnswers) {
-    read();
-    reload();
+  const options = (values, none) => [...(none ? [["", none]] : []), ...values.map((value) => [value, value])]
+    .map(([value, text]) => Object.assign(element("option", text), { value }));
+  const fill = () => {
+    const { measure, ...facets } = { ...data.facets, against: data.facets.method };
+    const control = (name) => controls.find(({ dataset }) => dataset.part === name);
+    control("measure").replaceChildren(...options(measure));
+    for (const [facet, values] of Object.entries(facets)) {
+      control(facet).replaceChildren(...options(values, facet === "against" ? "nothing" : "all"));
+      control(facet).parentElement.hidden = values.length < 2;
+    }
+  };
+  if (data.served || data.answers.length > 0) {
+    fill();
+    at("browser").hidden = false;
+    if (location.hash.startsWith("#answers?")) follow();
+    else {
+      read();
+      reload();
+    }
   }
 }

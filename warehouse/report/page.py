@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from warehouse.report.answer import Best
-from warehouse.report.browser import as_script, pack, sample
+from warehouse.report.browser import as_script, in_reading_order, pack, sample
 from warehouse.report.figures import Figure, Section
 from warehouse.report.prose import whole
 from warehouse.report.reproduction import reproduction
@@ -39,7 +39,6 @@ MOST_PANELS = 12
 MOST_STEPS = 400
 """Named under a figure."""
 
-
 STYLES = ("page.css", "answers.css")
 
 SCRIPTS = ("diff.js", "sources.js", "page.js")
@@ -57,7 +56,7 @@ def as_html(study: StudyRows, served: str = "") -> str:
     style, script = code(*STYLES), code(*SCRIPTS)
     said = summary(study)
     shown = sample(study.completions)
-    source = {"served": served} if served else pack(shown, study.order)
+    source = {"served": served} if served else pack(in_reading_order(shown, study.order), study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
         MOST_STEPS=MOST_STEPS,

@@ -50,10 +50,12 @@ def read_study(warehouse: Path, experiment: str) -> StudyRows:
             the study.
     """
     with connect(warehouse, read_only=True) as connection, duckdb_errors(warehouse):
-        return _read(connection, experiment)
+        return read_from(connection, experiment)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
+def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
+    """Read a study over an open connection. Raises WarehouseError where it is not there."""
+
     def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
         cursor = connection.execute(sql, values or (experiment,))
         names = [column[0] for column in cursor.description or ()]

@@ -1,6 +1,6 @@
 """Labels of steps, in the study's own words: plans and progress name steps alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
@@ -11,14 +11,19 @@ from xp.render.words import counted, listed
 
 def labels_of(diff: Diff) -> dict[StepId, str]:
     """Each step's first use, and who also uses it; of a data step, its file or data set."""
-    uses: dict[StepId, dict[str, Name]] = {}
-    for cell in diff.plan.study.cells:
-        for step_id, words in _uses(cell):
-            uses.setdefault(step_id, {})[words] = cell.method
     labels = {
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
-    return labels | {step_id: _shared(found) for step_id, found in uses.items()}
+    return labels | labels_in(diff.plan.study.cells)
+
+
+def labels_in(cells: Iterable[Cell]) -> dict[StepId, str]:
+    """Each step of these cells: its first use, and who also uses it."""
+    uses: dict[StepId, dict[str, Name]] = {}
+    for cell in cells:
+        for step_id, words in _uses(cell):
+            uses.setdefault(step_id, {})[words] = cell.method
+    return {step_id: _shared(found) for step_id, found in uses.items()}
 
 
 def _shared(uses: Mapping[str, Name]) -> str:
