@@ -10,7 +10,7 @@ import duckdb
 from dsl.errors import ArgumentError, WarehouseError
 from warehouse.connect import connect
 from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
-from warehouse.query_formats import Rows, as_csv, as_json, as_table
+from warehouse.query_formats import Rows, as_csv, as_json, as_plain, as_table
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -73,6 +73,26 @@ def fetch(
         found = connection.execute(sql, parameters)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def first_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, n: int
+) -> tuple[list[str], list[list[object]], bool]:
+    """Return a query's columns, its first `n` rows as JSON knows them, and whether there are more.
+
+    Raises:
+        ArgumentError: it is more than one statement, or none that reads.
+        WarehouseError: DuckDB refuses it; its own words are kept.
+    """
+    try:
+        kinds = [statement.type for statement in connection.extract_statements(sql)]
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise ArgumentError("One query is answered, as: select * from score_by_method_language")
+        found = connection.sql(sql)
+        rows = found.limit(n + 1).fetchall()
+    except duckdb.Error as error:
+        raise WarehouseError(str(error).strip()) from error
+    return _numbered(found.columns), [[as_plain(value) for value in row] for row in rows[:n]], len(rows) > n
 
 
 def _found(path: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], T]) -> T:

@@ -70,7 +70,7 @@ def as_csv(names: Sequence[str], rows: Rows) -> str:
 def as_json(names: Sequence[str], rows: Rows) -> str:
     """Return rows as a list of objects, one a line."""
     lines = [
-        json.dumps({name: _plain(v) for name, v in zip(names, row, strict=True)}, ensure_ascii=False)
+        json.dumps({name: as_plain(v) for name, v in zip(names, row, strict=True)}, ensure_ascii=False)
         for row in rows
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
@@ -141,11 +141,11 @@ def _shown(value: object) -> str:
 
 def _flat(value: object) -> object:
     """Lists and mappings as JSON text, everything else as it is."""
-    plain = _plain(value)
+    plain = as_plain(value)
     return json.dumps(plain, ensure_ascii=False) if isinstance(plain, list | dict) else value
 
 
-def _plain(value: object) -> object:
+def as_plain(value: object) -> object:
     """The value as JSON knows it: what is not finite becomes null, dates and the like their text."""
     match value:
         case None | bool() | int() | str():
@@ -153,11 +153,12 @@ def _plain(value: object) -> object:
         case float():
             return value if math.isfinite(value) else None
         case Decimal():
-            return _plain(float(value))
+            return as_plain(float(value))
         case list() | tuple():
-            return [_plain(inner) for inner in cast("Sequence[object]", value)]
+            return [as_plain(inner) for inner in cast("Sequence[object]", value)]
         case dict():
-            return {str(key): _plain(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+            mapping = cast("Mapping[object, object]", value)
+            return {str(key): as_plain(inner) for key, inner in mapping.items()}
         case datetime.datetime() | datetime.date() | datetime.time():
             return value.isoformat()
         case _:

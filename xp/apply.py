@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from types import FrameType
 
-from dsl.data.records import Run
+from dsl.data.records import Run, RunProgress
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.diff import Diff
 from dsl.plan.study import Plan, Study
 from dsl.values import Name, StepId
-from runners.execution.events import Ended, Event, Skipped, Started
+from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import find_executor
 from runners.store.digests import Checks, Damaged
 from runners.store.same_fingerprint import drop_rows_of_other_code
@@ -197,6 +197,7 @@ class _Ledger:
     notes: dict[str, None] = field(default_factory=dict[str, None])
     """Notes to print at the end."""
     _load_again_at: float = 0.0
+    _begun: dict[StepId, "_Begun"] = field(default_factory=dict[StepId, "_Begun"])
 
     @cached_property
     def _checkpoints(self) -> dict[StepId, Name]:
@@ -215,7 +216,11 @@ class _Ledger:
     def enter(self, event: Event) -> None:
         match event:
             case Started():
-                self.store.record_begun(self._run(event, 0.0, "interrupted", "the process was killed"))
+                run = self._run(event, 0.0, "interrupted", "the process was killed")
+                self.store.record_begun(run)
+                self._begun[event.step_id] = _Begun(run.run_id)
+            case Progress():
+                self._record_progress(event)
             case Ended():
                 self.store.record_run(self._run(event, event.seconds, event.status, event.error))
                 self._count(event)
@@ -274,6 +279,20 @@ class _Ledger:
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))
 
+    def _record_progress(self, event: Progress) -> None:
+        """Record a step's rows so far, at most once a second."""
+        run, now = self._begun.get(event.step_id), time.monotonic()
+        if run is None:
+            return
+        if run.first is None:
+            run.first = (now, event.done)
+        elif now < run.again_at and event.done < event.total:
+            return
+        run.again_at = now + 1.0
+        since, n_first = run.first
+        progress = RunProgress(done=event.done, total=event.total, n_first=n_first, seconds=now - since)
+        self.store.record_progress(run.run_id, progress)
+
     def _run(self, event: Started | Ended, seconds: float, status: str, error: str | None) -> Run:
         run_id = f"{event.started_at[:26].translate(_TIGHT)}-{event.step_id}"
         return Run.model_validate(
@@ -289,6 +308,17 @@ class _Ledger:
                 "pid": event.pid,
             }
         )
+
+
+@dataclass
+class _Begun:
+    """An attempt at work."""
+
+    run_id: str
+    first: tuple[float, int] | None = None
+    """Time of the first sign of progress, and rows done by then."""
+    again_at: float = 0.0
+    """Time from which on progress is recorded again."""
 
 
 _TIGHT = str.maketrans("", "", "-:.")

@@ -426,6 +426,24 @@ def report(
 
 
 @app.command()
+def view(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SPEC|EXPERIMENT", help="The study to begin with (default: the store's first)."
+        ),
+    ] = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Serve answers, progress and SQL of a store to a browser on this machine, until Ctrl-C."""
+    from xp.studies import experiment_of
+    from xp.view.server import serve
+
+    with exit_on_error():
+        serve(store, None if study is None else experiment_of(study), _say)
+
+
+@app.command()
 def sample(
     study: Annotated[
         str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")

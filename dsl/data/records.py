@@ -319,6 +319,19 @@ class Run(Record):
     """The worker's process."""
 
 
+class RunProgress(Record):
+    """Rows of an attempt so far: `.xp/runs/<run_id>.progress`, gone when the attempt ends."""
+
+    IF_LOST = "It only shows how far an attempt is: delete it"
+
+    done: int
+    total: int
+    n_first: int
+    """Rows that were there at the first sign of progress: reused ones say nothing of the pace."""
+    seconds: float
+    """Time since that sign."""
+
+
 _Record = TypeVar("_Record", bound=Record)
 
 

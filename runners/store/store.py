@@ -4,7 +4,7 @@
                                `open` where the next apply asks for rows again (`runners.store.faults`)
 <root>/steps/<step_id>.tmp/    unfinished: the next attempt reuses its whole rows and checkpoints
                                (`code.json` says which code made checkpoints; a row says it itself)
-<root>/runs/<run_id>.json      one attempt at a step, `.begun` until it ends
+<root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
 <root>/allowed.json            environment variables that may be sent, and to which servers
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from dsl.data.records import Label, Outcome, Run, read_record
+from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.errors import DataError, StoreError
 from dsl.plan.study import Study
@@ -165,6 +165,15 @@ class Store:
         """Record an attempt's end."""
         self._record(self.runs / f"{run.run_id}.json", run)
         (self.runs / f"{run.run_id}.begun").unlink(missing_ok=True)
+        (self.runs / f"{run.run_id}.progress").unlink(missing_ok=True)
+
+    def record_progress(self, run_id: str, progress: RunProgress) -> None:
+        """Record how far an attempt is, for those who watch it; what cannot be written is left out."""
+        path = self.runs / f"{run_id}.progress"
+        aside = path.with_name(path.name + ".tmp")
+        with contextlib.suppress(OSError):
+            aside.write_text(progress.model_dump_json(), "utf-8")
+            aside.replace(path)
 
     def record_killed_runs(self) -> tuple[str, ...]:
         """Record the end of attempts whose recorder was killed, and return notes for a person.

@@ -2,17 +2,16 @@
 runs."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chromium import NEEDS_CHROMIUM, Visit, browser, playwright
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from warehouse.report import write_report
 from warehouse.report.browser import MOST_BYTES
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 SECTIONS = (
     *(
         "languages",
@@ -31,44 +30,7 @@ SECTIONS = (
     ),
 )
 VIEWS_OF_TRUST = ["judge_against_checks", "judge_agreement", "judge_reliability", "judge_probes"]
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome", "chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium"),
-]
-
-
-class Visit:
-    """A page that is open, and all that it said and asked for since."""
-
-    def __init__(self, page: "playwright.Page", report: Path) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.goto(report.as_uri())
-
-    def hacked(self) -> str | None:
-        return self.page.evaluate("window.hacked ?? null")
+pytestmark = NEEDS_CHROMIUM
 
 
 def open_all(visit: Visit) -> None:
@@ -84,16 +46,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture
 def visit(chromium: "playwright.Browser", report: Path) -> Iterator[Visit]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    yield Visit(page, report)
+    yield Visit(page, report.as_uri())
     page.close()
 
 
@@ -229,14 +189,17 @@ def test_what_models_wrote_is_seen_as_text_and_does_nothing(visit: Visit) -> Non
     page = visit.page
     page.check("#show-raw")
     page.check("#show-prompt")
-    for item in range(len(HOSTILE)):
-        page.select_option("#pick-item", str(item))
-        for language in ("en", "fr", "es"):
-            page.select_option("#pick-language", language)
+    page.select_option("[data-part=method]", "urial")
+    page.select_option("[data-part=model]", "tiny")
+    for language in ("en", "fr", "es"):
+        page.select_option("[data-part=language]", language)
+        for item in range(len(HOSTILE)):
+            page.locator("#list .row").nth(item).click()
             for summary in page.locator("#given summary").all():
                 summary.click()
             assert HOSTILE[item][:40] in page.locator("#asked").inner_text()
-            assert page.locator("#given").locator("script, img, a, svg, iframe, object").count() == 0
+            inside = page.locator("#browser").locator("script, img, svg, iframe, object, a:not(.link)")
+            assert inside.count() == 0
     assert page.locator("body script").count() == 2, "the answers and what leafs through them"
     assert page.locator("img, iframe, object, embed, link, foreignObject, [onerror], [onload]").count() == 0
     assert [a for a in page.locator("a").all() if not (a.get_attribute("href") or "").startswith("#")] == []
@@ -264,36 +227,14 @@ def test_planted_markup_would_not_run_even_if_it_reached_the_page(visit: Visit) 
     assert any("Content Security Policy" in complaint for complaint in visit.complaints)
 
 
-def test_the_browser_of_answers_leafs_through_items_languages_and_forms(visit: Visit) -> None:
-    page = visit.page
-    page.select_option("#pick-item", "3")
-    page.select_option("#pick-language", "fr")
-    titles = page.locator(".card h4").all_inner_texts()
-    assert [title.split(" ")[0] for title in titles] == [method for method in METHODS for _ in range(2)]
-    assert page.locator(".card .text").first.inner_text().startswith(f"zero_shot says: {HOSTILE[3]}")
-    assert "contains" in page.locator(".card .scores").first.inner_text()
-    assert page.locator(".card .prompt").count() == 0
-    page.check("#show-prompt")
-    assert "question 3" in page.locator(".card .prompt").first.inner_text()
-    page.check("#show-raw")
-    assert "# Query: <script>window.hacked = 'raw'</script>" in page.locator(".card .raw").first.inner_text()
-    page.click("#next")
-    assert page.locator("#pick-item").input_value() == "4"
-    assert page.locator("#pick-language").input_value() == "fr", "the language is kept"
-    page.select_option("#pick-item", "1")
-    assert "No answer: the engine gave up <img" in page.locator(".card").first.inner_text()
-    assert page.locator(".card").first.locator(".unscored").count() == 9
-    page.select_option("#pick-item", "5")
-    assert page.locator("#next").is_disabled()
-
-
 def test_a_phone_scrolls_down_and_never_sideways(visit: Visit) -> None:
     visit.page.set_viewport_size({"width": 390, "height": 844})
     visit.page.evaluate("document.querySelectorAll('details').forEach(element => (element.open = true))")
     visit.page.check("#show-raw")
     visit.page.check("#show-prompt")
+    visit.page.select_option("[data-part=against]", "sft")
     for item in range(len(HOSTILE)):
-        visit.page.select_option("#pick-item", str(item))
+        visit.page.locator("#list .row").nth(item).click()
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390, item
     widest = visit.page.evaluate(
         "Math.max(...[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().right))"

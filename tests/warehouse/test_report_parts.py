@@ -45,7 +45,10 @@ def completion(item: str, method: str = "urial", language: str = "en", **more: A
         "stop_string": None,
         "error": None,
         "n_new_tokens": 1,
-        "scores": [{"measure": "contains", "score": 1.0, "unscored_reason": None, "reason": None}],
+        "scores": [
+            {"measure": "contains", "score": 1.0, "unscored_reason": None, "reason": None, "is_wrong": False}
+        ],
+        "is_disputed": False,
         **more,
     }
 
@@ -86,7 +89,7 @@ def test_answers_leave_the_page_as_they_entered_it_and_hold_no_markup() -> None:
     ]
     script = str(browser.as_script(browser.pack(rows, ORDER)))
     assert not set(script) & set("<>&\u2028\u2029")
-    answers = [entry["languages"][0]["answers"][0] for entry in json.loads(script)["items"]]
+    answers = json.loads(script)["answers"]
     assert [answer["text"] for answer in answers] == list(HOSTILE)
     assert [answer["raw"] for answer in answers] == [text + "\0" for text in HOSTILE]
 
@@ -95,42 +98,60 @@ def test_what_prompts_begin_with_is_stored_once_and_each_prompt_can_be_put_toget
     rows = [completion(item, method) for item in ("1", "2", "30") for method in ("urial", "sft")]
     packed = browser.pack(rows, ORDER)
     assert len(packed["heads"]) == 1
-    for entry in packed["items"]:
-        for answer in entry["languages"][0]["answers"]:
-            assert (
-                packed["heads"][answer["head"]] + answer["prompt"] == rows[0]["prompt"][:-1] + entry["item"]
-            )
+    for answer in packed["answers"]:
+        item = packed["questions"][answer["question"]]["item"]
+        assert packed["heads"][answer["head"]] + answer["prompt"] == rows[0]["prompt"][:-1] + item
 
 
-def test_items_languages_and_methods_stand_in_the_order_of_a_reader() -> None:
+def shown(packed: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(language, label, item) of each answer."""
+    questions = [packed["questions"][answer["question"]] for answer in packed["answers"]]
+    return [
+        (question["language"], answer["label"], question["item"])
+        for question, answer in zip(questions, packed["answers"], strict=True)
+    ]
+
+
+def test_languages_methods_and_items_stand_in_the_order_of_a_reader() -> None:
     rows = [
         completion(item, method, language)
         for language in ("fr", "en")
         for item in ("10", "9", "q2")
         for method in ("sft", "urial")
     ]
-    packed = browser.pack(rows, ORDER)
-    assert [entry["item"] for entry in packed["items"]] == ["9", "10", "q2"]
-    assert [entry["language"] for entry in packed["items"][0]["languages"]] == ["en", "fr"]
-    assert [answer["label"] for answer in packed["items"][0]["languages"][0]["answers"]] == ["urial", "sft"]
+    assert shown(browser.pack(browser.in_reading_order(rows, ORDER), ORDER)) == [
+        (language, method, item)
+        for language in ("en", "fr")
+        for method in ("urial", "sft")
+        for item in ("9", "10", "q2")
+    ]
 
 
 def test_each_turn_of_an_item_is_shown_with_its_own_question() -> None:
     rows = [
-        completion("7", turn=turn, instruction=asked, method=method)
+        completion("7", turn=turn, instruction=asked, method=method, cell_id=f"cell-{method}-{turn}")
         for turn, asked in ((2, "And twice?"), (1, "Once?"))
         for method in ("urial", "sft")
     ]
-    shown = [
-        (entry["item"], entry["languages"][0]["instruction"], len(entry["languages"][0]["answers"]))
-        for entry in browser.pack(rows, ORDER)["items"]
-    ]
-    assert shown == [("7, turn 1", "Once?", 2), ("7, turn 2", "And twice?", 2)]
+    packed = browser.pack(rows, ORDER)
+    asked = [(question["turn"], question["instruction"]) for question in packed["questions"]]
+    assert sorted(asked) == [(1, "Once?"), (2, "And twice?")]
+    assert len(packed["answers"]) == 4
 
 
 def test_an_item_whose_number_has_thousands_of_digits_is_sorted_too() -> None:
     rows = [completion("9" * 6000), completion("10")]
-    assert [entry["item"][:2] for entry in browser.pack(rows, ORDER)["items"]] == ["10", "99"]
+    assert [item[:2] for _, _, item in shown(browser.pack(browser.in_reading_order(rows, ORDER), ORDER))] == [
+        "10",
+        "99",
+    ]
+
+
+def test_a_link_names_the_answers_behind_a_point_and_leaves_out_what_is_not_asked_for() -> None:
+    assert (
+        browser.answers_link(method="urial", language="fr", measure="") == "#answers?method=urial&language=fr"
+    )
+    assert browser.answers_link(search="a&b c#d") == "#answers?search=a%26b%20c%23d"
 
 
 def test_a_page_takes_whole_items_up_to_its_limit_and_always_one() -> None:
@@ -144,26 +165,32 @@ def test_a_page_takes_whole_items_up_to_its_limit_and_always_one() -> None:
 
 
 def test_an_item_with_too_many_answers_shows_those_of_its_first_seeds() -> None:
-    def shown(n_methods: int) -> dict[str, int]:
+    def shown_seeds(n_methods: int) -> dict[str, int]:
         rows = [completion("1", f"method-{n}", seed=seed) for n in range(n_methods) for seed in (9, 3, 5)]
-        answers = browser.pack(rows, ORDER)["items"][0]["languages"][0]["answers"]
-        labels = [answer["label"].rpartition(" ")[2] for answer in answers]
-        return {seed: labels.count(seed) for seed in labels}
+        seeds = [str(row["seed"]) for row in browser.sample(rows)]
+        return {seed: seeds.count(seed) for seed in seeds}
 
     few, many = browser.MOST_ANSWERS // 3, browser.MOST_ANSWERS // 2
-    assert shown(few) == {"3": few, "5": few, "9": few}
-    assert shown(many) == {"3": many, "5": many}
-    assert shown(2 * many + 1) == {"3": 2 * many + 1}, "one seed is always there"
+    assert shown_seeds(few) == {"3": few, "5": few, "9": few}
+    assert shown_seeds(many) == {"3": many, "5": many}
+    assert shown_seeds(2 * many + 1) == {"3": 2 * many + 1}, "one seed is always there"
 
 
-def test_answers_that_are_too_many_bytes_are_left_out_and_a_long_one_is_cut() -> None:
+def test_answers_that_are_too_many_bytes_are_left_out_by_whole_items_and_a_long_one_is_cut() -> None:
     long = "x" * (browser.LONGEST_TEXT + 5)
-    packed = browser.pack([completion(str(item), text=long, raw_text=None) for item in range(1000)], ORDER)
-    assert 0 < packed["n_answers"] < 1000
-    assert len(browser.as_script(packed)) < 1.1 * browser.MOST_BYTES
-    assert packed["items"][0]["languages"][0]["answers"][0]["text"].endswith(
-        "x\n[5 more characters are in the warehouse]"
-    )
+    rows = [
+        completion(str(item), method, text=long, raw_text=None)
+        for item in range(500)
+        for method in ("urial", "sft")
+    ]
+    kept = browser.sample(rows)
+    items = [row["item"] for row in kept]
+    assert 0 < len(kept) < 1000
+    assert {items.count(item) for item in items} == {2}
+    assert set(items) != {str(item) for item in range(len(set(items)))}, "drawn, not the head of the file"
+    packed = browser.pack(kept, ORDER)
+    assert 0.8 * browser.MOST_BYTES < len(browser.as_script(packed)) < 1.1 * browser.MOST_BYTES
+    assert packed["answers"][0]["text"].endswith("x\n[5 more characters are in the warehouse]")
 
 
 def test_a_table_leaves_out_what_is_empty_and_says_what_it_cut() -> None:

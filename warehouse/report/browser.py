@@ -2,23 +2,42 @@
 
 Model output is hostile text. It enters the page as JSON in which no character can end the element that holds
 it, and leaves it through `textContent` only: nothing a model wrote is ever read as HTML.
+
+A link to answers is a fragment, the same in a report and in `xp view`:
+
+    #answers?method=urial&language=fr&measure=correct&only=wrong
+
+Each part is optional, and its value is encoded as in any URL: `dataset`, `language`, `category`, `model`,
+`method`, `train_languages` (as the columns of these names), `measure` (which `only` and `sort` speak of),
+`only` (`wrong`, `disagree`, `unscored`, `cut` or `failed`), `search` (a text), `sort` (`lowest` or `highest`
+score; `worse` or `better` than the method of `against`), `against` (a method, whose words are compared) and
+`answer` (`<cell_id>/<item>`, one answer). `answers_link` writes them.
 """
 
 import hashlib
 import json
 import re
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
-from warehouse.charts.theme import Order, Row, Rows, label
+from warehouse.charts.theme import Order, Row, Rows, label, place
 
-MOST_ANSWERS = 2_000
+MOST_ANSWERS = 5_000
 MOST_BYTES = 3_000_000
 LONGEST_TEXT = 20_000
 """Characters of one text; the rest is in the warehouse."""
 
+_Value = TypeVar("_Value")
+
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+
+
+def answers_link(**parts: str) -> str:
+    """Return the link to the answers of these properties, as the module says."""
+    return f"#answers?{urlencode({key: value for key, value in parts.items() if value}, quote_via=quote)}"
 
 
 def pick_items(counts: Rows) -> dict[str, list[str]]:
@@ -29,12 +48,9 @@ def pick_items(counts: Rows) -> dict[str, list[str]]:
     One item is always there. `counts` has a row per data set and item, with `n` answers over languages and
     methods.
     """
-    drawn = sorted(
-        counts, key=lambda row: hashlib.sha256(f"{row['dataset']}/{row['item']}".encode()).digest()
-    )
     picked: dict[str, list[str]] = {}
     total = 0
-    for row in drawn:
+    for row in sorted(counts, key=_drawn):
         if total and total + row["n"] > MOST_ANSWERS:
             break
         total += row["n"]
@@ -42,30 +58,58 @@ def pick_items(counts: Rows) -> dict[str, list[str]]:
     return picked
 
 
-def pack(completions: Rows, order: Order) -> dict[str, Any]:
-    """Return the answers by data set, item and language, as the page's script reads them.
+def sample(completions: Rows) -> list[Row]:
+    """Return the answers that the page has bytes for: whole items, in the order of `pick_items`.
 
-    The last items are left out where bytes run out.
+    One item is always there, with the answers of its first seeds where there are too many.
     """
-    groups: dict[tuple[str, str, int | None], list[Row]] = {}
-    for row in completions:
-        groups.setdefault((row["dataset"], row["item"], row["turn"]), []).append(row)
+    items: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(completions, key=_drawn):
+        items.setdefault((row["dataset"], row["item"]), []).append(row)
     heads = _heads(completions)
-    packed: dict[str, Any] = {"heads": list(dict.fromkeys(heads.values())), "items": [], "n_answers": 0}
-    places = {head: place for place, head in enumerate(packed["heads"])}
-    size = sum(map(_bytes, packed["heads"]))
-    for (dataset, item, turn), answers in sorted(
-        groups.items(), key=lambda group: (group[0][0], _natural(group[0][1]), group[0][2] or 0)
-    ):
-        rows = _of_first_seeds(answers)
-        name = item if turn is None else f"{item}, turn {turn}"
-        entry = {"dataset": dataset, "item": name, "languages": _languages(rows, order, heads, places)}
-        size += _bytes(entry)
-        if size > MOST_BYTES and packed["items"]:
+    kept: list[Row] = []
+    size = sum(map(_bytes, set(heads.values())))
+    for rows in items.values():
+        rows = _of_first_seeds(rows)
+        size += sum(_size(row) - len(heads[row["cell_id"]]) for row in rows)
+        if kept and size > MOST_BYTES:
             break
-        packed["items"].append(entry)
-        packed["n_answers"] += len(rows)
-    return packed
+        kept += rows
+    return kept
+
+
+def in_reading_order(rows: Rows, order: Order) -> list[Row]:
+    """Sort answers by data set, language and method, then by item, as a reader goes through them."""
+    return sorted(
+        order.sort(sorted(rows, key=lambda row: _natural(row["item"]))),
+        key=lambda row: (
+            row["dataset"],
+            place(order.languages, row["language"]),
+            place(order.methods, row["method"]),
+        ),
+    )
+
+
+def pack(rows: Rows, order: Order) -> dict[str, Any]:
+    """Return answers, in the order of the rows, as the page's script reads them.
+
+    Questions and the beginnings that prompts share stand apart, once each.
+    """
+    heads, questions, beginnings = _heads(rows), _Places[dict[str, Any]](), _Places[str]()
+    answers = [_answer(row, order, heads[row["cell_id"]], beginnings, questions) for row in rows]
+    return {"heads": beginnings.values, "questions": questions.values, "answers": answers}
+
+
+def as_script(packed: dict[str, Any]) -> Markup:
+    """Return JSON for a `<script>` element: without `<`, `>`, `&`, U+2028 and U+2029."""
+    return Markup(
+        json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+    )
+
+
+def _drawn(row: Row) -> bytes:
+    """Return the sort key of the draw: the SHA-256 of data set and item."""
+    return hashlib.sha256(f"{row['dataset']}/{row['item']}".encode()).digest()
 
 
 def _of_first_seeds(rows: list[Row]) -> list[Row]:
@@ -79,40 +123,38 @@ def _of_first_seeds(rows: list[Row]) -> list[Row]:
     return kept
 
 
-def as_script(packed: dict[str, Any]) -> Markup:
-    """Return JSON for a `<script>` element: without `<`, `>`, `&`, U+2028 and U+2029."""
-    return Markup(
-        json.dumps(packed, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
-    )
+class _Places(Generic[_Value]):
+    """Values, each kept once, and their places."""
+
+    def __init__(self) -> None:
+        self.values: list[_Value] = []
+        self._places: dict[Hashable, int] = {}
+
+    def place(self, key: Hashable, value: _Value) -> int:
+        """Return the place of the value that is known by `key`."""
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
 
 
-def _languages(
-    rows: list[Row], order: Order, heads: dict[str, str], places: dict[str, int]
-) -> list[dict[str, Any]]:
-    present = {row["language"] for row in rows}
-    found: list[dict[str, Any]] = []
-    for language in [code for code in order.languages if code in present] + sorted(
-        present - set(order.languages)
-    ):
-        here = order.sort(row for row in rows if row["language"] == language)
-        first = here[0]
-        found.append(
-            {
-                "language": language,
-                "instruction": _cut(first["instruction"]),
-                "category": first["category"],
-                "accepted": list(first["accepted_answers"] or ()),
-                "reference": _cut(first["reference"]),
-                "answers": [_answer(row, order, heads, places) for row in here],
-            }
-        )
-    return found
-
-
-def _answer(row: Row, order: Order, heads: dict[str, str], places: dict[str, int]) -> dict[str, Any]:
-    head = heads[row["cell_id"]]
+def _question(row: Row) -> dict[str, Any]:
     return {
+        **{key: row[key] for key in ("dataset", "item", "turn", "language", "category")},
+        "instruction": _cut(row["instruction"]),
+        "accepted": list(row["accepted_answers"] or ()),
+        "reference": _cut(row["reference"]),
+    }
+
+
+def _answer(
+    row: Row, order: Order, head: str, beginnings: _Places[str], questions: _Places[dict[str, Any]]
+) -> dict[str, Any]:
+    key = (row["dataset"], row["item"], row["turn"], row["language"])
+    return {
+        "question": questions.place(key, _question(row)),
         "label": label(row, order) + ("" if row["seed"] is None else f", seed {row['seed']}"),
+        **{key: row[key] for key in ("model", "method", "train_languages")},
         "cell": row["cell_id"],
         "text": _cut(row["text"]),
         "raw": None if row["raw_text"] == row["text"] else _cut(row["raw_text"]),
@@ -120,10 +162,12 @@ def _answer(row: Row, order: Order, heads: dict[str, str], places: dict[str, int
         "stop": row["stop_string"],
         "error": row["error"],
         "tokens": row["n_new_tokens"],
-        "head": places[head],
+        "head": beginnings.place(head, head),
         "prompt": _cut((row["prompt"] or "")[len(head) :]),
+        "disputed": row["is_disputed"],
         "scores": [
-            [s["measure"], s["score"], s["unscored_reason"], _cut(s["reason"])] for s in row["scores"] or ()
+            [s["measure"], s["score"], s["unscored_reason"], _cut(s["reason"]), bool(s["is_wrong"])]
+            for s in row["scores"] or ()
         ],
     }
 
@@ -152,6 +196,13 @@ def _cut(text: str | None) -> str | None:
     if text is None or len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}\n[{len(text) - LONGEST_TEXT:,} more characters are in the warehouse]"
+
+
+def _size(row: Row) -> int:
+    """Return about how many bytes an answer takes in the page."""
+    texts = ("instruction", "prompt", "text", "raw_text", "reference")
+    reasons = (verdict["reason"] for verdict in row["scores"] or ())
+    return sum(_bytes(_cut(text)) for text in (*(row[text] for text in texts), *reasons) if text) + 400
 
 
 def _bytes(value: Any) -> int:

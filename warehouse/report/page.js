@@ -1,12 +1,16 @@
-"use strict";
 // Browses the answers. Everything a model wrote enters the page through textContent: as text, whatever it
-// contains.
-(() => {
+// contains. What is shown is in the page's fragment, as `warehouse.report.browser` describes it.
+{
   const data = JSON.parse(document.getElementById("data").textContent);
-  if (data.items.length === 0) return;
+  const source = data.served ? served(data.served) : embedded(data);
   const at = (id) => document.getElementById(id);
-  const controls = ["pick-dataset", "pick-item", "pick-language", "show-raw", "show-prompt"];
-  const [dataset, item, language, raw, prompt] = controls.map(at);
+  const controls = [...document.querySelectorAll("#browser [data-part]")];
+  const [list, raw, prompt] = ["list", "show-raw", "show-prompt"].map(at);
+
+  let listed = []; // answers in the list
+  let next = null; // key of the next page
+  let chosen = null; // the id of the answer that is shown
+  let asking = 0; // which of several requests is the last
 
   const element = (name, text, className) => {
     const made = document.createElement(name);
@@ -15,31 +19,86 @@
     if (className?.startsWith("text")) made.dir = "auto"; // answers come in every script
     return made;
   };
-  const fill = (select, options, keep) => {
-    const made = options.map(([value, text]) => Object.assign(element("option", text), { value }));
-    select.replaceChildren(...made);
-    if (options.some(([value]) => value === keep)) select.value = keep;
-  };
-  const short = (text) => (text.length > 70 ? text.slice(0, 70) + "…" : text);
 
-  const itemsHere = () => data.items.filter((entry) => entry.dataset === dataset.value);
-  const chosen = () => data.items[Number(item.value)];
-  const asked = () => chosen().languages.find((entry) => entry.language === language.value);
-
-  const fillItems = () => {
-    const label = (entry) => `${entry.item}: ${short(entry.languages[0].instruction ?? "")}`;
-    fill(item, itemsHere().map((entry) => [String(data.items.indexOf(entry)), label(entry)]));
-    fillLanguages();
+  // Links
+  const asked = () => {
+    const set = controls.filter(({ value }) => value);
+    return Object.fromEntries(set.map(({ dataset, value }) => [dataset.part, value]));
   };
-  const fillLanguages = () => {
-    fill(language, chosen().languages.map((entry) => [entry.language, entry.language]), language.value);
-    show();
+  const linkTo = (parts) => `#answers?${new URLSearchParams(parts)}`;
+  const read = () => {
+    const parts = new URLSearchParams(location.hash.startsWith("#answers?") ? location.hash.slice(9) : "");
+    for (const control of controls) {
+      control.value = parts.get(control.dataset.part) ?? "";
+      if (control.selectedIndex === -1) control.selectedIndex = 0; // a value that is not among the options
+      if (control.dataset.part === "measure" && !control.value) control.selectedIndex = 0;
+    }
+    chosen = parts.get("answer");
+    return parts.size > 0;
+  };
+  const write = () => {
+    const parts = chosen ? { ...asked(), answer: chosen } : asked();
+    history.replaceState(null, "", linkTo(parts));
   };
 
-  const score = ([measure, value, unscored, reason]) => {
+  // The list
+  const shownScore = (answer) => {
+    const verdict = verdictOf(answer, asked().measure);
+    if (verdict === null) return element("span");
+    if (verdict.score === null) return element("span", "unscored", "score unscored");
+    const shown = String(Number(verdict.score.toFixed(2)));
+    return element("span", shown, verdict.isWrong ? "score wrong" : "score");
+  };
+  const row = (answer) => {
+    const made = element("li", undefined, "row");
+    made.setAttribute("role", "option");
+    made.dataset.id = answer.id;
+    const { item, language } = answer.question;
+    made.append(
+      element("span", `${item} · ${language} · ${answer.label}`, "about"),
+      shownScore(answer),
+      element("span", (answer.text ?? "no answer").slice(0, 160), "text"),
+    );
+    made.addEventListener("click", () => choose(answer.id));
+    return made;
+  };
+  const count = (n) => {
+    const many = (n ?? listed.length).toLocaleString("en");
+    return next === null || n !== null ? `${many} answers` : `the first ${many} answers`;
+  };
+  const load = async (after) => {
+    const request = ++asking;
+    at("count").textContent = "Looking …";
+    at("count").classList.remove("warning");
+    try {
+      const parts = asked();
+      const isCompared = ["worse", "better"].includes(parts.sort);
+      if (isCompared && !parts.against) throw new Error("Choose the method to compare with.");
+      const found = await source.page(parts, after, chosen);
+      if (request !== asking) return;
+      listed = after === null ? found.answers : [...listed, ...found.answers];
+      next = found.next;
+      if (after === null) list.replaceChildren();
+      list.append(...found.answers.map(row));
+      at("count").textContent = count(found.n);
+    } catch (error) {
+      if (request !== asking) return;
+      [listed, next] = [[], null];
+      list.replaceChildren();
+      at("count").textContent = error.message;
+      at("count").classList.add("warning");
+    }
+  };
+  const reload = async () => {
+    await load(null);
+    await show(chosen ?? listed[0]?.id ?? null);
+  };
+
+  // One answer, beside the others to its question
+  const score = ([measure, value, unscored, reason, isWrong]) => {
     const made = value === null
       ? element("li", `${measure}: unscored`, "unscored")
-      : element("li", `${measure} ${Number(value.toFixed(2))}`, "");
+      : element("li", `${measure} ${Number(value.toFixed(2))}`, isWrong ? "wrong" : "");
     const why = value === null ? unscored : reason;
     if (why) made.title = why;
     return made;
@@ -47,12 +106,12 @@
   const reasons = (answer) => {
     const given = answer.scores.filter(([, value, unscored, reason]) => (value === null ? unscored : reason));
     const details = element("details");
-    details.append(element("summary", "What the judges say"));
-    const list = element("dl");
+    details.append(element("summary", "The judges' reasons"));
+    const terms = element("dl");
     for (const [measure, value, unscored, reason] of given) {
-      list.append(element("dt", measure), element("dd", value === null ? unscored : reason));
+      terms.append(element("dt", measure), element("dd", value === null ? unscored : reason));
     }
-    details.append(list);
+    details.append(terms);
     return given.length ? [details] : [];
   };
   const finish = (answer) => {
@@ -64,17 +123,26 @@
     const stop = answer.stop ? ` (${JSON.stringify(answer.stop)})` : "";
     return (ends[answer.finish] ?? answer.finish) + tokens + stop;
   };
-  const card = (answer) => {
-    const made = element("article", undefined, "card");
+  const textOf = (answer, other) => {
+    const parts = other ? wordDiff(other.text, answer.text) : null;
+    const made = element("div", parts ? "" : answer.text, "text");
+    if (parts) made.append(...parts.map(([kind, words]) => element(kind, words)));
+    if (other && !parts) made.append(element("p", "Too long for a word diff.", "none"));
+    return made;
+  };
+  const card = (answer, other) => {
+    const made = element("article", undefined, answer.id === chosen ? "card chosen" : "card");
     const about = element("p", `${finish(answer)} · `, "aside");
-    about.append(element("code", answer.cell));
+    const link = element("a", "link", "link");
+    link.href = linkTo({ answer: answer.id });
+    about.append(element("code", answer.cell), " · ", link);
     made.append(element("h4", answer.label), about);
-    if (prompt.checked) made.append(element("div", data.heads[answer.head] + answer.prompt, "text prompt"));
+    if (prompt.checked) made.append(element("div", answer.prompt, "text prompt"));
     if (answer.text === null) {
       made.append(element("p", `No answer: ${answer.error ?? "no reason given"}`, "none"));
     }
     else if (answer.text === "") made.append(element("p", "The answer is empty.", "none"));
-    else if (!raw.checked) made.append(element("div", answer.text, "text"));
+    else if (!raw.checked) made.append(textOf(answer, other?.text ? other : null));
     const written = answer.raw ?? answer.text;
     if (raw.checked && written) made.append(element("div", written, "text raw"));
     const scores = element("ul", undefined, "scores");
@@ -82,33 +150,97 @@
     made.append(scores, ...reasons(answer));
     return made;
   };
-
-  const show = () => {
-    const entry = asked();
-    const known = [
-      entry.category && `Category: ${entry.category}`,
-      entry.accepted.length && `Accepted: ${entry.accepted.join(" · ")}`,
-      entry.reference && `Reference: ${entry.reference}`,
-    ].filter(Boolean);
-    const aside = known.length ? [element("p", known.join("\n"), "aside")] : [];
-    at("asked").replaceChildren(element("p", entry.instruction ?? ""), ...aside);
-    at("given").replaceChildren(...entry.answers.map(card));
-    at("previous").disabled = item.selectedIndex === 0;
-    at("next").disabled = item.selectedIndex === item.options.length - 1;
+  const show = async (id) => {
+    chosen = id;
+    for (const one of list.children) one.setAttribute("aria-selected", String(one.dataset.id === id));
+    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    const place = listed.findIndex((answer) => answer.id === id);
+    at("previous").disabled = place <= 0;
+    at("next").disabled = place === listed.length - 1 && next === null;
+    const answers = id === null ? [] : await source.beside(id);
+    if (id !== chosen) return;
+    const question = answers[0]?.question;
+    const known = question ? [
+      question.turn && `Turn ${question.turn}`,
+      question.category && `Category: ${question.category}`,
+      question.accepted.length && `Accepted: ${question.accepted.join(" · ")}`,
+      question.reference && `Reference: ${question.reference}`,
+    ].filter(Boolean) : [];
+    const none = id === null ? "" : `No answer is named ${id} here.`;
+    at("asked").replaceChildren(
+      element("p", question ? `${question.item} · ${question.language}` : none, "aside"),
+      element("p", question?.instruction ?? ""),
+      ...(known.length ? [element("p", known.join("\n"), "aside")] : []),
+    );
+    const { against } = asked();
+    const otherOf = (answer) =>
+      answers.find((other) => other.method === against && other.model === answer.model && other !== answer);
+    const inOrder = [...answers].sort((one, another) => (another.id === id) - (one.id === id));
+    at("given").replaceChildren(
+      ...inOrder.map((answer) => card(answer, answer.method === against ? null : otherOf(answer))));
   };
-  const move = (by) => {
-    item.selectedIndex += by;
-    fillLanguages();
+  const choose = async (id) => {
+    chosen = id;
+    write();
+    await show(id);
+  };
+  const move = async (by) => {
+    const place = listed.findIndex((answer) => answer.id === chosen) + by;
+    if (place === listed.length && next !== null) await load(next);
+    if (listed[place]) await choose(listed[place].id);
   };
 
-  dataset.addEventListener("change", fillItems);
-  item.addEventListener("change", fillLanguages);
-  for (const control of [language, raw, prompt]) control.addEventListener("change", show);
+  // What a reader does
+  const keys = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+  at("browser").addEventListener("keydown", (event) => {
+    const isOthers = event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select");
+    if (!(event.key in keys) || isOthers) return;
+    event.preventDefault();
+    move(keys[event.key]);
+  });
   at("previous").addEventListener("click", () => move(-1));
   at("next").addEventListener("click", () => move(1));
+  list.addEventListener("scroll", () => {
+    if (next !== null && list.scrollTop + list.clientHeight > list.scrollHeight - 200) {
+      const after = next;
+      next = null; // asked for once
+      load(after);
+    }
+  });
+  for (const control of controls) {
+    control.addEventListener(control.type === "search" ? "input" : "change", () => {
+      chosen = null;
+      write();
+      reload();
+    });
+  }
+  for (const control of [raw, prompt]) control.addEventListener("change", () => show(chosen));
+  const follow = async () => {
+    if (!read()) return;
+    await reload();
+    at("answers").scrollIntoView();
+    list.focus({ preventScroll: true });
+  };
+  window.addEventListener("hashchange", follow);
 
-  fill(dataset, [...new Set(data.items.map((entry) => entry.dataset))].map((name) => [name, name]));
-  dataset.parentElement.hidden = dataset.options.length === 1;
-  at("browser").hidden = false;
-  fillItems();
-})();
+  const options = (values, none) => [...(none ? [["", none]] : []), ...values.map((value) => [value, value])]
+    .map(([value, text]) => Object.assign(element("option", text), { value }));
+  const fill = () => {
+    const { measure, ...facets } = { ...data.facets, against: data.facets.method };
+    const control = (name) => controls.find(({ dataset }) => dataset.part === name);
+    control("measure").replaceChildren(...options(measure));
+    for (const [facet, values] of Object.entries(facets)) {
+      control(facet).replaceChildren(...options(values, facet === "against" ? "nothing" : "all"));
+      control(facet).parentElement.hidden = values.length < 2;
+    }
+  };
+  if (data.served || data.answers.length > 0) {
+    fill();
+    at("browser").hidden = false;
+    if (location.hash.startsWith("#answers?")) follow();
+    else {
+      read();
+      reload();
+    }
+  }
+}

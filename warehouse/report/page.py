@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from warehouse.report.browser import as_script, pack
+from warehouse.report.browser import as_script, in_reading_order, pack, sample
 from warehouse.report.figures import Figure, Section
 from warehouse.report.overview import overview
 from warehouse.report.prose import whole
@@ -36,27 +36,27 @@ MOST_PANELS = 12
 MOST_GRIDS = 2
 """On the first screen; the others unfold."""
 
+STYLES = ("page.css", "answers.css")
 
-def as_html(study: StudyRows) -> str:
-    """The page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+SCRIPTS = ("diff.js", "sources.js", "page.js")
+"""What browses the answers, in the order in which it is read."""
+
+
+def as_html(study: StudyRows, served: str = "") -> str:
+    """The page as text.
+
+    Its answers are in it, or are asked for at the path `served` of the server that it comes from.
+    """
+    environment = templates(HERE)
     filters: dict[str, Any] = environment.filters  # pyright: ignore[reportUnknownMemberType]
     filters |= {"prose": _prose, "pictures": _Drawing().pictures, "seen": _seen, "language": language_name}
-    style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
+    style, script = code(*STYLES), code(*SCRIPTS)
     said = summary(study)
-    packed = pack(study.completions, study.order)
+    shown = sample(study.completions)
+    source = {"served": served} if served else pack(in_reading_order(shown, study.order), study.order)
     return environment.get_template("page.html.j2").render(
         study=study,
-        policy=(
-            f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; base-uri 'none';"
-            " form-action 'none'"
-        ),
+        policy=policy(script, style, is_served=bool(served)),
         style=Markup(style),
         script=Markup(script),
         summary=said,
@@ -64,9 +64,42 @@ def as_html(study: StudyRows) -> str:
         MOST_GRIDS=MOST_GRIDS,
         methods={method["name"]: method for method in _methods(study)},
         questions=questions(study),
-        data=as_script(packed),
-        n_shown=packed["n_answers"],
+        data=as_script({"facets": study.facets, **source}),
+        answers={
+            "is_served": bool(served),
+            "n": study.n_completions,
+            "n_shown": len(shown),
+            "experiment": study.experiment["experiment"],
+        },
         reproduction=reproduction(study),
+    )
+
+
+def templates(folder: Path) -> jinja2.Environment:
+    """Return the templates of a folder and those of the report: every value in them is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader((folder, HERE)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def code(*files: str) -> str:
+    """Return the report's scripts or style sheets of these names as one."""
+    return "".join((HERE / file).read_text("utf-8") for file in files)
+
+
+def policy(script: str, style: str, is_served: bool) -> str:
+    """Return the content security policy of a page with one script and one style sheet.
+
+    A served page may ask the server that it comes from.
+    """
+    connect = "connect-src 'self'; " if is_served else ""
+    return (
+        f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; {connect}base-uri"
+        " 'none'; form-action 'none'"
     )
 
 

@@ -9,6 +9,7 @@ import duckdb
 from dsl.errors import WarehouseError
 from warehouse.connect import connect
 from warehouse.errors import duckdb_errors
+from warehouse.report.answer_rows import answers, facets
 from warehouse.report.browser import pick_items
 from warehouse.report.study import StudyRows
 from warehouse.statistics.power import spreads
@@ -43,9 +44,6 @@ VIEWS = (
 )
 """The views that are shown; the chart of one has its name, where it is drawn."""
 
-_SHOWN = "measure, score, parts, unscored_reason, reason"
-"""Columns of each verdict on an answer that is shown."""
-
 
 def read_study(warehouse: Path, experiment: str) -> StudyRows:
     """Read a study from a warehouse file.
@@ -55,10 +53,12 @@ def read_study(warehouse: Path, experiment: str) -> StudyRows:
             the study.
     """
     with connect(warehouse, read_only=True) as connection, duckdb_errors(warehouse):
-        return _read(connection, experiment)
+        return read_from(connection, experiment)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
+def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
+    """Read a study over an open connection. Raises WarehouseError where it is not there."""
+
     def rows(sql: str, *values: Any) -> list[dict[str, Any]]:
         cursor = connection.execute(sql, values or (experiment,))
         names = [column[0] for column in cursor.description or ()]
@@ -76,19 +76,12 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
     counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
     completions: list[dict[str, Any]] = []
-    # answers and verdicts apart: joined first, all of the study's would be
     for dataset, items in pick_items(counts).items():
-        picked = "where experiment = ? and dataset = ? and list_contains(?, item)"
-        scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for verdict in rows(
-            f"select cell_id, item, {_SHOWN} from verdicts {picked} order by measure",
-            experiment,
-            dataset,
-            items,
-        ):
-            scores.setdefault((verdict.pop("cell_id"), verdict.pop("item")), []).append(verdict)
-        for row in rows(f"from shown_answers {picked}", experiment, dataset, items):
-            completions.append(row | {"scores": scores.get((row["cell_id"], row["item"]))})
+        completions += answers(
+            connection,
+            "experiment = ? and dataset = ? and list_contains(?, item)",
+            (experiment, dataset, items),
+        )
     cell_judges = rows(
         "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by"
         " cell_judges.rowid"
@@ -108,6 +101,7 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRows:
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
         completions=completions,
+        facets=facets(connection, experiment),
         n_completions=sum(row["n"] for row in counts),
         spreads=tuple(spread for spread in spreads(connection) if spread.experiment == experiment),
     )

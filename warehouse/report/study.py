@@ -28,7 +28,9 @@ class StudyRows:
     """`study_steps`, JSON columns unpacked."""
     runs: Rows
     completions: Rows
-    """Rows of `completion_browser` for the items that were picked."""
+    """Answers to the items that were picked, each with its verdicts."""
+    facets: dict[str, list[str]]
+    """Property of answers, and `measure` -> the values to choose from."""
     n_completions: int
     """Number of answers in all."""
     spreads: tuple[Spread, ...]

@@ -1,6 +1,7 @@
 """Labels of steps, in the study's own words: plans and progress name steps alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
@@ -11,17 +12,24 @@ from xp.render.words import counted, listed
 
 def labels_of(diff: Diff) -> dict[StepId, str]:
     """Each step's first use, and who also uses it; of a data step, its file or data set."""
-    uses: dict[StepId, dict[str, Name]] = {}
     selections = {i: step for i, step in diff.plan.steps.items() if isinstance(step, SelectStep)}
     details = {i: f" (the best of {len(step.trials)})" for i, step in selections.items()}
     details |= {trial: f" ({of})" for step in selections.values() for of, trial in step.trials.items()}
-    for cell in diff.plan.study.cells:
-        for step_id, words in _uses(cell):
-            uses.setdefault(step_id, {})[words + details.get(step_id, "")] = cell.method
     labels = {
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
-    return labels | {step_id: _shared(found) for step_id, found in uses.items()}
+    return labels | labels_in(diff.plan.study.cells, details)
+
+
+def labels_in(
+    cells: Iterable[Cell], details: Mapping[StepId, str] = MappingProxyType({})
+) -> dict[StepId, str]:
+    """Each step of these cells: its first use with its detail, and who also uses it."""
+    uses: dict[StepId, dict[str, Name]] = {}
+    for cell in cells:
+        for step_id, words in _uses(cell):
+            uses.setdefault(step_id, {})[words + details.get(step_id, "")] = cell.method
+    return {step_id: _shared(found) for step_id, found in uses.items()}
 
 
 def model_of(cell: Cell) -> str:

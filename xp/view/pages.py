@@ -1,0 +1,42 @@
+"""The start page: progress of the store, answers of one study, a box for SQL."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from dsl.plan.study import Study
+from warehouse.report.browser import as_script
+from warehouse.report.page import SCRIPTS, STYLES, code, policy, templates
+
+HERE = Path(__file__).parent
+
+
+def view_page(
+    store: Path, study: Study | None, names: Sequence[str], facets: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the page of a study, or of a store that holds none yet.
+
+    Its `facets` are empty where no warehouse has the study; then there are no answers to browse.
+    """
+    experiment = "" if study is None else study.experiment
+    has_answers = bool(facets.get("method"))
+    style = code(*STYLES) + (HERE / "view.css").read_text("utf-8")
+    script = (code(*SCRIPTS) if has_answers else "") + (HERE / "view.js").read_text("utf-8")
+    data = {"served": f"/studies/{quote(experiment)}", "facets": dict(facets), "experiment": experiment}
+    return (
+        templates(HERE)
+        .get_template("view.html.j2")
+        .render(
+            store=store,
+            study=study,
+            names=names,
+            has_answers=has_answers,
+            policy=policy(script, style, is_served=True),
+            style=Markup(style),
+            script=Markup(script),
+            data=as_script(data),
+            answers={"is_served": True},
+        )
+    )
