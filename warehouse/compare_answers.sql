@@ -1,6 +1,6 @@
--- One row per dataset, language, model, method and languages tuned on of the studies `$old` in `old` and `$new`
--- in `new`: how many answers both have, alike or not, and how many one of them has alone. `items` are the first
--- whose answers differ.
+-- One row per dataset, language, model, method and languages tuned on of the studies `$old` in `old` and
+-- `$new` in `new`: how many answers both have, alike or not, and how many one of them has alone. `items` are
+-- the first whose answers differ.
 with
 
 old_answers as (
@@ -47,7 +47,10 @@ select
     count(*) filter (not is_in_new) as n_only_old,
     count(*) filter (not is_in_old) as n_only_new,
     coalesce(
-        list_slice(list_sort(list(distinct item) filter (is_in_old and is_in_new and has_other_text)), 1, 3), []
+        list_slice(
+            list_sort(list(distinct item) filter (is_in_old and is_in_new and has_other_text)), 1, 3
+        ),
+        []
     ) as items
 from pairs
 group by all

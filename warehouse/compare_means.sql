@@ -1,6 +1,6 @@
--- One row per dataset, language, model, method, languages tuned on and measure whose mean differs between the
--- studies `$old` in `old` and `$new` in `new`: both means with their intervals, and the differences, new minus
--- old, on the items that both have a score for.
+-- One row per dataset, language, model, method, languages tuned on and measure whose mean differs between
+-- the studies `$old` in `old` and `$new` in `new`: both means with their intervals, and the differences, new
+-- minus old, on the items that both have a score for.
 with
 
 old_means as (

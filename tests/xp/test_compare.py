@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -125,7 +126,9 @@ SPECS = st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES, min_size=1)
 
 
 @given(SPECS, SPECS)
-def test_putting_every_change_into_the_old_spec_makes_the_new_one(old: dict, new: dict) -> None:  # type: ignore[type-arg]
+def test_putting_every_change_into_the_old_spec_makes_the_new_one(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
     before, after = (document_of(json.dumps(data), "study.yaml") for data in (old, new))
     made = json.loads(json.dumps(old))
     for setting in changed_settings(before, after):

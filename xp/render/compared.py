@@ -11,7 +11,7 @@ from xp.render.words import counted
 
 
 def compared_as_text(compared: Compared) -> str:
-    """What changed in the spec, which answers, which means."""
+    """Changes of the spec, of answers and of means, from the old study to the new one."""
     lines = [f"{compared.old} → {compared.new}", *_settings(compared), *_answers(compared)]
     return "\n".join([*lines, *_means(compared)])
 
