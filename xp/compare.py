@@ -44,6 +44,8 @@ class Compared:
     """Steps that both have; those that one has alone were made of other settings, data, weights or code."""
     n_only_old: int
     n_only_new: int
+    unfinished: tuple[tuple[str, int], ...]
+    """Each of the two whose steps do not all have their result: its name, and how many have none."""
     answers: tuple[Answers, ...]
     """Every place that one of them has answers in."""
     means: tuple[Means, ...]
@@ -84,6 +86,9 @@ def compare(old: str, new: str, store: Path) -> Compared:
         n_steps=len(before & after),
         n_only_old=len(before - after),
         n_only_new=len(after - before),
+        unfinished=tuple(
+            (name, n) for name, side in zip((old, new), sides, strict=True) if (n := _n_open(side))
+        ),
         answers=answers,
         means=means,
     )
@@ -105,6 +110,10 @@ def _changed(was: Plain, now: Plain, path: SpecPath, old: Document, new: Documen
                 yield Setting(at, was.get(key), now.get(key), document.mark(at, "key"))
     elif was != now or type(was) is not type(now):
         yield Setting(path, was, now, new.mark(path))
+
+
+def _n_open(side: _Side) -> int:
+    return len({*side.study.step_ids} - Store(side.store).done())
 
 
 def _side(named: str, store: Path) -> _Side:

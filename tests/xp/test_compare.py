@@ -1,6 +1,7 @@
 """`xp diff`: two applies of a study, and two studies, with every number counted by hand."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from dsl.checks.load import document_of
 from dsl.errors import ArgumentError
+from dsl.plan.study import Study
 from tests.xp.small_study import write_study
 from warehouse.compare import Answers, Mean
 from xp import load
@@ -113,6 +115,20 @@ def test_an_apply_that_changes_nothing_is_no_earlier_one_and_what_is_not_there_i
     ):
         with pytest.raises(ArgumentError, match=says):
             compare(named, "small", store)
+
+
+def test_steps_that_are_gone_are_said_to_be_missing_and_not_taken_for_a_difference_of_the_studies(
+    store: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "store"
+    shutil.copytree(store, copied)
+    earlier = Study.model_validate_json((copied / "experiments/earlier/small~1.json").read_bytes())
+    shutil.rmtree(copied / "steps" / earlier.cells[0].generate)
+    found = compare("small~1", "small", copied)
+    assert found.unfinished == (("small~1", 1),)
+    assert "  1 step of small~1 without a result: what it would have given is missing below." in (
+        compared_as_text(found).splitlines()
+    )
 
 
 VALUES = st.recursive(

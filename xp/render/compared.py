@@ -28,6 +28,8 @@ def _settings(compared: Compared) -> Iterator[str]:
         f"Steps: {compared.n_steps} the same, {compared.n_only_old} only in {compared.old},"
         f" {compared.n_only_new} only in {compared.new}."
     )
+    for name, n in compared.unfinished:
+        yield f"  {counted(n, 'step')} of {name} without a result: what it would have given is missing below."
 
 
 def _place(setting: Setting) -> str:
