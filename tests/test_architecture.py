@@ -38,6 +38,7 @@ HEAVY = ("torch", "transformers", "trl", "peft")
         ["plan", "specs/paper.yaml"],
         ["query", "select 1"],
         ["status"],
+        ["tables"],
         ["validate", "specs/smoke.yaml"],
     ],
 )

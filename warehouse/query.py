@@ -1,5 +1,6 @@
 """Answers SQL queries, read-only and without access to other files."""
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,13 +57,14 @@ def frame(path: Path, sql: str, library: Library) -> Any:
         ArgumentError: the library is not installed.
         WarehouseError, KeyboardInterrupt: as `run`.
     """
-    if library == "pandas":
-        return _found(path, sql, _as_arrow).to_pandas()
     try:
-        import polars  # pyright: ignore[reportMissingImports]
+        found: Any = importlib.import_module(library)
     except ImportError as error:
-        raise ArgumentError(f"polars cannot be imported ({error}). Install it: pip install polars") from error
-    return cast(Any, polars).from_arrow(_found(path, sql, _as_arrow))
+        raise ArgumentError(
+            f"{library} cannot be imported ({error}). Install it: pip install {library}"
+        ) from error
+    table = _found(path, sql, _as_arrow)
+    return table.to_pandas() if library == "pandas" else found.from_arrow(table)
 
 
 def fetch(

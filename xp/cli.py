@@ -392,6 +392,29 @@ def show(
 
 
 @app.command()
+def diff(
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help=(
+                "A spec, an experiment, another store, or STORE:EXPERIMENT; with ~1 behind it, the apply"
+                " before the last."
+            ),
+        ),
+    ],
+    new: Annotated[str, typer.Argument(metavar="B", help="The study to compare with it, named alike.")],
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Compare two studies, or two applies of one: what changed in the spec, which answers, which means."""
+    from xp.compare import compare
+    from xp.render.compared import compared_as_text
+
+    with exit_on_error():
+        _say(compared_as_text(compare(old, new, store)))
+
+
+@app.command()
 def report(
     study: Annotated[
         str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")

@@ -117,6 +117,22 @@ def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
     ]
 
 
+def document_of(text: str, file: str, overrides: tuple[str, ...] = ()) -> Document:
+    """Return a spec that was loaded once as it was written, with its overrides; what it extends stays a name.
+
+    Raises:
+        SpecError: it cannot be parsed.
+    """
+    faults: list[Problem] = []
+    try:
+        document = parse_yaml(text, file)
+    except FaultyYaml as error:
+        document = error.document
+    for override in overrides:
+        document = _set(document, override, faults)
+    return document
+
+
 def experiment_name(path: Path) -> str:
     """The name of a spec's experiment, though the rest may be wrong or its data be gone. Raises SpecError."""
     faults: list[Problem] = []

@@ -6,6 +6,7 @@
                                (`code.json` says which code made checkpoints; a row says it itself)
 <root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
+<root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
@@ -204,7 +205,23 @@ class Store:
             return False
 
     def record_study(self, study: Study) -> None:
-        self._record(self.experiments / f"{study.experiment}.json", study)
+        """Record a study; the one of its name that was applied before is kept beside it."""
+        path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
+        kept = self.experiments / "earlier" / f"{study.experiment}~{n}.json"
+        if path.exists():
+            try:
+                kept.parent.mkdir(exist_ok=True)
+                aside = kept.with_suffix(".tmp")
+                shutil.copy2(path, aside)
+                aside.replace(kept)
+            except OSError as error:
+                raise unwritten(error, kept) from error
+        self._record(path, study)
+
+    def earlier(self, experiment: str) -> list[Path]:
+        """Return the records of a study's earlier applies, the last one first."""
+        found = (self.experiments / "earlier").glob(f"{experiment}~*.json")
+        return sorted(found, key=lambda path: int(path.stem.rpartition("~")[2]), reverse=True)
 
     def allowed(self) -> frozenset[tuple[str, str]]:
         """Return environment variables and the servers that they may be sent to; none where they cannot be

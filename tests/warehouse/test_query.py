@@ -16,7 +16,7 @@ from dsl.errors import ArgumentError, WarehouseError
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
-from warehouse.query import Format, frame, run
+from warehouse.query import Format, Library, frame, run
 from warehouse.query_formats import as_table
 
 TEXTS = {
@@ -172,12 +172,13 @@ def test_a_frame_of_pandas_holds_the_values_and_closes_the_warehouse(path: Path)
         pass  # for writing, which needs it closed
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_frame_of_a_library_that_is_not_there_is_refused_with_the_remedy(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ArgumentError, match="pip install polars"):
-        frame(path, "select 1", "polars")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ArgumentError, match=f"pip install {library}"):
+        frame(path, "select 1", library)
 
 
 def test_columns_of_equal_names_are_numbered(path: Path) -> None:

@@ -1,9 +1,11 @@
 """`import xp`: what the commands do, as functions, and nothing that is printed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,19 @@ def test_a_study_is_planned_applied_queried_and_reported_from_python_and_nothing
         "small-figures",
     ]
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_page_on_python_can_be_followed(spec: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text("utf-8"), re.DOTALL)
+    for path in spec.parent.iterdir():
+        path.rename(path.name)
+    Path(spec.name).rename("study.yaml")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert (names["applied"].n_done, names["applied"].failures) == (6, ())
+    assert names["page"] == names["applied"].report
+    assert len(names["means"]) == 2
+    assert len(names["answers"]) == 8
 
 
 def test_the_store_is_the_one_named_or_that_of_the_environment(

@@ -87,6 +87,8 @@ def xp(*arguments: str | Path) -> Result:
         ("query", f"select error('{ESC}')"),
         ("report", f"none{ESC}"),
         ("sample", "SPEC", "--output", "CSV"),
+        ("diff", "SPEC", "odd"),
+        ("diff", f"none{ESC}", "SPEC"),
         ("rebuild",),
     ],
     ids=lambda arguments: " ".join(arguments).translate({27: None, 7: None}),
@@ -99,6 +101,20 @@ def test_no_command_prints_what_drives_a_terminal(spec: Path, arguments: tuple[s
     assert found.exception is None or isinstance(found.exception, SystemExit)
     if "--json" in arguments:
         json.loads(found.stdout)
+
+
+def test_a_comparison_of_hostile_studies_drives_no_terminal(tmp_path: Path) -> None:
+    spec = write_study(tmp_path)
+    apply = ("apply", spec, "--yes", "--in-process", "--no-report", "--store", tmp_path / "store")
+    assert xp(*apply).exit_code == 0
+    spec.write_text(spec.read_text("utf-8").replace("A caveat ", "Another\\u009b31m"), "utf-8")
+    rows = (tmp_path / "en.jsonl").read_text("utf-8").replace("What is", "How much is")
+    (tmp_path / "en.jsonl").write_text(rows.replace("日本", "no more"), "utf-8")
+    assert xp(*apply).exit_code == 0
+    found = xp("diff", "odd~1", "odd", "--store", tmp_path / "store")
+    assert "caveats: " in found.output
+    assert f"{len(ITEMS)} of {len(ITEMS)} differ: " in found.output
+    assert not DRIVES.search(found.output), found.output
 
 
 def typed(

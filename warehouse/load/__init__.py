@@ -75,12 +75,16 @@ def rebuild(store: Path) -> tuple[str, ...]:
     return make_warehouse(store, store / WAREHOUSE)
 
 
-def make_warehouse(store: Path, path: Path) -> tuple[str, ...]:
-    """Make a warehouse at `path` from everything in the store.
+def make_warehouse(store: Path, path: Path, study: Study | None = None) -> tuple[str, ...]:
+    """Make a warehouse at `path` from everything in the store, or for one study, which need not be the last
+    of its name, from the store's steps of it.
 
     Returns as `load_store`; raises WarehouseError.
     """
     notes: list[str] = []
+    if study is not None:
+        with made_aside(path) as connection:
+            return _load(connection, store, study.step_ids, (study,))
     studies = list(records(sorted((store / "experiments").glob("*.json")), Study, notes))
     step_ids = [
         folder.name

@@ -1,11 +1,12 @@
 """Pace of an apply: what is done of each group of steps, what is at work, and the time that is left."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
+from functools import cached_property
+from typing import NamedTuple
 
 from dsl.plan.diff import Diff
-from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution import events
 
@@ -22,6 +23,13 @@ VERBS: Mapping[str, str] = {
     "dpo": "training",
     "sft": "training",
 }
+
+
+class Key(NamedTuple):
+    """Kind of a step and the model that it loads: those with equal ones take about as long."""
+
+    kind: str
+    model: str
 
 
 @dataclass
@@ -51,15 +59,15 @@ class Pace:
     running: dict[StepId, Running] = field(default_factory=dict[StepId, Running])
     over: dict[StepId, str] = field(default_factory=dict[StepId, str])
     """Step -> `done`, `failed` or `skipped`."""
-    _seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict[tuple[str, str], list[float]])
-    """Kind and model -> what finished steps took."""
+    _took: dict[Key, tuple[int, float]] = field(default_factory=dict[Key, tuple[int, float]])
+    """Number of the finished steps, and the seconds that they took."""
     _loaded: dict[int, str] = field(default_factory=dict[int, str])
     """Process -> the model that it has loaded."""
 
     def take(self, event: events.Event) -> None:
         match event:
             case events.Started():
-                model = self._step(event.step_id).affinity
+                model = self._keys[event.step_id].model
                 is_loading = model not in ("", self._loaded.get(event.pid))
                 self.running[event.step_id] = Running(self.clock(), is_loading)
                 if model:
@@ -73,33 +81,37 @@ class Pace:
                 self.over[event.step_id] = event.status
                 rows = event.outcome
                 if rows is not None and (rows.n_reused < rows.n_rows or not rows.n_rows):
-                    self._seconds.setdefault(_key(self._step(event.step_id)), []).append(event.seconds)
+                    n, seconds = self._took.get(self._keys[event.step_id], (0, 0.0))
+                    self._took[self._keys[event.step_id]] = n + 1, seconds + event.seconds
             case events.Skipped():
                 self.over[event.step_id] = "skipped"
 
     def share(self, step_ids: tuple[StepId, ...]) -> float:
         """Part of the work of some steps that is done, from 0 to 1, each counted by its kind's weight."""
-        weights = {step_id: WEIGHTS[self._step(step_id).kind] for step_id in step_ids}
+        weights = {step_id: WEIGHTS[self._keys[step_id].kind] for step_id in step_ids}
         done = sum(weight * self._share(step_id) for step_id, weight in weights.items())
         return done / sum(weights.values())
 
     def seconds_left(self) -> float | None:
         """Return the time that is left, at as many steps at once as are at work; None where nothing is known
         yet."""
-        samples = [
-            seconds / WEIGHTS[kind]
-            for (kind, _), found in self._seconds.items()
-            if kind != "data"
-            for seconds in found
-        ]
+        n, seconds, weight = 0, 0.0, 0.0
+        for key, (n_key, taken) in self._took.items():
+            if key.kind != "data":
+                n, seconds, weight = n + n_key, seconds + taken, weight + n_key * WEIGHTS[key.kind]
         for step_id, one in self.running.items():
             if (whole := self._whole(one)) is not None:
-                samples.append(whole / WEIGHTS[self._step(step_id).kind])
-        if not samples:
+                n, seconds, weight = n + 1, seconds + whole, weight + WEIGHTS[self._keys[step_id].kind]
+        if not n:
             return None
-        left = sum(
-            self._left(step_id, fmean(samples)) for step_id in self.diff.todo if step_id not in self.over
+        second_per_weight = seconds / weight
+        waiting = Counter(
+            self._keys[step_id]
+            for step_id in self.diff.todo
+            if step_id not in self.over and step_id not in self.running
         )
+        left = sum(n * self._expected(key, second_per_weight) for key, n in waiting.items())
+        left += sum(self._left(step_id, one, second_per_weight) for step_id, one in self.running.items())
         return left / max(1, len(self.running))
 
     def _progress(self, one: Running, event: events.Progress) -> None:
@@ -121,18 +133,16 @@ class Pace:
         new = one.done - (one.first or 0)
         return None if one.first is None or new <= 0 else (self.clock() - one.since) * one.total / new
 
-    def _left(self, step_id: StepId, second_per_weight: float) -> float:
-        one = self.running.get(step_id)
-        if one is not None and (whole := self._whole(one)) is not None:
+    def _left(self, step_id: StepId, one: Running, second_per_weight: float) -> float:
+        if (whole := self._whole(one)) is not None:
             return whole * (1 - one.share)
-        step = self._step(step_id)
-        alike = self._seconds.get(_key(step))
-        expected = fmean(alike) if alike else WEIGHTS[step.kind] * second_per_weight
-        return expected if one is None else max(0.0, expected - (self.clock() - one.since))
+        return max(0.0, self._expected(self._keys[step_id], second_per_weight) - (self.clock() - one.since))
 
-    def _step(self, step_id: StepId) -> Step:
-        return self.diff.plan.steps[step_id]
+    def _expected(self, key: Key, second_per_weight: float) -> float:
+        """Seconds of a step, from those of its kind and model or, without any, from all by their weights."""
+        n, seconds = self._took.get(key, (0, 0.0))
+        return seconds / n if n else WEIGHTS[key.kind] * second_per_weight
 
-
-def _key(step: Step) -> tuple[str, str]:
-    return step.kind, step.affinity
+    @cached_property
+    def _keys(self) -> dict[StepId, Key]:
+        return {step_id: Key(step.kind, step.affinity) for step_id, step in self.diff.plan.steps.items()}

@@ -38,7 +38,7 @@ def shown(diff: Diff, console: Console) -> Generator[Watch]:
         yield _Lines(console, pace, labels_of(diff)).show
         return
     lines = Groups(console, pace, groups_of(diff))
-    with Live(get_renderable=lines.render, console=console, transient=True, refresh_per_second=4):
+    with Live(get_renderable=lines.render, console=console, transient=True, refresh_per_second=2):
         yield lines.show
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dsl.plan.diff import Diff
-from xp.render.words import counted, listed
+from xp.render.words import counted, each_error_once
 
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.adopt import Adopted
@@ -23,23 +23,9 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
             f"{counted(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} skipped"
             " because an input failed."
         ]
-    lines += _failure_lines(applied)
+    lines += each_error_once([(one.step_id, one.error, str(one)) for one in applied.failures])
     report = [] if applied.report is None else [f"Report: {applied.report}"]
     return "\n".join([*lines, *applied.notes, *report])
-
-
-def _failure_lines(applied: "Applied") -> list[str]:
-    """Each error once: the first step that failed by it, with its log, and the others by their ids."""
-    by_error: dict[str, list[str]] = {}
-    for failure in applied.failures:
-        by_error.setdefault(failure.error, []).append(failure.step_id)
-    lines: list[str] = []
-    for failure in applied.failures:
-        first, *others = by_error[failure.error]
-        if failure.step_id == first:
-            lines.append(f"  {failure}")
-            lines += [f"    so did {listed(others)}"] * bool(others)
-    return lines
 
 
 def adopted_as_text(adopted: "Adopted") -> str:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from xp.render.words import counted
+from xp.render.words import counted, each_error_once
 from xp.studies import Status
 
 
@@ -18,7 +18,8 @@ def status_as_text(status: Status) -> str:
             f"  {one.study.experiment}: {one.n_done} of {counted(len(one.study.step_ids), 'step')} done"
         )
         lines += [f"    chosen: {line}" for line in one.chosen]
-        lines += [f"    {run.step_id} failed: {run.error}" for run in one.failed]
+        failed = [(run.step_id, run.error or "", f"{run.step_id} failed: {run.error}") for run in one.failed]
+        lines += [f"  {line}" for line in each_error_once(failed)]
     return "\n".join([*lines, *status.notes])
 
 

@@ -15,6 +15,21 @@ def size_range(sizes: Sequence[int]) -> str:
     return f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
 
 
+def each_error_once(failures: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Lines on steps that failed, given as step, error and sentence: of those with one error the first one's
+    sentence, and the others' ids."""
+    by_error: dict[str, list[str]] = {}
+    for step_id, error, _ in failures:
+        by_error.setdefault(error, []).append(step_id)
+    lines: list[str] = []
+    for step_id, error, sentence in failures:
+        first, *others = by_error[error]
+        if step_id == first:
+            lines.append(f"  {sentence}")
+            lines += [f"    so did {listed(others)}"] * bool(others)
+    return lines
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """A number and its noun, in the plural where it needs that."""
     return f"{count} {one if count == 1 else many or one + 's'}"
