@@ -26,6 +26,11 @@ COMPUTED_IN_PYTHON = (
 """Tables of the statistics that SQL alone does not compute."""
 
 
+BUNDLED = "bundled"
+"""The mark of a warehouse that was read from a bundle: its tables and views are those of the code that wrote
+it."""
+
+
 def schema_files() -> tuple[Path, ...]:
     """Return the files of tables that are loaded or computed in Python."""
     return tuple(sorted((HERE / "schema").glob("*.sql")))
@@ -62,6 +67,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         WarehouseError: the tables that are loaded are those of another version.
     """
     found, wanted = _made_from(connection), _digests()
+    if BUNDLED in found:
+        raise WarehouseError(
+            f"{path}: it holds the bundled study {found[BUNDLED]}, as it was, and takes nothing else. Name"
+            " another folder by `--store`"
+        )
     if found == wanted:
         return
     if found and found["schema"] != wanted["schema"]:
@@ -90,8 +100,9 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether tables, views and statistics are those of this version."""
-    return _made_from(connection) == _digests()
+    """Return whether tables, views and statistics are those of this version, or a bundle's of their own."""
+    found = _made_from(connection)
+    return BUNDLED in found or found == _digests()
 
 
 def _text(file: Path) -> str:

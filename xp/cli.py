@@ -585,11 +585,39 @@ def export_results(
 
 
 @app.command()
-def rebuild(store: StoreFolder = DEFAULT_STORE) -> None:
-    """Rebuild the warehouse from the store's files."""
+def bundle(
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Output file, as study.zip.")],
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Write a study's spec, ids, rows and tables into one file, from which its numbers derive."""
+    from xp.bundle import write_bundle
+    from xp.studies import experiment_of, warehouse_of
+
+    with exit_on_error():
+        n_rows = write_bundle(warehouse_of(store), experiment_of(study), out)
+        _say(f"{out}: {n_rows:,} rows. `xp rebuild --bundle {out} --store FOLDER` reads it")
+
+
+@app.command()
+def rebuild(
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Read the warehouse of a bundle into a new store."),
+    ] = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Rebuild the warehouse from the store's files, or from a bundle."""
     from xp.studies import rebuild as rebuild_warehouse
 
     with exit_on_error():
+        if bundle is not None:
+            from xp.bundle import read_bundle
+
+            _say(f"{store / 'warehouse.duckdb'} holds {read_bundle(bundle, store)}")
+            return
         notes = rebuild_warehouse(store)
         _say("\n".join([f"{store / 'warehouse.duckdb'} is rebuilt", *notes]))
 

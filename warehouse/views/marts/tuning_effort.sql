@@ -1,8 +1,7 @@
 -- One row per study, model and method: what its answers took to prepare, so that methods can be compared at
--- equal effort. Trainings (`n_trainings`, those of other methods that it starts from included), how many values
--- were tried where that was most, optimiser steps, tokens read in them, seconds of training and of its
--- reference's log-probabilities, validation rows of one training, and worked examples in its prompts. `n` is
--- its cells.
+-- equal effort. Trainings (those that it starts from included), how many values were tried where that was
+-- most, optimiser steps, tokens read in them, seconds of training and of its reference's log-probabilities,
+-- validation rows of one training, and worked examples in its prompts. `n` is its cells.
 with
 
 read_tokens as (

@@ -1,0 +1,146 @@
+"""A bundle: one file from which a study's numbers derive."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from dsl.errors import ArgumentError, WarehouseError
+from tests.warehouse.reported_study import write_study
+from warehouse.connect import WAREHOUSE, connect
+from warehouse.query import run
+from warehouse.report import write_report
+from warehouse.report.reading import VIEWS
+from xp.bundle import read_bundle, write_bundle
+from xp.cli import app
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two studies in one warehouse; the first has trainings, probes, labels and a failed step."""
+    store = tmp_path_factory.mktemp("studies") / ".xp"
+    write_study(store, languages=("en", "fr"), models={"tiny": 1_000})
+    write_study(store, "other", languages=("en",), models={"tiny": 1_000})
+    return store
+
+
+@pytest.fixture(scope="module")
+def bundle(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("bundles") / "hostile.zip"
+    write_bundle(store / WAREHOUSE, "hostile", file)
+    return file
+
+
+def table(warehouse: Path, view: str) -> list[list[object]]:
+    """Rows of a view, sorted; sums of floats hang on their order in the last digit."""
+    out = io.BytesIO()
+    run(warehouse, f"from {view} where experiment = 'hostile'", "csv", out)
+    return sorted([[rounded(cell) for cell in row] for row in read_csv(out.getvalue())], key=str)
+
+
+def read_csv(text: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text.decode(), newline="")))
+
+
+def rounded(cell: str) -> object:
+    try:
+        return float(f"{float(cell):.9g}")
+    except ValueError:
+        return cell
+
+
+def test_the_tables_of_a_bundle_are_those_of_the_store(store: Path, bundle: Path, tmp_path: Path) -> None:
+    assert read_bundle(bundle, tmp_path / "again") == "hostile"
+    compared = 0
+    for view in VIEWS:
+        before = table(store / WAREHOUSE, view)
+        assert table(tmp_path / "again" / WAREHOUSE, view) == before, view
+        with zipfile.ZipFile(bundle) as file:
+            assert len(read_csv(file.read(f"tables/{view}.csv"))) == len(before), view
+        compared += len(before) > 1
+    assert compared > 10, "else there is nothing to compare"
+    with connect(tmp_path / "again" / WAREHOUSE, read_only=True) as connection:
+        assert connection.execute("select distinct experiment from cells").fetchall() == [("hostile",)]
+    write_report(tmp_path / "again" / WAREHOUSE, "hostile", tmp_path / "report.html", "")
+    assert "hostile" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_any_duckdb_derives_the_numbers_from_a_bundle_s_rows(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle) as file:
+        file.extractall(tmp_path)
+    with duckdb.connect() as connection:
+        connection.execute((tmp_path / "schema.sql").read_text("utf-8"))
+        for rows in (tmp_path / "rows").iterdir():
+            connection.execute(f"insert into {rows.stem} by name from '{rows}'")
+        connection.execute((tmp_path / "views.sql").read_text("utf-8"))
+        (n,) = connection.execute("select count(*) from score_by_cell").fetchall()[0]
+    assert n > 0
+
+
+def test_the_same_study_gives_the_same_bytes(store: Path, bundle: Path, tmp_path: Path) -> None:
+    write_bundle(store / WAREHOUSE, "hostile", tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_a_bundle_names_its_steps_and_their_code_and_no_folder_or_host(store: Path, bundle: Path) -> None:
+    with zipfile.ZipFile(bundle) as file:
+        lock = json.loads(file.read("lock.json"))
+        whole = b"".join(file.read(name) for name in file.namelist())
+    with connect(store / WAREHOUSE, read_only=True) as connection:
+        steps = connection.execute(
+            "select step_id from steps join experiment_steps using (step_id) where experiment = 'hostile'"
+        ).fetchall()
+        hosts = connection.execute("select distinct host from runs where host <> ''").fetchall()
+    assert {(step,) for step in lock["steps"]} == set(steps)
+    assert all({"code", "versions", "outcome_sha256"} == set(step) for step in lock["steps"].values())
+    assert hosts
+    assert not [host for (host,) in hosts if f'"{host}"'.encode() in whole]
+    assert str(store).encode() not in whole
+
+
+def test_a_bundle_is_read_whatever_version_of_xp_comes_later(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse.migrate._digests", lambda: {"schema": "x", "views": "y", "computed": "z"})
+    read_bundle(bundle, tmp_path / "later")
+    assert len(table(tmp_path / "later" / WAREHOUSE, "score_by_method_language")) > 1
+    with pytest.raises(WarehouseError, match="it holds the bundled study hostile, as it was"):
+        connect(tmp_path / "later" / WAREHOUSE)
+
+
+def test_the_sql_of_a_bundle_reaches_no_other_file(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    with zipfile.ZipFile(bundle) as file, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for name in file.namelist():
+            more = f"create table s as from '{tmp_path}/secret.csv';" if name == "views.sql" else ""
+            bad.writestr(name, file.read(name) + more.encode())
+    with pytest.raises(WarehouseError, match="disabled"):
+        read_bundle(tmp_path / "bad.zip", tmp_path / "bad")
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip"])
+def test_what_is_no_bundle_is_refused_and_so_is_a_store_that_holds_something(
+    content: bytes, store: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ArgumentError, match="no bundle of a study"):
+        read_bundle(tmp_path / "a.zip", tmp_path / "new")
+    with pytest.raises(ArgumentError, match="is not empty"):
+        read_bundle(bundle, store)
+
+
+def test_a_bundle_is_written_and_read_by_the_command_line(store: Path, tmp_path: Path) -> None:
+    ask = CliRunner().invoke
+    out = tmp_path / "b.zip"
+    written = ask(app, ["bundle", "hostile", str(out), "--store", str(store)])
+    assert (written.exit_code, written.output.count("rows")) == (0, 1), written.output
+    again = ["--store", str(tmp_path / "new")]
+    assert ask(app, ["rebuild", "--bundle", str(out), *again]).exit_code == 0
+    assert ask(app, ["query", "from score_by_cell", *again]).exit_code == 0
+    unknown = ask(app, ["bundle", "nothing", str(out), "--store", str(store)])
+    assert (unknown.exit_code, "it holds: hostile, other" in unknown.output) == (1, True)
