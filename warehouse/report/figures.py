@@ -87,12 +87,15 @@ def by_measure(
     anchor: str = "",
     brief: Callable[[Rows], Table] | None = None,
 ) -> tuple[Figure, ...]:
-    """Return a figure for each data set and measure, in the order of the rows.
+    """Return a figure for each data set and measure, in the order of the rows, headed by what it is `named`.
 
     `brief` makes the table for paper from a figure's rows.
     """
     several = len(datasets(rows)) > 1
-    found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
+    found = {
+        (row["dataset"], row["measure"], row["judge"]): row.get("named", f"`{row['measure']}`")
+        for row in rows
+    }
     return tuple(
         figure(
             study,
@@ -100,11 +103,11 @@ def by_measure(
             [row for row in rows if (row["dataset"], row["measure"]) == (dataset, measure)],
             columns,
             study.steps_of(dataset, judge),
-            heading=f"`{measure}`" + (f" on {dataset}" if several else ""),
+            heading=named + (f" on {dataset}" if several else ""),
             anchor=f"{anchor or view}-{number}",
             brief=brief,
         )
-        for number, (dataset, measure, judge) in enumerate(found)
+        for number, ((dataset, measure, judge), named) in enumerate(found.items())
     )
 
 

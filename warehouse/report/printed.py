@@ -38,13 +38,14 @@ def printed(experiment: str, section: Section) -> Iterator[Printed]:
 
 
 def _alike(figures: Iterable[Figure]) -> list[list[Figure]]:
-    """Figures in groups that one table can hold: of one definition, all columns among those of the widest."""
+    """Figures in groups that one table can hold: of one definition and warning, and of like columns."""
     groups: list[list[Figure]] = []
     for figure in figures:
         if not figure.brief.cells:
             continue
         last = groups[-1] if groups else []
-        if last and figure.caption == last[0].caption and _columns([*last, figure]):
+        said = figure.caption, figure.warning
+        if last and said == (last[0].caption, last[0].warning) and _columns([*last, figure]):
             last.append(figure)
         else:
             groups.append([figure])
@@ -97,16 +98,9 @@ def _caption(heading: str, figures: Sequence[Figure], part: Table, number: int) 
     alone = figures[0].heading if len(figures) == 1 else ""
     named = ": ".join(filter(None, (heading, alone))) + (" (continued)." if number > 1 else ".")
     left_out = f"{part.n_left_out} more rows are in the warehouse." if part.n_left_out else ""
-    explained = (
-        ()
-        if number > 1
-        else (
-            figures[0].caption,
-            *dict.fromkeys(figure.warning for figure in figures),
-            INTERVALS if _has_intervals(part.cells) else "",
-        )
-    )
-    return " ".join(filter(None, (named, *explained, left_out)))
+    intervals = INTERVALS if _has_intervals(part.cells) else ""
+    explained = ("", "") if number > 1 else (figures[0].caption, intervals)
+    return " ".join(filter(None, (named, explained[0], figures[0].warning, explained[1], left_out)))
 
 
 def _has_intervals(cells: Sequence[Sequence[str]]) -> bool:

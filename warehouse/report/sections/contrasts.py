@@ -10,6 +10,11 @@ from warehouse.report.tables import Column
 
 CONTRAST = Column("contrast", difference)
 
+FAULTS = (
+    "Of a fault, the difference is of the shares of answers that have it: below zero is better for the first"
+    " method."
+)
+
 P_VALUES = (
     tables.probability("p_value", "p"),
     tables.probability("p_corrected", "p (corrected)"),
@@ -52,6 +57,7 @@ def contrasts(study: StudyRows) -> Section:
     )
     main = study.compared(rows)
     rest = [row for row in study.in_order(rows) if row not in main and study.role_of(row) != "measure"]
+    main, rest = _as_faults(main), _as_faults(rest)
     view = "contrast_by_language_and_size"
     return Section(
         "contrasts",
@@ -63,11 +69,12 @@ def contrasts(study: StudyRows) -> Section:
             ),
             *corrected(main),
             *training_scope(main),
+            *([FAULTS] if any(row["fault"] for row in (*main, *rest)) else []),
             *_also_differ(study, main),
         ),
         (*by_measure(study, view, main, columns), *corrected_by_people(study, main)),
         more=by_measure(study, view, rest, columns, anchor="contrast-errors"),
-        more_heading="Contrasts on freedom from critical errors",
+        more_heading="Contrasts on critical errors",
     )
 
 
@@ -87,7 +94,7 @@ def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
 
 
 def gaps(study: StudyRows) -> Section | None:
-    rows = study.of_interest(study.views["language_gap"])
+    rows = _as_faults(study.of_interest(study.views["language_gap"]))
     if not rows:
         return None
     columns = (
@@ -129,6 +136,33 @@ def reading(row: Row) -> str:
     if row["is_significant"]:
         return "significant"
     return "not after correction" if row["is_significant_uncorrected"] else "not significant"
+
+
+def _as_faults(rows: Rows) -> list[Row]:
+    """The rows, of a judge that looks for a fault with differences of the share of answers that have it."""
+    return [_as_fault(row) if row["fault"] else row for row in rows]
+
+
+def _as_fault(row: Row) -> Row:
+    negative = {
+        name: -row[other]
+        for name, other in (
+            ("standardised_effect", "standardised_effect"),
+            ("bound_low", "bound_high"),
+            ("bound_high", "bound_low"),
+        )
+        if row.get(other) is not None
+    }
+    shares = {name: 1 - row[name] for name in ("mean_of", "mean_against") if row.get(name) is not None}
+    return {
+        **row,
+        **negative,
+        **shares,
+        "named": f"`{row['measure']}`: {row['fault']}",
+        "estimate": row["fault_difference"],
+        "ci_low": row["fault_difference_low"],
+        "ci_high": row["fault_difference_high"],
+    }
 
 
 def _bounds(row: Row) -> str:
