@@ -425,7 +425,7 @@ def report(
             "--format",
             help=(
                 "Output format. `latex` writes the main tables as LaTeX and Markdown, and a folder of SVG and"
-                " PNG figures."
+                " PDF figures."
             ),
         ),
     ] = ReportFormat.html,

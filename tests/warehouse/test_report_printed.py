@@ -15,7 +15,7 @@ from dsl.messages import one_line
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from warehouse.report import latex, markdown, write_paper
 from warehouse.report.figures import Figure, Section
-from warehouse.report.printed import MOST_LINES, printed
+from warehouse.report.printed import MOST_LINES, Printed, printed
 from warehouse.report.tables import Column, Table
 from xp.cli import app
 
@@ -56,6 +56,7 @@ KNOWN = {
         "textquotedbl",
     ),
     *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright"),
+    *("multicolumn", " "),
     *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "alpha", "kappa"),
 }
 
@@ -121,16 +122,52 @@ def complaints(tex: str) -> list[str]:
         for found in [re.findall(r"\\(begin|end)\{(\w+)\}", body)]
         if _unbalanced(found)
     ]
-    for form, rows in re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", body, re.DOTALL):
+    for form, rows in re.findall(
+        r"\\begin\{tabular\}\{((?:l|@\{\}l|S\[[^]]*\])+)\}\n(.*?)\\end\{tabular\}", body, re.DOTALL
+    ):
+        columns = re.findall(r"l|S\[([^]]*)\]", form)
         lines = [line for line in rows.splitlines() if not re.fullmatch(r"\\(top|mid|bottom)rule", line)]
-        said += [
-            f"not {len(form)} columns: {line}"
-            for line in lines
-            if len(re.findall(r"(?<!\\)&", line)) != len(form) - 1
-        ]
+        for line in lines:
+            cells = _cells(line)
+            if len(cells) != len(columns):
+                said.append(f"not {len(columns)} columns: {line}")
+                continue
+            for options, cell in zip(columns, cells, strict=True):
+                if options and cell is not None and not _fits(options, cell):
+                    said.append(f"no number of the form {options}: {cell}")
+    if body.count(r"\begin{tabular}") != len(
+        re.findall(r"\\begin\{tabular\}\{(?:l|@\{\}l|S\[[^]]*\])+\}\n", body)
+    ):
+        said.append("a form of columns that is not known")
+    for rows in re.findall(r"\\begin\{tabular\}[^\n]*\n(.*?)\\end\{tabular\}", body, re.DOTALL):
+        lines = [line for line in rows.splitlines() if not re.fullmatch(r"\\(top|mid|bottom)rule", line)]
         said += [f"a row without an end: {line}" for line in lines if not line.endswith(r" \\")]
         said += [f"an argument of the row before: {line}" for line in lines if line.startswith(("[", "*"))]
     return said
+
+
+def _cells(line: str) -> list[str | None]:
+    """The cells of a row; None for each column that a heading over several covers."""
+    found: list[str | None] = []
+    for cell in re.split(r"(?<!\\) & ", line.removesuffix(r" \\")):
+        wide = re.fullmatch(r"\\multicolumn\{(\d+)\}\{[lc]\}\{.*\}", cell)
+        found += [None] * int(wide[1]) if wide else [cell]
+    return found
+
+
+def _fits(options: str, cell: str) -> bool:
+    """Test whether siunitx aligns a cell under these options: a number of at most so many digits, or a text
+    in braces."""
+    wanted = re.match(r"table-format=(-?)(\d+)(?:\.(\d))?(?:,|$)", options)
+    assert wanted is not None, options
+    number = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?", cell)
+    if number is None:
+        return bool(re.fullmatch(r"\{.*\}", cell))
+    return (
+        (wanted[1] == "-" or not number[1])
+        and len(number[2]) <= int(wanted[2])
+        and len(number[3] or "") <= int(wanted[3] or 0)
+    )
 
 
 def _unbalanced(found: list[tuple[str, str]]) -> bool:
@@ -145,8 +182,8 @@ def _unbalanced(found: list[tuple[str, str]]) -> bool:
 
 def test_the_checker_sees_what_latex_would_stumble_over() -> None:
     right = (
-        "\\begin{table}\n\\begin{tabular}{ll}\n\\toprule\na & b"
-        " \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+        "\\begin{table}\n\\begin{tabular}{lS[table-format=-1.2]@{}l}\n\\toprule\na & 0.25 & b \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
     assert complaints(right) == []
     for old, new in (
@@ -158,6 +195,10 @@ def test_the_checker_sees_what_latex_would_stumble_over() -> None:
         ("b", "{"),
         ("a", "[a"),
         ("b", "$"),
+        ("0.25", "0.255"),
+        ("0.25", "12"),
+        ("0.25", "none"),
+        ("S[", "r["),
     ):
         assert complaints(right.replace(old, new, 1)) != [], (old, new)
 
@@ -168,26 +209,72 @@ def test_every_table_of_the_study_is_a_table_that_latex_takes(tex: str) -> None:
     labels = re.findall(r"\\label\{(.*?)\}", tex)
     assert len(set(labels)) == len(labels) == tex.count(r"\begin{table}")
     assert all(re.fullmatch(r"tab:hostile-[a-z0-9-]+", label) for label in labels)
-    for said in ("Methods by language: \\texttt{contains}", "Contrasts: ", "Critical errors"):
+    for said in ("Methods by language. ", "Contrasts. ", "Critical errors"):
         assert said in tex, said
 
 
 def test_scores_are_methods_down_and_languages_across_each_with_its_interval_and_n(tex: str) -> None:
-    first = tex.split(r"\begin{tabular}")[1].split(r"\end{tabular}")[0]
-    assert r"method & model & tuned on & en [95\% interval] (n) & fr [95\% interval] (n) \\" in first
-    lines = first.split("\\midrule\n")[1].split("\\bottomrule")[0].splitlines()
-    assert [line.split(" &")[0].replace(r"\_", "_") for line in lines if " & en &" not in line] == [
+    scores = tex.split(r"\caption{Methods by language. ")[1].split(r"\end{tabular}")[0]
+    heading = (
+        r"method & model & tuned on & \multicolumn{2}{c}{en [95\% interval] (n)} &"
+        r" \multicolumn{2}{c}{fr [95\% interval] (n)} \\"
+    )
+    assert heading in scores
+    first = scores.split(r"\multicolumn{7}{l}{\texttt{contains}} \\")[1].split("\\midrule")[0].strip()
+    lines = first.splitlines()
+    assert [line.split(" &")[0].replace(r"\_", "_") for line in lines if " & en & " not in line] == [
         m for m in METHODS for _ in range(2)
     ]
     for line in lines:
-        for cell in filter(None, (cell.strip(" \\") for cell in line.split(" & ")[3:])):
-            assert re.fullmatch(r"(\$-\$)?\d\.\d+ \[.+\] \(\d+(, \d+ unscored)?\)", cell), cell
+        cells = line.removesuffix(r" \\").split(" & ")[3:]
+        for number, rest in zip(cells[::2], cells[1::2], strict=True):
+            assert re.fullmatch(r"-?\d\.\d+|\{(\\textendash\{\})?\}", number), line
+            assert re.fullmatch(r"\\ \[.+\] \(\d+(, \d+ unscored)?\)|", rest), rest
+
+
+def test_a_section_has_one_table_of_all_measures_with_a_caption(tex: str) -> None:
+    assert tex.count(r"\caption{Methods by language. ") == 1
+    assert tex.count(r"\caption{Contrasts. ") == 1
+    assert "(continued)" in tex, "on the next page it goes on"
+
+
+@pytest.mark.parametrize(
+    ("cells", "form", "written"),
+    [
+        (("12", "−3"), "S[table-format=-2]", ["12", "-3"]),
+        (("0.125", "12.5", "–"), "S[table-format=2.3]", ["0.125", "12.5", r"{\textendash{}}"]),
+        (
+            ("1,234", "7"),
+            "S[table-format=4,group-separator={,},group-minimum-digits=4]",
+            ["1234", "7"],
+        ),
+        (
+            ("−0.25 [−0.50, 0.00]", "1.00 [no spread]", "tie"),
+            "S[table-format=-1.2]@{}l",
+            [r"-0.25 & \ [$-$0.50, 0.00]", r"1.00 & \ [no spread]", "{tie} & "],
+        ),
+        (("88% [64, 97]", "5.5%"), "S[table-format=2.1]@{}l", [r"88 & \% [64, 97]", r"5.5 & \%"]),
+        (("< 0.001", "0.02"), "S[table-format=1.2]", [r"{\textless{} 0.001}", "0.02"]),
+    ],
+)
+def test_numbers_stand_with_their_points_under_each_other_and_what_follows_beside_them(
+    cells: tuple[str, ...], form: str, written: list[str]
+) -> None:
+    table = Table(
+        (Column("name", str), Column("x", str, is_number=True)), tuple(("a", cell) for cell in cells)
+    )
+    made = latex.latex_table(Printed("label", "Caption.", table))
+    assert complaints(made) == []
+    assert rf"\begin{{tabular}}{{l{form}}}" in made
+    assert re.findall(r"^a & (.*) \\\\$", made, re.MULTILINE) == written
 
 
 @pytest.mark.parametrize("text", TRICKY)
 def test_any_text_is_set_by_latex_as_it_is_written(text: str) -> None:
     table = Table((Column("a", str), Column("b", str, is_number=True)), ((text, text), ("[x]", "*")))
-    assert complaints(latex.latex_table("label", f"`name` {text}", table)) == []
+    for headings in ((), ((0, f"`{text}`"), (1, text))):
+        one = Printed("label", f"`name` {text}", table, headings)
+        assert complaints(latex.latex_table(one)) == []
 
 
 @pytest.mark.parametrize(
@@ -229,7 +316,7 @@ def test_markdown_tables_are_read_as_tables_of_equal_rows(md: str) -> None:
 def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) -> None:
     headings = re.findall(r"^(#+ .*)$", md, re.MULTILINE)
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
-    assert headings[1:4] == ["## Caveats", "## Methods by language", "## Contrasts"]
+    assert headings[1:4] == ["## Caveats", "## Judges and people", "## Methods by language"]
     assert "## Training" not in headings
     assert md.split("\n\n")[1].startswith("Exploratory: no difference in `contains`")
     assert "\n\n**Main caveat:** Small samples" in md
@@ -267,17 +354,17 @@ def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> Non
     assert list(printed("study", Section("s", "Scores", (), (figure,), is_printed=False))) == []
 
 
-def test_every_chart_is_written_as_svg_and_png_under_a_name_of_its_own(
+def test_every_chart_is_written_as_svg_and_pdf_under_a_name_of_its_own(
     paper: tuple[Path, Path, Path],
 ) -> None:
     files = sorted(paper[2].iterdir())
-    stems = {file.stem if file.suffix in (".svg", ".png") else file.name for file in files}
+    stems = {file.stem if file.suffix in (".svg", ".pdf") else file.name for file in files}
     assert len(files) == 2 * len(stems) >= 60
     assert "contrast_by_language_and_size-contains-urial-zero_shot" in stems
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", file.name) for file in files)
     for file in files:
-        if file.suffix == ".png":
-            assert file.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        if file.suffix == ".pdf":
+            assert file.read_bytes().startswith(b"%PDF-")
         else:
             drawn = file.read_text("utf-8")
             assert "currentColor" not in drawn

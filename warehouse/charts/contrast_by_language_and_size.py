@@ -19,7 +19,11 @@ def chart(rows: Rows, order: Order) -> list[Panel]:
             row["against_train_languages"] or "",
         )
 
-    axis = "← {against} better · {of} better →"
+    axis = (
+        "← fewer with {of} · fewer with {against} →"
+        if any(row.get("fault") for row in rows)
+        else "← {against} better · {of} better →"
+    )
     return panels_by_contrast(rows, lambda row: _measured(row, order), rank, axis)
 
 

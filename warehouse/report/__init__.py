@@ -36,7 +36,7 @@ def write_paper(warehouse: Path, experiment: str, out: Path, note: str = "") -> 
 
     Returns:
         The tables as LaTeX (`out`) and as Markdown (`.md` beside it), and the folder of the charts
-        (`…-figures`), each as SVG and PNG.
+        (`…-figures`), each as SVG and PDF.
 
     Raises:
         WarehouseError: as for `write_report`.

@@ -100,14 +100,17 @@ def by_measure(
     brief: Callable[[Rows], Table] | None = None,
     drawn: Callable[[Rows], tuple[tuple[Grid, ...], str]] | None = None,
 ) -> tuple[Figure, ...]:
-    """Return a figure for each data set and measure, in the order of the rows.
+    """Return a figure for each data set and measure, in the order of the rows, headed by what it is `named`.
 
     `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note.
     """
     several = len(datasets(rows)) > 1
-    found = dict.fromkeys((row["dataset"], row["measure"], row["judge"]) for row in rows)
+    found = {
+        (row["dataset"], row["measure"], row["judge"]): row.get("named", f"`{row['measure']}`")
+        for row in rows
+    }
     made: list[Figure] = []
-    for number, (dataset, measure, judge) in enumerate(found):
+    for number, ((dataset, measure, judge), named) in enumerate(found.items()):
         shown = [row for row in rows if (row["dataset"], row["measure"]) == (dataset, measure)]
         one = figure(
             study,
@@ -115,7 +118,7 @@ def by_measure(
             shown,
             columns,
             study.steps_of(dataset, judge),
-            heading=f"`{measure}`" + (f" on {dataset}" if several else ""),
+            heading=named + (f" on {dataset}" if several else ""),
             anchor=f"{anchor or view}-{number}",
             brief=brief,
         )

@@ -1,13 +1,15 @@
-"""The report's main tables as LaTeX with booktabs, to be read into a paper by `\\input`."""
+"""The report's main tables as LaTeX with booktabs and siunitx, to be read into a paper by `\\input`."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dsl.messages import one_line
-from warehouse.report.printed import printed
+from warehouse.report.printed import Printed, printed
 from warehouse.report.prose import spans
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows
-from warehouse.report.tables import Table
+from warehouse.report.tables import Column
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -44,8 +46,13 @@ _ESCAPES = str.maketrans(_SPECIAL)
 _LIGATURES = re.compile(r"([-',])(?=\1)")
 """Characters of which two in a row become another one."""
 
+_NUMBER = re.compile(r"(–|−?[0-9][0-9,]*(?:\.[0-9]+)?)((?:%| ).*)?")
+"""A number or a dash at the beginning of a cell, and what follows it."""
+
 _HEAD = r"""% Tables of the study {experiment}.
 % In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
+% \usepackage{{siunitx}}
+% The charts lie beside this file, each as PDF for \includegraphics and as SVG.
 % Text of other scripts than the Latin one needs LuaLaTeX or XeLaTeX and a font that has it.
 """
 
@@ -62,11 +69,7 @@ def as_latex(study: StudyRows, note: str = "") -> str:
     The label is `tab:<experiment>-<figure>`; a note comes first if there is one.
     """
     experiment = str(study.experiment["experiment"])
-    parts = [
-        latex_table(one.label, one.caption, one.table)
-        for section in sections(study)
-        for one in printed(experiment, section)
-    ]
+    parts = [latex_table(one) for section in sections(study) for one in printed(experiment, section)]
     head = _HEAD.format(experiment=re.sub(r"[^A-Za-z0-9_.-]", "-", experiment))
     noted = _NOTE.format(comment=one_line(note), text=prose(note)) if note else ""
     return head + noted + "".join(f"\n{part}" for part in parts)
@@ -88,25 +91,85 @@ def _escaped(text: str) -> str:
     return _LIGATURES.sub(r"\1{}", text.translate(_ESCAPES))
 
 
-def latex_table(label: str, caption: str, table: Table) -> str:
-    """One `table` environment."""
-    columns = table.columns
-    rows = [[escaped(cell) for cell in cells] for cells in table.cells]
+def latex_table(one: Printed) -> str:
+    """One `table` environment, whose numbers stand with their points under each other."""
+    table = one.table
+    columns = [
+        _numbers(column, [cells[place] for cells in table.cells]) if column.is_number else _texts(column)
+        for place, column in enumerate(table.columns)
+    ]
+    headings, width = dict(one.headings), sum(column.width for column in columns)
+    rows: list[str] = []
+    for place, cells in enumerate(table.cells):
+        if heading := headings.get(place):
+            rows += [r"\midrule"] * (place > 0)
+            rows.append(rf"\multicolumn{{{width}}}{{l}}{{{prose(heading)}}} \\")
+        rows.append(_line([column.set(one_line(cell)) for column, cell in zip(columns, cells, strict=True)]))
     lines = [
         r"\begin{table}[htbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{prose(caption)}}}",
-        rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{{''.join('r' if column.is_number else 'l' for column in columns)}}}",
+        rf"\caption{{{prose(one.caption)}}}",
+        rf"\label{{tab:{one.label}}}",
+        rf"\begin{{tabular}}{{{''.join(column.form for column in columns)}}}",
         r"\toprule",
-        _line([escaped(column.heading) for column in columns]),
+        _line([column.heading for column in columns]),
         r"\midrule",
-        *map(_line, rows),
+        *rows,
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of a report's table as one or two of LaTeX's."""
+
+    form: str
+    heading: str
+    width: int
+    is_number: bool
+
+    def set(self, cell: str) -> str:
+        """The cell as LaTeX: of a number, siunitx's, and what follows it, as its interval."""
+        if not self.is_number:
+            return _escaped(cell)
+        found = _NUMBER.fullmatch(cell)
+        number, rest = found.groups("") if found else (cell, "")
+        is_aligned = found is not None and number != "–"
+        written = _digits(number) if is_aligned else f"{{{_escaped(number)}}}"
+        if self.width == 1:
+            return written
+        space = r"\ " if rest.startswith(" ") else ""
+        return f"{written} & {space}{_escaped(rest.strip())}"
+
+
+def _texts(column: Column) -> _Column:
+    return _Column("l", escaped(column.heading), 1, is_number=False)
+
+
+def _numbers(column: Column, cells: Sequence[str]) -> _Column:
+    """Return a column aligned at the decimal point, with a second one for what follows the numbers."""
+    found = [match.groups("") for match in map(_NUMBER.fullmatch, map(one_line, cells)) if match]
+    numbers = [_digits(number) for number, _ in found if number != "–"]
+    parts = [number.lstrip("-").partition(".") for number in numbers]
+    sign = "-" if any(number.startswith("-") for number in numbers) else ""
+    whole = max((len(before) for before, _, _ in parts), default=1)
+    decimals = max((len(after) for _, _, after in parts), default=0)
+    grouped = (
+        ",group-separator={,},group-minimum-digits=4" if any("," in number for number, _ in found) else ""
+    )
+    form = f"S[table-format={sign}{whole}{f'.{decimals}' if decimals else ''}{grouped}]"
+    heading = escaped(column.heading)
+    if any(rest.strip() for _, rest in found):
+        return _Column(form + "@{}l", rf"\multicolumn{{2}}{{c}}{{{heading}}}", 2, is_number=True)
+    return _Column(form, f"{{{heading}}}", 1, is_number=True)
+
+
+def _digits(number: str) -> str:
+    """A number as siunitx reads it."""
+    return number.replace("−", "-").replace(",", "")
 
 
 def _line(cells: list[str]) -> str:

@@ -59,11 +59,15 @@ def _at_start(line: str) -> str:
 
 def _table(one: Printed) -> str:
     columns = one.table.columns
+    headings = dict(one.headings)
     lines = [
         [_cell(column.heading) for column in columns],
         ["--:" if column.is_number else ":--" for column in columns],
-        *[list(map(_cell, cells)) for cells in one.table.cells],
     ]
+    for place, cells in enumerate(one.table.cells):
+        if heading := headings.get(place):
+            lines.append([prose(heading), *[""] * (len(columns) - 1)])
+        lines.append([_cell(cell) for cell in cells])
     return f"{prose(one.caption)}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -1,4 +1,4 @@
-"""The report's charts as files of their own, SVG and PNG, for a paper or a talk."""
+"""The report's charts as vector graphics in files of their own, SVG and PDF, for a paper or a talk."""
 
 import re
 from collections.abc import Iterator
@@ -10,14 +10,11 @@ from warehouse.charts.theme import Panel
 from warehouse.report.sections import sections
 from warehouse.report.study import StudyRows
 
-SCALE = 3
-"""Pixels of a PNG for each of the picture on the page: about 300 to the inch in a column of a paper."""
-
 INK = "#000000"
 
 
 def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
-    """Write every chart as `<name>.svg` and `<name>.png` and return the files.
+    """Write every chart as `<name>.svg` and `<name>.pdf` and return the files.
 
     Names come from the view, the measure and the panel.
 
@@ -30,12 +27,12 @@ def write_pictures(study: StudyRows, folder: Path) -> list[Path]:
     written: list[Path] = []
     for name, panel in _named(study):
         spec = _alone(panel)
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
         # "currentColor" is for a page whose colours a picture takes on; alone, readers differ in what they
         # make of it.
         svg.write_text(vl_convert.vegalite_to_svg(spec).replace("currentColor", INK), "utf-8", newline="\n")
-        png.write_bytes(vl_convert.svg_to_png(svg.read_text("utf-8"), scale=SCALE))
-        written += [svg, png]
+        pdf.write_bytes(vl_convert.svg_to_pdf(svg.read_text("utf-8")))
+        written += [svg, pdf]
     return written
 
 

@@ -1,11 +1,11 @@
-"""Tables for paper: the main tables of a report in parts that fit a page, each with its definition."""
+"""Tables for paper: one for each kind of figure in a section, in parts that fit a page."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from warehouse.report.figures import Figure, Section
-from warehouse.report.tables import Table
+from warehouse.report.tables import Column, Table
 
 MOST_LINES = 40
 """Rows of a table on one page; a longer one goes on in the next."""
@@ -22,38 +22,85 @@ class Printed:
     caption: str
     """Names of data stand between backticks."""
     table: Table
+    headings: tuple[tuple[int, str], ...] = ()
+    """(row, heading of the figure whose rows begin there), where the table is of several figures."""
 
 
 def printed(experiment: str, section: Section) -> Iterator[Printed]:
     """The section's tables, none for a section that is not for paper."""
-    for figure in (*section.figures, *section.more) if section.is_printed else ():
-        whole = figure.brief
-        starts = range(0, len(whole.cells), MOST_LINES)
-        for number, start in enumerate(starts, 1):
-            part = Table(
-                whole.columns,
-                whole.cells[start : start + MOST_LINES],
-                whole.n_left_out if number == len(starts) else 0,
-            )
-            label = "-".join((experiment, figure.anchor, *([str(number)] if len(starts) > 1 else [])))
-            yield Printed(
-                re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower(),
-                _caption(section, figure, part, number),
-                part,
-            )
+    if section.is_printed:
+        for heading, figures in (
+            (section.heading, section.figures),
+            (section.more_heading or section.heading, section.more),
+        ):
+            for alike in _alike(figures):
+                yield from _parts(experiment, heading, alike)
 
 
-def _caption(section: Section, figure: Figure, part: Table, number: int) -> str:
-    named = ": ".join(filter(None, (section.heading, figure.heading))) + (
-        " (continued)." if number > 1 else "."
-    )
+def _alike(figures: Iterable[Figure]) -> list[list[Figure]]:
+    """Figures in groups that one table can hold: of one definition and warning, and of like columns."""
+    groups: list[list[Figure]] = []
+    for figure in figures:
+        if not figure.brief.cells:
+            continue
+        last = groups[-1] if groups else []
+        said = figure.caption, figure.warning
+        if last and said == (last[0].caption, last[0].warning) and _columns([*last, figure]):
+            last.append(figure)
+        else:
+            groups.append([figure])
+    return groups
+
+
+def _columns(figures: Sequence[Figure]) -> tuple[Column, ...] | None:
+    """Return the columns of the widest table, if the others have theirs among them in the same order."""
+    widest = max((figure.brief.columns for figure in figures), key=len)
+    for figure in figures:
+        rest = iter([_key(column) for column in widest])
+        if not all(_key(column) in rest for column in figure.brief.columns):
+            return None
+    return widest
+
+
+def _key(column: Column) -> tuple[str, bool]:
+    return column.heading, column.is_number
+
+
+def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator[Printed]:
+    columns = _columns(figures)
+    assert columns is not None, "figures of one table have columns of one table"
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    for figure in figures:
+        names = [_key(column) for column in figure.brief.columns]
+        for cells in figure.brief.cells:
+            here = dict(zip(names, cells, strict=True))
+            rows.append((figure.heading, tuple(here.get(_key(column), "–") for column in columns)))
+    n_left_out = sum(figure.brief.n_left_out for figure in figures)
+    starts = range(0, len(rows), MOST_LINES)
+    for number, start in enumerate(starts, 1):
+        part = rows[start : start + MOST_LINES]
+        begun = [name for name, _ in part]
+        table = Table(columns, tuple(cells for _, cells in part), n_left_out if number == len(starts) else 0)
+        label = "-".join((experiment, figures[0].anchor, *([str(number)] if len(starts) > 1 else [])))
+        yield Printed(
+            re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower(),
+            _caption(heading, figures, table, number),
+            table,
+            tuple(
+                (place, name)
+                for place, name in enumerate(begun)
+                if len(figures) > 1 and (place == 0 or name != begun[place - 1])
+            ),
+        )
+
+
+def _caption(heading: str, figures: Sequence[Figure], part: Table, number: int) -> str:
+    alone = figures[0].heading if len(figures) == 1 else ""
+    named = ": ".join(filter(None, (heading, alone))) + (" (continued)." if number > 1 else ".")
     left_out = f"{part.n_left_out} more rows are in the warehouse." if part.n_left_out else ""
-    explained = (
-        ()
-        if number > 1
-        else (figure.caption, figure.warning, INTERVALS if _has_intervals(part.cells) else "")
-    )
-    return " ".join(filter(None, (named, *explained, left_out)))
+    intervals = INTERVALS if _has_intervals(part.cells) else ""
+    explained = ("", "") if number > 1 else (figures[0].caption, intervals)
+    return " ".join(filter(None, (named, explained[0], figures[0].warning, explained[1], left_out)))
 
 
 def _has_intervals(cells: Sequence[Sequence[str]]) -> bool:

@@ -260,6 +260,11 @@ select
 from errors
 left join asked using (experiment, dataset, model, method);
 
+-- Share of answers with a fault, or a bound of it, from their mean score, or the other bound; null for judges
+-- that look for none. A difference, gap or slope of such shares has the other sign.
+create or replace macro share_with_fault(fault, score) as case when fault is not null then 1 - score end;
+create or replace macro change_of_fault(fault, change) as case when fault is not null then 0 - change end;
+
 -- Standard error of an estimate by the jackknife, from its values without each of the items (Efron & Stein
 -- 1981). Null with fewer than two items, or where one of the values is null.
 create or replace macro jackknife_standard_error(estimate) as

@@ -18,6 +18,11 @@ DIRECTION = (
 
 CONTRAST = Column("contrast", difference)
 
+FAULTS = (
+    "Left of zero the first is better: of its answers fewer have the fault. Shares in points of a hundred."
+    " Filled: significant after correction."
+)
+
 P_VALUES = (
     tables.probability("p_value", "p"),
     tables.probability("p_corrected", "p (corrected)"),
@@ -61,6 +66,7 @@ def contrasts(study: StudyRows) -> Section:
     main = study.compared(rows)
     rest = [row for row in study.in_order(rows) if row not in main and study.role_of(row) != "measure"]
     found = {row["measure"] for row in rest if row["is_significant"]}
+    main, rest = _as_faults(main), _as_faults(rest)
     view = "contrast_by_language_and_size"
     figures = by_measure(
         study,
@@ -69,9 +75,8 @@ def contrasts(study: StudyRows) -> Section:
         columns,
         drawn=lambda of: contrast_grids(of, study.order, study.words),
     )
-    declared = {
-        f"`{row['measure']}`" for row in main if row["family"] == "confirmatory" or row["is_significant"]
-    }
+    declared = {row["measure"] for row in main if row["family"] == "confirmatory" or row["is_significant"]}
+    faults = {row["measure"] for row in (*main, *rest) if row["fault"]}
     return Section(
         "contrasts",
         "Contrasts",
@@ -86,7 +91,11 @@ def contrasts(study: StudyRows) -> Section:
         ),
         (
             *(
-                replace(one, is_main=one.heading.partition(" on ")[0] in declared, direction=DIRECTION)
+                replace(
+                    one,
+                    is_main=one.heading.split("`")[1] in declared,
+                    direction=FAULTS if one.heading.split("`")[1] in faults else DIRECTION,
+                )
                 for one in figures
             ),
             *corrected_by_people(study, main),
@@ -116,7 +125,7 @@ def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
 
 
 def gaps(study: StudyRows) -> Section | None:
-    rows = study.of_interest(study.views["language_gap"])
+    rows = _as_faults(study.of_interest(study.views["language_gap"]))
     if not rows:
         return None
     columns = (
@@ -157,6 +166,33 @@ def reading(row: Row) -> str:
     if row["is_significant"]:
         return "significant"
     return "not after correction" if row["is_significant_uncorrected"] else "not significant"
+
+
+def _as_faults(rows: Rows) -> list[Row]:
+    """The rows, of a judge that looks for a fault with differences of the share of answers that have it."""
+    return [_as_fault(row) if row["fault"] else row for row in rows]
+
+
+def _as_fault(row: Row) -> Row:
+    negative = {
+        name: -row[other]
+        for name, other in (
+            ("standardised_effect", "standardised_effect"),
+            ("bound_low", "bound_high"),
+            ("bound_high", "bound_low"),
+        )
+        if row.get(other) is not None
+    }
+    shares = {name: 1 - row[name] for name in ("mean_of", "mean_against") if row.get(name) is not None}
+    return {
+        **row,
+        **negative,
+        **shares,
+        "named": f"`{row['measure']}`: {row['fault']}",
+        "estimate": row["fault_difference"],
+        "ci_low": row["fault_difference_low"],
+        "ci_high": row["fault_difference_high"],
+    }
 
 
 def _bounds(row: Row) -> str:

@@ -1,5 +1,6 @@
 """Means of methods by language and by size, and trends with size."""
 
+from dataclasses import replace
 from typing import Any
 
 from warehouse.charts.theme import Row, Rows, place, with_interval
@@ -239,7 +240,7 @@ def _matrix(study: StudyRows, rows: Rows) -> Table:
     names = (tables.text("method", "method"), *model(study), tables.text("tuned", "tuned on"))
     present = {row["language"] for row in rows}
     columns = [
-        tables.text(f"in {code}", f"{code} [95% interval] (n)")
+        replace(tables.text(f"in {code}", f"{code} [95% interval] (n)"), is_number=True)
         for code in study.order.languages
         if code in present
     ]

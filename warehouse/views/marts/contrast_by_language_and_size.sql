@@ -16,6 +16,9 @@
 -- `n_seeds` is of trained methods (the fewest, where both sides are trained), `n_seeds_missing` counts seeds
 -- that were asked for and have no scores. With one seed, test and interval are for this one trained model and
 -- say nothing of another training run (`scope`); with more, they are over seeds too.
+--
+-- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
+-- of answers that have it, with its interval: there below zero is better for the first side.
 select
     contrast_estimates.experiment,
     contrast_estimates.contrast,
@@ -35,6 +38,11 @@ select
     contrast_tests.standard_error,
     contrast_tests.ci_low,
     contrast_tests.ci_high,
+    study_judges.fault,
+    coalesce(study_judges.direction, 'higher is better') as direction,
+    change_of_fault(study_judges.fault, contrast_estimates.estimate) as fault_difference,
+    change_of_fault(study_judges.fault, contrast_tests.ci_high) as fault_difference_low,
+    change_of_fault(study_judges.fault, contrast_tests.ci_low) as fault_difference_high,
     contrast_tests.p_value,
     contrast_tests.p_value < 0.05 as is_significant_uncorrected,
     contrast_tests.correction,
@@ -68,5 +76,9 @@ left join contrast_tests
     using (
         experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure
     )
+left join study_judges
+    on
+        study_judges.experiment = contrast_estimates.experiment
+        and study_judges.judge = contrast_estimates.judge
 where len(asked_contrasts."by") = 0
 order by all

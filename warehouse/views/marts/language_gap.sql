@@ -9,13 +9,21 @@
 --
 -- Seeds of trained methods are a source of variance as in contrasts, `n_seeds` and `n_seeds_missing` count
 -- them, and with one seed test and interval are for this one trained model (`scope`).
+--
+-- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
+-- of answers that have it, with its interval: there below zero is better for the first side.
 select
-    * exclude (
+    language_gaps.* exclude (
         df, variance_of_seeds, n_seeds, n_seeds_missing, p_value, family, correction, p_corrected, n_tests,
         ci_low_corrected,
         ci_high_corrected, n, is_paired
     ),
     family,
+    study_judges.fault,
+    coalesce(study_judges.direction, 'higher is better') as direction,
+    change_of_fault(study_judges.fault, estimate) as fault_difference,
+    change_of_fault(study_judges.fault, ci_high) as fault_difference_low,
+    change_of_fault(study_judges.fault, ci_low) as fault_difference_high,
     p_value,
     p_value < 0.05 as is_significant_uncorrected,
     correction,
@@ -30,5 +38,7 @@ select
     n_seeds_missing,
     scope_of_seeds(n_seeds) as scope
 from language_gaps
+left join study_judges
+    on study_judges.experiment = language_gaps.experiment and study_judges.judge = language_gaps.judge
 where family is not null
 order by all

@@ -4,6 +4,8 @@
 -- `train_languages` is `each` where it differs from language to language. Judges need not be equally strict
 -- in every language: a raw mean across languages carries a `warning`, unless the score is a check of the
 -- answer by rule, or in every language there are people's verdicts on answers that the judge scored too.
+-- `direction` is of the mean score; of a judge that looks for a `fault`, `fault_share` is the share of
+-- answers that have it, with its interval: lower is better.
 with
 
 calibrated as (
@@ -26,7 +28,12 @@ select
             and not study_judges.is_check
             and coalesce(calibrated.n_languages, 0) < model_scores.n_languages
             then 'a raw mean across languages, in which the judge need not be equally strict'
-    end as warning
+    end as warning,
+    study_judges.fault,
+    coalesce(study_judges.direction, 'higher is better') as direction,
+    share_with_fault(study_judges.fault, mean_score) as fault_share,
+    share_with_fault(study_judges.fault, ci_high) as fault_share_low,
+    share_with_fault(study_judges.fault, ci_low) as fault_share_high
 from model_scores
 left join study_judges
     on study_judges.experiment = model_scores.experiment
