@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.__main__ import BEGIN, END, HEADLINES
+from tests.docs import showcase
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -45,6 +46,14 @@ def test_each_line_on_what_no_other_tool_does_links_to_its_proof() -> None:
     assert len(claims) == 5
     for claim in claims:
         assert re.search(r"\]\((tests|benchmarks)/", claim), claim
+
+
+def test_nothing_is_said_to_be_found_before_the_showcase_has_rows() -> None:
+    paper = (ROOT / "docs" / "showcase.md").read_text("utf-8")
+    has_rows = showcase.BUNDLE.exists()
+    assert ("has not been run to its end" in README) != has_rows
+    assert ("It has not been run to its end" in paper) != has_rows
+    assert ("*No rows yet" in paper) != has_rows
 
 
 def test_its_three_figures_are_those_of_the_benchmarks() -> None:

@@ -60,7 +60,7 @@ def test_strengths_are_those_of_choix(n_methods: int) -> None:
     import choix
 
     random = np.random.default_rng(n_methods)
-    true = {f"m{i}": value for i, value in enumerate(random.normal(size=n_methods))}
+    true = {f"m{i}": strength for i, strength in enumerate(random.normal(size=n_methods))}
     comparisons = drawn(random, 40, true)
     outcomes = [
         tuple(int(name[1:]) for name in ((c.first, c.second) if c.won else (c.second, c.first)))
