@@ -23,8 +23,10 @@ TEXTS = {
 }
 
 
-@pytest.fixture
-def path(maker: StoreMaker) -> Path:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse that every query of this file leaves as it is."""
+    maker = StoreMaker(tmp_path_factory.mktemp("query"))
     maker.cell(texts=TEXTS)
     maker.study()
     rebuild(maker.folder)
