@@ -132,6 +132,8 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "enable_external_access": not read_only,
+        # settings too: logging to a file, which may not be reached, ends the process
+        "lock_configuration": read_only,
         "wal_autocheckpoint": f"{WAL_BYTES}B",
         "memory_limit": (
             f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B"

@@ -14,7 +14,9 @@ from dsl.steps.steps import Judged
 from dsl.values import Value
 from tests.warehouse.stores import KEY
 from warehouse.connect import WAREHOUSE, connect
-from warehouse.load import load_store
+from warehouse.load import load_store, load_study
+from warehouse.load.files import read_outcome
+from warehouse.load.steps import load_batches, new_steps
 
 HOSTILE = (
     "<script>window.hacked = 'script'</script>",
@@ -134,10 +136,9 @@ def write_study(
         notes=("The model speaks English only. " + HOSTILE[1],),
     )
     _write(store / "experiments" / f"{experiment}.json", study.model_dump_json())
-    load_store(store, study.step_ids, study)
     if is_labelled:
-        _label(store, experiment)
-        load_store(store, study.step_ids, study)
+        _label(store, study)
+    load_store(store, study.step_ids, study)
     return store / WAREHOUSE
 
 
@@ -307,11 +308,15 @@ def _score(kind: str, skill: float, chance: random.Random) -> tuple[float, dict[
     return float(chance.random() < (skill if kind == "contains" else 0.8)), None
 
 
-def _label(store: Path, experiment: str) -> None:
-    """Return a person's label of every answer."""
-    with connect(store / WAREHOUSE, read_only=True) as connection:
+def _label(store: Path, study: Study) -> None:
+    """Write a person's label of every answer, whose names are asked before anything is computed."""
+    outcomes = {step_id: read_outcome(store / "steps" / step_id) for step_id in study.step_ids}
+    with connect(store / WAREHOUSE) as connection:
+        load_study(connection, study)
+        load_batches(connection, new_steps(store / "steps", outcomes, {}, []))
         found = connection.execute(
-            "select distinct answer_id from answers_to_label where experiment = ? order by all", [experiment]
+            "select distinct answer_id from answers_to_label where experiment = ? order by all",
+            [study.experiment],
         ).fetchall()
     chance = random.Random(PERSON)
     labels = [
@@ -326,7 +331,7 @@ def _label(store: Path, experiment: str) -> None:
         for (name,) in found
     ]
     _write(
-        store / "labels" / experiment / f"{PERSON}.jsonl",
+        store / "labels" / study.experiment / f"{PERSON}.jsonl",
         "".join(label.model_dump_json() + "\n" for label in labels),
     )
 

@@ -29,8 +29,10 @@ TEXTS = {
 }
 
 
-@pytest.fixture
-def path(maker: StoreMaker) -> Path:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse that every query of this file leaves as it is."""
+    maker = StoreMaker(tmp_path_factory.mktemp("query"))
     maker.cell(texts=TEXTS)
     maker.study()
     rebuild(maker.folder)
@@ -220,6 +222,10 @@ def test_nothing_found_is_no_rows_in_every_format(path: Path, format: Format) ->
         "delete from step_completions",
         "drop view completions",
         "create table t as select 1",
+        "call enable_logging(storage = 'file', storage_path = '{written}')",
+        "from enable_logging(storage = 'file', storage_path = '{written}'); select 1",
+        "set profiling_output = '{written}'; pragma enable_profiling; select 1",
+        "set threads = 1",
     ],
 )
 def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path, sql: str) -> None:

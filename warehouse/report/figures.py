@@ -166,7 +166,8 @@ def figure(
         heading,
         " ".join(caption.split()),
         " ".join(legend.split()),
-        lambda: chart(
+        lambda: _drawn(
+            chart,
             rows
             if view in OVER_MODELS
             else [row for row in rows if row.get("model") not in study.order.models[MOST_MODELS:]],
@@ -178,6 +179,15 @@ def figure(
         tuple(steps),
         next((f"This is {row['warning']}." for row in rows if row.get("warning")), ""),
     )
+
+
+def _drawn(chart: Callable[[Rows, Order], list[Panel]], rows: Rows, order: Order) -> list[Panel]:
+    """Draw without validating each part of a chart as it is made: a test does that, and here it would take
+    nearly half of the time."""
+    from altair.utils import schemapi
+
+    with schemapi.debug_mode(False):
+        return chart(rows, order)
 
 
 def listing(

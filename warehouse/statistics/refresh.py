@@ -46,6 +46,15 @@ computed from."""
 _BY_SLICE = ("paired_scores", "contrast_tests", "language_gaps", "method_strengths")
 """Tables computed in Python for one model on one data set, beside the materialised views."""
 
+_MADE_FROM = {
+    "ifeval_accuracies": "judge_kind = 'ifeval'",
+    "loop_causes": "judge_kind = 'loop'",
+    "scores_beside_errors": "role = 'critical_error'",
+    "win_rates": "against is not null",
+}
+"""Materialised view -> verdicts without which it has no rows. Planning it takes most of a small slice's
+time."""
+
 
 def refresh_stale(connection: duckdb.DuckDBPyConnection) -> None:
     """Compute stale statistics again, each slice and each study in a transaction of its own."""
@@ -88,8 +97,13 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
         slice_,
     )
+    [made_from] = fetch(
+        connection,
+        f"select {', '.join(f'bool_or({of}) as {view}' for view, of in _MADE_FROM.items())} from verdicts",
+    )
     for file in table_files():
-        connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
+        if made_from.get(file.stem, True):
+            connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
     pairs = read_pairs(connection, slice_)
     tests = [
         _test(rows, seeds.of(cells_of_contrast(place), place["measure"]))

@@ -1,0 +1,40 @@
+"""Statistics of a slice: what is not planned would have had no rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.warehouse.reported_study import write_study
+from tests.warehouse.stores import StoreMaker
+from warehouse.connect import WAREHOUSE, connect
+from warehouse.load import rebuild
+from warehouse.statistics import refresh
+
+PASSED_OVER = tuple(refresh._MADE_FROM)
+
+
+def computed(store: Path) -> list[Any]:
+    """Number of rows of each view that may be passed over, in a store that is loaded anew."""
+    rebuild(store)
+    with connect(store / WAREHOUSE, read_only=True) as connection:
+        return [
+            found
+            for view in PASSED_OVER
+            for found in connection.execute(f"select count(*) from {view}").fetchall()
+        ]
+
+
+def test_a_view_is_passed_over_only_where_it_has_no_rows(
+    tmp_path: Path, maker: StoreMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_judge = tmp_path / "every judge"
+    write_study(every_judge, models={"tiny": 1000}, languages=("en",), n_items=2)
+    maker.cell(scores={"contains": {"1": 1.0, "2": 0.0}})
+    maker.study()
+    full = computed(every_judge)
+    assert (0,) not in full
+    assert computed(maker.folder) == [(0,)] * len(PASSED_OVER)
+    monkeypatch.setattr(refresh, "_MADE_FROM", {"method_scores": "true"})
+    assert computed(every_judge) == full
+    assert computed(maker.folder) == [(0,)] * len(PASSED_OVER)
