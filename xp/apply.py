@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 from dsl.data.records import Run, RunProgress
-from dsl.errors import ArgumentError, WarehouseError
+from dsl.errors import ArgumentError, DataError, WarehouseError
+from dsl.messages import dotted
 from dsl.plan.diff import Diff
 from dsl.plan.study import Plan, Study
 from dsl.values import Name, StepId
@@ -29,7 +30,7 @@ from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
 from xp.studies import checks_of, other_code
-from xp.unchecked_rows import check_pairs, is_unchecked
+from xp.unchecked_rows import is_unchecked, late_faults
 
 Watch = Callable[[Event], None]
 """Callback for each event as it happens."""
@@ -81,7 +82,8 @@ def apply(
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
-        DataError: rows of the hub, read by now, do not pair across languages. Nothing was made from them.
+        DataError: rows of the hub, read by now, have faults for which those of a file are refused. Nothing
+            was made from them.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
             this study's.
@@ -108,6 +110,7 @@ def apply(
         while todo := _left_to_do(diff, checks, ledger, tried):
             _run(diff, todo, ledger, executor, jobs)
             tried |= {*todo}
+        ledger.check_rows(diff)
         ledger.load_at_end()
         return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
 
@@ -171,7 +174,7 @@ def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str,
     try:
         for part in filter(None, (unchecked, {*todo} - unchecked)):
             if part.isdisjoint(unchecked):
-                check_pairs(plan, store)
+                ledger.check_rows(diff)
             run = {step_id: plan.steps[step_id] for step_id in todo if step_id in part}
             done = store.done() | store.left_open()
             find_executor(executor).run(run, done, store, ledger.enter, jobs, plan.execution.resources)
@@ -196,6 +199,7 @@ class _Ledger:
     """The study, until it is loaded."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
     """Notes to print at the end."""
+    _has_checked_rows: bool = False
     _load_again_at: float = 0.0
     _begun: dict[StepId, "_Begun"] = field(default_factory=dict[StepId, "_Begun"])
 
@@ -231,6 +235,26 @@ class _Ledger:
         self.watch(event)
         if self.pending and time.monotonic() >= self._load_again_at:
             self.load_if_free()
+
+    def check_rows(self, diff: Diff) -> None:
+        """Check rows that could not be read with the spec, once. What a reader of the results must know is
+        recorded with the study.
+
+        Raises DataError where rows of a file would be refused.
+        """
+        if self._has_checked_rows:
+            return
+        self._has_checked_rows = True
+        faults = list(dict.fromkeys(late_faults(diff.plan, self.store)))
+        if errors := [f"{dotted(one.path)}: {one.message}" for one in faults if one.level == "error"]:
+            raise DataError("\n".join(errors))
+        told = "\n".join(diff.warnings)
+        new = [one for one in faults if one.level == "warning" and one.message not in told]
+        self.note(*(f"{dotted(one.path)}: {one.message}." for one in new))
+        notes = (*self.study.notes, *(f"{one.message}." for one in faults if one.level == "note"))
+        if len(notes := tuple(dict.fromkeys(notes))) > len(self.study.notes):
+            self.study = self.new_study = self.study.model_copy(update={"notes": notes})
+            self.store.record_study(self.study)
 
     def note(self, *sentences: str) -> None:
         """Keep sentences for the end."""

@@ -1,13 +1,13 @@
 """Check that rows are in the language that they are read for, as the `language` judge identifies it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from dsl.checks.load import Loaded, Sample
+from dsl.checks.load import Sample
 from dsl.data.records import Example
-from dsl.errors import Problem
 from dsl.judges.language import Settings
 from dsl.messages import listed
+from dsl.values import Language, Name
 from runners.judges.language import base_of, identify
 
 MANY = 0.25
@@ -15,12 +15,16 @@ MANY = 0.25
 ask for a translation, and short ones are mistaken."""
 
 
-def other_languages(loaded: Loaded) -> Iterator[Problem]:
-    """Warn of data sets with many rows in another language than they are read for."""
-    settings = Settings.model_validate({"languages": loaded.experiment.languages})
-    for sample in loaded.samples:
+def other_languages(samples: Iterable[Sample], languages: tuple[Language, ...]) -> Iterator[tuple[Name, str]]:
+    """Yield (data set, warning) where many rows are in another language than they are read for.
+
+    Args:
+        languages: The study's.
+    """
+    settings = Settings.model_validate({"languages": languages})
+    for sample in samples:
         if (why := _why(sample, settings)) is not None:
-            yield Problem(loaded.origin.file, 0, 0, f"data.{sample.dataset}.rows", why, "warning")
+            yield sample.dataset, why
 
 
 def _why(sample: Sample, settings: Settings) -> str | None:

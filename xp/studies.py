@@ -8,7 +8,7 @@ from typing import TypeVar
 from dsl.checks.load import experiment_name, load
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.records import Outcome, Record, Run, read_record
-from dsl.errors import ArgumentError, DataError, SpecError, WarehouseError
+from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseError
 from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
 from dsl.plan.study import Plan, Study
@@ -68,7 +68,11 @@ def diff_for(
     if identify and found.todo:
         from xp.languages import other_languages  # the language judge, which a plan does not need
 
-        found = replace(found, warnings=(*found.warnings, *map(str, other_languages(loaded))))
+        told = [
+            str(Problem(str(spec), 0, 0, f"data.{dataset}.rows", why, "warning"))
+            for dataset, why in other_languages(loaded.samples, loaded.experiment.languages)
+        ]
+        found = replace(found, warnings=(*found.warnings, *told))
     if targets and not found.wanted:
         raise ArgumentError(
             f"no step is named by --target {' '.join(targets)}. `xp plan {spec} --json` lists the steps"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dsl.checks.data.read import ReadRows, read_rows
+from dsl.checks.data.read import Late, ReadRows, not_yet, read_rows
 from dsl.data.fingerprints import Fingerprints
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
@@ -24,6 +24,8 @@ class Context:
     experiment: Experiment
     fingerprints: Fingerprints
     folder: Path
+    late: Late = not_yet
+    """Rows of the hub and of public files, once their steps have read them."""
 
     @cached_property
     def requests(self) -> tuple[tuple[CellRequest, Name], ...]:
@@ -65,7 +67,7 @@ class Context:
     def data(self) -> dict[Name, dict[Language, ReadRows | DataError]]:
         """Rows of each data set and language that is needed, or why they cannot be read; those of the hub are
         read when their steps run."""
-        return read_rows(self.experiment, self.needs.rows, self.fingerprints, self.folder)
+        return read_rows(self.experiment, self.needs.rows, self.fingerprints, self.folder, self.late)
 
     @cached_property
     def cells(self) -> tuple[tuple[Name, Name, Language], ...]:

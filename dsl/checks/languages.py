@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault, unknown_name
-from dsl.data.public_files import public_file
+from dsl.data.public_files import other_of_its_name, public_file
 from dsl.data.rows import Rows
 from dsl.data.sources import is_place
 from dsl.methods import Icl
@@ -35,7 +35,7 @@ def language_faults(context: Context) -> Iterator[Fault]:
                 and not public_file(one.url, one.sha256).is_file()
             ):
                 later = f"{one.url} is fetched when the study is applied, and its rows are checked then"
-                yield Fault(("data", name, "rows"), later, "warning")
+                yield Fault(("data", name, "rows"), f"{later}{other_of_its_name(one.url)}", "warning")
         for i, language in enumerate(data.languages or ()):
             yield from unknown_name(
                 ("data", name, "languages", i), language, languages, "language of the study"

@@ -88,7 +88,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
                 notes=tuple(f"{p.message}." for p in problems if p.level == "note"),
             )
             warnings = tuple(p for p in problems if p.level == "warning")
-            return Loaded(experiment, origin, warnings, tuple(_samples(context)))
+            return Loaded(experiment, origin, warnings, tuple(samples(context)))
     if (rest := drop_invalid(document.data, faults)) is not None:
         experiment, is_own = rest
         found = problems_of(Context(experiment, fingerprints, path.parent), document)
@@ -96,7 +96,8 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
     raise SpecError(_in_order(faults, document))
 
 
-def _samples(context: Context) -> Iterator[Sample]:
+def samples(context: Context) -> Iterator[Sample]:
+    """Some rows of each data set and language that can be read."""
     for name, languages in context.data.items():
         for language, read in languages.items():
             if isinstance(read, ReadRows) and read.rows:

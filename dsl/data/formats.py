@@ -87,10 +87,17 @@ def _decompressed(file: io.BufferedReader) -> IO[bytes]:
 
 
 def _text(path: Path, content: bytes) -> str:
+    _check_no_utf_16(str(path), content)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _not_utf8(str(path), content, error) from error
+
+
+def _check_no_utf_16(at: str, begins: bytes) -> None:
+    """Raise DataError for UTF-16 without its mark: as UTF-8 it is text with a NUL in every character."""
+    if begins[:2].count(0) == 1:
+        raise DataError(f"{at}: not UTF-8: every other byte is zero, as in UTF-16. Save it as UTF-8")
 
 
 def _not_utf8(at: str, content: bytes, error: UnicodeDecodeError) -> DataError:
@@ -167,6 +174,8 @@ def _holds_lines(text: str) -> bool:
 
 def _lines(path: Path, content: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(content, 1):
+        if number == 1:
+            _check_no_utf_16(f"{path}:1", line)
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from dsl.data.fingerprints import Fingerprints
+from dsl.data.fingerprints import Fingerprints, file_sha256
 from dsl.data.paths import FOLDER_VARIABLE
 from dsl.errors import DataError
 
@@ -48,6 +48,19 @@ def public_file(url: str, sha256: str) -> Path:
     found = next((path for path in by_name if _is_wanted(path, sha256, fingerprints)), kept)
     fingerprints.save()
     return found
+
+
+def other_of_its_name(url: str) -> str:
+    """Add to a message about a public file that is not here: the folder that XP_DATA names has another one of
+    its name."""
+    folder, name = os.environ.get(FOLDER_VARIABLE), file_name(url)
+    for path in sorted(Path(folder).rglob("[!.]*")) if folder else ():
+        if path.is_file() and name in (path.name, path.stem):
+            return (
+                f". {path}, in the folder that {FOLDER_VARIABLE} names, is another file: its SHA-256 is"
+                f" {file_sha256(path)}"
+            )
+    return ""
 
 
 def _is_wanted(path: Path, sha256: str, fingerprints: Fingerprints) -> bool:

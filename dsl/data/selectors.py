@@ -18,6 +18,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeGuard, cast
 
+from dsl.data.formats import format_of
 from dsl.data.inner_rows import Row
 from dsl.data.regular_files import are_column_names
 from dsl.data.source import LanguageColumn, Mapped, Part, RowNumber, Selector, Template, Written
@@ -261,7 +262,7 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             hint = (
                 f". A text of several columns is `{{template: {json.dumps(selector, ensure_ascii=False)}}}`"
             )
-        raise DataError(f"{at}: no column `{selector}`; {others}{hint}")
+        raise DataError(f"{at}: no column `{selector}`; {others}{hint}{_if_file(selector)}")
     if is_list(value):
         if not re.fullmatch(r"-?\d+", part):
             above = selector.removesuffix(f".{part}")
@@ -274,7 +275,19 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
         if -len(value) <= int(part) < len(value):
             return value[int(part)]
         raise DataError(f"{at}: `{selector}` asks for number {part} of {len(value)}")
-    raise DataError(f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`")
+    raise DataError(
+        f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`{_if_file(selector)}"
+    )
+
+
+def _if_file(selector: str) -> str:
+    """Add to an error about a column that has a file's name what names files."""
+    if format_of(selector) is None:
+        return ""
+    return (
+        f". A file is named by `rows: {{path: {selector}}}`; reference answers in a file of their own by"
+        " `references: {rows: …, item: …, reference: …}` beside `columns`"
+    )
 
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:

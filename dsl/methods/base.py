@@ -111,8 +111,8 @@ class MethodBase(Value):
     """Settings and questions that all methods share."""
 
     HINTS: ClassVar = {
-        "kto": "Of its unpaired rows `sft` can learn those whose label is true: put them into a file of their"
-        " own. `dpo` learns from pairs: `chosen` and `rejected`.",
+        "kto": "Of its unpaired rows `sft` can learn those whose label is true: `where: {label: true}` beside"
+        " the path keeps them. `dpo` learns from pairs: `chosen` and `rejected`.",
     }
     method: str
 

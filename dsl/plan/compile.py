@@ -79,6 +79,8 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     return Plan(
         study,
         build.steps,
+        experiment,
+        origin.folder,
         Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse),
     )
 
@@ -329,17 +331,7 @@ class _Build:
         key = (dataset, language, turn)
         if key not in self._examples:
             data = self.experiment.data[dataset]
-            source = source_of(rows_in(data.rows, language), self._fingerprints, self._folder, language)
-            self._examples[key] = self.add(
-                DataStep(
-                    source=source,
-                    columns=data.columns,
-                    language=language,
-                    limit=data.limit,
-                    turn=turn,
-                    references=references_of(data, self._fingerprints, self._folder, language),
-                )
-            )
+            self._examples[key] = self.add(data_step(data, language, turn, self._fingerprints, self._folder))
         return self._examples[key]
 
     def prompt(
@@ -438,6 +430,20 @@ def names_of(experiment: Experiment, request: CellRequest, method: Name) -> Cell
     """Names of a cell, as paths of recorded answers and verdicts have them."""
     word = experiment.models[request.model].recorded
     return CellNames(request.dataset, request.language, request.model, method, request.seed, word)
+
+
+def data_step(
+    data: Dataset, language: Language, turn: int | None, fingerprints: Fingerprints, folder: Path
+) -> DataStep:
+    """The step that reads one turn of a data set in one language. Raises as `source_of`."""
+    return DataStep(
+        source=source_of(rows_in(data.rows, language), fingerprints, folder, language),
+        columns=data.columns,
+        language=language,
+        limit=data.limit,
+        turn=turn,
+        references=references_of(data, fingerprints, folder, language),
+    )
 
 
 def references_of(

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import model_validator
 
 from dsl.data.records import Record
 from dsl.judges.contract import JudgeSettings, Role, Scale
+from dsl.spec.experiment import Experiment
 from dsl.spec.resources import Execution
 from dsl.steps.steps import Judged, Step
 from dsl.values import Language, Name, StepId, Value
@@ -159,5 +161,8 @@ class Plan:
 
     study: Study
     steps: Mapping[StepId, Step]
+    experiment: Experiment
+    folder: Path
+    """Relative paths of the spec start here."""
     execution: Execution = field(default_factory=Execution)
     """Settings of their execution."""

@@ -236,6 +236,8 @@ def _about_types(details: ErrorDetails, place: Place) -> _Finding | None:
             hint = "A" + unquoted_braces(f"{{{name}}}")[1:]
         if sort == "a list" and isinstance(value, str) and len(value) <= 40:
             hint = f"Write [{json.dumps(value, ensure_ascii=False)}]."
+        if details.get("ctx", {}).get("class_name") == "Rows" and isinstance(value, str):
+            hint = f"Write `{{path: {json.dumps(value, ensure_ascii=False)}}}`."
     return _Finding(place.path, f"must be {sort}", shown(value, place.path), hint, is_misfit=True)
 
 
@@ -269,6 +271,9 @@ def _about_limits(details: ErrorDetails, place: Place) -> _Finding | None:
     ctx, hint = details.get("ctx", {}), ""
     if details["type"] == "string_pattern_mismatch" and ctx["pattern"] in _PATTERNS:
         must = _PATTERNS[ctx["pattern"]]
+        if place.is_key and place.path[0] == "models":
+            word = json.dumps(details["input"], ensure_ascii=False)
+            hint = f"Give it a name, and write `recorded: {word}` below, which paths have for `{{model}}`."
     elif details["type"] == "string_pattern_mismatch":
         must = f"must match the pattern `{ctx['pattern']}`"
         hint = described(place.owner).get(str(place.path[-1]), "") if place.owner else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsl.data.paths import FOLDER_VARIABLE
-from dsl.data.public_files import cache_folder, file_name
+from dsl.data.public_files import cache_folder, file_name, other_of_its_name
 from dsl.errors import DataError
 from runners.http.failure import transport_message
 
@@ -55,7 +55,7 @@ def fetch(
     except (HTTPError, InvalidURL, OSError) as error:
         raise DataError(
             f"{url}: cannot be fetched: {transport_message(error)}. A copy of the file in the folder that"
-            f" {FOLDER_VARIABLE} names is read instead"
+            f" {FOLDER_VARIABLE} names is read instead{other_of_its_name(url)}"
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -50,7 +50,9 @@ def study(folder: Path, french: list[str]) -> Path:
 
 
 def told(spec: Path) -> list[str]:
-    return [f"{problem.path}: {problem.message}" for problem in other_languages(load(spec))]
+    loaded = load(spec)
+    found = other_languages(loaded.samples, loaded.experiment.languages)
+    return [f"data.{dataset}.rows: {why}" for dataset, why in found]
 
 
 def test_a_short_question_is_identified_by_the_conversation_before_it(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def write(warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, s
         path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
         unscored = [str(row["measure"]) for row in cell.scores if not row["n"]]
         without = f"; not written, since without a score: {', '.join(unscored)}" if unscored else ""
+        n = sum(row["n_unscored"] for row in scored.values())
+        if n:
+            without += f"; {n} verdicts without a score have no row of items, and are counted in the record"
         yield path, f"{len(scored)} measures of {len(cell.answers)} answers{without}"
 
 

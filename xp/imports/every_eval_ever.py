@@ -44,6 +44,24 @@ class Metric(Form):
     max_score: Any = None
 
 
+class Uncertainty(Form):
+    """The spread of an aggregate score."""
+
+    num_samples: int | None = None
+
+
+class Details(Form):
+    """An aggregate score: how many items it is over, and how many have none."""
+
+    uncertainty: Uncertainty | None = None
+    details: dict[str, Any] | None = None
+
+    def n_unscored(self) -> int:
+        """Return the number of verdicts that have no row of items, as our own export counts them."""
+        n = str((self.details or {}).get("n_unscored", ""))
+        return int(n) if n.isdecimal() else 0
+
+
 class Named(Form):
     """A result, or an item's score of one."""
 
@@ -65,6 +83,7 @@ class Result(Named):
 
     source_data: SourceData
     metric_config: Metric
+    score_details: Details = Details()
     generation_config: dict[str, dict[str, Any] | None] | None = None
 
 
@@ -175,6 +194,11 @@ def _runs(path: Path) -> Iterator[Run]:
     tasks: dict[str, list[Result]] = defaultdict(list)
     for result in results.values():
         left_out["aggregate scores without items"] += not items[result.key]
+        left_out["verdicts without a score, which have no row of items"] += result.score_details.n_unscored()
+        n_lacking = (result.score_details.uncertainty or Uncertainty()).num_samples or 0
+        left_out["items that an aggregate score is over and that have no row"] += (
+            max(n_lacking - len(items[result.key]), 0) if items[result.key] else 0
+        )
         if items[result.key]:
             tasks[result.source_data.dataset_name].append(result)
     if not tasks:

@@ -1,7 +1,7 @@
 """Rows of the data files that a study's cells need, read once for all checks."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -15,9 +15,17 @@ from dsl.data.references import references, with_references
 from dsl.data.source import FileSource, Source
 from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
-from dsl.plan.compile import references_of
+from dsl.plan.compile import data_step, references_of
 from dsl.spec.experiment import Experiment
+from dsl.steps.steps import DataStep
 from dsl.values import Language, Name
+
+Late = Callable[[DataStep], tuple[Example, ...] | None]
+"""Rows that a step has read since, or None."""
+
+
+def not_yet(step: DataStep) -> None:
+    """Know no rows but those of files."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ def read_rows(
     wanted: Mapping[Name, tuple[Language, ...]],
     fingerprints: Fingerprints,
     folder: Path,
+    late: Late = not_yet,
 ) -> dict[Name, dict[Language, ReadRows | DataError]]:
     """Read each data set in these languages; a DataError says why one cannot be read."""
     found: dict[Name, dict[Language, ReadRows | DataError]] = {}
@@ -48,19 +57,28 @@ def read_rows(
             found[name] = {}
             for language in languages:
                 try:
-                    found[name][language] = _read(experiment, name, language, fingerprints, folder)
+                    found[name][language] = _read(experiment, name, language, fingerprints, folder, late)
                 except DataError as error:
                     found[name][language] = error
     return found
 
 
 def _read(
-    experiment: Experiment, name: Name, language: Language, fingerprints: Fingerprints, folder: Path
+    experiment: Experiment,
+    name: Name,
+    language: Language,
+    fingerprints: Fingerprints,
+    folder: Path,
+    late: Late,
 ) -> ReadRows:
     data = experiment.data[name]
     source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
     if not isinstance(source, FileSource) or not is_here(source):
-        return ReadRows(source, None)
+        found = [late(data_step(data, language, turn, fingerprints, folder)) for turn in data.columns.in_turn]
+        whole = [rows for rows in found if rows is not None]
+        if len(whole) < len(found):
+            return ReadRows(source, None)
+        return ReadRows(source, whole[0], later=tuple(chain.from_iterable(whole[1:])))
     told: Told = {}
     languages = Counter[str]()
     columns, at, turns = data.columns, source.at, data.columns.in_turn

@@ -143,6 +143,18 @@ def test_answers_that_differ_are_counted(tmp_path: Path) -> None:
     )
 
 
+def test_a_path_alone_and_a_model_s_full_name_are_told_what_to_write(tmp_path: Path) -> None:
+    rows_in(tmp_path / "a.jsonl", [{"id": f"q{i}", "a": "x"} for i in range(8)])
+    (error,), _ = found(study(tmp_path, '"a = b.jsonl"'))
+    assert error.endswith('must be a mapping (`key: value` lines). Write `{path: "a = b.jsonl"}`.')
+    spec = study(tmp_path)
+    spec.write_text(spec.read_text("utf-8").replace("  gpt:", '  "gpt 4=o+x":'), "utf-8")
+    errors, _ = found(spec)
+    assert errors[0].endswith(
+        'Give it a name, and write `recorded: "gpt 4=o+x"` below, which paths have for `{model}`.'
+    )
+
+
 VERDICTS = """\
 judges:
   theirs: {judge: recorded, verdicts: {path: v.jsonl}, columns: {item: id, response: o, score: s}}

@@ -362,6 +362,9 @@ def test_another_encoding_is_refused_with_its_place(name: str, content: str, tmp
         rows(tmp_path / name, content.encode("latin-1"))
     with pytest.raises(DataError, match="begins as UTF-16 does"):
         rows(tmp_path / name, content.encode("utf-16"))
+    for without_mark in ("utf-16-le", "utf-16-be"):
+        with pytest.raises(DataError, match=rf"{name}.*: every other byte is zero, as in UTF-16\."):
+            rows(tmp_path / name, content.encode(without_mark))
 
 
 def test_values_one_after_another_are_told_the_format_of_lines(tmp_path: Path) -> None:

@@ -252,3 +252,11 @@ def test_parquet_values_are_text_by_the_same_rules(tmp_path: Path) -> None:
     for name in ("map", "raw"):
         with pytest.raises(DataError, match="not text"):
             text_at(first, name, 1, "f")
+
+
+@pytest.mark.parametrize("row", [{"q": "a"}, {"gold": "a"}])
+def test_a_file_s_name_for_a_column_is_told_what_names_files(row: dict[str, str]) -> None:
+    with pytest.raises(
+        DataError, match=r"\. A file is named by `rows: \{path: gold\.jsonl\}`; reference answers"
+    ):
+        text_at(row, "gold.jsonl", 1, "row 1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from dsl.data.public_files import public_file
+from dsl.data.public_files import other_of_its_name, public_file
 from dsl.errors import DataError
 from runners.http import download
 from runners.http.download import fetch
@@ -88,6 +88,26 @@ def test_no_connection_names_the_folder_that_a_copy_can_lie_in() -> None:
         raise httpx2.ConnectError("no route to host")
 
     with pytest.raises(DataError, match=r"no route to host.*XP_DATA"):
+        fetch(URL, SHA256, lambda done, total: None, httpx2.MockTransport(refuse))
+
+
+def test_another_file_of_its_name_in_the_folder_is_told_with_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert other_of_its_name(URL) == ""
+    monkeypatch.setenv("XP_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    other = tmp_path / "data" / "rows.jsonl"
+    other.write_bytes(b"another file of that name\n")
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    assert other_of_its_name(URL) == (
+        f". {other}, in the folder that XP_DATA names, is another file: its SHA-256 is {digest}"
+    )
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("no route to host")
+
+    with pytest.raises(DataError, match=f"is another file: its SHA-256 is {digest}"):
         fetch(URL, SHA256, lambda done, total: None, httpx2.MockTransport(refuse))
 
 

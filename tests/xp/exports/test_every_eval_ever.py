@@ -51,7 +51,24 @@ def test_an_aggregate_has_its_n_its_standard_error_and_what_is_unscored(store: P
 
 def test_a_measure_without_a_score_is_not_written_and_said_so(store: Path, tmp_path: Path) -> None:
     said = [what for _, what in exported("every-eval-ever", store, tmp_path).files]
-    assert said.count("2 measures of 4 answers; not written, since without a score: grade") == 2
+    assert (
+        sum("2 measures of 4 answers; not written, since without a score: grade" in one for one in said) == 2
+    )
+
+
+def test_verdicts_without_a_score_are_counted_where_they_are_written_and_read(
+    store: Path, tmp_path: Path
+) -> None:
+    files = dict(exported("every-eval-ever", store, tmp_path).files)
+    path = _records(tmp_path, "theirs", "en")
+    details = [
+        r["score_details"]["details"] for r in json.loads(path.read_text("utf-8"))["evaluation_results"]
+    ]
+    n = sum(int(one["n_unscored"]) for one in details)
+    assert n >= 2
+    assert f"; {n} verdicts without a score have no row of items" in files[path]
+    (run,) = every_eval_ever.read([path])
+    assert run.left_out["verdicts without a score, which have no row of items"] == n
 
 
 def test_only_the_highest_score_of_a_scale_is_correct(store: Path, tmp_path: Path) -> None:

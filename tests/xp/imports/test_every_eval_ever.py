@@ -74,6 +74,18 @@ def test_scores_of_repeats_and_of_unknown_results_are_counted(tmp_path: Path) ->
     )
 
 
+def test_items_without_a_row_are_counted_as_the_aggregates_count_them(tmp_path: Path) -> None:
+    results = json.loads(RECORD.read_text("utf-8"))["evaluation_results"]
+    results[0]["score_details"] |= {"details": {"n": "2", "n_unscored": "3"}}
+    results[1]["score_details"]["uncertainty"]["num_samples"] = 7
+    path = _record(tmp_path, rows(ITEMS), evaluation_results=results)
+    (study,) = imported("every-eval-ever", [path], tmp_path / "out")
+    assert study.left_out == (
+        "3 × verdicts without a score, which have no row of items",
+        "5 × items that an aggregate score is over and that have no row",
+    )
+
+
 def test_aggregates_alone_are_refused(tmp_path: Path) -> None:
     path = _record(tmp_path, [], detailed_evaluation_results=None)
     with pytest.raises(ArgumentError, match="it holds 2 aggregate scores and names no file of items"):
