@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from warehouse.charts.theme import Rows, number
-from warehouse.report.grids import Grid, Heat, mean_grids, where
+from warehouse.report.grids import Grid, Heat, answers_link, mean_grids, where
 from warehouse.report.study import StudyRows
 
 
@@ -39,6 +39,7 @@ def overview(study: StudyRows) -> Overview | None:
             row["p_critical"],
             f"{number(100 * row['p_critical'], 0)}%",
             f"with a critical error: {number(100 * row['p_critical'], 0)}% of {row['n_judged']}",
+            answers_link(row),
             where(row) in marked,
         )
         for row in study.views["score_beside_critical_errors"]
