@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from warehouse.charts.theme import Order, Row, Rows, method_name, number, place, reach
-from warehouse.report.prose import counted, listed
+from warehouse.report.prose import listed
 from warehouse.report.wording import SHARE, Wording, language_name
 
 MOST_COLUMNS = 4
@@ -316,6 +316,6 @@ def _tie_note(tied: Rows, others: Rows) -> str:
     if not tied:
         return ""
     if not others:
-        return f"All {counted(len(tied), 'difference')} are exact ties."
+        return "Exact ties throughout."
     names = list(dict.fromkeys(f"{row['of']} − {row['against']}" for row in tied))
     return f"Exact ties in every language: {listed(names)}."
