@@ -4,7 +4,7 @@ have written."""
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dsl.data.records import Completion, Example, Label, Outcome, Run, TrainMetric, Verdict
@@ -76,9 +76,12 @@ def write_study(
     texts: Sequence[str] = HOSTILE,
     instructions: Sequence[str] = HOSTILE,
     is_labelled: bool = True,
+    declared_on: Sequence[str] = (),
+    in_english: Collection[str] = (),
 ) -> Path:
     """Write the study's files, load them, and return the warehouse. One step failed, and some verdicts have
-    no score."""
+    no score. Contrasts are declared on the judges `declared_on`; methods `in_english` answer in English
+    alone."""
     cells: list[Cell] = []
     steps: list[str] = []
     for language in languages:
@@ -94,8 +97,9 @@ def write_study(
         for model, num_parameters in models.items():
             for method, kind in methods.items():
                 cell = _cell(
-                    store, experiment, language, model, num_parameters, method, kind, data, n_items, texts
-                )
+                    store, experiment, language, model, num_parameters, method, kind, data, n_items, texts,
+                    speaks_english=method in in_english and language != "en",
+                )  # fmt: skip
                 cells.append(cell)
                 probed = [judged.step for judges in cell.probes.values() for judged in judges.values()]
                 steps += [
@@ -127,7 +131,8 @@ def write_study(
         cells=tuple(cells),
         step_ids=(*dict.fromkeys(steps), failed),
         contrasts=tuple(
-            ContrastPlan(name=f"{of}_over_{against}", of=of, against=against) for of, against in contrasts
+            ContrastPlan(name=f"{of}_over_{against}", of=of, against=against, on=tuple(sorted(declared_on)))
+            for of, against in contrasts
         ),
         judges=tuple(
             JudgePlan.of(name, settings_of("judges", kind).model_validate(_judge(kind)), {})
@@ -153,6 +158,7 @@ def _cell(
     data: str,
     n_items: int,
     texts: Sequence[str],
+    speaks_english: bool,
 ) -> Cell:
     chance = random.Random(f"{language} {model} {method}")
     name = f"{language} {model} {method}"
@@ -192,6 +198,8 @@ def _cell(
             for item in range(n_items)
             for v in _verdicts(item, language, judge_kind, skill, chance, completions[item])
         ]
+        if judge_kind == "language" and speaks_english:
+            verdicts = [v if v.score is None else v.model_copy(update={"score": 0.0}) for v in verdicts]
         _write_step(
             store,
             step_id,

@@ -36,8 +36,10 @@ def contrast(
     of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any
 ) -> dict[str, Any]:
     """A row of a contrast; its simultaneous interval is a hundredth wider than the other one."""
-    interval = (None, None) if estimate is None or half is None else (estimate - half, estimate + half)
-    corrected = (None, None) if estimate is None or half is None else (interval[0] - 0.01, interval[1] + 0.01)
+    interval = corrected = (None, None)
+    if estimate is not None and half is not None:
+        interval = (estimate - half, estimate + half)
+        corrected = (estimate - half - 0.01, estimate + half + 0.01)
     return {
         "contrast": f"{of}_{against}",
         "method": None,
@@ -118,8 +120,8 @@ def test_an_error_is_told_by_the_share_of_answers_that_have_it_and_with_which_me
     words = Wording(JUDGES, {"urial_en": "examples in English"})
     assert differences(rows, ORDER, words).supported == (
         "With urial_en (examples in English), 100% of French and 60% of Spanish answers fail (in another"
-        " language than asked); with urial, 0% and 10%. Difference 100 [49, 151] points and 50 [29, 71] points"
-        " (n = 12, corrected p ≤ 0.004).",
+        " language than asked); with urial, 0% and 10%. Difference 100 [49, 151] points and 50 [29, 71]"
+        " points (n = 12, corrected p ≤ 0.004).",
     )
     cut = contrast("urial", "instruct", "en", -0.2, 0.1, measure="truncated", mean_of=0.5, mean_against=0.7)
     (said,) = differences([cut], ORDER, words).supported
@@ -150,9 +152,9 @@ def test_languages_in_which_the_same_method_wins_share_a_sentence_in_the_studys_
         contrast("urial", "zero_shot", "en", 0.4, 0.1),
     ]
     assert differences(rows, ORDER, WORDS).supported == (
-        "urial beats zero_shot in English and French: `contains` (holds an accepted answer) English 90% against"
-        " 50% and French 100% against 50%. Difference 40 [29, 51] points and 50 [39, 61] points (n = 10 to 12,"
-        " corrected p ≤ 0.030).",
+        "urial beats zero_shot in English and French: `contains` (holds an accepted answer) English 90%"
+        " against 50% and French 100% against 50%. Difference 40 [29, 51] points and 50 [39, 61] points"
+        " (n = 10 to 12, corrected p ≤ 0.030).",
     )
 
 
@@ -204,8 +206,8 @@ def test_when_nothing_is_significant_it_is_said_once_with_ties_and_what_is_so_un
     assert differences(rows, ORDER, WORDS) == Answer(
         (),
         (
-            "No difference in `contains` is significant (0 of 3 comparisons; 1 is significant uncorrected and 1"
-            " is an exact tie).",
+            "No difference in `contains` is significant (0 of 3 comparisons; 1 is significant uncorrected and"
+            " 1 is an exact tie).",
         ),
     )
 
@@ -282,8 +284,8 @@ def test_no_contrast_no_pairs_and_too_few_pairs_are_said() -> None:
     assert differences([contrast("urial", "instruct", "en", None, None, n=0)], ORDER, WORDS) == Answer(
         (),
         (
-            "No difference can be tested: of 1 comparison, none has two items that were answered and scored on"
-            " both sides.",
+            "No difference can be tested: of 1 comparison, none has two items that were answered and scored"
+            " on both sides.",
         ),
     )
     half = [
@@ -670,8 +672,8 @@ def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_te
     explored = {**gap, "family": "exploratory"}
     assert interactions([gap, explored], [trend, few], ORDER) == Answer(
         (
-            f"urial minus zero_shot on `{gap['measure']}` in French minus English changes by 0.20 [0.09, 0.31]"
-            " (corrected p = 0.010).",
+            f"urial minus zero_shot on `{gap['measure']}` in French minus English changes by 0.20 [0.09,"
+            " 0.31] (corrected p = 0.010).",
         ),
         (
             "No significant interaction in the other 1 of 2 declared interactions.",

@@ -6,11 +6,7 @@ from warehouse.charts.theme import Order, Panel, Rows, number, place, reach
 
 
 def chart(rows: Rows, order: Order) -> list[Panel]:
-    """Seconds that each model took to start (Python, libraries), to load, to train and to ask.
-
-    A worker starts once and loads a model once for all its steps of that model: the two are the same however
-    many steps follow.
-    """
+    """Seconds that each model took to start (Python, libraries), to load, to train and to ask."""
     models = sorted({row["model"] for row in rows}, key=lambda model: place(order.models, model))
     seconds = {model: _seconds([row for row in rows if row["model"] == model]) for model in models}
     domain = reach(

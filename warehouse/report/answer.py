@@ -23,9 +23,9 @@ class Answer:
     """Sentences; names of measures that come from the study's data stand between backticks."""
 
     supported: tuple[str, ...]
-    """What was found."""
+    """Findings, in the order of the study."""
     unsupported: tuple[str, ...] = ()
-    """What was looked for and not found, or could not be."""
+    """Differences looked for and not found, or not to be found by this study."""
 
 
 def differences(
@@ -115,7 +115,7 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
 
 
 def _not_significant(tested: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is not supported, in one sentence, and how large a difference would have been missed."""
+    """Say in one sentence that nothing else is supported, and how large a difference would be missed."""
     rest = [row for row in tested if not row["is_significant"]]
     if not rest:
         return []

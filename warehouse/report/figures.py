@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from warehouse.charts.theme import Order, Panel, Rows, place
+from warehouse.charts.theme import Order, Panel, Row, Rows, place
 from warehouse.report import tables
 from warehouse.report.grids import Grid
 from warehouse.report.heat import HeatTable
@@ -65,11 +65,11 @@ class Figure:
     warning: str = ""
     """A warning to be seen before the numbers; their rows have it."""
     grids: tuple[Grid, ...] | None = None
-    """What the page draws in the place of its pictures, which are files' then; none of them where all that is
-    to be seen is said in `note`."""
+    """Drawings of the page in the place of its pictures, which are files' then; empty where `note` says all
+    that is to be seen."""
     heat: tuple[HeatTable, ...] = ()
     note: str = ""
-    """What is the same throughout and so not drawn."""
+    """All that is the same throughout and so not drawn."""
     direction: str = ""
     """The end of the scale that is the good one."""
     is_main: bool = False
@@ -123,8 +123,15 @@ def by_measure(
             brief=brief,
         )
         grids, note = drawn(shown) if drawn else (None, "")
-        made.append(replace(one, grids=grids, note=note, direction=study.words.direction(shown[0])))
+        made.append(replace(one, grids=grids, note=note, direction=_direction(study, shown[0])))
     return tuple(made)
+
+
+def _direction(study: StudyRows, row: Row) -> str:
+    """Say which end of an axis is the good one, of means and of differences."""
+    if "other_language" in row:
+        return "Above zero the first method gains more in the first language."
+    return "Above zero the first is better." if "of" in row else study.words.direction(row)
 
 
 def by_dataset(study: StudyRows, view: str, columns: Columns) -> tuple[Figure, ...]:

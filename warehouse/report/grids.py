@@ -6,13 +6,14 @@ the measure's own scale and ends there; an interval that goes on ends in an arro
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from warehouse.charts.theme import Order, Row, Rows, method_name, number, place, reach
-from warehouse.report.prose import counted, listed
+from warehouse.report.prose import listed
 from warehouse.report.wording import SHARE, Wording, language_name
 
-MOST_COLUMNS = 6
-"""Of one grid; further ones stand in the next."""
+MOST_COLUMNS = 4
+"""Columns of one grid; further ones stand in the next."""
 
 MANY_SIZES = 3
 """From so many sizes on, models stand across, and each language has a grid."""
@@ -38,6 +39,7 @@ class Heat:
     share: float
     shown: str
     told: str
+    link: str
     is_marked: bool = False
 
 
@@ -50,6 +52,8 @@ class Cell:
     """The number beside the dot, with its denominator."""
     told: str
     """All of it, for a reader who points at it or cannot see it."""
+    link: str
+    """Fragment of the page with the answers behind it."""
     heat: Heat | None = None
 
 
@@ -60,7 +64,7 @@ class Line:
     name: str
     cells: tuple[Cell | None, ...]
     method: str | None = None
-    """Whose colour and shape it has."""
+    """The method that gives it colour and shape; None for a contrast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def mean_grids(
     def cell(row: Row) -> Cell:
         heat = (heats or {}).get(where(row))
         if row["mean_score"] is None:
-            return Cell(None, "unscored", "unscored", heat)
+            return Cell(None, "unscored", "unscored", answers_link(row, only="unscored"), heat)
         value, low, high = axis.write(row["mean_score"]), row["ci_low"], row["ci_high"]
         interval = "" if low is None or low == high else f" [{axis.write(low)}, {axis.write(high)}]"
         left_out = f", {row['n_unscored']} unscored" if row["n_unscored"] else ""
@@ -147,6 +151,7 @@ def mean_grids(
             axis.dot(row["mean_score"], low, high, is_filled),
             n.format(value, row["n"]),
             f"{value}{interval}, n = {row['n']}{left_out}",
+            answers_link(row, sort="lowest"),
             heat,
         )
 
@@ -172,6 +177,9 @@ def contrast_grids(rows: Rows, order: Order, words: Wording) -> tuple[tuple[Grid
             axis.dot(value, low, high, bool(row["is_significant"]), is_faint),
             f"{axis.write(value)} (n {row['n']})",
             f"{words.difference(row, value, low, high)}, n = {row['n']}",
+            answers_link({**row, "method": row["of"]}, against=row["against"], sort="worse")
+            if row["method"] is None
+            else answers_link(row),
         )
 
     return drawn(lines, order, axis, cell, reference=axis.place(0)), note
@@ -186,7 +194,7 @@ def length_grids(rows: Rows, order: Order) -> tuple[Grid, ...]:
 
     def cell(row: Row) -> Cell:
         text = f"{number(row['mean_characters'], 0)} (n {row['n']})"
-        return Cell(axis.dot(row["mean_characters"], None, None, True), text, text)
+        return Cell(axis.dot(row["mean_characters"], None, None, True), text, text, answers_link(row))
 
     return drawn(measured, order, axis, cell)
 
@@ -214,6 +222,12 @@ def drawn(
         )
         for title, columns, lines in _arranged(rows, order)
     )
+
+
+def answers_link(row: Row, **more: str) -> str:
+    """Return the link to a row's answers in the page, whose parts the browser of answers reads."""
+    keys = ("dataset", "language", "model", "method", "measure")
+    return "#answers?" + urlencode({key: row[key] for key in keys if row.get(key)} | more)
 
 
 def where(row: Row) -> tuple[str, ...]:
@@ -277,7 +291,7 @@ def _lines(
 
 
 def _sides_tuned(row: Row, order: Order) -> str:
-    """Name training languages, and the method that models are compared with, where they tell rows apart."""
+    """Name training languages, and the method that models are compared with, where rows differ in them."""
     sides = ((row["of"], row["of_train_languages"]), (row["against"], row["against_train_languages"]))
     tuned = dict.fromkeys(
         on for method, on in sides if on and on != row["language"] and method in order.retuned
@@ -302,6 +316,6 @@ def _tie_note(tied: Rows, others: Rows) -> str:
     if not tied:
         return ""
     if not others:
-        return f"All {counted(len(tied), 'difference')} are exact ties."
+        return "Exact ties throughout."
     names = list(dict.fromkeys(f"{row['of']} − {row['against']}" for row in tied))
     return f"Exact ties in every language: {listed(names)}."

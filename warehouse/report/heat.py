@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from warehouse.charts.theme import Row, Rows, method_name, number
-from warehouse.report.grids import Heat
+from warehouse.report.grids import Heat, answers_link
 from warehouse.report.prose import listed
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import percent_interval
 from warehouse.report.wording import language_name
 
 MOST_TABLES = 4
-"""Of one data set: further models are in the warehouse."""
+"""Tables of one data set; further models are in the warehouse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,5 @@ def _heat(row: Row) -> Heat:
         row["share"],
         f"{number(100 * row['share'], 0)}% of {row['n']}",
         f"{row['label']}, {row['method']} in {language_name(row['language'])}: {interval}, n = {row['n']}",
+        answers_link(row, only="wrong"),
     )

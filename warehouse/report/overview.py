@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from warehouse.charts.theme import Rows, number
-from warehouse.report.grids import Grid, Heat, mean_grids, where
+from warehouse.report.grids import Grid, Heat, answers_link, mean_grids, where
+from warehouse.report.prose import value_range
 from warehouse.report.study import StudyRows
 
 
@@ -20,6 +21,8 @@ class Overview:
     """The method whose significant differences are marked."""
     has_marks: bool
     """True where a share of critical errors differs significantly from the baseline's."""
+    n_judged: str
+    """Number of answers that the shares of critical errors are of."""
 
 
 def overview(study: StudyRows) -> Overview | None:
@@ -34,16 +37,22 @@ def overview(study: StudyRows) -> Overview | None:
     ]
     significant = _significant([row for row in tested if row["measure"] == first["measure"]], baseline)
     marked = _significant([row for row in tested if study.words.is_critical(row)], baseline)
+    judged = [
+        row
+        for row in study.views["score_beside_critical_errors"]
+        if row["dataset"] == first["dataset"] and row["p_critical"] is not None
+    ]
+    # of all the answers that were judged for errors: a measure may have been scored on a part of them
+    widest = {where(row): row for row in sorted(judged, key=lambda row: row["n_judged"])}
     heats = {
-        where(row): Heat(
+        place: Heat(
             row["p_critical"],
             f"{number(100 * row['p_critical'], 0)}%",
             f"with a critical error: {number(100 * row['p_critical'], 0)}% of {row['n_judged']}",
-            where(row) in marked,
+            answers_link({**row, "measure": None}),
+            place in marked,
         )
-        for row in study.views["score_beside_critical_errors"]
-        if (row["dataset"], row["measure"]) == (first["dataset"], first["measure"])
-        and row["p_critical"] is not None
+        for place, row in widest.items()
     }
     return Overview(
         first["measure"],
@@ -52,6 +61,7 @@ def overview(study: StudyRows) -> Overview | None:
         mean_grids(study.order.sort(shown), study.order, study.words, significant, heats),
         baseline,
         any(heat.is_marked for heat in heats.values()),
+        value_range(row["n_judged"] for row in widest.values()) if widest else "",
     )
 
 

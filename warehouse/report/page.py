@@ -123,7 +123,7 @@ def _methods(study: StudyRows) -> list[dict[str, Any]]:
 
 
 def _seen(section: Section) -> tuple[list[Figure], list[Figure]]:
-    """(the figures of a section that are seen, those that unfold)."""
+    """(the figures of a section that are seen, those that unfold); so does all that there is `more`."""
     first = {figure.view: figure for figure in reversed(section.figures)}
     main = {figure.view for figure in section.figures if figure.is_main}
     seen = [
@@ -131,7 +131,7 @@ def _seen(section: Section) -> tuple[list[Figure], list[Figure]]:
         for figure in section.figures
         if figure.is_main or (figure.view not in main and figure is first[figure.view])
     ]
-    return seen, [*(figure for figure in section.figures if figure not in seen), *section.more]
+    return seen, [figure for figure in section.figures if figure not in seen]
 
 
 class _Drawing:

@@ -1,6 +1,6 @@
 """The first screen of a report in any format: the answer, what it does not support, how far to trust it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,11 +20,11 @@ class Summary:
     """Sentences; names of methods and measures that come from the study's data stand between backticks."""
 
     findings: tuple[str, ...]
-    """What was found, declared differences in the order of the study."""
+    """The answer: significant differences, in the order in which the study declares them."""
     unsupported: tuple[str, ...]
-    """What was looked for and not found."""
+    """Differences looked for and not found."""
     trust: tuple[str, ...]
-    """How far to trust it, in a line."""
+    """Reasons to trust it or not, in a line."""
     notes: tuple[str, ...]
     """Notes of the study itself."""
     caveats: tuple[Caveat, ...]
@@ -86,7 +86,7 @@ def summary(study: StudyRows) -> Summary:
 
 
 def _answer(study: StudyRows, contrasts: Rows, scores: Rows) -> Answer:
-    """What tests say; where none was asked for, the means."""
+    """Say what tests found; where none was asked for, the means."""
     trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
     declared = interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
     sizes = by_size(scores, study.order)
@@ -132,11 +132,21 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
                 for names, whom in ((rules, "rule"), (people, "people"))
                 if names
             ),
-            *(caveat.headline for judge, caveat in zip(opinions, judges, strict=True) if judge in used),
+            *_opinions({judge: one for judge, one in zip(opinions, judges, strict=True) if judge in used}),
             _precision(declared or contrasts, study.words),
         )
         if said
     )
+
+
+def _opinions(judges: Mapping[str, Caveat]) -> Iterator[str]:
+    """The judge that leaves most open, in full; the others by name."""
+    if judges:
+        worst = max(judges, key=lambda judge: judges[judge].weight)
+        yield judges[worst].headline
+        others = [f"`{judge}`" for judge in judges if judge != worst]
+        if others:
+            yield f"{listed(others)} {'is an opinion' if len(others) == 1 else 'are opinions'} too."
 
 
 def _precision(contrasts: Rows, words: Wording) -> str:
@@ -154,7 +164,8 @@ def _precision(contrasts: Rows, words: Wording) -> str:
     known = f"a difference in `{first['measure']}` is known to ±{width}" if halves else ""
     n_tests = max(row["n_tests"] or 0 for row in tested if row["family"] == first["family"])
     noun = f"{first['family']} test"
-    at_once = f"{counted(n_tests, noun)} ({CORRECTIONS[first['correction']]})"
-    tests = f"the answer's intervals hold for {at_once} at once" if n_tests else ""
+    way = "simultaneous over" if first["family"] == "confirmatory" else "corrected for"
+    over = f"{counted(n_tests, noun)} ({CORRECTIONS[first['correction']]})"
+    tests = f"the answer's intervals are {way} {over}" if n_tests else ""
     said = "; ".join(filter(None, (known, tests)))
     return f"{said[0].upper()}{said[1:]}." if said else ""

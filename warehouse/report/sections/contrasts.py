@@ -12,8 +12,11 @@ from warehouse.report.sections.people import corrected_by_people
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
+MOST_SEEN = 2
+"""Measures whose contrasts are seen at once."""
+
 DIRECTION = (
-    "Right of zero the first is better; shares in points of a hundred. Filled: significant after correction."
+    "Above zero the first is better; shares in points of a hundred. Filled: significant after correction."
 )
 
 CONTRAST = Column("contrast", difference)
@@ -71,11 +74,10 @@ def contrasts(study: StudyRows) -> Section:
     figures = by_measure(
         study,
         view,
-        [*main, *(row for row in rest if row["measure"] in found)],
+        _by_weight([*main, *(row for row in rest if row["measure"] in found)]),
         columns,
         drawn=lambda of: contrast_grids(of, study.order, study.words),
     )
-    declared = {row["measure"] for row in main if row["family"] == "confirmatory" or row["is_significant"]}
     faults = {row["measure"] for row in (*main, *rest) if row["fault"]}
     return Section(
         "contrasts",
@@ -93,14 +95,24 @@ def contrasts(study: StudyRows) -> Section:
             *(
                 replace(
                     one,
-                    is_main=one.heading.split("`")[1] in declared,
+                    is_main=number < MOST_SEEN,
                     direction=FAULTS if one.heading.split("`")[1] in faults else DIRECTION,
                 )
-                for one in figures
+                for number, one in enumerate(figures)
             ),
             *corrected_by_people(study, main),
         ),
     )
+
+
+def _by_weight(rows: Rows) -> list[Row]:
+    """Rows of measures with a significant difference first, what was declared before the rest."""
+    weights: dict[tuple[str, str], int] = {}
+    for row in rows:
+        weight = 2 * (row["family"] == "confirmatory") + bool(row["is_significant"])
+        measure = (row["dataset"], row["measure"])
+        weights[measure] = max(weight, weights.get(measure, 0))
+    return sorted(rows, key=lambda row: -weights[row["dataset"], row["measure"]])
 
 
 def _elsewhere(rest: Rows, found: Collection[str]) -> tuple[str, ...]:

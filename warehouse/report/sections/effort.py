@@ -102,7 +102,9 @@ def cost(study: StudyRows) -> Section:
         tables.text("step_id", "step"),
     )
     made = figure(study, "cost_by_step", rows, columns, [row["step_id"] for row in rows], anchor="spent")
-    return Section("cost", "Cost", (_spent(rows),), _by_model(study), (made,), is_printed=False)
+    return Section(
+        "cost", "Cost", (_spent(rows),), _by_model(study), (made,), "Time by step", is_printed=False
+    )
 
 
 def _by_model(study: StudyRows) -> tuple[Figure, ...]:
