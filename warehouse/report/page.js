@@ -181,6 +181,7 @@
     const place = listed.findIndex((answer) => answer.id === id);
     at("previous").disabled = place <= 0;
     at("next").disabled = place === listed.length - 1 && next === null;
+    at("detail").hidden = id === null;
     let answers = [];
     let problem = id === null ? "" : `No answer is named ${id} here.`;
     try {
@@ -247,6 +248,7 @@
     const { measure, ...facets } = { ...data.facets, against: data.facets.method };
     const control = (name) => controls.find(({ dataset }) => dataset.part === name);
     control("measure").replaceChildren(...options(measure));
+    control("measure").parentElement.hidden = measure.length === 0;
     for (const [facet, values] of Object.entries(facets)) {
       control(facet).replaceChildren(...options(values, facet === "against" ? "nothing" : "all"));
       control(facet).parentElement.hidden = values.length < 2;

@@ -1,5 +1,6 @@
 """The server of `xp view`: pages, answers, progress, logs and SQL of one store, to this machine alone."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def serve(store: Path, experiment: str | None, say: Callable[[str], None]) -> No
         config = uvicorn.Config(
             application(store), log_level="warning", access_log=False, server_header=False
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def application(store: Path) -> Starlette:
