@@ -71,6 +71,7 @@ class _Place:
     """A store, and the answers to requests for it. Starlette runs each in a thread of its own."""
 
     def __init__(self, store: Path) -> None:
+        self.named = store
         self.watched = Watched(store)
         self.warehouse = Opener(self.watched.store.warehouse)
         self._reports: dict[str, tuple[int | None, str]] = {}
@@ -88,7 +89,7 @@ class _Place:
         if study is not None and self.warehouse.path.exists():
             with self.warehouse.opened() as connection:
                 found = facets(connection, wanted)
-        return _html(view_page(self.watched.store.root, study, names, found))
+        return _html(view_page(self.named, study, names, found))
 
     def report(self, request: Request) -> Response:
         """The report, drawn once for each state of the warehouse."""

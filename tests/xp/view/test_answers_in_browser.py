@@ -37,7 +37,7 @@ def chromium() -> Iterator["playwright.Browser"]:
 
 @pytest.fixture(scope="module", params=["report", "view"])
 def address(store: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where the page is: a file, or the server's."""
+    """Address of the page: a file, or the server's."""
     if request.param == "report":
         yield write_report(store / WAREHOUSE, "hostile", store / "hostile.html").as_uri()
         return
