@@ -24,10 +24,7 @@ QUIET = [
     "--disable-sync",
 ]
 
-NEEDS_CHROMIUM = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium"),
-]
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium")
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ SECTIONS = (
     ),
 )
 VIEWS_OF_TRUST = ["judge_against_checks", "judge_agreement", "judge_reliability", "judge_probes"]
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 
 def open_all(visit: Visit) -> None:

@@ -11,6 +11,7 @@
   let next = null; // key of the next page
   let chosen = null; // the id of the answer that is shown
   let asking = 0; // which of several requests is the last
+  let busy = 0;
 
   const element = (name, text, className) => {
     const made = document.createElement(name);
@@ -18,6 +19,15 @@
     if (className) made.className = className;
     if (className?.startsWith("text")) made.dir = "auto"; // answers come in every script
     return made;
+  };
+
+  const busily = (work) => async (...given) => {
+    at("browser").setAttribute("aria-busy", String(++busy > 0));
+    try {
+      await work(...given);
+    } finally {
+      at("browser").setAttribute("aria-busy", String(--busy > 0));
+    }
   };
 
   // Links
@@ -66,7 +76,7 @@
     const many = (n ?? listed.length).toLocaleString("en");
     return next === null || n !== null ? `${many} answers` : `the first ${many} answers`;
   };
-  const load = async (after) => {
+  const load = busily(async (after) => {
     const request = ++asking;
     at("count").textContent = "Looking …";
     at("count").classList.remove("warning");
@@ -88,11 +98,11 @@
       at("count").textContent = error.message;
       at("count").classList.add("warning");
     }
-  };
-  const reload = async () => {
+  });
+  const reload = busily(async () => {
     await load(null);
     await show(chosen ?? listed[0]?.id ?? null);
-  };
+  });
 
   // One answer, beside the others to its question
   const score = ([measure, value, unscored, reason, isWrong]) => {
@@ -150,45 +160,54 @@
     made.append(scores, ...reasons(answer));
     return made;
   };
-  const show = async (id) => {
-    chosen = id;
-    for (const one of list.children) one.setAttribute("aria-selected", String(one.dataset.id === id));
-    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
-    const place = listed.findIndex((answer) => answer.id === id);
-    at("previous").disabled = place <= 0;
-    at("next").disabled = place === listed.length - 1 && next === null;
-    const answers = id === null ? [] : await source.beside(id);
-    if (id !== chosen) return;
-    const question = answers[0]?.question;
+  const showQuestion = (question, problem) => {
     const known = question ? [
       question.turn && `Turn ${question.turn}`,
       question.category && `Category: ${question.category}`,
       question.accepted.length && `Accepted: ${question.accepted.join(" · ")}`,
       question.reference && `Reference: ${question.reference}`,
     ].filter(Boolean) : [];
-    const none = id === null ? "" : `No answer is named ${id} here.`;
+    const name = question ? `${question.item} · ${question.language}` : problem;
     at("asked").replaceChildren(
-      element("p", question ? `${question.item} · ${question.language}` : none, "aside"),
+      element("p", name, "aside"),
       element("p", question?.instruction ?? ""),
       ...(known.length ? [element("p", known.join("\n"), "aside")] : []),
     );
+  };
+  const show = busily(async (id) => {
+    chosen = id;
+    for (const one of list.children) one.setAttribute("aria-selected", String(one.dataset.id === id));
+    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    const place = listed.findIndex((answer) => answer.id === id);
+    at("previous").disabled = place <= 0;
+    at("next").disabled = place === listed.length - 1 && next === null;
+    at("detail").hidden = id === null;
+    let answers = [];
+    let problem = id === null ? "" : `No answer is named ${id} here.`;
+    try {
+      if (id !== null) answers = await source.beside(id);
+    } catch (error) {
+      problem = error.message;
+    }
+    if (id !== chosen) return;
+    showQuestion(answers[0]?.question, problem);
     const { against } = asked();
     const otherOf = (answer) =>
       answers.find((other) => other.method === against && other.model === answer.model && other !== answer);
     const inOrder = [...answers].sort((one, another) => (another.id === id) - (one.id === id));
     at("given").replaceChildren(
       ...inOrder.map((answer) => card(answer, answer.method === against ? null : otherOf(answer))));
-  };
+  });
   const choose = async (id) => {
     chosen = id;
     write();
     await show(id);
   };
-  const move = async (by) => {
+  const move = busily(async (by) => {
     const place = listed.findIndex((answer) => answer.id === chosen) + by;
     if (place === listed.length && next !== null) await load(next);
     if (listed[place]) await choose(listed[place].id);
-  };
+  });
 
   // What a reader does
   const keys = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
@@ -215,12 +234,12 @@
     });
   }
   for (const control of [raw, prompt]) control.addEventListener("change", () => show(chosen));
-  const follow = async () => {
+  const follow = busily(async () => {
     if (!read()) return;
     await reload();
     at("answers").scrollIntoView();
     list.focus({ preventScroll: true });
-  };
+  });
   window.addEventListener("hashchange", follow);
 
   const options = (values, none) => [...(none ? [["", none]] : []), ...values.map((value) => [value, value])]
@@ -229,6 +248,7 @@
     const { measure, ...facets } = { ...data.facets, against: data.facets.method };
     const control = (name) => controls.find(({ dataset }) => dataset.part === name);
     control("measure").replaceChildren(...options(measure));
+    control("measure").parentElement.hidden = measure.length === 0;
     for (const [facet, values] of Object.entries(facets)) {
       control(facet).replaceChildren(...options(values, facet === "against" ? "nothing" : "all"));
       control(facet).parentElement.hidden = values.length < 2;

@@ -39,7 +39,7 @@ MOST_GRIDS = 2
 STYLES = ("page.css", "answers.css")
 
 SCRIPTS = ("diff.js", "sources.js", "page.js")
-"""What browses the answers, in the order in which it is read."""
+"""Scripts of the answers, each before those that use it."""
 
 
 def as_html(study: StudyRows, served: str = "") -> str:

@@ -1,5 +1,6 @@
 """The server of `xp view`: pages, answers, progress, logs and SQL of one store, to this machine alone."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def serve(store: Path, experiment: str | None, say: Callable[[str], None]) -> No
         config = uvicorn.Config(
             application(store), log_level="warning", access_log=False, server_header=False
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def application(store: Path) -> Starlette:
@@ -69,6 +71,7 @@ class _Place:
     """A store, and the answers to requests for it. Starlette runs each in a thread of its own."""
 
     def __init__(self, store: Path) -> None:
+        self.named = store
         self.watched = Watched(store)
         self.warehouse = Opener(self.watched.store.warehouse)
         self._reports: dict[str, tuple[int | None, str]] = {}
@@ -86,7 +89,7 @@ class _Place:
         if study is not None and self.warehouse.path.exists():
             with self.warehouse.opened() as connection:
                 found = facets(connection, wanted)
-        return _html(view_page(self.watched.store.root, study, names, found))
+        return _html(view_page(self.named, study, names, found))
 
     def report(self, request: Request) -> Response:
         """The report, drawn once for each state of the warehouse."""

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -68,6 +69,23 @@ def test_the_server_is_bound_to_this_machine_alone() -> None:
     with _listening() as first, _listening() as second:
         assert {first.getsockname()[0], second.getsockname()[0]} == {"127.0.0.1"}
         assert first.getsockname()[1] != second.getsockname()[1]
+
+
+def test_the_command_says_its_address_writes_nothing_and_ends_with_ctrl_c(store: Path) -> None:
+    def files() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in store.rglob("*")}
+
+    before = files()
+    command = [sys.executable, "-m", "xp", "view", "hostile", "--store", str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        address = urlsplit(started.stdout.readline().strip())
+        assert (address.hostname, address.query) == ("127.0.0.1", "study=hostile")
+        for path in ("/?study=hostile", "/studies/hostile/page", "/query?sql=from%20cells", "/progress"):
+            assert ask(address.port or 0, path)[0] == 200
+        started.send_signal(signal.SIGINT)
+    assert started.returncode == 0
+    assert files() == before
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
