@@ -22,6 +22,9 @@ _WIDEST = 80
 _NARROWEST = 12
 """Cells that text keeps where a table is made narrower."""
 
+_DIGITS, _DIGITS_ON_A_TERMINAL = 6, 4
+"""Digits of a number; on a terminal, of one below 1000."""
+
 _GAP = 2
 """Spaces between columns."""
 
@@ -31,10 +34,11 @@ def as_table(names: Sequence[str], rows: Rows, width: int | None = None) -> str:
 
     Args:
         width: Cells of a line. Columns that have one value in every row are named below the table instead. In
-            what has no room, names are broken and text is cut; then columns are left out, from the right.
-            None leaves all as it is.
+            what has no room, names are broken and text is cut; what still has none is left out and named
+            below. None leaves all as it is.
     """
-    cells = [[_shown(value) for value in row] for row in rows]
+    digits = _DIGITS if width is None else _DIGITS_ON_A_TERMINAL
+    cells = [[_shown(value, digits) for value in row] for row in rows]
     titles = {column: [one_line(name)] for column, name in enumerate(names)}
     notes: list[str] = []
     if width is not None and (same := _constant(cells, len(names))):
@@ -110,7 +114,8 @@ def _broken(title: str, width: int) -> list[str]:
 
 
 def _make_narrower(widths: dict[int, int], texts: set[int], width: int) -> None:
-    """Cut the widest text columns first, then leave out columns from the right, until a line has room."""
+    """Cut the widest text columns first, until a line has room; then leave out each column, from the left,
+    that has none beside those before it."""
     while (over := _over(widths, width)) > 0 and (
         wide := [c for c in widths if c in texts and widths[c] > _NARROWEST]
     ):
@@ -118,8 +123,12 @@ def _make_narrower(widths: dict[int, int], texts: set[int], width: int) -> None:
         widths[widest] = max(
             widths[widest] - over, _NARROWEST, *(widths[c] for c in wide if widths[c] < widths[widest])
         )
-    while _over(widths, width) > 0 and len(widths) > 1:
-        del widths[max(widths)]
+    left = width + _GAP
+    for column, cells in list(widths.items()):
+        if cells + _GAP <= left or column == min(widths):
+            left -= cells + _GAP
+        else:
+            del widths[column]
 
 
 def _padded(text: str, cells: int, to_the_right: bool) -> str:
@@ -128,11 +137,11 @@ def _padded(text: str, cells: int, to_the_right: bool) -> str:
     return " " * (cells - length) + text if to_the_right else text + " " * (cells - length)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, digits: int) -> str:
     if value is None:
         return "null"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits if abs(value) < 1000 else _DIGITS}g}"
     text = str(_flat(value))
     short = one_line(text[: 2 * _WIDEST])
     is_whole = cell_len(short) <= _WIDEST and len(text) <= 2 * _WIDEST

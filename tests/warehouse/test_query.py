@@ -128,6 +128,12 @@ def test_on_a_terminal_columns_with_one_value_are_named_below_the_table_with_it(
     assert ask_on_a_terminal(path, f"{sql} limit 0", 80)[-1] == "0 rows"
 
 
+def test_on_a_terminal_small_numbers_have_four_digits_and_large_ones_six(path: Path) -> None:
+    sql = "select 2 / 3 as a, 1234.5678 :: double as b, 'nan' :: double as c"
+    assert ask_on_a_terminal(path, sql, 80)[2] == "0.6667  1234.57  nan"
+    assert ask(path, sql, "table").decode().splitlines()[2] == "0.666667  1234.57  nan"
+
+
 def test_on_a_terminal_names_are_broken_then_text_is_cut_then_columns_are_left_out_and_named(
     path: Path,
 ) -> None:
