@@ -217,7 +217,11 @@ def status_of(store: Path) -> Status:
 
 def _chosen(study: Study, store: Store, done: Collection[StepId]) -> tuple[str, ...]:
     """The choice of each select step that is done, in a line."""
-    models = {i: model_of(cell) for cell in study.cells for i in cell.train if i.startswith("select-")}
+    models: dict[StepId, str] = {}
+    for cell in study.cells:
+        for step_id in cell.train:
+            if step_id.startswith("select-"):
+                models.setdefault(step_id, model_of(cell))
     lines: list[str] = []
     for step_id, model in models.items():
         if step_id in done:
