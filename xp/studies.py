@@ -1,6 +1,7 @@
 """From what a person names (a spec, a store) to values: plans, differences, a store's state."""
 
-from collections.abc import Collection, Iterator
+import contextlib
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -219,12 +220,16 @@ def status_of(store: Path) -> Status:
     return Status(store, held.holder(), tuple(found), tuple(notes))
 
 
-def _chosen(study: Study, store: Store, done: Collection[StepId]) -> tuple[str, ...]:
-    """The choice of each select step that is done, in a line."""
-    models = {i: model_of(cell) for cell in study.cells for i in cell.train if i.startswith("select-")}
+def _chosen(study: Study, store: Store, done: Container[StepId]) -> tuple[str, ...]:
+    """The choice of each select step that is done and can be read, in a line."""
+    models: dict[StepId, str] = {}
+    for cell in study.cells:
+        for step_id in cell.train:
+            if step_id.startswith("select-") and step_id in done:
+                models.setdefault(step_id, model_of(cell))
     lines: list[str] = []
     for step_id, model in models.items():
-        if step_id in done:
+        with contextlib.suppress(DataError):
             facts = read_record(store.step_folder(step_id) / "outcome.json", Outcome).facts
             lines.append(
                 f"{model}: {facts['varied']}, the best of {facts['n_trials']} by"

@@ -10,6 +10,8 @@ from dsl.data.fingerprints import Fingerprints
 from dsl.errors import SpecError
 from dsl.plan.compile import compile
 from dsl.plan.study import Plan
+from dsl.steps.prompt_forms import TextPrompt
+from dsl.steps.steps import GenerateStep, SftStep
 from tests.specs.public_data import needed
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
@@ -64,6 +66,46 @@ def test_every_value_of_the_paper_says_where_it_comes_from() -> None:
             or not has_value
             or any(mark in line for mark in ("# paper", "# upstream", "# assumption"))
         ), number
+
+
+def test_the_paper_asks_how_the_gap_changes_with_language_and_size() -> None:
+    (changes,) = [one for one in planned("paper").study.contrasts if one.name == "icl_gap_changes"]
+    assert changes.by == ("language", "size")
+
+
+def test_more_demonstrations_are_shown_beside_urial_s_three_and_decoded_alike() -> None:
+    plan = planned("urial_settings")
+    asked = [(cell, plan.steps[cell.generate]) for cell in plan.study.cells]
+    shown = {
+        cell.method: step.prompt.num_fewshot
+        for cell, step in asked
+        if isinstance(step, GenerateStep) and isinstance(step.prompt, TextPrompt)
+    }
+    assert shown == {"zero_shot": 0, "urial": 3, "shots_3": 3, "shots_10": 10, "shots_30": 30}
+    assert {step.decoding.repetition_penalty for _, step in asked if isinstance(step, GenerateStep)} == {1.15}
+
+
+def test_both_backbones_are_tuned_on_the_same_rows_with_the_same_effort() -> None:
+    plan = planned("basque_backbones")
+    trained = {
+        method: [
+            step.model_copy(update={"weights": None})
+            for cell in plan.study.cells
+            if cell.method == method
+            for step in map(plan.steps.get, cell.train)
+            if isinstance(step, SftStep)
+        ]
+        for method in ("sft_base", "sft_instruct")
+    }
+    assert trained["sft_base"] == trained["sft_instruct"]
+    assert len(trained["sft_base"]) == 6, "two rates, three seeds"
+    (backbone,) = [one for one in plan.study.contrasts if one.name == "backbone"]
+    assert not backbone.differs, "apart from the weights"
+
+
+@pytest.mark.parametrize("name", ["urial_settings", "basque_backbones"])
+def test_a_published_study_takes_forty_lines_at_most(name: str) -> None:
+    assert len((SPECS / f"{name}.yaml").read_text("utf-8").splitlines()) <= 40
 
 
 def test_two_models_is_refused_until_gemmas_licence_is_accepted_by_name() -> None:

@@ -29,6 +29,7 @@ def training(study: StudyRows) -> Section:
         tables.text("model", "model"),
         tables.text("train_languages", "tuned on"),
         tables.text("seed", "seed"),
+        tables.text("varied", "tried"),
         tables.text("name", "logged as"),
         tables.decimal("first", "first"),
         tables.decimal("value", "last"),
