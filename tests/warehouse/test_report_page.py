@@ -129,10 +129,12 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
         "follows.strict",
     ]
     assert page.locator("#contrasts h3").all_inner_texts() == [
-        *merits,
+        *merits[:4],
+        "Corrected by people's labels",
+        *merits[4:],
         "anna.helpfulness",
-        "loop",
-        "language",
+        "loop: repeats itself without end",
+        "language: in another language than asked",
     ]
     assert page.locator("#contrasts figure").first.locator(".panel-title").all_inner_texts() == [
         "urial − zero_shot",
@@ -167,7 +169,14 @@ def test_judges_are_compared_with_checks_each_other_and_people_and_probed(visit:
         f"{measure} against contains"
         for measure in ("quality.depth", "quality.helpfulness", "second.helpfulness")
     ]
-    assert "anna.helpfulness and quality.helpfulness" in agreement.locator(".panel-title").all_inner_texts()
+    assert agreement.locator(".panel-title").all_inner_texts() == [
+        "quality.helpfulness and second.helpfulness"
+    ]
+    assert "anna.helpfulness" in visit.page.locator("#people table").inner_text()
+    first, people = (visit.page.locator(place).bounding_box() for place in ("#languages", "#people"))
+    assert first is not None
+    assert people is not None
+    assert people["y"] < first["y"], "people stand above what rests on the judge"
     assert probes.locator(".panel-title").all_inner_texts() == ["praise"]
     open_all(visit)
     of_probes = [
