@@ -275,3 +275,15 @@ def split(
     """(opinions of the right answers, of the wrong ones)."""
     chosen, scores = np.array(is_right), np.array(opinions)
     return scores[chosen], scores[~chosen]
+
+
+def test_people_are_no_model_judge_that_checks_are_made_of(maker: StoreMaker, ask: Ask) -> None:
+    scores: Scores = {"1": 5.0, "2": 1.0}
+    maker.cell(
+        texts={"1": "four", "2": "five"},
+        scores={"exact": {"1": 1.0, "2": 0.0}, "gold=recorded": scores, "model=recorded": scores},
+    )
+    maker.described("gold", "recorded", people=True, score_range=(1, 5))
+    maker.described("model", "recorded", score_range=(1, 5))
+    maker.study()
+    assert [row["judge"] for row in ask("from judge_against_checks")] == ["model"]

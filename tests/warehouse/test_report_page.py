@@ -130,7 +130,7 @@ def test_measures_contrasts_and_methods_stand_in_the_order_of_the_study(visit: V
     ]
     assert page.locator("#contrasts h3").all_inner_texts() == [
         *merits[:4],
-        "Corrected by people's labels",
+        "Judges' bias, by people's labels",
         *merits[4:],
         "anna.helpfulness",
         "loop: repeats itself without end",
