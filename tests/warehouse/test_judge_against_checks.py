@@ -39,9 +39,9 @@ def compared_with_checks(studies: Mapping[str, Answers]) -> dict[str, dict[str, 
         " against varchar, scale_low double, score double)"
     )
     connection.execute(
-        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null),"
-        " ('drawn', 'opinion', 'rubric', null, 'a model''s')) as study_judges(experiment, judge, judge_kind,"
-        " checked_against, opinion)"
+        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null, false),"
+        " ('drawn', 'opinion', 'rubric', null, 'a model''s', false)) as study_judges(experiment, judge,"
+        " judge_kind, checked_against, opinion, is_people)"
     )
     for judge, kind in (("correct", "contains"), ("opinion", "rubric")):
         for language, (items, is_right, opinions) in studies.items():
