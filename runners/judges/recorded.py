@@ -53,8 +53,14 @@ def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Setti
         "raw": _each([row.raw for row in about]),
     }
     scores = [(row, score) for row, (score, _, _) in zip(about, found, strict=True) if score is not None]
-    if len(scores) > 1:
+    if len(about) > 1 and scores:
         details["parts"] = {f"row {row.row}": score for row, score in scores}
+        left_out = [
+            f"row {row.row} of {named} is not counted: {why or 'no score'}"
+            for row, (score, why, _) in zip(about, found, strict=True)
+            if score is None
+        ]
+        details["reason"] = _each([details["reason"], *left_out])
     elif len(about) == 1 and about[0].orders is not None:
         details["parts"] = dict(about[0].orders)
     if not scores:

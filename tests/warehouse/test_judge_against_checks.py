@@ -39,9 +39,9 @@ def compared_with_checks(studies: Mapping[str, Answers]) -> dict[str, dict[str, 
         " against varchar, scale_low double, score double)"
     )
     connection.execute(
-        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null),"
-        " ('drawn', 'opinion', 'rubric', null, 'a model''s')) as study_judges(experiment, judge, judge_kind,"
-        " checked_against, opinion)"
+        "create table study_judges as from (values ('drawn', 'correct', 'contains', 'answers', null, false),"
+        " ('drawn', 'opinion', 'rubric', null, 'a model''s', false)) as study_judges(experiment, judge,"
+        " judge_kind, checked_against, opinion, is_people)"
     )
     for judge, kind in (("correct", "contains"), ("opinion", "rubric")):
         for language, (items, is_right, opinions) in studies.items():
@@ -275,3 +275,15 @@ def split(
     """(opinions of the right answers, of the wrong ones)."""
     chosen, scores = np.array(is_right), np.array(opinions)
     return scores[chosen], scores[~chosen]
+
+
+def test_people_are_no_model_judge_that_checks_are_made_of(maker: StoreMaker, ask: Ask) -> None:
+    scores: Scores = {"1": 5.0, "2": 1.0}
+    maker.cell(
+        texts={"1": "four", "2": "five"},
+        scores={"exact": {"1": 1.0, "2": 0.0}, "gold=recorded": scores, "model=recorded": scores},
+    )
+    maker.described("gold", "recorded", people=True, score_range=(1, 5))
+    maker.described("model", "recorded", score_range=(1, 5))
+    maker.study()
+    assert [row["judge"] for row in ask("from judge_against_checks")] == ["model"]

@@ -1,7 +1,6 @@
 """The page in a real browser: everything is drawn, nothing is fetched, and nothing that a model wrote
 runs."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,7 +114,14 @@ def test_judges_are_compared_with_checks_each_other_and_people_and_probed(visit:
         f"{measure} against contains"
         for measure in ("quality.depth", "quality.helpfulness", "second.helpfulness")
     ]
-    assert "anna.helpfulness and quality.helpfulness" in agreement.locator(".panel-title").all_inner_texts()
+    assert agreement.locator(".panel-title").all_inner_texts() == [
+        "quality.helpfulness and second.helpfulness"
+    ]
+    assert "anna.helpfulness" in visit.page.locator("#people table").inner_text()
+    first, people = (visit.page.locator(place).bounding_box() for place in ("#languages", "#people"))
+    assert first is not None
+    assert people is not None
+    assert people["y"] < first["y"], "people stand above what rests on the judge"
     assert probes.locator(".panel-title").all_inner_texts() == ["praise"]
     assert "it puts a right one above a wrong one in" in visit.page.locator(".caveats").inner_text()
 

@@ -74,7 +74,7 @@ def test_a_corrected_contrast_stands_with_the_contrast(study: StudyRows) -> None
     headings = [column.heading for column in figure.table.columns]
     (row,) = figure.table.cells
     cells = dict(zip(headings, row, strict=True))
-    assert figure.view == "contrast_beside_people"
+    assert (figure.view, figure.heading) == ("contrast_beside_people", "Corrected by people's labels")
     assert cells["judge's difference [95% interval]"].startswith("−0.66 [−0.9")
     assert cells["corrected [95% interval]"].startswith("0.34 [0.0")
     assert cells["bias [95% interval]"].startswith("1.00 [")

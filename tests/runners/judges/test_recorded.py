@@ -165,6 +165,19 @@ def test_two_replies_of_one_score_agree_whatever_their_words(tmp_path: Path) -> 
     assert (found.score, found.reason) == (4, "plain\n\nshort")
 
 
+def test_a_reply_that_cannot_be_read_beside_one_that_can_is_named(tmp_path: Path) -> None:
+    good = json.dumps({"clarity": {"reason": "plain", "score": 4}})
+    rows = [{"id": "a", "r": good}, {"id": "a", "r": "I'd rather not"}, {"id": "b", "r": good}]
+    judge = settings(
+        tmp_path, rows, columns={"item": "id", "raw": "r"}, format="just_eval", aspects=["clarity"]
+    )
+    a, b = verdicts(judge, of_item("a"), of_item("b"))
+    assert (a.score, a.parts) == (4, {"row 1": 4})
+    assert a.reason is not None
+    assert a.reason.startswith("plain\n\nrow 2 of first.jsonl is not counted: ")
+    assert (b.score, b.parts, b.reason) == (4, None, "plain")
+
+
 WORDS = {"column": "s", "values": {"C": 1, "I": 0, "true": 1, "false": 0}, "missing": [-1]}
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from warehouse.charts.theme import Row, Rows, difference, number
+from warehouse.charts.theme import Row, Rows, decimals_for, difference, number
 from warehouse.report import tables
 from warehouse.report.figures import Figure, Section, listing, model
 from warehouse.report.prose import counted, listed
@@ -16,10 +16,15 @@ AGREEMENT = (
     " clustered by item."
 )
 
+BIAS = (
+    "People's paired difference between two methods minus the judge's, on the items that both scored, with"
+    " its 95% interval."
+)
+
 CORRECTED = (
     "Differences as people would score them: the judge's, corrected by people's labels of random items"
-    " (prediction-powered inference). Bias is people's difference minus the judge's on the items that both"
-    " scored. These intervals belong to no test and are corrected for no other."
+    " (prediction-powered inference), with a 95% interval that belongs to no test and is corrected for no"
+    " other. Bias is people's difference minus the judge's on the items that both scored."
 )
 
 _SIDES = ("judge", "judge_kind", "measure")
@@ -72,7 +77,8 @@ def people_beside_judges(study: StudyRows) -> Section | None:
 
 
 def corrected_by_people(study: StudyRows, shown: Rows) -> tuple[Figure, ...]:
-    """Return the contrasts among those shown that people labelled too, as a table; none without such."""
+    """Return the contrasts among those shown that people labelled too, as a table: corrected, or why not, and
+    the judge's bias."""
     wanted = {(row["contrast"], row["measure"]) for row in shown}
     rows = [
         row
@@ -100,6 +106,7 @@ def corrected_by_people(study: StudyRows, shown: Rows) -> tuple[Figure, ...]:
         *tables.aside(tables.decimal("weight", "weight of the judge")),
         tables.text("uncorrected_reason", "not corrected, since"),
     )
+    is_corrected = any(row["estimate"] is not None for row in rows)
     return (
         listing(
             study,
@@ -108,8 +115,8 @@ def corrected_by_people(study: StudyRows, shown: Rows) -> tuple[Figure, ...]:
             columns,
             steps_of(study, rows, "judge"),
             anchor="corrected-by-people",
-            caption=CORRECTED,
-            heading="Corrected by people's labels",
+            caption=CORRECTED if is_corrected else BIAS,
+            heading="Corrected by people's labels" if is_corrected else "Judges' bias, by people's labels",
         ),
     )
 
@@ -152,11 +159,16 @@ def _reversed(rows: Rows) -> str:
     """Say where judge and people put the two sides of a contrast in opposite orders."""
     found = [row for row in rows if row["is_reversed"]]
     said = [
-        f"{difference(row)} in {row['language']} is {number(row['mean_of_judge'])} by {row['measure']} and"
-        f" {number(row['mean_of_people'])} by {row['people_measure']} (n = {row['n_labelled']} items)"
+        f"{difference(row)} in {row['language']} is {_mean(row, 'judge')} by {row['measure']} and"
+        f" {_mean(row, 'people')} by {row['people_measure']} (n = {row['n_labelled']} items)"
         for row in found[:MOST_REVERSED]
     ]
     if not said:
         return ""
     more = [f"{len(found) - MOST_REVERSED} more"] if len(found) > MOST_REVERSED else []
     return f"Judge and people rank the methods differently: {listed([*said, *more])}."
+
+
+def _mean(row: Row, side: str) -> str:
+    value = row[f"mean_of_{side}"]
+    return number(value, decimals_for([value]))

@@ -8,6 +8,7 @@ opinions as (
     join study_judges on study_judges.experiment = verdicts.experiment and study_judges.judge = verdicts.judge
     where
         study_judges.opinion is not null
+        and not study_judges.is_people
         and study_judges.judge_kind <> 'ensemble'
         and verdicts.scale_low is not null
         and verdicts.against is null
