@@ -139,6 +139,15 @@ def test_the_showcase_declares_a_measure_for_each_of_its_questions() -> None:
     }
 
 
+def test_the_check_on_public_questions_reuses_the_trainings_of_the_showcase() -> None:
+    trained = {
+        name: {step_id for step_id, step in planned(name).steps.items() if step.kind in ("sft", "dpo")}
+        for name in ("showcase", "showcase_public")
+    }
+    assert len(trained["showcase"]) == 2 * 3 * 3, "models, seeds, methods"
+    assert trained["showcase"] == trained["showcase_public"]
+
+
 @needed
 @pytest.mark.parametrize(
     ("name", "expected", "n_cells"),

@@ -373,12 +373,14 @@ def test_what_cannot_be_read_is_a_spec_error_that_says_why(tmp_path: Path) -> No
         "pipe": "this is not a regular file; a YAML file is needed.",
         "loop": "cannot be read: Too many levels of symbolic links.",
         "x" * 300: "cannot be read: File name too long.",
-        "a\0b": "cannot be read: embedded null byte.",
+        "a\0b": "cannot be read: .*embedded null .*",  # in the words of the Python at hand
     }
     for name, reason in reasons.items():
         with pytest.raises(SpecError) as refused:
             read_yaml(tmp_path / name)
-        assert [(problem.line, problem.message) for problem in refused.value.problems] == [(0, reason)]
+        (problem,) = refused.value.problems
+        assert problem.line == 0
+        assert re.fullmatch(reason, problem.message)
 
 
 def test_a_file_of_50_megabytes_is_refused_unread(tmp_path: Path) -> None:
