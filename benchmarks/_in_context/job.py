@@ -11,11 +11,12 @@ from typing import Any
 
 from benchmarks._in_context.questions import instructions
 from benchmarks._in_context.rates import Rates
+from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.records import Example, Prompt
 from dsl.engines.transformers import Weights
 from dsl.steps.prompt_forms import PromptText, TextPrompt
 from runners.execution.executors._process import environment as worker_environment
-from runners.prompting.prompts import PROMPT_TEXTS, Prompter
+from runners.prompting.prompts import Prompter
 from runners.store.step_io import StepContext
 
 ROOT = Path(__file__).resolve().parents[2]

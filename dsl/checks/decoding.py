@@ -1,22 +1,15 @@
 """Checks of a repetition penalty: its effect on stop strings, and the engines that have it."""
 
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path as FilePath
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
-from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.prompt_text import parse_prompt_text
-from dsl.data.regular_files import read_regular
-from dsl.errors import DataError
-from dsl.methods.parts import PromptPath
-from dsl.spec.experiment import Experiment
+from dsl.checks.prompts import prompt_file, prompt_text
 
 
 def decoding_faults(context: Context) -> Iterator[Fault]:
     """Check that a repetition penalty leaves stop strings alone and is one that the engines have."""
-    experiment, folder = context.experiment, context.folder
+    experiment = context.experiment
     decoding = experiment.decoding
     if decoding.repetition_penalty == 1:
         return
@@ -29,7 +22,7 @@ def decoding_faults(context: Context) -> Iterator[Fault]:
                     ("decoding", "penalize_prompt"),
                     f"`{name}` is served, and a server's penalty counts the prompt's tokens too",
                 )
-    elif decoding.repetition_penalty > 1 and (stops := _stop_strings(experiment, folder)):
+    elif decoding.repetition_penalty > 1 and (stops := _stop_strings(context)):
         tags = ", ".join(f"`{stop}`" for stop in stops[:3])
         yield Fault(
             ("decoding", "repetition_penalty"),
@@ -42,14 +35,12 @@ def decoding_faults(context: Context) -> Iterator[Fault]:
         )
 
 
-def _stop_strings(experiment: Experiment, folder: FilePath) -> tuple[str, ...]:
+def _stop_strings(context: Context) -> tuple[str, ...]:
     """The stop strings of the study's text prompts, as far as these can be read."""
     found: dict[str, None] = {}
-    for method in experiment.methods.values():
-        prompt: object = getattr(method, "prompt", None)
-        for language in experiment.languages if prompt not in (None, "chat") else ():
-            shipped = PROMPT_TEXTS / f"{language}.yaml"
-            path = prompt.of(language, folder) if isinstance(prompt, PromptPath) else shipped
-            with contextlib.suppress(UnicodeDecodeError, DataError):  # the prompt's own check tells
-                found |= dict.fromkeys(parse_prompt_text(read_regular(path).decode(), path).stop_strings)
+    for name, languages in context.needs.prompts.items():
+        prompt: object = getattr(context.experiment.methods[name], "prompt", None)
+        for language in languages:
+            text = prompt_text(prompt_file(prompt, language, context.folder))
+            found |= dict.fromkeys(() if text is None else text.stop_strings)
     return tuple(found)

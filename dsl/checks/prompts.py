@@ -1,12 +1,14 @@
 """Checks of the prompt texts that methods ask with."""
 
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import get_args
 
 from dsl.checks.context import Context
 from dsl.checks.fault import Fault
 from dsl.data.fingerprints import PROMPT_TEXTS
-from dsl.data.prompt_text import PromptTemplate
+from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
+from dsl.data.regular_files import read_regular
 from dsl.data.yaml_values import read_value
 from dsl.errors import DataError
 from dsl.messages import Path
@@ -41,6 +43,26 @@ def prompt_faults(context: Context) -> Iterator[Fault]:
     for i, language in enumerate(context.experiment.languages):
         if language in asks_shipped and language not in shipped:
             yield _lacking(("languages", i), language, shipped)
+
+
+def prompt_file(prompt: object, language: Language, folder: FilePath) -> FilePath | None:
+    """The file of a method's prompt text in one language; None where it asks through a chat template.
+
+    Args:
+        prompt: The method's setting.
+        folder: Relative paths start here.
+    """
+    if isinstance(prompt, PromptPath):
+        return prompt.of(language, folder)
+    return PROMPT_TEXTS / f"{language}.yaml" if prompt in get_args(Shipped) else None
+
+
+def prompt_text(file: FilePath | None) -> PromptTemplate | None:
+    """A prompt text; None where it cannot be read, which its own check tells."""
+    try:
+        return None if file is None else parse_prompt_text(read_regular(file).decode(), file)
+    except (UnicodeDecodeError, DataError):
+        return None
 
 
 def _lacking(path: Path, language: Language, shipped: tuple[Language, ...]) -> Fault:

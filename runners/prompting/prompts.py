@@ -13,6 +13,7 @@ row's own system message in the place of the prompt text's.
 import hashlib
 from pathlib import Path
 
+from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
 from dsl.data.records import Example, Message, Prompt
 from dsl.errors import DataError
@@ -20,8 +21,6 @@ from dsl.steps.prompt_forms import ChatPrompt, PromptForm, PromptText
 from runners.prompting.demonstrations import Pool
 from runners.prompting.tokens import CHAT_TEMPLATE
 from runners.store.step_io import StepContext
-
-PROMPT_TEXTS = Path(__file__).resolve().parent / "prompt_texts"
 
 
 def read_text(text: PromptText) -> PromptTemplate:

@@ -10,20 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
-from typing import get_args
 
 from dsl.checks.context import Context
 from dsl.checks.data.read import ReadRows
 from dsl.checks.data.rows import first_ten
 from dsl.checks.fault import Fault
-from dsl.data.fingerprints import PROMPT_TEXTS
+from dsl.checks.prompts import prompt_file, prompt_text
 from dsl.data.normalise import asked_in, normalise, questions
-from dsl.data.prompt_text import parse_prompt_text
 from dsl.data.records import Example
-from dsl.data.regular_files import read_regular
-from dsl.errors import DataError
-from dsl.methods.base import MethodBase, Shipped
-from dsl.methods.parts import PromptPath
+from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
 
@@ -142,26 +137,21 @@ def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Nam
 
 
 def _shown(
-    context: Context, name: Name, method: MethodBase, queries: Callable[[FilePath], Sequence[str]]
+    context: Context, name: Name, method: MethodBase, queries: Callable[[FilePath | None], Sequence[str]]
 ) -> frozenset[str]:
     """Questions of the worked examples in a method's prompt texts, as far as these can be read."""
     prompt: object = getattr(method, "prompt", None)
     n_shown: int = getattr(method, "num_fewshot", 0)
-    if getattr(method, "demonstrations", None) is not None or prompt in (None, "chat"):
+    if getattr(method, "demonstrations", None) is not None:
         return frozenset()
     language: Language | None = getattr(method, "demonstrations_language", None)
-    found: set[str] = set()
-    for one in (language,) if language else context.needs.prompts[name]:
-        path = PROMPT_TEXTS / f"{one}.yaml" if prompt in get_args(Shipped) else None
-        if isinstance(prompt, PromptPath):
-            path = prompt.of(one, context.folder)
-        found.update(queries(path)[:n_shown] if path else ())
-    return frozenset(found)
+    files = [
+        prompt_file(prompt, one, context.folder)
+        for one in ((language,) if language else context.needs.prompts[name])
+    ]
+    return frozenset(query for file in files for query in queries(file)[:n_shown])
 
 
-def _queries(path: FilePath) -> list[str]:
-    try:
-        text = parse_prompt_text(read_regular(path).decode(), path)
-        return [normalise(one.query) for one in text.demonstrations]
-    except (UnicodeDecodeError, DataError):
-        return []  # which the prompt's own check tells
+def _queries(file: FilePath | None) -> list[str]:
+    text = prompt_text(file)
+    return [] if text is None else [normalise(one.query) for one in text.demonstrations]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from dsl.data.fingerprints import PROMPT_TEXTS
 from dsl.data.records import Example, Message, Prompt
 from dsl.errors import DataError
 from dsl.steps.prompt_forms import ChatPrompt, PromptText, TextPrompt
-from runners.prompting.prompts import PROMPT_TEXTS, Prompter, read_text
+from runners.prompting.prompts import Prompter, read_text
 from runners.prompting.tokens import (
     CHAT_TEMPLATE,
     AnswerEnd,
