@@ -13,11 +13,9 @@ ACCEPT_LICENSE ?=
 
 demo: .venv/.demo ## run the quickstart study to a report
 	$(BIN)/xp apply $(SPEC) --yes
-	@$(BIN)/xp report $(SPEC)
 
 showcase: accepted .venv/.showcase ## run the study of docs/showcase.md to a report, in about two and a half hours; goes on where it was stopped
 	$(BIN)/xp apply specs/showcase.yaml --yes
-	@$(BIN)/xp report specs/showcase.yaml
 
 test: .venv/.dev ## all tests
 	$(PYTEST)
