@@ -14,6 +14,10 @@ def schema_text() -> str:
     schema = Experiment.model_json_schema(schema_generator=_Described)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "xp study"
+    for setting in schema["properties"].values():
+        for name, value in setting.get("patternProperties", {}).items():
+            # a study that is laid over another one takes entries of it away so
+            setting["patternProperties"][name] = {"anyOf": [value, {"type": "null"}]}
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "Another spec in the same folder, which this one is laid over.",

@@ -55,12 +55,6 @@ def _verdict(answer: Answer, aspect: str, rows: Sequence[Given], settings: Setti
     scores = [(row, score) for row, (score, _, _) in zip(about, found, strict=True) if score is not None]
     if len(about) > 1 and scores:
         details["parts"] = {f"row {row.row}": score for row, score in scores}
-        left_out = [
-            f"row {row.row} of {named} is not counted: {why or 'no score'}"
-            for row, (score, why, _) in zip(about, found, strict=True)
-            if score is None
-        ]
-        details["reason"] = _each([details["reason"], *left_out])
     elif len(about) == 1 and about[0].orders is not None:
         details["parts"] = dict(about[0].orders)
     if not scores:

@@ -16,21 +16,21 @@ from typing import Any, get_args
 import pytest
 
 from dsl.data.fingerprints import Fingerprints
-from dsl.data.records import Completion, Prompt, RefLogps, TrainMetric
+from dsl.data.records import Completion, Prompt, RefLogps, TrainingFacts, TrainMetric, Trial
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.judges.contract import JudgeSettings
 from dsl.plugins import names, settings_of
-from dsl.steps.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SftStep
+from dsl.steps.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SelectStep, SftStep
 from dsl.steps.training_settings import Adapter, Training
 from runners.engines import openai
 from runners.engines.contract import EngineAnswer
 from runners.judges import decision, find_judge, pairwise, reward, rubric
 from runners.judges.contract import Tools
 from runners.models.loading import load_to_train
-from runners.steps import find_runner
+from runners.steps import find_runner, select
 from runners.store.row_keys import Keys
-from runners.store.step_io import read_rows
+from runners.store.step_io import StepContext, read_rows
 from runners.training.rows import Counts, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 from tests.runners.judges.answers import answer
@@ -132,6 +132,40 @@ def held_to(folder: Path) -> list[Any]:
     ]
 
 
+def chosen(folder: Path) -> list[Any]:
+    """The trial that is chosen where losses decide, where shares of right preferences do, and of a tie."""
+    found: list[Any] = []
+    for metric, values in (
+        ("eval_loss", (0.7, 0.5, 0.6)),
+        ("eval_rewards/accuracies", (0.7, 0.5, 0.6)),
+        ("eval_loss", (0.5, 0.5, 0.6)),
+    ):
+        folders: dict[str, Path] = {}
+        for value in values:
+            trial = folder / f"{len(found)}" / f"sft-{len(folders):016x}"
+            trial.mkdir(parents=True)
+            facts = TrainingFacts(
+                n_rows=8,
+                n_truncated=0,
+                n_border_merges=0,
+                n_tokens=80,
+                n_trainable_parameters=1,
+                n_parameters=1,
+                n_validation_rows=2,
+                metric_for_best_model=metric,
+                best_metric=value,
+                best_global_step=3,
+            )
+            (trial / "facts.json").write_text(facts.model_dump_json(), "utf-8")
+            folders[trial.name] = trial
+        out = folder / f"out-{len(found)}"
+        out.mkdir()
+        step = SelectStep(trials={f"beta: {name[-1]}": name for name in folders})
+        select.run(step, StepContext(folders, folder), out)
+        found.append([(row.trial_id, row.is_chosen) for row in read_rows(out / select.TRIALS, Trial)])
+    return found
+
+
 def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
     """Prompts that a judge sends, and its verdicts on what is replied."""
     pinned = settings.pinned(("en",), Fingerprints(), Path())
@@ -177,6 +211,7 @@ RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
     "sft": (SftStep, tuned),
     "dpo": (DpoStep, aligned),
     "reference_logps": (ReferenceLogpsStep, held_to),
+    "select": (SelectStep, chosen),
     "rubric": (
         rubric.Settings,
         lambda folder: judged(rubric.Settings(model=openai.Settings(name="m"), rubric="just_eval"), folder),

@@ -37,6 +37,7 @@ EMPTY = {
     "checked_opinions",
     "scores_beside_errors",
     "stale_slices",
+    "contrasts_beside_people",
 }
 """Tables without rows of the full store."""
 

@@ -137,9 +137,9 @@ def write_training(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("begun_by", "reuse", "resumed_from_step", "is_own"),
     [
-        ("this", "same_fingerprint", 4, True),
+        ("this", "same_fingerprint", 2, True),
         ("other", "same_fingerprint", 0, True),
-        ("other", "any", 4, False),
+        ("other", "any", 2, False),
     ],
 )
 def test_an_interrupted_training_is_gone_on_from_unless_other_code_began_it_and_one_fingerprint_is_asked_for(

@@ -177,7 +177,12 @@
   const show = busily(async (id) => {
     chosen = id;
     for (const one of list.children) one.setAttribute("aria-selected", String(one.dataset.id === id));
-    list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    const row = list.querySelector("[aria-selected=true]");
+    if (row) {
+      // within the list: the page stays where its reader is
+      const top = row.offsetTop - list.offsetTop;
+      list.scrollTop = Math.min(top, Math.max(list.scrollTop, top + row.offsetHeight - list.clientHeight));
+    }
     const place = listed.findIndex((answer) => answer.id === id);
     at("previous").disabled = place <= 0;
     at("next").disabled = place === listed.length - 1 && next === null;

@@ -1,4 +1,4 @@
-"""What a study comes to: its report, labels of people, results of other tools."""
+"""Commands on results: the report, labels of people, results of other tools."""
 
 from pathlib import Path
 from typing import Annotated

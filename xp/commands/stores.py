@@ -1,4 +1,4 @@
-"""What a store holds: its state, its rows, its files."""
+"""Commands on a store: its state, its rows, its files."""
 
 import sys
 from pathlib import Path

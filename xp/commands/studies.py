@@ -1,4 +1,4 @@
-"""A study, from its first lines to its run."""
+"""Commands on a study, from its first lines to its run."""
 
 import sys
 from pathlib import Path

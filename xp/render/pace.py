@@ -11,12 +11,13 @@ from dsl.values import StepId
 from runners.execution import events
 
 WEIGHTS: Mapping[str, float] = {
-    "data": 0.1, "judge": 2, "generate": 7, "reference_logps": 12, "dpo": 20, "sft": 40,
+    "data": 0.1, "select": 0.1, "judge": 2, "generate": 7, "reference_logps": 12, "dpo": 20, "sft": 40,
 }  # fmt: skip
 """Kind -> how long one step takes beside the others, as a guess until some of them are done."""
 
 VERBS: Mapping[str, str] = {
     "data": "reading",
+    "select": "choosing",
     "judge": "judging",
     "generate": "answering",
     "reference_logps": "reference",

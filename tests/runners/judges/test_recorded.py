@@ -174,7 +174,7 @@ def test_a_reply_that_cannot_be_read_beside_one_that_can_is_named(tmp_path: Path
     a, b = verdicts(judge, of_item("a"), of_item("b"))
     assert (a.score, a.parts) == (4, {"row 1": 4})
     assert a.reason is not None
-    assert a.reason.startswith("plain\n\nrow 2 of first.jsonl is not counted: ")
+    assert a.reason.startswith("plain\n\nnot counted: row 2: ")
     assert (b.score, b.parts, b.reason) == (4, None, "plain")
 
 

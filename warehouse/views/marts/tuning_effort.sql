@@ -6,15 +6,9 @@ with
 
 read_tokens as (
     select step_id, max(value)::bigint as n_tokens
-    from train_metrics
+    from training_metrics
     where name = 'num_tokens'
     group by step_id
-),
-
-behind as (
-    select distinct cells.experiment, cells.model, cells.method, cell_training.step_id
-    from cells
-    join cell_training on cell_training.cell_id = cells.cell_id
 ),
 
 training as (
@@ -22,33 +16,21 @@ training as (
         behind.experiment,
         behind.model,
         behind.method,
-        count(*) filter (where steps.kind in ('sft', 'dpo')) as n_trainings,
-        sum((steps.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
+        count(*) filter (where behind.kind in ('sft', 'dpo')) as n_trainings,
+        sum((behind.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
         sum(read_tokens.n_tokens)::bigint as n_tokens,
-        sum(steps.seconds) as seconds,
-        max(case when steps.kind <> 'select' then (steps.facts ->> '$.n_validation_rows')::bigint end)
+        sum(behind.seconds) as seconds,
+        max(case when behind.kind <> 'select' then (behind.facts ->> '$.n_validation_rows')::bigint end)
             as n_validation_rows,
-        max(coalesce((steps.facts ->> '$.n_trials')::bigint, 1)) as n_tried
-    from behind
-    join steps on steps.step_id = behind.step_id
+        max(coalesce((behind.facts ->> '$.n_trials')::bigint, 1)) as n_tried
+    from tuning_steps as behind
     left join read_tokens on read_tokens.step_id = behind.step_id
     group by all
 ),
 
 asked as (
-    select
-        cells.experiment,
-        cells.model,
-        cells.method,
-        max(
-            case
-                when steps.settings ->> '$.prompt' is not null
-                    then coalesce((steps.settings ->> '$.prompt.num_fewshot')::bigint, 0)
-            end
-        ) as num_fewshot,
-        count(*) as n
-    from cells
-    left join steps on steps.step_id = cells.generate_step_id
+    select experiment, model, method, max(num_fewshot) as num_fewshot, count(*) as n
+    from asked_cells
     group by all
 )
 
