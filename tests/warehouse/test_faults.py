@@ -9,7 +9,7 @@ from warehouse.connect import WAREHOUSE
 from warehouse.report.reading import read_study
 from warehouse.report.sections import sections
 
-GAIN = ContrastPlan(name="gain", of="tuned", against="prompted")
+GAIN = ContrastPlan(name="gain", of="tuned", against="prompted", on=("loop",))
 LOOPS = "repeats itself without end"
 
 
@@ -79,7 +79,6 @@ def test_gaps_and_trends_name_the_fault_too(judged: StoreMaker, ask: Ask) -> Non
 
 
 def test_the_report_s_contrasts_on_errors_are_of_the_fault_s_shares(judged: StoreMaker, ask: Ask) -> None:
-    judged.study(contrasts=(GAIN.model_copy(update={"on": ("loop",)}),))
     ask("from experiments")
     study = read_study(judged.folder / WAREHOUSE, "trial")
     section = next(one for one in sections(study) if one.anchor == "contrasts")
