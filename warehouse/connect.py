@@ -40,7 +40,7 @@ beside the warehouse; Python's own memory comes on top."""
 
 
 def connect(
-    path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS
+    path: Path, read_only: bool = False, patience: float = PATIENCE_SECONDS, may_migrate: bool = True
 ) -> duckdb.DuckDBPyConnection:
     """Open the warehouse. A new file gets tables and views; views of another version of xp are replaced.
 
@@ -48,6 +48,7 @@ def connect(
         path: The file; with `read_only` it has to be there.
         read_only: The connection can change nothing and can read no other file either, whatever the SQL says.
         patience: Seconds to wait while another process has the file open.
+        may_migrate: A reader may first have a writer replace views of another version.
 
     Raises:
         WarehouseHeld: another process has it open.
@@ -72,6 +73,11 @@ def connect(
         if is_current(connection):
             return connection
     connection.close()
+    if not may_migrate:
+        raise WarehouseError(
+            f"{path}: its views are those of another version of xp. `xp query` or `xp apply` makes them anew;"
+            " if xp was updated while this runs, start this again."
+        )
     connect(path, patience=patience).close()  # a writer puts the views right, or says what is wrong
     return _open(path, read_only, patience)
 

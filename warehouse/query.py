@@ -1,6 +1,7 @@
 """Answers SQL queries, read-only and without access to other files."""
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,12 @@ from dsl.errors import ArgumentError, WarehouseError
 from warehouse.connect import connect
 from warehouse.errors import MADE_AGAIN, duckdb_errors, is_unreadable
 from warehouse.query_formats import Rows, as_csv, as_json, as_plain, as_table
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.PRAGMA}
+
+_WRITES = re.compile(r"\b(copy|export|attach|execute)\b", re.IGNORECASE)
+
+_FILES = re.compile(r"\bread_(blob|text|duckdb)\b", re.IGNORECASE)
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -87,20 +94,35 @@ def first_rows(
         WarehouseError: DuckDB refuses it; its own words are kept.
     """
     try:
-        kinds = [statement.type for statement in connection.extract_statements(sql)]
-        if kinds != [duckdb.StatementType.SELECT]:
+        if _kinds(connection, sql) != [duckdb.StatementType.SELECT]:
             raise ArgumentError("One query is answered, as: select * from score_by_method_language")
         found = connection.sql(sql)
         rows = found.limit(n + 1).fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, OverflowError) as error:  # the latter of values that Python has no type for
         raise WarehouseError(str(error).strip()) from error
     return _numbered(found.columns), [[as_plain(value) for value in row] for row in rows[:n]], len(rows) > n
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection, sql: str) -> list[duckdb.StatementType]:
+    """Return the kinds of a text's statements.
+
+    Raises:
+        WarehouseError: one may write to the warehouse's own file, which DuckDB lets through, or reads it as a
+            file, which gives away the lock that keeps a writer off.
+    """
+    kinds = [statement.type for statement in connection.extract_statements(sql)]
+    if not {*kinds} <= _READING and _WRITES.search(sql):
+        raise WarehouseError("A query reads only: it copies, exports and attaches nothing.")
+    if _FILES.search(sql):
+        raise WarehouseError("A query reads tables and views of the warehouse, and no files.")
+    return kinds
 
 
 def _found(path: Path, sql: str, take: Callable[[duckdb.DuckDBPyRelation], T]) -> T:
     """Run a person's query, and take what it finds before the warehouse is closed."""
 
     def find() -> T:
+        _kinds(connection, sql)
         found = connection.sql(sql)
         # DuckDB's answer to nothing but spaces
         if found is None:  # pyright: ignore[reportUnnecessaryComparison]

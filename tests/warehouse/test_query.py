@@ -232,6 +232,13 @@ def test_nothing_found_is_no_rows_in_every_format(path: Path, format: Format) ->
         "from enable_logging(storage = 'file', storage_path = '{written}'); select 1",
         "set profiling_output = '{written}'; pragma enable_profiling; select 1",
         "set threads = 1",
+        "copy (select 1) to '{path}' (format csv, use_tmp_file false)",
+        "copy (select 1) to '{path}.wal' (format csv, use_tmp_file false)",
+        "explain analyze copy completions to '{path}' (format csv, use_tmp_file false)",
+        "copy (pivot completions on finish_reason) to '{path}' (format csv, use_tmp_file false)",
+        "export database '{path}.tmp'",
+        "select content from read_blob('{path}')",
+        "from read_duckdb('{path}', table_name = 'cells')",
     ],
 )
 def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path, sql: str) -> None:
@@ -239,11 +246,12 @@ def test_a_query_reaches_no_file_and_changes_nothing(path: Path, tmp_path: Path,
     secret.write_text("key\nsesame\n")
     before = path.read_bytes()
     with pytest.raises(WarehouseError):
-        ask(path, sql.format(secret=secret, written=written), "table")
+        ask(path, sql.format(secret=secret, written=written, path=path), "table")
     with pytest.raises(WarehouseError):
-        frame(path, sql.format(secret=secret, written=written), "pandas")
+        frame(path, sql.format(secret=secret, written=written, path=path), "pandas")
     assert not written.exists()
     assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir() if file.name.startswith(path.name)] == [path.name]
 
 
 def test_a_mistake_in_the_query_is_told_in_duckdbs_words(path: Path) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.xp.test_cli import ROOT
-from xp.cli import app, exit_on_error
+from xp.cli import app
+from xp.commands.output import exit_on_error
 from xp.sampling import guarded, unguarded
 
 DRIVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]")

@@ -44,7 +44,6 @@
       if (control.dataset.part === "measure" && !control.value) control.selectedIndex = 0;
     }
     chosen = parts.get("answer");
-    return parts.size > 0;
   };
   const write = () => {
     const parts = chosen ? { ...asked(), answer: chosen } : asked();
@@ -93,15 +92,21 @@
       at("count").textContent = count(found.n);
     } catch (error) {
       if (request !== asking) return;
-      [listed, next] = [[], null];
-      list.replaceChildren();
+      if (after === null) {
+        [listed, next] = [[], null];
+        list.replaceChildren();
+      } else next = after; // asked for again at the next scroll
       at("count").textContent = error.message;
       at("count").classList.add("warning");
     }
   });
-  const reload = busily(async () => {
+  let wish = 0;
+  const reload = busily(async (pause = 0) => {
+    const mine = ++wish;
+    await new Promise((end) => setTimeout(end, pause));
+    if (mine !== wish) return; // asked for something else meanwhile
     await load(null);
-    await show(chosen ?? listed[0]?.id ?? null);
+    if (mine === wish) await show(chosen ?? listed[0]?.id ?? null);
   });
 
   // One answer, beside the others to its question
@@ -235,12 +240,13 @@
     control.addEventListener(control.type === "search" ? "input" : "change", () => {
       chosen = null;
       write();
-      reload();
+      reload(control.type === "search" && data.served ? 300 : 0);
     });
   }
   for (const control of [raw, prompt]) control.addEventListener("change", () => show(chosen));
   const follow = busily(async () => {
-    if (!read()) return;
+    if (!location.hash.startsWith("#answers?")) return;
+    read();
     await reload();
     at("answers").scrollIntoView();
     list.focus({ preventScroll: true });

@@ -32,9 +32,10 @@ const embedded = (data) => {
     && (!asked.only || filters[asked.only](answer, asked.measure))
     && (!asked.search || has(answer, asked.search));
 
+  const byQuestion = Map.groupBy(all, (answer) => answer.question);
   const meanOfOther = (answer, asked) => {
-    const scores = all
-      .filter((other) => other.question === answer.question && other.method === asked.against)
+    const scores = byQuestion.get(answer.question)
+      .filter((other) => other.method === asked.against)
       .filter((other) => other.model === answer.model)
       .map((other) => verdictOf(other, asked.measure)?.score ?? null)
       .filter((score) => score !== null);
@@ -64,7 +65,7 @@ const embedded = (data) => {
     },
     beside: async (id) => {
       const question = all.find((answer) => answer.id === id)?.question;
-      return all.filter((answer) => answer.question === question);
+      return byQuestion.get(question) ?? [];
     },
   };
 };

@@ -42,7 +42,7 @@ class Opener:
         with self._turn:
             time.sleep(max(0.0, self._free_since + PAUSE_SECONDS - time.monotonic()))
             try:
-                with contextlib.closing(connect(self.path, read_only=True)) as connection:
+                with contextlib.closing(connect(self.path, read_only=True, may_migrate=False)) as connection:
                     yield from _interrupted(connection, self.path, longest)
             finally:
                 self._free_since = time.monotonic()
@@ -51,14 +51,18 @@ class Opener:
 def _interrupted(
     connection: duckdb.DuckDBPyConnection, path: Path, longest: float
 ) -> Generator[duckdb.DuckDBPyConnection]:
-    is_late = threading.Event()
+    is_late, is_over = threading.Event(), threading.Event()
 
     def end() -> None:
+        if is_over.wait(longest):
+            return
         is_late.set()
-        connection.interrupt()
+        while not is_over.is_set():
+            connection.interrupt()  # which is forgotten where no query is running
+            is_over.wait(0.05)
 
-    timer = threading.Timer(longest, end)
-    timer.start()
+    watcher = threading.Thread(target=end, daemon=True)
+    watcher.start()
     try:
         with duckdb_errors(path):
             yield connection
@@ -70,4 +74,5 @@ def _interrupted(
             ) from error
         raise
     finally:
-        timer.cancel()
+        is_over.set()
+        watcher.join()

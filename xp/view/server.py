@@ -95,7 +95,7 @@ class _Place:
         """The report, drawn once for each state of the warehouse."""
         experiment: str = request.path_params["experiment"]
         state = self.watched.loaded()
-        if self._reports.get(experiment, (None, ""))[0] != state:
+        if state is None or self._reports.get(experiment, (None, ""))[0] != state:
             with self.warehouse.opened() as connection:
                 study = read_from(connection, experiment)
             self._reports[experiment] = (state, as_html(study, served=f"/studies/{quote(experiment)}"))
@@ -131,7 +131,9 @@ class _Place:
     def query(self, request: Request) -> Response:
         with self.warehouse.opened() as connection:
             names, rows, is_cut = first_rows(connection, request.query_params.get("sql", ""), MOST_ROWS)
-        return JSONResponse({"columns": names, "rows": rows, "is_cut": is_cut})
+        # JavaScript rounds longer integers
+        exact = [[str(v) if isinstance(v, int) and abs(v) > 2**53 else v for v in row] for row in rows]
+        return JSONResponse({"columns": names, "rows": exact, "is_cut": is_cut})
 
 
 def _html(text: str) -> Response:

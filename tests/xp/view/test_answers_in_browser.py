@@ -124,6 +124,15 @@ def test_all_answers_are_there_and_each_property_leaves_its_own(visit: Visit, st
     )
 
 
+def test_a_link_to_another_part_of_the_page_leaves_the_list_as_it_is(visit: Visit) -> None:
+    follow(visit, answers_link(**PARTS))
+    before = listed(visit)
+    visit.page.evaluate("location.hash = '#elsewhere'")
+    settle(visit)
+    assert visit.page.locator("[data-part=method]").input_value() == PARTS["method"]
+    assert listed(visit) == before
+
+
 def test_search_looks_through_items_questions_and_answers(visit: Visit, store: Path) -> None:
     for text, where in (
         ("Q3", "completions.item = 'q3'"),

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from dsl.errors import WarehouseError
 from tests.warehouse.reported_study import METHODS, write_study
 from tests.xp.view.serving import ask, served
 from warehouse.connect import WAREHOUSE, connect
@@ -150,6 +152,32 @@ def test_what_takes_too_long_is_ended_and_the_warehouse_is_closed(store: Path) -
     with pytest.raises(Exception, match=r"longer than 0\.2 s"), opener.opened(longest=0.2) as connection:
         fetch(connection, "select count(*) from range(10_000_000_000) a, range(1000) b")
     connect(store / WAREHOUSE, patience=0.0).close()
+
+
+def test_time_that_is_up_between_two_queries_ends_the_next_one(store: Path) -> None:
+    def late(opener: Opener) -> None:
+        with opener.opened(longest=0.1) as connection:
+            time.sleep(0.3)
+            fetch(connection, "select count(*) from range(10_000_000_000) a, range(1000) b")
+
+    with pytest.raises(WarehouseError, match=r"longer than 0\.1 s"):
+        late(Opener(store / WAREHOUSE))
+
+
+def test_views_of_another_version_are_left_as_they_are(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    warehouse = tmp_path / WAREHOUSE
+    with connect(warehouse) as connection:
+        connection.execute("update made_from set sha256 = 'older' where part = 'views'")
+    before = warehouse.read_bytes()
+    with pytest.raises(WarehouseError, match="another version of xp"), Opener(warehouse).opened():
+        pass
+    assert warehouse.read_bytes() == before
+
+
+def test_integers_that_javascript_would_round_come_as_text(port: int) -> None:
+    found = json.loads(ask(port, f"/query?sql={quote('select 9007199254740993 as n, 7 as m')}")[2])
+    assert found["rows"] == [["9007199254740993", 7]]
 
 
 def test_the_warehouse_is_free_between_requests_for_whoever_loads(store: Path) -> None:

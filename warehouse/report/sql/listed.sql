@@ -15,7 +15,7 @@ select
     null as reference,
     null as prompt,
     left(step_completions.text, $length) as text,
-    text as raw_text,
+    null as raw_text,
     step_completions.finish_reason,
     null as stop_string,
     null as error,
