@@ -16,6 +16,7 @@ from runners.store.store import Store
 from warehouse.connect import connect
 from warehouse.load import load_store
 from warehouse.query import fetch
+from xp.commands.output import say
 from xp.sampling import ASKED, NAME, SHOWN, answers_of, unguarded
 
 _DELIMITERS = ",;\t"
@@ -33,6 +34,9 @@ class Labelled:
     """Rows with at least one score."""
     n_blank: int = 0
     """Rows without any."""
+    n_left_out: dict[str, int] = field(default_factory=dict[str, int])
+    """Aspect with labels -> answers drawn at random that have none of it. Who labels what they like labels no
+    random sample, so its labels are recorded as of no draw."""
 
 
 def import_labels(
@@ -62,6 +66,13 @@ def import_labels(
     with held.lock():
         held.record_labels(experiment, judge, found.labels)
         load_store(store, [])
+    for aspect, n in found.n_left_out.items():
+        which = judge if aspect == "human" else f"{judge}.{aspect}"
+        say(
+            f"{which}: {n} drawn {'answer is' if n == 1 else 'answers are'} blank: these labels count for"
+            " agreement only",
+            err=True,
+        )
     return found
 
 
@@ -77,7 +88,20 @@ def read_labels(file: Path, known: Iterable[str], scale: Scale | None = None) ->
         raise ArgumentError(f"{file} is invalid, and nothing of it is imported:\n" + "\n".join(reader.faults))
     if not reader.found.labels:
         raise ArgumentError(f"{file}: no row has a score, so there is nothing to import")
-    return reader.found
+    return _without_partial_draws(reader.found)
+
+
+def _without_partial_draws(found: Labelled) -> Labelled:
+    """The labels, those of an aspect that random answers lack without how they were drawn."""
+    drawn = {label.aspect for label in found.labels if label.drawn == "random"}
+    found.n_left_out = {aspect: n for aspect, n in found.n_left_out.items() if aspect in drawn}
+    found.labels = [
+        label.model_copy(update={"drawn": None})
+        if label.drawn == "random" and label.aspect in found.n_left_out
+        else label
+        for label in found.labels
+    ]
+    return found
 
 
 def read_scale(text: str) -> Scale:
@@ -146,12 +170,16 @@ class _Reader:
         given = {name: cell for name, cell in cells.items() if name not in SHOWN and cell}
         comment = unguarded(cells.get("comment", "")).strip() or None
         drawn = self._drawn(line, cells.get("drawn", ""))
+        if drawn == "random":
+            for name in names:
+                if name not in SHOWN and not cells[name]:
+                    aspect = _aspect(name)
+                    self.found.n_left_out[aspect] = self.found.n_left_out.get(aspect, 0) + 1
         low, high = self._scale or (None, None)
         for name, score in self._scores(line, given):
-            aspect = "human" if name == ASKED else name
             label = Label(
                 answer_id=answer,
-                aspect=aspect,
+                aspect=_aspect(name),
                 score=score,
                 comment=comment,
                 scale_low=low,
@@ -190,6 +218,10 @@ class _Reader:
 
     def _fault(self, line: int, message: str) -> None:
         self.faults.append(f"{self._file}:{line}: {message}")
+
+
+def _aspect(name: str) -> str:
+    return "human" if name == ASKED else name
 
 
 def _text(file: Path) -> str:

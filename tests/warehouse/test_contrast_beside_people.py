@@ -99,14 +99,14 @@ def test_labels_drawn_where_judges_disagree_enter_agreement_and_nothing_else(
     maker.label("anna", labels(ids, range(N), "disagreement"))
     row = beside(ask)
     assert (row["n_labelled"], row["mean_of_people"], row["bias"], row["estimate"]) == (0, None, None, None)
-    assert row["uncorrected_reason"] == "no label is of an answer that `xp sample` drew at random"
+    assert row["uncorrected_reason"] == "no random draw of `xp sample` is labelled in full"
 
 
 @pytest.mark.parametrize(
     ("items", "drawn", "reason"),
     [
         (range(49), "random", "49 labelled items are too few: 50 are needed"),
-        (range(N), None, "no label is of an answer that `xp sample` drew at random"),
+        (range(N), None, "no random draw of `xp sample` is labelled in full"),
     ],
 )
 def test_a_contrast_that_cannot_be_corrected_says_why(
@@ -131,6 +131,36 @@ def test_an_item_that_people_left_half_labelled_stops_the_correction(
     row = beside(ask)
     assert (row["estimate"], row["n_labelled"]) == (None, 59)
     assert row["uncorrected_reason"] == "1 of 60 items drawn at random are not labelled in full on both sides"
+
+
+def test_a_corrected_contrast_stays_on_the_scale_of_differences(maker: StoreMaker, ask: Ask) -> None:
+    """On the labelled items the judge finds two less than people; on the others all that its scale allows."""
+
+    def judge(item: int) -> float:
+        return 5.0 if item >= 60 else 1.0 if item % 12 == 0 else 3.0
+
+    for side in SIDES:
+        scores = {f"q{i}": judge(i) if side == "tuned" else 1.0 for i in range(N)}
+        texts = {item: f"{side} {item}" for item in scores}
+        maker.cell(side, texts=texts, scores={"model=rubric": {"quality": scores}})
+    maker.study(contrasts=(GAIN,))
+    ids = named(ask)
+    maker.label(
+        "anna",
+        [
+            Label(
+                answer_id=ids[side, i],
+                score=judge(i) + 2 if side == "tuned" else 1.0,
+                scale_low=1,
+                scale_high=5,
+                drawn="random",
+            )
+            for i in range(60)
+            for side in SIDES
+        ],
+    )
+    row = beside(ask)
+    assert (row["estimate"], row["ci_high"]) == (4, 4)
 
 
 def test_labels_on_a_scale_that_was_not_said_correct_nothing(

@@ -6,8 +6,10 @@ from dsl.plan.study import ContrastPlan
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 from warehouse.connect import WAREHOUSE
+from warehouse.report.figures import Section
 from warehouse.report.reading import read_study
 from warehouse.report.sections import sections
+from warehouse.report.study import StudyRows
 
 GAIN = ContrastPlan(name="gain", of="tuned", against="prompted", on=("loop",))
 LOOPS = "repeats itself without end"
@@ -93,3 +95,63 @@ def test_the_report_s_contrasts_on_errors_are_of_the_fault_s_shares(judged: Stor
     )
     assert figure.draw is not None
     assert "fewer with tuned" in str(figure.draw()[0].spec)
+
+
+ITEMS = [str(i) for i in range(8)]
+
+
+def looping(n: int) -> dict[str, float]:
+    """Scores of answers of which the first n loop."""
+    return {item: float(place >= n) for place, item in enumerate(ITEMS)}
+
+
+def read(maker: StoreMaker, ask: Ask) -> StudyRows:
+    ask("from experiments")
+    return read_study(maker.folder / WAREHOUSE, "trial")
+
+
+def section(study: StudyRows, anchor: str) -> Section:
+    return next(one for one in sections(study) if one.anchor == anchor)
+
+
+def test_gaps_and_trends_declared_on_a_detector_stand_beside_those_of_quality_as_freedom_from_the_fault(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    for model, size in (("small", 10**8), ("large", 10**9)):
+        for language, n_prompted in (("en", 7), ("fr", 1)):
+            for method, n in (("tuned", 1), ("prompted", n_prompted)):
+                maker.cell(
+                    method,
+                    scores={"loop": looping(n), "contains": dict.fromkeys(ITEMS, 1.0)},
+                    language=language,
+                    model=model,
+                    num_parameters=size,
+                )
+    by = [GAIN.model_copy(update={"name": name, "by": (name,)}) for name in ("language", "size")]
+    maker.study(contrasts=tuple(by))
+    study = read(maker, ask)
+    gaps = {figure.heading: figure for figure in section(study, "gaps").figures}
+    assert set(gaps) == {"Freedom from `loop`", "`contains`"}
+    loop = gaps["Freedom from `loop`"]
+    assert loop.direction == "Above zero the lead of the first method is larger in the first language."
+    headings = [column.heading for column in loop.table.columns]
+    for row in loop.table.cells:
+        cells = dict(zip(headings, row, strict=True))
+        assert cells["gap between"] == "fr − en"
+        assert cells["gap [95% interval]"].startswith("−0.75 [")
+    trends = [figure.heading for figure in section(study, "sizes").figures if figure.view == "size_trend"]
+    assert sorted(trends) == ["Freedom from `loop`", "`contains`"]
+
+
+def test_equal_means_of_a_detector_are_told_as_the_grids_show_them_and_by_model(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    for model, n in (("small", 8), ("large", 0)):
+        for method in ("tuned", "prompted"):
+            scores = {"empty": dict.fromkeys(ITEMS, 1.0), "loop": looping(n)}
+            maker.cell(method, scores=scores, model=model)
+    maker.study(contrasts=(GAIN,))
+    notes = {figure.heading: figure.note for figure in section(read(maker, ask), "languages").figures}
+    assert notes["`loop`"] == (
+        "All methods score the same: 0% in English (small) and 100% in English (large)."
+    )

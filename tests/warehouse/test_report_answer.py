@@ -319,6 +319,18 @@ def test_the_highest_mean_is_named_and_equal_means_are_a_tie() -> None:
     )
 
 
+def test_the_highest_mean_of_a_detector_is_freedom_from_its_fault() -> None:
+    rows = [
+        score(name, "en", mean, measure="loop", fault="repeats itself")
+        for name, mean in (("sft", 0.9), ("urial", 0.2))
+    ]
+    best = best_methods(rows, ORDER)
+    assert (
+        leaders(best, 2) == "Highest mean on freedom from `loop`: sft in English (0.90 [0.80, 1.00], n = 12)."
+    )
+    assert "compare. On freedom from `loop`: sft in English" in leaders(best, 1)
+
+
 def test_highest_means_are_not_compared_across_unequal_sets_of_items() -> None:
     rows = [
         score("urial", "en", 0.841, n=294),
@@ -672,8 +684,8 @@ def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_te
     explored = {**gap, "family": "exploratory"}
     assert interactions([gap, explored], [trend, few], ORDER) == Answer(
         (
-            f"urial minus zero_shot on `{gap['measure']}` in French minus English changes by 0.20 [0.09,"
-            " 0.31] (corrected p = 0.010).",
+            "The lead of urial over zero_shot on `contains` is 0.20 [0.09, 0.31] larger in French than in"
+            " English (corrected p = 0.010).",
         ),
         (
             "No significant interaction in the other 1 of 2 declared interactions.",
@@ -681,6 +693,40 @@ def test_declared_interactions_are_told_with_their_numbers_and_what_cannot_be_te
         ),
     )
     assert interactions([explored], [], ORDER) == Answer(())
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            {"fault": "repeats itself"},
+            "freedom from `loop` is 0.20 [0.09, 0.31] smaller in French than in English",
+        ),
+        ({"fault": None}, "`loop` is 0.20 [0.09, 0.31] smaller in French than in English"),
+        (
+            {"fault": None, "slope": -0.2},
+            "`loop` in French minus that in English shrinks by 0.20 [0.09, 0.31] for ten times the"
+            " parameters",
+        ),
+        (
+            {
+                "fault": "repeats itself",
+                "slope": 0.2,
+                "other_language": None,
+                "ci_low_corrected": 0.1,
+                "ci_high_corrected": 0.3,
+            },
+            "freedom from `loop` in French grows by 0.20 [0.10, 0.30] for ten times the parameters",
+        ),
+    ],
+)
+def test_an_interaction_is_a_lead_that_is_larger_or_smaller_and_of_a_fault_freedom_from_it(
+    more: dict[str, Any], told: str
+) -> None:
+    row = contrast("urial", "sft", "fr", -0.2, 0.1, measure="loop", **{"other_language": "en", **more})
+    gaps, trends = ([], [row]) if "slope" in row else ([row], [])
+    (said,) = interactions(gaps, trends, ORDER).supported
+    assert said == f"The lead of urial over sft on {told} (corrected p = 0.004)."
 
 
 def test_what_was_trained_with_one_seed_is_said_to_be_for_this_one_trained_model() -> None:

@@ -1,5 +1,6 @@
 """People beside judges in the report: agreement before results, a warning, and corrected contrasts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,31 @@ def test_agreement_with_people_stands_before_every_result(study: StudyRows) -> N
 def test_a_warning_says_where_judge_and_people_rank_methods_differently(study: StudyRows) -> None:
     (figure,) = section(study, "people").figures
     assert figure.warning == (
-        "Judge and people rank the methods differently: tuned − prompted in en is −0.67 by model.quality and"
-        " 0.33 by anna (n = 60 items)."
+        "Judge and people rank the methods differently: tuned − prompted in English is −0.67 by model.quality"
+        " and 0.33 by anna (n = 60 items)."
     )
     assert figure.warning in as_html(study)
     assert "rank the methods differently" in as_markdown(study)
     assert "rank the methods differently" in as_latex(study)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_warned"),
+    [
+        ({}, True),
+        ({"bias_ci_low": None, "bias_ci_high": None}, True),
+        ({"bias_ci_low": -0.1}, False),
+        ({"n_labelled": 1, "bias_ci_low": None, "bias_ci_high": None}, False),
+    ],
+)
+def test_one_label_or_noise_warns_of_no_other_order(
+    found: dict[str, object], is_warned: bool, study: StudyRows
+) -> None:
+    rows = [{**row, **found} for row in study.views["contrast_beside_people"]]
+    (figure,) = section(
+        replace(study, views=study.views | {"contrast_beside_people": rows}), "people"
+    ).figures
+    assert bool(figure.warning) == is_warned
 
 
 def test_a_corrected_contrast_stands_with_the_contrast(study: StudyRows) -> None:
@@ -86,7 +106,7 @@ def test_a_contrast_with_too_few_labels_says_so_in_its_row(hostile: StudyRows) -
     figure = section(hostile, "contrasts").figures[-1]
     place = [column.heading for column in figure.table.columns].index("not corrected, since")
     assert {cells[place] for cells in figure.table.cells} == {
-        "no label is of an answer that `xp sample` drew at random"
+        "no random draw of `xp sample` is labelled in full"
     }
 
 

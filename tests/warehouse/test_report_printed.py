@@ -57,7 +57,7 @@ KNOWN = {
     ),
     *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright"),
     *("multicolumn", " "),
-    *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "alpha", "kappa"),
+    *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "infty", "alpha", "kappa"),
 }
 
 
@@ -283,6 +283,7 @@ def test_any_text_is_set_by_latex_as_it_is_written(text: str) -> None:
         ("a_b", r"a\_b"),
         ("100% − 5", r"100\% $-$ 5"),
         ("a--b", "a-{}-b"),
+        ("[−∞, ∞]", r"[$-$$\infty$, $\infty$]"),
         ("\\", r"\textbackslash{}"),
         ("{~}", r"\{\textasciitilde{}\}"),
     ],

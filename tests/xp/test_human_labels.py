@@ -120,6 +120,31 @@ def test_how_an_answer_was_drawn_comes_back_with_its_label(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "drawn", "left_out"),
+    [
+        (
+            "answer_id,score,drawn\na1,1,random\na2,,random\na3,1,disagreement\n",
+            [None, "disagreement"],
+            {"human": 1},
+        ),
+        ("answer_id,score,drawn\na1,1,random\na2,,disagreement\na3,,\n", ["random"], {}),
+        (
+            "answer_id,depth,clarity,drawn\na1,1,1,random\na2,,1,random\na3,,1,random\n",
+            [None, "random", "random", "random"],
+            {"depth": 2},
+        ),
+        ("answer_id,depth,unused,drawn\na1,1,,random\na2,1,,random\n", ["random", "random"], {}),
+    ],
+)
+def test_labels_of_an_aspect_that_a_random_answer_lacks_are_of_no_random_draw(
+    text: str, drawn: list[str | None], left_out: dict[str, int], tmp_path: Path
+) -> None:
+    found = read(tmp_path, text)
+    assert [label.drawn for label in found.labels] == drawn
+    assert found.n_left_out == left_out
+
+
 @pytest.mark.parametrize(("text", "scale"), [("0..1", (0, 1)), ("1..5", (1, 5)), ("-1.5..1.5", (-1.5, 1.5))])
 def test_a_scale_is_two_numbers(text: str, scale: tuple[float, float]) -> None:
     assert read_scale(text) == scale
@@ -212,6 +237,25 @@ def test_labels_are_verdicts_at_once_and_after_a_rebuild(store: Path) -> None:
     ]
     rebuild(store)
     assert verdicts(store) == before
+
+
+def test_drawn_answers_that_are_left_blank_are_told_and_nothing_counts_as_drawn_at_random(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1"]), "anna")
+    assert capsys.readouterr().err == ""
+    assert ways_drawn(store) == {"random"}
+    import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1", "1", ""]), "anna")
+    assert capsys.readouterr().err == (
+        "anna: 1 drawn answer is blank: these labels count for agreement only\n"
+    )
+    assert ways_drawn(store) == {"elsewhere"}
+
+
+def ways_drawn(store: Path) -> set[str]:
+    with connect(store / WAREHOUSE, read_only=True) as connection:
+        asked = "select distinct drawn from verdicts where judge = 'anna' and score is not null"
+        return {row["drawn"] for row in fetch(connection, asked)}
 
 
 def test_a_second_import_takes_the_place_of_the_first_of_its_name_and_of_no_other(store: Path) -> None:

@@ -170,14 +170,22 @@ def interactions(gaps: Rows, trends: Rows, order: Order) -> Answer:
         if not row["is_significant"]:
             continue
         is_trend = "slope" in row
+        change = row["slope" if is_trend else "estimate"]
         low, high = (row.get(f"{end}_corrected", row[end]) for end in ("ci_low", "ci_high"))
-        value = with_interval(row["slope" if is_trend else "estimate"], low, high)
-        other = f" minus {language_name(row['other_language'])}" if row.get("other_language") else ""
-        ending = " for ten times the parameters" if is_trend else _model(row, order)
-        said.append(
-            f"{row['of']} minus {row['against']} on `{row['measure']}` in {language_name(row['language'])}"
-            f"{other} changes by {value}{ending} ({_p([row])})."
-        )
+        if change < 0 and None not in (low, high):
+            low, high = -high, -low
+        value = with_interval(abs(change), low, high)
+        what = f"freedom from `{row['measure']}`" if row.get("fault") else f"`{row['measure']}`"
+        lead = f"The lead of {row['of']} over {row['against']} on {what}"
+        language, other = language_name(row["language"]), language_name(row.get("other_language") or "")
+        if is_trend:
+            changes = "grows" if change > 0 else "shrinks"
+            minus = f" minus that in {other}" if other else ""
+            changed = f"in {language}{minus} {changes} by {value} for ten times the parameters"
+        else:
+            more = "larger" if change > 0 else "smaller"
+            changed = f"is {value} {more} in {language} than in {other}{_model(row, order)}"
+        said.append(f"{lead} {changed} ({_p([row])}).")
     missing: list[str] = []
     rest = len(tested) - len(said)
     if rest:

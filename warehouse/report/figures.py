@@ -130,7 +130,7 @@ def by_measure(
 def _direction(study: StudyRows, row: Row) -> str:
     """Say which end of an axis is the good one, of means and of differences."""
     if "other_language" in row:
-        return "Above zero the first method gains more in the first language."
+        return "Above zero the lead of the first method is larger in the first language."
     return "Above zero the first is better." if "of" in row else study.words.direction(row)
 
 

@@ -35,6 +35,7 @@ _SPECIAL = {
     "→": r"$\rightarrow$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
+    "∞": r"$\infty$",
     "α": r"$\alpha$",
     "κ": r"$\kappa$",
     "“": r"\textquotedblleft{}",

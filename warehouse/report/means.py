@@ -27,6 +27,8 @@ class Best:
     n: int
     """The fewest scores among tied methods."""
     n_unscored: int
+    is_error: bool = False
+    """True for freedom from an error."""
 
     @property
     def shown(self) -> str:
@@ -63,6 +65,7 @@ def best_methods(scores: Rows, order: Order) -> list[Best]:
                 winners[0]["ci_high"],
                 n,
                 n_unscored,
+                bool(rows[0].get("fault")),
             )
         )
     return found
@@ -91,11 +94,10 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     )
     if not named:
         return left
+    what = f"freedom from `{best[0].measure}`" if best[0].is_error else f"`{best[0].measure}`"
     if n_methods == 1:
-        return (
-            f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(named)}."
-        )
-    return f"Highest mean on `{best[0].measure}`: {listed(named)}." + (f" {left}" if left else "")
+        return f"There is one method, so there is nothing to compare. On {what}: {listed(named)}."
+    return f"Highest mean on {what}: {listed(named)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:

@@ -50,20 +50,17 @@ def _beside(rows: Columns) -> dict[str, Any]:
         return found | {"uncorrected_reason": reason}
     random, rest = keep(rows, rows["is_random"]), keep(rows, ~rows["is_random"])
     corrected = corrected_by_people(random["labelled"], random["judged"], rest["judged"], width)
-    low, high = corrected.interval
-    return found | {
-        "estimate": corrected.estimate,
-        "ci_low": max(-width, low),
-        "ci_high": min(width, high),
-        "weight": corrected.weight,
-    }
+    estimate, low, high = (
+        float(np.clip(end, -width, width)) for end in (corrected.estimate, *corrected.interval)
+    )
+    return found | {"estimate": estimate, "ci_low": low, "ci_high": high, "weight": corrected.weight}
 
 
 def _uncorrected(rows: Columns, width: float) -> str | None:
     """Return why there is no corrected contrast, or None."""
     n_drawn, n_random = int(rows["is_drawn"].sum()), int(rows["is_random"].sum())
     if not n_drawn:
-        return "no label is of an answer that `xp sample` drew at random"
+        return "no random draw of `xp sample` is labelled in full"
     if n_random < n_drawn:
         return (
             f"{n_drawn - n_random} of {n_drawn} items drawn at random are not labelled in full on both sides"

@@ -137,7 +137,7 @@ def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:
 
 
 def gaps(study: StudyRows) -> Section | None:
-    rows = _as_faults(study.of_interest(study.views["language_gap"]))
+    rows = named_by_freedom(study.compared(study.views["language_gap"]))
     if not rows:
         return None
     columns = (
@@ -178,6 +178,11 @@ def reading(row: Row) -> str:
     if row["is_significant"]:
         return "significant"
     return "not after correction" if row["is_significant_uncorrected"] else "not significant"
+
+
+def named_by_freedom(rows: Rows) -> list[Row]:
+    """The rows, of a judge that looks for a fault named by freedom from it: the higher, the better."""
+    return [{**row, "named": f"Freedom from `{row['measure']}`"} if row["fault"] else row for row in rows]
 
 
 def _as_faults(rows: Rows) -> list[Row]:

@@ -9,6 +9,7 @@ from warehouse.report.prose import counted, listed
 from warehouse.report.sections.judges import ALPHA, is_opinion_beside_people, steps_of
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
+from warehouse.report.wording import language_name
 
 AGREEMENT = (
     "Share of equal scores with Wilson's interval, Cohen's κ with quadratic weights and Krippendorff's α for"
@@ -156,17 +157,23 @@ def _where_judges_disagree(rows: Rows) -> tuple[str, ...]:
 
 
 def _reversed(rows: Rows) -> str:
-    """Say where judge and people put the two sides of a contrast in opposite orders."""
-    found = [row for row in rows if row["is_reversed"]]
+    """Say where judge and people put the two sides of a contrast in opposite orders, beyond noise."""
+    found = [row for row in rows if row["is_reversed"] and _is_off(row)]
     said = [
-        f"{difference(row)} in {row['language']} is {_mean(row, 'judge')} by {row['measure']} and"
-        f" {_mean(row, 'people')} by {row['people_measure']} (n = {row['n_labelled']} items)"
+        f"{difference(row)} in {language_name(row['language'])} is {_mean(row, 'judge')} by {row['measure']}"
+        f" and {_mean(row, 'people')} by {row['people_measure']} (n = {row['n_labelled']} items)"
         for row in found[:MOST_REVERSED]
     ]
     if not said:
         return ""
     more = [f"{len(found) - MOST_REVERSED} more"] if len(found) > MOST_REVERSED else []
     return f"Judge and people rank the methods differently: {listed([*said, *more])}."
+
+
+def _is_off(row: Row) -> bool:
+    """Return whether the two differ by more than their noise, as far as an interval can tell."""
+    low, high = row["bias_ci_low"], row["bias_ci_high"]
+    return row["n_labelled"] > 1 and (low is None or high is None or low * high > 0)
 
 
 def _mean(row: Row, side: str) -> str:

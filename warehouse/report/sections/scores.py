@@ -8,7 +8,7 @@ from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Figure, Section, by_measure, cell, listing, model
 from warehouse.report.grids import Grid, mean_grids
 from warehouse.report.prose import UNTESTED, listed
-from warehouse.report.sections.contrasts import P_VALUES, corrected
+from warehouse.report.sections.contrasts import P_VALUES, corrected, named_by_freedom
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 from warehouse.report.wording import language_name
@@ -48,12 +48,19 @@ def _drawn(study: StudyRows, rows: Rows) -> tuple[tuple[Grid, ...], str]:
         means.setdefault((row["language"], row["model"]), set()).add(row["mean_score"])
     if len(study.order.methods) > 1 and all(len(found) == 1 for found in means.values()):
         same = [
-            f"{study.words.mean(row, row['mean_score'])} in {language_name(row['language'])}"
-            for row in {(row["language"], row["model"]): row for row in rows}.values()
+            f"{_mean(study, row)} in {language_name(row['language'])}"
+            + (f" ({row['model']})" if len(study.order.models) > 1 else "")
+            for row in {(row["language"], row["model"]): row for row in study.order.sort(rows)}.values()
             if row["mean_score"] is not None
         ]
         return (), f"All methods score the same: {listed(same)}." if same else "Nothing was scored."
     return mean_grids(study.order.sort(rows), study.order, study.words), ""
+
+
+def _mean(study: StudyRows, row: Row) -> str:
+    """A mean as the grids show it: of an error, the share of answers without it."""
+    value, words = row["mean_score"], study.words
+    return words.mean(row, 1 - value if words.is_error(row) and words.is_share(row) else value)
 
 
 def sizes(study: StudyRows) -> Section:
@@ -90,7 +97,7 @@ def sizes(study: StudyRows) -> Section:
     return Section(
         "sizes",
         heading,
-        _found(study.of_interest(study.views["size_trend"])),
+        _found(study.compared(study.views["size_trend"])),
         trends or means,
         more=means if trends else (),
         more_heading="Means over the languages by model size",
@@ -110,7 +117,7 @@ def _trends(study: StudyRows) -> tuple[Figure, ...]:
                 p for p in points if p["num_parameters"] and all(p[key] == row[key] for key in _TREND)
             ],
         }
-        for row in study.of_interest(study.views["size_trend"])
+        for row in named_by_freedom(study.compared(study.views["size_trend"]))
     ]
     columns = (
         Column("contrast", lambda row: f"{row['of']} − {row['against']}"),
