@@ -16,7 +16,6 @@ from runners.store.store import Store
 from warehouse.connect import connect
 from warehouse.load import load_store
 from warehouse.query import fetch
-from xp.commands.output import say
 from xp.sampling import ASKED, NAME, SHOWN, answers_of, unguarded
 
 _DELIMITERS = ",;\t"
@@ -66,13 +65,6 @@ def import_labels(
     with held.lock():
         held.record_labels(experiment, judge, found.labels)
         load_store(store, [])
-    for aspect, n in found.n_left_out.items():
-        which = judge if aspect == "human" else f"{judge}.{aspect}"
-        say(
-            f"{which}: {n} drawn {'answer is' if n == 1 else 'answers are'} blank: these labels count for"
-            " agreement only",
-            err=True,
-        )
     return found
 
 

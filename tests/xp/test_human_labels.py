@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from dsl.data.records import Label
 from dsl.errors import ArgumentError, StoreLocked
@@ -21,6 +22,7 @@ from tests.xp.test_sampling import rows_of
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import rebuild
 from warehouse.query import fetch
+from xp.cli import app
 from xp.human_labels import Labelled, import_labels, read_labels, read_scale
 from xp.sampling import Sample, draw, unguarded, write_sample
 
@@ -240,14 +242,20 @@ def test_labels_are_verdicts_at_once_and_after_a_rebuild(store: Path) -> None:
 
 
 def test_drawn_answers_that_are_left_blank_are_told_and_nothing_counts_as_drawn_at_random(
-    store: Path, capsys: pytest.CaptureFixture[str]
+    store: Path,
 ) -> None:
-    import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1"]), "anna")
-    assert capsys.readouterr().err == ""
+    def imported(scores: list[str]) -> str:
+        file = str(filled(store, scores))
+        done = CliRunner().invoke(
+            app, ["import-labels", "trial", file, "--judge", "anna", "--store", str(store)]
+        )
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    assert imported(["1"]) == ""
     assert ways_drawn(store) == {"random"}
-    import_labels(store, store / WAREHOUSE, "trial", filled(store, ["1", "1", ""]), "anna")
-    assert capsys.readouterr().err == (
-        "anna: 1 drawn answer is blank: these labels count for agreement only\n"
+    assert (
+        imported(["1", "1", ""]) == "anna: 1 drawn answer is blank: these labels count for agreement only\n"
     )
     assert ways_drawn(store) == {"elsewhere"}
 

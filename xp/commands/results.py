@@ -106,6 +106,13 @@ def import_labels(
             f"{judge}: {len(found.labels)} labels of {found.n_answers} answers; {found.n_blank} answers have"
             " none"
         )
+        for aspect, n in found.n_left_out.items():
+            which = judge if aspect == "human" else f"{judge}.{aspect}"
+            say(
+                f"{which}: {n} drawn {'answer is' if n == 1 else 'answers are'} blank: these labels count for"
+                " agreement only",
+                err=True,
+            )
 
 
 def import_results(
