@@ -448,6 +448,19 @@ def test_each_tried_value_is_a_training_and_the_best_of_them_alone_is_asked(fold
     assert plan.steps[answers.tuned] == select
 
 
+@pytest.mark.parametrize(
+    "changes", [{"training": {"max_steps": 5}}, {"vary": {"training.max_steps": [5, 6]}}, {}]
+)
+def test_dpo_keeps_its_own_learning_rate_whatever_else_of_its_training_is_named(
+    folder: Path, changes: dict[str, Any]
+) -> None:
+    dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "validation": {"rows": 0.5}, **changes}
+    plan = planned(folder, methods={"dpo": dpo}, seeds=[0], languages=["en"])
+    trained = [step.training for step in plan.steps.values() if isinstance(step, DpoStep)]
+    assert {training.learning_rate for training in trained} == {5e-6}
+    assert len(trained) == 1 + ("vary" in changes)
+
+
 def test_dpo_starts_from_the_best_trial_of_its_policy_and_its_trials_share_one_reference(
     folder: Path,
 ) -> None:
