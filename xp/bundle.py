@@ -8,8 +8,8 @@
     tables/*.csv    the numbers
 
 Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`. It
-holds no weights, no names of hosts, and no folders of the machine it was made on. The same study gives the
-same bytes.
+holds no weights. Folders of the machine it was made on, and servers, are taken out of the steps' settings and
+out of errors; the spec and its overrides stand as they were written. The same study gives the same bytes.
 """
 
 import io
@@ -42,13 +42,18 @@ _ROWS_OF = {
 }
 """Column of a table -> which of its rows are a study's; the first that a table has."""
 
+_SETTINGS = (
+    r"""regexp_replace(regexp_replace(settings::varchar,"""
+    r""" '"(path|file|hub)":(\s*)"/[^"]*/([^"/]*)"', '"\1":\2"\3"', 'g'),"""
+    r""" '"(base_url|server)":(\s*)"[^"]*"', '"\1":\2null', 'g')::json as settings"""
+)
+_ERROR = r"""regexp_replace(error, '//[^ ''"`(),]+|/[^ ''"`(),]*/', '', 'g') as error"""
+
 _WITHOUT_PLACES = {
-    "steps": (
-        r"""regexp_replace(settings::varchar, '"(path|file)":"/[^"]*/([^"/]*)"', '"\1":"\2"', 'g')::json"""
-        " as settings"
-    ),
+    "steps": _SETTINGS,
     "experiments": "parse_filename(spec_file) as spec_file",
-    "runs": "'' as host",
+    "runs": f"'' as host, {_ERROR}",
+    "step_completions": _ERROR,
 }
 """Table -> its columns without hosts, and with names of files instead of their places."""
 
