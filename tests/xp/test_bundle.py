@@ -168,6 +168,40 @@ def test_what_is_no_bundle_is_refused_and_so_is_a_store_that_holds_something(
         read_bundle(bundle, store)
 
 
+def test_a_damaged_bundle_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
+    whole = bytearray(bundle.read_bytes())
+    with zipfile.ZipFile(bundle) as file:
+        inside = file.getinfo("schema.sql")
+        texts = {name: file.read(name) for name in file.namelist()}
+    packed = whole.copy()
+    at = inside.header_offset + 30 + len("schema.sql")
+    packed[at : at + 8] = b"\xff" * 8
+    encrypted = whole.copy()
+    directory = encrypted.rindex(b"PK\x01\x02")
+    encrypted[directory + 8] |= 1
+    (tmp_path / "packed.zip").write_bytes(packed)
+    (tmp_path / "encrypted.zip").write_bytes(encrypted)
+    with zipfile.ZipFile(tmp_path / "latin.zip", "w") as latin:
+        for name, text in (texts | {"views.sql": b"-- caf\xe9\n" + texts["views.sql"]}).items():
+            latin.writestr(name, text)
+    for name in ("packed", "encrypted", "latin"):
+        with pytest.raises(ArgumentError, match=f"{name}.zip: no bundle of a study"):
+            read_bundle(tmp_path / f"{name}.zip", tmp_path / "new")
+
+
+def test_a_read_that_failed_or_was_killed_leaves_the_store_to_the_next(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle) as file, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for name in file.namelist():
+            bad.writestr(name, b"no sql;" if name == "views.sql" else file.read(name))
+    with pytest.raises(WarehouseError):
+        read_bundle(tmp_path / "bad.zip", tmp_path / "new")
+    assert not [*(tmp_path / "new").iterdir()]
+    for name in (f"{WAREHOUSE}.new", f"{WAREHOUSE}.new.wal"):
+        (tmp_path / "new" / name).write_bytes(b"half of one")
+    assert read_bundle(bundle, tmp_path / "new") == "hostile"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [WAREHOUSE]
+
+
 def test_a_bundle_is_written_and_read_by_the_command_line(store: Path, tmp_path: Path) -> None:
     ask = CliRunner().invoke
     out = tmp_path / "b.zip"
