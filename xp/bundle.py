@@ -28,7 +28,7 @@ from dsl.errors import ArgumentError, OutputError, WarehouseError
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.errors import duckdb_errors
 from warehouse.migrate import BUNDLED, view_files
-from warehouse.query import fetch, run
+from warehouse.query import fetch
 from warehouse.report.reading import VIEWS
 from warehouse.statements import HERE
 
@@ -81,7 +81,9 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
     """
     import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
 
-    with connect(warehouse, read_only=True) as connection:
+    rows: dict[str, bytes] = {}
+    n_rows = 0
+    with connect(warehouse, read_only=True) as connection:  # one, so that no apply comes between two tables
         known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
         if experiment not in known:
             raise WarehouseError(
@@ -99,6 +101,17 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
             "select table_name, sql, (select list(column_name) from duckdb_columns() where table_name ="
             " duckdb_tables.table_name) as columns from duckdb_tables() where not internal order by all",
         )
+        for table in tables:
+            name = table["table_name"]
+            ours = next((of for column, of in _ROWS_OF.items() if column in table["columns"]), "false")
+            columns = f"* replace ({_WITHOUT_PLACES[name]})" if name in _WITHOUT_PLACES else "*"
+            sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by all'
+            packed = io.BytesIO()
+            with duckdb_errors(warehouse):
+                found: Any = connection.sql(sql).to_arrow_table()
+            cast(Any, parquet).write_table(found, packed, compression="zstd")
+            rows[f"rows/{name}.parquet"] = packed.getvalue()
+            n_rows += found.num_rows
     schema, views = "".join(f"{table['sql']}\n" for table in tables), "".join(_views())
     files = {
         "spec.yaml": spec["spec_text"].encode(),
@@ -113,17 +126,8 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
         ),
         "schema.sql": schema.encode(),
         "views.sql": views.encode(),
+        **rows,
     }
-    n_rows = 0
-    for table in tables:
-        name = table["table_name"]
-        ours = next((of for column, of in _ROWS_OF.items() if column in table["columns"]), "false")
-        columns = f"* replace ({_WITHOUT_PLACES[name]})" if name in _WITHOUT_PLACES else "*"
-        sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by all'
-        rows = io.BytesIO()
-        run(warehouse, sql, "parquet", rows)
-        files[f"rows/{name}.parquet"] = rows.getvalue()
-        n_rows += cast(Any, parquet).read_metadata(rows).num_rows
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         _derive(connection, schema, views, files, Path(folder))
         for view in VIEWS:

@@ -111,6 +111,21 @@ def test_the_same_study_gives_the_same_bytes(store: Path, bundle: Path, tmp_path
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
 
 
+def test_all_tables_of_a_bundle_are_of_one_moment(
+    store: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path, **how: Any) -> Any:
+        opened.append(path)
+        return connect(path, **how)
+
+    for module in ("xp.bundle", "warehouse.query"):
+        monkeypatch.setattr(f"{module}.connect", counted)
+    write_bundle(store / WAREHOUSE, "hostile", tmp_path / "again.zip")
+    assert opened == [store / WAREHOUSE]
+
+
 def test_a_bundle_names_its_steps_and_their_code_and_no_folder_or_host(store: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(store, tmp_path / ".xp"))
     with connect(store / WAREHOUSE) as connection:
