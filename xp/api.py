@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from dsl.checks.load import experiment_name
 from dsl.errors import ArgumentError, WarehouseError
 from dsl.plan.diff import Diff
 from dsl.values import StepId
-from xp.studies import diff_for, experiment_of, unlike_applied, warehouse_of
+from xp.studies import diff_for, unlike_applied, warehouse_of
 
 if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
@@ -112,8 +113,9 @@ class Study:
 
         Where the spec has changed since, the report says so.
         """
-        opened, note = OpenStore(warehouse_of(self.store)), unlike_applied(self.spec, self.store)
-        return opened.report(experiment_of(str(self.spec)), out, format, note)[0]
+        opened = OpenStore(warehouse_of(self.store))
+        note = unlike_applied(self.spec, self.store, self.overrides)
+        return opened.report(experiment_name(self.spec, self.overrides), out, format, note)[0]
 
 
 @dataclass(frozen=True, repr=False)

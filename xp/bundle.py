@@ -8,8 +8,8 @@
     tables/*.csv    the numbers
 
 Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`. It
-holds no weights, no names of hosts, and no folders of the machine it was made on. The same study gives the
-same bytes.
+holds no weights. Folders of the machine it was made on, and servers, are taken out of the steps' settings and
+out of errors; the spec and its overrides stand as they were written. The same study gives the same bytes.
 """
 
 import io
@@ -17,7 +17,8 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ from dsl.errors import ArgumentError, OutputError, WarehouseError
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.errors import duckdb_errors
 from warehouse.migrate import BUNDLED, view_files
-from warehouse.query import fetch, run
+from warehouse.query import fetch
 from warehouse.report.reading import VIEWS
 from warehouse.statements import HERE
 
@@ -42,15 +43,33 @@ _ROWS_OF = {
 }
 """Column of a table -> which of its rows are a study's; the first that a table has."""
 
+_SETTINGS = (
+    r"""regexp_replace(regexp_replace(settings::varchar,"""
+    r""" '"(path|file|hub)":(\s*)"/[^"]*/([^"/]*)"', '"\1":\2"\3"', 'g'),"""
+    r""" '"(base_url|server)":(\s*)"[^"]*"', '"\1":\2null', 'g')::json as settings"""
+)
+_ERROR = r"""regexp_replace(error, '//[^ ''"`(),]+|/[^ ''"`(),]*/', '', 'g') as error"""
+
 _WITHOUT_PLACES = {
-    "steps": (
-        r"""regexp_replace(settings::varchar, '"(path|file)":"/[^"]*/([^"/]*)"', '"\1":"\2"', 'g')::json"""
-        " as settings"
-    ),
+    "steps": _SETTINGS,
     "experiments": "parse_filename(spec_file) as spec_file",
-    "runs": "'' as host",
+    "runs": f"'' as host, {_ERROR}",
+    "step_completions": _ERROR,
 }
 """Table -> its columns without hosts, and with names of files instead of their places."""
+
+
+_UNREADABLE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""Errors of a file that is damaged, encrypted, or no bundle."""
 
 
 def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
@@ -62,7 +81,9 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
     """
     import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
 
-    with connect(warehouse, read_only=True) as connection:
+    rows: dict[str, bytes] = {}
+    n_rows = 0
+    with connect(warehouse, read_only=True) as connection:  # one, so that no apply comes between two tables
         known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
         if experiment not in known:
             raise WarehouseError(
@@ -80,6 +101,18 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
             "select table_name, sql, (select list(column_name) from duckdb_columns() where table_name ="
             " duckdb_tables.table_name) as columns from duckdb_tables() where not internal order by all",
         )
+        for table in tables:
+            name = table["table_name"]
+            ours = next((of for column, of in _ROWS_OF.items() if column in table["columns"]), "false")
+            columns = f"* replace ({_WITHOUT_PLACES[name]})" if name in _WITHOUT_PLACES else "*"
+            sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by all'
+            packed = io.BytesIO()
+            with duckdb_errors(warehouse):
+                found: Any = connection.sql(sql).to_arrow_table()
+            cast(Any, parquet).write_table(found, packed, compression="zstd")
+            rows[f"rows/{name}.parquet"] = packed.getvalue()
+            n_rows += found.num_rows
+    schema, views = "".join(f"{table['sql']}\n" for table in tables), "".join(_views())
     files = {
         "spec.yaml": spec["spec_text"].encode(),
         "lock.json": _json(
@@ -91,21 +124,12 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
                 },
             }
         ),
-        "schema.sql": "".join(f"{table['sql']}\n" for table in tables).encode(),
-        "views.sql": "".join(_views()).encode(),
+        "schema.sql": schema.encode(),
+        "views.sql": views.encode(),
+        **rows,
     }
-    n_rows = 0
-    for table in tables:
-        name = table["table_name"]
-        ours = next((of for column, of in _ROWS_OF.items() if column in table["columns"]), "false")
-        columns = f"* replace ({_WITHOUT_PLACES[name]})" if name in _WITHOUT_PLACES else "*"
-        sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by all'
-        rows = io.BytesIO()
-        run(warehouse, sql, "parquet", rows)
-        files[f"rows/{name}.parquet"] = rows.getvalue()
-        n_rows += cast(Any, parquet).read_metadata(rows).num_rows
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        _derive(connection, files, Path(folder))
+        _derive(connection, schema, views, files, Path(folder))
         for view in VIEWS:
             path = Path(folder) / f"{view}.csv"
             connection.execute(f"copy (from {view} order by all) to '{path}' (header)")
@@ -127,42 +151,55 @@ def read_bundle(bundle: Path, store: Path) -> str:
         ArgumentError: the file is no bundle, or the store holds something already.
         WarehouseError: the warehouse cannot be made.
     """
-    if store.exists() and any(store.iterdir()):
+    aside = store / f"{WAREHOUSE}.new"
+    unfinished = (aside, aside.with_name(f"{aside.name}.wal"))
+    if store.exists() and any(path not in unfinished for path in store.iterdir()):
         raise ArgumentError(f"{store} is not empty: a bundle is read into a new store. Name one by `--store`")
     try:
         with zipfile.ZipFile(bundle) as file:
             files = {name: file.read(name) for name in file.namelist()}
         experiment = str(json.loads(files["lock.json"])["experiment"])
-        _ = files["schema.sql"], files["views.sql"]
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        schema, views = files["schema.sql"].decode(), files["views.sql"].decode()
+    except _UNREADABLE as error:
         raise ArgumentError(f"{bundle}: no bundle of a study: {error}. `xp bundle` writes one") from error
     store.mkdir(parents=True, exist_ok=True)
-    aside = store / f"{WAREHOUSE}.new"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        duckdb_errors(bundle),
-        duckdb.connect(str(aside)) as connection,
-    ):
-        _derive(connection, files, Path(folder))
-        connection.execute("insert into made_from values (?, ?)", [BUNDLED, experiment])
-    aside.replace(store / WAREHOUSE)
+    _remove(unfinished)  # of a read that was killed
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            duckdb_errors(bundle),
+            duckdb.connect(str(aside)) as connection,
+        ):
+            _derive(connection, schema, views, files, Path(folder))
+            connection.execute("insert into made_from values (?, ?)", [BUNDLED, experiment])
+        aside.replace(store / WAREHOUSE)
+    except BaseException:
+        _remove(unfinished)
+        raise
     return experiment
 
 
-def _derive(connection: duckdb.DuckDBPyConnection, files: Mapping[str, bytes], folder: Path) -> None:
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def _derive(
+    connection: duckdb.DuckDBPyConnection, schema: str, views: str, files: Mapping[str, bytes], folder: Path
+) -> None:
     """Make a bundle's tables and views; `folder` is all that its SQL can reach.
 
     In one thread, since sums of floats hang on their order.
     """
     connection.execute(f"set threads = 1; set allowed_directories = ['{folder}']")
     connection.execute("set enable_external_access = false; set lock_configuration = true")
-    connection.execute(files["schema.sql"].decode())
+    connection.execute(schema)
     for name in sorted(files):
         if re.fullmatch(r"rows/[a-z_]+\.parquet", name):
             path = folder / Path(name).name
             path.write_bytes(files[name])
             connection.execute(f'insert into "{path.stem}" by name from read_parquet(?)', [str(path)])
-    connection.execute(files["views.sql"].decode())
+    connection.execute(views)
 
 
 def _views() -> Iterator[str]:

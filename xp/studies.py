@@ -123,9 +123,9 @@ def experiment_of(study: str) -> str:
     return experiment_name(Path(study))
 
 
-def unlike_applied(spec: Path, store: Path) -> str:
+def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> str:
     """Say how the applied study of a spec's name differs from the spec; empty where it does not."""
-    applied = _applied(experiment_name(spec), Store(store))
+    applied = _applied(experiment_name(spec, overrides), Store(store))
     if applied is None:
         return ""
     fingerprints = _fingerprints(store)

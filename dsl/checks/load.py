@@ -134,10 +134,12 @@ def document_of(text: str, file: str, overrides: tuple[str, ...] = ()) -> Docume
     return document
 
 
-def experiment_name(path: Path) -> str:
+def experiment_name(path: Path, overrides: tuple[str, ...] = ()) -> str:
     """The name of a spec's experiment, though the rest may be wrong or its data be gone. Raises SpecError."""
     faults: list[Problem] = []
     document = _read(path, (), faults)
+    for override in overrides:
+        document = _set(document, override, faults)
     name = document.data.get("experiment")
     if not isinstance(name, str):
         raise SpecError(faults or [document.problem(("experiment",), "a study needs its name here, as text")])

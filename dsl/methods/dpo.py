@@ -2,7 +2,7 @@
 the instruct version."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import model_validator
 
@@ -13,6 +13,9 @@ from dsl.methods.tuning import TuningMethod, untrainable
 from dsl.steps.steps import DpoStep, ReferenceLogpsStep, TuningStep
 from dsl.steps.training_settings import DpoLoss, Training
 from dsl.values import Name, StepId
+
+LEARNING_RATE = 5e-6
+"""As a study that names none is trained: far below that of sft."""
 
 
 class Dpo(DpoLoss, TuningMethod):
@@ -26,7 +29,17 @@ class Dpo(DpoLoss, TuningMethod):
     pairs of each batch as training goes on: less work for one run that sees a small part of the pairs."""
     pairs: Name
     """The data set of preferences: `instruction`, `chosen` and `rejected`."""
-    training: Training = Training(learning_rate=5e-6)
+    training: Training = Training(learning_rate=LEARNING_RATE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keeps_its_rate(cls, data: Any) -> Any:
+        """Lay dpo's own learning rate under a `training` that names none."""
+        settings = cast(dict[str, Any], data if isinstance(data, dict) else {})
+        training = settings.get("training")
+        if not isinstance(training, dict):
+            return cast(Any, data)
+        return {**settings, "training": {"learning_rate": LEARNING_RATE, **cast(dict[str, Any], training)}}
 
     @model_validator(mode="after")
     def _trl_has_it(self) -> Self:

@@ -1,7 +1,8 @@
 """Base of the methods that train a model and then ask it with the prompt it was trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
+from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -126,11 +127,13 @@ class TuningMethod(MethodBase):
     def trials(self) -> Iterator[tuple[str, Self]]:
         """Yield each combination of the values in `vary`, in words, and the method that has it.
 
+        The words have settings by name and values as the method has them, however `vary` wrote them.
+
         Raises ValueError where a value is none of its setting.
         """
-        for combination in product(*self.vary.values()):
-            values = dict(zip(self.vary, combination, strict=True))
-            words = ", ".join(f"{name}: {as_written(value)}" for name, value in values.items())
+        names = sorted(self.vary)
+        for combination in product(*(self.vary[name] for name in names)):
+            values = dict(zip(names, combination, strict=True))
             settings: dict[str, Any] = self.model_dump(exclude={"vary"}, exclude_unset=True)
             for name, value in values.items():
                 section, _, setting = name.rpartition(".")
@@ -141,10 +144,13 @@ class TuningMethod(MethodBase):
                 else:
                     settings[section] = {**settings.get(section, {}), setting: value}
             try:
-                yield words, type(self).model_validate(settings)
+                trial = type(self).model_validate(settings)
             except ValidationError as error:
                 why = error.errors()[0]["msg"]
-                raise ValueError(f"`vary` tries {words}, which this method cannot have: {why}") from None
+                raise ValueError(
+                    f"`vary` tries {_in_words(values)}, which this method cannot have: {why}"
+                ) from None
+            yield _in_words({name: attrgetter(name)(trial) for name in names}), trial
 
     def validation_rows(self, request: CellRequest, build: Builder) -> Validation | None:
         """The rows to evaluate on, as a training step has them."""
@@ -197,6 +203,10 @@ class TuningMethod(MethodBase):
             system=self.system,
             chat_template_kwargs=self.chat_template_kwargs,
         )
+
+
+def _in_words(values: Mapping[Varied, Any]) -> str:
+    return ", ".join(f"{name}: {as_written(value)}" for name, value in values.items())
 
 
 def untrainable(model: Model, which: Literal["base", "instruct"]) -> str | None:

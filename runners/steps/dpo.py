@@ -157,6 +157,10 @@ def _trainer_class() -> type[Any]:
                 # log(policy / reference) of the answer: on the pairs' own answers, how far the policy has
                 # gone (its KL is of its own answers)
                 metrics[f"log_ratios/{name}"].append(metrics[f"rewards/{name}"][-1] / self.beta)
+            if not self.model.training:  # TRL takes the mean of the batches', and the last may be smaller
+                n_pairs = len(inputs["completion_mask"]) // 2
+                for values in metrics.values():
+                    values.extend(values[-1:] * (n_pairs - 1))
             return loss
 
     return PairTrainer

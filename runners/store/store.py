@@ -205,10 +205,13 @@ class Store:
             return False
 
     def record_study(self, study: Study) -> None:
-        """Record a study; the one of its name that was applied before is kept beside it."""
+        """Record a study; the one of its name that was applied before is kept beside it.
+
+        One that differs in its notes alone is the same study: some of them are known only once it runs.
+        """
         path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
         kept = self.experiments / "earlier" / f"{study.experiment}~{n}.json"
-        if path.exists():
+        if path.exists() and not self._differs_in_notes_alone(path, study):
             try:
                 kept.parent.mkdir(exist_ok=True)
                 aside = kept.with_suffix(".tmp")
@@ -217,6 +220,12 @@ class Store:
             except OSError as error:
                 raise unwritten(error, kept) from error
         self._record(path, study)
+
+    def _differs_in_notes_alone(self, path: Path, study: Study) -> bool:
+        try:
+            return read_record(path, Study).model_copy(update={"notes": study.notes}) == study
+        except DataError:
+            return False
 
     def earlier(self, experiment: str) -> list[Path]:
         """Return the records of a study's earlier applies, the last one first."""

@@ -42,6 +42,8 @@ def recorder(
 
     class Recorder(TrainerCallback):
         began = time.perf_counter()
+        diverged_at_step: int | None = None
+        """The step at which the loss was no number any more, after an evaluation whose weights are kept."""
 
         def on_train_begin(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -66,6 +68,10 @@ def recorder(
                 return
             values = {name: float(value) for name, value in logs.items() if not name.endswith(_NOT_MEASURED)}
             if not math.isfinite(values[loss]):
+                if args.load_best_model_at_end and state.best_metric is not None:
+                    self.diverged_at_step = self.diverged_at_step or state.global_step
+                    control.should_training_stop = True  # the best weights are kept
+                    return
                 raise StepFailed(
                     f"the {loss} is {values[loss]} at step {state.global_step}."
                     f" {_REMEDY[dtype == torch.float16]}"

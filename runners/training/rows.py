@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.code_fingerprint import fingerprint
 from dsl.data.fingerprints import WEIGHTS, file_sha256, model_files
+from dsl.data.normalise import asked_in
 from dsl.data.records import Example, Prompt
 from dsl.errors import DataError
 from dsl.steps.identity import digest
@@ -129,7 +130,8 @@ def draw(
     taken in turn, one of each step. So languages are balanced; items that are the same in every language are
     drawn in every language; fewer rows are a part of more; and new rows in a data set leave the order of the
     others as it was. Rows are held out from the end of that order, with their items in every language, so
-    that fewer of them are a part of more, too.
+    that fewer of them are a part of more, too; and with the items that have a question of theirs, so that
+    nothing is evaluated on a question that is trained on.
 
     Raises DataError where there are fewer rows than asked for, or none is left to train on.
     """
@@ -141,17 +143,36 @@ def draw(
     if not isinstance(validation, HeldOut):
         evaluated = _columns(validation or (), prompts, answers, context, seed, Counts())
         return in_turn[:n_rows], _in_turn(evaluated)
-    n_of_item, items, n_held_out = Counter(row.item for row, _ in in_turn), set[str](), 0
+    group_of = _groups(row for row, _ in in_turn)
+    n_of_group, groups, n_held_out = Counter(group_of[row.item] for row, _ in in_turn), set[str](), 0
     for row, _ in _in_turn([column[::-1] for column in columns]):
-        if n_held_out < max(1, round(validation.rows * n_rows)) and row.item not in items:
-            items.add(row.item)
-            n_held_out += n_of_item[row.item]
+        group = group_of[row.item]
+        if n_held_out < max(1, round(validation.rows * n_rows)) and group not in groups:
+            groups.add(group)
+            n_held_out += n_of_group[group]
     if n_held_out >= n_rows:
         raise DataError(
             f"`validation` holds out {n_held_out} of {n_rows} rows, so that none is left to train on"
         )
-    left = [pair for pair in in_turn if pair[0].item not in items]
-    return left[: n_rows - n_held_out], [pair for pair in in_turn if pair[0].item in items]
+    left = [pair for pair in in_turn if group_of[pair[0].item] not in groups]
+    return left[: n_rows - n_held_out], [pair for pair in in_turn if group_of[pair[0].item] in groups]
+
+
+def _groups(rows: Iterable[Example]) -> dict[str, str]:
+    """Item -> one that stands for it and for all that share a question with it, if only through others."""
+    above: dict[str, str] = {}
+    first_with: dict[str, str] = {}
+
+    def top(item: str) -> str:
+        while (higher := above.setdefault(item, item)) != item:
+            above[item] = item = above[higher]
+        return item
+
+    for row in rows:
+        item, question = top(row.item), "\n".join(asked_in(row))
+        if question.strip():
+            above[item] = top(first_with.setdefault(question, item))
+    return {item: top(item) for item in list(above)}
 
 
 def _columns(

@@ -161,7 +161,8 @@ def _evaluation(training: Training) -> dict[str, Any]:
 def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path) -> int:
     """Train to the end, and return the step it resumed from, 0 for the beginning.
 
-    Raises StepFailed when the loss is no longer a number.
+    Raises StepFailed when the loss is no longer a number; where the weights of an evaluation before that are
+    kept, training ends there.
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
@@ -175,10 +176,12 @@ def train(trainer: Any, step: SftStep | DpoStep, context: StepContext, out: Path
         last = {row.name: row.value for row in rows}
         trainer.remove_callback(PrinterCallback)
         seconds, n_tokens = last.get("seconds", 0.0), last.get("num_tokens", 0.0)
-        trainer.add_callback(recorder(writer, context.report, seconds, n_tokens, trainer.model.dtype))
+        watching: Any = recorder(writer, context.report, seconds, n_tokens, trainer.model.dtype)
+        trainer.add_callback(watching)
         if (patience := step.training.early_stopping_patience) is not None:
             trainer.add_callback(EarlyStoppingCallback(patience))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.diverged_at_step = watching.diverged_at_step
     return resumed_from_step
 
 
@@ -262,6 +265,7 @@ def result_of(
         "mean_answer_tokens": sum(counts.answer_lengths) / len(counts.answer_lengths),
         "global_step": trainer.state.global_step,
         "resumed_from_step": resumed_from_step,
+        "diverged_at_step": trainer.diverged_at_step,
         "bf16": trainer.args.bf16,
         "codes": ", ".join(sorted(codes)) if len(codes) > 1 else None,
     }

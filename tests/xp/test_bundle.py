@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import duckdb
+import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from typer.testing import CliRunner
 
@@ -18,6 +21,17 @@ from warehouse.report import write_report
 from warehouse.report.reading import VIEWS
 from xp.bundle import read_bundle, write_bundle
 from xp.cli import app
+
+parquet = cast(Any, pq)
+
+PLACES = json.dumps(
+    {
+        "rows": {"path": "/home/ada/study/rows.jsonl", "hub": "/home/ada/sets/squad"},
+        "model": {"path": "/home/ada/models/tiny", "base_url": "http://lab:8000/v1", "server": "lab:8000"},
+    },
+    indent=1,
+)
+ERROR = "/home/ada/study/rows.jsonl: no such file; http://lab:8000/v1 refused 1/2 of 'em"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +59,16 @@ def table(warehouse: Path, view: str) -> list[list[object]]:
 
 def read_csv(text: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text.decode(), newline="")))
+
+
+def as_text(name: str, content: bytes) -> str:
+    """A file of a bundle, a table's rows as Python shows them."""
+    if not name.endswith(".parquet"):
+        return content.decode()
+    rows: Any = parquet.read_table(io.BytesIO(content)).to_pylist()
+    return "\n".join(
+        f"{value!r}" if not isinstance(value, str) else value for row in rows for value in row.values()
+    )
 
 
 def rounded(cell: str) -> object:
@@ -87,10 +111,34 @@ def test_the_same_study_gives_the_same_bytes(store: Path, bundle: Path, tmp_path
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
 
 
-def test_a_bundle_names_its_steps_and_their_code_and_no_folder_or_host(store: Path, bundle: Path) -> None:
-    with zipfile.ZipFile(bundle) as file:
+def test_all_tables_of_a_bundle_are_of_one_moment(
+    store: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path, **how: Any) -> Any:
+        opened.append(path)
+        return connect(path, **how)
+
+    for module in ("xp.bundle", "warehouse.query"):
+        monkeypatch.setattr(f"{module}.connect", counted)
+    write_bundle(store / WAREHOUSE, "hostile", tmp_path / "again.zip")
+    assert opened == [store / WAREHOUSE]
+
+
+def test_a_bundle_names_its_steps_and_their_code_and_no_folder_or_host(store: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(store, tmp_path / ".xp"))
+    with connect(store / WAREHOUSE) as connection:
+        connection.execute(
+            "update steps set settings = json_merge_patch(settings, ?) where step_id like 'data-%'", [PLACES]
+        )
+        connection.execute("update runs set error = ? where error is not null", [f"{ERROR} in runs"])
+        connection.execute("update step_completions set error = ? where error is not null", [ERROR])
+        connection.execute("update steps set settings = replace(settings::varchar, '\":', '\": ')::json")
+    write_bundle(store / WAREHOUSE, "hostile", tmp_path / "placed.zip")
+    with zipfile.ZipFile(tmp_path / "placed.zip") as file:
         lock = json.loads(file.read("lock.json"))
-        whole = b"".join(file.read(name) for name in file.namelist())
+        whole = "".join(as_text(name, file.read(name)) for name in file.namelist() if name != "spec.yaml")
     with connect(store / WAREHOUSE, read_only=True) as connection:
         steps = connection.execute(
             "select step_id from steps join experiment_steps using (step_id) where experiment = 'hostile'"
@@ -99,8 +147,9 @@ def test_a_bundle_names_its_steps_and_their_code_and_no_folder_or_host(store: Pa
     assert {(step,) for step in lock["steps"]} == set(steps)
     assert all({"code", "versions", "outcome_sha256"} == set(step) for step in lock["steps"].values())
     assert hosts
-    assert not [host for (host,) in hosts if f'"{host}"'.encode() in whole]
-    assert str(store).encode() not in whole
+    assert not [host for (host,) in hosts if f"'{host}'" in whole]
+    assert not [place for place in (str(store), "/home", "ada/", "lab:8000", "localhost") if place in whole]
+    assert all(kept in whole for kept in ("rows.jsonl: no such file", "1/2 of 'em", '"squad"', '"tiny"'))
 
 
 def test_a_bundle_is_read_whatever_version_of_xp_comes_later(
@@ -132,6 +181,40 @@ def test_what_is_no_bundle_is_refused_and_so_is_a_store_that_holds_something(
         read_bundle(tmp_path / "a.zip", tmp_path / "new")
     with pytest.raises(ArgumentError, match="is not empty"):
         read_bundle(bundle, store)
+
+
+def test_a_damaged_bundle_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
+    whole = bytearray(bundle.read_bytes())
+    with zipfile.ZipFile(bundle) as file:
+        inside = file.getinfo("schema.sql")
+        texts = {name: file.read(name) for name in file.namelist()}
+    packed = whole.copy()
+    at = inside.header_offset + 30 + len("schema.sql")
+    packed[at : at + 8] = b"\xff" * 8
+    encrypted = whole.copy()
+    directory = encrypted.rindex(b"PK\x01\x02")
+    encrypted[directory + 8] |= 1
+    (tmp_path / "packed.zip").write_bytes(packed)
+    (tmp_path / "encrypted.zip").write_bytes(encrypted)
+    with zipfile.ZipFile(tmp_path / "latin.zip", "w") as latin:
+        for name, text in (texts | {"views.sql": b"-- caf\xe9\n" + texts["views.sql"]}).items():
+            latin.writestr(name, text)
+    for name in ("packed", "encrypted", "latin"):
+        with pytest.raises(ArgumentError, match=f"{name}.zip: no bundle of a study"):
+            read_bundle(tmp_path / f"{name}.zip", tmp_path / "new")
+
+
+def test_a_read_that_failed_or_was_killed_leaves_the_store_to_the_next(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle) as file, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for name in file.namelist():
+            bad.writestr(name, b"no sql;" if name == "views.sql" else file.read(name))
+    with pytest.raises(WarehouseError):
+        read_bundle(tmp_path / "bad.zip", tmp_path / "new")
+    assert not [*(tmp_path / "new").iterdir()]
+    for name in (f"{WAREHOUSE}.new", f"{WAREHOUSE}.new.wal"):
+        (tmp_path / "new" / name).write_bytes(b"half of one")
+    assert read_bundle(bundle, tmp_path / "new") == "hostile"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [WAREHOUSE]
 
 
 def test_a_bundle_is_written_and_read_by_the_command_line(store: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dsl.checks.load import document_of
 from dsl.errors import ArgumentError
 from dsl.plan.study import Study
+from runners.store.store import Store
 from tests.xp.small_study import write_study
 from warehouse.compare import Answers, Mean
 from xp import load
@@ -115,6 +116,18 @@ def test_an_apply_that_changes_nothing_is_no_earlier_one_and_what_is_not_there_i
     ):
         with pytest.raises(ArgumentError, match=says):
             compare(named, "small", store)
+
+
+def test_a_note_that_is_known_late_makes_no_earlier_apply(store: Path, tmp_path: Path) -> None:
+    held = Store(Path(shutil.copytree(store, tmp_path / "store")))
+    applied = Study.model_validate_json((held.experiments / "small.json").read_bytes())
+    noted = applied.model_copy(update={"notes": ("A caveat of its rows.",)})
+    for study in (noted, applied, noted):
+        held.record_study(study)
+    assert [path.stem for path in held.earlier("small")] == ["small~1"]
+    assert held.has_study(noted)
+    held.record_study(applied.model_copy(update={"question": "Another?"}))
+    assert [path.stem for path in held.earlier("small")] == ["small~2", "small~1"]
 
 
 def test_steps_that_are_gone_are_said_to_be_missing_and_not_taken_for_a_difference_of_the_studies(

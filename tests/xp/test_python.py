@@ -81,6 +81,15 @@ def test_overrides_and_targets_are_those_of_the_commands(spec: Path) -> None:
     assert [step_id.partition("-")[0] for step_id in planned.todo] == ["data"]
 
 
+def test_the_report_is_of_the_study_that_the_overrides_name(spec: Path) -> None:
+    xp.load(spec).apply(in_process=True, report=False)
+    study = xp.load(spec, overrides=["experiment=other"])
+    study.apply(in_process=True, report=False)
+    page = study.report()
+    assert page == Path("reports/other.html")
+    assert "was last applied from" not in page.read_text("utf-8")
+
+
 def test_a_plan_that_was_read_is_the_one_that_runs(spec: Path) -> None:
     study = xp.load(spec)
     applied = study.apply(study.plan(["data"]), in_process=True, report=False)

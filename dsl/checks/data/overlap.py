@@ -18,6 +18,7 @@ from dsl.checks.fault import Fault
 from dsl.checks.prompts import prompt_file, prompt_text
 from dsl.data.normalise import asked_in, normalise, questions
 from dsl.data.records import Example
+from dsl.methods import Dpo
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
 from dsl.values import Language, Name
@@ -45,10 +46,7 @@ def overlap_faults(context: Context) -> Iterator[Fault]:
         method = context.experiment.methods[name]
         for dataset, languages in _trained_on(context, name, method).items():
             rows = {language: _rows(context, dataset, language) for language in languages}
-            for language, found in rows.items():
-                if (dataset, language) not in learnt:
-                    learnt[dataset, language] = frozenset[str]().union(*map(questions, found))
-            texts = frozenset[str]().union(*(learnt[dataset, language] for language in languages))
+            texts = _learnt(context, {dataset: languages}, learnt)
             ids = {row.item for found in rows.values() for row in found}
             known = {one: ids for one in asked if _is_same(context, one, dataset)}
             is_chosen_on = getattr(method, "validation", None) == dataset
@@ -88,24 +86,69 @@ def _faults(
 
 
 def _validation_faults(
-    context: Context, name: Name, method: MethodBase, learnt: Mapping[tuple[Name, Language], frozenset[str]]
+    context: Context, name: Name, method: MethodBase, learnt: dict[tuple[Name, Language], frozenset[str]]
 ) -> Iterator[Fault]:
-    """Refuse validation rows that are trained on, too."""
-    if not isinstance(method, TuningMethod) or not isinstance(method.validation, str):
+    """Refuse validation rows that are trained on, too, by the method or by the policy that it starts from.
+
+    Which rows are held out is not known here: those that the policy has seen are warned of.
+    """
+    if not isinstance(method, TuningMethod) or method.validation is None:
+        return
+    seen: dict[Name, frozenset[str]] = {}
+    below = context.experiment.methods.get(method.policy) if isinstance(method, Dpo) else None
+    if isinstance(method, Dpo) and isinstance(below, TuningMethod):
+        used = _trained_on(context, method.policy, below)
+        seen[method.policy] = _learnt(
+            context, {one: of for one, of in used.items() if one != below.validation}, learnt
+        )
+    if not isinstance(method.validation, str):
+        for policy, texts in seen.items():
+            yield from _seen_by_policy(context, name, policy, texts)
         return
     trained = {one: of for one, of in _trained_on(context, name, method).items() if one != method.validation}
     if not trained:
         why = f"`{method.validation}` is what it is trained on. Hold rows of it out: `{{rows: 0.1}}`"
         yield Fault(("methods", name, "validation"), why)
-    texts = frozenset[str]().union(*(learnt[one, language] for one, of in trained.items() for language in of))
+    seen = {name: _learnt(context, trained, learnt), **seen}
     for language in _trained_on(context, name, method).get(method.validation, ()):
         rows = _rows(context, method.validation, language)
-        if among := [row.item for row in rows if "\n".join(asked_in(row)) in texts]:
+        for who, texts in seen.items():
+            if among := [row.item for row in rows if "\n".join(asked_in(row)) in texts]:
+                yield Fault(
+                    ("methods", name, "validation"),
+                    f"{len(among)} of {len(rows)} items of `{method.validation}` in `{language}` are among"
+                    f" the rows that `{who}` is trained on: {first_ten(among)}. Take them out of one of the"
+                    " two",
+                )
+
+
+def _seen_by_policy(context: Context, name: Name, policy: Name, texts: frozenset[str]) -> Iterator[Fault]:
+    """Warn of pairs, some of them held out, whose question the policy is trained on."""
+    for dataset, languages in context.needs.used.get(name, {}).items():
+        rows = [row for language in languages for row in _rows(context, dataset, language)]
+        among = list(dict.fromkeys(row.item for row in rows if "\n".join(asked_in(row)) in texts))
+        if among:
             yield Fault(
                 ("methods", name, "validation"),
-                f"{len(among)} of {len(rows)} items of `{method.validation}` in `{language}` are among the"
-                f" rows that `{name}` is trained on: {first_ten(among)}. Take them out of one of the two",
+                f"{len(among)} of {len({row.item for row in rows})} items of `{dataset}`, of which some are"
+                f" held out, are among the rows that `{policy}` is trained on: {first_ten(among)}. Validated"
+                " on them, it starts from a model that has seen them",
+                "warning",
             )
+
+
+def _learnt(
+    context: Context,
+    trained: Mapping[Name, tuple[Language, ...]],
+    known: dict[tuple[Name, Language], frozenset[str]],
+) -> frozenset[str]:
+    """Questions of the rows of data sets; each set's are kept in `known`."""
+    for dataset, languages in trained.items():
+        for language in languages:
+            if (dataset, language) not in known:
+                rows = _rows(context, dataset, language)
+                known[dataset, language] = frozenset[str]().union(*map(questions, rows))
+    return frozenset[str]().union(*(known[one, language] for one, of in trained.items() for language in of))
 
 
 def _is_same(context: Context, asked: Name, other: Name) -> bool:

@@ -573,6 +573,60 @@ def test_a_question_among_preference_pairs_is_refused(tmp_path: Path) -> None:
     assert "1 of 2 items of `d` are among the rows of `pairs` that `dpo` is trained on: q2" in found
 
 
+def over_sft(chosen_on: Any, **sft: Any) -> dict[str, Any]:
+    """Dpo over an sft method that stands after it, whose rows are `pool`."""
+    chosen = {"chosen": "c", "rejected": "r"}
+    return dpo(
+        data={
+            "d": data("q.jsonl"),
+            "pairs": data("p.jsonl", columns=chosen),
+            "other": data("o.jsonl", columns=chosen),
+            "pool": data("pool.jsonl", columns={"response": "r"}),
+        },
+        methods={
+            "dpo": {"method": "dpo", "policy": "sft", "pairs": "pairs", "validation": chosen_on},
+            "sft": {"method": "sft", "train": "pool", **sft},
+        },
+    )
+
+
+def test_dpo_is_not_validated_on_what_its_policy_has_learnt(tmp_path: Path) -> None:
+    pair = {"c": "La.", "r": "No."}
+    files = {
+        "q.jsonl": QUESTIONS,
+        "p.jsonl": [{"id": "1", "q": "Hum!", **pair}, {"id": "2", "q": "Dance.", **pair}],
+        "o.jsonl": [{"id": "3", "q": "Sing.", **pair}, {"id": "4", "q": "Whistle.", **pair}],
+        "pool.jsonl": [{"id": "5", "q": "sing", "r": "La."}, {"id": "6", "q": "hum", "r": "Mm."}],
+    }
+    (found,) = errors(tmp_path, files, **over_sft("other"))
+    assert found == (
+        "methods.dpo.validation: 1 of 2 items of `other` in `en` are among the rows that `sft` is trained on:"
+        " 3. Take them out of one of the two"
+    )
+    (found,) = warnings(tmp_path, files, **over_sft({"rows": 0.5}))
+    assert found.startswith(
+        "methods.dpo.validation: 1 of 2 items of `pairs`, of which some are held out, are among the rows that"
+        " `sft` is trained on: 1. "
+    )
+    files["pool.jsonl"] = [{"id": "5", "q": "Jump.", "r": "Hop."}]
+    for validation in ("other", {"rows": 0.5}):
+        assert warnings(tmp_path, files, **over_sft(validation)) == []
+
+
+def test_what_a_policy_is_validated_on_is_no_row_that_it_is_trained_on(tmp_path: Path) -> None:
+    pair = {"c": "La.", "r": "No."}
+    files = {
+        "q.jsonl": QUESTIONS,
+        "p.jsonl": [{"id": "1", "q": "Hum!", **pair}],
+        "o.jsonl": [{"id": "3", "q": "Sing.", **pair}],
+        "pool.jsonl": [{"id": "5", "q": "Jump.", "r": "Hop."}],
+        "v.jsonl": [{"id": "6", "q": "Sing.", "r": "La."}],
+    }
+    study = over_sft("other", validation="judged")
+    study["data"]["judged"] = data("v.jsonl", columns={"response": "r"})
+    assert warnings(tmp_path, files, **study) == []
+
+
 def test_a_question_among_the_worked_examples_of_a_prompt_text_is_refused(tmp_path: Path) -> None:
     text = {
         "language": "en",

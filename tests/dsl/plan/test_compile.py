@@ -438,7 +438,7 @@ def test_each_tried_value_is_a_training_and_the_best_of_them_alone_is_asked(fold
         for values, step in trials.items()
         if isinstance(step, SftStep)
     } == {
-        f"training.learning_rate: {rate}, adapter.r: {r}": (rate, r) for rate in (1e-4, 5e-4) for r in (4, 8)
+        f"adapter.r: {r}, training.learning_rate: {rate}": (rate, r) for rate in (1e-4, 5e-4) for r in (4, 8)
     }
     (cell,) = plan.study.cells
     answers = plan.steps[cell.generate]
@@ -446,6 +446,29 @@ def test_each_tried_value_is_a_training_and_the_best_of_them_alone_is_asked(fold
     assert cell.train == (*select.inputs, answers.tuned)
     assert answers.tuned is not None
     assert plan.steps[answers.tuned] == select
+
+
+def test_the_order_and_spelling_of_what_is_varied_change_no_step(folder: Path) -> None:
+    one = {"training.weight_decay": [0.5, 1], "adapter.r": [4, 8]}
+    other = {"adapter.r": [8, 4], "training.weight_decay": [1.0, 5e-1]}
+    plans = [
+        planned(folder, methods={"sft": {**HELD_OUT, "vary": vary}}, seeds=[0], languages=["en"])
+        for vary in (one, other)
+    ]
+    assert plans[0].steps.keys() == plans[1].steps.keys()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training": {"max_steps": 5}}, {"vary": {"training.max_steps": [5, 6]}}, {}]
+)
+def test_dpo_keeps_its_own_learning_rate_whatever_else_of_its_training_is_named(
+    folder: Path, changes: dict[str, Any]
+) -> None:
+    dpo: dict[str, Any] = {"method": "dpo", "pairs": "rows", "validation": {"rows": 0.5}, **changes}
+    plan = planned(folder, methods={"dpo": dpo}, seeds=[0], languages=["en"])
+    trained = [step.training for step in plan.steps.values() if isinstance(step, DpoStep)]
+    assert {training.learning_rate for training in trained} == {5e-6}
+    assert len(trained) == 1 + ("vary" in changes)
 
 
 def test_dpo_starts_from_the_best_trial_of_its_policy_and_its_trials_share_one_reference(

@@ -10,7 +10,7 @@ import pytest
 
 from dsl.data.records import Example, TrainMetric
 from dsl.steps.steps import DpoStep, SftStep
-from dsl.steps.training_settings import Adapter, Training
+from dsl.steps.training_settings import Adapter, HeldOut, Training
 from runners.models.loading import load, load_to_train
 from runners.prompting.prompts import Prompter
 from runners.prompting.tokens import token_ids
@@ -294,3 +294,22 @@ def test_losses_are_those_of_a_bare_trl_script_step_for_step(tmp_path: Path) -> 
     trainer.train()
     expected = [logged["loss"] for logged in trainer.state.log_history if "loss" in logged]
     assert metric(tmp_path / "out", "loss") == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_pair_of_an_evaluation_counts_alike_whatever_its_batch(tmp_path: Path) -> None:
+    """9 pairs are evaluated in a batch of 8 and one of 1; so small a step leaves the model as it was."""
+    training = {"max_steps": 1, "learning_rate": 1e-9}
+    step, found = study(tmp_path, training=training, validation=HeldOut(rows=9 / 16))
+    step = step.model_copy(update={"pairs": step.pairs[:1], "prompts": step.prompts[:1]})
+    _, evaluated = draw(
+        step.pairs, step.prompts, dpo.ANSWERS, found, None, step.seed, Counts(), step.validation
+    )
+    assert len(evaluated) == 9
+    run(step, found, tmp_path / "out")
+    by_hand = [log_probability(None, tmp_path / "cache", pair, str(pair.chosen)) for pair, _ in evaluated]
+    assert metric(tmp_path / "out", "eval_logps/chosen")[-1] == pytest.approx(
+        sum(nats for nats, _ in by_hand) / 9, rel=1e-4
+    )
+    assert metric(tmp_path / "out", "eval_lengths/chosen")[-1] == pytest.approx(
+        sum(n for _, n in by_hand) / 9
+    )

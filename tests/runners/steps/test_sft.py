@@ -636,6 +636,35 @@ def test_a_killed_training_with_early_stopping_ends_where_one_ends_that_was_neve
     assert has_weights_of(tmp_path, "killed", "undisturbed")
 
 
+@pytest.mark.parametrize("diverges_at", [2, 8])
+def test_a_training_that_diverges_keeps_its_best_weights_where_it_has_been_evaluated(
+    tmp_path: Path, diverges_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Trainer
+
+    whole = Trainer.training_step
+
+    def diverging(self: Trainer, *args: Any, **kwargs: Any) -> Any:
+        loss = whole(self, *args, **kwargs)
+        return loss if self.state.global_step + 1 < diverges_at else loss * math.nan
+
+    monkeypatch.setattr(Trainer, "training_step", diverging)
+    step, found = evaluated(tmp_path, eval_steps=4)
+    if diverges_at == 2:
+        with pytest.raises(StepFailed, match="the loss is nan at step 2"):
+            run(step, found, tmp_path / "out")
+        return
+    made = run(step, found, tmp_path / "out")
+    assert (made.facts["diverged_at_step"], made.facts["global_step"]) == (8, 8)
+    ((_, best),) = [pair for pair in metric(tmp_path / "out", "eval_loss") if pair[0] == 4]
+    assert made.facts["best_metric"] <= best  # type: ignore[operator]
+    monkeypatch.undo()
+    ended_there, found = evaluated(tmp_path, max_steps=made.facts["best_global_step"])
+    healthy = run(ended_there, found, tmp_path / "ended there")
+    assert healthy.facts["diverged_at_step"] is None
+    assert has_weights_of(tmp_path, "out", "ended there")
+
+
 @pytest.mark.parametrize("changes", [{"adapter": None}, {"training": {"padding_free": True}}])
 def test_full_weights_and_batches_without_padding_are_evaluated_too(
     tmp_path: Path, changes: dict[str, Any]

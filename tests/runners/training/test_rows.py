@@ -154,6 +154,29 @@ def test_the_held_out_rows_hang_on_the_seed(tmp_path: Path) -> None:
     assert one == again != other
 
 
+def test_a_question_under_several_items_is_held_out_with_all_of_them(tmp_path: Path) -> None:
+    """`a` and `c` share none, and each shares one with `b`."""
+
+    def row(item: str, language: str, instruction: str) -> Example:
+        return Example(item=item, language=language, instruction=instruction, response="Yes.")
+
+    pairs = [row(f"{n}{x}", "en", f"{w} {n}") for n in range(12) for x, w in (("x", "Why"), ("y", "why?"))]
+    chain = [row("a", "en", "One"), row("b", "en", "one!"), row("b", "fr", "deux"), row("c", "fr", "Deux")]
+    together = [{f"{n}x", f"{n}y"} for n in range(12)] + [{"a", "b", "c"}]
+    for seed in range(6):
+        trained, evaluated = held_out(
+            tmp_path / str(seed),
+            None,
+            seed=seed,
+            en=[*pairs, *(one for one in chain if one.language == "en")],
+            fr=[one for one in chain if one.language == "fr"],
+        )
+        items = {item for item, _ in evaluated}
+        assert items == set[str]().union(*(group for group in together if group & items))
+        assert len(trained) + len(evaluated) == 28
+        assert 7 <= len(evaluated) <= 10
+
+
 def test_rows_to_train_on_must_be_left(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`validation` holds out 3 of 2 rows, so that none is left"):
         held_out(tmp_path, 2, **PARALLEL)
