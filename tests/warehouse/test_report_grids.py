@@ -117,6 +117,18 @@ def test_contrasts_that_tie_throughout_are_one_line() -> None:
     assert contrast_grids([contrast("sft", 0.0)], ORDER, SHARES) == ((), "Exact ties throughout.")
 
 
+def test_a_share_or_a_difference_that_is_small_does_not_show_as_none() -> None:
+    (cell,) = (
+        mean_grids([mean("urial", mean_score=0.997, ci_low=0.98, n=300)], ORDER, SHARES)[0].lines[0].cells
+    )
+    assert cell is not None
+    assert cell.text == ">99% of 300"
+    (grid,), _ = contrast_grids([contrast("sft", 0.004, ci_low=0.001)], ORDER, SHARES)
+    (cell,) = grid.lines[0].cells
+    assert cell is not None
+    assert (cell.text, cell.told) == ("0.4 (n 8)", "0.4 [0.1, 20.4] points, n = 8")
+
+
 def test_a_point_leads_to_the_answers_behind_it() -> None:
     (cell,) = mean_grids([mean('u&"<')], ORDER, SHARES)[0].lines[0].cells
     assert cell is not None
@@ -136,6 +148,19 @@ def test_the_language_of_examples_is_told_where_it_is_not_the_one_that_is_asked_
         {"step_id": "generate-other", "settings": {}},
     ]
     assert glosses(cells, steps) == {"urial_en": "examples in English"}
+    own = [{**cell, "method": "urial", "generate_step_id": f"own-{cell['language']}"} for cell in cells]
+    bare = [{**cell, "method": "zero_shot", "generate_step_id": f"bare-{cell['language']}"} for cell in cells]
+    for language in ("en", "fr"):
+        prompt = {"form": "text", "text": {"language": language}, "demonstrations_text": None}
+        steps += [
+            {"step_id": f"own-{language}", "settings": {"prompt": prompt}},
+            {"step_id": f"bare-{language}", "settings": {"prompt": {**prompt, "num_fewshot": 0}}},
+        ]
+    assert glosses([*cells, *own, *bare], steps) == {
+        "urial_en": "examples in English",
+        "urial": "examples in the language asked",
+    }
+    assert glosses([own[0], bare[0]], steps) == {}, "there is one language"
     assert language_name("x-klingon") == "x-klingon"
 
 
