@@ -228,6 +228,21 @@ def test_a_study_of_one_language_without_contrasts_or_scores_has_a_first_screen_
     assert "Nothing has been scored." in as_html(replace(unscored, completions=[]))
 
 
+def test_tests_come_before_means_by_size_where_one_method_is_asked_of_models_of_several_sizes(
+    study: StudyRows,
+) -> None:
+    first = next(row for row in study.views["score_by_method_language"] if row["measure"] == "contains")
+    sizes = [first | {"model": model, "num_parameters": size} for model, size in (("tiny", 1), ("small", 2))]
+    views = {**study.views, "score_by_method_language": sizes}
+    by_size = "Exploratory: `contains` does not change clearly from tiny to small."
+    said = summary(replace(study, views=views))
+    assert by_size not in said.findings
+    assert said.trust[0].startswith("Comparisons rest on ")
+    rows = study.views["contrast_by_language_and_size"]
+    views["contrast_by_language_and_size"] = [row | {"ci_low": None, "ci_high": None} for row in rows]
+    assert by_size in summary(replace(study, views=views)).findings
+
+
 def test_a_method_that_was_retrained_for_each_language_is_named_with_what_it_was_trained_on(
     study: StudyRows, tmp_path: Path
 ) -> None:
