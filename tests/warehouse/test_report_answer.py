@@ -143,6 +143,17 @@ def test_items_that_are_not_scored_on_both_sides_are_counted_where_the_differenc
     assert said.endswith("(n = 12, corrected p ≤ 0.004; 0 to 3 not scored on both sides).")
 
 
+def test_of_several_data_sets_the_one_that_a_finding_is_on_is_named() -> None:
+    words = Wording(JUDGES, datasets=("sums", "facts"))
+    cut = contrast("urial", "instruct", "en", -0.2, 0.1, measure="truncated", mean_of=0.5, mean_against=0.7)
+    rows = [cut, contrast("urial", "instruct", "en", 0.3, 0.1)]
+    first, second = differences(rows, ORDER, words).supported
+    assert first.startswith("With urial, 50% of 12 English answers on facts are cut before their end; with")
+    assert second.startswith("urial beats instruct in English on facts: ")
+    best = best_methods([score("urial", "en", 0.5), score("sft", "en", 0.9, dataset="sums")], ORDER)
+    assert leaders(best, 2).startswith("Highest mean on `contains` of facts: urial in English")
+
+
 def test_with_several_seeds_items_are_not_called_answers() -> None:
     row = contrast("sft", "urial_en", "fr", 1.0, 0.5, measure="language", mean_of=1.0, n_seeds=3)
     (said,) = differences([row], ORDER, WORDS).supported

@@ -243,6 +243,22 @@ def test_tests_come_before_means_by_size_where_one_method_is_asked_of_models_of_
     assert by_size in summary(replace(study, views=views)).findings
 
 
+def test_data_sets_stand_in_the_order_of_the_study_and_the_picture_names_its_own(study: StudyRows) -> None:
+    drawn = overview(study)
+    assert drawn is not None
+    assert drawn.on == ""
+    sums = [cell | {"dataset": "a_sums"} for cell in study.cells]
+    scores = study.views["score_by_method_language"]
+    both = [*(row | {"dataset": "a_sums"} for row in scores), *scores]
+    several = replace(
+        study, cells=[*study.cells, *sums], views={**study.views, "score_by_method_language": both}
+    )
+    drawn = overview(several)
+    assert drawn is not None
+    assert drawn.on == " on facts"
+    assert "</code> (holds an accepted answer) on facts with 95%" in as_html(several)
+
+
 def test_a_method_that_was_retrained_for_each_language_is_named_with_what_it_was_trained_on(
     study: StudyRows, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
     n = f"n = {value_range(row['n'] for row in rows)}, "
     tested = _p(rows) + _lost(rows)
     label = words.label(first)
+    on = words.on(first) + _model(first, order)
     if words.is_error(first):
         # with several seeds an item has several answers
         is_once = all((row.get("n_seeds") or 1) == 1 for row in rows)
@@ -126,7 +127,7 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
             ]
         )
         return (
-            f"With {named[worse]}, {of} answers {words.fault(first)}{_model(first, order)}; with"
+            f"With {named[worse]}, {of} answers{on} {words.fault(first)}; with"
             f" {named[better]}, {listed(means[better])}. Difference {spread}"
             f" ({'' if is_once else n}{tested})."
         )
@@ -139,7 +140,7 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
     )
     what = f"`{first['measure']}`" + (f" ({label})" if label else "")
     return (
-        f"{named[better]} beats {named[worse]} in {listed(places)}{_model(first, order)}: {what}"
+        f"{named[better]} beats {named[worse]} in {listed(places)}{on}: {what}"
         f" {where}. Difference {spread} ({n}{tested})."
     )
 

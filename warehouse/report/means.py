@@ -77,6 +77,7 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     if not best:
         return "Nothing has been scored."
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
+    on = f" of {best[0].dataset}" if len({b.dataset for b in best}) > 1 else ""
     named = [
         f"{_who(b, n_methods)} in {language_name(b.language)} ({b.shown}, n = {b.n})"
         for b in first
@@ -93,9 +94,10 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
         return left
     if n_methods == 1:
         return (
-            f"There is one method, so there is nothing to compare. On `{best[0].measure}`: {listed(named)}."
+            f"There is one method, so there is nothing to compare. On `{best[0].measure}`{on}:"
+            f" {listed(named)}."
         )
-    return f"Highest mean on `{best[0].measure}`: {listed(named)}." + (f" {left}" if left else "")
+    return f"Highest mean on `{best[0].measure}`{on}: {listed(named)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:

@@ -16,6 +16,8 @@ class Overview:
 
     measure: str
     label: str
+    on: str
+    """The end of a phrase that names the data set, where there are several."""
     direction: str
     grids: tuple[Grid, ...]
     baseline: str | None
@@ -58,6 +60,7 @@ def overview(study: StudyRows) -> Overview | None:
     return Overview(
         first["measure"],
         study.words.label(first),
+        study.words.on(first),
         study.words.direction(first),
         mean_grids(study.order.sort(shown), study.order, study.words, significant, heats),
         baseline,

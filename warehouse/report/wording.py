@@ -48,6 +48,12 @@ class Wording:
     """Rows of `judges` by name."""
     glosses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Method -> what its name may not tell, such as the language of its examples."""
+    datasets: tuple[str, ...] = ()
+    """In the order of the study."""
+
+    def on(self, row: Row) -> str:
+        """Return the end of a phrase that names a row's data set, where there are several."""
+        return f" on {one_line(row['dataset'])}" if len(self.datasets) > 1 else ""
 
     def method(self, name: str) -> str:
         gloss = self.glosses.get(name)
