@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from dsl.plugins import names, settings_of
 from warehouse.charts.theme import Order
-from warehouse.report.answer import Answer, differences, interactions
+from warehouse.report.answer import Answer, differences, interactions, told
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
 from warehouse.report.means import best_methods, by_size, leaders
-from warehouse.report.wording import Wording
+from warehouse.report.prose import p_value
+from warehouse.report.wording import FAULTS, Wording, percent
 
 ORDER = Order(
     methods=("zero_shot", "urial", "sft", "instruct"), models=("tiny",), languages=("en", "fr", "es")
@@ -30,12 +32,13 @@ JUDGES = {
     },
 }
 WORDS = Wording(JUDGES)
+PLANNED = ((9, "confirmatory"), (12, "confirmatory"), (4, "exploratory"))
 
 
 def contrast(
     of: str, against: str, language: str, estimate: float | None, half: float | None, **more: Any
 ) -> dict[str, Any]:
-    """A row of a contrast; its simultaneous interval is a hundredth wider than the other one."""
+    """A row of a contrast; its corrected interval is a hundredth wider than the other one."""
     interval = corrected = (None, None)
     if estimate is not None and half is not None:
         interval = (estimate - half, estimate + half)
@@ -93,14 +96,14 @@ def score(method: str, language: str, mean: float | None, **more: Any) -> dict[s
     }
 
 
-def test_a_significant_difference_is_told_with_both_means_its_simultaneous_interval_and_n() -> None:
+def test_a_significant_difference_is_told_with_both_means_its_corrected_interval_and_n() -> None:
     rows = [contrast("urial", "instruct", "en", 0.02, 0.2), contrast("urial", "instruct", "fr", 0.12, 0.09)]
     assert differences(rows, ORDER, WORDS) == Answer(
         (
             "urial beats instruct in French: `contains` (holds an accepted answer) 62% against 50%."
             " Difference 12 [2, 22] points (n = 12, corrected p = 0.004).",
         ),
-        ("No other difference in `contains` is significant (1 of 2 comparisons).",),
+        ("The other comparison on `contains` is not significant.",),
     )
 
 
@@ -119,15 +122,103 @@ def test_an_error_is_told_by_the_share_of_answers_that_have_it_and_with_which_me
     ]
     words = Wording(JUDGES, {"urial_en": "examples in English"})
     assert differences(rows, ORDER, words).supported == (
-        "With urial_en (examples in English), 100% of French and 60% of Spanish answers fail (in another"
-        " language than asked); with urial, 0% and 10%. Difference 100 [49, 151] points and 50 [29, 71]"
-        " points (n = 12, corrected p ≤ 0.004).",
+        "With urial_en (examples in English), 100% of 12 French and 60% of 12 Spanish answers are in another"
+        " language than asked; with urial, 0% and 10%. Difference 100 [49, 151] points and 50 [29, 71]"
+        " points (corrected p ≤ 0.004).",
     )
     cut = contrast("urial", "instruct", "en", -0.2, 0.1, measure="truncated", mean_of=0.5, mean_against=0.7)
     (said,) = differences([cut], ORDER, words).supported
     assert said.startswith(
-        "With urial, 50% of English answers are flagged (cut before its end); with instruct, 30%."
+        "With urial, 50% of 12 English answers are cut before their end; with instruct, 30%."
     )
+
+
+def test_items_that_are_not_scored_on_both_sides_are_counted_where_the_difference_is_told() -> None:
+    error = contrast("urial", "urial_en", "fr", 1.0, 0.5, measure="language", mean_of=1.0, n=10, n_lost=6)
+    (said,) = differences([error], ORDER, WORDS).supported
+    assert "% of 10 French answers are in another language than asked" in said
+    assert said.endswith("(corrected p = 0.004; 6 not scored on both sides).")
+    right = [contrast("urial", "sft", lang, 0.5, 0.1, n_lost=lost) for lang, lost in (("en", 0), ("fr", 3))]
+    (said,) = differences(right, ORDER, WORDS).supported
+    assert said.endswith("(n = 12, corrected p ≤ 0.004; 0 to 3 not scored on both sides).")
+
+
+def test_of_several_data_sets_the_one_that_a_finding_is_on_is_named() -> None:
+    words = Wording(JUDGES, datasets=("sums", "facts"))
+    cut = contrast("urial", "instruct", "en", -0.2, 0.1, measure="truncated", mean_of=0.5, mean_against=0.7)
+    rows = [cut, contrast("urial", "instruct", "en", 0.3, 0.1)]
+    first, second = differences(rows, ORDER, words).supported
+    assert first.startswith("With urial, 50% of 12 English answers on facts are cut before their end; with")
+    assert second.startswith("urial beats instruct in English on facts: ")
+    best = best_methods([score("urial", "en", 0.5), score("sft", "en", 0.9, dataset="sums")], ORDER)
+    assert leaders(best, 2).startswith("Highest mean on `contains` of facts: urial in English")
+
+
+def test_with_several_seeds_items_are_not_called_answers() -> None:
+    row = contrast("sft", "urial_en", "fr", 1.0, 0.5, measure="language", mean_of=1.0, n_seeds=3)
+    (said,) = differences([row], ORDER, WORDS).supported
+    assert "% of French answers are in another language than asked" in said
+    assert said.endswith("(n = 12, corrected p = 0.004).")
+
+
+@pytest.mark.parametrize("name", names("dsl.judges"))
+def test_every_error_that_a_judge_looks_for_is_said_of_answers_in_plain_words(name: str) -> None:
+    kind = settings_of("judges", name)
+    assert kind.ROLE not in ("critical_error", "detector") or kind.LABEL in FAULTS
+
+
+def test_an_error_without_plain_words_is_told_by_its_label_or_its_name() -> None:
+    words = Wording(
+        {
+            "rude": {"role": "critical_error", "label": "is rude", "scales": {"rude": [0.0, 1.0]}},
+            "odd": {"role": "detector", "label": "", "scales": {"odd": [0.0, 1.0]}},
+        }
+    )
+    assert [words.fault({"judge": name, "measure": name}) for name in ("rude", "odd")] == [
+        "fail (is rude)",
+        "are flagged (`odd`)",
+    ]
+
+
+def test_what_a_methods_name_may_not_tell_is_told_once() -> None:
+    words = Wording(JUDGES, {"urial_en": "examples in English"})
+    rows = [contrast("urial_en", other, "fr", 0.5, 0.1) for other in ("sft", "zero_shot")]
+    assert [said.split(" beats")[0] for said in differences(rows, ORDER, words).supported] == [
+        "urial_en (examples in English)",
+        "urial_en",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.0, "0%"),
+        (0.004, "<1%"),
+        (0.005, "<1%"),
+        (0.5, "50%"),
+        (0.994, "99%"),
+        (0.996, ">99%"),
+        (1.0, "100%"),
+        (1 - 1e-16, "100%"),
+    ],
+)
+def test_only_none_and_all_are_shown_as_none_and_all(share: float, shown: str) -> None:
+    assert percent(share) == shown
+
+
+def test_a_significant_difference_of_shares_has_no_end_that_shows_as_zero() -> None:
+    row = contrast("urial", "instruct", "en", 0.12, 0.1, low=0.004)
+    assert "Difference 12.0 [0.4, 23.0] points" in differences([row], ORDER, WORDS).supported[0]
+    tied = contrast("urial", "instruct", "en", 0.0, 0.1)
+    assert WORDS.difference(tied, 0.0, -0.12, 0.12) == "0 [−12, 12] points"
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(0.0004, "< 0.001"), (0.0494, "0.049"), (0.0497, "< 0.05"), (0.05, "0.050"), (0.2, "0.20"), (None, "–")],
+)
+def test_a_p_value_is_not_rounded_to_the_other_side_of_the_level(p: float | None, shown: str) -> None:
+    assert p_value(p) == shown
 
 
 def test_a_score_that_is_no_share_keeps_its_own_scale() -> None:
@@ -192,9 +283,7 @@ def test_what_is_found_by_exploring_is_told_where_nothing_that_was_declared_is_a
         "Exploratory: with urial_en",
         "Exploratory: urial beats i",
     ]
-    assert said.unsupported == (
-        "No difference in `contains` is significant (0 of 1 comparison; 1 is an exact tie).",
-    )
+    assert said.unsupported == ("The one comparison, on `contains`, is not significant: 1 is an exact tie.",)
 
 
 def test_when_nothing_is_significant_it_is_said_once_with_ties_and_what_is_so_uncorrected() -> None:
@@ -206,8 +295,8 @@ def test_when_nothing_is_significant_it_is_said_once_with_ties_and_what_is_so_un
     assert differences(rows, ORDER, WORDS) == Answer(
         (),
         (
-            "No difference in `contains` is significant (0 of 3 comparisons; 1 is significant uncorrected and"
-            " 1 is an exact tie).",
+            "None of 3 comparisons on `contains` is significant: 1 is significant uncorrected, and 1 is"
+            " an exact tie.",
         ),
     )
 
@@ -223,7 +312,7 @@ def test_when_nothing_is_significant_it_is_said_once_with_ties_and_what_is_so_un
 def test_without_a_test_at_the_edge_or_before_correction_nothing_is_significant(row: dict[str, Any]) -> None:
     said = differences([row], ORDER, WORDS)
     assert said.supported == ()
-    assert said.unsupported[0].startswith("No difference in `contains` is significant")
+    assert said.unsupported[0].startswith("The one comparison, on `contains`, is not significant")
 
 
 def test_what_would_have_been_missed_stands_beside_what_is_not_supported() -> None:
@@ -235,7 +324,9 @@ def test_what_would_have_been_missed_stands_beside_what_is_not_supported() -> No
         {"measure": "contains", "effect": None, "effect_corrected": None},
     ]
     (said,) = differences(rows, ORDER, WORDS, effects).unsupported
-    assert said.endswith("Differences below about 35 points on `contains` would probably be missed.")
+    assert said.endswith(
+        " A true difference below about 35 points on `contains` would be missed more than one time in five."
+    )
 
 
 def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> None:
@@ -243,17 +334,14 @@ def test_too_few_items_to_be_significant_is_said_instead_of_no_difference() -> N
         contrast("urial", "sft", lang, 0.1, 0.3, n=9, n_tests=18, could_be_significant=False)
         for lang in ("en", "fr")
     ]
-    few = "With 9 questions and 18 tests (Holm's correction)"
-    assert (
-        differences(rows, ORDER, WORDS)
-        .unsupported[0]
-        .endswith(f" {few}, none could have been significant, whatever the answers.")
+    assert differences(rows, ORDER, WORDS).unsupported == (
+        "None of 2 comparisons on `contains` is significant: with 9 questions all were too small to ever"
+        " reach significance over 18 tests.",
     )
-    some = [*rows, contrast("urial", "sft", "es", 0.1, 0.3, n=13, n_tests=18)]
-    assert (
-        differences(some, ORDER, WORDS)
-        .unsupported[0]
-        .endswith(f" {few}, 2 of these could not have been significant, whatever the answers.")
+    some = [*rows, contrast("urial", "sft", "es", 0.0, 0.3, n=13, n_tests=18)]
+    assert differences(some, ORDER, WORDS).unsupported == (
+        "None of 3 comparisons on `contains` is significant: 1 is an exact tie, and with 9 questions 2 were"
+        " too small to ever reach significance over 18 tests.",
     )
 
 
@@ -351,9 +439,12 @@ def test_as_many_items_are_not_the_same_items(n: int, item_set_id: int) -> None:
     rows = [score("urial", "en", 0.9, n=n, item_set_id=item_set_id), score("sft", "en", 0.1)]
     assert [b.methods for b in best_methods(rows, ORDER)] == [()]
     assert "Methods were scored on unequal sets of items in English" in leaders(best_methods(rows, ORDER), 2)
-    sizes = [row | {"method": "sft", "num_parameters": size} for size, row in enumerate(rows, 1)]
+    sizes = [
+        row | {"method": "sft", "model": f"model{size}", "num_parameters": size}
+        for size, row in enumerate(rows, 1)
+    ]
     assert by_size(sizes, ORDER) == [
-        "`contains` was scored on unequal sets of items in en, so these means are not compared."
+        "`contains` was scored on unequal sets of items in English, so these means are not compared."
     ]
 
 
@@ -382,12 +473,19 @@ def test_one_method_on_several_models_is_told_by_size_where_intervals_do_not_ove
     assert by_size(rows, ORDER) == [
         (
             "Exploratory: `loop` goes from small to large from 0.40 [0.30, 0.50] (n = 12) to 0.90 [0.80,"
-            " 1.00] (n = 12) in en; no clear change in fr."
+            " 1.00] (n = 12) in English; no clear change in French."
         ),
         "Exploratory: `empty` does not change clearly from small to large.",
     ]
     assert by_size([*rows, score("urial", "en", 0.5, num_parameters=100)], ORDER) == []
     assert by_size(rows[:1], ORDER) == []
+    rival = at("rival", 300, "en", 0.1)
+    assert by_size([rows[0], rows[2], rival], ORDER) == by_size([rows[0], rows[2]], ORDER), "no other's mean"
+    elsewhere = [row | {"dataset": "sums"} for row in rows[:3]]
+    assert [said.split(" goes ")[0] for said in by_size([*rows[:5], *elsewhere], ORDER)] == [
+        "Exploratory: `loop` on facts",
+        "Exploratory: `loop` on sums",
+    ]
 
 
 def test_what_was_not_scored_has_no_best() -> None:
@@ -414,7 +512,8 @@ def test_caveats_tell_small_samples_tests_judges_and_the_unscored() -> None:
     small, opinion, left_out, tests = [caveat.whole for caveat in found]
     assert opinion == "`quality` is an opinion."
     assert small.startswith(
-        "Small samples: comparisons rest on 12 items. On `contains` their intervals reach ±0.30 in the median"
+        "Small samples: comparisons rest on 12 questions. On `contains` their intervals reach ±0.30 in the"
+        " median"
     )
     assert tests.startswith(
         "Differences tested: 3 confirmatory (Holm's correction). Significant means after that correction"
@@ -474,8 +573,24 @@ def test_intervals_without_width_do_not_make_small_samples_look_precise() -> Non
     rows = [contrast("urial", "sft", "en", 0.0, half, n_tests=1) for half in (0.0, 0.0, 0.4)]
     assert "reach ±0.40 in the median" in caveats(rows, [], [])[0].whole
     assert [caveat.whole for caveat in caveats(rows[:1], [], [])] == [
-        "Small samples: comparisons rest on 12 items."
+        "Small samples: comparisons rest on 12 questions."
     ]
+
+
+def test_small_samples_are_those_of_what_was_declared() -> None:
+    rows = [contrast("urial", "sft", "en", 0.1, 0.2, n=n, family=family) for n, family in PLANNED]
+    assert caveats(rows, [], [])[0].headline == "Small samples: comparisons rest on 9 to 12 questions."
+
+
+def test_the_level_of_the_answers_intervals_is_that_of_the_contrasts_it_tells() -> None:
+    declared = contrast("urial", "sft", "en", 0.1, 0.2)
+    explored = contrast("urial", "dpo", "en", 0.4, 0.1, family="exploratory")
+    found = contrast("urial", "dpo", "fr", 0.4, 0.1)
+    untested = contrast("urial", "dpo", "es", 0.4, None)
+    assert told([declared, explored, untested]) == [explored]
+    assert told([declared, found, explored]) == [declared, found]
+    assert told([declared, explored | {"is_significant": False}]) == [declared]
+    assert told([explored]) == [explored]
 
 
 def test_large_samples_with_everything_scored_need_no_caveat() -> None:

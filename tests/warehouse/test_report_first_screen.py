@@ -113,13 +113,16 @@ def test_the_effect_of_english_examples_is_the_first_thing_that_is_said(desktop:
     ]
     found = [text for text in said if "urial_en" in text]
     assert re.match(
-        r"With urial_en, 100% of French and 100% of Spanish answers fail \(in another language than asked\);"
-        r" with urial, \d+% and \d+%\. Difference \d+ \[\d+, \d+\] points and",
+        r"With urial_en, 100% of \d+ French and 100% of \d+ Spanish answers are in another language than"
+        r" asked; with urial, \d+% and \d+%\. Difference \d+ \[\d+, \d+\] points and",
         found[0],
     )
     assert "corrected p" in found[0]
     assert desktop.page.locator(".unsupported b").inner_text() == "Not supported."
-    assert "Main caveat: Small samples" in desktop.page.locator(".trust").inner_text()
+    trust = desktop.page.locator(".trust").inner_text()
+    assert re.search(r"Comparisons rest on \d+( to \d+)? questions", trust)
+    assert re.search(r"at the level of Holm's correction for \d+ confirmatory tests", trust)
+    assert "Main caveat: Small samples" in trust
 
 
 def test_the_picture_marks_what_differs_significantly_and_links_to_the_answers_behind_it(
@@ -134,8 +137,10 @@ def test_the_picture_marks_what_differs_significantly_and_links_to_the_answers_b
     link = row.locator("td.strip a").nth(1).get_attribute("href")
     assert link is not None
     assert link.startswith("#answers?dataset=facts&language=fr&model=tiny&method=urial_en&measure=contains")
-    assert "Higher is better" in desktop.page.locator("#overview figcaption").inner_text()
-    assert "lower is better" in desktop.page.locator("#overview figcaption").inner_text()
+    caption = desktop.page.locator("#overview figcaption").inner_text()
+    assert "Higher is better" in caption
+    assert "hollow: not, or not tested" in caption
+    assert "lower is better, framed: one of these errors differs significantly from urial." in caption
 
 
 def test_the_page_is_short(desktop: Visit) -> None:

@@ -117,6 +117,18 @@ def test_contrasts_that_tie_throughout_are_one_line() -> None:
     assert contrast_grids([contrast("sft", 0.0)], ORDER, SHARES) == ((), "Exact ties throughout.")
 
 
+def test_a_share_or_a_difference_that_is_small_does_not_show_as_none() -> None:
+    (cell,) = (
+        mean_grids([mean("urial", mean_score=0.997, ci_low=0.98, n=300)], ORDER, SHARES)[0].lines[0].cells
+    )
+    assert cell is not None
+    assert cell.text == ">99% of 300"
+    (grid,), _ = contrast_grids([contrast("sft", 0.004, ci_low=0.001)], ORDER, SHARES)
+    (cell,) = grid.lines[0].cells
+    assert cell is not None
+    assert (cell.text, cell.told) == ("0.4 (n 8)", "0.4 [0.1, 20.4] points, n = 8")
+
+
 def test_a_point_leads_to_the_answers_behind_it() -> None:
     (cell,) = mean_grids([mean('u&"<')], ORDER, SHARES)[0].lines[0].cells
     assert cell is not None
@@ -136,6 +148,19 @@ def test_the_language_of_examples_is_told_where_it_is_not_the_one_that_is_asked_
         {"step_id": "generate-other", "settings": {}},
     ]
     assert glosses(cells, steps) == {"urial_en": "examples in English"}
+    own = [{**cell, "method": "urial", "generate_step_id": f"own-{cell['language']}"} for cell in cells]
+    bare = [{**cell, "method": "zero_shot", "generate_step_id": f"bare-{cell['language']}"} for cell in cells]
+    for language in ("en", "fr"):
+        prompt = {"form": "text", "text": {"language": language}, "demonstrations_text": None}
+        steps += [
+            {"step_id": f"own-{language}", "settings": {"prompt": prompt}},
+            {"step_id": f"bare-{language}", "settings": {"prompt": {**prompt, "num_fewshot": 0}}},
+        ]
+    assert glosses([*cells, *own, *bare], steps) == {
+        "urial_en": "examples in English",
+        "urial": "examples in the language asked",
+    }
+    assert glosses([own[0], bare[0]], steps) == {}, "there is one language"
     assert language_name("x-klingon") == "x-klingon"
 
 
@@ -201,6 +226,37 @@ def test_a_study_of_one_language_without_contrasts_or_scores_has_a_first_screen_
     assert overview(unscored) is None
     assert summary(unscored).findings == ("Nothing has been scored.",)
     assert "Nothing has been scored." in as_html(replace(unscored, completions=[]))
+
+
+def test_tests_come_before_means_by_size_where_one_method_is_asked_of_models_of_several_sizes(
+    study: StudyRows,
+) -> None:
+    first = next(row for row in study.views["score_by_method_language"] if row["measure"] == "contains")
+    sizes = [first | {"model": model, "num_parameters": size} for model, size in (("tiny", 1), ("small", 2))]
+    views = {**study.views, "score_by_method_language": sizes}
+    by_size = "Exploratory: `contains` does not change clearly from tiny to small."
+    said = summary(replace(study, views=views))
+    assert by_size not in said.findings
+    assert said.trust[0].startswith("Comparisons rest on ")
+    rows = study.views["contrast_by_language_and_size"]
+    views["contrast_by_language_and_size"] = [row | {"ci_low": None, "ci_high": None} for row in rows]
+    assert by_size in summary(replace(study, views=views)).findings
+
+
+def test_data_sets_stand_in_the_order_of_the_study_and_the_picture_names_its_own(study: StudyRows) -> None:
+    drawn = overview(study)
+    assert drawn is not None
+    assert drawn.on == ""
+    sums = [cell | {"dataset": "a_sums"} for cell in study.cells]
+    scores = study.views["score_by_method_language"]
+    both = [*(row | {"dataset": "a_sums"} for row in scores), *scores]
+    several = replace(
+        study, cells=[*study.cells, *sums], views={**study.views, "score_by_method_language": both}
+    )
+    drawn = overview(several)
+    assert drawn is not None
+    assert drawn.on == " on facts"
+    assert "</code> (holds an accepted answer) on facts with 95%" in as_html(several)
 
 
 def test_a_method_that_was_retrained_for_each_language_is_named_with_what_it_was_trained_on(

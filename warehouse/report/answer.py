@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from warehouse.charts.theme import Order, Row, Rows, place, with_interval
-from warehouse.report.prose import CORRECTIONS, counted, listed, p_value, value_range
+from warehouse.report.prose import counted, listed, p_value, value_range
 from warehouse.report.wording import Wording, language_name
 
 NAMED = 3
@@ -65,6 +65,16 @@ def differences(
     return Answer((*found, *others), (*rest, *few))
 
 
+def told(contrasts: Rows) -> Rows:
+    """The tested contrasts that the answer tells of: declared ones, unless only exploring found something."""
+    tested = [row for row in contrasts if row["ci_low"] is not None]
+    declared = [row for row in tested if row["family"] == "confirmatory"]
+    explored = [row for row in tested if row["family"] != "confirmatory"]
+    if any(row["is_significant"] for row in declared):
+        return declared
+    return explored if not declared or any(row["is_significant"] for row in explored) else declared
+
+
 def _significant(tested: Rows, order: Order, words: Wording) -> list[str]:
     """A sentence for each contrast, measure and model, over its languages; then how many more there are."""
     mark = "Exploratory: " if tested and tested[0]["family"] == "exploratory" else ""
@@ -73,12 +83,24 @@ def _significant(tested: Rows, order: Order, words: Wording) -> list[str]:
         if row["is_significant"]:
             sides = (*_sides(row, words), str(row["method"]), row["dataset"], row["measure"], row["model"])
             groups.setdefault(sides, []).append(row)
-    said = [_found(rows, order, words) for rows in list(groups.values())[:NAMED]]
+    said = _glossed_once([_found(rows, order, words) for rows in list(groups.values())[:NAMED]], words)
     said = [mark + (one[0].lower() + one[1:] if mark and one.startswith("With ") else one) for one in said]
     more = sum(len(rows) for rows in list(groups.values())[NAMED:])
     if more:
         said.append(f"{mark}{counted(more, 'more difference')} {'is' if more == 1 else 'are'} significant.")
     return said
+
+
+def _glossed_once(said: Iterable[str], words: Wording) -> list[str]:
+    """Leave out what a method's name may not tell where an earlier sentence has told it."""
+    named: set[str] = set()
+    found: list[str] = []
+    for sentence in said:
+        for name in named:
+            sentence = sentence.replace(words.method(name), name)
+        named |= {name for name in words.glosses if words.method(name) in sentence}
+        found.append(sentence)
+    return found
 
 
 def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
@@ -90,15 +112,24 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
     places = [language_name(row["language"]) + _tuned(row, order) for row in ranked]
     means = {side: [words.mean(row, _mean(row, side)) for row in ranked] for side in (better, worse)}
     spread = listed([words.difference(row, abs(row["estimate"]), *_ends(row)) for row in ranked])
-    n = f"n = {value_range(row['n'] for row in rows)}, {_p(rows)}"
+    n = f"n = {value_range(row['n'] for row in rows)}, "
+    tested = _p(rows) + _lost(rows)
     label = words.label(first)
+    on = words.on(first) + _model(first, order)
     if words.is_error(first):
-        of = listed([f"{mean} of {where}" for mean, where in zip(means[worse], places, strict=True)])
-        fail = "fail" if words.is_critical(first) else "are flagged"
-        what = label or f"`{first['measure']}`"
+        # with several seeds an item has several answers
+        is_once = all((row.get("n_seeds") or 1) == 1 for row in rows)
+        counts = [f"{row['n']} " if is_once else "" for row in ranked]
+        of = listed(
+            [
+                f"{mean} of {count}{where}"
+                for mean, count, where in zip(means[worse], counts, places, strict=True)
+            ]
+        )
         return (
-            f"With {named[worse]}, {of} answers {fail} ({what}){_model(first, order)}; with {named[better]},"
-            f" {listed(means[better])}. Difference {spread} ({n})."
+            f"With {named[worse]}, {of} answers{on} {words.fault(first)}; with"
+            f" {named[better]}, {listed(means[better])}. Difference {spread}"
+            f" ({'' if is_once else n}{tested})."
         )
     compared = [f"{a} against {b}" for a, b in zip(means[better], means[worse], strict=True)]
     where = listed(
@@ -109,9 +140,15 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
     )
     what = f"`{first['measure']}`" + (f" ({label})" if label else "")
     return (
-        f"{named[better]} beats {named[worse]} in {listed(places)}{_model(first, order)}: {what}"
-        f" {where}. Difference {spread} ({n})."
+        f"{named[better]} beats {named[worse]} in {listed(places)}{on}: {what}"
+        f" {where}. Difference {spread} ({n}{tested})."
     )
+
+
+def _lost(rows: Sequence[Row]) -> str:
+    """Say how many items were left out of the comparisons, one or several."""
+    lost = [row.get("n_lost") or 0 for row in rows]
+    return f"; {value_range(lost)} not scored on both sides" if any(lost) else ""
 
 
 def _not_significant(tested: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -119,40 +156,61 @@ def _not_significant(tested: Rows, words: Wording, detectable: Sequence[Mapping[
     rest = [row for row in tested if not row["is_significant"]]
     if not rest:
         return []
-    kind = "Exploratory: no" if tested[0]["family"] == "exploratory" else "No"
-    other = "other " if len(rest) < len(tested) else ""
     ties = sum(row["estimate"] == 0 for row in rest)
     alone = sum(bool(row["is_significant_uncorrected"]) for row in rest)
     asides = [
         *([f"{alone} {'is' if alone == 1 else 'are'} significant uncorrected"] if alone else []),
         *([f"{ties} {'is an exact tie' if ties == 1 else 'are exact ties'}"] if ties else []),
+        *_too_small(rest),
     ]
-    aside = f"; {listed(asides)}" if asides else ""
-    said = (
-        f"{kind} {other}difference in {_measures(rest)} is significant"
-        f" ({len(tested) - len(rest)} of {counted(len(tested), 'comparison')}{aside})."
-    )
+    aside = f": {', and '.join(filter(None, (', '.join(asides[:-1]), asides[-1])))}" if asides else ""
+    said = f"{_compared(rest, len(tested))} significant{aside}."
+    if tested[0]["family"] == "exploratory":
+        said = f"Exploratory: {said[0].lower()}{said[1:]}"
     return [said + _missed(rest, words, detectable)]
 
 
-def _missed(rest: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> str:
-    """Say which differences such a study misses: those below the detectable one, or all of them."""
+def _compared(rest: Rows, n: int) -> str:
+    """Count the comparisons of which none is significant, out of `n`."""
+    if len(rest) < n:
+        others = counted(len(rest), "comparison").removeprefix("1 ")
+        return f"The other {others} on {_measures(rest, 'and')} {'is' if len(rest) == 1 else 'are'} not"
+    if n == 1:
+        return f"The one comparison, on {_measures(rest)}, is not"
+    return f"None of {n} comparisons on {_measures(rest)} is"
+
+
+def _too_small(rest: Rows) -> list[str]:
+    """Count the comparisons of so few items that nothing could have made them significant."""
     hopeless = [row for row in rest if not row["could_be_significant"]]
-    if hopeless:
-        few, n_tests = value_range(row["n"] for row in hopeless), counted(hopeless[0]["n_tests"], "test")
-        which = "none" if len(hopeless) == len(rest) else f"{len(hopeless)} of these"
-        could = "could" if which == "none" else "could not"
-        return (
-            f" With {few} questions and {n_tests} ({CORRECTIONS[hopeless[0]['correction']]}), {which} {could}"
-            " have been significant, whatever the answers."
-        )
+    if not hopeless:
+        return []
+    few, n_tests = value_range(row["n"] for row in hopeless), counted(hopeless[0]["n_tests"], "test")
+    if len(hopeless) == len(rest):
+        which = "all were" if len(rest) > 1 else "it was"
+    else:
+        which = f"{len(hopeless)} {'was' if len(hopeless) == 1 else 'were'}"
+    questions = "question" if few == "1" else "questions"
+    return [f"with {few} {questions} {which} too small to ever reach significance over {n_tests}"]
+
+
+def _missed(rest: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> str:
+    """Say which differences such a study misses, where no comparison is too small to find any.
+
+    The detectable difference is the one found with a probability of 80%.
+    """
+    if not all(row["could_be_significant"] for row in rest):
+        return ""
     first = rest[0]
     key = "effect_corrected" if first["family"] == "confirmatory" else "effect"
     effects = [row[key] for row in detectable if row["measure"] == first["measure"] and row[key] is not None]
     if not effects:
         return ""
     below = words.difference(first, median(effects), None, None)
-    return f" Differences below about {below} on `{first['measure']}` would probably be missed."
+    return (
+        f" A true difference below about {below} on `{first['measure']}` would be missed more than one time"
+        " in five."
+    )
 
 
 def _explored(explored: Rows) -> list[str]:
@@ -217,7 +275,7 @@ def _mean(row: Row, side: str) -> float:
 
 
 def _ends(row: Row) -> tuple[float | None, float | None]:
-    """The simultaneous interval, of the whole family, seen from the better side."""
+    """The interval at the level at which the correction tests this contrast, seen from the better side."""
     low, high = row["ci_low_corrected"], row["ci_high_corrected"]
     if row["estimate"] < 0 and None not in (low, high):
         return -high, -low
@@ -230,8 +288,8 @@ def _tuned(row: Row, order: Order) -> str:
     return f" (tuned on {listed(list(dict.fromkeys(tuned)))})" if tuned else ""
 
 
-def _measures(rows: Iterable[Row]) -> str:
-    return listed([f"`{judge}`" for judge in dict.fromkeys(row["judge"] for row in rows)], "or")
+def _measures(rows: Iterable[Row], last: str = "or") -> str:
+    return listed([f"`{judge}`" for judge in dict.fromkeys(row["judge"] for row in rows)], last)
 
 
 def _model(row: Row, order: Order) -> str:

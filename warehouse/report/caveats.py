@@ -77,6 +77,7 @@ def caveats(
 
 def _small(tested: Rows, scores: Rows) -> Caveat | None:
     """Small samples, and the differences that intervals of that width would miss."""
+    tested = [row for row in tested if row["family"] == "confirmatory"] or tested
     counts = [row["n"] for row in tested or scores if row["n"]]
     if not counts or min(counts) >= FEW_ITEMS:
         return None
@@ -84,7 +85,7 @@ def _small(tested: Rows, scores: Rows) -> Caveat | None:
     if not tested:
         return Caveat(weight, f"Small samples: means rest on {value_range(counts)} questions.")
     measure = tested[0]["measure"]
-    said = f"Small samples: comparisons rest on {value_range(counts)} items."
+    said = f"Small samples: comparisons rest on {value_range(counts)} questions."
     halves = [
         (row["ci_high"] - row["ci_low"]) / 2
         for row in tested

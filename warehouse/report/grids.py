@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from warehouse.charts.theme import Order, Row, Rows, method_name, number, place, reach
+from warehouse.charts.theme import Order, Row, Rows, decimals_for, method_name, number, place, reach
 from warehouse.report.prose import listed
-from warehouse.report.wording import SHARE, Wording, language_name
+from warehouse.report.wording import SHARE, Wording, language_name, percent, point_decimals
 
 MOST_COLUMNS = 4
 """Columns of one grid; further ones stand in the next."""
@@ -167,8 +167,7 @@ def contrast_grids(rows: Rows, order: Order, words: Wording) -> tuple[tuple[Grid
     scale = words.scale(lines[0])
     used = reach(lines, ("ci_low", "ci_high", "estimate"), least=(-0.1, 0.1))
     bound = min(scale[1] - scale[0] if scale else float("inf"), max(-used[0], used[1]))
-    factor = 100 if words.is_share(lines[0]) else 1
-    axis = Axis(-bound, bound, lambda value: number(factor * value, 0 if factor > 1 else 2))
+    axis = Axis(-bound, bound, _points if words.is_share(lines[0]) else _precise)
 
     def cell(row: Row) -> Cell:
         value, low, high = row["estimate"], row["ci_low"], row["ci_high"]
@@ -237,8 +236,17 @@ def where(row: Row) -> tuple[str, ...]:
 
 def _writer(row: Row, words: Wording) -> Callable[[float], str]:
     if words.scale(row) == SHARE:
-        return lambda value: f"{number(100 * value, 0)}%"
-    return lambda value: number(value, 2).removesuffix(".00")
+        return percent
+    return lambda value: _precise(value).removesuffix(".00")
+
+
+def _points(difference: float) -> str:
+    return number(100 * difference, point_decimals((100 * difference,)))
+
+
+def _precise(value: float) -> str:
+    """A number in two digits after the point, or as many more as keep it from showing as zero."""
+    return number(value, max(2, decimals_for((round(value, 9),))))
 
 
 Arranged = tuple[str, tuple[str, ...], list[tuple[str, str | None, list[Row | None]]]]

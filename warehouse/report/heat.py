@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from warehouse.charts.theme import Row, Rows, method_name, number
+from warehouse.charts.theme import Row, Rows, method_name
 from warehouse.report.grids import Heat, answers_link
 from warehouse.report.prose import listed
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import percent_interval
-from warehouse.report.wording import language_name
+from warehouse.report.wording import language_name, percent
 
 MOST_TABLES = 4
 """Tables of one data set; further models are in the warehouse."""
@@ -73,7 +73,7 @@ def _heat(row: Row) -> Heat:
     interval = percent_interval(row["share"], row["ci_low"], row["ci_high"])
     return Heat(
         row["share"],
-        f"{number(100 * row['share'], 0)}% of {row['n']}",
+        f"{percent(row['share'])} of {row['n']}",
         f"{row['label']}, {row['method']} in {language_name(row['language'])}: {interval}, n = {row['n']}",
         answers_link(row, only="wrong"),
     )

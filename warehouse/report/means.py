@@ -80,6 +80,7 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
     if not best:
         return "Nothing has been scored."
     first = [b for b in best if (b.dataset, b.measure) == (best[0].dataset, best[0].measure)]
+    on = f" of {best[0].dataset}" if len({b.dataset for b in best}) > 1 else ""
     named = [
         f"{_who(b, n_methods)} in {language_name(b.language)} ({b.shown}, n = {b.n})"
         for b in first
@@ -96,8 +97,8 @@ def leaders(best: Sequence[Best], n_methods: int) -> str:
         return left
     what = f"freedom from `{best[0].measure}`" if best[0].is_error else f"`{best[0].measure}`"
     if n_methods == 1:
-        return f"There is one method, so there is nothing to compare. On {what}: {listed(named)}."
-    return f"Highest mean on {what}: {listed(named)}." + (f" {left}" if left else "")
+        return f"There is one method, so there is nothing to compare. On {what}{on}: {listed(named)}."
+    return f"Highest mean on {what}{on}: {listed(named)}." + (f" {left}" if left else "")
 
 
 def by_size(scores: Rows, order: Order) -> list[str]:
@@ -111,38 +112,42 @@ def by_size(scores: Rows, order: Order) -> list[str]:
     scored = [row for row in scores if row["mean_score"] is not None and row["num_parameters"] is not None]
     if len({row["method"] for row in scores}) != 1 or len({row["num_parameters"] for row in scored}) < 2:
         return []
-    sizes = {row["num_parameters"] for row in scored}
-    ends = {(row["dataset"], row["measure"], row["language"], row["num_parameters"]): row for row in scored}
+    ends = _smallest(scored), _largest(scored)
+    by_model = {(row["dataset"], row["measure"], row["language"], row["model"]): row for row in scored}
+    several = len({row["dataset"] for row in scored}) > 1
     said: list[str] = []
     for dataset, measure in dict.fromkeys((row["dataset"], row["measure"]) for row in scored):
         apart: list[str] = []
         level: list[str] = []
         uneven: list[str] = []
         for language in order.languages:
-            small, large = (ends.get((dataset, measure, language, size)) for size in (min(sizes), max(sizes)))
+            small, large = (by_model.get((dataset, measure, language, model)) for model in ends)
             if small is None or large is None:
                 continue
             if not _are_of_the_same_items((small, large)):
-                uneven.append(language)
+                uneven.append(language_name(language))
                 continue
             named = " to ".join(
                 f"{with_interval(r['mean_score'], r['ci_low'], r['ci_high'])} (n = {r['n']})"
                 for r in (small, large)
             )
             (apart if _do_not_overlap(small, large) else level).append(
-                f"{named} in {language}" if _do_not_overlap(small, large) else language
+                f"{named} in {language_name(language)}"
+                if _do_not_overlap(small, large)
+                else language_name(language)
             )
-        names = f"from {_smallest(scored)} to {_largest(scored)}"
+        names = f"from {ends[0]} to {ends[1]}"
+        what = f"`{measure}`" + (f" on {dataset}" if several else "")
         if apart:
             said.append(
-                f"Exploratory: `{measure}` goes {names} from {listed(apart)}"
+                f"Exploratory: {what} goes {names} from {listed(apart)}"
                 + (f"; no clear change in {listed(level)}." if level else ".")
             )
         elif level:
-            said.append(f"Exploratory: `{measure}` does not change clearly {names}.")
+            said.append(f"Exploratory: {what} does not change clearly {names}.")
         if uneven:
             said.append(
-                f"`{measure}` was scored on unequal sets of items in {listed(uneven)}, so these means are not"
+                f"{what} was scored on unequal sets of items in {listed(uneven)}, so these means are not"
                 " compared."
             )
     return sorted(said, key=lambda sentence: "does not change" in sentence)

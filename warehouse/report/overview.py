@@ -3,10 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from warehouse.charts.theme import Rows, number
+from warehouse.charts.theme import Rows
 from warehouse.report.grids import Grid, Heat, answers_link, mean_grids, where
 from warehouse.report.prose import value_range
 from warehouse.report.study import StudyRows
+from warehouse.report.wording import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,14 @@ class Overview:
 
     measure: str
     label: str
+    on: str
+    """The end of a phrase that names the data set, where there are several."""
     direction: str
     grids: tuple[Grid, ...]
     baseline: str | None
     """The method whose significant differences are marked."""
     has_marks: bool
-    """True where a share of critical errors differs significantly from the baseline's."""
+    """True where the share of one of the critical errors differs significantly from the baseline's."""
     n_judged: str
     """Number of answers that the shares of critical errors are of."""
 
@@ -47,8 +50,8 @@ def overview(study: StudyRows) -> Overview | None:
     heats = {
         place: Heat(
             row["p_critical"],
-            f"{number(100 * row['p_critical'], 0)}%",
-            f"with a critical error: {number(100 * row['p_critical'], 0)}% of {row['n_judged']}",
+            percent(row["p_critical"]),
+            f"with a critical error: {percent(row['p_critical'])} of {row['n_judged']}",
             answers_link({**row, "measure": None}),
             place in marked,
         )
@@ -57,6 +60,7 @@ def overview(study: StudyRows) -> Overview | None:
     return Overview(
         first["measure"],
         study.words.label(first),
+        study.words.on(first),
         study.words.direction(first),
         mean_grids(study.order.sort(shown), study.order, study.words, significant, heats),
         baseline,

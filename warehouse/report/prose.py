@@ -44,9 +44,11 @@ def spans(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def p_value(p: float | None) -> str:
-    """A p-value in one or two digits that count."""
+    """A p-value in one or two digits that count; one below 0.05 never reads as 0.05."""
     if p is None:
         return "–"
     if p < 0.001:
         return "< 0.001"
+    if 0.0495 <= p < 0.05:
+        return "< 0.05"
     return f"{p:.3f}" if p < 0.095 else f"{p:.2f}"

@@ -58,7 +58,12 @@ class StudyRows:
 
     @cached_property
     def words(self) -> Wording:
-        return Wording(self._judges, glosses(self.cells, self.steps))
+        return Wording(self._judges, glosses(self.cells, self.steps), self.datasets)
+
+    @cached_property
+    def datasets(self) -> tuple[str, ...]:
+        """In the order in which the study declares them."""
+        return tuple(dict.fromkeys(cell["dataset"] for cell in self.cells))
 
     @cached_property
     def _judges(self) -> dict[str, Row]:
@@ -70,7 +75,7 @@ class StudyRows:
         return "quality" if judge is None else str(judge["role"])
 
     def in_order(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows of measures and contrasts in the order in which the study names them."""
+        """Rows of data sets, measures and contrasts in the order in which the study names them."""
         judges = {
             judge: place
             for place, judge in enumerate(dict.fromkeys(row["judge"] for row in self.cell_judges))
@@ -79,7 +84,7 @@ class StudyRows:
         return sorted(
             rows,
             key=lambda row: (
-                row["dataset"],
+                place(self.datasets, row["dataset"]),
                 judges.get(row["judge"], len(judges)),
                 row["measure"],
                 contrasts.get(row.get("contrast", ""), -1),

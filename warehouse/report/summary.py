@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from warehouse.charts.theme import Rows, place
-from warehouse.report.answer import Answer, differences, interactions
+from warehouse.report.answer import Answer, differences, interactions, told
 from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
 from warehouse.report.means import best_methods, by_size, leaders
@@ -90,18 +90,16 @@ def _answer(study: StudyRows, contrasts: Rows, scores: Rows) -> Answer:
     trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
     declared = interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
     sizes = by_size(scores, study.order)
-    if sizes:
+    if not contrasts and sizes:
         return Answer((*declared.supported, *sizes), declared.unsupported)
     if not contrasts and (declared.supported or declared.unsupported):
         return declared
     asked = [row["contrast"] for row in study.contrasts]
     ranked = sorted(contrasts, key=lambda row: place(asked, row["contrast"]))
     tested = differences(ranked, study.order, study.words, detectable(study))
-    means = (
-        (leaders(best_methods(scores, study.order), len(study.order.methods)),)
-        if all(row["ci_low"] is None for row in contrasts)
-        else ()
-    )
+    is_tested = any(row["ci_low"] is not None for row in contrasts)
+    highest = leaders(best_methods(scores, study.order), len(study.order.methods))
+    means = () if is_tested else sizes or (highest,)
     return Answer(
         (*declared.supported, *tested.supported, *means), (*declared.unsupported, *tested.unsupported)
     )
@@ -114,9 +112,10 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
     """
     declared = [row for row in contrasts if row["family"] == "confirmatory"]
     rests_on = declared or contrasts or scores
-    counts = [row["n"] for row in rests_on if row["n"]]
+    tested = [row for row in declared or contrasts if row["ci_low"] is not None]
+    counts = [row["n"] for row in tested or rests_on if row["n"]]
     seeds = [row["n_seeds"] for row in rests_on if row["scope"] or (row["n_seeds"] or 0) > 1]
-    items = [f"{value_range(counts)} questions a language"] if counts else []
+    items = [f"{value_range(counts)} questions"] if counts else []
     runs = [f"{value_range(seeds)} training seed{'' if set(seeds) == {1} else 's'}"] if seeds else []
     used = dict.fromkeys(row["judge"] for row in rests_on)
     opinions = study.opinions()
@@ -126,14 +125,16 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
     return tuple(
         said
         for said in (
-            f"{listed([*items, *runs])}." if items or runs else "",
+            f"{'Comparisons' if contrasts else 'Means'} rest on {listed([*items, *runs])}."
+            if items or runs
+            else "",
             *(
                 f"{listed(names)} {'is' if len(names) == 1 else 'are'} decided by {whom}."
                 for names, whom in ((rules, "rule"), (people, "people"))
                 if names
             ),
             *_opinions({judge: one for judge, one in zip(opinions, judges, strict=True) if judge in used}),
-            _precision(declared or contrasts, study.words),
+            _precision(told(contrasts), study.words),
         )
         if said
     )
@@ -149,9 +150,8 @@ def _opinions(judges: Mapping[str, Caveat]) -> Iterator[str]:
             yield f"{listed(others)} {'is an opinion' if len(others) == 1 else 'are opinions'} too."
 
 
-def _precision(contrasts: Rows, words: Wording) -> str:
-    """The noise floor: how far a difference is known; and how many tests share the level."""
-    tested = [row for row in contrasts if row["ci_low"] is not None]
+def _precision(tested: Rows, words: Wording) -> str:
+    """The noise floor: how far a difference is known; and the level of the answer's intervals."""
     if not tested:
         return ""
     first = tested[0]
@@ -163,9 +163,7 @@ def _precision(contrasts: Rows, words: Wording) -> str:
     width = words.difference(first, median(halves), None, None) if halves else ""
     known = f"a difference in `{first['measure']}` is known to ±{width}" if halves else ""
     n_tests = max(row["n_tests"] or 0 for row in tested if row["family"] == first["family"])
-    noun = f"{first['family']} test"
-    way = "simultaneous over" if first["family"] == "confirmatory" else "corrected for"
-    over = f"{counted(n_tests, noun)} ({CORRECTIONS[first['correction']]})"
-    tests = f"the answer's intervals are {way} {over}" if n_tests else ""
+    over = f"{CORRECTIONS[first['correction']]} for {counted(n_tests, first['family'] + ' test')}"
+    tests = f"the answer's intervals are at the level of {over}" if n_tests else ""
     said = "; ".join(filter(None, (known, tests)))
     return f"{said[0].upper()}{said[1:]}." if said else ""

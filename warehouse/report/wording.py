@@ -1,6 +1,6 @@
 """Plain words for what a study varies and measures: its languages, methods and measures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,18 @@ _NAMES = {
 """English names of ISO 639-1 codes; a study may have others, which are shown as they are."""
 
 
+FAULTS = {
+    "in another language than asked": "are in another language than asked",
+    "repeats itself without end": "repeat themselves without end",
+    "no answer": "are empty",
+    "cut before its end": "are cut before their end",
+    "code where none was asked": "hold code where none was asked",
+    "the question again, or an invented one": "repeat the question, or invent one",
+    "declines to answer": "decline to answer",
+}
+"""Label of a judge that looks for an error -> what is said of answers that have it."""
+
+
 def language_name(code: str) -> str:
     return _NAMES.get(code, code)
 
@@ -36,6 +48,12 @@ class Wording:
     """Rows of `judges` by name."""
     glosses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Method -> what its name may not tell, such as the language of its examples."""
+    datasets: tuple[str, ...] = ()
+    """In the order of the study."""
+
+    def on(self, row: Row) -> str:
+        """Return the end of a phrase that names a row's data set, where there are several."""
+        return f" on {one_line(row['dataset'])}" if len(self.datasets) > 1 else ""
 
     def method(self, name: str) -> str:
         gloss = self.glosses.get(name)
@@ -45,6 +63,13 @@ class Wording:
         """Return the judge's own words for what it looks for."""
         judge = self.judges.get(row["judge"])
         return one_line(str(judge["label"])) if judge and judge["label"] else ""
+
+    def fault(self, row: Row) -> str:
+        """Return what is said of answers that have the error a judge looks for."""
+        label = self.label(row)
+        verb = "fail" if self.is_critical(row) else "are flagged"
+        what = label or f"`{row['measure']}`"
+        return FAULTS.get(label, f"{verb} ({what})")
 
     def is_error(self, row: Row) -> bool:
         """Return whether a measure is freedom from an error, which is told by the share that has it."""
@@ -82,29 +107,55 @@ class Wording:
         """A mean on its measure's scale; of an error, the share of answers that have it."""
         if not self.is_share(row):
             return number(value, decimals_for([value]))
-        return f"{number(100 * (1 - value if self.is_error(row) else value), 0)}%"
+        return percent(1 - value if self.is_error(row) else value)
 
     def difference(self, row: Row, value: float, low: float | None, high: float | None) -> str:
         """A difference and its interval, of shares in points of a hundred."""
         if not self.is_share(row):
             return with_interval(value, low, high)
         points = [None if end is None else 100 * end for end in (low, high)]
-        return f"{with_interval(100 * value, *points, decimals=0)} points"
+        decimals = point_decimals((100 * value, *points))
+        return f"{with_interval(100 * value, *points, decimals=decimals)} points"
+
+
+def percent(share: float) -> str:
+    """A share in whole per cent that shows neither 0% nor 100% where it is not."""
+    share = round(share, 9)
+    whole = number(100 * share, 0)
+    if share > 0 and whole == "0":
+        return "<1%"
+    return ">99%" if share < 1 and whole == "100" else f"{whole}%"
+
+
+def point_decimals(points: Iterable[float | None]) -> int:
+    """Return the digits after the point, none to three: enough that no number but zero shows as zero."""
+    sizes = [abs(value) for value in points if value is not None and abs(value) > 1e-7]
+    return next((places for places in range(3) if all(round(size, places) for size in sizes)), 3)
 
 
 def glosses(cells: Rows, steps: Rows) -> dict[str, str]:
-    """Return, for a method whose examples are not in the language it is asked in, their language."""
+    """Return, for methods that show worked examples, their language.
+
+    It is the one that is asked, which a study of one language need not say, or another one.
+    """
     prompts: dict[str, dict[str, Any]] = {
         step["step_id"]: step["settings"].get("prompt") or {} for step in steps
     }
     found: dict[str, set[str]] = {}
     for cell in cells:
-        prompt = prompts.get(cell["generate_step_id"], {})
-        shown: dict[str, str] = prompt.get("demonstrations_text") or {}
-        if shown.get("language") not in (None, cell["language"]):
-            found.setdefault(cell["method"], set()).add(shown["language"])
+        shown = _language_of_examples(prompts.get(cell["generate_step_id"], {}))
+        if shown is not None:
+            others = found.setdefault(cell["method"], set())
+            others |= {shown} - {cell["language"]}
+    asked = {cell["language"] for cell in cells}
     return {
-        method: f"examples in {language_name(next(iter(languages)))}"
-        for method, languages in found.items()
-        if len(languages) == 1
+        method: f"examples in {language_name(next(iter(others))) if others else 'the language asked'}"
+        for method, others in found.items()
+        if len(others) == 1 or (not others and len(asked) > 1)
     }
+
+
+def _language_of_examples(prompt: Mapping[str, Any]) -> str | None:
+    """The language of the worked examples in a prompt; None where it shows none."""
+    text: Mapping[str, str] = prompt.get("demonstrations_text") or prompt.get("text") or {}
+    return text.get("language") if prompt.get("num_fewshot", 3) else None
