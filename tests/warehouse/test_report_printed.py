@@ -319,7 +319,7 @@ def test_markdown_begins_with_the_question_the_answer_and_what_to_know(md: str) 
     assert headings[0].startswith("# Prompt it, tune it, or align it? &lt;/title&gt;")
     assert headings[1:4] == ["## Caveats", "## Judges and people", "## Methods by language"]
     assert "## Training" not in headings
-    assert md.split("\n\n")[1].startswith("Exploratory: no difference in `contains`")
+    assert md.split("\n\n")[1].startswith("Exploratory: none of 60 comparisons on `contains`")
     assert "\n\n**Main caveat:** Small samples" in md
 
 
