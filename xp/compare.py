@@ -38,7 +38,7 @@ class Compared:
 
     old: str
     new: str
-    """As they were named."""
+    """Names of the two sides, as they were given."""
     settings: tuple[Setting, ...]
     n_steps: int
     """Steps that both have; those that one has alone were made of other settings, data, weights or code."""

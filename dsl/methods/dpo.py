@@ -15,7 +15,7 @@ from dsl.steps.training_settings import DpoLoss, Training
 from dsl.values import Name, StepId
 
 LEARNING_RATE = 5e-6
-"""As a study that names none is trained: far below that of sft."""
+"""Default learning rate, far below that of sft."""
 
 
 class Dpo(DpoLoss, TuningMethod):
