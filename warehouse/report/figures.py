@@ -59,9 +59,7 @@ class Figure:
     brief: Table
     """The table as a page of paper has room for it."""
     view: str
-    """The steps and view behind the numbers."""
-    steps: tuple[str, ...]
-    """The steps that made them."""
+    """The view behind the numbers."""
     warning: str = ""
     """A warning to be seen before the numbers; their rows have it."""
     grids: tuple[Grid, ...] | None = None
@@ -105,19 +103,15 @@ def by_measure(
     `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note.
     """
     several = len(datasets(rows)) > 1
-    found = {
-        (row["dataset"], row["measure"], row["judge"]): row.get("named", f"`{row['measure']}`")
-        for row in rows
-    }
+    found = {(row["dataset"], row["measure"]): row.get("named", f"`{row['measure']}`") for row in rows}
     made: list[Figure] = []
-    for number, ((dataset, measure, judge), named) in enumerate(found.items()):
+    for number, ((dataset, measure), named) in enumerate(found.items()):
         shown = [row for row in rows if (row["dataset"], row["measure"]) == (dataset, measure)]
         one = figure(
             study,
             view,
             shown,
             columns,
-            study.steps_of(dataset, judge),
             heading=named + (f" on {dataset}" if several else ""),
             anchor=f"{anchor or view}-{number}",
             brief=brief,
@@ -144,7 +138,6 @@ def by_dataset(study: StudyRows, view: str, columns: Columns) -> tuple[Figure, .
             view,
             study.order.sort(row for row in rows if row["dataset"] == dataset),
             columns,
-            study.steps_of(dataset),
             heading=f"on {dataset}" if len(names) > 1 else "",
             anchor=f"{view}-{number}",
         )
@@ -157,7 +150,6 @@ def figure(
     view: str,
     rows: Rows,
     columns: Columns,
-    steps: Sequence[str],
     *,
     anchor: str,
     heading: str = "",
@@ -183,7 +175,6 @@ def figure(
         tables.table(columns, written),
         brief(written) if brief else tables.table([column for column in columns if column.is_brief], written),
         view,
-        tuple(steps),
         next((f"This is {row['warning']}." for row in rows if row.get("warning")), ""),
     )
 
@@ -202,7 +193,6 @@ def listing(
     view: str,
     rows: Rows,
     columns: Columns,
-    steps: Sequence[str],
     *,
     anchor: str,
     caption: str,
@@ -211,9 +201,7 @@ def listing(
     """A figure that is a table alone."""
     written = _in_order(rows, study.order)
     brief = tables.table([column for column in columns if column.is_brief], written)
-    return Figure(
-        anchor, heading, caption, "", None, tables.table(columns, written), brief, view, tuple(steps)
-    )
+    return Figure(anchor, heading, caption, "", None, tables.table(columns, written), brief, view)
 
 
 def _in_order(rows: Rows, order: Order) -> Rows:

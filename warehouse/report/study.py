@@ -119,23 +119,6 @@ class StudyRows:
             if row["opinion"] is not None and not row["is_people"] and row["judge"] in asked
         }
 
-    def steps_of(
-        self, dataset: str | None = None, judge: str | None = None, trained: bool = False
-    ) -> list[str]:
-        """The steps behind a figure: those that trained, answered and judged its cells, each once."""
-        found: dict[str, None] = {}
-        cells = {cell["cell_id"]: cell for cell in self.cells if dataset in (None, cell["dataset"])}
-        if not trained:
-            found |= dict.fromkeys(cell["generate_step_id"] for cell in cells.values())
-            found |= dict.fromkeys(
-                row["judge_step_id"]
-                for row in self.cell_judges
-                if row["cell_id"] in cells and judge in (None, row["judge"])
-            )
-        return list(
-            dict.fromkeys(row["step_id"] for row in self.cell_training if row["cell_id"] in cells)
-        ) + list(found)
-
 
 def datasets(rows: Sequence[Row]) -> list[str]:
     """The data sets in these rows, sorted."""

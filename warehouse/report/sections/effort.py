@@ -37,14 +37,11 @@ def training(study: StudyRows) -> Section:
         tables.count("steps", "logged"),
         tables.text("step_id", "step"),
     )
-    steps = study.steps_of(trained=True)
-    made = figure(
-        study, "training_curve", rows, columns, steps, anchor="curves", table_rows=study.order.sort(ends)
-    )
-    return Section("training", heading, (), (*_effort(study, steps), made), is_printed=False)
+    made = figure(study, "training_curve", rows, columns, anchor="curves", table_rows=study.order.sort(ends))
+    return Section("training", heading, (), (*_effort(study), made), is_printed=False)
 
 
-def _effort(study: StudyRows, steps: list[str]) -> tuple[Figure, ...]:
+def _effort(study: StudyRows) -> tuple[Figure, ...]:
     """Return the tables of effort by method, and of the values that were tried."""
     effort = (
         tables.text("method", "method"),
@@ -75,7 +72,7 @@ def _effort(study: StudyRows, steps: list[str]) -> tuple[Figure, ...]:
         ("tuning_trials", trials, "Values that were tried. The choice was made on validation rows alone."),
     ]
     return tuple(
-        listing(study, view, rows, columns, steps, anchor=view.replace("_", "-"), caption=caption)
+        listing(study, view, rows, columns, anchor=view.replace("_", "-"), caption=caption)
         for view, columns, caption in found
         if (rows := study.views[view])
     )
@@ -102,7 +99,7 @@ def cost(study: StudyRows) -> Section:
         tables.count("n_failed", "failed"),
         tables.text("step_id", "step"),
     )
-    made = figure(study, "cost_by_step", rows, columns, [row["step_id"] for row in rows], anchor="spent")
+    made = figure(study, "cost_by_step", rows, columns, anchor="spent")
     return Section(
         "cost", "Cost", (_spent(rows),), _by_model(study), (made,), "Time by step", is_printed=False
     )
@@ -121,12 +118,7 @@ def _by_model(study: StudyRows) -> tuple[Figure, ...]:
         tables.decimal("load_seconds", "of them loading", 1),
         tables.decimal("work_seconds", "of them working", 1),
     )
-    steps = [
-        step["step_id"]
-        for step in study.views["cost_by_step"]
-        if step["is_done"] and step["kind"] in {row["kind"] for row in rows}
-    ]
-    return (figure(study, "cost_by_model", rows, columns, steps, anchor="by-model"),)
+    return (figure(study, "cost_by_model", rows, columns, anchor="by-model"),)
 
 
 def _spent(rows: Rows) -> str:

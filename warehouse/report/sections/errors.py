@@ -91,7 +91,6 @@ def _listings(
             view,
             [row for row in rows if row["dataset"] == name],
             columns,
-            study.steps_of(name),
             anchor=f"{view}-{number}",
             heading=heading + (f" on {name}" if len(names) > 1 else ""),
             caption=caption,

@@ -27,7 +27,6 @@ def instructions(study: StudyRows) -> Section | None:
             "ifeval_accuracy",
             [row for row in rows if (row["dataset"], row["judge"]) == (dataset, judge)],
             columns,
-            study.steps_of(dataset, judge),
             heading=f"`{judge}`" + (f" on {dataset}" if len({name for name, _ in found}) > 1 else ""),
             anchor=f"ifeval-{number}",
             brief=lambda shown: _brief(study, shown),

@@ -78,7 +78,6 @@ def unscored(study: StudyRows) -> Section:
         "unscored_by_judge",
         [row for row in rows if row["n_unscored"]],
         columns,
-        study.steps_of(),
         anchor="left-out",
     )
     return Section("unscored", heading, (), (made,))
@@ -154,9 +153,8 @@ def _by_dataset(
         figure(
             study,
             view,
-            (found := [row for row in rows if row["dataset"] == name]),
+            [row for row in rows if row["dataset"] == name],
             columns,
-            steps_of(study, found, *judges),
             heading=heading + (f" on {name}" if len(names) > 1 else ""),
             anchor=f"{anchor}-{number}",
         )
@@ -181,18 +179,12 @@ def _reliability(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_unscored", "unscored"),
     )
     heading = "Agreement of three or more judges"
-    steps = list(
-        dict.fromkeys(
-            step for row in rows for judge in row["judges"] for step in study.steps_of(row["dataset"], judge)
-        )
-    )
     return (
         listing(
             study,
             "judge_reliability",
             rows,
             columns,
-            steps,
             anchor="reliability",
             heading=heading,
             caption=RELIABILITY,
@@ -220,23 +212,10 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
         figure(
             study,
             "judge_probes",
-            (found := [row for row in rows if row["dataset"] == name]),
+            [row for row in rows if row["dataset"] == name],
             columns,
-            [
-                *steps_of(study, found, "judge"),
-                *dict.fromkeys(row["judge_step_id"] for row in study.probed_judges),
-            ],
             heading="Texts planted in answers" + (f" on {name}" if len(names) > 1 else ""),
             anchor=f"probed-{number}",
         )
         for number, name in enumerate(names)
-    )
-
-
-def steps_of(study: StudyRows, rows: Rows, *judges: str) -> list[str]:
-    """Return the steps of the judges that these columns of the rows name."""
-    return list(
-        dict.fromkeys(
-            step for row in rows for judge in judges for step in study.steps_of(row["dataset"], row[judge])
-        )
     )

@@ -93,7 +93,6 @@ def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
             view,
             [row for row in rows if row["dataset"] == name],
             columns,
-            study.steps_of(name),
             anchor=f"length-adjusted-{number}",
             heading="Contrasts at equal length" + (f" on {name}" if len(names) > 1 else ""),
             caption=ADJUSTED,

@@ -6,7 +6,7 @@ from warehouse.charts.theme import Row, Rows, decimals_for, difference, number
 from warehouse.report import tables
 from warehouse.report.figures import Figure, Section, listing, model
 from warehouse.report.prose import counted, listed
-from warehouse.report.sections.judges import ALPHA, is_opinion_beside_people, steps_of
+from warehouse.report.sections.judges import ALPHA, is_opinion_beside_people
 from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 from warehouse.report.wording import language_name
@@ -65,7 +65,6 @@ def people_beside_judges(study: StudyRows) -> Section | None:
         "judge_agreement",
         rows,
         columns,
-        steps_of(study, rows, "judge_a", "judge_b"),
         anchor="people-agreement",
         caption=AGREEMENT,
     )
@@ -114,7 +113,6 @@ def corrected_by_people(study: StudyRows, shown: Rows) -> tuple[Figure, ...]:
             "contrast_beside_people",
             rows,
             columns,
-            steps_of(study, rows, "judge"),
             anchor="corrected-by-people",
             caption=CORRECTED if is_corrected else BIAS,
             heading="Corrected by people's labels" if is_corrected else "Judges' bias, by people's labels",

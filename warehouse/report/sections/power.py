@@ -91,7 +91,5 @@ def power(study: StudyRows) -> Section | None:
         if known
         else ""
     )
-    made = listing(
-        study, "paired_scores", rows, columns, study.steps_of(), anchor="detectable", caption=CAPTION
-    )
+    made = listing(study, "paired_scores", rows, columns, anchor="detectable", caption=CAPTION)
     return Section("power", "Statistical power", (said + first,), (made,))

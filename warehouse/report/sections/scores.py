@@ -177,11 +177,7 @@ def _other_trends(study: StudyRows) -> tuple[Figure, ...]:
             *_COUNTED,
         )
         if rows:
-            found.append(
-                listing(
-                    study, view, rows, shown, study.steps_of(), anchor=view, heading=heading, caption=said
-                )
-            )
+            found.append(listing(study, view, rows, shown, anchor=view, heading=heading, caption=said))
     return tuple(found)
 
 
