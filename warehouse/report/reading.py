@@ -91,7 +91,6 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
         cells=rows("from cells where experiment = ? order by rowid"),
         judges=rows("from judges where experiment = ? order by position"),
         cell_judges=[row for row in cell_judges if not row["probe"]],
-        probed_judges=[row for row in cell_judges if row["probe"]],
         cell_training=rows(
             "select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order"
             " by position"

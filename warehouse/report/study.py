@@ -19,8 +19,7 @@ class StudyRows:
     judges: Rows
     """In the order of the spec."""
     cell_judges: Rows
-    probed_judges: Rows
-    """Judges of answers with a text planted in them."""
+    """Those of answers as they were given, without texts planted in them."""
     cell_training: Rows
     contrasts: Rows
     views: dict[str, Rows]
