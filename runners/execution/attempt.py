@@ -30,6 +30,8 @@ from runners.store.step_io import CHECKS, StepContext, StepResult
 from runners.store.store import Store
 
 _LONGEST_ERROR = 600
+_OF_BATCHES = frozenset({"sft", "dpo", "reference_logps"})
+"""Kinds of steps that read whole rows, batch after batch, and not token after token."""
 
 
 def attempt(
@@ -92,7 +94,8 @@ def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Out
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    result: StepResult = find_runner(step.kind).run(step, context, folder)
+    with memory.large_blocks_returned() if step.kind in _OF_BATCHES else contextlib.nullcontext():
+        result: StepResult = find_runner(step.kind).run(step, context, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ def give_back() -> None:
         torch.cuda.empty_cache()
     with contextlib.suppress(AttributeError, OSError):  # only glibc has this function
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def large_blocks_returned() -> Iterator[None]:
+    """Give large blocks back to the system as soon as they are freed; afterwards they are kept again.
+
+    For training: each batch has another length, so that logits of a large vocabulary fit into no block that
+    an earlier one left, and the process would grow by them.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # only glibc has this function
+        yield
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    try:
+        yield
+    finally:
+        give_back()
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BELOW)
+
+
+KEPT_BELOW = 1 << 30
+"""Bytes of a block below which a worker's allocator keeps it when it is freed."""
+_LARGE = 32 << 20
+_M_MMAP_THRESHOLD = -3  # malloc.h
 
 
 def forget_peak_memory() -> None:

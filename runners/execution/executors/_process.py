@@ -18,12 +18,13 @@ from dsl.messages import one_line
 from dsl.values import StepId
 from runners.execution.events import Ended, Progress, Started
 from runners.execution.worker import MESSAGE, Finished, Report, Task
+from runners.models.memory import KEPT_BELOW
 from runners.store.store import Store
 
-_MALLOC = {
+MALLOC = {
     # glibc gives big tensors back to the system as soon as they are freed and asks for them anew at the next
     # token; told to keep them, generation takes about half the time. It reads this before Python starts.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(KEPT_BELOW),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
     # Memory in large pages, where the system leaves that to programs: weights that are read through at every
@@ -177,7 +178,7 @@ class Worker:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that a worker's libraries read before its first line runs. What a person has set
     stays set."""
-    environment = {**_MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment = {**MALLOC, **_OPENMP, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     # the same as here, wherever this process found them
     modules = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return {**environment, **os.environ, **modules, **settings}
