@@ -24,6 +24,7 @@ settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist, too
 def pytest_xdist_auto_num_workers() -> int:
     """Return a worker more than processors, since some tests wait."""
     return 1 + (os.cpu_count() or 1)
