@@ -62,8 +62,9 @@ def attempt(
         ):
             folders = {i: store.step_folder(i) for i in step.inputs}
             contents = {i: _content(i, folder) for i, folder in folders.items()}
+            telling = _giving_back(report) if step.kind in _OF_BATCHES else report
             context = StepContext(
-                folders, store.cache, reuse_from, report, shards.earlier(store, step_id, part), part
+                folders, store.cache, reuse_from, telling, shards.earlier(store, step_id, part), part
             )
             outcome = _run(step_id, step, context, folder)
             shards.drop(folder)
@@ -75,6 +76,14 @@ def attempt(
         if is_disk_full(error):
             raise unwritten(error, Path(getattr(error, "filename", None) or folder)) from error
         raise StepFailed(in_one_line(error)) from error
+
+
+def _giving_back(report: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def tell(n_done: int, n_rows: int) -> None:
+        memory.give_back_unused()
+        report(n_done, n_rows)
+
+    return tell
 
 
 def _content(step_id: StepId, folder: Path) -> Sha256:
@@ -94,8 +103,7 @@ def _run(step_id: StepId, step: Step, context: StepContext, folder: Path) -> Out
     started = time.monotonic()
     since_begun = taken()  # of the process, which its first step pays
     forget_peak_memory()
-    with memory.large_blocks_returned() if step.kind in _OF_BATCHES else contextlib.nullcontext():
-        result: StepResult = find_runner(step.kind).run(step, context, folder)
+    result: StepResult = find_runner(step.kind).run(step, context, folder)
     return Outcome(
         step_id=step_id,
         seconds=since_begun + time.monotonic() - started,

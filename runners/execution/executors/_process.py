@@ -18,13 +18,12 @@ from dsl.messages import one_line
 from dsl.values import StepId
 from runners.execution.events import Ended, Progress, Started
 from runners.execution.worker import MESSAGE, Finished, Report, Task
-from runners.models.memory import KEPT_BELOW
 from runners.store.store import Store
 
 MALLOC = {
     # glibc gives big tensors back to the system as soon as they are freed and asks for them anew at the next
     # token; told to keep them, generation takes about half the time. It reads this before Python starts.
-    "MALLOC_MMAP_THRESHOLD_": str(KEPT_BELOW),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
     # Memory in large pages, where the system leaves that to programs: weights that are read through at every

@@ -10,8 +10,8 @@ import pytest
 from runners.execution.executors._process import MALLOC
 
 GROWN = """
-import contextlib, random, sys
-from runners.models.memory import large_blocks_returned
+import random, sys
+from runners.models.memory import give_back_unused
 
 def resident():
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmRSS"))
@@ -19,10 +19,11 @@ def resident():
 random.seed(0)
 small = []
 before = resident()
-with large_blocks_returned() if sys.argv[1] == "returned" else contextlib.nullcontext():
-    for _ in range(20):  # batches of another length each, and something small that stays
-        batch = [bytes(random.randrange(40, 120) << 20) for _ in range(3)]
-        small.append([bytes(random.randrange(200_000)) for _ in range(20)])
+for _ in range(25):  # batches of another length each, and something small that stays
+    batch = [bytes(random.randrange(40, 120) << 20) for _ in range(3)]
+    small.append([bytes(random.randrange(200_000)) for _ in range(20)])
+    if sys.argv[1] == "returned":
+        give_back_unused(above=256 << 20)
 print(resident() - before)
 """
 
