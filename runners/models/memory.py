@@ -72,8 +72,9 @@ class _Mallinfo(ctypes.Structure):
     """`struct mallinfo2` of malloc.h; `fordblks` are the bytes in free blocks, of all arenas."""
 
     _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        ("before", ctypes.c_size_t * 8),
+        ("fordblks", ctypes.c_size_t),
+        ("keepcost", ctypes.c_size_t),
     ]
 
 
