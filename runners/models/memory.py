@@ -52,19 +52,19 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def give_back_unused(above: int = 2 << 30) -> None:
-    """Return freed blocks to the system where the allocator keeps more bytes of them than `above`.
+def give_back_unused() -> None:
+    """Return freed blocks to the system where the allocator keeps more of them than the machine has left.
 
     For training: each batch has another length, so that logits of a large vocabulary seldom fit into a block
-    that an earlier one left, and a process grows by them. To return each block as it is freed took a third of
-    the time.
+    that an earlier one left, and a process grows by them. To return each block as it is freed, or all of them
+    after each batch, took a third of the time.
     """
     libc = ctypes.CDLL(None)
     mallinfo = getattr(libc, "mallinfo2", None)  # only glibc has it
     if mallinfo is None:
         return
     mallinfo.restype = _Mallinfo
-    if mallinfo().fordblks > above:
+    if mallinfo().fordblks > free_bytes("cpu"):
         libc.malloc_trim(0)
 
 

@@ -11,19 +11,20 @@ from runners.execution.executors._process import MALLOC
 
 GROWN = """
 import random, sys
-from runners.models.memory import give_back_unused
+from runners.models import memory
 
 def resident():
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmRSS"))
 
 random.seed(0)
+memory.free_bytes = lambda device: 256 << 20
 small = []
 before = resident()
 for _ in range(25):  # batches of another length each, and something small that stays
     batch = [bytes(random.randrange(40, 120) << 20) for _ in range(3)]
     small.append([bytes(random.randrange(200_000)) for _ in range(20)])
     if sys.argv[1] == "returned":
-        give_back_unused(above=256 << 20)
+        memory.give_back_unused()
 print(resident() - before)
 """
 
