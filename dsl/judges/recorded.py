@@ -108,13 +108,19 @@ class Settings(JudgeSettings):
         """Coordinates of cells whose answers it cannot distinguish.
 
         Cells that differ in one of these may not have the same settings. Among `model`, `method`, `language`,
-        `tuned on` and `seed`.
+        `tuned on`, `seed` and `turn`.
         """
         if self.columns.response is not None:
             return frozenset()
-        # instructions differ from language to language
-        has_language = self.columns.item is None or self.columns.language is not None
-        return frozenset({"model", "method", "tuned on", "seed"} | (set() if has_language else {"language"}))
+        # instructions differ from language to language, and from turn to turn
+        by_item = self.columns.item is not None
+        told = {
+            "language": by_item and self.columns.language is None,
+            "turn": by_item and self.columns.instruction is None,
+        }
+        return frozenset(
+            {"model", "method", "tuned on", "seed"} | {name for name, same in told.items() if same}
+        )
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
         if self.format == "just_eval":

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from dsl.data.examples import Told, examples
@@ -39,8 +38,12 @@ class ReadRows:
     """Value of the language column -> rows of the file that have it."""
     told: Told = field(default_factory=dict[str, list[str]])
     """Notes on rows that were left out or lack something."""
-    later: tuple[Example, ...] = ()
-    """Questions behind the first, where several are asked in turn."""
+    later: tuple[tuple[Example, ...], ...] = ()
+    """Questions of each turn behind the first, where several are asked in turn."""
+
+    def of_turn(self, turn: int | None) -> tuple[Example, ...] | None:
+        """Return the questions of one turn, from 1; None where they are not here yet."""
+        return self.rows if turn in (None, 1) or self.rows is None else self.later[turn - 2]
 
 
 def read_rows(
@@ -78,7 +81,7 @@ def _read(
         whole = [rows for rows in found if rows is not None]
         if len(whole) < len(found):
             return ReadRows(source, None)
-        return ReadRows(source, whole[0], later=tuple(chain.from_iterable(whole[1:])))
+        return ReadRows(source, whole[0], later=tuple(whole[1:]))
     told: Told = {}
     languages = Counter[str]()
     columns, at, turns = data.columns, source.at, data.columns.in_turn
@@ -107,7 +110,7 @@ def _read(
     first, *others = read
     if not all(others):
         raise DataError(f"{at}: no row has a question in each of the {len(turns)} turns")
-    return ReadRows(source, first, languages, told, tuple(chain.from_iterable(others)))
+    return ReadRows(source, first, languages, told, tuple(others))
 
 
 def _for_each(turns: Sequence[int | None], source: FileSource) -> Iterator[tuple[int | None, Iterable[Row]]]:
