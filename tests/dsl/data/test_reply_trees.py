@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.records import Example
 from dsl.data.source import Columns
 from dsl.errors import DataError
@@ -25,9 +25,8 @@ def answer(text: str, *replies: dict[str, Any], rank: object = None) -> dict[str
 
 
 def read(tree: dict[str, Any], **columns: Any) -> Example:
-    (row,) = examples(
-        [{"prompt": tree}], Columns.model_validate(columns or {"messages": TREE}), "en", None, "f.jsonl"
-    )
+    named = Columns.model_validate(columns or {"messages": TREE})
+    (row,) = examples([{"prompt": tree}], Reader(named, "en", None, "f.jsonl"))
     return row
 
 
