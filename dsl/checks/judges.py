@@ -113,7 +113,8 @@ def _mixed_cells(
             continue
         here = found.model_dump_json()
         cell = {"method": method, "model": request.model, "language": request.language}
-        cell |= {"tuned on": "+".join(request.train_languages), "seed": str(request.seed)}
+        cell |= {"tuned on": "+".join(request.train_languages)}
+        cell |= {"seed": str(request.seed), "turn": str(request.turn)}
         other = seen.setdefault((request.dataset, here), cell)
         differ = [name for name in cell if name in ambiguous and cell[name] != other[name]]
         if "language" in differ and not context.experiment.data[request.dataset].parallel:
@@ -124,8 +125,8 @@ def _mixed_cells(
                 " ".join([f"{c['method']} on {c['model']}", *(f"{name} {c[name]}" for name in rest)])
                 for c in (other, cell)
             )
-            ways = [f"`{{{name}}}`" for name in ("method", "model", "language", "seed") if name in differ]
-            put = f"Put {' and '.join(ways)} into the path, or name" if ways else "Name"
+            ways = [f"`{{{name}}}`" for name in differ if name != "tuned on"]
+            put = f"Put {' and '.join(ways)} into the path or `where`, or name" if ways else "Name"
             yield (
                 f"the same verdicts would be taken for the answers of {one} and of {two}. {put} the column"
                 " `response`, the text that was judged"

@@ -8,6 +8,7 @@ from pathlib import Path
 from dsl.checks.context import Context
 from dsl.checks.data.read import ReadRows
 from dsl.checks.fault import Fault
+from dsl.checks.turns import why_unfit
 from dsl.data.files import is_here, read_planned
 from dsl.data.recorded_answers import NoColumn, RecordedAnswers, RecordedRow
 from dsl.data.records import Example
@@ -23,6 +24,9 @@ from dsl.methods.base import CellRequest
 from dsl.plan.compile import names_of
 from dsl.spec.experiment import ModelSide
 from dsl.values import Language, Name
+
+_Place = tuple[Name, Language, int | None]
+"""Data set, language and turn of the items that verdicts are about."""
 
 ENOUGH = 0.5
 """Share of the items asked that a file is expected to hold; below it, a warning says how many it holds."""
@@ -40,13 +44,12 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
         recipe = e.methods[method]
         if not isinstance(recipe, Recorded):
             continue
-        columns, at = recipe.columns, ("methods", method, "answers", "path")
-        if columns.response is None or (columns.item is None and columns.instruction is None):
-            why = "recorded answers need the columns `response` and one of `item` and `instruction`"
-            yield Fault(("methods", method, "columns"), why, on="key")
-            continue
+        columns, at = recipe.columns.of_turn(request.turn), ("methods", method, "answers", "path")
+        if why_unfit(recipe, len(e.data[request.dataset].columns.turns)):
+            continue  # reported once
         yield from unknown_keys(context, at, recipe.answers.path)
         language = request.language if columns.language is not None else None
+        examples = _asked(context, request.dataset, request.language, request.turn)
         try:
             here = rows_of_cell(recipe.answers, names_of(e, request, method))
             source = source_of(here, context.fingerprints, context.folder, request.language)
@@ -55,7 +58,7 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
             key = (source.model_dump_json(), columns.model_dump_json(), language)
             if key not in read:
                 read[key] = RecordedAnswers(read_planned(source), columns, language)
-                yield from _bad_rows(at, source, read[key].rows)
+                yield from _bad_rows(at, source, _expected(read[key], examples, request.turn))
             other = first.setdefault((request.dataset, method, *key), request)
             yield from _same_answers(context, at, source, columns, other, request)
         except NoColumn as error:
@@ -67,7 +70,7 @@ def recorded_faults(context: Context) -> Iterator[Fault]:
         except DataError as error:
             yield Fault(at, str(error))
             continue
-        if examples := _asked(context, request.dataset, request.language):
+        if examples:
             yield from _answers(at, source, read[key], request.dataset, request.language, examples)
 
 
@@ -78,10 +81,10 @@ def verdict_faults(
 
     `cells`: each with the judge's settings for it.
     """
-    files: dict[str, tuple[RecordedVerdicts, dict[tuple[Name, Language], None]]] = {}
+    files: dict[str, tuple[RecordedVerdicts, dict[_Place, None]]] = {}
     for request, here in cells:
         places = files.setdefault(here.model_dump_json(), (here, {}))[1]
-        places[request.dataset, request.language] = None
+        places[request.dataset, request.language, request.turn] = None
     for here, places in files.values():
         if here.source is not None and is_here(here.source):
             yield from _verdicts(context, ("judges", name, "verdicts", "path"), here, tuple(places))
@@ -200,9 +203,9 @@ def _answers(
 
 
 def _verdicts(
-    context: Context, at: SpecPath, here: RecordedVerdicts, places: Sequence[tuple[Name, Language]]
+    context: Context, at: SpecPath, here: RecordedVerdicts, places: Sequence[_Place]
 ) -> Iterator[Fault]:
-    """Check one file's verdicts against the items of the data sets and languages that they are about."""
+    """Check one file's verdicts against the items that they are about."""
     assert here.source is not None
     found, file = here.read(), _file(here.source.path)
     if found.unmatched:
@@ -218,7 +221,7 @@ def _verdicts(
     if silent and not unread:
         rows = f"{len(silent)} of {found.n_rows} rows of {file} give no verdict"
         yield Fault(at, f"{rows}: {_first(silent.values())}. These stay unscored", "warning")
-    asked = [_asked(context, dataset, language) for dataset, language in places]
+    asked = [_asked(context, *place) for place in places]
     if None in asked:
         return
     keys = {
@@ -232,7 +235,7 @@ def _verdicts(
     yield from _Match(
         file,
         "verdict",
-        " and ".join(dict.fromkeys(f"`{dataset}`" for dataset, _ in places)),
+        " and ".join(dict.fromkeys(f"`{dataset}`" for dataset, _, _ in places)),
         n_asked=len(keys),
         n_matched=sum(any(row.is_about(one) for row in rows_of[key]) for key, one in keys.items()),
         lacking=[item for (_, item), rows in zip(keys, rows_of.values(), strict=True) if not rows],
@@ -241,7 +244,17 @@ def _verdicts(
     ).faults(at)
 
 
-def _bad_rows(at: SpecPath, source: FileSource, rows: list[RecordedRow]) -> Iterator[Fault]:
+def _expected(
+    recorded: RecordedAnswers, examples: Iterable[Example] | None, turn: int | None
+) -> Sequence[RecordedRow]:
+    """Rows that should hold an answer: of a later turn those whose item has a question in it."""
+    if examples is None or turn in (None, 1):
+        return recorded.rows
+    keys = {recorded.key(one.item, one.instruction) for one in examples}
+    return [row for row in recorded.rows if row.key in keys]
+
+
+def _bad_rows(at: SpecPath, source: FileSource, rows: Sequence[RecordedRow]) -> Iterator[Fault]:
     bad = [row.missing for row in rows if row.missing is not None]
     if bad:
         n = f"{len(bad)} of {len(rows)} rows of {_file(source.path)}"
@@ -253,10 +266,12 @@ def _numbers(rows: list[int]) -> str:
     return ", ".join(map(str, rows[:_SHOWN])) + more
 
 
-def _asked(context: Context, dataset: Name, language: Language) -> tuple[Example, ...] | None:
+def _asked(
+    context: Context, dataset: Name, language: Language, turn: int | None
+) -> tuple[Example, ...] | None:
     """A data set's examples; None where it lies on the hub, or cannot be read, which is reported of it."""
     read = context.data.get(dataset, {}).get(language)
-    return read.rows if isinstance(read, ReadRows) else None
+    return read.of_turn(turn) if isinstance(read, ReadRows) else None
 
 
 def _file(path: str) -> str:

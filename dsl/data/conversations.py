@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from dsl.data.inner_rows import Row
 from dsl.data.records import ChatRole, Message
+from dsl.data.reply_trees import PAIRED
 from dsl.data.selectors import is_list, name_of, pick, text_at
 from dsl.data.source import Columns, Conversation, Mapped, Part, Selector, Template
 from dsl.data.turns import KEYS, Turn, Unusable, holds, holds_mappings, turn_of, turns_of
@@ -260,7 +261,7 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
             if place not in places and turn.text is not None and turn.text != instruction
         ]
         if left:
-            name = next(iter(places.values()))
+            name = min(places.values(), key=lambda name: name not in PAIRED)
             raise DataError(
                 f"{at}: `{path}` has {len(lists[path])} turns, and the columns leave out {listed(left, 4)}."
                 f" {_instead(name, path)}"
@@ -276,7 +277,7 @@ def _paths(selector: object) -> tuple[str, ...]:
 
 
 def _instead(name: str, path: str) -> str:
-    column = name if name in ("chosen", "rejected") else "messages"
+    column = name if name in PAIRED else "messages"
     return f"Name the conversation: `{column}: {path}`"
 
 

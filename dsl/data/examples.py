@@ -5,7 +5,7 @@ The same reading serves the check of a spec (do items pair across languages?) an
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from dsl.data.conversations import Dialogue, asked_in_turn, check_question, dialogue
 from dsl.data.inner_rows import Row
@@ -20,49 +20,58 @@ Told = dict[str, list[str]]
 """Notes on rows that were left out or lack something -> their items."""
 
 
-def examples(
-    rows: Iterable[Row],
-    columns: Columns,
-    language: Language,
-    limit: int | None,
-    where: str,
-    turn: int | None = None,
-    told: Told | None = None,
-    languages: Counter[str] | None = None,
-) -> Iterator[Example]:
-    """Rows as examples. An item without a column of its own is the row's number, from 1.
+@dataclass
+class Reader:
+    """Reader of the examples in one language, row by row, so that one pass of a file serves several.
 
-    Args:
-        turn: From 1, picks one of several questions that are asked in turn.
-        told: Filled with what a person must be told of rows.
-        languages: Filled with the rows of each value of the language column.
-
-    Raises:
-        DataError: a row lacks a named column, or holds something else than text there.
+    An item without a column of its own is the row's number.
     """
-    made, told = 0, {} if told is None else told
-    for number, row in enumerate(rows, 1):
-        if limit is not None and made >= limit:
-            return
-        at = f"{where}: row {number}"
+
+    columns: Columns
+    language: Language
+    limit: int | None
+    where: str
+    """The place of the rows, for errors."""
+    turn: int | None = None
+    """From 1, picks one of several questions that are asked in turn."""
+    told: Told = field(default_factory=dict[str, list[str]])
+    """Filled with what a person must be told of rows."""
+    languages: Counter[str] = field(default_factory=Counter[str])
+    """Filled with the rows of each value of the language column."""
+    n_taken: int = 0
+    """Rows of the language so far."""
+
+    @property
+    def is_full(self) -> bool:
+        """The limit is reached."""
+        return self.limit is not None and self.n_taken >= self.limit
+
+    def read(self, row: Row, number: int) -> Example | None:
+        """Return the example of a row, whose number is from 1; None where it is of another language or asks
+        nothing.
+
+        Raises:
+            DataError: the row lacks a named column, or holds something else than text there.
+        """
+        columns, language, told = self.columns, self.language, self.told
+        at = f"{self.where}: row {number}"
         if columns.language is not None:
             found = language_at(row, columns.language, number, at)
-            if languages is not None:
-                languages[found] += 1
+            self.languages[found] += 1
             if found != language_in_file(columns.language, language):
-                continue
-        made += 1
+                return None
+        self.n_taken += 1
         item = str(number) if columns.item is None else _text(row, columns.item, number, at) or ""
         try:
-            said = _said(row, columns, number, at, turn)
+            said = _said(row, columns, number, at, self.turn)
         except Unusable as why:
             told.setdefault(str(why), []).append(item)
-            continue
+            return None
         for note in said.notes:
             told.setdefault(note, []).append(item)
-        reference = None if columns.reference is None else selector_of(columns.reference, turn)
+        reference = None if columns.reference is None else selector_of(columns.reference, self.turn)
         # every part is text by now: to validate it again takes as long as to read it
-        yield Example.model_construct(
+        return Example.model_construct(
             item=item,
             language=language,
             turns=said.turns,
@@ -75,6 +84,15 @@ def examples(
             category=_text(row, columns.category, number, at),
             extra={name: json_at(row, selector, number, at) for name, selector in columns.extra.items()},
         )
+
+
+def examples(rows: Iterable[Row], reader: Reader) -> Iterator[Example]:
+    """Rows as examples. Raises as `Reader.read`."""
+    for number, row in enumerate(rows, 1):
+        if reader.is_full:
+            return
+        if (example := reader.read(row, number)) is not None:
+            yield example
 
 
 def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) -> Dialogue:

@@ -58,6 +58,8 @@ class CellNames:
     seed: int | None = None
     model_word: str | None = None
     """The word that `{model}` stands for; without it, the model's name."""
+    turn: int | None = None
+    """Number, from 1, of the question where a row asks several in turn."""
 
     def words(self) -> dict[str, str]:
         """Return the word that each placeholder stands for."""
@@ -67,7 +69,8 @@ class CellNames:
             "dataset": self.dataset,
             "language": self.language,
         }
-        return named if self.seed is None else {**named, "seed": str(self.seed)}
+        numbers = {"seed": self.seed, "turn": self.turn}
+        return named | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def own(self) -> frozenset[str]:
         """Return the names under which a map of files may have this cell's."""

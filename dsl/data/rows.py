@@ -21,8 +21,8 @@ class Rows(Value):
     (`train/*.jsonl`), or a folder. A list keeps its order; patterns and folders are read in the order of
     their paths. A file that is not there is looked for in the folder that the environment variable XP_DATA
     names. `{language}` stands for the cell's. Of recorded answers and verdicts also `{model}`, `{method}`,
-    `{dataset}` and `{seed}`, and there may be a map of files, `{gpt: a.jsonl, claude: b.jsonl}`, under the
-    names of models, methods, data sets or languages."""
+    `{dataset}`, `{seed}` and `{turn}`, and there may be a map of files, `{gpt: a.jsonl, claude: b.jsonl}`,
+    under the names of models, methods, data sets or languages."""
     url: str | None = None
     """A public file, `https://…`: fetched once, when the study is applied, and kept. The folder that XP_DATA
     names is looked through first, for a file of that hash."""

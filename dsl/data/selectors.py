@@ -274,7 +274,7 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             raise DataError(f"{at}: `{selector}` does not lead to a value: a list has no `{part}`. {instead}")
         if -len(value) <= int(part) < len(value):
             return value[int(part)]
-        raise DataError(f"{at}: `{selector}` asks for number {part} of {len(value)}")
+        raise DataError(f"{at}: `{selector}` asks for entry {part}, from 0, of {len(value)}")
     raise DataError(
         f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`{_if_file(selector)}"
     )

@@ -165,7 +165,8 @@ class Conversation(Value):
     """
 
     column: str | StrictInt
-    """A key or a dotted path that leads to a list of messages, or to a transcript."""
+    """A key or a dotted path that leads to a list of messages, to a transcript, or to a tree: a message with
+    `replies`, of which the conversation of the best-ranked (`rank`, from 0) is read."""
     role: str | None = None
     """The key of a message's role."""
     content: str | None = None

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from dsl.data.inner_rows import kind_of
 from dsl.data.records import ChatRole
+from dsl.data.reply_trees import best_path
 from dsl.data.selectors import is_list, text_of
 from dsl.data.source import Conversation
 from dsl.errors import DataError
@@ -56,18 +57,21 @@ class Unusable(Exception):
 
 
 def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
-    """The turns of a message list, a message, or a transcript."""
+    """The turns of a message list, a message, the best path of a tree of replies, or a transcript."""
     if how.transcript is not None:
         if not isinstance(value, str):
             raise DataError(f"{at}: `{how.column}` holds no text, so it is no transcript")
         found = list(_transcript(text_of(value, how.column, at) or "", how, how.transcript, at))
     else:
+        is_tree = isinstance(value, Mapping)
         if isinstance(value, Mapping):
-            value = [value]
+            value = best_path(cast("Mapping[str, Any]", value), how, name, at)
         value = [] if value is None else value
         if value != [] and not holds_mappings(value):
             raise DataError(f"{at}: `{how.column}` holds {_no_messages(value, how, name)}")
         found = [turn_of(one, how, at) for one in value]
+        if is_tree and len(found) > 1 and found[-1].role == "user":
+            del found[-1]  # nobody has answered it
     if found[0:1] == [Turn("system", None)]:
         del found[0]
     if not found:

@@ -45,6 +45,8 @@ class Settings(JudgeSettings):
     those of the column's `values`; scores of a column of numbers can't be averaged with others."""
     people: bool = False
     """True where people gave these verdicts: a report says how far the study's judges agree with them."""
+    rule: bool = False
+    """True where a rule gave them, such as `exact_match` or a unit test: they are nobody's opinion."""
     categories: tuple[str, ...] | None = Field(None, min_length=1)
     """Only examples of these categories were judged; without it, all."""
 
@@ -58,6 +60,8 @@ class Settings(JudgeSettings):
             )
         if (columns.raw is None) != (self.format is None):
             raise ValueError("`raw` needs its `format`, and nothing else has one. There is: just_eval")
+        if self.rule and (self.people or columns.raw is not None):
+            raise ValueError("`rule` is for verdicts that a rule gave: neither people's nor a judge's words")
         if self.na_as is not None and columns.raw is None:
             raise ValueError("`na_as` is for `raw`: a column of numbers has no N/A to be read")
         if self.score_range is not None:
@@ -108,13 +112,19 @@ class Settings(JudgeSettings):
         """Coordinates of cells whose answers it cannot distinguish.
 
         Cells that differ in one of these may not have the same settings. Among `model`, `method`, `language`,
-        `tuned on` and `seed`.
+        `tuned on`, `seed` and `turn`.
         """
         if self.columns.response is not None:
             return frozenset()
-        # instructions differ from language to language
-        has_language = self.columns.item is None or self.columns.language is not None
-        return frozenset({"model", "method", "tuned on", "seed"} | (set() if has_language else {"language"}))
+        # instructions differ from language to language, and from turn to turn
+        by_item = self.columns.item is not None
+        told = {
+            "language": by_item and self.columns.language is None,
+            "turn": by_item and self.columns.instruction is None,
+        }
+        return frozenset(
+            {"model", "method", "tuned on", "seed"} | {name for name, same in told.items() if same}
+        )
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale | None:
         if self.format == "just_eval":
@@ -130,7 +140,13 @@ class Settings(JudgeSettings):
     def is_people(self) -> bool:
         return self.people
 
-    def opinion(self) -> str:
+    def is_by_rule(self) -> bool:
+        """False, whoever gave its verdicts: they are read here, and not decided."""
+        return False
+
+    def opinion(self) -> str | None:
+        if self.rule:
+            return None
         if self.people:
             return "the opinion of people, as it was recorded"
         return "the opinion of a judge outside this study, as it was recorded"

@@ -429,7 +429,9 @@ class _Build:
 def names_of(experiment: Experiment, request: CellRequest, method: Name) -> CellNames:
     """Names of a cell, as paths of recorded answers and verdicts have them."""
     word = experiment.models[request.model].recorded
-    return CellNames(request.dataset, request.language, request.model, method, request.seed, word)
+    return CellNames(
+        request.dataset, request.language, request.model, method, request.seed, word, request.turn
+    )
 
 
 def data_step(

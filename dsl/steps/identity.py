@@ -32,7 +32,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
     "RubricFile": frozenset({"file", "levels"}),
     # the content of a judge's file counts through its `source`; what scores mean and whose they are is no
     # part of them
-    "recorded.Settings": frozenset({"verdicts", "score_range", "people"}),
+    "recorded.Settings": frozenset({"verdicts", "score_range", "people", "rule"}),
     # how fast, never what
     "Weights": frozenset({"path", "accept_license"}),
     "openai.Settings": frozenset(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dsl.checks.data.across_languages import no_rows
 from dsl.checks.data.rows import row_faults
-from dsl.data.examples import Told, examples
+from dsl.data.examples import Reader, examples
 from dsl.data.references import references, with_references
 from dsl.data.selectors import language_in_file
 from dsl.errors import DataError
@@ -23,10 +23,9 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     """
     where = step.source.at
     counted: Counter[str] = Counter()
-    told: Told = {}
-    languages: Counter[str] = Counter()
     read, commit = rows_of(step.source, counted, context.report)
-    rows = list(examples(read, step.columns, step.language, step.limit, where, step.turn, told, languages))
+    reader = Reader(step.columns, step.language, step.limit, where, step.turn)
+    rows = list(examples(read, reader))
     if (given := step.references) is not None:
         from_file, _ = rows_of(given.source, Counter(), context.report)
         by_item = references(from_file, given, step.turn, given.source.at)
@@ -34,7 +33,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     found = list(row_faults("", step.language, rows, step.columns))
     faults = [fault.message for fault in found if fault.level == "error"]
     if not rows:
-        faults = [no_rows(step.columns, step.language, languages, told)]
+        faults = [no_rows(step.columns, step.language, reader.languages, reader.told)]
     if faults:
         raise DataError(f"{where}: {'; '.join(faults)}")
     # from an earlier attempt: it costs nothing to make again
@@ -45,7 +44,7 @@ def run(step: DataStep, context: StepContext, out: Path) -> StepResult:
     facts = {f"rows_{name}": n for name, n in counted.items()}
     if step.columns.language is not None:
         called = language_in_file(step.columns.language, step.language)
-        facts["rows_of_other_languages"] = languages.total() - languages[called]
-    facts |= {note: len(items) for note, items in told.items()}
+        facts["rows_of_other_languages"] = reader.languages.total() - reader.languages[called]
+    facts |= {note: len(items) for note, items in reader.told.items()}
     facts |= {fault.message: True for fault in found if fault.level != "error"}
     return StepResult(n_rows=len(rows), facts={"commit": commit} | facts)

@@ -80,8 +80,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
             if row.text is None:
                 unanswered.append(row)
             context.report(done, n_rows)
-    if step.prompt is None and unanswered and len(unanswered) == len(wanted) and context.part is None:
-        raise XpError(f"not one of {len(wanted)} items has a recorded answer: {unanswered[0].error}")
+    if step.prompt is None and unanswered and len(unanswered) == n_rows and context.part is None:
+        raise XpError(f"not one of {n_rows} items has a recorded answer: {unanswered[0].error}")
     if not earlier:
         faults.check(step.model, [""] * len(wanted), [("", row.error or "") for row in failed])
     return StepResult(
@@ -142,6 +142,7 @@ def _unasked(step: GenerateStep, context: StepContext) -> Iterator[Completion]:
     for example, before in _conversations(step, context) if step.after else ():
         if before is None or before.text is not None:
             continue
+        not_asked = "no answer is taken" if step.prompt is None else "not asked"
         yield Completion(
             row_key=hashlib.sha256(f"{before.row_key} {example.item}".encode()).hexdigest(),
             item=example.item,
@@ -150,7 +151,7 @@ def _unasked(step: GenerateStep, context: StepContext) -> Iterator[Completion]:
             text=None,
             raw_text=None,
             finish_reason="missing",
-            error=f"not asked: the question before has no answer ({before.error or before.finish_reason})",
+            error=f"{not_asked}: the question before has no answer ({before.error or before.finish_reason})",
             max_new_tokens=step.decoding.max_new_tokens,
             engine=step.model.engine,
         )

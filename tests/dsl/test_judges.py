@@ -171,7 +171,7 @@ def test_verdicts_on_one_method_s_answers_are_not_taken_for_another_s(tmp_path: 
         "study.yaml:15:9: judges.mine: the same verdicts would be taken for the answers of zero on m and of"
         " chat on m." in found
     )
-    assert "Put `{method}` into the path, or name the column `response`" in found
+    assert "Put `{method}` into the path or `where`, or name the column `response`" in found
     assert told("asked.jsonl", "item: id, score: s, response: text") == []
     assert told("{method}.jsonl", "item: id, score: s") == []
 
@@ -181,11 +181,11 @@ def test_verdicts_on_one_method_s_answers_are_not_taken_for_another_s(tmp_path: 
     [
         (
             'languages: ["en", "fr"]',
-            "of zero on m language en and of zero on m language fr. Put `{language}` into the path, or name",
+            "of zero on m language en and of zero on m language fr. Put `{language}` into the path or",
         ),
         (
             'languages: ["en"]\nseeds: [0, 1]\ndecoding: {temperature: 1.0}',
-            "on m seed 0 and of zero on m seed 1. Put `{seed}` into the path, or name the column `response`",
+            "on m seed 0 and of zero on m seed 1. Put `{seed}` into the path or `where`, or name the column",
         ),
     ],
 )

@@ -62,6 +62,7 @@ MEANS = {
 ROWS: dict[str, list[dict[str, Any]]] = {
     "score_by_method_language": [{**key, **MEANS} for key in KEYS]
     + [{**KEYS[0], **MEANS, "mean_score": None, "ci_low": None, "n": 0}],
+    "score_by_turn": [{**key, **MEANS, "turn": turn} for key in KEYS[:3] for turn in (1, 2)],
     "score_by_model_size": [
         {**key, **MEANS, "num_parameters": 135_000_000 if key["model"] == "tiny" else 1_700_000_000}
         for key in KEYS[:4]

@@ -132,11 +132,110 @@ def test_a_second_apply_runs_nothing(store: Path) -> None:
     assert diff_of(store.parent / "s.yaml", store).todo == ()
 
 
-def test_recorded_answers_to_questions_in_turn_are_refused(tmp_path: Path) -> None:
-    recorded = {
+ANSWERS = [
+    {"question": 1, "choices": [{"turns": ["Ghent.", "It is old."]}]},
+    {"question": 2, "choices": [{"turns": ["The Lys."]}]},
+    {"question": 3, "choices": [{"turns": ["Lake Como."]}]},
+]
+
+
+def recorded(folder: Path, response: Any, columns: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """The study with recorded answers in the place of a model's."""
+    folder.mkdir(exist_ok=True)
+    (folder / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ANSWERS), "utf-8")
+    theirs = {
         "method": "recorded",
-        "answers": {"path": "rows.jsonl"},
-        "columns": {"item": "id", "response": "first"},
+        "answers": {"path": "theirs.jsonl"},
+        "columns": {"item": "question", "response": response, **(columns or {})},
     }
-    with pytest.raises(SpecError, match="recorded answers have no turns"):
-        load(spec(tmp_path, methods={"recorded": recorded}, contrasts={}))
+    return spec(folder, methods={"theirs": theirs}, contrasts={}, **changes)
+
+
+def test_recorded_turns_are_the_answers_of_the_turns_and_one_too_few_is_missing(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "s", ["choices.0.turns.0", "choices.0.turns.1"])
+    (warning,) = [str(one) for one in load(path).warnings if "theirs.jsonl" in str(one)]
+    # the third item has no second question, so no second answer is missing
+    assert (
+        "1 of 2 rows of theirs.jsonl give no answer: row 2: `choices.0.turns.1` asks for entry 1," in warning
+    )
+    store = tmp_path / "store"
+    assert apply(diff_of(path, store), store, in_process=True).failures == ()
+    found = asked(store, "select item, turn, text, error from shown_answers order by item, turn")
+    assert [row[:3] for row in found] == [
+        ("1", 1, "Ghent."),
+        ("1", 2, "It is old."),
+        ("2", 1, "The Lys."),
+        ("2", 2, None),
+        ("3", 1, "Lake Como."),
+    ]
+    assert found[3][3].startswith("no recorded answer for item 2 in theirs.jsonl: row 2: `choices")
+    (conversation,) = asked(store, "select turns from shown_answers where item = '1' and turn = 2")[0]
+    assert conversation == [
+        {"role": "user", "content": "Name a town."},
+        {"role": "assistant", "content": "Ghent."},
+    ]
+
+
+def test_a_later_answer_behind_a_missing_one_is_missing_too(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "s", ["choices.0.turns.1", "choices.0.turns.0"])
+    store = tmp_path / "store"
+    assert apply(diff_of(path, store), store, in_process=True).failures == ()
+    found = asked(store, "select item, text, error from shown_answers where turn = 2 order by item")
+    assert [row[:2] for row in found] == [("1", "Ghent."), ("2", None)]
+    assert found[1][2].startswith("no answer is taken: the question before has no answer (no recorded answer")
+
+
+@pytest.mark.parametrize(
+    ("response", "columns", "why"),
+    [
+        ("choices.0.turns.0", {}, "`mt` asks 2 questions in turn, and `response` names one column"),
+        (["a", "b", "c"], {}, "`mt` asks 2 questions in turn, and `response` names `a`, `b`, `c`"),
+        (["a", "b"], {"item": None, "instruction": "q"}, "answers in several turns are matched by `item`"),
+        (["a", "b"], {"instruction": "q"}, "matched by `item` alone: leave `instruction` out"),
+    ],
+)
+def test_recorded_answers_that_do_not_fit_the_turns_are_refused(
+    response: Any, columns: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        load(recorded(tmp_path, response, columns))
+    assert why in str(refused.value)
+
+
+def test_answers_in_turns_to_questions_that_are_not_are_refused(tmp_path: Path) -> None:
+    once = {"mt": {"rows": {"path": "rows.jsonl"}, "columns": {"item": "id", "instruction": "first"}}}
+    with pytest.raises(SpecError, match="`mt` asks one question a row, and `response` names `a`, `b`"):
+        load(recorded(tmp_path, ["a", "b"], data=once))
+
+
+VERDICTS = [{"id": item, "turn": turn, "score": item + turn} for item in (1, 2, 3) for turn in (1, 2)]
+
+
+def verdicts(folder: Path, rows: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in VERDICTS), "utf-8")
+    theirs = {
+        "judge": "recorded",
+        "verdicts": {"path": "verdicts.jsonl", **rows},
+        "columns": {"item": "id", "score": "score"},
+    }
+    return recorded(folder, ["choices.0.turns.0", "choices.0.turns.1"], judges={"theirs": theirs})
+
+
+def test_recorded_verdicts_are_taken_for_the_turn_that_they_name(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    path = verdicts(tmp_path / "s", {"where": {"turn": "{turn}"}})
+    assert apply(diff_of(path, store), store, in_process=True).failures == ()
+    found = asked(store, "select item, turn, score from verdicts where score is not null order by all")
+    assert found == [("1", 1, 2.0), ("1", 2, 3.0), ("2", 1, 3.0), ("3", 1, 4.0)]
+
+
+def test_verdicts_that_would_be_taken_for_both_turns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        load(verdicts(tmp_path, {}))
+    said = str(refused.value)
+    assert (
+        "the same verdicts would be taken for the answers of theirs on m turn 1 and of theirs on m turn 2"
+        in said
+    )
+    assert "Put `{turn}` into the path or `where`" in said

@@ -16,6 +16,7 @@ from warehouse.statistics.power import spreads
 
 VIEWS = (
     "score_by_method_language",
+    "score_by_turn",
     "score_by_model_size",
     "contrast_by_language_and_size",
     "contrast_beside_people",

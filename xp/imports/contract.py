@@ -23,6 +23,24 @@ from dsl.messages import listed
 Scale = tuple[float, float]
 
 
+RULES = frozenset(
+    (
+        # compared with the accepted answers
+        *("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "em", "exact", "exact_match", "f1"),
+        *("match", "includes", "pattern", "answer", "choice", "math", "mcc", "pass@1"),
+        *("bleu", "chrf", "ter", "meteor", "rouge", "rouge1", "rouge2", "rougeL", "rougeLsum"),
+        # computed from likelihoods
+        *("brier_score", "likelihood_diff", "pct_stereotype", "perplexity", "word_perplexity"),
+        *("byte_perplexity", "bits_per_byte"),
+        # checked instructions
+        *("prompt_level_strict_acc", "prompt_level_loose_acc"),
+        *("inst_level_strict_acc", "inst_level_loose_acc"),
+    )
+)
+"""Metrics and scorers that decide by rule, by the names that lm-evaluation-harness, Inspect and HELM have for
+them. What has another name may be anyone's opinion."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer of a run, with the question it is to."""
@@ -62,6 +80,8 @@ class Run:
     scales: Mapping[str, Scale] = field(default_factory=dict[str, Scale])
     """Score -> the lowest and the highest there is, where the file says so."""
     lower_is_better: frozenset[str] = frozenset()
+    by_rule: frozenset[str] = frozenset()
+    """Scores that a rule gave, and no model's or person's opinion."""
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     """Things that cannot be carried over -> how many."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dsl.errors import ArgumentError
 from xp.imports.contract import (
+    RULES,
     Answer,
     Form,
     Run,
@@ -39,9 +40,17 @@ class SourceData(Form):
 class Metric(Form):
     """The metric of a result, with the lowest and the highest score there is."""
 
+    metric_id: str | None = None
+    metric_name: str | None = None
+    llm_scoring: Any = None
+    """Set where a model gave the score."""
     lower_is_better: bool = False
     min_score: Any = None
     max_score: Any = None
+
+    def is_rule(self) -> bool:
+        """Test whether it is known to be computed by rule."""
+        return self.llm_scoring is None and not {self.metric_id, self.metric_name}.isdisjoint(RULES)
 
 
 class Uncertainty(Form):
@@ -221,6 +230,7 @@ def _runs(path: Path) -> Iterator[Run]:
                 lower_is_better=frozenset(
                     r.score_name for r in of_variant if r.metric_config.lower_is_better
                 ),
+                by_rule=frozenset(r.score_name for r in of_variant if r.metric_config.is_rule()),
                 left_out=left_out,
             )
             left_out = Counter[str]()

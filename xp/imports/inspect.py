@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 from dsl.errors import ArgumentError
 from xp.imports.contract import (
+    RULES,
     Answer,
     Form,
     Run,
@@ -106,6 +107,12 @@ class Sample(Form):
         return None if plain is None else self.whole(plain)
 
 
+class Scorer(Form):
+    """A scorer of the task; one of another package has that before its name."""
+
+    name: str
+
+
 class Spec(Form):
     """The task and the model that were evaluated."""
 
@@ -117,6 +124,7 @@ class Spec(Form):
     dataset: dict[str, Any] = {}
     config: dict[str, Any] = {}
     packages: dict[str, str] = {}
+    scorers: list[Scorer] | None = None
     revision: dict[str, Any] | None = None
 
 
@@ -174,8 +182,20 @@ def _run(path: Path) -> Run:
         version=log.eval.packages.get("inspect_ai", ""),
         settings=_settings(log),
         scales=scales,
+        by_rule=frozenset(
+            name
+            for name in {name for answer in answers.values() for name in answer.scores}
+            if _is_rule(name.split(" ")[0], log.eval)
+        ),
         left_out=left_out,
     )
+
+
+def _is_rule(scorer: str, about: Spec) -> bool:
+    """Test whether a scorer is one of Inspect's own that decide by rule. A second of a name has a number."""
+    known = {scorer, scorer.rstrip("0123456789")} & RULES
+    named = known if about.scorers is None else {one.name for one in about.scorers}
+    return any({name, f"inspect_ai/{name}"} & named for name in known)
 
 
 def _json(path: Path) -> tuple[Log, Iterator[Sample]]:

@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from dsl.errors import ArgumentError
 from xp.imports.contract import (
+    RULES,
     Answer,
     Form,
     Run,
@@ -147,6 +148,7 @@ def _run(path: Path) -> Run:
             f"file of settings: {beside.name} is not beside the samples, and the folder names the model"
         ] += 1
     size = about.config.get("model_num_parameters")
+    names = {name for answer in answers.values() for name in answer.scores}
     return Run(
         source=path.name,
         task=task,
@@ -158,6 +160,7 @@ def _run(path: Path) -> Run:
         lower_is_better=frozenset(
             name for name, is_higher in about.higher_is_better.get(task, {}).items() if is_higher is False
         ),
+        by_rule=frozenset(name for name in names if name.split(" ")[0] in RULES),
         left_out=left_out,
     )
 

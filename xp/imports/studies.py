@@ -243,7 +243,13 @@ def _spec(
         if score in scales:
             low, high = scales[score]
             lines.append(f"    score_range: [{low:g}, {high:g}]")
+        if all(score in cell.run.by_rule for cell in cells if _has(cell, score)):
+            lines.append("    rule: true")
     return "\n".join(lines) + "\n"
+
+
+def _has(cell: _Cell, score: str) -> bool:
+    return any(score in answer.scores for answer in cell.run.answers)
 
 
 def _caveats(

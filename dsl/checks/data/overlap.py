@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path as FilePath
 
 from dsl.checks.context import Context
@@ -172,7 +173,7 @@ def _asked(context: Context, name: Name) -> dict[str, _Asked]:
 
 def _rows(context: Context, name: Name, language: Language) -> tuple[Example, ...]:
     read = context.data.get(name, {}).get(language)
-    return (*(read.rows or ()), *read.later) if isinstance(read, ReadRows) else ()
+    return tuple(chain(read.rows or (), *read.later)) if isinstance(read, ReadRows) else ()
 
 
 def _trained_on(context: Context, name: Name, method: MethodBase) -> Mapping[Name, tuple[Language, ...]]:

@@ -1,12 +1,11 @@
 """Rows of the data files that a study's cells need, read once for all checks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
-from dsl.data.examples import Told, examples
+from dsl.data.examples import Reader, Told
 from dsl.data.files import is_here, read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.inner_rows import Row
@@ -15,6 +14,7 @@ from dsl.data.references import references, with_references
 from dsl.data.source import FileSource, Source
 from dsl.data.sources import rows_in, source_of
 from dsl.errors import DataError
+from dsl.methods.parts import Dataset
 from dsl.plan.compile import data_step, references_of
 from dsl.spec.experiment import Experiment
 from dsl.steps.steps import DataStep
@@ -39,8 +39,16 @@ class ReadRows:
     """Value of the language column -> rows of the file that have it."""
     told: Told = field(default_factory=dict[str, list[str]])
     """Notes on rows that were left out or lack something."""
-    later: tuple[Example, ...] = ()
-    """Questions behind the first, where several are asked in turn."""
+    later: tuple[tuple[Example, ...], ...] = ()
+    """Questions of each turn behind the first, where several are asked in turn."""
+
+    def of_turn(self, turn: int | None) -> tuple[Example, ...] | None:
+        """Return the questions of one turn, from 1; None where they are not here yet."""
+        return self.rows if turn in (None, 1) or self.rows is None else self.later[turn - 2]
+
+
+_Place = tuple[Name, Language]
+"""A data set, and one of its languages."""
 
 
 def read_rows(
@@ -50,68 +58,103 @@ def read_rows(
     folder: Path,
     late: Late = not_yet,
 ) -> dict[Name, dict[Language, ReadRows | DataError]]:
-    """Read each data set in these languages; a DataError says why one cannot be read."""
-    found: dict[Name, dict[Language, ReadRows | DataError]] = {}
-    for name, languages in wanted.items():
-        if name in experiment.data:
-            found[name] = {}
-            for language in languages:
-                try:
-                    found[name][language] = _read(experiment, name, language, fingerprints, folder, late)
-                except DataError as error:
-                    found[name][language] = error
-    return found
+    """Read each data set in these languages; a DataError says why one cannot be read.
+
+    What several languages or data sets have in one file is read in one pass.
+    """
+    found: dict[_Place, ReadRows | DataError] = {}
+    in_files: dict[str, tuple[FileSource, dict[_Place, Dataset]]] = {}
+    sets = {name: experiment.data[name] for name in wanted if name in experiment.data}
+    for name, data in sets.items():
+        for language in wanted[name]:
+            try:
+                source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
+                if isinstance(source, FileSource) and is_here(source):
+                    of_file = in_files.setdefault(source.model_dump_json(), (source, {}))
+                    of_file[1][name, language] = data
+                else:
+                    found[name, language] = _read_late(source, data, language, fingerprints, folder, late)
+            except DataError as error:
+                found[name, language] = error
+    for source, places in in_files.values():
+        for place, reading in _read_file(source, places).items():
+            try:
+                found[place] = _with_references(reading, places[place], place[1], fingerprints, folder)
+            except DataError as error:
+                found[place] = error
+    return {name: {language: found[name, language] for language in wanted[name]} for name in sets}
 
 
-def _read(
-    experiment: Experiment,
-    name: Name,
-    language: Language,
-    fingerprints: Fingerprints,
-    folder: Path,
-    late: Late,
+def _read_late(
+    source: Source, data: Dataset, language: Language, fingerprints: Fingerprints, folder: Path, late: Late
 ) -> ReadRows:
-    data = experiment.data[name]
-    source = source_of(rows_in(data.rows, language), fingerprints, folder, language)
-    if not isinstance(source, FileSource) or not is_here(source):
-        found = [late(data_step(data, language, turn, fingerprints, folder)) for turn in data.columns.in_turn]
-        whole = [rows for rows in found if rows is not None]
-        if len(whole) < len(found):
-            return ReadRows(source, None)
-        return ReadRows(source, whole[0], later=tuple(chain.from_iterable(whole[1:])))
-    told: Told = {}
-    languages = Counter[str]()
-    columns, at, turns = data.columns, source.at, data.columns.in_turn
-    read = [
-        tuple(
-            examples(
-                rows,
-                columns,
-                language,
-                data.limit,
-                at,
-                turn,
-                told,
-                languages if turn in (None, 1) else None,  # each turn reads the same rows
-            )
-        )
-        for turn, rows in _for_each(turns, source)
-    ]
+    found = [late(data_step(data, language, turn, fingerprints, folder)) for turn in data.columns.in_turn]
+    whole = [rows for rows in found if rows is not None]
+    if len(whole) < len(found):
+        return ReadRows(source, None)
+    return ReadRows(source, whole[0], later=tuple(whole[1:]))
+
+
+class _Reading:
+    """Examples of one data set in one language while its file is read: in each turn those so far."""
+
+    def __init__(self, source: FileSource, data: Dataset, language: Language) -> None:
+        self.source = source
+        self.told: Told = {}
+        self.readers = [
+            Reader(data.columns, language, data.limit, source.at, turn, self.told)
+            for turn in data.columns.in_turn
+        ]
+        self.found: list[list[Example]] = [[] for _ in self.readers]
+        self.error: DataError | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """No more rows are wanted."""
+        return self.error is not None or self.readers[0].is_full
+
+    def read(self, row: Row, number: int) -> None:
+        try:
+            for reader, found in zip(self.readers, self.found, strict=True):
+                if (example := reader.read(row, number)) is not None:
+                    found.append(example)
+        except DataError as error:
+            self.error = error
+
+
+def _read_file(source: FileSource, places: Mapping[_Place, Dataset]) -> dict[_Place, _Reading]:
+    readings = {place: _Reading(source, data, place[1]) for place, data in places.items()}
+    left = list(readings.values())
+    try:
+        for number, row in enumerate(read_file(source), 1):
+            for reading in left:
+                reading.read(row, number)
+            if any(reading.is_over for reading in left):
+                left = [reading for reading in left if not reading.is_over]
+                if not left:
+                    break
+    except DataError as error:
+        for reading in left:
+            reading.error = error
+    return readings
+
+
+def _with_references(
+    reading: _Reading, data: Dataset, language: Language, fingerprints: Fingerprints, folder: Path
+) -> ReadRows:
+    """Return what was read, with references from another file. Raises DataError where it cannot be read."""
+    if reading.error is not None:
+        raise reading.error
+    read, turns = [tuple(rows) for rows in reading.found], data.columns.in_turn
     given = references_of(data, fingerprints, folder, language)
     if given is not None and isinstance(given.source, FileSource) and is_here(given.source):
         file, is_whole = given.source, data.limit is None
+        rows = list(read_file(file))
         read = [
-            tuple(with_references(rows, references(found, given, turn, file.at), file.at, is_whole))
-            for rows, (turn, found) in zip(read, _for_each(turns, file), strict=True)
+            tuple(with_references(of_turn, references(rows, given, turn, file.at), file.at, is_whole))
+            for of_turn, turn in zip(read, turns, strict=True)
         ]
     first, *others = read
     if not all(others):
-        raise DataError(f"{at}: no row has a question in each of the {len(turns)} turns")
-    return ReadRows(source, first, languages, told, tuple(chain.from_iterable(others)))
-
-
-def _for_each(turns: Sequence[int | None], source: FileSource) -> Iterator[tuple[int | None, Iterable[Row]]]:
-    """A file's rows for each turn, read once: of several turns they are held."""
-    rows = read_file(source)
-    held = list(rows) if len(turns) > 1 else rows
-    return ((turn, held) for turn in turns)
+        raise DataError(f"{reading.source.at}: no row has a question in each of the {len(turns)} turns")
+    return ReadRows(reading.source, first, reading.readers[0].languages, reading.told, tuple(others))

@@ -112,17 +112,3 @@ def test_unpaired_preferences_are_no_method_and_the_refusal_says_what_can_learn_
     assert "must be one of `icl`, `sft`" in found
     assert "`sft` can learn those whose label is true" in found
     assert "`dpo` learns from pairs" in found
-
-
-def test_recorded_verdicts_on_questions_in_turn_are_refused(tmp_path: Path) -> None:
-    judges = {
-        "theirs": {
-            "judge": "recorded",
-            "verdicts": {"path": "rows.jsonl"},
-            "columns": {"item": "t", "score": "t"},
-        }
-    }
-    rows = [{"t": ["a", "b"]}]
-    path = spec(tmp_path, rows, {"turns": ["t.0", "t.1"]}, judges=judges)
-    with pytest.raises(SpecError, match="recorded verdicts have no turns, and the judge `theirs` has such"):
-        load(path)

@@ -1,6 +1,8 @@
 """Rows are checked before anything runs: ids, questions, answers to learn from, languages, pairs, overlap."""
 
 import json
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -234,6 +236,49 @@ SPOKEN: Rows = [
     {"id": "q1", "q": "Nombra un árbol.", "l": "spa"},
     {"id": "q2", "q": "Nombra un pez.", "l": "spa"},
 ]
+
+
+OPENED: Counter[str] = Counter()
+"""Path -> how often it was opened by this process, once that is counted."""
+
+
+def test_a_file_of_several_languages_and_turns_is_read_once_for_all(tmp_path: Path) -> None:
+    sys.addaudithook(lambda event, args: OPENED.update([str(args[0])] if event == "open" else []))
+    rows = [
+        {"id": f"q{i}", "lang": language, "q": f"{language} {word} a", "then": f"{language} {word} b"}
+        for i, word in enumerate(("oak", "elm"))
+        for language in ("en", "fr", "es")
+    ]
+    columns = {"instruction": None, "language": "lang", "turns": ["q", "then"]}
+    opened: list[int] = []
+    for languages in (["en"], ["en", "fr", "es"]):
+        folder = tmp_path / "".join(languages)
+        folder.mkdir()
+        found = loaded(
+            folder, {"q.jsonl": rows}, languages=languages, data={"d": data("q.jsonl", columns=columns)}
+        )
+        opened.append(OPENED[str(folder / "q.jsonl")])
+        assert [(one.language, [row.instruction for row in one.rows]) for one in found.samples] == [
+            (language, [f"{language} oak a", f"{language} elm a"]) for language in languages
+        ]
+    assert opened[0] == opened[1] > 0
+
+
+def test_a_fault_in_one_language_of_a_file_is_that_language_s_alone(tmp_path: Path) -> None:
+    rows = [
+        {"id": "q1", "lang": "en", "q": "Name a tree."},
+        {"id": "q1", "lang": "fr", "q": ["Cite un arbre."]},
+        {"id": "q2", "lang": "en", "q": ""},
+    ]
+    found = errors(
+        tmp_path,
+        {"q.jsonl": rows},
+        languages=["en", "fr"],
+        data={"d": data("q.jsonl", columns={"language": "lang"})},
+    )
+    assert len(found) == 2
+    assert "q.jsonl: row 2: `q` holds 1 texts" in found[0]
+    assert "in `en`" in found[1]
 
 
 def test_a_language_without_rows_lists_the_values_there_are_and_a_map_finds_them(tmp_path: Path) -> None:

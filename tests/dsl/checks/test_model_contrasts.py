@@ -130,8 +130,9 @@ def test_a_fault_of_a_method_is_no_fault_of_the_models_that_share_it(tmp_path: P
     text = STUDY.replace(
         "chat: {method: instruct}", "chat: {method: recorded, answers: {pth: a.jsonl}, columns: {}}"
     )
-    (found,) = [error for error in errors(written(tmp_path, contrasts, text)) if "columns" not in error]
-    assert "no such setting" in found
+    setting, column = errors(written(tmp_path, contrasts, text))
+    assert "no such setting" in setting
+    assert column == "needs `response`."
 
 
 def test_a_contrast_that_is_declared_twice_is_warned_of_since_its_tests_count_twice(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dsl.data.conversations import (
     PROMPTS_DIFFER,
     SYSTEM_UNNAMED,
 )
-from dsl.data.examples import Told, examples
+from dsl.data.examples import Reader, Told, examples
 from dsl.data.records import Example, Message
 from dsl.data.source import Columns
 from dsl.data.turns import NO_MESSAGES
@@ -27,7 +27,7 @@ def read(
     *rows: dict[str, Any], told: Told | None = None, turn: int | None = None, **columns: Any
 ) -> list[Example]:
     named = Columns.model_validate({"item": {"row_number": True}, **columns})
-    return list(examples(rows, named, "en", None, "d.jsonl", turn, told))
+    return list(examples(rows, Reader(named, "en", None, "d.jsonl", turn, {} if told is None else told)))
 
 
 def said(*turns: str, keys: tuple[str, str] = ("role", "content")) -> list[dict[str, str]]:

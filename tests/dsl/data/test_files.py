@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.formats import format_of
 from dsl.data.records import Example
@@ -32,7 +32,7 @@ def source(path: Path, format: str, header: bool = True) -> FileSource:
 
 
 def read(path: Path, format: str, columns: Columns = COLUMNS, header: bool = True) -> list[Example]:
-    return list(examples(read_file(source(path, format, header)), columns, "en", None, path.name))
+    return list(examples(read_file(source(path, format, header)), Reader(columns, "en", None, path.name)))
 
 
 def write(path: Path, format: str, rows: list[dict[str, Any]]) -> None:
@@ -90,7 +90,7 @@ def test_dotted_paths_lead_through_mappings_and_lists_and_a_key_with_a_dot_is_fo
         response="input.messages.0.content",
         category="a.b",
     )
-    (found,) = examples([row], columns, "fr", None, "here")
+    (found,) = examples([row], Reader(columns, "fr", None, "here"))
     assert (found.item, found.instruction, found.response, found.category) == (
         "81",
         "ask",
@@ -102,7 +102,7 @@ def test_dotted_paths_lead_through_mappings_and_lists_and_a_key_with_a_dot_is_fo
 def test_input_stands_below_the_instruction_only_where_there_is_some() -> None:
     columns = Columns(item="id", instruction="q", input="more")
     rows = [{"id": 1, "q": "Translate.", "more": "Hello"}, {"id": 2, "q": "Sing.", "more": " "}]
-    assert [e.instruction for e in examples(rows, columns, "en", None, "here")] == [
+    assert [e.instruction for e in examples(rows, Reader(columns, "en", None, "here"))] == [
         "Translate.\n\nHello",
         "Sing.",
     ]
@@ -111,13 +111,15 @@ def test_input_stands_below_the_instruction_only_where_there_is_some() -> None:
 def test_one_file_with_a_language_column_gives_only_the_rows_of_that_language() -> None:
     columns = Columns(item="id", instruction="q", language="lang")
     rows = [{"id": "1", "q": "a", "lang": "en"}, {"id": "1", "q": "b", "lang": "fr"}]
-    assert [e.instruction for e in examples(rows, columns, "fr", None, "here")] == ["b"]
+    assert [e.instruction for e in examples(rows, Reader(columns, "fr", None, "here"))] == ["b"]
 
 
 def test_a_limit_takes_the_first_rows() -> None:
     assert [
         e.item
-        for e in examples([{"q": "a"}, {"q": "b"}, {"q": "c"}], Columns(instruction="q"), "en", 2, "here")
+        for e in examples(
+            [{"q": "a"}, {"q": "b"}, {"q": "c"}], Reader(Columns(instruction="q"), "en", 2, "here")
+        )
     ] == ["1", "2"]
 
 
@@ -156,7 +158,7 @@ def test_a_gzip_file_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
         ({"a": 1, "c": 2}, "b", "no column `b`; there are: a, c"),
         ({"hunter2": 1}, "b", "no column `b`; its columns have other names"),
         ({"root:x:0:0": 1, "other": 2}, "b", "no column `b`; its columns have other names"),
-        ({"a": [1]}, "a.3", "asks for number 3 of 1"),
+        ({"a": [1]}, "a.3", "asks for entry 3, from 0, of 1"),
         ({"a": {"b": 1}}, "a", "not text"),
         ({"a": "x"}, "a.b", "does not lead to a value"),
     ],
@@ -165,7 +167,7 @@ def test_a_column_that_is_not_there_is_an_error_that_names_the_row_and_what_is_t
     row: dict[str, Any], selector: str, says: str
 ) -> None:
     with pytest.raises(DataError, match=says):
-        list(examples([row], Columns(instruction=selector), "en", None, "f.jsonl"))
+        list(examples([row], Reader(Columns(instruction=selector), "en", None, "f.jsonl")))
 
 
 @given(
@@ -192,7 +194,11 @@ def test_a_gzip_file_with_a_flipped_bit_is_an_error(tmp_path: Path) -> None:
 
 def test_half_of_a_surrogate_pair_is_refused_with_its_row() -> None:
     with pytest.raises(DataError, match=r"f\.jsonl: row 1: a character that is not text"):
-        list(examples([json.loads('{"q": "a \\ud800 b"}')], Columns(instruction="q"), "en", None, "f.jsonl"))
+        list(
+            examples(
+                [json.loads('{"q": "a \\ud800 b"}')], Reader(Columns(instruction="q"), "en", None, "f.jsonl")
+            )
+        )
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused_with_the_spec() -> None:
@@ -209,7 +215,7 @@ def test_further_columns_are_text_and_what_is_more_than_text_is_json() -> None:
         "text": "plain",
         "nothing": None,
     }
-    (example,) = examples([row], Columns(extra={name: name for name in row}), "en", None, "f.jsonl")
+    (example,) = examples([row], Reader(Columns(extra={name: name for name in row}), "en", None, "f.jsonl"))
     assert example.extra == {
         "ids": '["a:b", "ç"]',
         "kwargs": '[{"n": 1, "words": null}, {}]',

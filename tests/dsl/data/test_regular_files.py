@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.fingerprints import Fingerprints
 from dsl.data.prompt_text import PromptTemplate, parse_prompt_text
@@ -47,13 +47,13 @@ def test_no_error_shows_a_line_of_a_file_that_is_something_else(secret: str, tmp
         lambda: read_value(path, PromptTemplate, "a prompt text"),
         *(
             lambda form=form: list(
-                examples(read_file(source(path, form)), Columns(instruction="q"), "en", None, "f")
+                examples(read_file(source(path, form)), Reader(Columns(instruction="q"), "en", None, "f"))
             )
             for form in ("json", "jsonl", "csv", "tsv")
         ),
         *(
             lambda columns=columns: list(
-                examples(read_file(source(path, "tsv", header=False)), columns, "en", None, "f")
+                examples(read_file(source(path, "tsv", header=False)), Reader(columns, "en", None, "f"))
             )
             for columns in (Columns(instruction=7), Columns(instruction=pattern), Columns(instruction="0.a"))
         ),

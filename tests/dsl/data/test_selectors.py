@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.records import Example
 from dsl.data.selectors import text_at, texts_at
@@ -22,7 +22,7 @@ from dsl.errors import DataError
 
 
 def one(row: dict[str, Any], **columns: Any) -> Example:
-    (example,) = examples([row], Columns(**columns), "en", None, "f.jsonl")
+    (example,) = examples([row], Reader(Columns(**columns), "en", None, "f.jsonl"))
     return example
 
 
@@ -216,7 +216,7 @@ def test_a_language_column_may_call_languages_by_other_names() -> None:
     column = LanguageColumn(column="l", values={"en": "eng_Latn", "fr": "fra", "zh-Hant": "ZH"})
     columns = Columns(instruction="q", language=column)
     found = {
-        language: [row.instruction for row in examples(rows, columns, language, None, "f")]
+        language: [row.instruction for row in examples(rows, Reader(columns, language, None, "f"))]
         for language in ("en", "fr", "zh-Hant", "es", "de")
     }
     assert found == {"en": ["eng_Latn"], "fr": ["fra"], "zh-Hant": ["ZH"], "es": ["es"], "de": []}

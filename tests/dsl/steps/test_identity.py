@@ -217,6 +217,7 @@ WHY_NOT = {
     "recorded.Settings.verdicts": "its content counts",
     "recorded.Settings.score_range": "says what scores mean, not which they are",
     "recorded.Settings.people": "says whose the scores are, not which",
+    "recorded.Settings.rule": "says whose the scores are, not which",
     "Weights.path": "the content of the folder counts",
     "Weights.accept_license": "whether it may be used, not what it says",
     "Weights.batch_size": "in float32, greedy tokens do not depend on the batch",

@@ -414,3 +414,22 @@ def test_of_several_scores_those_that_are_none_are_told(tmp_path: Path) -> None:
     )
     found = one(verdicts(judge, of_item("a")))
     assert (found.score, found.reason) == (1, "not counted: row 2 holds null for `s`")
+
+
+def test_verdicts_of_a_rule_are_nobody_s_opinion_and_are_read_as_others_are(tmp_path: Path) -> None:
+    given = {"columns": {"item": "i", "score": "s"}}
+    rows = [{"i": "item-1", "s": 1}]
+    opinion, rule = settings(tmp_path, rows, **given), settings(tmp_path, rows, **given, rule=True)
+    assert (opinion.opinion(), rule.opinion()) == (
+        "the opinion of a judge outside this study, as it was recorded",
+        None,
+    )
+    assert digest(opinion) == digest(rule)
+    assert not rule.is_by_rule(), "nothing is decided here"
+
+
+@pytest.mark.parametrize("said", [{"people": True}, {"columns": {"item": "i", "raw": "s"}}])
+def test_people_s_verdicts_and_a_judge_s_words_are_no_rule_s(said: dict[str, Any], tmp_path: Path) -> None:
+    words = {"format": "just_eval", "aspects": ["clarity"]} if "columns" in said else {}
+    with pytest.raises(ValueError, match="`rule` is for verdicts that a rule gave"):
+        settings(tmp_path, [], **{"columns": {"item": "i", "score": "s"}, **said, **words, "rule": True})

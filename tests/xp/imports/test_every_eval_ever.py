@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dsl.checks.load import load
 from dsl.errors import ArgumentError
 from tests.xp.imports.imported import RECORD, imported, is_read_without_a_warning, rows, scores_after_apply
 
@@ -36,6 +37,33 @@ def test_a_record_becomes_a_study_with_its_answers_scores_and_settings(tmp_path:
     assert "#   eval_library: lm_eval 0.4.13\n" in spec
     assert "acme__tiny: {parameters: 631936}  # acme/tiny" in spec
     assert rows(tmp_path / "choice/questions_en.jsonl")[0]["choices"] == ["red", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_rule"),
+    [
+        ({"metric_name": "exact_match"}, True),
+        ({"metric_id": "acc"}, True),
+        ({"metric_name": "helpfulness"}, False),
+        ({"metric_name": "exact_match", "llm_scoring": {"judges": []}}, False),
+        ({}, False),
+    ],
+)
+def test_metrics_that_are_known_to_be_rules_are_no_opinions(
+    metric: dict[str, Any], is_rule: bool, tmp_path: Path
+) -> None:
+    results = json.loads(RECORD.read_text("utf-8"))["evaluation_results"]
+    for result in results:
+        del result["metric_config"]["metric_name"], result["metric_config"]["metric_id"]
+        result["metric_config"] |= metric
+    imported(
+        "every-eval-ever",
+        [_record(tmp_path, rows(ITEMS), evaluation_results=results)],
+        tmp_path / "out",
+        "en",
+    )
+    judges = load(tmp_path / "out" / "choice.yaml").experiment.judges
+    assert {judge.opinion() is None for judge in judges.values()} == {is_rule}
 
 
 def test_results_about_different_texts_are_methods_of_their_own(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dsl.checks.load import load
 from dsl.errors import ArgumentError
 from tests.xp.imports.imported import RESULTS, imported, is_read_without_a_warning, rows, scores_after_apply
 
@@ -51,6 +52,29 @@ def test_a_log_becomes_a_study_with_its_answers_scores_and_settings(tmp_path: Pa
         "answers": ["Madrid", "madrid"],
         "messages": [{"role": "system", "content": "Answer in one word."}],
     }
+
+
+@pytest.mark.parametrize(
+    ("scorer", "package", "is_rule"),
+    [
+        ("includes", "inspect_ai/includes", True),
+        ("includes1", "includes", True),
+        ("includes", "acme/includes", False),
+        ("model_graded_qa", "inspect_ai/model_graded_qa", False),
+        ("includes", None, True),
+    ],
+)
+def test_scorers_of_inspect_that_decide_by_rule_are_no_opinions(
+    scorer: str, package: str | None, is_rule: bool, tmp_path: Path
+) -> None:
+    def change(log: dict[str, Any]) -> None:
+        log["eval"]["scorers"] = None if package is None else [{"name": package}]
+        for sample in log["samples"]:
+            sample["scores"] = {scorer: {"value": "C"}}
+
+    imported("inspect", [_changed(tmp_path, change)], tmp_path / "out", "en")
+    (judge,) = load(tmp_path / "out" / "capitals.yaml").experiment.judges.values()
+    assert (judge.opinion() is None) == is_rule
 
 
 def test_both_forms_of_a_log_give_the_same_files(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from dsl.checks.load import load
+from dsl.data.fingerprints import Fingerprints
 from dsl.errors import ArgumentError
+from dsl.plan.compile import compile
 from tests.xp.imports.imported import SAMPLES, imported, is_read_without_a_warning, rows, scores_after_apply
 
 TEXT = {
@@ -59,6 +62,24 @@ def test_tasks_of_a_pattern_are_one_study_in_two_languages(tmp_path: Path) -> No
     assert "num_fewshot: 1" in spec
     assert "acme__tiny: {parameters: 631936}  # acme/tiny" in spec
     assert "lm-evaluation-harness 0.4.13" in spec
+
+
+@pytest.mark.parametrize(
+    ("metric", "filter", "opinion"),
+    [
+        ("exact_match", "none", None),
+        ("exact_match", "strict-match", None),
+        ("helpfulness", "none", "the opinion of a judge outside this study, as it was recorded"),
+    ],
+)
+def test_metrics_of_the_harness_are_rules_and_others_an_opinion(
+    metric: str, filter: str, opinion: str | None, tmp_path: Path
+) -> None:
+    sample = TEXT | {"metrics": [metric], metric: 1.0, "filter": filter}
+    imported("lm-eval", [_samples(tmp_path, sample)], tmp_path / "out", "en")
+    loaded = load(tmp_path / "out" / "sums.yaml")
+    (judge,) = compile(loaded.experiment, Fingerprints(), loaded.origin).study.judges
+    assert judge.opinion == opinion
 
 
 def test_the_answer_of_multiple_choice_is_the_likeliest_choice(tmp_path: Path) -> None:

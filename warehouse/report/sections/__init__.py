@@ -14,6 +14,7 @@ from warehouse.report.sections.lengths import lengths
 from warehouse.report.sections.people import people_beside_judges
 from warehouse.report.sections.power import power
 from warehouse.report.sections.scores import languages, sizes
+from warehouse.report.sections.turns import turns
 from warehouse.report.study import StudyRows
 
 Make = Callable[[StudyRows], Section | None]
@@ -22,7 +23,7 @@ _QUESTIONS: tuple[tuple[str, str, tuple[Make, ...], tuple[Make, ...]], ...] = (
     (
         "Which method in which language?",
         "Methods",
-        (people_beside_judges, languages, contrasts),
+        (people_beside_judges, languages, turns, contrasts),
         (comparisons, instructions, gaps, power),
     ),
     ("Does the size of the model matter?", "Size", (sizes,), ()),
