@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from dsl.data.records import Outcome
 from dsl.plan.diff import Diff
 from dsl.values import StepId
 from runners.execution import events
@@ -42,17 +43,22 @@ class Running:
     """A step at work."""
 
     began: float
-    is_loading: bool
-    """True until the first new row where its process has not loaded the model before."""
-    has_loaded: bool = False
-    """True once a load is over."""
-    since: float = 0.0
+    loads: bool
+    """Its process has not loaded the model before."""
+    since: float
     """Time of the first word of it or, after a load, of the first new row: a load says nothing of its
     pace."""
     first: int | None = None
     """Rows that were there at the first word of it: reused ones, which say nothing of its pace."""
     done: int = 0
     total: int = 0
+    has_new: bool = False
+    """There is a new row."""
+
+    @property
+    def is_loading(self) -> bool:
+        """Whatever comes before the first new row, where a model is loaded."""
+        return self.loads and not self.has_new
 
     @property
     def share(self) -> float:
@@ -72,7 +78,7 @@ class Pace:
     _took: dict[Key, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT)))
     """Seconds that the last finished steps took, the load of a model left out."""
     _loads: list[float] = field(default_factory=list[float])
-    """Seconds from the start of a step to its first new row, where the model was loaded meanwhile."""
+    """Seconds that the start of a process and the load of its model took."""
     _loaded: dict[int, str] = field(default_factory=dict[int, str])
     """Process -> the model that it has loaded."""
 
@@ -80,8 +86,8 @@ class Pace:
         match event:
             case events.Started():
                 model = self._keys[event.step_id].model
-                is_loading = model not in ("", self._loaded.get(event.pid))
-                self.running[event.step_id] = Running(self.clock(), is_loading, since=self.clock())
+                loads = model not in ("", self._loaded.get(event.pid))
+                self.running[event.step_id] = Running(self.clock(), loads, self.clock())
                 if model:
                     self._loaded[event.pid] = model
             case events.Progress():
@@ -91,9 +97,8 @@ class Pace:
                 if event.status == "interrupted":  # lost with its node; another attempt follows
                     return
                 self.over[event.step_id] = event.status
-                rows = event.outcome
-                if rows is not None and (rows.n_reused < rows.n_rows or not rows.n_rows):
-                    self._end(self._keys[event.step_id], one, event.seconds)
+                if event.outcome is not None:
+                    self._end(event, event.outcome, one is not None and one.loads)
             case events.Skipped():
                 self.over[event.step_id] = "skipped"
 
@@ -129,19 +134,21 @@ class Pace:
     def _progress(self, one: Running, event: events.Progress) -> None:
         if one.first is None:
             one.first, one.since = event.done, self.clock()
-        elif event.done > one.first and one.is_loading:
-            one.first, one.since = event.done, self.clock()
-            one.is_loading, one.has_loaded = False, True
-            self._loads.append(self.clock() - one.began)
+        elif event.done > one.first and not one.has_new:
+            if one.loads:
+                one.first, one.since = event.done, self.clock()
+            one.has_new = True
         one.done, one.total = event.done, event.total
 
-    def _end(self, key: Key, one: Running | None, seconds: float) -> None:
-        """Note what a step took. Where it loaded its model, its rows after the first ones say that, if there
-        are any."""
-        if one is None or not (one.is_loading or one.has_loaded):
-            self._took[key].append(seconds)
-        elif (whole := self._whole(one)) is not None:
-            self._took[key].append(whole)
+    def _end(self, event: events.Ended, outcome: Outcome, has_loaded: bool) -> None:
+        """Note what a step took; one whose rows were all reused says nothing of the others."""
+        seconds = event.seconds
+        if has_loaded:
+            load = outcome.start_seconds + outcome.load_seconds
+            self._loads.append(load)
+            seconds -= load
+        if outcome.n_reused < outcome.n_rows or not outcome.n_rows:
+            self._took[self._keys[event.step_id]].append(seconds)
 
     def _share(self, step_id: StepId) -> float:
         if step_id in self.over:

@@ -23,7 +23,7 @@ SECONDS = {"data": 0.1, "judge": 3.0, "generate": 10.0, "reference_logps": 12.0,
 """Kind of step -> what it takes, more or less."""
 
 LOAD = 15.0
-"""Seconds before the first row of a process's first step."""
+"""Seconds that the first step of a process and a model takes besides."""
 
 N_ROWS = 16
 
@@ -55,7 +55,7 @@ def apply(planned: Diff, jobs: int) -> Iterator[tuple[float, Event]]:
             (ends - seconds * (N_ROWS - n) / N_ROWS, Progress(step_id, n, N_ROWS))
             for n in range(1, N_ROWS + 1)
         ]
-        outcome = Outcome(step_id=step_id, seconds=load + seconds, n_rows=N_ROWS)
+        outcome = Outcome(step_id=step_id, seconds=load + seconds, n_rows=N_ROWS, load_seconds=load)
         events.append((ends, Ended(step_id, AT, pid, load + seconds, "done", outcome=outcome)))
         for at, event in events:
             heapq.heappush(to_come, (at, next(number), event))
