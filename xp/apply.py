@@ -308,8 +308,9 @@ class _Ledger:
         run, now = self._begun.get(event.step_id), time.monotonic()
         if run is None:
             return
-        if run.first is None:
-            run.first = (now, event.done)
+        is_new = run.first is not None and event.done > run.first[1]
+        if run.first is None or (is_new and not run.has_new):
+            run.first, run.has_new = (now, event.done), is_new
         elif now < run.again_at and event.done < event.total:
             return
         run.again_at = now + 1.0
@@ -340,7 +341,9 @@ class _Begun:
 
     run_id: str
     first: tuple[float, int] | None = None
-    """Time of the first sign of progress, and rows done by then."""
+    """Time of the first sign of progress and then of the first new row, and rows done by then."""
+    has_new: bool = False
+    """There is a new row."""
     again_at: float = 0.0
     """Time from which on progress is recorded again."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._scale.fill import copy_kept, fill_tables, write_files
-from benchmarks._scale.study import Shape, study_of
+from benchmarks._scale.study import Shape, steps_of, study_of
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store, load_study
 from warehouse.report import write_report
@@ -40,9 +40,7 @@ def load(store: Path, shape: Shape) -> dict[str, Any]:
         (before,) = connection.execute(
             "select (select count(*) from step_completions) + (select count(*) from step_verdicts)"
         ).fetchone() or (0,)
-    step_ids = [
-        s for cell in study.cells if cell.model == last for s in (cell.generate, *cell.judges.values())
-    ]
+    step_ids = [s for cell in study.cells if cell.model == last for s in steps_of(cell)]
     os.sync()  # what was written to fill store and warehouse is not to be waited for below
     begin = time.perf_counter()
     load_store(store, step_ids)

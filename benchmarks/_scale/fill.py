@@ -56,7 +56,7 @@ def write_files(store: Path, study: Study, shape: Shape, models: Sequence[str]) 
         key = "sha256(step_id || item) as row_key"
         for name, rows in (
             ("completions.jsonl", f"select {key}, * exclude (prompt_id, n_characters, luck) from answers()"),
-            ("verdicts.jsonl", f"select {key}, * exclude (luck, is_model) from judgements()"),
+            ("verdicts.jsonl", f"select {key}, * exclude (luck, is_model) rename (judge_key as judge) from judgements()"),
         ):
             cursor = connection.execute(
                 "select step_id, string_agg(to_json(rows)::varchar, chr(10)) || chr(10), count(*) "

@@ -88,6 +88,7 @@ select
     asked.generate_step_id as step_id,
     questions.item,
     asked.language,
+    []::struct(role varchar, content varchar)[] as turns,
     sent.prompt_id,
     sent.prompt,
     case when share(drawn(asked.place, questions.number, 1)) > 0.001 then a.piece || b.piece end as text,
@@ -123,6 +124,7 @@ create or replace temp table judging as
 select
     asked.*,
     cell_judges.judge_step_id,
+    cell_judges.judge_key,
     kinds.kind,
     kinds.turn,
     unnest(kinds.aspects) as aspect
@@ -143,6 +145,7 @@ join (
 create or replace temp macro judgements() as table
 select
     judging.judge_step_id as step_id,
+    judging.judge_key,
     questions.item,
     judging.language,
     judging.aspect,

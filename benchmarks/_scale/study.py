@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dsl import plugins
 from dsl.data.records import Outcome
 from dsl.plan.study import Cell, ContrastPlan, JudgePlan, Study
+from dsl.steps.steps import Judged
 from dsl.values import StepId
 
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "pl")
@@ -74,7 +75,7 @@ class Shape:
 def study_of(shape: Shape) -> Study:
     """The study, its cells model by model, as a plan orders them."""
     cells = tuple(_cells(shape))
-    steps = {s: None for cell in cells for s in (cell.generate, *cell.judges.values())}
+    steps = {s: None for cell in cells for s in steps_of(cell)}
     return Study(
         experiment="scale",
         question="Which is better, and where?",
@@ -112,7 +113,7 @@ def _cells(shape: Shape) -> Iterator[Cell]:
                     for seed in range(shape.seeds):
                         at = (dataset, language, model, method, seed)
                         judges = {
-                            j: _id("judge", *at, j)
+                            j: Judged(step=_id("judge", *at, j), judge=j)
                             for j in JUDGES[dataset]
                             if not (j == "duel" and method == "instruct")
                         }
@@ -129,6 +130,11 @@ def _cells(shape: Shape) -> Iterator[Cell]:
                             generate=_id("generate", *at),
                             judges=judges,
                         )
+
+
+def steps_of(cell: Cell) -> tuple[StepId, ...]:
+    """The step that answers for a cell, and those that judge."""
+    return cell.generate, *(judged.step for judged in cell.judges.values())
 
 
 def examples_of(dataset: str, language: str) -> StepId:
@@ -152,22 +158,22 @@ def settings_of(study: Study, models: Collection[str]) -> Iterator[tuple[StepId,
             "seed": cell.seed,
         }
         yield cell.generate, json.dumps(asked), _outcome(cell.generate)
-        for judge, step_id in cell.judges.items():
+        for judge, judged in cell.judges.items():
             kind = JUDGES[cell.dataset][judge]
             against = (
                 {"instruct": opponents[cell.dataset, cell.language, cell.model, cell.seed]}
                 if kind == "pairwise"
                 else {}
             )
-            judged = {
+            step = {
                 "kind": "judge",
-                "judge": _settings(judge, kind),
+                "judges": {judge: _settings(judge, kind)},
                 "answers": cell.generate,
                 "examples": examples,
                 "against": against,
                 "probe": None,
             }
-            yield step_id, json.dumps(judged), _outcome(step_id)
+            yield judged.step, json.dumps(step), _outcome(judged.step)
 
 
 def _outcome(step_id: StepId) -> str:

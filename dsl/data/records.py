@@ -327,9 +327,10 @@ class RunProgress(Record):
     done: int
     total: int
     n_first: int
-    """Rows that were there at the first sign of progress: reused ones say nothing of the pace."""
+    """Rows from which on the pace is counted: those that were there at the first sign of progress and the
+    first new ones, before which the model was loaded."""
     seconds: float
-    """Time since that sign."""
+    """Time since they were there."""
 
 
 _Record = TypeVar("_Record", bound=Record)

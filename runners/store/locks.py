@@ -27,7 +27,11 @@ ends in a second or two, and a file server lets go of a lost machine's locks aft
 
 
 def holder(path: Path) -> str | None:
-    """Describe the process that holds a lock file; None where there is none."""
+    """Describe the process that holds a lock file; None where there is none.
+
+    `flock` has no way to ask but to take a shared lock, for the moment until the file is closed. Who wants to
+    hold it (`hold_store`) tells that from a holder.
+    """
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -53,17 +57,12 @@ def hold_store(root: Path) -> Generator[None]:
     except OSError as error:
         raise unwritten(error, path) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        other = os.pread(handle, 10_000, 0)
-        os.close(handle)
-        raise StoreLocked(
-            f"{root} is in use: {_describe(other)}. Wait until it ends, or choose another `--store`"
-        ) from None
-    except OSError as error:
-        os.close(handle)
-        raise StoreError(f"{path}: this file system gives no locks ({error.strerror})") from error
-    try:
+        while not _is_taken(handle, path):
+            if other := holder(path):
+                raise StoreLocked(
+                    f"{root} is in use: {other}. Wait until it ends, or choose another `--store`"
+                )
+            time.sleep(0.001)  # somebody looked who holds it
         try:
             _write_holder(handle)
         except OSError as error:
@@ -99,6 +98,17 @@ def hold_step(folder: Path) -> int:
             if time.monotonic() > patience:
                 raise StoreLocked(f"{folder.stem} is being made already: {_describe(other)}") from None
             time.sleep(0.05)
+
+
+def _is_taken(handle: int, path: Path) -> bool:
+    """Take a lock, unless another process has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: this file system gives no locks ({error.strerror})") from error
+    return True
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -1,9 +1,10 @@
 """Progress of studies, from the files of their attempts: steps, rows a second, time left, failures."""
 
 import datetime
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from dsl.data.records import Run, RunProgress, read_record
@@ -12,6 +13,7 @@ from dsl.plan.study import Study
 from dsl.values import StepId
 from runners.store.store import Store
 from xp.render.labels import labels_in
+from xp.render.pace import RECENT
 
 
 class Watched:
@@ -122,15 +124,11 @@ def _left(
 ) -> tuple[float | None, bool]:
     """Estimate the seconds that a study takes from now on, and say whether that covers all of its steps.
 
-    A step that waits takes the mean of its kind's, one at work what its rows say; those at work go on beside
-    each other.
+    A step that waits takes the mean of its kind's last ones, one at work what its rows say; those at work go
+    on beside each other.
     """
     steps = frozenset(study.step_ids)
-    taken_by_kind: dict[str, list[float]] = {}
-    for run in runs:
-        if run.status == "done" and run.step_id in steps:
-            taken_by_kind.setdefault(_kind(run.step_id), []).append(run.seconds)
-    means = {kind: sum(seconds) / len(seconds) for kind, seconds in taken_by_kind.items()}
+    means = _means([run for run in runs if run.status == "done" and run.step_id in steps])
     waiting = Counter(_kind(step_id) for step_id in steps - taken)
     parts = [n * means[kind] for kind, n in waiting.items() if kind in means]
     unknown = [kind for kind in waiting if kind not in means]
@@ -141,6 +139,16 @@ def _left(
         else:
             unknown.append(one["step"])
     return (sum(parts) / max(1, len(running)) if parts else None), not unknown
+
+
+def _means(runs: Sequence[Run]) -> dict[str, float]:
+    """Return the mean seconds of the last steps of each kind. A process's first one loads a model, and counts
+    only where its kind has no other."""
+    loading = {(run.host, run.pid): run.run_id for run in reversed(runs)}.values()
+    first, others = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
+    for run in runs:
+        (first if run.run_id in loading else others)[_kind(run.step_id)].append(run.seconds)
+    return {kind: fmean(seconds[-RECENT:]) for kind, seconds in (first | others).items()}
 
 
 def _kind(step_id: StepId) -> str:

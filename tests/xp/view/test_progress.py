@@ -47,6 +47,17 @@ def test_time_left_is_the_mean_of_a_kind_for_what_waits_and_the_pace_of_rows_for
     assert _left(plan.study, frozenset(), [], []) == (None, False)
 
 
+def test_the_step_in_which_a_process_loaded_its_model_says_little_of_those_to_come(tmp_path: Path) -> None:
+    plan = plan_of(write_study(tmp_path, languages=("en", "fr", "es", "de")))
+    generate = step_ids(plan, "generate")
+    ended = [run(generate[0], 60.0), run(generate[1], 4.0), run(generate[2], 6.0)]
+    taken = frozenset(plan.steps) - {generate[3]}
+    assert _left(plan.study, taken, ended[:1], []) == (60.0, True), "the only one"
+    assert _left(plan.study, taken, ended, []) == (5.0, True)
+    other = [one.model_copy(update={"pid": 8}) for one in (run(generate[1], 70.0), run(generate[2], 8.0))]
+    assert _left(plan.study, taken, [ended[0], *other], []) == (8.0, True), "each process has its own"
+
+
 @pytest.mark.slow
 def test_a_failed_step_is_shown_with_its_error_and_its_log_is_text(tmp_path: Path) -> None:
     write_reported(tmp_path, models={"tiny": 1000}, languages=("en",), n_items=1)
