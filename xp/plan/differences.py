@@ -50,7 +50,8 @@ class Difference:
 def differences(old: object, new: object, path: SpecPath, owner: Value) -> Iterator[Difference]:
     """Yield the fields that ids cover and that differ, innermost first where both have them."""
     was, now = _parts(old), _parts(new)
-    if type(old) is type(new) and was and now and (len(was) == len(now) or type(old) is not tuple):
+    # lists of different lengths differ as a whole
+    if type(old) is type(new) and was and now and (len(was) == len(now) or 0 not in was):
         for part in {**now, **was}:
             inner = new if isinstance(new, Value) else owner
             yield from differences(was.get(part), now.get(part), (*path, part), inner)
