@@ -25,8 +25,8 @@ from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
 from dsl.values import Name, StepId
 from dsl.yaml.document import Document
 from runners.store.store import Store, read_step
+from xp.plan.cells import key_of
 from xp.plan.differences import Change, change_of, differences, place_of, sections_of
-from xp.plan.lines import key_of
 
 _STEP_ID = re.compile(r"[a-z_]+-[0-9a-f]{16}")
 

@@ -6,12 +6,14 @@ from functools import cached_property
 from pathlib import Path
 
 from dsl.plan.diff import Diff
-from dsl.plan.study import Cell, Study
+from dsl.plan.study import Cell
 from dsl.values import StepId
 from xp.plan.asked import Asked
+from xp.plan.cells import key_of, steps_of
 from xp.plan.changes import Changes
 from xp.plan.differences import Change
-from xp.plan.lines import Line, key_of, lines_of, steps_of
+from xp.plan.kept import Kept
+from xp.plan.lines import Line, lines_of
 from xp.plan.rows import Rows, rows_of
 from xp.studies import applied_study
 
@@ -27,13 +29,9 @@ class Overview:
     """Data, generate and judge step -> its examples, answers or verdicts."""
     asked: Asked
     """The examples of its data steps."""
-    applied: Study | None = None
-    """The study as it was applied last, under its name in this store."""
-
-    @cached_property
-    def changes(self) -> Changes | None:
-        """Differences from the study as it was applied last; None where it never was."""
-        return None if self.applied is None else Changes(self.diff, self.applied, self.asked.store)
+    changes: Changes | None = None
+    """Differences from the study as it was applied last, under its name in this store; None where it never
+    was."""
 
     @cached_property
     def causes(self) -> Mapping[Change, Sequence[Cell]]:
@@ -60,5 +58,6 @@ class Overview:
 def overview_of(diff: Diff, store: Path) -> Overview:
     """Look at a plan beside its store: reads the store's record of the study, and data that is asked."""
     asked, applied = Asked(diff, store), applied_study(diff.plan.study.experiment, store)
-    rows = rows_of(diff, asked)
-    return Overview(diff, lines_of(diff, applied, rows), rows, asked, applied)
+    changes = None if applied is None else Changes(diff, applied, store)
+    rows = rows_of(diff, asked, Kept(diff, asked, changes))
+    return Overview(diff, lines_of(diff, applied, rows), rows, asked, changes)
