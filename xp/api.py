@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
     from xp.apply import Applied, Watch
+    from xp.plan.overview import Overview
     from xp.power import Detectable
 
 ReportFormat = Literal["html", "latex"]
@@ -137,14 +138,21 @@ class Planned:
 
         return power_of(self.diff, self.store)
 
+    @cached_property
+    def overview(self) -> "Overview":
+        """Lines of methods and languages, and the rows to make."""
+        from xp.plan.overview import overview_of
+
+        return overview_of(self.diff, self.store)
+
     def __repr__(self) -> str:
         from xp.render.plan import plan_as_text
 
-        return plan_as_text(self.diff, self.power)
+        return plan_as_text(self.overview, self.power)
 
     def to_json(self) -> str:
         """Return cells, steps and effects as JSON."""
-        from xp.render.plan import plan_as_json
+        from xp.render.steps import plan_as_json
 
         return plan_as_json(self.diff, self.power)
 

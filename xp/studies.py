@@ -50,7 +50,7 @@ def diff_for(
     if store.is_dir():
         checks.save()
     warnings = [str(warning) for warning in loaded.warnings]
-    applied = _applied(plan.study.experiment, held)
+    applied = applied_study(plan.study.experiment, store)
     if applied is not None and _is_another(applied, plan.study):
         warnings.append(
             f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}."
@@ -125,7 +125,7 @@ def experiment_of(study: str) -> str:
 
 def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> str:
     """Say how the applied study of a spec's name differs from the spec; empty where it does not."""
-    applied = _applied(experiment_name(spec, overrides), Store(store))
+    applied = applied_study(experiment_name(spec, overrides), store)
     if applied is None:
         return ""
     fingerprints = _fingerprints(store)
@@ -154,10 +154,10 @@ def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> 
     )
 
 
-def _applied(experiment: str, store: Store) -> Study | None:
+def applied_study(experiment: str, store: Path) -> Study | None:
     """The study that was applied last under this name, if its record can be read."""
     try:
-        return read_record(store.experiments / f"{experiment}.json", Study)
+        return read_record(Store(store).experiments / f"{experiment}.json", Study)
     except DataError:
         return None
 
