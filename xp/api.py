@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
     from xp.apply import Applied, Watch
+    from xp.estimates.estimating import Estimates
     from xp.plan.overview import Overview
     from xp.power import Detectable
 
@@ -145,16 +146,30 @@ class Planned:
 
         return overview_of(self.diff, self.store)
 
-    def __repr__(self) -> str:
-        from xp.render.plan import plan_as_text
+    @cached_property
+    def estimates(self) -> "Estimates":
+        """Tokens, time, memory and money of the steps to run."""
+        from xp.estimates.estimating import estimates_of
 
-        return plan_as_text(self.overview, self.power)
+        return estimates_of(self.overview.asked, self.overview.rows)
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def as_text(self, width: int | None = None) -> str:
+        """Return one screen of text; sentences are broken at `width` cells, or nowhere."""
+        from xp.render.estimates import estimate_columns, estimate_sentences
+        from xp.render.plan import COLUMNS, plan_as_text
+
+        columns = (*COLUMNS, *estimate_columns(self.estimates))
+        more = tuple(estimate_sentences(self.diff, self.estimates))
+        return plan_as_text(self.overview, self.power, columns, more, width)
 
     def to_json(self) -> str:
         """Return cells, steps and effects as JSON."""
         from xp.render.steps import plan_as_json
 
-        return plan_as_json(self.diff, self.power)
+        return plan_as_json(self.diff, self.power, self.estimates)
 
 
 @dataclass(frozen=True)
