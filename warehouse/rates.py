@@ -54,3 +54,26 @@ def bytes_per_token(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """Return, by the name of a model, UTF-8 bytes of a prompt's token."""
     found = fetch(connection, (HERE / "prompt_bytes.sql").read_text("utf-8"))
     return {row["model"]: row["n_bytes"] / row["n_tokens"] for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class StepUsage:
+    """Tokens and dollars of one finished step, those of reused rows included."""
+
+    tokens: int
+    usd: float
+
+
+def step_usage(connection: duckdb.DuckDBPyConnection) -> dict[str, StepUsage]:
+    """Return the tokens and dollars of every finished step that answers or judges."""
+    found = fetch(
+        connection,
+        """
+        select
+            step_id,
+            (coalesce(n_prompt_tokens, 0) + coalesce(n_new_tokens, 0))::bigint as tokens,
+            coalesce(usd, 0) as usd
+        from step_usage
+        """,
+    )
+    return {row["step_id"]: StepUsage(row["tokens"], row["usd"]) for row in found}

@@ -76,15 +76,18 @@ class Study:
 
         Raises:
             SpecError: the spec is invalid.
-            ArgumentError: a variable would be sent to a server for the first time, and that is not allowed.
+            ArgumentError: a variable would be sent to a server for the first time, and that is not allowed;
+                or the weights of a model alone do not fit into this machine's memory.
             XpError: the store or the warehouse cannot be used; `xp.apply.apply` names the cases.
         """
         from runners.store.store import Store
         from xp.apply import apply, ignore
+        from xp.estimates.before_apply import keeping, refuse_too_large
         from xp.reach import to_allow
 
         planned = planned or self.plan()
         held = Store(self.store)
+        refuse_too_large(planned.diff, planned.estimates)
         new = to_allow(planned.diff, held.allowed())
         if new and not allow_env:
             raise ArgumentError(
@@ -93,7 +96,13 @@ class Study:
             )
         if new:
             held.allow((call.variable or "", call.host) for call in new)
-        applied = apply(planned.diff, self.store, jobs=jobs, in_process=in_process, watch=watch or ignore)
+        applied = apply(
+            planned.diff,
+            self.store,
+            jobs=jobs,
+            in_process=in_process,
+            watch=keeping(planned.estimates, planned.diff, self.store, watch or ignore),
+        )
         if not report:
             return applied
         try:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
 from xp.estimates.estimating import Estimate, Estimates
+from xp.estimates.kept import BesideActual
+from xp.estimates.kept import total as total_of
 from xp.estimates.machine import Machine
 from xp.estimates.memory import Memory
 from xp.plan.lines import Line
@@ -51,6 +53,25 @@ def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterato
         )
     if len(steps) > MOST_TOO_LARGE:
         yield f"So do {len(steps) - MOST_TOO_LARGE} more steps."
+
+
+def beside_lines(beside: BesideActual) -> Iterator[str]:
+    """Time, tokens and money of finished steps, each beside its estimate; the time by kind of step, too."""
+    estimated, actual = total_of(beside.estimated), total_of(beside.actual)
+    steps = counted(beside.n_steps, "estimated step")
+    parts = [f"{in_time(actual.seconds)} ({in_time(estimated.seconds)} estimated)"]
+    if actual.tokens:
+        parts.append(f"{in_short(actual.tokens)} tokens ({in_short(estimated.tokens) or 0})")
+    if actual.usd or estimated.usd:
+        parts.append(f"{actual.usd:.2f} USD ({estimated.usd:.2f})")
+    yield f"{steps} took {', '.join(parts)}"
+    kinds = [
+        f"{kind} {in_time(cost.seconds)} ({in_time(beside.estimated[kind].seconds)})"
+        for kind, cost in beside.actual.items()
+        if max(cost.seconds, beside.estimated[kind].seconds) >= 1
+    ]
+    if len(kinds) > 1:
+        yield f"by kind: {', '.join(kinds)}"
 
 
 def in_short(count: int) -> str:
