@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dsl.checks.load import experiment_name, load
 from dsl.data.fingerprints import Fingerprints
@@ -19,6 +19,9 @@ from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.reach import reach
 from xp.render.labels import model_of
+
+if TYPE_CHECKING:
+    from xp.estimates.kept import BesideActual
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -187,6 +190,8 @@ class StudyStatus:
     """The last attempt of each of its steps that failed last time and has no result."""
     chosen: tuple[str, ...] = ()
     """Values that were chosen on validation rows, in lines."""
+    beside: "BesideActual | None" = None
+    """Estimates of its finished steps beside what these took, where an apply kept some."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,8 @@ class Status:
 
 def status_of(store: Path) -> Status:
     """Return a store's status. A store that is not there holds nothing."""
+    from xp.estimates.kept import beside_actual  # duckdb, which a plan does not need
+
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
@@ -216,7 +223,9 @@ def status_of(store: Path) -> Status:
             last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
         )
         n_done = sum(s in done for s in study.step_ids)
-        found.append(StudyStatus(study, n_done, failed, _chosen(study, held, done)))
+        found.append(
+            StudyStatus(study, n_done, failed, _chosen(study, held, done), beside_actual(study, store))
+        )
     return Status(store, held.holder(), tuple(found), tuple(notes))
 
 

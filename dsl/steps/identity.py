@@ -83,6 +83,7 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
     "GenerateStep": frozenset({"after"}),
+    "rubric.Settings": frozenset({"aspects_per_request"}),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}
         | {"early_stopping_patience"}

@@ -64,7 +64,6 @@ def plan(
 ) -> None:
     """Show what would be made and why: methods by languages for each model, rows made and reused."""
     from xp import load
-    from xp.render.plan import plan_as_text
     from xp.render.steps import steps_as_text
 
     with exit_on_error():
@@ -74,7 +73,7 @@ def plan(
         elif steps:
             say(steps_as_text(planned.diff, planned.power))
         else:
-            say(plan_as_text(planned.overview, planned.power, width=terminal_width()))
+            say(planned.as_text(terminal_width()))
 
 
 def apply(
@@ -104,7 +103,6 @@ def apply(
     from rich.console import Console
 
     from xp import load
-    from xp.render.plan import plan_as_text
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
 
@@ -112,7 +110,7 @@ def apply(
         study = load(spec, store=store, overrides=overrides or ())
         planned = study.plan(targets or (), identify=True)
         if planned.todo:
-            say(plan_as_text(planned.overview, width=terminal_width()))
+            say(planned.as_text(terminal_width()))
             if not yes and not sys.stdin.isatty():
                 say("xp: not a terminal: pass --yes to run this", err=True)
                 raise typer.Exit(2)

@@ -26,6 +26,11 @@ class Rows:
         """Rows that are there already; where `is_most`, at least so many."""
         return None if self.n is None or self.n_made is None else self.n - self.n_made
 
+    @property
+    def share_made(self) -> float:
+        """Part of them that is made, from 0 to 1; 1 where they are not counted."""
+        return 1.0 if not self.n or self.n_made is None else self.n_made / self.n
+
 
 def total(rows: Iterable[Rows]) -> Rows:
     """Add rows up. A number that some of them lack is unknown."""

@@ -54,16 +54,18 @@ def plan_as_text(
     overview: Overview,
     power: Sequence[Detectable] = (),
     columns: Sequence[Column] = COLUMNS,
+    estimated: Sequence[str] = (),
     width: int | None = None,
 ) -> str:
     """One screen: counts, the table of lines, and what a reader must know before it is applied.
 
     Args:
+        estimated: Sentences on what it takes, which stand below the table.
         width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
     """
     diff = overview.diff
     lines = [*head_of(diff, width), "", *_table(overview, columns), *_legend(overview), ""]
-    for sentence in (*_why(overview), *_sentences(overview, power)):
+    for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ") if width else [sentence]
     return "\n".join(lines)
 
