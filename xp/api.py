@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     import pandas  # pyright: ignore[reportMissingTypeStubs]
 
     from xp.apply import Applied, Watch
+    from xp.estimates.estimating import Estimates
+    from xp.plan.overview import Overview
     from xp.power import Detectable
 
 ReportFormat = Literal["html", "latex"]
@@ -74,15 +76,18 @@ class Study:
 
         Raises:
             SpecError: the spec is invalid.
-            ArgumentError: a variable would be sent to a server for the first time, and that is not allowed.
+            ArgumentError: a variable would be sent to a server for the first time, and that is not allowed;
+                or the weights of a model alone do not fit into this machine's memory.
             XpError: the store or the warehouse cannot be used; `xp.apply.apply` names the cases.
         """
         from runners.store.store import Store
         from xp.apply import apply, ignore
+        from xp.estimates.before_apply import keeping, refuse_too_large
         from xp.reach import to_allow
 
         planned = planned or self.plan()
         held = Store(self.store)
+        refuse_too_large(planned.diff, planned.estimates)
         new = to_allow(planned.diff, held.allowed())
         if new and not allow_env:
             raise ArgumentError(
@@ -91,7 +96,13 @@ class Study:
             )
         if new:
             held.allow((call.variable or "", call.host) for call in new)
-        applied = apply(planned.diff, self.store, jobs=jobs, in_process=in_process, watch=watch or ignore)
+        applied = apply(
+            planned.diff,
+            self.store,
+            jobs=jobs,
+            in_process=in_process,
+            watch=keeping(planned.estimates, planned.diff, self.store, watch or ignore),
+        )
         if not report:
             return applied
         try:
@@ -137,16 +148,37 @@ class Planned:
 
         return power_of(self.diff, self.store)
 
-    def __repr__(self) -> str:
-        from xp.render.plan import plan_as_text
+    @cached_property
+    def overview(self) -> "Overview":
+        """Lines of methods and languages, and the rows to make."""
+        from xp.plan.overview import overview_of
 
-        return plan_as_text(self.diff, self.power)
+        return overview_of(self.diff, self.store)
+
+    @cached_property
+    def estimates(self) -> "Estimates":
+        """Tokens, time, memory and money of the steps to run."""
+        from xp.estimates.estimating import estimates_of
+
+        return estimates_of(self.overview.asked, self.overview.rows)
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def as_text(self, width: int | None = None) -> str:
+        """Return one screen of text; sentences are broken at `width` cells, or nowhere."""
+        from xp.render.estimates import estimate_columns, estimate_sentences
+        from xp.render.plan import COLUMNS, plan_as_text
+
+        columns = (*COLUMNS, *estimate_columns(self.estimates))
+        more = tuple(estimate_sentences(self.diff, self.estimates))
+        return plan_as_text(self.overview, self.power, columns, more, width)
 
     def to_json(self) -> str:
         """Return cells, steps and effects as JSON."""
-        from xp.render.plan import plan_as_json
+        from xp.render.steps import plan_as_json
 
-        return plan_as_json(self.diff, self.power)
+        return plan_as_json(self.diff, self.power, self.estimates)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,18 @@
 """Statistical power of a planned study: the minimum detectable effect of each of its contrasts."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar, cast
+from typing import Literal, NamedTuple, cast
 
-from dsl.data.examples import examples
-from dsl.data.files import read_file
-from dsl.data.records import Example
-from dsl.data.source import FileSource
-from dsl.errors import DataError, WarehouseError
+from dsl.errors import WarehouseError
 from dsl.judges.contract import JudgeSettings
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.steps.identity import NOT_COUNTED
-from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
-from dsl.values import StepId
-from runners.judges import find_judge
-from runners.store.step_io import read_rows
-from runners.store.store import Store
+from dsl.steps.steps import JudgeStep
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.corrections import Correction, arms_of, exploratory
 from warehouse.statistics.power import (
@@ -33,8 +24,7 @@ from warehouse.statistics.power import (
     pooled,
     spreads,
 )
-
-_Step = TypeVar("_Step", bound=Step)
+from xp.plan.asked import Asked, step_of
 
 ASSUMED = Variation(deviation=0.5, size=1, smallest=1, width=1)
 """Variation of paired differences, as parts of the scale's width, where nothing was measured: that of
@@ -89,10 +79,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
     planned = _planned(diff, known)
 
-    @cache
-    def asked(examples_id: StepId) -> Sequence[Example] | None:
-        return _examples(diff, store, examples_id)
-
+    asked = Asked(diff, store)
     found: list[Detectable] = []
     for row in planned.rows:
         contrast, cell, measure = row.contrast, row.cell, row.measure
@@ -102,7 +89,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
             if (s.contrast, s.dataset, s.language) == (contrast.name, cell.dataset, cell.language)
         ]
         variation, source = _variation(measure, same, known)
-        judged = _judged(diff, cell.judges[row.judge], _aspect(row.judge, measure), asked)
+        judged = asked.judged(cell.judges[row.judge], _aspect(row.judge, measure))
         n_items = None if judged is None else len(judged)
         is_confirmatory = contrast.is_on(row.judge, measure)
         n_tests, correction = (
@@ -178,7 +165,7 @@ def _known(diff: Diff, store: Path) -> list[Spread]:
     for judge, judged in (
         (judge, judged) for cell in diff.plan.study.cells for judge, judged in cell.judges.items()
     ):
-        one = _step(diff, judged.step, JudgeStep).judges[judged.judge]
+        one = step_of(diff, judged.step, JudgeStep).judges[judged.judge]
         settings[judge, id(one)] = one
     planned: dict[str, set[str]] = {}
     for (judge, _), one in settings.items():
@@ -349,63 +336,3 @@ def _variation(
 def _aspect(judge: str, measure: str) -> str | None:
     """The aspect that a measure of a judge with several is of."""
     return measure.removeprefix(f"{judge}.").partition(" vs ")[0] if measure.startswith(f"{judge}.") else None
-
-
-def _judged(
-    diff: Diff, judged: Judged, aspect: str | None, asked: Callable[[StepId], Sequence[Example] | None]
-) -> frozenset[str] | None:
-    """The items that the judge will judge: not those beyond its limit, without what it judges by, or that an
-    aspect is not asked of."""
-    step = _step(diff, judged.step, JudgeStep)
-    judge = step.judges[judged.judge]
-    found = asked(step.examples)
-    if found is None:
-        return None
-    first = found[: judge.limit]
-    if not step.verdicts:
-        try:
-            return frozenset(example.item for example in first if _is_judged(judge, example, aspect))
-        except (
-            DataError
-        ):  # the examples lack a column that aspects are asked by: the step itself will report it
-            return None
-    # A judge of judges has a score where enough of them have: the majority, where it does not say.
-    members = [_judged(diff, read, None, asked) or frozenset() for read in step.verdicts.values()]
-    enough = cast("int | None", getattr(judge, "min_judges", None)) or len(members) // 2 + 1
-    return frozenset(
-        example.item for example in first if sum(example.item in member for member in members) >= enough
-    )
-
-
-def _is_judged(judge: JudgeSettings, example: Example, aspect: str | None) -> bool:
-    if not all(getattr(example, column) for column in judge.NEEDS):
-        return False
-    module = find_judge(judge.judge)
-    if not hasattr(module, "applies"):
-        return True
-    aspects = judge.verdict_aspects()
-    wanted = [aspect] if aspect in aspects else list(aspects)
-    return any(module.applies(judge, name, example) for name in wanted)
-
-
-def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example] | None:
-    """The items that are asked: as the data step wrote them, or else from its file."""
-    if examples_id in diff.done:
-        return tuple(read_rows(Store(store).step_folder(examples_id) / "examples.jsonl", Example))
-    data = _step(diff, examples_id, DataStep)
-    if not isinstance(data.source, FileSource):
-        return None
-    try:
-        return tuple(
-            examples(
-                read_file(data.source), data.columns, data.language, data.limit, data.source.at, data.turn
-            )
-        )
-    except DataError:  # it changed under the plan: the step itself will report it
-        return None
-
-
-def _step(diff: Diff, step_id: StepId, kind: type[_Step]) -> _Step:
-    step = diff.plan.steps[step_id]
-    assert isinstance(step, kind)
-    return step

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dsl.checks.load import experiment_name, load
 from dsl.data.fingerprints import Fingerprints
@@ -19,6 +19,9 @@ from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.reach import reach
 from xp.render.labels import model_of
+
+if TYPE_CHECKING:
+    from xp.estimates.kept import BesideActual
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -50,7 +53,7 @@ def diff_for(
     if store.is_dir():
         checks.save()
     warnings = [str(warning) for warning in loaded.warnings]
-    applied = _applied(plan.study.experiment, held)
+    applied = applied_study(plan.study.experiment, store)
     if applied is not None and _is_another(applied, plan.study):
         warnings.append(
             f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}."
@@ -125,7 +128,7 @@ def experiment_of(study: str) -> str:
 
 def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> str:
     """Say how the applied study of a spec's name differs from the spec; empty where it does not."""
-    applied = _applied(experiment_name(spec, overrides), Store(store))
+    applied = applied_study(experiment_name(spec, overrides), store)
     if applied is None:
         return ""
     fingerprints = _fingerprints(store)
@@ -154,10 +157,10 @@ def unlike_applied(spec: Path, store: Path, overrides: tuple[str, ...] = ()) -> 
     )
 
 
-def _applied(experiment: str, store: Store) -> Study | None:
+def applied_study(experiment: str, store: Path) -> Study | None:
     """The study that was applied last under this name, if its record can be read."""
     try:
-        return read_record(store.experiments / f"{experiment}.json", Study)
+        return read_record(Store(store).experiments / f"{experiment}.json", Study)
     except DataError:
         return None
 
@@ -187,6 +190,8 @@ class StudyStatus:
     """The last attempt of each of its steps that failed last time and has no result."""
     chosen: tuple[str, ...] = ()
     """Values that were chosen on validation rows, in lines."""
+    beside: "BesideActual | None" = None
+    """Estimates of its finished steps beside what these took, where an apply kept some."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,8 @@ class Status:
 
 def status_of(store: Path) -> Status:
     """Return a store's status. A store that is not there holds nothing."""
+    from xp.estimates.kept import beside_actual  # duckdb, which a plan does not need
+
     held = Store(store)
     done = held.done()
     last: dict[str, Run] = {}
@@ -216,7 +223,9 @@ def status_of(store: Path) -> Status:
             last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
         )
         n_done = sum(s in done for s in study.step_ids)
-        found.append(StudyStatus(study, n_done, failed, _chosen(study, held, done)))
+        found.append(
+            StudyStatus(study, n_done, failed, _chosen(study, held, done), beside_actual(study, store))
+        )
     return Status(store, held.holder(), tuple(found), tuple(notes))
 
 

@@ -1,6 +1,6 @@
 """Base of the `Settings` that every judge's file declares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -97,6 +97,11 @@ class JudgeSettings(Value):
         """The models that it asks; a judge that asks none decides by rule."""
         named = (getattr(self, name) for name in type(self).model_fields)
         return tuple(found for found in named if isinstance(found, EngineSettings))
+
+    def n_requests(self, aspects: Sequence[str]) -> int:
+        """Number of requests to its model for the verdicts on these aspects of one answer, or of one pair of
+        answers."""
+        return len(aspects) if self.models() else 0
 
     @property
     def code(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Settings of the `pairwise` judge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -64,6 +64,9 @@ class Settings(RubricSettings):
         return {
             self.judge if self.rubric == "overall" else name: aspect for name, aspect in self.chosen().items()
         }
+
+    def n_requests(self, aspects: Sequence[str]) -> int:
+        return 2 * len(aspects)  # both orders
 
     def scale(self, aspect: str, judges: Mapping[Name, JudgeSettings] | None = None) -> Scale:
         return 0.0, 1.0

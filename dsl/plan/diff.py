@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from dsl.plan.study import Plan
+from dsl.steps.steps import Step
 from dsl.values import StepId
 
 
@@ -32,12 +34,19 @@ class Diff:
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
 
+    @cached_property
+    def asked(self) -> Mapping[StepId, Step]:
+        """Steps that targets name, and what they need; without targets all of the plan."""
+        if self.wanted is None:
+            return self.plan.steps
+        return {step_id: step for step_id, step in self.plan.steps.items() if step_id in self.wanted}
+
     @property
     def reachable(self) -> tuple[StepId, ...]:
         """Steps to run, and those that are run again if what they read turns out otherwise."""
         found = set(self.todo)
-        for step_id, step in self.plan.steps.items():
-            if not found.isdisjoint(step.inputs) and (self.wanted is None or step_id in self.wanted):
+        for step_id, step in self.asked.items():
+            if not found.isdisjoint(step.inputs):
                 found.add(step_id)
         return tuple(step_id for step_id in self.plan.steps if step_id in found)
 

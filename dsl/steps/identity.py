@@ -83,6 +83,7 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
     "GenerateStep": frozenset({"after"}),
+    "rubric.Settings": frozenset({"aspects_per_request"}),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}
         | {"early_stopping_patience"}
@@ -181,6 +182,15 @@ def class_name(cls: type[Value]) -> str:
     return (
         f"{cls.__module__.rsplit('.', 1)[-1]}.{cls.__name__}" if cls.__name__ == "Settings" else cls.__name__
     )
+
+
+def counted_fields(value: Value) -> Sequence[str]:
+    """Return the names of a value's fields that its steps' ids cover, sorted."""
+    cls, fields = type(value), value.__dict__
+    unset = frozenset([name for name, default in _new_fields(cls) if fields[name] == default])
+    not_counted = _where(cls)
+    left_out = frozenset[str]() if not_counted is None else not_counted(fields)
+    return tuple(name for _, name in _counted(cls, unset) if name not in left_out)
 
 
 @cache

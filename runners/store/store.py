@@ -7,6 +7,7 @@
 <root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
+<root>/estimates/<name>.json   what a study's steps were estimated to take as an apply began
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again

@@ -13,7 +13,7 @@ from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
 from xp.apply import apply
 from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
-from xp.render.plan import plan_as_json, plan_as_text
+from xp.render.steps import plan_as_json, steps_as_text
 from xp.studies import diff_for
 
 RIGHT = {
@@ -91,7 +91,7 @@ def test_before_anything_is_measured_half_the_scale_is_assumed_and_said(spec: Pa
         "empty": None,
     }
     assert {one.measure: one.is_confirmatory for one in power} == {"correct": True, "empty": False}
-    text = plan_as_text(found, power)
+    text = steps_as_text(found, power)
     assert (
         "  Minimum detectable effect on 8 items (power 80%, paired test, two-sided 5%: confirmatory ones at"
         " Holm's first step over 2 tests, others uncorrected):\n    every measure  gain  en ~0.95  fr ~0.95\n"
@@ -118,7 +118,7 @@ def test_what_was_measured_takes_the_place_of_the_assumption_and_stands_in_where
         assert one.deviation == pytest.approx(sqrt(4 / 7))
         assert one.effect == pytest.approx(minimum_detectable_effect(Variation(sqrt(4 / 7), 1, 1, 1), 8))
     assert by_place["empty", "en"].source == "assumed"
-    text = plan_as_text(found, power)
+    text = steps_as_text(found, power)
     assert re.search(r"^    correct +gain  en 0.95  fr ≈0.95$", text, re.MULTILINE)
     assert "≈ from how much other contrasts on this measure varied" in text
 
@@ -146,7 +146,7 @@ def test_fewer_items_are_counted_before_they_are_asked_and_too_few_detect_nothin
     assert {(one.n_items, one.effect) for one in seven} == {(7, minimum_detectable_effect(ASSUMED, 7))}
     found, four = planned(spec, tmp_path / "store", "data.asked.limit=4")
     assert {(one.n_items, one.effect) for one in four} == {(4, None)}
-    assert "every measure  gain  en none  fr none" in plan_as_text(found, four)
+    assert "every measure  gain  en none  fr none" in steps_as_text(found, four)
 
 
 def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_no_effect_is_listed_that_no_data_could_make_significant(spec: Path, tmp
             f"With {n} items, {hopeless} of the confirmatory comparisons cannot be significant after"
             " correction, whatever the answers\n"
         )
-        assert (said in plan_as_text(found, power)) == bool(hopeless)
+        assert (said in steps_as_text(found, power)) == bool(hopeless)
 
 
 def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_contrast_is_confirmatory_on_its_judges_and_these_come_first(spec: Pat
         ("empty", True),
         ("correct", False),
     ]
-    text = plan_as_text(found, power)
+    text = steps_as_text(found, power)
     assert "  Confirmatory: gain on empty\n  Exploratory: declared contrasts on other measures\n" in text
 
 
@@ -206,7 +206,7 @@ def test_tests_of_all_declared_contrasts_and_their_measures_are_one_family(
     assert {one.effect_corrected for one in power if one.is_confirmatory} == corrected
     assert {one.contrast for one in power} == {"gain", "more", "a_vs_c"}
     assert {one.effect_corrected for one in power if one.contrast == "a_vs_c"} == {None}
-    assert "  Exploratory: a against c; declared contrasts on other measures\n" in plan_as_text(found, power)
+    assert "  Exploratory: a against c; declared contrasts on other measures\n" in steps_as_text(found, power)
 
 
 def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_items_on_the_hub_are_not_counted_and_examples_are_given_instead(spec: P
     assert {(one.n_items, one.effect) for one in power} == {(None, None)}
     assert (
         "the items are not counted yet; with 100, 300, 1000 of them ~0.16, ~0.092, ~0.05 of the scale"
-        in plan_as_text(found, power)
+        in steps_as_text(found, power)
     )
 
 
@@ -249,7 +249,7 @@ def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Pat
         for j in range(5)
     ]
     found, _ = planned(spec, tmp_path / "store")
-    text = plan_as_text(found, places)
+    text = steps_as_text(found, places)
     assert len(re.findall(r"contrast\d", text)) == 12
     assert "… and 13 more lines: `xp plan --json` lists all" in text
     assert len(json.loads(plan_as_json(found, places))["power"]) == 25
@@ -258,7 +258,7 @@ def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Pat
 def test_a_study_without_contrasts_says_nothing_of_power(spec: Path, tmp_path: Path) -> None:
     found, power = planned(spec, tmp_path / "store", "contrasts=null")
     assert power == ()
-    assert "detected" not in plan_as_text(found, power)
+    assert "detected" not in steps_as_text(found, power)
 
 
 def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works(
@@ -270,16 +270,16 @@ def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works
         " a}}` (confirmatory)."
     )
     found, _ = planned(spec, store, "contrasts=null")
-    assert f"  {said}\n" in plan_as_text(found)
+    assert f"  {said}\n" in steps_as_text(found)
     assert json.loads(plan_as_json(found))["nothing_compared"] == said
     for added in ("baseline=a", "contrasts={gain: {of: b, against: a}}"):
         found, power = planned(spec, store, "contrasts=null", added)
         assert power
-        assert "Nothing will be compared" not in plan_as_text(found, power)
+        assert "Nothing will be compared" not in steps_as_text(found, power)
     alone, _ = planned(spec, store, "contrasts=null", "only=[{method: a}]")
     assert (
         "  Nothing will be compared: no two methods answer one data set in one language on one model.\n"
-        in plan_as_text(alone)
+        in steps_as_text(alone)
     )
 
 
@@ -389,17 +389,17 @@ def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
         ),
     ):
         found, power = planned(spec, tmp_path / "store", *trained, f"seeds={seeds}")
-        assert few + said in plan_as_text(found, power)
+        assert few + said in steps_as_text(found, power)
         assert json.loads(plan_as_json(found, power))["few_training_seeds"] == (few + said).strip()
         assert {one.n_seeds for one in power} == {len(seeds)}
         assert (
             "lower bounds: the variance between training runs was not measured yet"
-            in plan_as_text(found, power)
+            in steps_as_text(found, power)
         ) == (len(seeds) > 1)
     five, power = planned(spec, tmp_path / "store", *trained, "seeds=[0, 1, 2, 3, 4]")
-    assert few not in plan_as_text(five, power)
+    assert few not in steps_as_text(five, power)
     untouched, power = planned(spec, tmp_path / "store", *trained[:3], "contrasts.gain={of: a, against: b}")
-    assert few not in plan_as_text(untouched, power)
+    assert few not in steps_as_text(untouched, power)
     assert {one.n_seeds for one in power} == {None}
 
 
@@ -418,7 +418,7 @@ def test_declared_interactions_count_as_tests_but_no_effect_is_given_for_them(
     assert {one.effect_corrected for one in power if one.is_confirmatory} == {
         minimum_detectable_effect(ASSUMED, 8, n_tests=6)
     }
-    assert "by_size by size" in plan_as_text(found, power)
+    assert "by_size by size" in steps_as_text(found, power)
 
 
 @pytest.mark.parametrize(
@@ -460,4 +460,4 @@ def test_models_are_compared_like_methods_with_the_power_of_their_items(spec: Pa
     assert [(one.language, one.n_items, one.n_tests, one.effect) for one in power if one.is_confirmatory] == [
         (one.language, one.n_items, one.n_tests, one.effect) for one in methods if one.is_confirmatory
     ]
-    assert "Confirmatory: gap on correct" in plan_as_text(diff, power)
+    assert "Confirmatory: gap on correct" in steps_as_text(diff, power)

@@ -12,8 +12,8 @@ from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
 from warehouse.report import write_report
 from xp.apply import apply
-from xp.render.plan import plan_as_text
 from xp.render.status import status_as_text
+from xp.render.steps import steps_as_text
 from xp.studies import diff_for, status_of
 
 pytestmark = [
@@ -72,7 +72,7 @@ def write_spec(folder: Path, **training: Any) -> Path:
 def test_a_grid_is_trained_its_best_is_asked_and_the_choice_is_told_everywhere(tmp_path: Path) -> None:
     spec, store = write_spec(tmp_path), tmp_path / ".xp"
     found = diff_for(spec, None, None, store)
-    text = plan_as_text(found)
+    text = steps_as_text(found)
     assert "sft tiny tuned on en seed 0 (training.learning_rate: 0.01)" in text
     assert "sft tiny tuned on en seed 0 (the best of 2)" in text
     assert "dpo tiny tuned on en seed 0 (beta: 0.3)" in text
@@ -81,7 +81,7 @@ def test_a_grid_is_trained_its_best_is_asked_and_the_choice_is_told_everywhere(t
     again = diff_for(spec, None, None, store)
     assert not again.todo
     line = "chosen: sft tiny tuned on en seed 0: training.learning_rate: 0.01, the best of 2 by eval_loss ("
-    assert line in plan_as_text(again)
+    assert line in steps_as_text(again)
     assert line in status_as_text(status_of(store))
     with connect(store / WAREHOUSE, read_only=True) as connection:
         effort = {row["method"]: row for row in fetch(connection, "from tuning_effort")}

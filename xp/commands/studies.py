@@ -8,7 +8,7 @@ import typer
 
 from dsl.messages import one_line
 from xp.commands.arguments import DEFAULT_STORE, AsJson, Overrides, SpecFile, StoreFolder, Targets
-from xp.commands.output import exit_on_error, say
+from xp.commands.output import exit_on_error, say, terminal_width
 
 
 def init(
@@ -56,15 +56,24 @@ def plan(
     spec: SpecFile,
     overrides: Overrides = None,
     targets: Targets = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="List the steps, and all that is known of the contrasts.")
+    ] = False,
     as_json: AsJson = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Show the steps to run, with the reason for each, and the contrasts' minimum detectable effects."""
+    """Show what would be made and why: methods by languages for each model, rows made and reused."""
     from xp import load
+    from xp.render.steps import steps_as_text
 
     with exit_on_error():
         planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
-        say(planned.to_json() if as_json else str(planned))
+        if as_json:
+            say(planned.to_json())
+        elif steps:
+            say(steps_as_text(planned.diff, planned.power))
+        else:
+            say(planned.as_text(terminal_width()))
 
 
 def apply(
@@ -94,7 +103,6 @@ def apply(
     from rich.console import Console
 
     from xp import load
-    from xp.render.plan import plan_as_text
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
 
@@ -102,7 +110,7 @@ def apply(
         study = load(spec, store=store, overrides=overrides or ())
         planned = study.plan(targets or (), identify=True)
         if planned.todo:
-            say(plan_as_text(planned.diff))
+            say(planned.as_text(terminal_width()))
             if not yes and not sys.stdin.isatty():
                 say("xp: not a terminal: pass --yes to run this", err=True)
                 raise typer.Exit(2)

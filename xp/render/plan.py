@@ -1,128 +1,222 @@
-"""A plan as text for a person or JSON for a program."""
+"""A plan as one screen of text: methods by languages for each model, and why each is to be made."""
 
-import json
+import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
 
 from dsl.messages import one_line
 from dsl.plan.contrasts import nothing_compared
 from dsl.plan.diff import Diff
-from dsl.plan.study import Study
+from xp.plan.lines import STATES, Line, State
+from xp.plan.overview import Overview
+from xp.plan.rows import Rows, total
 from xp.power import Detectable, few_training_seeds
-from xp.render.labels import labels_of
-from xp.render.power import power_lines
+from xp.render.power import power_in_short
 from xp.render.words import counted, listed
 
-MOST_LINES = 60
-"""Steps to run that a text plan lists; the rest is counted."""
+MARKS: Mapping[State, str] = {"new": "+", "changed": "~", "unfinished": "!", "reused": "=", "orphaned": "-"}
+
+MOST_LINES = 44
+"""Lines of the table; the rest is counted."""
+
+MOST_LANGUAGES = 36
+"""Characters that columns of languages may take; beyond, their cells are counted in one column."""
+
+MOST_SENTENCES = 3
+"""Warnings, and things to load, that are shown; the rest is counted."""
 
 
-KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge")
+MOST_CHANGES = 6
+"""Changes since the study was applied last that are shown; the rest is counted."""
 
 
-def plan_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
-    """Plan in a screenful: matrix, steps by kind, minimum detectable effects, each step to run and why."""
-    study = diff.plan.study
-    methods = tuple(dict.fromkeys(c.method for c in study.cells))
-    models = tuple(dict.fromkeys(c.model for c in study.cells))
-    lines = [
-        f"{study.experiment}" + (f": {one_line(study.question)}" if study.question else ""),
-        f"  {counted(len(methods), 'method')}: {', '.join(methods)}",
-        (
-            f"  {counted(len(models), 'model')}: {', '.join(models)};"
-            f" {counted(len(study.languages), 'language')}: {', '.join(study.languages)}"
-        ),
-        (
-            f"  {counted(len(study.cells), 'cell')}, {counted(len(diff.plan.steps), 'step')}:"
-            f" {len(diff.done)} done, {len(diff.todo)} to run"
-        ),
-    ]
-    total = Counter(step.kind for step in diff.plan.steps.values())
-    todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
-    lines += [
-        f"    {kind:<15} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run"
-        for kind in KINDS
-        if total[kind]
-    ]
-    lines += [f"  note: {one_line(note)}" for note in study.notes]
-    lines += [f"  {warning}" for warning in diff.warnings]
-    lines += [f"  chosen: {line}" for line in diff.chosen]
-    lines += [f"  {line}" for line in diff.reach]
-    lines += _contrast_lines(study)
-    lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
-    lines += power_lines(power)
-    if not diff.todo:
-        return "\n".join([*lines, "Nothing to run: every step has its result."])
-    lines.append("To run:")
-    names = labels_of(diff)
-    lines += [f"  {s}  {names.get(s, '')}  ({diff.why(s)})" for s in diff.todo[:MOST_LINES]]
-    if len(diff.todo) > MOST_LINES:
-        lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table, right-aligned."""
+
+    title: str
+    text: Callable[[Sequence[Line]], str]
+    """Its text for some lines together: one, or all of them. A column that is empty for all is left out."""
+
+
+COLUMNS = (
+    Column("trainings", lambda lines: rows_in_short(total(line.trainings for line in lines))),
+    Column("answers", lambda lines: rows_in_short(total(line.answers for line in lines))),
+    Column("verdicts", lambda lines: rows_in_short(total(line.verdicts for line in lines))),
+)
+
+
+def plan_as_text(
+    overview: Overview,
+    power: Sequence[Detectable] = (),
+    columns: Sequence[Column] = COLUMNS,
+    estimated: Sequence[str] = (),
+    width: int | None = None,
+) -> str:
+    """One screen: counts, the table of lines, and what a reader must know before it is applied.
+
+    Args:
+        estimated: Sentences on what it takes, which stand below the table.
+        width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
+    """
+    diff = overview.diff
+    lines = [*head_of(diff, width), "", *_table(overview, columns), *_legend(overview), ""]
+    for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ") if width else [sentence]
     return "\n".join(lines)
 
 
-def _contrast_lines(study: Study) -> list[str]:
-    """List what is confirmatory and what is exploratory, or what to add where nothing is compared."""
+def head_of(diff: Diff, width: int | None = None) -> list[str]:
+    """The study's name and question, and what is counted of it; with targets, of the steps that they name
+    and need."""
+    study, steps = diff.plan.study, diff.asked
+    question = f"{study.experiment}" + (f": {one_line(study.question)}" if study.question else "")
+    n_done = len(diff.done & steps.keys())
+    named = "" if diff.wanted is None else f" of {len(diff.plan.steps)}, named by --target"
+    return [
+        question
+        if width is None or cell_len(question) <= width
+        else f"{set_cell_size(question, width - 1)}…",
+        (
+            f"{counted(len(study.cells), 'cell')}, {counted(len(steps), 'step')}{named}:"
+            f" {n_done} done, {len(diff.todo)} to run"
+        ),
+    ]
+
+
+def rows_in_short(rows: Rows) -> str:
+    """Rows to make, of all; empty where there are none."""
+    if rows.n == 0:
+        return ""
+    if rows.n is None or rows.n_made is None:
+        return "?"
+    return f"{'≤' if rows.is_most and rows.n_made else ''}{rows.n_made}/{rows.n}"
+
+
+def _table(overview: Overview, columns: Sequence[Column]) -> list[str]:
+    lines = overview.lines
+    shown = [column for column in columns if column.text(lines)]
+    languages = list(dict.fromkeys(language for line in lines for language in line.languages))
+    are_columns = sum(len(language) + 2 for language in languages) <= MOST_LANGUAGES
+    heads = [*(languages if are_columns else ["cells"]), *(column.title for column in shown)]
+    models = list(dict.fromkeys(line.model for line in lines if line.model is not None))
+    one = models[0] if len(models) == 1 else None
+    rows: list[list[str]] = [[one or "", *heads]]
+    before = one
+    for line in lines:
+        if line.model is not None and line.model != before:
+            rows.append([line.model])
+            before = line.model
+        states = [_states(line.languages.get(language, {})) for language in languages]
+        rows.append(
+            [
+                f"  {line.method}",
+                *(states if are_columns else [_counts(line)]),
+                *(column.text([line]) for column in shown),
+            ]
+        )
+    last = ["total", *([""] * len(languages) if are_columns else [""]), *(c.text(lines) for c in shown)]
+    if len(rows) > MOST_LINES:
+        rest = len(rows) - MOST_LINES
+        rows = [*rows[:MOST_LINES], [f"  … and {rest} more lines: `xp plan --json` lists all"]]
+    return _aligned([*rows, last])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column to the left, the others to the right; a row of one cell takes its width."""
+    n_columns = max(len(row) for row in rows)
+    widths = [max(cell_len(row[i]) for row in rows if len(row) == n_columns) for i in range(n_columns)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [f"{' ' * (width - cell_len(cell))}{cell}" for cell, width in zip(row, widths, strict=False)]
+        first = row[0] + " " * (widths[0] - cell_len(row[0]))
+        lines.append("  ".join([first, *cells[1:]]).rstrip())
+    return lines
+
+
+def _states(found: Mapping[State, int]) -> str:
+    """The mark of a language's cells; where they differ, each with its number."""
+    marks = [(MARKS[state], found[state]) for state in STATES if found.get(state)]
+    return marks[0][0] if len(marks) == 1 else "".join(f"{mark}{n}" for mark, n in marks)
+
+
+def _counts(line: Line) -> str:
+    found: Counter[State] = Counter()
+    for states in line.languages.values():
+        found.update(states)
+    return " ".join(f"{MARKS[state]}{found[state]}" for state in STATES if found[state])
+
+
+def _legend(overview: Overview) -> Iterator[str]:
+    """The marks that occur, and how rows are counted."""
+    lines = overview.lines
+    there = {state for line in lines for found in line.languages.values() for state in found if found[state]}
+    marks = "  ".join(f"{MARKS[state]} {state}" for state in STATES if state in there)
+    rows = [total(one) for one in ([x.answers for x in lines], [x.verdicts for x in lines])]
+    most = "; ≤ at most: others' rows may fit too" if any(r.is_most and r.n_made for r in rows) else ""
+    unread = "; ? not read yet" if any(r.n is None for r in rows) else ""
+    yield f"{marks}   rows: to make/in all{most}{unread}"
+
+
+def _why(overview: Overview) -> Iterator[str]:
+    """What changed since the study was applied last, and what is done again for another reason."""
+    diff, changes = overview.diff, list(overview.causes.items())
+    cells = diff.plan.study.cells
+    methods = {cell.method for cell in cells}
+    for change, changed in changes[:MOST_CHANGES]:
+        names = list(dict.fromkeys(cell.method for cell in changed))
+        whose = (
+            ""
+            if change.what.startswith(f"methods.{names[0]}.") and not names[1:]
+            else (f" ({listed(names, len(methods), 'method')})")
+        )
+        yield f"{MARKS['changed']} {change}{whose}"
+    if len(changes) > MOST_CHANGES:
+        yield f"{MARKS['changed']} and {len(changes) - MOST_CHANGES} more changes: xp plan --json lists all"
+    again = Counter(
+        diff.why(step_id) for step_id in diff.todo if step_id in diff.faults or step_id in diff.left_open
+    )
+    yield from (f"{MARKS['unfinished']} {counted(n, 'step')}: {one_line(why)}" for why, n in again.items())
+
+
+def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]:
+    diff = overview.diff
+    study = diff.plan.study
+    warnings = [one_line(warning) for warning in diff.warnings]
+    yield from warnings[:MOST_SENTENCES]
+    loads = [line for line in diff.reach if re.match(r"(loads|fetches) ", line)]
+    yield from (line for line in diff.reach if line not in loads)
+    yield from loads[: MOST_SENTENCES if len(loads) <= MOST_SENTENCES else MOST_SENTENCES - 1]
+    yield from (f"chosen: {line}" for line in diff.chosen)
+    yield from _compared(overview)
+    yield from power_in_short(power)
+    if (few := few_training_seeds(study)) is not None:
+        yield few
+    if not diff.todo:
+        yield "Nothing to run: every step has its result."
+    more = [
+        *([counted(len(warnings), "warning")] if len(warnings) > MOST_SENTENCES else []),
+        *([f"{len(loads)} to load"] if len(loads) > MOST_SENTENCES else []),
+        *([counted(len(study.notes), "note")] if study.notes else []),
+    ]
+    spec = one_line(study.spec_file)
+    listing = f"{', '.join(more)}: xp validate {spec}. " if more else ""
+    yield f"{listing}Steps: xp plan {spec} --steps"
+
+
+def _compared(overview: Overview) -> Iterator[str]:
+    """The confirmatory contrasts, or what to add where nothing is compared."""
+    study = overview.diff.plan.study
     if (hint := nothing_compared(study)) is not None:
-        return [f"  {hint}"]
+        yield hint
     by_judges: dict[tuple[str, ...], list[str]] = {}
     for contrast in study.contrasts:
         if contrast.is_declared and contrast.on:
-            by = f" by {' and '.join(contrast.by)}" if contrast.by else ""
-            by_judges.setdefault(contrast.on, []).append(contrast.name + by)
-    lines = [f"  Confirmatory: {listed(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
-    also: dict[tuple[str, ...], list[str]] = {}
-    for contrast in study.contrasts:
-        if contrast.differs:
-            also.setdefault(contrast.differs, []).append(contrast.name)
-    lines += [f"  {listed(names)}: the two sides differ in {', '.join(d)} too" for d, names in also.items()]
-    versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
-    exploratory = (
-        [f"{listed([c.of for c in versus_baseline])} against {versus_baseline[0].against}"]
-        if versus_baseline
-        else []
-    )
-    if len(versus_baseline) < len(study.contrasts):
-        exploratory.append(
-            "declared contrasts on other measures"
-            if by_judges
-            else "every contrast: none names a measure it is declared on"
-        )
-    return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
-
-
-def plan_as_json(diff: Diff, power: Sequence[Detectable] = ()) -> str:
-    """Plan for a program: cells, minimum detectable effects, and every step with its state and the reason."""
-    names = labels_of(diff)
-    steps: list[dict[str, Any]] = [
-        {
-            "step_id": step_id,
-            "kind": step.kind,
-            "name": names.get(step_id, ""),
-            "inputs": list(step.inputs),
-            "done": step_id in diff.done,
-            "why": diff.why(step_id) if step_id not in diff.done else None,
-        }
-        for step_id, step in diff.plan.steps.items()
-    ]
-    study = diff.plan.study
-    return json.dumps(
-        {
-            "experiment": study.experiment,
-            "question": study.question,
-            "notes": list(study.notes),
-            "warnings": list(diff.warnings),
-            "chosen": list(diff.chosen),
-            "reach": list(diff.reach),
-            "contrasts": [contrast.model_dump() for contrast in study.contrasts],
-            "nothing_compared": nothing_compared(study),
-            "few_training_seeds": few_training_seeds(study),
-            "cells": [cell.model_dump() for cell in study.cells],
-            "power": [asdict(one) for one in power],
-            "steps": steps,
-            "todo": list(diff.todo),
-        },
-        indent=1,
-    )
+            by_judges.setdefault(contrast.on, []).append(contrast.name)
+    on = [f"{listed(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
+    if on:
+        yield f"Confirmatory: {'; '.join(on)}"

@@ -46,6 +46,27 @@ def power_lines(power: Sequence[Detectable]) -> list[str]:
     return [head, *lines, *_power_notes(power)]
 
 
+def power_in_short(power: Sequence[Detectable]) -> list[str]:
+    """Sentences on the confirmatory tests, or on all where there are none: what they could detect, and how
+    many cannot be significant."""
+    tested = [one for one in power if one.is_confirmatory] or list(power)
+    if not any(one.n_items is not None for one in tested):
+        return [_uncounted(power).strip()] if power else []
+    family = "confirmatory" if tested[0].is_confirmatory else "exploratory"
+    effects = {effect: one.source for one in tested if (effect := _shown(one)) is not None}
+    hopeless = sum(one.could_be_significant is False for one in tested)
+    found = (
+        " to ".join(
+            f"{_MARKS[effects[effect]]}{effect:.2g}" for effect in dict.fromkeys([min(effects), max(effects)])
+        )
+        if effects
+        else "none"
+    )
+    of_scale = " of the scale, assumed" if "assumed" in effects.values() else ""
+    never = f"; {hopeless} of {counted(len(tested), 'test')} can never be significant" if hopeless else ""
+    return [f"Minimum detectable effect of {family} contrasts: {found}{of_scale}{never}"]
+
+
 def _power_notes(power: Sequence[Detectable]) -> list[str]:
     """Sentences that the figures need."""
     notes = [

@@ -1,8 +1,10 @@
 """The status of a store as text or JSON."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
+from xp.render.estimates import beside_lines
 from xp.render.words import counted, each_error_once
 from xp.studies import Status
 
@@ -18,6 +20,7 @@ def status_as_text(status: Status) -> str:
             f"  {one.study.experiment}: {one.n_done} of {counted(len(one.study.step_ids), 'step')} done"
         )
         lines += [f"    chosen: {line}" for line in one.chosen]
+        lines += [] if one.beside is None else [f"    {line}" for line in beside_lines(one.beside)]
         failed = [(run.step_id, run.error or "", f"{run.step_id} failed: {run.error}") for run in one.failed]
         lines += [f"  {line}" for line in each_error_once(failed)]
     return "\n".join([*lines, *status.notes])
@@ -31,6 +34,7 @@ def status_as_json(status: Status) -> str:
             "n_steps": len(one.study.step_ids),
             "n_done": one.n_done,
             "chosen": list(one.chosen),
+            "estimates": None if one.beside is None else asdict(one.beside),
             "failed": {run.step_id: run.error for run in one.failed},
         }
         for one in status.studies

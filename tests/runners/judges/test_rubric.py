@@ -13,6 +13,7 @@ from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.errors import DataError
 from dsl.judges import AnyJudge
+from dsl.steps.identity import Canonical, judge_key
 from runners.engines.contract import EngineAnswer
 from runners.judges import rubric
 from runners.judges.contract import NO_REPLY, Answer, Tools
@@ -92,6 +93,7 @@ def test_it_may_be_imported_first_of_all(first: str) -> None:
         ({"aspects": []}, "at least 1"),
         ({"when": {"clarty": {}}}, "It has helpfulness, clarity"),
         ({"na_as": 6}, "off the scale, which ends at 5"),
+        ({"aspects_per_request": 2}, "set `together: true`"),
         ({"repeats": 0}, "greater than or equal to 1"),
         ({"model": RECORDED}, "cannot judge"),
         ({"model": {}}, "exactly one of"),
@@ -181,6 +183,24 @@ def test_asked_together_there_is_one_request_and_its_cost_counts_once() -> None:
     assert [v.score for v in found] == [3] * 5
     assert sum(v.n_prompt_tokens or 0 for v in found) == 100
     assert sum(v.usd or 0 for v in found) == pytest.approx(0.002)
+
+
+def test_aspects_per_request_divides_the_aspects_asked_together_and_the_settings_count_the_requests() -> None:
+    for most, n_requests in ((1, 5), (2, 3), (5, 1), (None, 1)):
+        server = Server(reply(**dict.fromkeys(GENERAL, 3)))
+        given = settings(together=True, aspects_per_request=most, aspects=list(GENERAL))
+        found = verdicts(given, answer("Paris."), tools=Tools(server.generate, Path()))
+        assert {v.aspect for v in found} == {*GENERAL}
+        assert len(server.prompts) == given.n_requests(GENERAL) == n_requests
+        beside = given.beside()
+        assert all(aspect in beside[aspect] for aspect in GENERAL)
+        assert all(beside[other] == beside[aspect] for aspect in GENERAL for other in beside[aspect])
+    assert settings(repeats=3).n_requests(GENERAL) == 15
+
+
+def test_the_limit_on_aspects_is_part_of_a_judges_identity_only_where_it_is_set() -> None:
+    assert judge_key(settings(together=True, aspects_per_request=2)) != judge_key(settings(together=True))
+    assert "aspects_per_request" not in Canonical().text(settings(together=True))
 
 
 def test_asked_together_a_missing_verdict_is_asked_beside_those_that_are_there() -> None:

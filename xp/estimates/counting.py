@@ -1,0 +1,348 @@
+"""Work of a plan's steps, counted without a tokenizer: rows, requests, tokens, optimiser steps.
+
+Tokens are bytes of UTF-8 over a ratio: measured on kept rows of the model, else `BYTES_PER_TOKEN`. Lengths
+are those of a sample of the rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from statistics import fmean
+from typing import cast
+
+from dsl.data.records import Example, Prompt
+from dsl.engines.contract import EngineSettings
+from dsl.engines.recorded import Settings as RecordedAnswers
+from dsl.errors import DataError
+from dsl.judges._rubric import RubricSettings
+from dsl.judges.contract import JudgeSettings
+from dsl.steps.identity import Canonical
+from dsl.steps.prompt_forms import ChatPrompt, PromptForm, TextPrompt
+from dsl.steps.steps import (
+    DataStep,
+    DpoStep,
+    GenerateStep,
+    JudgeStep,
+    ReferenceLogpsStep,
+    SftStep,
+    Step,
+    TuningStep,
+)
+from dsl.steps.training_settings import HeldOut
+from dsl.values import StepId
+from runners.prompting.prompts import Prompter
+from runners.store.step_io import StepContext
+from xp.estimates.work import TokenRates, Work, name_of
+from xp.plan.asked import Asked, n_aspects
+
+BYTES_PER_TOKEN = 3.5
+"""UTF-8 bytes of a token where no row of the model is kept: English has about 4, other languages of the Latin
+script 2.5 to 3.5, and a Chinese character is one token of 3."""
+
+REPLY_SHARE = 0.6
+"""Part of `max_new_tokens` that an answer has, where no answer of the model is kept."""
+
+REPLY_TOKENS_PER_ASPECT = 60
+"""Tokens of a judge's reason and score in writing, where none of its replies is kept."""
+
+MESSAGE_TOKENS = 12
+"""Tokens that a chat template adds to a message."""
+
+JUDGE_BYTES = (250, 900)
+"""Bytes of the instructions around the texts that a judge reads: where it decides, and where it writes."""
+
+UNKNOWN_ANSWER_BYTES = 600
+"""Bytes of an answer that somebody else recorded."""
+
+SAMPLED = 64
+"""Rows of a data set whose lengths are read."""
+
+
+@dataclass
+class WorkCounter:
+    """Counts the work of a plan's steps; equal texts are read once."""
+
+    asked: Asked
+    rates: TokenRates = field(default_factory=TokenRates)
+    _prompts: dict[tuple[StepId, str], tuple[float, float, float]] = field(
+        default_factory=dict[tuple[StepId, str], tuple[float, float, float]]
+    )
+    _judged: dict[tuple[str, StepId, int | None], Mapping[str, int]] = field(
+        default_factory=dict[tuple[str, StepId, int | None], Mapping[str, int]]
+    )
+    _work: dict[StepId, Work | None] = field(default_factory=dict[StepId, Work | None])
+    _canonical: Canonical = field(default_factory=Canonical)
+
+    def work(self, step_id: StepId) -> Work | None:
+        """Return a step's work, all of its rows made anew; None where its rows cannot be counted yet."""
+        if step_id not in self._work:
+            try:
+                self._work[step_id] = self._count(self.asked.diff.plan.steps[step_id])
+            except (_UncountedError, DataError):  # what is wrong with a text, the step itself will report
+                self._work[step_id] = None
+        return self._work[step_id]
+
+    def _count(self, step: Step) -> Work:
+        match step:
+            case DataStep():
+                return Work("data")
+            case GenerateStep():
+                return self._generate(step)
+            case SftStep() | DpoStep():
+                return self._training(step)
+            case ReferenceLogpsStep():
+                return self._reference_logps(step)
+            case JudgeStep():
+                return self._judge(step)
+            case _:
+                return Work(step.kind)
+
+    def _generate(self, step: GenerateStep) -> Work:
+        rows = self._examples(step.examples)
+        if isinstance(step.model, RecordedAnswers) or step.prompt is None:
+            return Work("generate", step.model, n_rows=len(rows))
+        ratio = self._ratio(step.model)
+        mean, shared, longest = self._prompt_bytes(step.examples, step.prompt)
+        before = self._earlier_answers(step, ratio)
+        most = step.decoding.max_new_tokens
+        template = self._template_tokens(step.prompt)
+        share = self.rates.reply_share.get((name_of(step.model), step.prompt.form), REPLY_SHARE)
+        return Work(
+            "generate",
+            step.model,
+            n_rows=len(rows),
+            n_requests=len(rows),
+            prompt_tokens=len(rows) * (mean / ratio + template + before),
+            shared_tokens=max(0, len(rows) - 1) * shared / ratio,
+            new_tokens=len(rows) * share * most,
+            most_new_tokens=most,
+            longest=longest / ratio + template + before + most,
+        )
+
+    def _training(self, step: SftStep | DpoStep) -> Work:
+        data = step.train if isinstance(step, SftStep) else step.pairs
+        n_rows, tokens, longest = self._training_rows(step, data, step.training.max_length)
+        held_out = n_rows * step.validation.rows if isinstance(step.validation, HeldOut) else 0.0
+        training = step.training
+        n_trained = n_rows - held_out
+        batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
+        steps = training.max_steps
+        if steps < 0:
+            steps = ceil(ceil(n_trained / batch) * training.num_train_epochs)
+        trained = steps * batch * tokens
+        forward = 0.0
+        if step.validation is not None:
+            each = training.eval_steps
+            n_evaluations = ceil(1 / each) if each < 1 else ceil(steps / each)
+            n_validated = held_out or sum(
+                len(self._examples(i)) for i in cast("tuple[StepId, ...]", step.validation)
+            )
+            forward = n_evaluations * n_validated * tokens
+        if isinstance(step, DpoStep) and step.ref_logps is None:
+            forward *= 2
+            forward += trained
+        return Work(
+            step.kind,
+            step.weights,
+            n_rows=round(n_trained),
+            train_steps=steps,
+            trained_tokens=trained,
+            forward_tokens=forward,
+            longest=longest,
+            rows_at_once=training.per_device_train_batch_size * (2 if isinstance(step, DpoStep) else 1),
+            trains_all_weights=step.adapter is None,
+        )
+
+    def _reference_logps(self, step: ReferenceLogpsStep) -> Work:
+        n_rows, tokens, longest = self._training_rows(step, step.pairs, step.max_length)
+        return Work(
+            "reference_logps",
+            step.weights,
+            n_rows=n_rows,
+            n_requests=2 * n_rows,
+            prompt_tokens=n_rows * tokens,
+            longest=longest,
+        )
+
+    def _training_rows(
+        self, step: TuningStep | ReferenceLogpsStep, data: Sequence[StepId], most: int
+    ) -> tuple[int, float, float]:
+        """Count rows, mean tokens of a row (of a pair, both sides with the prompt), and the longest side."""
+        ratio = self._ratio(step.weights)
+        n_rows, lengths = 0, list[float]()
+        longest = 0.0
+        for data_id, form in zip(data, step.prompts, strict=True):
+            rows = self._examples(data_id)
+            n_rows += len(rows)
+            prompt = self._prompt_bytes(data_id, form)[0] / ratio + self._template_tokens(form)
+            for row in _sample(rows):
+                answers = (row.response,) if row.response is not None else (row.chosen, row.rejected)
+                sides = [
+                    min(most, prompt + len((answer or "").encode()) / ratio)
+                    for answer in answers
+                    if answer is not None
+                ]
+                lengths.append(sum(sides))
+                longest = max(longest, *sides, 0.0)
+        n_drawn = n_rows if step.rows is None else min(step.rows, n_rows)
+        return n_drawn, fmean(lengths) if lengths else 0.0, longest
+
+    def _judge(self, step: JudgeStep) -> Work:
+        n_rows = self.asked.n_verdicts(step)
+        answer = self.work(step.answers)
+        if n_rows is None or answer is None:
+            raise _UncountedError
+        total = Work("judge", n_rows=n_rows)
+        for key, judge in step.judges.items():
+            model = next(iter(judge.models()), None)
+            if model is not None and (on := self._judged_on(key, judge, step)):
+                total = self._asking(total, step, judge, model, on, answer)
+        return total
+
+    def _asking(
+        self,
+        total: Work,
+        step: JudgeStep,
+        judge: JudgeSettings,
+        model: EngineSettings,
+        on: Mapping[str, int],
+        answer: Work,
+    ) -> Work:
+        """Add what a judge asks its model. `on`: aspect -> the items that it is judged on."""
+        writes = _writes(judge, model)
+        n_pairs = max(1, len(step.against))
+        each = judge.n_requests(tuple(on))
+        # aspects of other items are asked by themselves
+        n_requests = round(sum(on.values()) / len(on) * n_pairs * each)
+        asked = JUDGE_BYTES[writes] + _rubric_bytes(judge, on) / each
+        tokens = (self._judged_bytes(step, answer) + asked) / self._ratio(model)
+        most = int(getattr(judge, "max_new_tokens", 0)) if writes else 0
+        n_verdicts = sum(on.values()) * n_pairs
+        new = self.rates.reply_tokens.get(
+            name_of(model), REPLY_TOKENS_PER_ASPECT * n_requests / n_verdicts * len(on) / each
+        )
+        return replace(
+            total,
+            model=model,
+            n_requests=total.n_requests + n_requests,
+            prompt_tokens=total.prompt_tokens + n_requests * tokens,
+            new_tokens=total.new_tokens + min(most * n_requests, new * n_verdicts),
+            most_new_tokens=max(total.most_new_tokens, most),
+            longest=max(total.longest, 2 * tokens + most),
+        )
+
+    def _judged_on(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Mapping[str, int]:
+        """Aspect -> the items that it is judged on; without those that it is judged on none of."""
+        n_planted = step.probe.rows if step.probe else None
+        place = (key, step.examples, n_planted)
+        if place not in self._judged:
+            rows = self._examples(step.examples)[: judge.limit][:n_planted]
+            counts = {
+                aspect: sum(n_aspects(judge, (aspect,), row) for row in rows)
+                for aspect in judge.verdict_aspects()
+            }
+            self._judged[place] = {aspect: n for aspect, n in counts.items() if n}
+        return self._judged[place]
+
+    def _judged_bytes(self, step: JudgeStep, answer: Work) -> float:
+        """Bytes of the texts that a judge reads for one answer, or for two that it compares."""
+        rows = _sample(self._examples(step.examples))
+        each = UNKNOWN_ANSWER_BYTES
+        if answer.n_requests and answer.model is not None:
+            each = answer.new_tokens / answer.n_requests * self._ratio(answer.model)
+        return each * (2 if step.against else 1) + fmean(
+            [
+                len(row.instruction.encode())
+                + len((row.reference or "").encode())
+                + sum(len(turn.content.encode()) for turn in row.turns)
+                for row in rows
+            ]
+            or [0.0]
+        )
+
+    def _earlier_answers(self, step: GenerateStep, ratio: float) -> float:
+        """Tokens of the model's own answers that stand before a later question, on average."""
+        total = 0.0
+        after = step.after
+        while after is not None:
+            work = self.work(after)
+            total += work.new_tokens / work.n_requests if work and work.n_requests else 0.0
+            earlier = self.asked.diff.plan.steps[after]
+            after = earlier.after if isinstance(earlier, GenerateStep) else None
+        return total
+
+    def _prompt_bytes(self, data: StepId, form: PromptForm) -> tuple[float, float, float]:
+        """Mean bytes of a data step's prompts, bytes that all begin with, and bytes of the longest."""
+        place = (data, self._canonical.text(form))
+        if place not in self._prompts:
+            self._prompts[place] = self._read_prompts(data, form)
+        return self._prompts[place]
+
+    def _read_prompts(self, data: StepId, form: PromptForm) -> tuple[float, float, float]:
+        rows = _sample(self._examples(data))
+        if not rows:
+            return 0.0, 0.0, 0.0
+        shown = 0.0
+        if isinstance(form, TextPrompt) and form.demonstrations is not None:
+            shown = form.num_fewshot * self._demonstration_bytes(form.demonstrations.pool)
+            form = form.model_copy(update={"demonstrations": None, "num_fewshot": 0})
+        prompter = Prompter(form, StepContext(folders={}, cache=self.asked.store))
+        texts = [_text(prompter.prompt(row)) for row in rows]
+        sizes = [len(text.encode()) + shown for text in texts]
+        shared = len(_common_beginning(texts).encode()) if len(texts) > 1 else 0
+        return fmean(sizes), shared, max(sizes)
+
+    def _demonstration_bytes(self, pool: StepId) -> float:
+        """Bytes of a worked example from a data set, with the tags around it."""
+        rows = [row for row in _sample(self._examples(pool)) if row.response]
+        return 40 + fmean([len(f"{row.instruction}{row.response}".encode()) for row in rows] or [0.0])
+
+    def _template_tokens(self, form: PromptForm) -> int:
+        return MESSAGE_TOKENS * (2 if form.system is not None else 1) if isinstance(form, ChatPrompt) else 0
+
+    def _ratio(self, model: EngineSettings) -> float:
+        return self.rates.bytes_per_token.get(name_of(model), BYTES_PER_TOKEN)
+
+    def _examples(self, data: StepId) -> Sequence[Example]:
+        rows = self.asked.examples(data)
+        if rows is None:
+            raise _UncountedError
+        return rows
+
+
+class _UncountedError(Exception):
+    """Rows that are not on this machine yet."""
+
+
+def _sample(rows: Sequence[Example]) -> Sequence[Example]:
+    """Rows evenly over a data set, at most `SAMPLED`."""
+    return rows[:: max(1, ceil(len(rows) / SAMPLED))]
+
+
+def _common_beginning(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    n = next(
+        (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first)
+    )
+    return first[:n]
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt.text if prompt.text is not None else "".join(text for _, text in prompt.messages or ())
+
+
+def _rubric_bytes(judge: JudgeSettings, aspects: Iterable[str]) -> float:
+    """Bytes of the questions and levels of these aspects."""
+    if not isinstance(judge, RubricSettings):
+        return 0.0
+    asked = judge.asked()
+    return sum(
+        len("".join((asked[name].question, *(asked[name].levels or ()))).encode())
+        for name in aspects
+        if name in asked
+    )
+
+
+def _writes(judge: JudgeSettings, model: EngineSettings) -> bool:
+    """Test whether a judge's model replies in words, and does not only decide."""
+    return judge.judge == "rubric" or (judge.judge == "pairwise" and model.engine == "openai")

@@ -1,0 +1,187 @@
+"""Estimates of a plan's steps: tokens, time, memory, money."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from dsl.engines.contract import ServerSettings
+from dsl.engines.transformers import Weights
+from dsl.plan.diff import Diff
+from dsl.values import StepId
+from xp.estimates.counting import WorkCounter
+from xp.estimates.machine import Machine, machine
+from xp.estimates.memory import Memory, needed_bytes
+from xp.estimates.model_sizes import ModelSize, model_size
+from xp.estimates.rates import Rates, rates_of
+from xp.estimates.work import Work, name_of
+from xp.plan.asked import Asked
+from xp.plan.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Cost of a step, or of several together."""
+
+    n_steps: int = 1
+    n_rows: int = 0
+    n_requests: int = 0
+    """Prompts that models are handed."""
+    n_prompt_tokens: int = 0
+    n_new_tokens: int = 0
+    n_train_steps: int = 0
+    seconds: float = 0.0
+    """Of one process: several at once take as much together."""
+    gpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    """Of the step that needs the most."""
+    usd: float = 0.0
+    """Of served models with a known price."""
+    n_measured: int = 0
+    """Steps whose rate was measured here on the same model and kind; the rule gave the others'."""
+    n_uncounted: int = 0
+    """Steps that are missing in these figures: their rows are not on this machine yet, or the size of their
+    model is unknown."""
+    n_unpriced: int = 0
+    """Steps that ask a served model whose price is unknown."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates of the steps to run."""
+
+    machine: Machine
+    steps: Mapping[StepId, Estimate]
+    memory: Mapping[StepId, Memory]
+    """Step that loads weights -> the memory that it needs."""
+
+    def too_large(self) -> dict[StepId, Memory]:
+        """Return the steps that need more memory than the machine has."""
+        return {
+            step_id: needed
+            for step_id, needed in self.memory.items()
+            if needed.least > self.machine.memory_bytes
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """Return the estimate of all steps together, the machine, and the steps that do not fit into it."""
+        return {
+            **asdict(self.total()),
+            "machine": self.machine.name,
+            "memory_bytes": self.machine.memory_bytes,
+            "too_large": list(self.too_large()),
+        }
+
+    def total(self, step_ids: Iterable[StepId] | None = None) -> Estimate:
+        """Add up the estimates of these steps, or of all; those that are not to run count nothing."""
+        wanted = self.steps if step_ids is None else dict.fromkeys(step_ids)
+        return added(self.steps[step_id] for step_id in wanted if step_id in self.steps)
+
+
+def added(estimates: Iterable[Estimate]) -> Estimate:
+    """Add up estimates; memory is that of the largest."""
+    found = tuple(estimates)
+
+    def total(name: str) -> float:
+        return sum(getattr(one, name) for one in found)
+
+    return Estimate(
+        n_steps=int(total("n_steps")),
+        n_rows=int(total("n_rows")),
+        n_requests=int(total("n_requests")),
+        n_prompt_tokens=int(total("n_prompt_tokens")),
+        n_new_tokens=int(total("n_new_tokens")),
+        n_train_steps=int(total("n_train_steps")),
+        seconds=total("seconds"),
+        gpu_seconds=total("gpu_seconds"),
+        peak_memory_bytes=max((one.peak_memory_bytes for one in found), default=0),
+        usd=total("usd"),
+        n_measured=int(total("n_measured")),
+        n_uncounted=int(total("n_uncounted")),
+        n_unpriced=int(total("n_unpriced")),
+    )
+
+
+def estimates_of(
+    asked: Asked,
+    rows: Mapping[StepId, Rows],
+    step_ids: Iterable[StepId] | None = None,
+    rates: Rates | None = None,
+) -> Estimates:
+    """Estimate the cost of steps of a plan.
+
+    Args:
+        asked: The plan beside its store.
+        rows: Step -> its rows, of which those to make count.
+        step_ids: The steps; by default those to run.
+        rates: By default those of the store's warehouse.
+    """
+    diff, store = asked.diff, asked.store
+    rates = rates_of(store) if rates is None else rates
+    here = machine(store / "cache" if (store / "cache").is_dir() else None)
+    counter = WorkCounter(asked, rates.tokens)
+    stated = {**_stated_sizes(diff), **rates.n_parameters}
+    sizes: dict[str, ModelSize | None] = {}
+    loaded: set[str] = set()
+    found: dict[StepId, Estimate] = {}
+    memory: dict[StepId, Memory] = {}
+    for step_id in diff.todo if step_ids is None else step_ids:
+        work = counter.work(step_id)
+        if work is None:
+            found[step_id] = Estimate(n_uncounted=1)
+            continue
+        size = None
+        if isinstance(work.model, Weights):
+            name = name_of(work.model)
+            if name not in sizes:
+                sizes[name] = model_size(work.model, stated)
+            size = sizes[name]
+        work = work.part(rows[step_id].share_made if step_id in rows else 1.0)
+        one = _estimate(work, size, rates, here)
+        if isinstance(work.model, Weights) and size is not None:
+            memory[step_id] = needed_bytes(work, size, here)
+            if work.model.affinity() not in loaded:
+                loaded.add(work.model.affinity())
+                one = added([one, Estimate(0, seconds=rates.first_load(work.model, size.n_parameters))])
+        found[step_id] = one
+    return Estimates(here, found, memory)
+
+
+def _estimate(work: Work, size: ModelSize | None, rates: Rates, here: Machine) -> Estimate:
+    took = rates.seconds(work, None if size is None else size.n_parameters, here)
+    usd, n_unpriced = 0.0, 0
+    if isinstance(work.model, ServerSettings):
+        price = work.model.price()
+        if price is None:
+            n_unpriced = 1
+        else:
+            usd = price.usd(work.prompt_tokens, work.new_tokens)
+    seconds = 0.0 if took is None else took.seconds + took.overhead
+    is_loaded = isinstance(work.model, Weights)
+    peak = 0
+    if is_loaded and size is not None:
+        measured = rates.peak(work)
+        peak = max(needed_bytes(work, size, here).total, measured or 0)
+    return Estimate(
+        n_rows=work.n_rows,
+        n_requests=work.n_requests,
+        n_prompt_tokens=round(work.prompt_tokens),
+        n_new_tokens=round(work.new_tokens),
+        n_train_steps=work.train_steps,
+        seconds=seconds,
+        gpu_seconds=seconds if is_loaded and here.device == "cuda" else 0.0,
+        peak_memory_bytes=peak,
+        usd=usd,
+        n_measured=int(took is not None and took.is_measured),
+        n_uncounted=int(took is None),
+        n_unpriced=n_unpriced,
+    )
+
+
+def _stated_sizes(diff: Diff) -> dict[str, int]:
+    """Name of weights -> parameters, as the spec states them of a model."""
+    return {
+        name_of(weights): model.parameters
+        for model in diff.plan.experiment.models.values()
+        if model.parameters is not None
+        for weights in (model.base, model.instruct)
+        if isinstance(weights, Weights)
+    }

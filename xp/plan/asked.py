@@ -1,0 +1,127 @@
+"""Items that a plan asks and judges, before anything has run: read from the store or from data files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from dsl.data.examples import examples
+from dsl.data.files import read_file
+from dsl.data.records import Example
+from dsl.data.source import FileSource
+from dsl.errors import DataError
+from dsl.judges.contract import JudgeSettings
+from dsl.plan.diff import Diff
+from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
+from dsl.values import StepId
+from runners.judges import find_judge
+from runners.store.step_io import read_rows
+from runners.store.store import Store
+
+_Step = TypeVar("_Step", bound=Step)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Examples of a plan's data steps, each read once, and what its judges have of them to judge."""
+
+    diff: Diff
+    store: Path
+    _read: dict[StepId, Sequence[Example] | None] = field(
+        default_factory=dict[StepId, "Sequence[Example] | None"], repr=False
+    )
+    _counted: dict[tuple[int, StepId, int | None], int | None] = field(
+        default_factory=dict[tuple[int, StepId, int | None], "int | None"], repr=False
+    )
+    """Judge's settings, which cells share; examples; rows of a probe -> verdicts on one answer to each."""
+
+    def examples(self, data: StepId) -> Sequence[Example] | None:
+        """The items of a data step: as it wrote them, or else from its file; None where neither is there."""
+        if data not in self._read:
+            self._read[data] = self._examples(data)
+        return self._read[data]
+
+    def judged(self, judged: Judged, aspect: str | None = None) -> frozenset[str] | None:
+        """The items that a judge will judge: not those beyond its limit, without what it judges by, or that
+        an aspect is not asked of. None where they are not known."""
+        step = step_of(self.diff, judged.step, JudgeStep)
+        judge = step.judges[judged.judge]
+        found = self.examples(step.examples)
+        if found is None:
+            return None
+        if not step.verdicts:
+            aspects = judge.verdict_aspects()
+            wanted = (aspect,) if aspect in aspects else aspects
+            try:
+                return frozenset(
+                    example.item for example in found[: judge.limit] if n_aspects(judge, wanted, example)
+                )
+            # the examples lack a column that aspects are asked by: the step itself will report it
+            except DataError:
+                return None
+        # A judge of judges has a score where enough of them have: the majority, where it does not say.
+        members = [self.judged(read) or frozenset() for read in step.verdicts.values()]
+        enough = cast("int | None", getattr(judge, "min_judges", None)) or len(members) // 2 + 1
+        return frozenset(
+            example.item
+            for example in found[: judge.limit]
+            if sum(example.item in member for member in members) >= enough
+        )
+
+    def n_verdicts(self, step: JudgeStep) -> int | None:
+        """Rows of a judge step: one for each answer, opponent and aspect."""
+        counts = [self._n_verdicts(step, judge) for judge in step.judges.values()]
+        counted = [n for n in counts if n is not None]
+        return sum(counted) * max(1, len(step.against)) if len(counted) == len(counts) else None
+
+    def _n_verdicts(self, step: JudgeStep, judge: JudgeSettings) -> int | None:
+        n_planted = step.probe.rows if step.probe else None
+        key = (id(judge), step.examples, n_planted)
+        if key not in self._counted:
+            found = self.examples(step.examples)
+            members = [self.judged(read) or frozenset() for read in step.verdicts.values()]
+            read = frozenset[str]().union(*members)
+            aspects = judge.verdict_aspects()
+            try:
+                self._counted[key] = (
+                    None
+                    if found is None
+                    else sum(
+                        n_aspects(judge, aspects, example)
+                        for example in found[: judge.limit][:n_planted]
+                        if not members or example.item in read
+                    )
+                )
+            except DataError:
+                self._counted[key] = None
+        return self._counted[key]
+
+    def _examples(self, data: StepId) -> Sequence[Example] | None:
+        if data in self.diff.done:
+            return tuple(read_rows(Store(self.store).step_folder(data) / "examples.jsonl", Example))
+        step = step_of(self.diff, data, DataStep)
+        if not isinstance(step.source, FileSource):
+            return None
+        try:
+            rows = read_file(step.source)
+            return tuple(examples(rows, step.columns, step.language, step.limit, step.source.at, step.turn))
+        except DataError:  # it changed under the plan: the step itself will report it
+            return None
+
+
+def n_aspects(judge: JudgeSettings, aspects: Sequence[str], example: Example) -> int:
+    """Count those of a judge's aspects that apply to an example. Raises DataError where it lacks a column
+    that they are asked by."""
+    if not all(getattr(example, column) for column in judge.NEEDS):
+        return 0
+    module = find_judge(judge.judge)
+    if not hasattr(module, "applies"):
+        return len(aspects)
+    return sum(module.applies(judge, aspect, example) for aspect in aspects)
+
+
+def step_of(diff: Diff, step_id: StepId, kind: type[_Step]) -> _Step:
+    """A step of a plan, of the kind that it is known to be."""
+    step = diff.plan.steps[step_id]
+    assert isinstance(step, kind)
+    return step

@@ -1,0 +1,132 @@
+"""Estimates of a plan as columns of its table and as sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from dsl.messages import one_line
+from dsl.plan.diff import Diff
+from xp.estimates.estimating import Estimate, Estimates
+from xp.estimates.kept import BesideActual
+from xp.estimates.kept import total as total_of
+from xp.estimates.machine import Machine
+from xp.estimates.memory import Memory
+from xp.plan.lines import Line
+from xp.render.labels import labels_of
+from xp.render.plan import Column
+from xp.render.words import counted
+
+MOST_TOO_LARGE = 3
+"""Steps too large for the machine that are named; the rest is counted."""
+
+
+def estimate_columns(estimates: Estimates) -> tuple[Column, ...]:
+    """Columns of requests, tokens, time and money."""
+
+    def of(lines: Sequence[Line]) -> Estimate:
+        return estimates.total(step_id for line in lines for step_id in line.todo)
+
+    return (
+        Column("requests", lambda lines: in_short(of(lines).n_requests)),
+        Column("tokens", lambda lines: in_short(of(lines).n_prompt_tokens + of(lines).n_new_tokens)),
+        Column("time", lambda lines: _time_of(of(lines))),
+        Column("USD", lambda lines: f"{of(lines).usd:.2f}" if of(lines).usd else ""),
+    )
+
+
+def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
+    """All steps to run together, what their figures rest on, and steps that do not fit into memory."""
+    total = estimates.total()
+    if not estimates.steps:
+        return
+    yield f"Estimated {_rests_on(total)}: {'; '.join(_parts(total, estimates.machine))}"
+    yield from too_large(diff, estimates.too_large(), estimates.machine)
+
+
+def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterator[str]:
+    """Name steps that need more memory than the machine has."""
+    labels = labels_of(diff)
+    for step_id, needed in list(steps.items())[:MOST_TOO_LARGE]:
+        yield (
+            f"{one_line(labels.get(step_id, step_id))} ({step_id}) needs about {in_bytes(needed.least)} of"
+            f" memory: {in_bytes(needed.weights)} for weights, {in_bytes(needed.optimizer)} for gradients and"
+            f" optimiser, {in_bytes(needed.activations)} for activations, {in_bytes(needed.kv_cache_of_one)}"
+            f" for the KV cache of a row. There are {in_bytes(machine.memory_bytes)} on {machine.name}."
+        )
+    if len(steps) > MOST_TOO_LARGE:
+        yield f"So do {len(steps) - MOST_TOO_LARGE} more steps."
+
+
+def beside_lines(beside: BesideActual) -> Iterator[str]:
+    """Time, tokens and money of finished steps, each beside its estimate; the time by kind of step, too."""
+    estimated, actual = total_of(beside.estimated), total_of(beside.actual)
+    steps = counted(beside.n_steps, "estimated step")
+    parts = [f"{in_time(actual.seconds)} ({in_time(estimated.seconds)} estimated)"]
+    if actual.tokens:
+        parts.append(f"{in_short(actual.tokens)} tokens ({in_short(estimated.tokens) or 0})")
+    if actual.usd or estimated.usd:
+        parts.append(f"{actual.usd:.2f} USD ({estimated.usd:.2f})")
+    yield f"{steps} took {', '.join(parts)}"
+    kinds = [
+        f"{kind} {in_time(cost.seconds)} ({in_time(beside.estimated[kind].seconds)})"
+        for kind, cost in beside.actual.items()
+        if max(cost.seconds, beside.estimated[kind].seconds) >= 1
+    ]
+    if len(kinds) > 1:
+        yield f"by kind: {', '.join(kinds)}"
+
+
+def in_short(count: int) -> str:
+    """A count with a letter for thousands, millions or billions; empty for none."""
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+        if count >= size:
+            value = count / (1000 if letter == "k" else size)
+            return f"{value:.1f}{letter}" if value < 10 else f"{value:.0f}{letter}"
+    return str(count) if count else ""
+
+
+def in_time(seconds: float) -> str:
+    """A duration in its largest unit."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 48 else f"{round(hours / 24)} d"
+
+
+def in_bytes(count: float) -> str:
+    """Bytes in gigabytes or megabytes."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{round(count / 1e6)} MB"
+
+
+def _time_of(one: Estimate) -> str:
+    if one.seconds < 0.5:
+        return "?" if one.n_uncounted else ""
+    return f"{in_time(one.seconds)}{'+?' if one.n_uncounted else ''}"
+
+
+def _parts(total: Estimate, machine: Machine) -> Iterator[str]:
+    if total.n_requests:
+        tokens = f"{in_short(total.n_prompt_tokens)} tokens in, {in_short(total.n_new_tokens) or 0} out"
+        yield f"{counted(total.n_requests, 'request')}, {tokens}"
+    if total.n_train_steps:
+        yield counted(total.n_train_steps, "training step")
+    yield f"{in_time(total.seconds)} on {machine.name}"
+    if total.gpu_seconds:
+        yield f"{total.gpu_seconds / 3600:.2f} GPU-hours"
+    if total.peak_memory_bytes:
+        yield f"{in_bytes(total.peak_memory_bytes)} of {in_bytes(machine.memory_bytes)} memory"
+    if total.usd or total.n_unpriced:
+        unknown = (
+            f" and {counted(total.n_unpriced, 'step')} without a known price" if total.n_unpriced else ""
+        )
+        yield f"{total.usd:.2f} USD{unknown}"
+
+
+def _rests_on(total: Estimate) -> str:
+    """Say where the time is from, and what is not counted."""
+    n_ruled = total.n_steps - total.n_measured - total.n_uncounted
+    by_rule = "by parameters × tokens / FLOP/s"
+    left_out = f" without {counted(total.n_uncounted, 'step')} not counted yet" if total.n_uncounted else ""
+    if not total.n_measured:
+        return f"{by_rule}{left_out}"
+    return f"by this store's rates{f' ({n_ruled} of the steps {by_rule})' if n_ruled > 0 else ''}{left_out}"

@@ -1,0 +1,133 @@
+"""A plan's steps as text, with all that is known of its contrasts, and as JSON for a program."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dsl.messages import one_line
+from dsl.plan.contrasts import nothing_compared
+from dsl.plan.diff import Diff
+from dsl.plan.study import Study
+from dsl.values import StepId
+from xp.estimates.estimating import Estimate, Estimates
+from xp.power import Detectable, few_training_seeds
+from xp.render.labels import labels_of
+from xp.render.plan import head_of
+from xp.render.power import power_lines
+from xp.render.words import counted, listed
+
+MOST_LINES = 60
+"""Steps to run that a text plan lists; the rest is counted."""
+
+
+KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge")
+
+
+def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
+    """Matrix, steps by kind, contrasts, minimum detectable effects, each step to run and why."""
+    study = diff.plan.study
+    methods = tuple(dict.fromkeys(c.method for c in study.cells))
+    models = tuple(dict.fromkeys(c.model for c in study.cells))
+    question, counts = head_of(diff)
+    lines = [
+        question,
+        f"  {counted(len(methods), 'method')}: {', '.join(methods)}",
+        (
+            f"  {counted(len(models), 'model')}: {', '.join(models)};"
+            f" {counted(len(study.languages), 'language')}: {', '.join(study.languages)}"
+        ),
+        f"  {counts}",
+    ]
+    total = Counter(step.kind for step in diff.asked.values())
+    todo = Counter(diff.plan.steps[s].kind for s in diff.todo)
+    lines += [
+        f"    {kind:<15} {total[kind] - todo[kind]:>6} done {todo[kind]:>6} to run"
+        for kind in KINDS
+        if total[kind]
+    ]
+    lines += [f"  note: {one_line(note)}" for note in study.notes]
+    lines += [f"  {warning}" for warning in diff.warnings]
+    lines += [f"  chosen: {line}" for line in diff.chosen]
+    lines += [f"  {line}" for line in diff.reach]
+    lines += _contrast_lines(study)
+    lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
+    lines += power_lines(power)
+    if not diff.todo:
+        return "\n".join([*lines, "Nothing to run: every step has its result."])
+    lines.append("To run:")
+    names = labels_of(diff)
+    lines += [f"  {s}  {names.get(s, '')}  ({diff.why(s)})" for s in diff.todo[:MOST_LINES]]
+    if len(diff.todo) > MOST_LINES:
+        lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
+    return "\n".join(lines)
+
+
+def _contrast_lines(study: Study) -> list[str]:
+    """List what is confirmatory and what is exploratory, or what to add where nothing is compared."""
+    if (hint := nothing_compared(study)) is not None:
+        return [f"  {hint}"]
+    by_judges: dict[tuple[str, ...], list[str]] = {}
+    for contrast in study.contrasts:
+        if contrast.is_declared and contrast.on:
+            by = f" by {' and '.join(contrast.by)}" if contrast.by else ""
+            by_judges.setdefault(contrast.on, []).append(contrast.name + by)
+    lines = [f"  Confirmatory: {listed(names)} on {', '.join(judges)}" for judges, names in by_judges.items()]
+    also: dict[tuple[str, ...], list[str]] = {}
+    for contrast in study.contrasts:
+        if contrast.differs:
+            also.setdefault(contrast.differs, []).append(contrast.name)
+    lines += [f"  {listed(names)}: the two sides differ in {', '.join(d)} too" for d, names in also.items()]
+    versus_baseline = [contrast for contrast in study.contrasts if not contrast.is_declared]
+    exploratory = (
+        [f"{listed([c.of for c in versus_baseline])} against {versus_baseline[0].against}"]
+        if versus_baseline
+        else []
+    )
+    if len(versus_baseline) < len(study.contrasts):
+        exploratory.append(
+            "declared contrasts on other measures"
+            if by_judges
+            else "every contrast: none names a measure it is declared on"
+        )
+    return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
+
+
+def plan_as_json(diff: Diff, power: Sequence[Detectable] = (), estimates: Estimates | None = None) -> str:
+    """Plan for a program: cells, minimum detectable effects, and every step with its state, the reason and
+    its estimate."""
+    names = labels_of(diff)
+    estimated: Mapping[StepId, Estimate] = {} if estimates is None else estimates.steps
+    steps: list[dict[str, Any]] = [
+        {
+            "step_id": step_id,
+            "kind": step.kind,
+            "name": names.get(step_id, ""),
+            "inputs": list(step.inputs),
+            "done": step_id in diff.done,
+            "why": diff.why(step_id) if step_id not in diff.done else None,
+            "estimate": asdict(estimated[step_id]) if step_id in estimated else None,
+        }
+        for step_id, step in diff.plan.steps.items()
+    ]
+    study = diff.plan.study
+    return json.dumps(
+        {
+            "experiment": study.experiment,
+            "question": study.question,
+            "notes": list(study.notes),
+            "warnings": list(diff.warnings),
+            "chosen": list(diff.chosen),
+            "reach": list(diff.reach),
+            "contrasts": [contrast.model_dump() for contrast in study.contrasts],
+            "nothing_compared": nothing_compared(study),
+            "few_training_seeds": few_training_seeds(study),
+            "cells": [cell.model_dump() for cell in study.cells],
+            "power": [asdict(one) for one in power],
+            "estimate": None if estimates is None else estimates.as_json(),
+            "steps": steps,
+            "todo": list(diff.todo),
+        },
+        indent=1,
+    )
