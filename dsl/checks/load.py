@@ -65,9 +65,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), fingerprints: Fingerprints
     """
     fingerprints = fingerprints or Fingerprints()
     faults: list[Problem] = []
-    document = _read(path, (), faults)
-    for override in overrides:
-        document = _set(document, override, faults)
+    document = document_at(path, overrides, faults)
     try:
         experiment = Experiment.model_validate(document.data)
     except ValidationError as error:
@@ -118,6 +116,18 @@ def _beside(faults: list[Problem], found: Iterable[Problem]) -> list[Problem]:
     ]
 
 
+def document_at(path: Path, overrides: tuple[str, ...], faults: list[Problem]) -> Document:
+    """Return a spec file over those that it extends, with its overrides.
+
+    What YAML misreads is added to `faults`, and null in the document. Raises SpecError where it cannot be
+    parsed.
+    """
+    document = _read(path, (), faults)
+    for override in overrides:
+        document = _set(document, override, faults)
+    return document
+
+
 def document_of(text: str, file: str, overrides: tuple[str, ...] = ()) -> Document:
     """Return a spec that was loaded once as it was written, with its overrides; what it extends stays a name.
 
@@ -137,9 +147,7 @@ def document_of(text: str, file: str, overrides: tuple[str, ...] = ()) -> Docume
 def experiment_name(path: Path, overrides: tuple[str, ...] = ()) -> str:
     """The name of a spec's experiment, though the rest may be wrong or its data be gone. Raises SpecError."""
     faults: list[Problem] = []
-    document = _read(path, (), faults)
-    for override in overrides:
-        document = _set(document, override, faults)
+    document = document_at(path, overrides, faults)
     name = document.data.get("experiment")
     if not isinstance(name, str):
         raise SpecError(faults or [document.problem(("experiment",), "a study needs its name here, as text")])

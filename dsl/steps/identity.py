@@ -184,6 +184,15 @@ def class_name(cls: type[Value]) -> str:
     )
 
 
+def counted_fields(value: Value) -> Sequence[str]:
+    """Return the names of a value's fields that its steps' ids cover, sorted."""
+    cls, fields = type(value), value.__dict__
+    unset = frozenset([name for name, default in _new_fields(cls) if fields[name] == default])
+    not_counted = _where(cls)
+    left_out = frozenset[str]() if not_counted is None else not_counted(fields)
+    return tuple(name for _, name in _counted(cls, unset) if name not in left_out)
+
+
 @cache
 def _counted(cls: type[Value], unset: frozenset[str]) -> Sequence[tuple[str, str]]:
     """The fields that count, each as its object's text begins it and by its name.

@@ -32,6 +32,8 @@ class Engine:
         self._batch_size, self._source = settings.batch_size, settings.source
         self.load_seconds = self._loaded.load_seconds
         self.facts = self._loaded.facts
+        self._last: tuple[object, list[int]] = (None, [])
+        """The last prompt, without its stop strings, and its tokens: it may be identified with others."""
 
     def identify(self, request: EngineRequest) -> str:
         """Return the token ids, the stop strings and whether a fence stops the answer."""
@@ -110,7 +112,10 @@ class Engine:
     def _token_ids(self, request: EngineRequest) -> list[int]:
         from runners.prompting import tokens
 
-        return tokens.token_ids(self._loaded.tokenizer, request.prompt)
+        prompt = request.prompt.model_copy(update={"stop_strings": ()})
+        if self._last[0] != prompt:
+            self._last = (prompt, tokens.token_ids(self._loaded.tokenizer, request.prompt))
+        return self._last[1]
 
     def _unanswerable(self, token_ids: Sequence[int]) -> str | None:
         """Return why a prompt cannot be answered, or None."""

@@ -7,7 +7,9 @@ import platform
 import subprocess
 from pathlib import Path
 
-RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb")
+from dsl.data.code_fingerprint import DECIDING
+
+RECORDED = ("xp-lab", "torch", "transformers", "trl", "peft", "tokenizers", "duckdb", *DECIDING.values())
 """Distributions whose versions may change a result."""
 
 

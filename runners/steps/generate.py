@@ -2,12 +2,12 @@
 
 Cached rows are reused: from an earlier attempt at this step, and from other steps, where the same weights
 were handed the same prompt with the same decoding and seed. A larger `max_new_tokens` asks again only for the
-answers that were cut by length; a step that was finished with rows on which its server failed asks again for
-those.
+answers that were cut by length, a further stop string only for those that it occurs in. A step that was
+finished with rows on which its server failed asks again for those.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from dsl.errors import DataError, ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
 from dsl.steps.steps import GenerateStep
+from dsl.values import Sha256
 from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
@@ -60,7 +61,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     if earlier:
         rewrite_rows(out / faults.MARKER, (row for row in earlier.values() if faults.is_open(row.n_faults)))
     cached = {item: row for item, row in earlier.items() if not faults.is_open(row.n_faults)}
-    cached |= _reuse(step, {item: one for item, one in wanted.items() if item not in cached}, out, context)
+    left = {item: one for item, one in wanted.items() if item not in cached}
+    cached |= _reuse(step, left, engine, out, context)
     rewrite_rows(out / FILE, cached.values())
     n_rows = len(wanted) + len(unasked)
     context.report(len(cached), n_rows)
@@ -101,22 +103,31 @@ def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wan
     """
     prompter = Prompter(step.prompt, context, step.seed) if step.prompt else None
     wanted: Wanted = {}
-    canonical = Canonical()
-    tuned = " ".join(tuned_weights(context[step.tuned] if step.tuned else None))
-    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
-    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
+    key_of = _row_keys(step, context, engine)
     for example, before in _conversations(step, context):
         if before is not None and before.text is None:
             continue
         prompt = prompter.prompt(example) if prompter else Prompt(text=example.instruction)
         request = EngineRequest(key=example.item, prompt=prompt, seed=_row_seed(step, example))
         try:
-            identity = engine.identify(request)
+            wanted[example.item] = (example, request, key_of(request))
         except DataError as error:
             raise DataError(f"item {example.item} in `{example.language}`: {error}") from error
-        row_key = hashlib.sha256(canonical.text((same_for_all, identity, request.seed)).encode()).hexdigest()
-        wanted[example.item] = (example, request, row_key)
     return wanted
+
+
+def _row_keys(step: GenerateStep, context: StepContext, engine: Engine) -> Callable[[EngineRequest], Sha256]:
+    """Return the maker of a step's row keys."""
+    canonical = Canonical()
+    tuned = " ".join(tuned_weights(context[step.tuned] if step.tuned else None))
+    decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
+    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
+
+    def key_of(request: EngineRequest) -> Sha256:
+        text = canonical.text((same_for_all, engine.identify(request), request.seed))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    return key_of
 
 
 def _conversations(step: GenerateStep, context: StepContext) -> Iterator[tuple[Example, Completion | None]]:
@@ -195,24 +206,45 @@ def _row_seed(step: GenerateStep, example: Example) -> int | None:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def _reuse(step: GenerateStep, wanted: Wanted, out: Path, context: StepContext) -> dict[str, Completion]:
+def _reuse(
+    step: GenerateStep, wanted: Wanted, engine: Engine, out: Path, context: StepContext
+) -> dict[str, Completion]:
     items: dict[str, list[str]] = {}
     for item, (_, _, row_key) in wanted.items():
         items.setdefault(row_key, []).append(item)
     most = step.decoding.max_new_tokens
+
+    def is_valid(row: Completion) -> bool:
+        return is_still_valid(row, most)
+
+    found = dict(reuse_rows(Completion, FILE, items, out, context, is_valid))
+    # answers to the same prompt with one stop string less
+    fewer: dict[str, list[tuple[str, str]]] = {}
+    key_of = _row_keys(step, context, engine)
+    for item, (_, request, _) in wanted.items() if context.reuse_from else ():
+        for stop in request.prompt.stop_strings if item not in found else ():
+            fewer.setdefault(key_of(_without(request, stop)), []).append((item, stop))
+    for (item, stop), row in reuse_rows(Completion, FILE, fewer, out, context, is_valid):
+        others = _without(wanted[item][1], stop).prompt.stop_strings
+        if item not in found and would_not_stop(row, stop, others):
+            found[item] = row
     return {
         item: row.model_copy(
             update={
+                "row_key": wanted[item][2],
                 "item": item,
                 "language": wanted[item][0].language,
                 "turns": _own_turns(step, wanted[item][0]),
                 "max_new_tokens": most,
             }
         )
-        for item, row in reuse_rows(
-            Completion, FILE, items, out, context, lambda row: is_still_valid(row, most)
-        )
+        for item, row in found.items()
     }
+
+
+def _without(request: EngineRequest, stop: str) -> EngineRequest:
+    stops = tuple(one for one in request.prompt.stop_strings if one != stop)
+    return request.model_copy(update={"prompt": request.prompt.model_copy(update={"stop_strings": stops})})
 
 
 def _own_turns(step: GenerateStep, example: Example) -> tuple[Message, ...]:
@@ -222,13 +254,20 @@ def _own_turns(step: GenerateStep, example: Example) -> tuple[Message, ...]:
 
 def is_still_valid(row: Completion, max_new_tokens: int) -> bool:
     """Check if a row that was generated under its own limit is what this limit would give."""
-    if (
-        row.finish_reason in ("eos", "stop")
-        and row.n_new_tokens is not None
-        and row.n_new_tokens < max_new_tokens
-    ):
-        return True
-    return row.finish_reason in ("eos", "stop", "length", "recorded") and row.max_new_tokens == max_new_tokens
+    if row.finish_reason in ("eos", "stop"):
+        fits = row.n_new_tokens is not None and row.n_new_tokens < max_new_tokens
+        return fits or row.max_new_tokens <= max_new_tokens
+    return row.finish_reason in ("length", "recorded") and row.max_new_tokens == max_new_tokens
+
+
+def would_not_stop(row: Completion, stop: str, others: Sequence[str]) -> bool:
+    """Check if a row is what it would be with one more stop string.
+
+    A server leaves out the stop string that ended the answer, and need not say which of `others` it was: the
+    new one may begin before it and end inside it.
+    """
+    raw_text = row.raw_text
+    return raw_text is not None and not any(stop in raw_text + end for end in ("", *others))
 
 
 def _completion(

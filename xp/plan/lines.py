@@ -12,6 +12,7 @@ from dsl.plan.diff import Diff
 from dsl.plan.study import Cell, Study
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, TuningStep
 from dsl.values import Language, Name, StepId
+from xp.plan.cells import key_of, steps_of
 from xp.plan.rows import Rows, total
 
 State = Literal["new", "changed", "unfinished", "reused", "orphaned"]
@@ -67,23 +68,6 @@ def lines_of(diff: Diff, applied: Study | None, rows: Mapping[StepId, Rows]) -> 
         line = places.setdefault((cell.model, cell.method), {})
         line.setdefault(cell.language, Counter())["orphaned"] += 1
     return tuple(_lines(diff, places, _owners(diff, cells), rows))
-
-
-def key_of(cell: Cell) -> tuple[object, ...]:
-    """The coordinates of a cell, by which it is the same in two plans of a study."""
-    return (
-        *(cell.dataset, cell.language, cell.model, cell.method),
-        *(cell.train_languages, cell.seed, cell.turn),
-    )
-
-
-def steps_of(cell: Cell) -> Iterator[StepId]:
-    """Yield the steps of a cell, some of them more than once; not its data, nor its opponents' answers."""
-    yield from cell.train
-    yield cell.generate
-    for judges in (cell.judges, *cell.probes.values()):
-        for judged in judges.values():
-            yield judged.step
 
 
 def orphans(diff: Diff, applied: Study | None) -> Iterator[Cell]:

@@ -1,13 +1,18 @@
 """A plan beside its store as people think of it: methods and languages, and why each is to be made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dsl.plan.diff import Diff
-from dsl.plan.study import Study
+from dsl.plan.study import Cell
 from dsl.values import StepId
 from xp.plan.asked import Asked
+from xp.plan.cells import key_of, steps_of
+from xp.plan.changes import Changes
+from xp.plan.differences import Change
+from xp.plan.kept import Kept
 from xp.plan.lines import Line, lines_of
 from xp.plan.rows import Rows, rows_of
 from xp.studies import applied_study
@@ -24,12 +29,35 @@ class Overview:
     """Data, generate and judge step -> its examples, answers or verdicts."""
     asked: Asked
     """The examples of its data steps."""
-    applied: Study | None = None
-    """The study as it was applied last, under its name in this store."""
+    changes: Changes | None = None
+    """Differences from the study as it was applied last, under its name in this store; None where it never
+    was."""
+
+    @cached_property
+    def causes(self) -> Mapping[Change, Sequence[Cell]]:
+        """What differs from the study as it was applied last -> the changed cells that are made for it. Seeds
+        share their settings: the first of each place is compared."""
+        if self.changes is None:
+            return {}
+        todo, found, seen = frozenset(self.diff.todo), dict[Change, list[Cell]](), set[object]()
+        for cell in self.diff.plan.study.cells:
+            place = key_of(cell.model_copy(update={"seed": None}))
+            if place not in seen and not todo.isdisjoint(steps_of(cell)):
+                seen.add(place)
+                causes = (
+                    change
+                    for step_id in dict.fromkeys(steps_of(cell))
+                    if step_id in todo
+                    for change in self.changes.causes(step_id)
+                )
+                for change in dict.fromkeys(causes):
+                    found.setdefault(change, []).append(cell)
+        return found
 
 
 def overview_of(diff: Diff, store: Path) -> Overview:
     """Look at a plan beside its store: reads the store's record of the study, and data that is asked."""
     asked, applied = Asked(diff, store), applied_study(diff.plan.study.experiment, store)
-    rows = rows_of(diff, asked)
-    return Overview(diff, lines_of(diff, applied, rows), rows, asked, applied)
+    changes = None if applied is None else Changes(diff, applied, store)
+    rows = rows_of(diff, asked, Kept(diff, asked, changes))
+    return Overview(diff, lines_of(diff, applied, rows), rows, asked, changes)

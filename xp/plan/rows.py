@@ -7,6 +7,7 @@ from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
 from dsl.values import StepId
 from xp.plan.asked import Asked
+from xp.plan.kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,19 @@ def total(rows: Iterable[Rows]) -> Rows:
     )
 
 
-def rows_of(diff: Diff, asked: Asked) -> Mapping[StepId, Rows]:
+def rows_of(diff: Diff, asked: Asked, kept: Kept) -> Mapping[StepId, Rows]:
     """Data, generate and judge step -> its examples, answers or verdicts."""
     todo = frozenset(diff.todo)
     found: dict[StepId, Rows] = {}
     for step_id, step in diff.asked.items():
         if isinstance(step, DataStep | GenerateStep | JudgeStep):
             n = _count(step_id, step, asked)
-            found[step_id] = Rows(n, n if step_id in todo else 0)
+            if n is None or step_id not in todo:
+                found[step_id] = Rows(n, None if n is None and step_id in todo else 0)
+            else:
+                n_made = max(0, n - kept.n_rows(step_id))
+                may_be_less = step_id in kept.uncertain or kept.has_others.get(step.kind, False)
+                found[step_id] = Rows(n, n_made, n_made > 0 and may_be_less)
     return found
 
 

@@ -30,6 +30,10 @@ MOST_SENTENCES = 3
 """Warnings, and things to load, that are shown; the rest is counted."""
 
 
+MOST_CHANGES = 6
+"""Changes since the study was applied last that are shown; the rest is counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of the table, right-aligned."""
@@ -61,7 +65,7 @@ def plan_as_text(
     """
     diff = overview.diff
     lines = [*head_of(diff, width), "", *_table(overview, columns), *_legend(overview), ""]
-    for sentence in (*estimated, *_sentences(overview, power)):
+    for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ") if width else [sentence]
     return "\n".join(lines)
 
@@ -156,6 +160,27 @@ def _legend(overview: Overview) -> Iterator[str]:
     most = "; ≤ at most: others' rows may fit too" if any(r.is_most and r.n_made for r in rows) else ""
     unread = "; ? not read yet" if any(r.n is None for r in rows) else ""
     yield f"{marks}   rows: to make/in all{most}{unread}"
+
+
+def _why(overview: Overview) -> Iterator[str]:
+    """What changed since the study was applied last, and what is done again for another reason."""
+    diff, changes = overview.diff, list(overview.causes.items())
+    cells = diff.plan.study.cells
+    methods = {cell.method for cell in cells}
+    for change, changed in changes[:MOST_CHANGES]:
+        names = list(dict.fromkeys(cell.method for cell in changed))
+        whose = (
+            ""
+            if change.what.startswith(f"methods.{names[0]}.") and not names[1:]
+            else (f" ({listed(names, len(methods), 'method')})")
+        )
+        yield f"{MARKS['changed']} {change}{whose}"
+    if len(changes) > MOST_CHANGES:
+        yield f"{MARKS['changed']} and {len(changes) - MOST_CHANGES} more changes: xp plan --json lists all"
+    again = Counter(
+        diff.why(step_id) for step_id in diff.todo if step_id in diff.faults or step_id in diff.left_open
+    )
+    yield from (f"{MARKS['unfinished']} {counted(n, 'step')}: {one_line(why)}" for why, n in again.items())
 
 
 def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]:

@@ -12,9 +12,10 @@ from dsl.engines.contract import Decoding
 from dsl.steps.prompt_forms import ChatPrompt, PromptText, TextPrompt
 from dsl.steps.steps import GenerateStep
 from runners.engines import echo
+from runners.inference.stop_strings import cut_at_stop
 from runners.prompting.tokens import CHAT_TEMPLATE
 from runners.steps import generate
-from runners.steps.generate import clean
+from runners.steps.generate import clean, is_still_valid, would_not_stop
 from runners.store.step_io import RowWriter, StepContext, StepResult, read_rows, rewrite_rows
 
 EXAMPLES, TUNED = "data-0000000000000000", "sft-0000000000000000"
@@ -108,6 +109,83 @@ def test_a_smaller_length_limit_keeps_only_what_fits_in_it(work: Work) -> None:
     made, rows = work.ask("b", ["a b c d", "a"], reuse_from=("a",), max_new_tokens=2)
     assert made.n_reused == 1
     assert rows["q0"].text == "a b"
+
+
+@pytest.mark.parametrize(
+    ("finish", "n_new_tokens", "limit", "is_valid"),
+    [
+        ("eos", None, 8, True),  # as of a server that counts no tokens
+        ("stop", None, 16, True),
+        ("eos", None, 4, False),
+        ("stop", 3, 4, True),
+        ("eos", 4, 4, False),
+        ("length", 8, 16, False),
+        ("length", 8, 8, True),
+        ("missing", None, 8, False),
+    ],
+)
+def test_an_answer_that_ended_by_itself_is_valid_under_every_larger_limit_and_one_that_was_cut_is_not(
+    finish: str, n_new_tokens: int | None, limit: int, is_valid: bool
+) -> None:
+    row = Completion.model_validate(
+        {
+            **dict.fromkeys(("item", "language", "prompt", "text", "raw_text", "engine"), "en"),
+            "row_key": "0" * 64,
+            "finish_reason": finish,
+            "max_new_tokens": 8,
+            "n_new_tokens": n_new_tokens,
+        }
+    )
+    assert is_still_valid(row, limit) == is_valid
+
+
+def test_a_further_stop_string_asks_again_only_for_the_answers_that_it_occurs_in(work: Work) -> None:
+    texts = ["a b", "a X b", "c"]
+    work.ask("a", texts)
+    (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace('["# Q"]', '["# Q", "X"]'), "utf-8")
+    made, rows = work.ask("b", texts, reuse_from=("a",))
+    assert made.n_reused == 2
+    fresh = work.ask("c", texts)[1]
+    of_result = {"seconds", "provenance"}
+    assert {item: row.model_dump(exclude=of_result) for item, row in rows.items()} == {
+        item: row.model_dump(exclude=of_result) for item, row in fresh.items()
+    }
+    assert work.ask("d", texts, reuse_from=("b",))[0].n_reused == 3, "each row has the key of its own stops"
+
+
+def test_a_stop_string_less_takes_nothing_over(work: Work) -> None:
+    work.ask("a", ["a b"])
+    (work.folder / "prompt.yaml").write_text(PROMPT_FILE.replace('["# Q"]', "[]"), "utf-8")
+    assert work.ask("b", ["a b"], reuse_from=("a",))[0].n_reused == 0
+
+
+def stopped(written: str, stops: list[str]) -> tuple[str, str]:
+    """The cut and the raw text of a model that writes character after character up to a stop string."""
+    for n in range(len(written) + 1):
+        text, stop = cut_at_stop(written[:n], stops)
+        if stop is not None:
+            return text, written[:n]
+    return written, written
+
+
+@given(st.text("ab#"), st.text("ab#", min_size=1), st.text("ab#", min_size=1))
+def test_an_answer_is_kept_under_a_further_stop_string_only_where_it_is_what_would_be_made(
+    written: str, stop: str, other: str
+) -> None:
+    text, raw_text = stopped(written, [other])
+    for raw in {raw_text, text}:  # a server leaves out what ended it
+        row = Completion.model_validate(
+            {
+                **dict.fromkeys(("item", "language", "prompt", "engine"), "en"),
+                "row_key": "0" * 64,
+                "finish_reason": "stop",
+                "max_new_tokens": 8,
+                "text": text,
+                "raw_text": raw,
+            }
+        )
+        if would_not_stop(row, stop, (other,)):
+            assert stopped(written, [other, stop])[0] == text
 
 
 @pytest.mark.parametrize("decoding", [{"repetition_penalty": 1.2}, {"temperature": 0.5}, {"top_p": 0.9}])

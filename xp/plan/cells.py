@@ -1,0 +1,23 @@
+"""Cells of two plans of one study beside each other."""
+
+from collections.abc import Iterator
+
+from dsl.plan.study import Cell
+from dsl.values import StepId
+
+
+def key_of(cell: Cell) -> tuple[object, ...]:
+    """The coordinates of a cell, by which it is the same in two plans of a study."""
+    return (
+        *(cell.dataset, cell.language, cell.model, cell.method),
+        *(cell.train_languages, cell.seed, cell.turn),
+    )
+
+
+def steps_of(cell: Cell) -> Iterator[StepId]:
+    """Yield the steps of a cell, some of them more than once; not its data, nor its opponents' answers."""
+    yield from cell.train
+    yield cell.generate
+    for judges in (cell.judges, *cell.probes.values()):
+        for judged in judges.values():
+            yield judged.step

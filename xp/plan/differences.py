@@ -1,0 +1,140 @@
+"""Differences between two steps, in the words of the spec: a setting with its place, or a file's content."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from dsl.data.source import FileSource
+from dsl.messages import Path as SpecPath
+from dsl.messages import dotted, one_line, shown, written
+from dsl.methods import Dpo
+from dsl.plan.study import Cell
+from dsl.spec.experiment import Experiment
+from dsl.steps.identity import counted_fields
+from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
+from dsl.values import Name, Value
+from dsl.yaml.document import Document, Mark
+from dsl.yaml.locate import follow
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between a step and the one that was in its place."""
+
+    what: str
+    """A setting, as `methods.sft.training.learning_rate`, or what holds other content: a file, code."""
+    old: str = ""
+    new: str = ""
+    """Both values in words; empty where only digests are known."""
+    place: str = ""
+    """`study.yaml:31:42`, where it is a setting."""
+
+    def __str__(self) -> str:
+        values = f": {self.old} → {self.new}" if self.old or self.new else " changed"
+        return f"{self.what}{values}{', ' if self.place else ''}{self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    path: SpecPath
+    old: object
+    new: object
+    owner: Value
+    """The value, of the new step, that it is a field of."""
+
+
+def differences(old: object, new: object, path: SpecPath, owner: Value) -> Iterator[Difference]:
+    """Yield the fields that ids cover and that differ, innermost first where both have them."""
+    was, now = _parts(old), _parts(new)
+    # lists of different lengths differ as a whole
+    if type(old) is type(new) and was and now and (len(was) == len(now) or 0 not in was):
+        for part in {**now, **was}:
+            inner = new if isinstance(new, Value) else owner
+            yield from differences(was.get(part), now.get(part), (*path, part), inner)
+    elif old != new:
+        yield Difference(path, old, new, owner)
+
+
+def _parts(value: object) -> Mapping[str | int, object]:
+    """A value's fields that ids cover, a mapping's entries, a list's by their place; of others none."""
+    if isinstance(value, Value):
+        return {name: getattr(value, name) for name in counted_fields(value)}
+    if isinstance(value, dict):
+        return cast("dict[str | int, object]", value)
+    return dict(enumerate(cast("tuple[object, ...]", value))) if isinstance(value, tuple) else {}
+
+
+def sections_of(step: Step, cell: Cell, experiment: Experiment) -> tuple[SpecPath, ...]:
+    """Return the sections of the spec that a cell's step is made from, the likeliest first."""
+    if isinstance(step, DataStep):
+        return tuple(("data", name) for name in experiment.data)
+    methods: list[Name] = [cell.method]
+    while isinstance(method := experiment.methods[methods[-1]], Dpo) and method.policy in experiment.methods:
+        methods.append(method.policy)
+    if isinstance(step, SftStep):  # the policy's
+        methods.reverse()
+    model = experiment.models[cell.model]
+    which = [name for name in ("base", "instruct") if getattr(model, name, None) is not None]
+    return (
+        *(("methods", name) for name in methods),
+        *(("models", cell.model, name) for name in which),
+        *((("decoding",), ()) if isinstance(step, GenerateStep) else ()),
+    )
+
+
+def change_of(difference: Difference, sections: Sequence[SpecPath], document: Document) -> Change:
+    """A difference in the words of the spec."""
+    if _is_digest(difference.old) and _is_digest(difference.new):
+        return Change(_content(difference.owner))
+    path = _in_spec(difference, sections, document)
+    mark = document.mark(path)
+    old, new = (_words(value, path) for value in (difference.old, difference.new))
+    return Change(dotted(path), old, new, place_of(mark))
+
+
+def _in_spec(difference: Difference, sections: Sequence[SpecPath], document: Document) -> SpecPath:
+    """The setting that a field of a step was made from: the longest end of the field's path that stands in
+    one of the sections, with the field's value if any has it; else the field below the first section."""
+    suffixes = [difference.path[n:] for n in range(len(difference.path))]
+    there = [
+        (*section, *suffix)
+        for suffix in suffixes
+        for section in sections
+        if follow(document.data, (*section, *suffix)) is not None
+    ]
+    same = [path for path in there if follow(document.data, path) == difference.new]
+    if found := next(iter([*same, *there]), None):
+        return found
+    return (*(sections[0] if sections else ()), *difference.path)
+
+
+def _content(owner: Value) -> str:
+    """Name what a digest is of."""
+    if isinstance(owner, FileSource):
+        return f"data file {one_line(owner.path)}"
+    kind = {"PromptText": "prompt text", "Weights": "model folder", "HubSource": "data set"}
+    names = ("path", "file", "hub", "language", "judge", "form")
+    name = next((str(value) for n in names if (value := getattr(owner, n, None))), "")
+    return f"{kind.get(type(owner).__name__, 'content of')} {one_line(name)}"
+
+
+def _words(value: object, path: SpecPath) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, Value):
+        value = value.model_dump(mode="json")
+    if isinstance(value, dict | list | tuple):
+        return one_line(shown(cast("object", value), path))
+    return one_line(written(json.dumps(value, ensure_ascii=False), path))
+
+
+def place_of(mark: Mark) -> str:
+    return one_line(mark.file) + (f":{mark.line}:{mark.column}" if mark.line else "")
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
