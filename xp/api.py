@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
 
     from xp.apply import Applied, Watch
     from xp.estimates.estimating import Estimates
+    from xp.needed import Needed
     from xp.plan.overview import Overview
     from xp.power import Detectable
 
@@ -173,6 +174,13 @@ class Planned:
         columns = (*COLUMNS, *estimate_columns(self.estimates))
         more = tuple(estimate_sentences(self.diff, self.estimates))
         return plan_as_text(self.overview, self.power, columns, more, width)
+
+    def needed(self, effect: float) -> "Sequence[Needed]":
+        """Return the items, training seeds or judge repeats that would detect an effect, in the unit of each
+        measure, and what they cost."""
+        from xp.needed import needed_of
+
+        return needed_of(self.overview, effect, self.power)
 
     def to_json(self) -> str:
         """Return cells, steps and effects as JSON."""

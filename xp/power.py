@@ -67,6 +67,8 @@ class Detectable:
     """True where the contrast was declared on this measure."""
     runs_measured: bool = False
     """True where the variance between training runs is part of the effect."""
+    variation: Variation | None = None
+    """Of its differences."""
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
@@ -118,6 +120,7 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
                 ),
                 is_confirmatory=is_confirmatory,
                 runs_measured=variation.over_runs is not None,
+                variation=variation,
             )
         )
     return tuple(found)

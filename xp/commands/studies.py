@@ -59,16 +59,29 @@ def plan(
     steps: Annotated[
         bool, typer.Option("--steps", help="List the steps, and all that is known of the contrasts.")
     ] = False,
+    effect: Annotated[
+        float | None,
+        typer.Option(
+            "--power",
+            metavar="EFFECT",
+            min=1e-6,
+            help="Show the items, training seeds or judge repeats that would detect such a difference.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show what would be made and why: methods by languages for each model, rows made and reused."""
     from xp import load
+    from xp.render.needed import needed_as_json, needed_as_text
     from xp.render.steps import steps_as_text
 
     with exit_on_error():
         planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
-        if as_json:
+        if effect is not None:
+            found = planned.needed(effect)
+            say(needed_as_json(found) if as_json else needed_as_text(found, effect))
+        elif as_json:
             say(planned.to_json())
         elif steps:
             say(steps_as_text(planned.diff, planned.power))

@@ -4,7 +4,7 @@ Tokens are bytes of UTF-8 over a ratio: measured on kept rows of the model, else
 are those of a sample of the rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from statistics import fmean
@@ -14,7 +14,6 @@ from dsl.data.records import Example, Prompt
 from dsl.engines.contract import EngineSettings
 from dsl.engines.recorded import Settings as RecordedAnswers
 from dsl.errors import DataError
-from dsl.judges._rubric import RubricSettings
 from dsl.judges.contract import JudgeSettings
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import ChatPrompt, PromptForm, TextPrompt
@@ -32,8 +31,9 @@ from dsl.steps.training_settings import HeldOut
 from dsl.values import StepId
 from runners.prompting.prompts import Prompter
 from runners.store.step_io import StepContext
+from xp.estimates.questions import Questions, questions_of, writes
 from xp.estimates.work import TokenRates, Work, name_of
-from xp.plan.asked import Asked, n_aspects
+from xp.plan.asked import Asked
 
 BYTES_PER_TOKEN = 3.5
 """UTF-8 bytes of a token where no row of the model is kept: English has about 4, other languages of the Latin
@@ -67,9 +67,10 @@ class WorkCounter:
     _prompts: dict[tuple[StepId, str], tuple[float, float, float]] = field(
         default_factory=dict[tuple[StepId, str], tuple[float, float, float]]
     )
-    _judged: dict[tuple[str, StepId, int | None], Mapping[str, int]] = field(
-        default_factory=dict[tuple[str, StepId, int | None], Mapping[str, int]]
+    _judged: dict[tuple[str, StepId, int | None], Questions | None] = field(
+        default_factory=dict[tuple[str, StepId, int | None], Questions | None]
     )
+    _example_bytes: dict[StepId, float] = field(default_factory=dict[StepId, float])
     _work: dict[StepId, Work | None] = field(default_factory=dict[StepId, Work | None])
     _canonical: Canonical = field(default_factory=Canonical)
 
@@ -195,8 +196,9 @@ class WorkCounter:
         total = Work("judge", n_rows=n_rows)
         for key, judge in step.judges.items():
             model = next(iter(judge.models()), None)
-            if model is not None and (on := self._judged_on(key, judge, step)):
-                total = self._asking(total, step, judge, model, on, answer)
+            asked = None if model is None else self._questions(key, judge, step)
+            if model is not None and asked is not None:
+                total = self._asking(total, step, judge, model, asked, answer)
         return total
 
     def _asking(
@@ -205,22 +207,19 @@ class WorkCounter:
         step: JudgeStep,
         judge: JudgeSettings,
         model: EngineSettings,
-        on: Mapping[str, int],
+        asked: Questions,
         answer: Work,
     ) -> Work:
-        """Add what a judge asks its model. `on`: aspect -> the items that it is judged on."""
-        writes = _writes(judge, model)
+        """Add what a judge asks its model."""
+        is_written = writes(judge, model)
         n_pairs = max(1, len(step.against))
-        each = judge.n_requests(tuple(on))
         # aspects of other items are asked by themselves
-        n_requests = round(sum(on.values()) / len(on) * n_pairs * each)
-        asked = JUDGE_BYTES[writes] + _rubric_bytes(judge, on) / each
-        tokens = (self._judged_bytes(step, answer) + asked) / self._ratio(model)
-        most = int(getattr(judge, "max_new_tokens", 0)) if writes else 0
-        n_verdicts = sum(on.values()) * n_pairs
-        new = self.rates.reply_tokens.get(
-            name_of(model), REPLY_TOKENS_PER_ASPECT * n_requests / n_verdicts * len(on) / each
-        )
+        n_requests = round(sum(asked.on.values()) / len(asked.on) * n_pairs * asked.n_requests)
+        n_bytes = self._read_bytes(step, answer) + JUDGE_BYTES[is_written] + asked.bytes_of_one
+        tokens = n_bytes / self._ratio(model)
+        most = int(getattr(judge, "max_new_tokens", 0)) if is_written else 0
+        n_verdicts = sum(asked.on.values()) * n_pairs
+        new = self.rates.reply_tokens.get(name_of(model), REPLY_TOKENS_PER_ASPECT * asked.n_requests_of_one)
         return replace(
             total,
             model=model,
@@ -231,34 +230,29 @@ class WorkCounter:
             longest=max(total.longest, 2 * tokens + most),
         )
 
-    def _judged_on(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Mapping[str, int]:
-        """Aspect -> the items that it is judged on; without those that it is judged on none of."""
+    def _questions(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Questions | None:
+        """What a judge asks about the answers to a step's examples; None where it judges none."""
         n_planted = step.probe.rows if step.probe else None
         place = (key, step.examples, n_planted)
         if place not in self._judged:
             rows = self._examples(step.examples)[: judge.limit][:n_planted]
-            counts = {
-                aspect: sum(n_aspects(judge, (aspect,), row) for row in rows)
-                for aspect in judge.verdict_aspects()
-            }
-            self._judged[place] = {aspect: n for aspect, n in counts.items() if n}
+            self._judged[place] = questions_of(judge, rows)
         return self._judged[place]
 
-    def _judged_bytes(self, step: JudgeStep, answer: Work) -> float:
+    def _read_bytes(self, step: JudgeStep, answer: Work) -> float:
         """Bytes of the texts that a judge reads for one answer, or for two that it compares."""
-        rows = _sample(self._examples(step.examples))
         each = UNKNOWN_ANSWER_BYTES
         if answer.n_requests and answer.model is not None:
             each = answer.new_tokens / answer.n_requests * self._ratio(answer.model)
-        return each * (2 if step.against else 1) + fmean(
-            [
-                len(row.instruction.encode())
-                + len((row.reference or "").encode())
+        if step.examples not in self._example_bytes:
+            rows = _sample(self._examples(step.examples))
+            sizes = [
+                len(f"{row.instruction}{row.reference or ''}".encode())
                 + sum(len(turn.content.encode()) for turn in row.turns)
                 for row in rows
             ]
-            or [0.0]
-        )
+            self._example_bytes[step.examples] = fmean(sizes or [0.0])
+        return each * (2 if step.against else 1) + self._example_bytes[step.examples]
 
     def _earlier_answers(self, step: GenerateStep, ratio: float) -> float:
         """Tokens of the model's own answers that stand before a later question, on average."""
@@ -329,20 +323,3 @@ def _common_beginning(texts: Sequence[str]) -> str:
 
 def _text(prompt: Prompt) -> str:
     return prompt.text if prompt.text is not None else "".join(text for _, text in prompt.messages or ())
-
-
-def _rubric_bytes(judge: JudgeSettings, aspects: Iterable[str]) -> float:
-    """Bytes of the questions and levels of these aspects."""
-    if not isinstance(judge, RubricSettings):
-        return 0.0
-    asked = judge.asked()
-    return sum(
-        len("".join((asked[name].question, *(asked[name].levels or ()))).encode())
-        for name in aspects
-        if name in asked
-    )
-
-
-def _writes(judge: JudgeSettings, model: EngineSettings) -> bool:
-    """Test whether a judge's model replies in words, and does not only decide."""
-    return judge.judge == "rubric" or (judge.judge == "pairwise" and model.engine == "openai")

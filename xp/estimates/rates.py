@@ -6,7 +6,7 @@ all weights from memory. Finished steps give the factor between the rule and thi
 model and kind, else of the kind, else all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -25,6 +25,9 @@ START_SECONDS = 3.0
 
 LOAD_BYTES_PER_SECOND = 1e9
 """At which weights are loaded."""
+
+LOAD_SECONDS = 0.3
+"""Of a step whose model was loaded for one before."""
 
 SECONDS_PER_STEP = 0.02
 """Of a step that loads no model."""
@@ -56,6 +59,10 @@ class Rates:
     peak_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     """Model and kind of step -> the most memory that such a step took."""
     _costs: tuple[StepCost, ...] = ()
+    _found: dict[tuple[str, str, str], "_Rate"] = field(
+        default_factory=dict[tuple[str, str, str], "_Rate"], repr=False, compare=False
+    )
+    """Name of a model or engine, kind of step and device -> the rate; a plan's many steps share few."""
 
     def seconds(self, work: Work, n_parameters: int | None, machine: Machine) -> Seconds | None:
         """Estimate the time of a step; None for a model of unknown size."""
@@ -67,18 +74,8 @@ class Rates:
             return None
         name, n_bytes = name_of(work.model), n_parameters * BYTES[work.model.dtype]
         rule = _rule_seconds(work, n_parameters, n_bytes, machine)
-        here = [
-            cost for cost in self._costs if cost.engine == "transformers" and cost.device == machine.device
-        ]
-        same = [cost for cost in here if (cost.model, _group(cost.kind)) == (name, _group(work.kind))]
-        alike = [cost for cost in here if _group(cost.kind) == _group(work.kind)]
-        factor = next(
-            (found for costs in (same, alike, here) if (found := self._factor(costs, machine)) is not None),
-            1.0,
-        )
-        loads = [cost.overhead_seconds for cost in same]
-        overhead = fmean(loads) if loads else 0.3
-        return Seconds(rule * factor, overhead, bool(same))
+        rate = self._rate(name, work.kind, machine.device, lambda: self._loaded(name, work.kind, machine))
+        return Seconds(rule * rate.factor, rate.overhead, rate.is_measured)
 
     def peak(self, work: Work) -> int | None:
         """Return the most memory that a step of this model and kind took; None where none was run."""
@@ -86,11 +83,8 @@ class Rates:
 
     def first_load(self, weights: Weights, n_parameters: int | None) -> float:
         """Estimate the time to start a process and load a model, once for each model."""
-        loaded = [
-            c.overhead_seconds for c in self._costs if c.model == name_of(weights) and c.kind != "judge"
-        ]
-        if loaded:
-            return 0.0  # in the mean of its steps
+        if any(place[0] == name_of(weights) for place in self.peak_bytes):
+            return 0.0  # part of the mean of its steps
         return START_SECONDS + (n_parameters or 0) * BYTES[weights.dtype] / LOAD_BYTES_PER_SECOND
 
     def _factor(self, costs: Iterable[StepCost], machine: Machine) -> float | None:
@@ -105,13 +99,29 @@ class Rates:
             ruled += _rule_seconds(_work_of(cost), n_parameters, n_bytes, machine)
         return took / ruled if ruled > 0 and took > 0 else None
 
+    def _loaded(self, name: str, kind: str, machine: Machine) -> "_Rate":
+        """Rate of steps that load weights: a factor of the rule."""
+        loaded = (cost for cost in self._costs if cost.engine == "transformers")
+        here = [cost for cost in loaded if cost.device == machine.device]
+        alike = [cost for cost in here if _group(cost.kind) == _group(kind)]
+        same = [cost for cost in alike if cost.model == name]
+        factors = (self._factor(costs, machine) for costs in (same, alike, here))
+        factor = next((found for found in factors if found is not None), 1.0)
+        overhead = fmean(cost.overhead_seconds for cost in same) if same else LOAD_SECONDS
+        return _Rate(factor, overhead, bool(same))
+
     def _served(self, work: Work, server: ServerSettings) -> Seconds:
         name = name_of(server)
-        same = [cost for cost in self._costs if (cost.model, cost.kind) == (name, work.kind) and cost.n_made]
-        if same:
+
+        def measured() -> _Rate:
             # as many requests a row as there were: what a row took holds its server's concurrency
-            each = sum(cost.seconds for cost in same) / sum(cost.n_made for cost in same)
-            return Seconds(each * work.n_rows, 0.0, True)
+            same = [c for c in self._costs if (c.model, c.kind) == (name, work.kind) and c.n_made]
+            n_made = sum(cost.n_made for cost in same)
+            return _Rate(sum(cost.seconds for cost in same) / n_made if n_made else 0.0, 0.0, bool(same))
+
+        rate = self._rate(name, work.kind, "", measured)
+        if rate.is_measured:
+            return Seconds(rate.factor * work.n_rows, 0.0, True)
         fixed, per_second = SERVED_SECONDS
         one_by_one = work.n_requests * fixed + work.new_tokens / per_second
         return Seconds(one_by_one / server.max_concurrency, 0.0, False)
@@ -119,16 +129,33 @@ class Rates:
     def _by_rule(self, work: Work) -> Seconds:
         """Time of a step that loads no model: data, selection, echoed or recorded answers, rule judges."""
         engine = "" if work.model is None else work.model.engine
-        same = [cost for cost in self._costs if (cost.kind, cost.engine) == (work.kind, engine)]
-        pause = float(getattr(work.model, "seconds_per_row", 0.0)) * work.n_rows
-        if same:
-            n_rows = sum(cost.n_rows for cost in same)
-            by_row = work.kind == "judge" and n_rows > 0
+
+        def measured() -> _Rate:
+            same = [c for c in self._costs if (c.kind, c.engine) == (work.kind, engine)]
+            n = sum(cost.n_rows for cost in same) if work.kind == "judge" else len(same)
             total = sum(cost.seconds + cost.overhead_seconds for cost in same)
-            return Seconds(
-                total / n_rows * work.n_rows if by_row else max(pause, total / len(same)), 0.0, True
-            )
-        return Seconds(SECONDS_PER_STEP + pause + work.n_rows * SECONDS_PER_VERDICT, 0.0, False)
+            return _Rate(total / n if n else 0.0, 0.0, n > 0)
+
+        rate = self._rate(engine, work.kind, "", measured)
+        pause = float(getattr(work.model, "seconds_per_row", 0.0)) * work.n_rows
+        if not rate.is_measured:
+            return Seconds(SECONDS_PER_STEP + pause + work.n_rows * SECONDS_PER_VERDICT, 0.0, False)
+        n = work.n_rows if work.kind == "judge" else 1
+        return Seconds(max(pause, rate.factor * n), 0.0, True)
+
+    def _rate(self, name: str, kind: str, device: str, measure: Callable[[], "_Rate"]) -> "_Rate":
+        place = (name, kind, device)
+        if place not in self._found:
+            self._found[place] = measure()
+        return self._found[place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    factor: float
+    """Of the rule's seconds; or seconds of a row, or of a step."""
+    overhead: float
+    is_measured: bool
 
 
 def rates_of(store: Path) -> Rates:

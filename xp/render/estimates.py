@@ -1,10 +1,12 @@
 """Estimates of a plan as columns of its table and as sentences."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from dsl.messages import one_line
 from dsl.plan.diff import Diff
-from xp.estimates.estimating import Estimate, Estimates
+from dsl.values import StepId
+from xp.estimates.estimating import Estimate, Estimates, added
 from xp.estimates.kept import BesideActual
 from xp.estimates.kept import total as total_of
 from xp.estimates.machine import Machine
@@ -21,8 +23,12 @@ MOST_TOO_LARGE = 3
 def estimate_columns(estimates: Estimates) -> tuple[Column, ...]:
     """Columns of requests, tokens, time and money."""
 
+    @cache
+    def of_steps(step_ids: tuple[StepId, ...]) -> Estimate:
+        return estimates.total(step_ids)
+
     def of(lines: Sequence[Line]) -> Estimate:
-        return estimates.total(step_id for line in lines for step_id in line.todo)
+        return added(of_steps(line.todo) for line in lines)
 
     return (
         Column("requests", lambda lines: in_short(of(lines).n_requests)),

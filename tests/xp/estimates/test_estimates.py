@@ -97,6 +97,13 @@ def test_prompts_that_share_a_beginning_compute_it_once(spec: Path) -> None:
     assert few.shared_tokens == pytest.approx(0.9 * few.prompt_tokens, rel=0.15)
 
 
+def test_a_judge_that_repeats_its_question_writes_as_much_each_time(spec: Path) -> None:
+    once = work_of(planned(spec, "judges.quality.repeats=1"))["judge+"]
+    twice = work_of(planned(spec))["judge+"]
+    assert (2 * once.n_requests, 2 * once.new_tokens) == (twice.n_requests, twice.new_tokens)
+    assert twice.prompt_tokens == pytest.approx(2 * once.prompt_tokens)
+
+
 def test_together_asks_for_all_aspects_at_once_and_so_says_the_plan(spec: Path) -> None:
     apart, together = planned(spec), planned(spec, "judges.quality.together=true")
     assert apart.estimates.total().n_requests - together.estimates.total().n_requests == 2 * 10
