@@ -29,6 +29,7 @@ from runners.store.store import Store
 from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
+from xp.lock import refuse_moved
 from xp.studies import checks_of, other_code
 from xp.unchecked_rows import is_unchecked, late_faults
 
@@ -82,6 +83,7 @@ def apply(
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
+        SpecError: the study rests on other things now than its lock says.
         DataError: rows of the hub, read by now, have faults for which those of a file are refused. Nothing
             was made from them.
         StoreLocked: another apply is at work on this store.
@@ -99,6 +101,7 @@ def apply(
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
+    refuse_moved(diff)
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.note(*store.record_killed_runs())

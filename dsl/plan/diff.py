@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from dsl.errors import Problem
 from dsl.plan.study import Plan
 from dsl.values import StepId
 
@@ -31,6 +32,8 @@ class Diff:
     lines."""
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
+    moved: tuple[Problem, ...] = ()
+    """Files and packages that are otherwise now than the study's lock says."""
 
     @property
     def reachable(self) -> tuple[StepId, ...]:

@@ -87,6 +87,9 @@ def apply(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Leave out the report, reports/<experiment>.html.")
     ] = False,
+    update_lock: Annotated[
+        bool, typer.Option("--update-lock", help="Write the lock, SPEC.lock, as things are now.")
+    ] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -99,6 +102,10 @@ def apply(
     from xp.render.results import applied_as_text
 
     with exit_on_error():
+        if update_lock:
+            from xp.commands.locks import lock
+
+            lock(spec, overrides, store)
         study = load(spec, store=store, overrides=overrides or ())
         planned = study.plan(targets or (), identify=True)
         if planned.todo:
