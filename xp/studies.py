@@ -18,6 +18,7 @@ from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.lock import moved, rests_on, warnings_of
+from xp.prompts import known_lines
 from xp.reach import reach
 from xp.render.labels import model_of
 
@@ -70,6 +71,7 @@ def diff_for(
             reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)
         ),
     )
+    found = replace(found, warnings=(*found.warnings, *known_lines(plan, found.todo, store)))
     if identify and found.todo:
         from xp.languages import other_languages  # the language judge, which a plan does not need
 

@@ -49,6 +49,13 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     return _convert(gguf, Fingerprints().file(gguf), weights, cache)
 
 
+def settings_folder(weights: Weights, cache: Path) -> Path:
+    """Return a folder with the configuration and the tokenizer, beside the weights or without them."""
+    if weights.hub is not None and weights.file is None:
+        return _download(weights, with_weights=False)
+    return source_folder(weights, cache)
+
+
 def check_unchanged(weights: Weights, cache: Path) -> None:
     """Raise DataError where a local folder does not hold what was planned.
 
@@ -71,13 +78,14 @@ def commit_of(weights: Weights) -> str | None:
     return _download(weights).name
 
 
-def _download(weights: Weights) -> Path:
+def _download(weights: Weights, *, with_weights: bool = True) -> Path:
     """Download a repository's safetensors, configuration and tokenizer to the hub's own cache; pickled
     weights are not fetched."""
     import huggingface_hub
 
     wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
-    wanted.append(weights.file or "*.safetensors")
+    if with_weights:
+        wanted.append(weights.file or "*.safetensors")
     # the same weights again, in other forms
     unwanted = ["*/*", "consolidated*"] if weights.file is None else None
     hub: Any = huggingface_hub

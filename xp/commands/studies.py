@@ -32,7 +32,15 @@ def init(
         )
 
 
-def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
+def validate(
+    spec: SpecFile,
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts", help="Check prompts and training rows, too, as the tokenizers read them."),
+    ] = False,
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
     """Check a spec and report every problem in it."""
     from xp import load
 
@@ -41,6 +49,15 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
         notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
         for line in (*found.warnings, *notes, *found.reach):
             say(line, err=True)
+        if prompts:
+            from xp.prompts import check_prompts
+
+            checked = check_prompts(found.plan, found.plan.steps, store)
+            for line in (*checked.errors, *(f"warning: {line}" for line in checked.warnings)):
+                say(line, err=True)
+            say(str(checked))
+            if checked.errors:
+                raise typer.Exit(2)
         say(f"{spec} is valid")
 
 
