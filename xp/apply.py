@@ -271,7 +271,7 @@ class _Ledger:
             return
         self._has_checked_prompts = True
         try:
-            checked = check_prompts(diff.plan, todo, self.store.root, in_process=in_process)
+            checked = check_prompts(diff.plan, todo, self.store.root, in_process=in_process, is_served=True)
         except StoreError as error:
             self.note(f"{error}.")
             return

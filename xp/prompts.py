@@ -1,5 +1,6 @@
 """The prompt contract of a study, in lines for a person."""
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from dsl.plan.study import Plan
 from dsl.values import StepId
 from runners.contract.findings import Finding, keys_of
+from runners.contract.served import check_served
 from runners.execution.prompt_contract import findings_of, known_findings
 from runners.store.store import Store
 from xp.render.labels import labels_in
@@ -33,13 +35,23 @@ class Checked:
         )
 
 
-def check_prompts(plan: Plan, wanted: Iterable[StepId], store: Path, *, in_process: bool = False) -> Checked:
-    """Check what models will read, with their own tokenizers. Raises StoreError where the check fails."""
-    asked = tuple(wanted)
-    found = findings_of(plan.steps, asked, Store(store), in_process=in_process)
-    n = len(keys_of({step_id: plan.steps[step_id] for step_id in asked}))
+def check_prompts(
+    plan: Plan, wanted: Iterable[StepId], store: Path, *, in_process: bool = False, is_served: bool = False
+) -> Checked:
+    """Check what models will read, with their own tokenizers; with `is_served` those of servers, too, which
+    are asked for that.
+
+    Raises:
+        StoreError: the check fails.
+    """
+    asked, held = tuple(wanted), Store(store)
+    found = findings_of(plan.steps, asked, held, in_process=in_process)
+    n_unread = len(keys_of({step_id: plan.steps[step_id] for step_id in asked})) - len(found)
+    if is_served:
+        with tempfile.TemporaryDirectory() as scratch:
+            found |= check_served(plan.steps, asked, held, Path(scratch))
     errors, warnings = (_lines(plan, found, level) for level in ("error", "warning"))
-    return Checked(errors, warnings, len(found), n - len(found))
+    return Checked(errors, warnings, len(found), n_unread)
 
 
 def known_lines(plan: Plan, wanted: Iterable[StepId], store: Path) -> tuple[str, ...]:

@@ -3,18 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dsl.data.files import is_here
-from dsl.data.source import FileSource
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from dsl.steps.identity import Canonical
-from dsl.steps.steps import DataStep, DpoStep, GenerateStep, SftStep, Step
+from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
 from dsl.values import Sha256, StepId
+from runners.contract.data_folders import DataFolders
 from runners.contract.findings import Finding, keys_of
 from runners.contract.generation import generation_findings
 from runners.contract.training import training_findings
 from runners.models.loading import Loaded, load_without_weights
-from runners.steps import find_runner
 from runners.store.step_io import StepContext
 from runners.store.store import Store
 
@@ -27,7 +25,7 @@ def check(
     `steps` are all of the plan; rows of data steps that the store does not have are read into `scratch`.
     """
     keys, found = keys_of(steps), dict[Sha256, tuple[Finding, ...]]()
-    folders = _Folders(steps, store, scratch)
+    folders = DataFolders(steps, store, scratch)
     by_model: dict[str, list[StepId]] = {}
     for step_id in wanted:
         by_model.setdefault(Canonical().text(_weights(steps[step_id])), []).append(step_id)
@@ -67,35 +65,3 @@ def _loaded(weights: Weights, cache: Path) -> Loaded | DataError | OSError:
         return load_without_weights(weights, cache)
     except (DataError, OSError) as error:
         return error
-
-
-class _Folders:
-    """Folders of data steps: the store's, or those of rows that are read for the check alone."""
-
-    def __init__(self, steps: Mapping[StepId, Step], store: Store, scratch: Path) -> None:
-        self._steps, self._store, self._scratch = steps, store, scratch
-
-    def context(self, step: Step) -> StepContext | None:
-        """The context of a step's rows; None where they cannot be read now."""
-        needed = [i for i in step.inputs if isinstance(self._steps[i], DataStep)]
-        folders = {i: self._folder(i) for i in needed}
-        if any(folder is None for folder in folders.values()):
-            return None
-        return StepContext({i: f for i, f in folders.items() if f is not None}, self._store.cache)
-
-    def _folder(self, step_id: StepId) -> Path | None:
-        step, folder = self._steps[step_id], self._store.step_folder(step_id)
-        if self._store.is_done(step_id):
-            return folder
-        folder = self._scratch / step_id
-        if folder.is_dir():
-            return folder
-        assert isinstance(step, DataStep)
-        if not isinstance(step.source, FileSource) or not is_here(step.source):
-            return None
-        folder.mkdir()
-        try:
-            find_runner(step.kind).run(step, StepContext({}, self._store.cache), folder)
-        except DataError:  # which the step itself reports
-            return None
-        return folder

@@ -42,12 +42,12 @@ def found(folder: Path, step: Step, **examples: list[Example]) -> list[Finding]:
     for name, step_id in names.items():
         data_folder(store.step_folder(step_id), given[name])
         (store.step_folder(step_id) / "outcome.json").touch()
-    data: dict[str, Any] = {step_id: _Data() for step_id in names.values()}
+    data: dict[str, Any] = {step_id: Data() for step_id in names.values()}
     (findings,) = check({**data, "it": step}, ["it"], store, folder / "scratch").values()
     return list(findings)
 
 
-class _Data:
+class Data:
     """A data step that is done: nothing of it is read but its rows."""
 
     kind = "data"
@@ -75,7 +75,7 @@ def messages(findings: list[Finding], level: str) -> str:
 
 @pytest.fixture(autouse=True)
 def as_data_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runners.contract.check.DataStep", _Data)
+    monkeypatch.setattr("runners.contract.data_folders.DataStep", Data)
 
 
 def test_prompts_and_rows_that_fit_have_no_findings(tmp_path: Path) -> None:
