@@ -102,7 +102,7 @@ def apply(
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
-    refuse_moved(diff)
+    refuse_moved(diff, store.cache)
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.note(*store.record_killed_runs())

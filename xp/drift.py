@@ -18,7 +18,7 @@ from runners.http.server import Call, call_of
 from runners.steps import find_runner
 from runners.store.step_io import RowWriter, StepContext, read_rows
 from runners.store.store import Store
-from xp.lock import SECTIONS, Lock, commits, lock_file, moved, planned, read, rests_on
+from xp.lock import SECTIONS, Lock, as_they_are, lock_file, moved, planned, read
 from xp.render.words import counted
 
 N_CANARIES = 5
@@ -59,8 +59,7 @@ def drift(spec: Path, overrides: Sequence[str], store: Path) -> Drift:
             f"files, packages and commits: {lock_file(spec)} is not there; `xp lock {spec}` writes it"
         )
     else:
-        known, without = commits(plan)
-        now = rests_on(plan, fingerprints).model_copy(update={"hub": known})
+        now, without = as_they_are(plan, fingerprints, store)
         found += map(str, moved(spec, now))
         looked_at += _compared(lock, now)
         unknown += (f"{name}: the hub cannot be asked, and no copy is here" for name in without)
@@ -139,14 +138,14 @@ def _unlike(before: Verdicts, after: Verdicts, call: Call) -> Iterator[str]:
     )
     if was and now and not set(now) <= set(was):
         yield f"{call.host} named the model {', '.join(was)} and names {', '.join(now)} now"
-    changes = [
-        None if after[place].score is None or row.score is None else after[place].score - row.score
-        for place, row in before.items()
-        if place in after
-    ]
-    if any(changes) or None in changes:
+    changes = [_change(row, after[place]) for place, row in before.items() if place in after]
+    if any(change != 0 for change in changes):
         numbers = [change for change in changes if change is not None]
         mean = f", on average by {fmean(numbers):+.3g}" if numbers else ""
         lost = f", {changes.count(None)} of them without a score now" if None in changes else ""
         n = sum(change != 0 for change in changes)
         yield f"{n} of {counted(len(changes), 'verdict')} given again are others{mean}{lost}"
+
+
+def _change(was: Verdict, now: Verdict) -> float | None:
+    return None if was.score is None or now.score is None else now.score - was.score

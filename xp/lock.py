@@ -13,7 +13,7 @@ from typing import Literal
 
 from dsl.checks.load import load
 from dsl.data.code_fingerprint import DECIDING, version_of
-from dsl.data.fingerprints import RUNNERS, Fingerprints
+from dsl.data.fingerprints import RUNNERS, Fingerprints, file_sha256
 from dsl.data.yaml_values import read_value
 from dsl.engines.transformers import Weights
 from dsl.errors import ArgumentError, DataError, OutputError, Problem, SpecError
@@ -24,6 +24,7 @@ from dsl.plan.study import Plan
 from dsl.values import Name, Value
 from dsl.yaml.document import read_yaml
 from runners.execution.versions import RECORDED
+from runners.models.weight_files import tokenizer_files
 from xp.hub import commit_of, on_hub
 from xp.reach import models
 
@@ -45,7 +46,8 @@ class Lock(Value):
     hub: dict[str, str] = {}
     """`models/` or `datasets/` and a name on the hub, `@` and the revision -> commit that it stands for."""
     tokenizers: dict[str, str] = {}
-    """Model and `tokenizer` or `chat_template` -> SHA-256, as they are once loaded."""
+    """Model of the hub or of a package, `/` and a file of its tokenizer, chat template included -> SHA-256 of
+    its bytes, as converted; of a local model they are among the files."""
 
 
 def lock_file(spec: Path) -> Path:
@@ -145,15 +147,16 @@ def warnings_of(spec: Path, now: Lock, moved: Iterable[Problem]) -> Iterator[str
         )
 
 
-def refuse_moved(diff: Diff) -> None:
+def refuse_moved(diff: Diff, cache: Path) -> None:
     """Raise SpecError where a study rests on other things now than its lock says; names on the hub are looked
-    up for that."""
+    up for that. `cache` is the store's."""
     spec = Path(diff.plan.study.spec_file)
     lock = read(spec)
     if lock is None:
         return
     known, _ = commits(diff.plan)
-    found = (*diff.moved, *moved(spec, Lock(experiment=lock.experiment, hub=known)))
+    files = tokenizers(diff.plan, cache)
+    found = (*diff.moved, *moved(spec, Lock(experiment=lock.experiment, hub=known, tokenizers=files)))
     if found:
         remedy = "put back what has moved, or take it as it is with `xp apply --update-lock`"
         raise SpecError((*found, Problem(str(lock_file(spec)), 0, 0, "", remedy)))
@@ -165,6 +168,24 @@ def commits(plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     return {name: c for name, c in found.items() if c}, tuple(name for name, c in found.items() if not c)
 
 
+def tokenizers(plan: Plan, cache: Path) -> dict[str, str]:
+    """Return the digests of the tokenizers that came with a model of the hub or of a package, as far as they
+    are on this machine."""
+    return {
+        f"{model.source}/{path.name}": file_sha256(path)
+        for model in models(plan.steps.values())
+        if isinstance(model, Weights) and model.path is None
+        for path in tokenizer_files(model, cache)
+    }
+
+
+def as_they_are(plan: Plan, fingerprints: Fingerprints, store: Path) -> tuple[Lock, tuple[str, ...]]:
+    """Return what a plan rests on in full, and the names on the hub whose commit is not known."""
+    known, unknown = commits(plan)
+    found = {"hub": known, "tokenizers": tokenizers(plan, store / "cache")}
+    return rests_on(plan, fingerprints).model_copy(update=found), unknown
+
+
 def lock(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Path, tuple[str, ...]]:
     """Write the lock of a spec as things are now. Returns its file, and notes on what it could not name.
 
@@ -173,8 +194,7 @@ def lock(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Path, tuple
         OutputError: the file cannot be written.
     """
     plan, fingerprints = planned(spec, overrides, store)
-    known, unknown = commits(plan)
-    found = rests_on(plan, fingerprints).model_copy(update={"hub": known})
+    found, unknown = as_they_are(plan, fingerprints, store)
     notes = tuple(
         f"not locked: {name}, since the hub cannot be asked and no copy of it is here" for name in unknown
     )

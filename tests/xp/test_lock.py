@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -144,6 +145,35 @@ def test_a_file_that_is_no_lock_is_refused_with_its_place(spec: Path, tmp_path: 
     lock_file(spec).write_text(text, "utf-8")
     with pytest.raises(ArgumentError, match=r"small\.yaml\.lock"):
         diff_for(spec, None, None, tmp_path / "store")
+
+
+def test_the_tokenizer_of_a_model_in_a_package_is_locked_once_it_is_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runners.models import weight_files
+
+    spec, store = write_study(tmp_path / "study", n_items=2), tmp_path / "store"
+    study = json.loads(spec.read_text("utf-8"))
+    study["models"] = {"m": {"base": {"package": "weights-of-the-test", "version": "1.0"}}}
+    spec.write_text(json.dumps(study), "utf-8")
+    (package := tmp_path / "package").mkdir()
+    (package / "m.gguf").write_bytes(b"weights")
+    monkeypatch.setattr(weight_files, "_package_folder", lambda name: package)
+    lock(spec, (), store)
+    assert (found := read(spec)) is not None
+    assert found.tokenizers == {}
+    converted = weight_files._converted(sha256(b"weights").hexdigest(), store / "cache")
+    converted.mkdir(parents=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"):
+        (converted / name).write_text(name)
+    lock(spec, (), store)
+    assert (found := read(spec)) is not None
+    assert {name.rpartition("/")[2] for name in found.tokenizers} == {
+        *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    }
+    (converted / "chat_template.jinja").write_text("another")
+    with pytest.raises(SpecError, match=r"tokenizers.*weights-of-the-test/chat_template\.jinja.*it was"):
+        apply(diff_for(spec, None, None, store), store, in_process=True)
 
 
 @contextmanager
