@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from dsl.data.records import Run, RunProgress
-from dsl.errors import ArgumentError, DataError, WarehouseError
+from dsl.errors import ArgumentError, DataError, StoreError, WarehouseError
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
 from dsl.plan.study import Plan, Study
@@ -29,6 +29,8 @@ from runners.store.store import Store
 from warehouse.connect import PATIENCE_SECONDS
 from warehouse.errors import WarehouseHeld
 from warehouse.load import load_store
+from xp.lock import refuse_moved
+from xp.prompts import check_prompts
 from xp.studies import checks_of, other_code
 from xp.unchecked_rows import is_unchecked, late_faults
 
@@ -82,8 +84,9 @@ def apply(
 
     Raises:
         ArgumentError: `jobs` are named where a cluster runs the steps.
-        DataError: rows of the hub, read by now, have faults for which those of a file are refused. Nothing
-            was made from them.
+        SpecError: the study rests on other things now than its lock says.
+        DataError: rows of the hub, read by now, have faults for which those of a file are refused, or prompts
+            break the contract. Nothing was made from them.
         StoreLocked: another apply is at work on this store.
         StoreError: nothing more can be written, as on a full disk, or another step of the store has an id of
             this study's.
@@ -99,6 +102,7 @@ def apply(
         raise ArgumentError(
             f"--jobs is for this machine; with `executor: {executor}` the cluster decides what runs at once"
         )
+    refuse_moved(diff, store.cache)
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
@@ -175,6 +179,7 @@ def _run(diff: Diff, todo: tuple[StepId, ...], ledger: "_Ledger", executor: str,
         for part in filter(None, (unchecked, {*todo} - unchecked)):
             if part.isdisjoint(unchecked):
                 ledger.check_rows(diff)
+                ledger.check_prompts(diff, todo, in_process=executor == "in_process")
             run = {step_id: plan.steps[step_id] for step_id in todo if step_id in part}
             done = store.done() | store.left_open()
             find_executor(executor).run(run, done, store, ledger.enter, jobs, plan.execution.resources)
@@ -200,6 +205,7 @@ class _Ledger:
     notes: dict[str, None] = field(default_factory=dict[str, None])
     """Notes to print at the end."""
     _has_checked_rows: bool = False
+    _has_checked_prompts: bool = False
     _load_again_at: float = 0.0
     _begun: dict[StepId, "_Begun"] = field(default_factory=dict[StepId, "_Begun"])
 
@@ -255,6 +261,23 @@ class _Ledger:
         if len(notes := tuple(dict.fromkeys(notes))) > len(self.study.notes):
             self.study = self.new_study = self.study.model_copy(update={"notes": notes})
             self.store.record_study(self.study)
+
+    def check_prompts(self, diff: Diff, todo: tuple[StepId, ...], *, in_process: bool) -> None:
+        """Check prompts and training rows as the models read them, once.
+
+        Raises DataError where a step could give no result that means anything.
+        """
+        if self._has_checked_prompts:
+            return
+        self._has_checked_prompts = True
+        try:
+            checked = check_prompts(diff.plan, todo, self.store.root, in_process=in_process, is_served=True)
+        except StoreError as error:
+            self.note(f"{error}.")
+            return
+        if checked.errors:
+            raise DataError("\n".join(checked.errors))
+        self.note(*(f"{line}." for line in checked.warnings))
 
     def note(self, *sentences: str) -> None:
         """Keep sentences for the end."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xp.commands import results, stores, studies
+from xp.commands import locks, results, stores, studies
 from xp.commands.arguments import DEFAULT_STORE, named_in_unicode
 from xp.commands.output import say
 
@@ -55,6 +55,8 @@ app.command()(studies.validate)
 app.command()(studies.schema)
 app.command()(studies.plan)
 app.command()(studies.apply)
+app.command()(locks.lock)
+app.command()(locks.drift)
 app.command()(studies.adopt)
 app.command()(stores.status)
 app.command()(stores.query)

@@ -31,7 +31,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
     """Lines on the external resources of steps: outside files, servers, remote code, and what they lack."""
     yield from _outside(files, folder)
     steps = tuple(steps)
-    for model in _models(steps):
+    for model in models(steps):
         if isinstance(model, Weights):
             if model.hub is not None:
                 yield f"loads {model.hub} from the Hugging Face hub"
@@ -40,7 +40,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                     f"runs code that comes with {one_line(model.source)}"
                     f" (`trust_remote_code`){_n_code_files(model)}"
                 )
-    yield from dict.fromkeys(filter(None, map(_comes_from, _sources(steps))))
+    yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in _servers(steps):
         try:
@@ -52,7 +52,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                 yield f"not ready: {lacking}"
 
 
-def _sources(steps: Iterable[Step]) -> Iterator[Source]:
+def sources(steps: Iterable[Step]) -> Iterator[Source]:
     """Sources whose rows steps read: data sets, references, recorded answers, recorded verdicts."""
     for step in steps:
         if isinstance(step, DataStep):
@@ -94,7 +94,7 @@ def to_allow(diff: Diff, allowed: Iterable[tuple[str, str]]) -> tuple[Call, ...]
     )
 
 
-def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
+def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
     """Every model that steps use, once.
 
     Steps share their settings, so that identity is enough and a large plan is quickly through.
@@ -113,7 +113,7 @@ def _models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
 
 
 def _servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
-    yield from (model for model in _models(steps) if isinstance(model, ServerSettings))
+    yield from (model for model in models(steps) if isinstance(model, ServerSettings))
 
 
 def _outside(files: Iterable[Path], folder: Path) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from duckdb import DuckDBPyConnection
+
 from dsl.errors import ArgumentError
 from dsl.messages import suggest
 from warehouse.connect import connect
@@ -23,14 +25,7 @@ def show(warehouse: Path, cell: str, item: str | None, limit: int) -> str:
         ArgumentError: no cell is named so.
     """
     with connect(warehouse, read_only=True) as connection:
-        cells = fetch(
-            connection,
-            "select * from cells order by experiment, dataset, language, model, method, train_languages,"
-            " seed",
-        )
-        named = [found for found in cells if _is_named(found, cell)]
-        if not named:
-            raise ArgumentError(f"no cell is named `{cell}`. {suggest(cell, _coordinates(cells))}")
+        named = cells_named(connection, cell)
         if item is None:
             ids = [found["cell_id"] for found in named]
             rows = fetch(
@@ -61,6 +56,18 @@ def show(warehouse: Path, cell: str, item: str | None, limit: int) -> str:
     ]
     more = f"\n\n{len(rows)} of {total} answers; --limit shows more" if len(rows) < total else ""
     return "\n\n".join(shown) + more
+
+
+def cells_named(connection: DuckDBPyConnection, cell: str) -> list[dict[str, Any]]:
+    """The cells that `cell` names, as of `show`. Raises ArgumentError where none is."""
+    cells = fetch(
+        connection,
+        "select * from cells order by experiment, dataset, language, model, method, train_languages, seed",
+    )
+    named = [found for found in cells if _is_named(found, cell)]
+    if not named:
+        raise ArgumentError(f"no cell is named `{cell}`. {suggest(cell, _coordinates(cells))}")
+    return named
 
 
 def _is_named(cell: dict[str, Any], words: str) -> bool:

@@ -17,6 +17,8 @@ from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
+from xp.lock import moved, rests_on, warnings_of
+from xp.prompts import known_lines
 from xp.reach import reach
 from xp.render.labels import model_of
 
@@ -59,16 +61,20 @@ def diff_for(
             f"the experiment `{plan.study.experiment}` of this store is the study of {applied.spec_file}."
             f" Applying {spec} takes its place, cells and report included. Give one of them another name"
         )
+    now = rests_on(plan, fingerprints)
+    unlike_lock = moved(spec, now)
+    warnings += warnings_of(spec, now, unlike_lock)
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
-    found = replace(found, chosen=_chosen(plan.study, held, done))
+    found = replace(found, chosen=_chosen(plan.study, held, done), moved=unlike_lock)
     found = replace(
         found,
         reach=tuple(
             reach([plan.steps[step_id] for step_id in found.reachable], fingerprints.files, spec.parent)
         ),
     )
+    found = replace(found, warnings=(*found.warnings, *known_lines(plan, found.todo, store)))
     if identify and found.todo:
         from xp.languages import other_languages  # the language judge, which a plan does not need
 

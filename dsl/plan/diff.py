@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from dsl.errors import Problem
 from dsl.plan.study import Plan
 from dsl.steps.steps import Step
 from dsl.values import StepId
@@ -33,6 +34,8 @@ class Diff:
     lines."""
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
+    moved: tuple[Problem, ...] = ()
+    """Files and packages that are otherwise now than the study's lock says."""
 
     @cached_property
     def asked(self) -> Mapping[StepId, Step]:

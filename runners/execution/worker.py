@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args()
-    _die_with(arguments.parent)
+    die_with(arguments.parent)
     asked, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -126,7 +126,7 @@ def _listen(asked: int, tasks: "queue.SimpleQueue[str]") -> None:
     os._exit(0)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have Linux kill this process when its parent ends, however that ends.
 
     Elsewhere the end of input must do.

@@ -29,7 +29,7 @@ from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 from runners.models import load_checks, memory
 from runners.models.startup_time import importing
-from runners.models.weight_files import check_unchanged, commit_of, source_folder
+from runners.models.weight_files import check_unchanged, commit_of, settings_folder, source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -206,16 +206,13 @@ def _import(layers: Sequence[Path]) -> None:
 def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> Loaded:
     _import(layers)
     import torch
-    from transformers import AutoTokenizer
 
     _quiet()
     began = time.perf_counter()
     folder = source_folder(weights, cache)
     _check_type(weights, folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer: PreTrainedTokenizerBase = cast("Any", AutoTokenizer).from_pretrained(
-        folder, trust_remote_code=weights.trust_remote_code, padding_side="left"
-    )
+    tokenizer = _tokenizer(folder, weights)
 
     replaced = [at for at, layer in enumerate(layers) if layer.name == MODEL]
     if replaced:
@@ -238,6 +235,38 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
         dtype=str(model.dtype).removeprefix("torch."),
         commit=commit_of(weights),
         **vars(checked),
+    )
+
+
+def load_without_weights(weights: Weights, cache: Path) -> Loaded:
+    """Load the tokenizer and the configuration alone, with the checks of a whole model.
+
+    Enough for prompts and training rows as tokens: the model's parameters are on torch's meta device, which
+    has no memory. Of a repository on the hub only these files are fetched. Raises DataError as `load`.
+    """
+    _import(())
+    import torch
+    import transformers
+
+    auto: Any = transformers
+    _quiet()
+    folder = settings_folder(weights, cache)
+    _check_type(weights, folder)
+    code = {"trust_remote_code": weights.trust_remote_code}
+    with torch.device("meta"):
+        model = auto.AutoModelForCausalLM.from_config(auto.AutoConfig.from_pretrained(folder, **code), **code)
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = auto.GenerationConfig.from_pretrained(folder)
+    tokenizer = _tokenizer(folder, weights)
+    checked = load_checks.check(model, tokenizer)
+    return Loaded(model, tokenizer, model.num_parameters(), 0.0, "meta", weights.dtype, **vars(checked))
+
+
+def _tokenizer(folder: Path, weights: Weights) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    return cast("Any", AutoTokenizer).from_pretrained(
+        folder, trust_remote_code=weights.trust_remote_code, padding_side="left"
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from dsl.data.fingerprints import Fingerprints
+from dsl.data.fingerprints import WEIGHTS, Fingerprints, model_files
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 
@@ -49,6 +49,43 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     return _convert(gguf, Fingerprints().file(gguf), weights, cache)
 
 
+def settings_folder(weights: Weights, cache: Path) -> Path:
+    """Return a folder with the configuration and the tokenizer, beside the weights or without them."""
+    if weights.hub is not None and weights.file is None:
+        return _download(weights, with_weights=False)
+    return source_folder(weights, cache)
+
+
+def tokenizer_files(weights: Weights, cache: Path) -> list[Path]:
+    """Return the tokenizer's files and the chat template as they lie on this machine; none where they would
+    have to be fetched or converted first."""
+    try:
+        folder = _settings_here(weights, cache)
+    except (DataError, OSError):
+        return []
+    if folder is None or not folder.is_dir():
+        return []
+    return [
+        path
+        for path in model_files(folder)
+        if path.suffix not in {*WEIGHTS, ".py"} and path.name not in ("config.json", "generation_config.json")
+    ]
+
+
+def _settings_here(weights: Weights, cache: Path) -> Path | None:
+    import huggingface_hub
+
+    hub: Any = huggingface_hub
+    if weights.hub is not None:
+        return Path(hub.snapshot_download(weights.hub, revision=weights.revision, local_files_only=True))
+    folder = Path(weights.path or "") if weights.package is None else _package_folder(weights.package)
+    if weights.file is None and any(folder.glob("*.safetensors")):
+        return folder
+    if (gguf := _gguf_file(weights, folder)) is not None:
+        return _converted(Fingerprints().file(gguf), cache)
+    return None if weights.package is None else _converted(_of_parts(weights.package), cache)
+
+
 def check_unchanged(weights: Weights, cache: Path) -> None:
     """Raise DataError where a local folder does not hold what was planned.
 
@@ -71,13 +108,14 @@ def commit_of(weights: Weights) -> str | None:
     return _download(weights).name
 
 
-def _download(weights: Weights) -> Path:
+def _download(weights: Weights, *, with_weights: bool = True) -> Path:
     """Download a repository's safetensors, configuration and tokenizer to the hub's own cache; pickled
     weights are not fetched."""
     import huggingface_hub
 
     wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.py"] if weights.trust_remote_code else [])]
-    wanted.append(weights.file or "*.safetensors")
+    if with_weights:
+        wanted.append(weights.file or "*.safetensors")
     # the same weights again, in other forms
     unwanted = ["*/*", "consolidated*"] if weights.file is None else None
     hub: Any = huggingface_hub
@@ -132,9 +170,7 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
     """Convert as `_convert` does, for a package that assembles its GGUF file: identified by its version,
     since the file is assembled only when needed."""
     module = importlib.import_module(str(_assembler(str(weights.package))))
-    digest = hashlib.sha256(
-        f"{weights.package} {importlib.metadata.version(str(weights.package))}".encode()
-    ).hexdigest()
+    digest = _of_parts(str(weights.package))
     with _made_once(_converted(digest, cache)) as aside:
         if aside is not None:
             gguf = aside / "assembled.gguf"
@@ -148,6 +184,10 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
             _write_safetensors(gguf, weights, aside)
             gguf.unlink()
     return _converted(digest, cache)
+
+
+def _of_parts(package: str) -> str:
+    return hashlib.sha256(f"{package} {importlib.metadata.version(package)}".encode()).hexdigest()
 
 
 def _convert(gguf: Path, digest: str, weights: Weights, cache: Path) -> Path:

@@ -364,13 +364,12 @@ def _tokenised(
 ) -> _Tokens:
     """The tokens of a row; `name` names it in errors."""
     is_chat = texts.prompt.text is None
-    answered = _chat_answer if is_chat else _text_answer
     try:
         prompt_ids = token_ids(loaded.tokenizer, texts.prompt)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     found = [
-        answered(loaded.tokenizer, texts.prompt, prompt_ids, answer.strip(), ends[is_chat])
+        answer_tokens(loaded.tokenizer, texts.prompt, prompt_ids, answer, ends[is_chat])
         for answer in texts.answers
     ]
     earlier = _earlier(loaded.tokenizer, texts, prompt_ids, ends[is_chat]) if texts.earlier else _Earlier()
@@ -385,26 +384,36 @@ def _tokenised(
 
 
 @dataclass(frozen=True)
-class _Answer:
+class AnswerTokens:
     """An answer's tokens, the end-of-answer token last. Special tokens in its text are words."""
 
     ids: list[int]
     merges: bool
+    """Tokens would have merged at the border of prompt and answer."""
     is_unlike_template: bool = False
+    """The answered conversation begins otherwise than the prompt."""
+
+
+def answer_tokens(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd
+) -> AnswerTokens:
+    """Return an answer's tokens behind those of its prompt."""
+    answered = _chat_answer if prompt.text is None else _text_answer
+    return answered(tokenizer, prompt, prompt_ids, answer.strip(), end)
 
 
 def _text_answer(
     tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd
-) -> _Answer:
+) -> AnswerTokens:
     together = encode(tokenizer, f"{prompt.text}{answer}", is_chat=False)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = encode_piece(tokenizer, answer, split_special_tokens=True)
-    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+    return AnswerTokens([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
 def _chat_answer(
     tokenizer: PreTrainedTokenizerBase, prompt: Prompt, prompt_ids: list[int], answer: str, end: AnswerEnd
-) -> _Answer:
+) -> AnswerTokens:
     """Cut by position out of the conversation that the template renders with the answer in it."""
     messages = prompt.messages or ()
     words = Words.of(tokenizer, [answer, *(content for _, content in messages)])
@@ -412,12 +421,12 @@ def _chat_answer(
     answered = [*messages, ("assistant", answer)]
     conversation = words.render(answered, add_generation_prompt=False, arguments=prompt.chat_template_kwargs)
     if not (conversation.startswith(asked) and conversation.endswith(end.behind)):
-        return _Answer([], merges=False, is_unlike_template=True)
+        return AnswerTokens([], merges=False, is_unlike_template=True)
     text = conversation.removesuffix(end.behind) + end.before
     together = words.token_ids(text, is_beginning=True)
     merges = together[: len(prompt_ids)] != prompt_ids
     apart = words.token_ids(text.removeprefix(asked), is_beginning=False)
-    return _Answer([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
+    return AnswerTokens([*(apart if merges else together[len(prompt_ids) :]), end.token], merges)
 
 
 @dataclass

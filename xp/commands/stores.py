@@ -56,6 +56,12 @@ def show(
         str | None, typer.Option("--item", help="Show one item with every method's answer.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Maximum answers.")] = 10,
+    tokens: Annotated[
+        bool,
+        typer.Option(
+            "--tokens", help="Show a prompt, and a training row with what is learnt of it, as tokens."
+        ),
+    ] = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show prompts, answers and verdicts of a cell."""
@@ -63,6 +69,11 @@ def show(
     from xp.studies import warehouse_of
 
     with exit_on_error():
+        if tokens:
+            from xp.tokens import tokens_of
+
+            say(tokens_of(store, cell, item))
+            return
         say(render(warehouse_of(store), cell, item, limit))
 
 

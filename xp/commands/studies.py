@@ -32,7 +32,15 @@ def init(
         )
 
 
-def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = DEFAULT_STORE) -> None:
+def validate(
+    spec: SpecFile,
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts", help="Check prompts and training rows, too, as the tokenizers read them."),
+    ] = False,
+    overrides: Overrides = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
     """Check a spec and report every problem in it."""
     from xp import load
 
@@ -41,6 +49,15 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
         notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
         for line in (*found.warnings, *notes, *found.reach):
             say(line, err=True)
+        if prompts:
+            from xp.prompts import check_prompts
+
+            checked = check_prompts(found.plan, found.plan.steps, store)
+            for line in (*checked.errors, *(f"warning: {line}" for line in checked.warnings)):
+                say(line, err=True)
+            say(str(checked))
+            if checked.errors:
+                raise typer.Exit(2)
         say(f"{spec} is valid")
 
 
@@ -109,6 +126,9 @@ def apply(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Leave out the report, reports/<experiment>.html.")
     ] = False,
+    update_lock: Annotated[
+        bool, typer.Option("--update-lock", help="Write the lock, SPEC.lock, as things are now.")
+    ] = False,
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
@@ -120,6 +140,10 @@ def apply(
     from xp.render.results import applied_as_text
 
     with exit_on_error():
+        if update_lock:
+            from xp.commands.locks import lock
+
+            lock(spec, overrides, store)
         study = load(spec, store=store, overrides=overrides or ())
         planned = study.plan(targets or (), identify=True)
         if planned.todo:

@@ -110,8 +110,11 @@ def chat(content: str | None, finish_reason: str = "stop") -> Said:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
-    """Serve on a free port of this machine until the block is left."""
+def serving(
+    answer: Callable[[Asked], Said], tokenize: Callable[[dict[str, Any]], Said] | None = None
+) -> Iterator[Running]:
+    """Serve on a free port of this machine until the block is left. `tokenize` answers `/tokenize`, which
+    most servers do not have; it is no question of the model."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -119,6 +122,8 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.path == "/tokenize":
+                return self._send(Said({}, 404) if tokenize is None else tokenize(body))
             with running.lock:
                 running.at_once += 1
                 running.most_at_once = max(running.most_at_once, running.at_once)
@@ -132,6 +137,9 @@ def serving(answer: Callable[[Asked], Said]) -> Iterator[Running]:
             finally:
                 with running.lock:
                     running.at_once -= 1
+            return self._send(said)
+
+        def _send(self, said: Said) -> None:
             content = (
                 said.body
                 if isinstance(said.body, bytes)

@@ -1,0 +1,67 @@
+"""Checks of the steps of a plan, model by model, so that each tokenizer is loaded once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from dsl.engines.transformers import Weights
+from dsl.errors import DataError
+from dsl.steps.identity import Canonical
+from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
+from dsl.values import Sha256, StepId
+from runners.contract.data_folders import DataFolders
+from runners.contract.findings import Finding, keys_of
+from runners.contract.generation import generation_findings
+from runners.contract.training import training_findings
+from runners.models.loading import Loaded, load_without_weights
+from runners.store.step_io import StepContext
+from runners.store.store import Store
+
+
+def check(
+    steps: Mapping[StepId, Step], wanted: Iterable[StepId], store: Store, scratch: Path
+) -> dict[Sha256, tuple[Finding, ...]]:
+    """Check steps, by their keys; those whose rows or tokenizers are not on this machine yet are left out.
+
+    `steps` are all of the plan; rows of data steps that the store does not have are read into `scratch`.
+    """
+    keys, found = keys_of(steps), dict[Sha256, tuple[Finding, ...]]()
+    folders = DataFolders(steps, store, scratch)
+    by_model: dict[str, list[StepId]] = {}
+    for step_id in wanted:
+        by_model.setdefault(Canonical().text(_weights(steps[step_id])), []).append(step_id)
+    for step_ids in by_model.values():
+        loaded: Loaded | DataError | OSError | None = None
+        for step_id in step_ids:
+            if keys[step_id] in found or (context := folders.context(steps[step_id])) is None:
+                continue
+            loaded = loaded or _loaded(_weights(steps[step_id]), store.cache)
+            if isinstance(loaded, OSError):
+                break
+            found[keys[step_id]] = tuple(_findings(steps[step_id], context, loaded))
+    return found
+
+
+def _findings(step: Step, context: StepContext, loaded: Loaded | DataError) -> Iterator[Finding]:
+    try:
+        if isinstance(loaded, DataError):
+            raise loaded
+        if isinstance(step, GenerateStep):
+            yield from generation_findings(step, context, loaded)
+        elif isinstance(step, SftStep | DpoStep):
+            yield from training_findings(step, context, loaded)
+    except DataError as error:
+        yield Finding(level="error", message=str(error))
+
+
+def _weights(step: Step) -> Weights:
+    weights = step.model if isinstance(step, GenerateStep) else getattr(step, "weights", None)
+    assert isinstance(weights, Weights)
+    return weights
+
+
+def _loaded(weights: Weights, cache: Path) -> Loaded | DataError | OSError:
+    """The model, or why there is none: an OSError where the hub cannot be asked now."""
+    try:
+        return load_without_weights(weights, cache)
+    except (DataError, OSError) as error:
+        return error

@@ -1,0 +1,215 @@
+"""Lock of a study: the files, packages and commits that it rested on, in a file beside its spec.
+
+A person reads it, git shows what changed in it. It is no part of any id: ids say what is made again, a lock
+says that nothing may move without somebody's word.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from dsl.checks.load import load
+from dsl.data.code_fingerprint import DECIDING, version_of
+from dsl.data.fingerprints import RUNNERS, Fingerprints, file_sha256
+from dsl.data.yaml_values import read_value
+from dsl.engines.transformers import Weights
+from dsl.errors import ArgumentError, DataError, OutputError, Problem, SpecError
+from dsl.messages import listed, one_line
+from dsl.plan.compile import compile
+from dsl.plan.diff import Diff
+from dsl.plan.study import Plan
+from dsl.values import Name, Value
+from dsl.yaml.document import read_yaml
+from runners.execution.versions import RECORDED
+from runners.models.weight_files import tokenizer_files
+from xp.hub import commit_of, on_hub
+from xp.reach import models
+
+SECTIONS = ("files", "packages", "hub", "tokenizers")
+_N_SHOWN = 12
+"""Digits of a digest in a message; the lock has them all."""
+
+
+class Lock(Value):
+    """A lock, as its file holds it."""
+
+    lock_version: Literal[1] = 1
+    experiment: Name
+    files: dict[str, str] = {}
+    """File, named from the spec's folder on (`xp:` where it ships with xp) -> SHA-256 of its bytes: data,
+    prompt texts, rubrics, and every file of a local model."""
+    packages: dict[str, str] = {}
+    """Distribution that decides a result, or carries weights -> installed version."""
+    hub: dict[str, str] = {}
+    """`models/` or `datasets/` and a name on the hub, `@` and the revision -> commit that it stands for."""
+    tokenizers: dict[str, str] = {}
+    """Model of the hub or of a package, `/` and a file of its tokenizer, chat template included -> SHA-256 of
+    its bytes, as converted; of a local model they are among the files."""
+
+
+def lock_file(spec: Path) -> Path:
+    """Return the place of a spec's lock, which need not exist."""
+    return spec.with_name(f"{spec.name}.lock")
+
+
+def rests_on(plan: Plan, fingerprints: Fingerprints) -> Lock:
+    """Return what a plan has read and the installed packages: what is known without a network and without a
+    tokenizer."""
+    home = plan.folder.resolve()
+    weights = {model.package for model in models(plan.steps.values()) if isinstance(model, Weights)}
+    packages = {*RECORDED, *DECIDING.values(), *weights} - {None}
+    return Lock(
+        experiment=plan.study.experiment,
+        files={_name(path, home): fingerprints.file(path) for path in sorted(fingerprints.files)},
+        packages={name: version_of(name) for name in sorted(map(str, packages))},
+    )
+
+
+def _name(path: Path, home: Path) -> str:
+    if path.is_relative_to(RUNNERS):
+        return f"xp:{path.relative_to(RUNNERS).as_posix()}"
+    return Path(os.path.relpath(path, home)).as_posix()
+
+
+def write(lock: Lock, spec: Path) -> Path:
+    """Write a spec's lock and return its place.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = lock_file(spec)
+    lines = [
+        f"# What {one_line(spec.name)} rests on. `xp apply` refuses what has moved since this was written;",
+        "# `xp apply --update-lock` takes it as it is then.",
+        f"lock_version: {lock.lock_version}",
+        f"experiment: {json.dumps(lock.experiment)}",
+        *(line for section in SECTIONS for line in _section(section, getattr(lock, section))),
+    ]
+    try:
+        aside = path.with_name(f"{path.name}.tmp")
+        aside.write_text("\n".join(lines) + "\n", "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _section(name: str, entries: Mapping[str, str]) -> Iterator[str]:
+    if entries:
+        yield f"{name}:"
+    for key, value in sorted(entries.items()):
+        yield f"  {json.dumps(key, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def read(spec: Path) -> Lock | None:
+    """Read a spec's lock; None where it has none. Raises ArgumentError where it is no lock."""
+    path = lock_file(spec)
+    try:
+        return read_value(path, Lock, "a lock") if path.exists() else None
+    except DataError as error:
+        raise ArgumentError(f"{error}. `xp lock` writes it again") from error
+
+
+def moved(spec: Path, now: Lock) -> tuple[Problem, ...]:
+    """Return what is otherwise now than a spec's lock says, each with its place there, its old and its new
+    value.
+
+    What the lock does not name has not moved: a spec may have grown since. Raises ArgumentError where the
+    file is no lock.
+    """
+    lock = read(spec)
+    if lock is None:
+        return ()
+    document = read_yaml(lock_file(spec))
+    return tuple(
+        document.problem((section, name), f"it was {_short(was)} and is {_short(found)} now", on="key")
+        for section in SECTIONS
+        for name, was in getattr(lock, section).items()
+        if (found := getattr(now, section).get(name, was)) != was
+    )
+
+
+def warnings_of(spec: Path, now: Lock, moved: Iterable[Problem]) -> Iterator[str]:
+    """Say in lines of a plan what has moved, and what the lock does not name yet."""
+    yield from (str(replace(one, level="warning")) for one in moved)
+    lock = read(spec)
+    new = [name for s in SECTIONS for name in getattr(now, s) if lock and name not in getattr(lock, s)]
+    if new:
+        yield str(
+            Problem(
+                str(lock_file(spec)),
+                *(0, 0, "", f"{listed(new, most=3)}: not in it yet; `xp apply --update-lock` adds them"),
+                "warning",
+            )
+        )
+
+
+def refuse_moved(diff: Diff, cache: Path) -> None:
+    """Raise SpecError where a study rests on other things now than its lock says; names on the hub are looked
+    up for that. `cache` is the store's."""
+    spec = Path(diff.plan.study.spec_file)
+    lock = read(spec)
+    if lock is None:
+        return
+    known, _ = commits(diff.plan)
+    files = tokenizers(diff.plan, cache)
+    found = (*diff.moved, *moved(spec, Lock(experiment=lock.experiment, hub=known, tokenizers=files)))
+    if found:
+        remedy = "put back what has moved, or take it as it is with `xp apply --update-lock`"
+        raise SpecError((*found, Problem(str(lock_file(spec)), 0, 0, "", remedy)))
+
+
+def commits(plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the commit of each name on the hub that a plan loads, and the names of which none is known."""
+    found = {str(one): commit_of(one) for one in on_hub(plan.steps.values())}
+    return {name: c for name, c in found.items() if c}, tuple(name for name, c in found.items() if not c)
+
+
+def tokenizers(plan: Plan, cache: Path) -> dict[str, str]:
+    """Return the digests of the tokenizers that came with a model of the hub or of a package, as far as they
+    are on this machine."""
+    return {
+        f"{model.source}/{path.name}": file_sha256(path)
+        for model in models(plan.steps.values())
+        if isinstance(model, Weights) and model.path is None
+        for path in tokenizer_files(model, cache)
+    }
+
+
+def as_they_are(plan: Plan, fingerprints: Fingerprints, store: Path) -> tuple[Lock, tuple[str, ...]]:
+    """Return what a plan rests on in full, and the names on the hub whose commit is not known."""
+    known, unknown = commits(plan)
+    found = {"hub": known, "tokenizers": tokenizers(plan, store / "cache")}
+    return rests_on(plan, fingerprints).model_copy(update=found), unknown
+
+
+def lock(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write the lock of a spec as things are now. Returns its file, and notes on what it could not name.
+
+    Raises:
+        SpecError: the spec is invalid.
+        OutputError: the file cannot be written.
+    """
+    plan, fingerprints = planned(spec, overrides, store)
+    found, unknown = as_they_are(plan, fingerprints, store)
+    notes = tuple(
+        f"not locked: {name}, since the hub cannot be asked and no copy of it is here" for name in unknown
+    )
+    return write(found, spec), notes
+
+
+def planned(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Plan, Fingerprints]:
+    """Return a spec's plan and what it was made from; digests of files are remembered in the store."""
+    fingerprints = Fingerprints(store / "cache" / "digests.json")
+    loaded = load(spec, tuple(overrides), fingerprints)
+    plan = compile(loaded.experiment, fingerprints, loaded.origin)
+    if store.is_dir():
+        fingerprints.save()
+    return plan, fingerprints
+
+
+def _short(value: str) -> str:
+    return f"{value[:_N_SHOWN]}…" if len(value) >= 40 and " " not in value else value
