@@ -92,7 +92,7 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """
     aside = path.with_name(f"{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(aside)
+    remove(aside)
     try:
         connection = _open(aside, read_only=False, patience=0.0)
         with contextlib.closing(connection), duckdb_errors(path):
@@ -100,7 +100,7 @@ def made_aside(path: Path) -> Generator[duckdb.DuckDBPyConnection]:
             yield connection
             connection.execute("checkpoint")
     except BaseException:
-        _remove(aside)
+        remove(aside)
         raise
     sync(aside)
     if path.is_dir():
@@ -120,12 +120,20 @@ def set_aside(path: Path) -> Path:
     return moved
 
 
+def remove(path: Path) -> None:
+    """Remove a database, then its log: a log alone is not read."""
+    for file in (path, _log_of(path)):
+        file.unlink(missing_ok=True)
+
+
 def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
     """Wait until no other process has the file open, whatever state the file is in.
 
     Raises:
         WarehouseError: a process still has it open when patience runs out.
     """
+    if not path.exists():  # opened, it would be made
+        return
     try:
         _open(path, read_only=False, patience=patience).close()
     except WarehouseHeld:
@@ -170,8 +178,3 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
 def _log_of(path: Path) -> Path:
     """Return DuckDB's write-ahead log: changes that are not in the file yet."""
     return path.with_name(f"{path.name}.wal")
-
-
-def _remove(path: Path) -> None:
-    for file in (path, _log_of(path)):
-        file.unlink(missing_ok=True)

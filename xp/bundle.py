@@ -1,36 +1,45 @@
 """A study in one file, from which its numbers derive whatever code comes later.
 
     spec.yaml       the study as a person wrote it
-    lock.json       its overrides, and each step with its code's fingerprint and its packages
+    spec.lock       its lock, where one lies beside the spec
+    lock.json       its overrides, and each step with its code's fingerprint and its packages; digests of the
+                    adapters, and of the code that made the numbers
     rows/*.parquet  the rows of every table of its warehouse: answers, verdicts, training metrics …
     schema.sql      those tables
     views.sql       the views that make the report's numbers of them
     tables/*.csv    the numbers
+    report.html     the report
+    adapters/       the weights that each training added to its model
 
-Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`. It
-holds no weights. Folders of the machine it was made on, and servers, are taken out of the steps' settings and
-out of errors; the spec and its overrides stand as they were written. The same study gives the same bytes.
+Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`.
+Statistics, numbers and report are derived from the bundle's own rows, so that `xp verify` derives them again
+to the bit. Folders of the machine it was made on, and servers, are taken out of the steps' settings and out
+of errors; the spec, its overrides and its lock stand as they were written. The same study gives the same
+bytes.
 """
 
+import contextlib
+import hashlib
 import io
 import json
-import re
+import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 
 from dsl.errors import ArgumentError, OutputError, WarehouseError
-from warehouse.connect import WAREHOUSE, connect
+from dsl.values import StepId
+from runners.store.digests import Checks
+from warehouse.connect import WAREHOUSE, connect, remove
 from warehouse.errors import duckdb_errors
-from warehouse.migrate import BUNDLED, view_files
+from warehouse.migrate import BUNDLED
 from warehouse.query import fetch
-from warehouse.report.reading import VIEWS
-from warehouse.statements import HERE
+from xp.derived import Files, as_parquet, load, made_by, numbers_of, statistics_of, views_sql
 
 _ROWS_OF = {
     "experiment": "experiment = {study}",
@@ -52,12 +61,14 @@ _ERROR = r"""regexp_replace(error, '//[^ ''"`(),]+|/[^ ''"`(),]*/', '', 'g') as 
 
 _WITHOUT_PLACES = {
     "steps": _SETTINGS,
-    "experiments": "parse_filename(spec_file) as spec_file",
+    "experiments": "parse_filename(spec_file) as spec_file, true as is_computed",
     "runs": f"'' as host, {_ERROR}",
     "step_completions": _ERROR,
 }
 """Table -> its columns without hosts, and with names of files instead of their places."""
 
+_IN_THE_SPEC_S_ORDER = {"cells", "cell_judges", "contrasts"}
+"""Tables whose rows are shown in the order in which they were loaded."""
 
 _UNREADABLE = (
     OSError,
@@ -77,18 +88,32 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
 
     Raises:
         WarehouseError: the warehouse cannot be read, or does not hold the study.
+        DataError: a step's files are not as they were written.
         OutputError: the file cannot be written.
     """
-    import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
+    files, n_rows = _read_rows(warehouse, experiment)
+    with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
+        files |= statistics_of(files, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
+        files |= numbers_of(files, experiment, Path(folder))
+    lock = json.loads(files["lock.json"])
+    weights = dict(_adapters(warehouse.parent / "steps", lock["steps"]))
+    lock["adapters"] = {name: _sha256(content) for name, content in weights.items()}
+    _write(out, {**files, **weights, "lock.json": _json(lock)})
+    return n_rows
 
-    rows: dict[str, bytes] = {}
-    n_rows = 0
+
+def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
+    """Return a study's rows as files of a bundle, with its spec, and how many rows there are."""
+    files, n_rows = Files(), 0
     with connect(warehouse, read_only=True) as connection:  # one, so that no apply comes between two tables
         known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
         if experiment not in known:
             raise WarehouseError(
                 f"the warehouse holds no experiment {experiment}; it holds: {', '.join(known) or 'none'}"
             )
+        if fetch(connection, f"from made_from where part = '{BUNDLED}'"):
+            raise WarehouseError(f"{warehouse} was read from a bundle: copy that file")
         study = f"'{experiment}'"  # the name of a study holds no quote
         (spec,) = fetch(connection, f"from experiments where experiment = {study}")
         steps = fetch(
@@ -105,41 +130,60 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
             name = table["table_name"]
             ours = next((of for column, of in _ROWS_OF.items() if column in table["columns"]), "false")
             columns = f"* replace ({_WITHOUT_PLACES[name]})" if name in _WITHOUT_PLACES else "*"
-            sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by all'
-            packed = io.BytesIO()
+            order = "rowid" if name in _IN_THE_SPEC_S_ORDER else "all"
+            sql = f'select {columns} from "{name}" where {ours.format(study=study)} order by {order}'
             with duckdb_errors(warehouse):
                 found: Any = connection.sql(sql).to_arrow_table()
-            cast(Any, parquet).write_table(found, packed, compression="zstd")
-            rows[f"rows/{name}.parquet"] = packed.getvalue()
+            files[f"rows/{name}.parquet"] = as_parquet(found)
             n_rows += found.num_rows
-    schema, views = "".join(f"{table['sql']}\n" for table in tables), "".join(_views())
-    files = {
-        "spec.yaml": spec["spec_text"].encode(),
-        "lock.json": _json(
-            {
-                "experiment": experiment,
-                "overrides": spec["overrides"],
-                "steps": {
-                    step.pop("step_id"): step | {"versions": json.loads(step["versions"])} for step in steps
-                },
-            }
-        ),
-        "schema.sql": schema.encode(),
-        "views.sql": views.encode(),
-        **rows,
-    }
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        _derive(connection, schema, views, files, Path(folder))
-        for view in VIEWS:
-            path = Path(folder) / f"{view}.csv"
-            connection.execute(f"copy (from {view} order by all) to '{path}' (header)")
-            files[f"tables/{view}.csv"] = path.read_bytes()
+    files["spec.yaml"] = spec["spec_text"].encode()
+    files["lock.json"] = _json(
+        {
+            "experiment": experiment,
+            "overrides": spec["overrides"],
+            "steps": {
+                step.pop("step_id"): step | {"versions": json.loads(step["versions"])} for step in steps
+            },
+            "made_by": made_by(),
+        }
+    )
+    files["schema.sql"] = "".join(f"{table['sql']}\n" for table in tables).encode()
+    files["views.sql"] = views_sql().encode()
+    with contextlib.suppress(OSError):
+        files["spec.lock"] = Path(f"{spec['spec_file']}.lock").read_bytes()
+    return files, n_rows
+
+
+def _adapters(steps: Path, step_ids: Iterable[StepId]) -> Iterator[tuple[str, Path | bytes]]:
+    """Yield each adapter's weights and settings, without the folder that its model lay in."""
+    checks = Checks()
+    for step_id in step_ids:
+        for name in checks.files(f"{steps}/{step_id}"):
+            file = steps / step_id / name
+            if name == "adapter/adapter_model.safetensors":
+                yield f"adapters/{step_id}/{file.name}", file
+            elif name == "adapter/adapter_config.json":
+                config = json.loads(file.read_bytes())
+                base = Path(config.get("base_model_name_or_path") or "")
+                if base.is_absolute():
+                    config["base_model_name_or_path"] = base.name
+                yield f"adapters/{step_id}/{file.name}", _json(config)
+
+
+def read_files(bundle: Path) -> tuple[Files, str]:
+    """Return the files of a bundle and the name of its study.
+
+    Raises:
+        ArgumentError: the file is no bundle.
+    """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(_zipped(files))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
-    return n_rows
+        with zipfile.ZipFile(bundle) as file:
+            files = {name: file.read(name) for name in file.namelist()}
+        for name in ("schema.sql", "views.sql"):
+            files[name].decode()
+        return files, str(json.loads(files["lock.json"])["experiment"])
+    except _UNREADABLE as error:
+        raise ArgumentError(f"{bundle}: no bundle of a study: {error}. `xp bundle` writes one") from error
 
 
 def read_bundle(bundle: Path, store: Path) -> str:
@@ -155,67 +199,49 @@ def read_bundle(bundle: Path, store: Path) -> str:
     unfinished = (aside, aside.with_name(f"{aside.name}.wal"))
     if store.exists() and any(path not in unfinished for path in store.iterdir()):
         raise ArgumentError(f"{store} is not empty: a bundle is read into a new store. Name one by `--store`")
-    try:
-        with zipfile.ZipFile(bundle) as file:
-            files = {name: file.read(name) for name in file.namelist()}
-        experiment = str(json.loads(files["lock.json"])["experiment"])
-        schema, views = files["schema.sql"].decode(), files["views.sql"].decode()
-    except _UNREADABLE as error:
-        raise ArgumentError(f"{bundle}: no bundle of a study: {error}. `xp bundle` writes one") from error
+    files, experiment = read_files(bundle)
     store.mkdir(parents=True, exist_ok=True)
-    _remove(unfinished)  # of a read that was killed
+    remove(aside)  # of a read that was killed
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
             duckdb_errors(bundle),
             duckdb.connect(str(aside)) as connection,
         ):
-            _derive(connection, schema, views, files, Path(folder))
+            load(connection, files, Path(folder))
             connection.execute("insert into made_from values (?, ?)", [BUNDLED, experiment])
         aside.replace(store / WAREHOUSE)
     except BaseException:
-        _remove(unfinished)
+        remove(aside)
         raise
     return experiment
 
 
-def _remove(files: Iterable[Path]) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
+def _write(out: Path, files: Mapping[str, Path | bytes]) -> None:
+    """Pack files in the order of their names, without times: aside, then in the place of what is there."""
+    aside = out.with_name(f"{out.name}.tmp")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in sorted(files.items()):
+                header = zipfile.ZipInfo(name)
+                header.compress_type = zipfile.ZIP_DEFLATED
+                with packed.open(header, "w", force_zip64=True) as into, _opened(content) as source:
+                    shutil.copyfileobj(source, into)
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
 
 
-def _derive(
-    connection: duckdb.DuckDBPyConnection, schema: str, views: str, files: Mapping[str, bytes], folder: Path
-) -> None:
-    """Make a bundle's tables and views; `folder` is all that its SQL can reach.
-
-    In one thread, since sums of floats hang on their order.
-    """
-    connection.execute(f"set threads = 1; set allowed_directories = ['{folder}']")
-    connection.execute("set enable_external_access = false; set lock_configuration = true")
-    connection.execute(schema)
-    for name in sorted(files):
-        if re.fullmatch(r"rows/[a-z_]+\.parquet", name):
-            path = folder / Path(name).name
-            path.write_bytes(files[name])
-            connection.execute(f'insert into "{path.stem}" by name from read_parquet(?)', [str(path)])
-    connection.execute(views)
+def _opened(content: Path | bytes) -> io.BufferedIOBase:
+    return content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
 
 
-def _views() -> Iterator[str]:
-    yield (HERE / "statistics" / "macros.sql").read_text("utf-8")
-    for file in view_files():
-        yield f'create view "{file.stem}" as {file.read_text("utf-8")};\n'
+def _sha256(content: Path | bytes) -> str:
+    with _opened(content) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
 
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _zipped(files: dict[str, bytes]) -> bytes:
-    """Pack files in the order of their names, without times."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in sorted(files):
-            packed.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
-    return out.getvalue()

@@ -42,7 +42,7 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
                 )
     yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
-    for settings in _servers(steps):
+    for settings in servers(steps):
         try:
             Server(settings)
         except ServerError as error:
@@ -77,7 +77,7 @@ def _comes_from(source: Source) -> str | None:
 def calls(steps: Iterable[Step]) -> Iterator[Call]:
     """The servers that steps ask, each with the variable that it is sent, as far as their addresses are
     known."""
-    for settings in _servers(steps):
+    for settings in servers(steps):
         try:
             yield call_of(settings)
         except ServerError:
@@ -112,7 +112,8 @@ def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
     return tuple(distinct.values())
 
 
-def _servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
+def servers(steps: Iterable[Step]) -> Iterator[ServerSettings]:
+    """The settings of every model on a server, once."""
     yield from (model for model in models(steps) if isinstance(model, ServerSettings))
 
 

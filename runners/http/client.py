@@ -164,6 +164,10 @@ class Client(Generic[Form]):
             n_tries += 1
         return outcome
 
+    async def get(self, path: str) -> Answered[Form] | Failure:
+        """Ask once for what lies at `path`, which is appended to the server's address."""
+        return await self._send(self._server.at(path), None, "GET")
+
     async def _try(self, url: str, content: bytes) -> Answered[Form] | Failure:
         async with self._window.slot() as slot:
             outcome = await self._send(url, content)
@@ -174,7 +178,7 @@ class Client(Generic[Form]):
                 self._window.overloaded(slot, retry_after if retry_after <= _MAX_RETRY_AFTER else 0.0)
             return outcome
 
-    async def _send(self, url: str, content: bytes) -> Answered[Form] | Failure:
+    async def _send(self, url: str, content: bytes | None, method: str = "POST") -> Answered[Form] | Failure:
         from anyio import fail_after
         from httpx2 import ConnectTimeout, InvalidURL, RequestError, TimeoutException
 
@@ -183,7 +187,7 @@ class Client(Generic[Form]):
         try:
             # The transport's own limit is between two bytes: a slow response could take longer in all.
             with fail_after(self._settings.timeout):
-                received = await self._receive(http, http.build_request("POST", url, content=content))
+                received = await self._receive(http, http.build_request(method, url, content=content))
         except ConnectTimeout:
             return Failure(None, "no connection in time", is_overload=True)
         except (TimeoutException, TimeoutError):
@@ -209,7 +213,11 @@ class Client(Generic[Form]):
                     body = await _bounded(response)
                     return body if isinstance(body, Failure) else (response, body)
                 following = response.next_request
-                if following is None or following.method != "POST" or _origin(following) != _origin(request):
+                if (
+                    following is None
+                    or following.method != request.method
+                    or _origin(following) != _origin(request)
+                ):
                     message = (
                         "it redirects to another address, which is not followed: name the one that answers as"
                         " the server's"

@@ -32,7 +32,7 @@ _NO_RESULT = {OUTCOME, "log.txt", "code.json", ".lock", MARKER}
 _UNREAD = {"step.json", "metrics.jsonl"}
 """Files that no other step reads."""
 
-_INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
+INCIDENTAL = ("seconds", "batch_size", "usd", "provenance")
 """Fields that differ between two makings of the same row."""
 
 
@@ -228,7 +228,7 @@ def _lasting(line: bytes) -> bytes:
     """A row without what differs when it is made again; what is no row as it is."""
     try:
         row = json.loads(line)
-        return json.dumps({name: value for name, value in row.items() if name not in _INCIDENTAL}).encode()
+        return json.dumps({name: value for name, value in row.items() if name not in INCIDENTAL}).encode()
     except (ValueError, AttributeError, RecursionError):
         return line
 

@@ -12,6 +12,7 @@
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
+<root>/removed-<name>/         a folder that `xp gc` is removing, or was when it was killed
 <root>/lock                    who is applying: process, host, since when (`runners.store.locks`)
 <root>/warehouse.duckdb        made from all of the above
 """
@@ -210,8 +211,7 @@ class Store:
 
         One that differs in its notes alone is the same study: some of them are known only once it runs.
         """
-        path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
-        kept = self.experiments / "earlier" / f"{study.experiment}~{n}.json"
+        path, kept = self.experiments / f"{study.experiment}.json", self._next_earlier(study.experiment)
         if path.exists() and not self._differs_in_notes_alone(path, study):
             try:
                 kept.parent.mkdir(exist_ok=True)
@@ -221,6 +221,15 @@ class Store:
             except OSError as error:
                 raise unwritten(error, kept) from error
         self._record(path, study)
+
+    def retire_study(self, experiment: str) -> None:
+        """Make a study's record that of an earlier apply: the store holds the study no more."""
+        kept = self._next_earlier(experiment)
+        kept.parent.mkdir(exist_ok=True)
+        (self.experiments / f"{experiment}.json").replace(kept)
+
+    def _next_earlier(self, experiment: str) -> Path:
+        return self.experiments / "earlier" / f"{experiment}~{len(self.earlier(experiment)) + 1}.json"
 
     def _differs_in_notes_alone(self, path: Path, study: Study) -> bool:
         try:

@@ -38,8 +38,8 @@ def load_store(
     It is open only for as long as that takes.
 
     Steps that are not finished are passed over, and so are those loaded before, unless they were made again
-    since. With a study, steps that the store holds no more are taken out. A warehouse that cannot be read is
-    moved aside and made again from all that the store holds.
+    since. With a study, steps that the store holds no more are taken out. A warehouse that is missing is made
+    again from all that the store holds, and so is one that cannot be read, which is moved aside.
 
     Returns:
         What a person must be told of it, in sentences: files that cannot be read are passed over, and so are
@@ -49,9 +49,10 @@ def load_store(
         WarehouseHeld: another process has the warehouse open.
         WarehouseError: the warehouse cannot be opened or written.
     """
+    made = () if (store / WAREHOUSE).exists() or not store.is_dir() else rebuild(store)
     try:
         with connect(store / WAREHOUSE, patience=patience) as connection, duckdb_errors(store / WAREHOUSE):
-            return _load(connection, store, step_ids, () if study is None else (study,))
+            return (*made, *_load(connection, store, step_ids, () if study is None else (study,)))
     except WarehouseUnreadable as error:
         moved = set_aside(store / WAREHOUSE)
         made_again = (

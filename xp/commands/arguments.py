@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dsl.errors import ArgumentError
 from dsl.messages import escaped
 
 
@@ -22,6 +23,19 @@ def named_in_unicode(path: Path) -> Path:
             f"{escaped(os.fspath(path).encode(errors='backslashreplace').decode())}: {why}"
         ) from None
     return path
+
+
+def share_of(text: str | None) -> float | None:
+    """Return a share that is given in percent or as a number above 0 and up to 1. Raises ArgumentError."""
+    if text is None:
+        return None
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ArgumentError(f"--remake {text}: a share is above 0 and at most 1, as 5% or 0.05")
+    return share
 
 
 SpecFile = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dsl.errors import WarehouseError
-from xp.commands.arguments import DEFAULT_STORE, MOST, AsJson, Format, StoreFolder
+from xp.commands.arguments import DEFAULT_STORE, MOST, AsJson, Format, StoreFolder, share_of
 from xp.commands.output import exit_on_error, say, terminal_width, written_out
 
 
@@ -130,13 +130,89 @@ def rebuild(
         say("\n".join([f"{store / 'warehouse.duckdb'} is rebuilt", *notes]))
 
 
-def verify(store: StoreFolder = DEFAULT_STORE) -> None:
-    """Verify a store: digests of all files, verdicts of rule judges, and the warehouse."""
-    from xp.render.results import verified_as_text
-    from xp.verify import verify as verify_store
+def doctor(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SPEC]...", help="Specs whose models and servers are to be looked for."),
+    ] = None,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Examine packages, disk, store, warehouse and servers, and say what to do."""
+    from xp.doctor import examine
 
     with exit_on_error():
-        found = verify_store(store)
-        say(verified_as_text(found))
-        if found.faults:
+        has_fault = False
+        for one in examine(store, specs or ()):
+            has_fault |= one.level == "fault"
+            say(f"{one.level:<5} {one.subject}: {one.says}")
+        if has_fault:
+            raise typer.Exit(1)
+
+
+def gc(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER|SPEC]...",
+            help="Specs whose results stay, or folders of them (default: this folder).",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it; else it is only shown.")] = False,
+    with_cache: Annotated[
+        bool, typer.Option("--cache", help="The cache too, which is made again where it is needed.")
+    ] = False,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Show what no spec of a folder needs in a store, with its size, or remove it."""
+    from xp.gc import find_garbage, remove_garbage
+    from xp.render.gc import garbage_as_text
+
+    with exit_on_error():
+        named = specs or [Path()]
+        found = remove_garbage(store, named, with_cache=with_cache) if yes else find_garbage(store, named)
+        say(garbage_as_text(found, is_removed=yes, with_cache=with_cache))
+
+
+def verify(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(metavar="[BUNDLE]", help="A bundle to verify in the place of the store."),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            "--remake", metavar="SHARE", help="Make a random share of the store's rows again, as 5%."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of that draw.")] = 0,
+    allow_env: Annotated[
+        bool, typer.Option("--allow-env", help="Send servers the environment variables of the steps for it.")
+    ] = False,
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Verify a store (files, verdicts by rule, warehouse) or a bundle (tables, figures, adapters)."""
+    from xp.render.results import bundle_verified_as_text, remade_as_text, verified_as_text
+
+    with exit_on_error():
+        part, faults, steps = share_of(share), 0, None
+        if bundle is not None:
+            from xp.verify_bundle import verify_bundle
+
+            packed = verify_bundle(bundle)
+            say(bundle_verified_as_text(packed))
+            faults, steps = len(packed.faults), packed.steps
+        else:
+            from xp.verify import verify as verify_store
+
+            found = verify_store(store)
+            say(verified_as_text(found))
+            faults = len(found.faults)
+        if part is not None:
+            from xp.remake import remake
+
+            made = remake(store, part, seed, allow_env=allow_env, only=steps)
+            say(remade_as_text(made, seed))
+            faults += len(made.faults)
+        if faults:
             raise typer.Exit(1)

@@ -8,7 +8,9 @@ from xp.render.words import counted, each_error_once
 if TYPE_CHECKING:  # a plan is shown without loading what would run it
     from xp.adopt import Adopted
     from xp.apply import Applied
+    from xp.remake import Remade
     from xp.verify import Verified
+    from xp.verify_bundle import VerifiedBundle
 
 
 def applied_as_text(diff: Diff, applied: "Applied") -> str:
@@ -42,3 +44,29 @@ def verified_as_text(verified: "Verified") -> str:
         f"; {verified.n_without_digests} were written without digests" if verified.n_without_digests else ""
     )
     return "\n".join([f"{looked}{older}: {counted(len(verified.faults), 'fault')}.", *verified.faults])
+
+
+def bundle_verified_as_text(verified: "VerifiedBundle") -> str:
+    """Summary of a bundle's verification, with everything that does not agree."""
+    close = f", {len(verified.close)} but for the last digits" if verified.close else ""
+    adapters = f"; {counted(verified.n_adapters, 'file')} of adapters" if verified.n_adapters else ""
+    return "\n".join(
+        [
+            f"{verified.bundle}: {verified.n_equal} tables and figures are equal to the bit{close}{adapters}:"
+            f" {counted(len(verified.faults), 'fault')}.",
+            *verified.faults,
+            *(f"note: {note}" for note in verified.notes),
+        ]
+    )
+
+
+def remade_as_text(remade: "Remade", seed: int) -> str:
+    """Summary of rows made again, with those that came out otherwise."""
+    passed = f"; {counted(remade.n_passed_over, 'step')} passed over" if remade.n_passed_over else ""
+    return "\n".join(
+        [
+            f"{remade.n_rows} of {counted(remade.n_all, 'row')} of models made again (seed {seed}){passed}:"
+            f" {counted(len(remade.faults), 'fault')}.",
+            *remade.faults,
+        ]
+    )
