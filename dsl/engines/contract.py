@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from dsl.data.fingerprints import Fingerprints
+from dsl.engines._prices import Price, listed_price
 from dsl.messages import is_secret, one_line, scrub
 from dsl.values import Value
 
@@ -117,6 +118,19 @@ class ServerSettings(EngineSettings):
                 " `api_key_env` for a key"
             )
         return address
+
+    def price(self) -> Price | None:
+        """Return the price that the spec states or, of a known host, the price list; None where neither has
+        one."""
+        prompt, new = self.usd_per_million_prompt_tokens, self._usd_per_million_new_tokens()
+        if prompt is not None and new is not None:
+            return Price(prompt, new)
+        address = self.base_url or ("" if self.base_url_env else self.DEFAULT_URL)
+        return listed_price(host_of(address) or self.server or "", self.name)
+
+    def _usd_per_million_new_tokens(self) -> float | None:
+        """Price of new tokens; 0 where the model writes none."""
+        return 0.0
 
     def pinned(self, fingerprints: Fingerprints, folder: Path) -> Self:
         address = (

@@ -19,3 +19,6 @@ class Settings(ServerSettings):
 
     def affinity(self) -> str:
         return ""
+
+    def _usd_per_million_new_tokens(self) -> float | None:
+        return self.usd_per_million_new_tokens
