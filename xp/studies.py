@@ -13,6 +13,7 @@ from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseEr
 from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
 from dsl.plan.study import Plan, Study
+from dsl.spec.budget import Use
 from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
@@ -187,6 +188,10 @@ class StudyStatus:
     """The last attempt of each of its steps that failed last time and has no result."""
     chosen: tuple[str, ...] = ()
     """Values that were chosen on validation rows, in lines."""
+    stopped: tuple[Run, ...] = ()
+    """The last attempt of each of its steps that the budget stopped last time and that has no result."""
+    spent: Use | None = None
+    """Spending of all of its applies, where it has a budget."""
 
 
 @dataclass(frozen=True)
@@ -212,11 +217,13 @@ def status_of(store: Path) -> Status:
             last[run.step_id] = run
     found: list[StudyStatus] = []
     for study in _records(store / "experiments", Study, notes):
-        failed = tuple(
-            last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
+        left = [last[s] for s in study.step_ids if s in last and s not in done]
+        failed, stopped = (
+            tuple(run for run in left if run.status == status) for status in ("failed", "stopped")
         )
         n_done = sum(s in done for s in study.step_ids)
-        found.append(StudyStatus(study, n_done, failed, _chosen(study, held, done)))
+        spent = held.spent(study.experiment)
+        found.append(StudyStatus(study, n_done, failed, _chosen(study, held, done), stopped, spent))
     return Status(store, held.holder(), tuple(found), tuple(notes))
 
 

@@ -5,6 +5,7 @@ No check stops at its first fault, so that a person sees them all at once.
 
 from collections.abc import Iterator
 
+from dsl.checks.budget import budget_faults
 from dsl.checks.context import Context
 from dsl.checks.contrasts import contrast_faults
 from dsl.checks.data.sets import data_faults
@@ -48,3 +49,4 @@ def _faults(context: Context, document: Document) -> Iterator[Fault]:
     yield from turn_faults(context)
     yield from recorded_faults(context)
     yield from execution_faults(context)
+    yield from budget_faults(context)

@@ -312,7 +312,8 @@ class Run(Record):
     started_at: str
     """ISO 8601, UTC."""
     seconds: float
-    status: Literal["done", "failed", "interrupted"]
+    status: Literal["done", "failed", "stopped", "interrupted"]
+    """`stopped`: the budget had no room for the rest."""
     error: str | None = None
     host: str
     pid: int | None = None

@@ -81,7 +81,12 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         build.steps,
         experiment,
         origin.folder,
-        Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse),
+        Execution(
+            executor=experiment.executor,
+            resources=experiment.resources,
+            reuse=experiment.reuse,
+            budget=experiment.budget,
+        ),
     )
 
 

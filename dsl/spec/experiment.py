@@ -10,6 +10,7 @@ from dsl.judges import AnyJudge
 from dsl.methods import Dpo, Icl, Method, Sft
 from dsl.methods.base import Shipped
 from dsl.methods.parts import Dataset, Model, PromptPath
+from dsl.spec.budget import Budget
 from dsl.spec.resources import Executor, Kind, Resources, Reuse
 from dsl.values import Language, Name, Value
 
@@ -142,6 +143,9 @@ class Experiment(Value):
     (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+    budget: Budget | None = None
+    """Limits on what all applies of the study spend together. An apply that reaches one ends, with what is
+    done, and the next one goes on where it is raised."""
     reuse: Reuse = "any"
     """Results of training, generation and judges that ask a model which are taken as they are: `any` of the
     same settings, whatever version of xp made them (the report flags a mixture), or those alone that the code

@@ -19,7 +19,7 @@ from dsl.steps.steps import GenerateStep
 from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
-from runners.store import faults, provenance
+from runners.store import faults, provenance, spending
 from runners.store.reusable_rows import reuse_rows
 from runners.store.step_io import (
     RowWriter,
@@ -80,6 +80,7 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
             if row.text is None:
                 unanswered.append(row)
             context.report(done, n_rows)
+            spending.check()
     if step.prompt is None and unanswered and len(unanswered) == len(wanted) and context.part is None:
         raise XpError(f"not one of {len(wanted)} items has a recorded answer: {unanswered[0].error}")
     if not earlier:

@@ -59,7 +59,7 @@ class Pace:
     clock: Callable[[], float]
     running: dict[StepId, Running] = field(default_factory=dict[StepId, Running])
     over: dict[StepId, str] = field(default_factory=dict[StepId, str])
-    """Step -> `done`, `failed` or `skipped`."""
+    """Step -> `done`, `failed`, `stopped` or `skipped`."""
     _took: dict[Key, tuple[int, float]] = field(default_factory=dict[Key, tuple[int, float]])
     """Number of the finished steps, and the seconds that they took."""
     _loaded: dict[int, str] = field(default_factory=dict[int, str])
