@@ -20,6 +20,7 @@ from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
 from xp.reach import reach
 from xp.render.labels import model_of
+from xp.render.looks import looks_in_lines
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -187,7 +188,7 @@ class StudyStatus:
     failed: tuple[Run, ...]
     """The last attempt of each of its steps that failed last time and has no result."""
     chosen: tuple[str, ...] = ()
-    """Values that were chosen on validation rows, in lines."""
+    """Decisions made on the way, in lines: values chosen on validation rows, contrasts that are settled."""
     stopped: tuple[Run, ...] = ()
     """The last attempt of each of its steps that the budget stopped last time and that has no result."""
     spent: Use | None = None
@@ -228,7 +229,7 @@ def status_of(store: Path) -> Status:
 
 
 def _chosen(study: Study, store: Store, done: Container[StepId]) -> tuple[str, ...]:
-    """The choice of each select step that is done and can be read, in a line."""
+    """Each choice and each place's last look at a contrast, of steps that are done and can be read."""
     models: dict[StepId, str] = {}
     for cell in study.cells:
         for step_id in cell.train:
@@ -243,7 +244,7 @@ def _chosen(study: Study, store: Store, done: Container[StepId]) -> tuple[str, .
                 f" {facts['metric_for_best_model']} ({facts['best_metric']:.4g}) on"
                 f" {facts['n_validation_rows']} validation rows"
             )
-    return tuple(lines)
+    return (*lines, *looks_in_lines(study, store, done))
 
 
 def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:

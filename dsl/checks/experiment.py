@@ -19,6 +19,7 @@ from dsl.checks.methods import method_faults
 from dsl.checks.models import model_faults
 from dsl.checks.prompts import prompt_faults
 from dsl.checks.recorded import recorded_faults
+from dsl.checks.stopping import stopping_faults
 from dsl.checks.turns import turn_faults
 from dsl.errors import Problem
 from dsl.yaml.document import Document
@@ -50,3 +51,4 @@ def _faults(context: Context, document: Document) -> Iterator[Fault]:
     yield from recorded_faults(context)
     yield from execution_faults(context)
     yield from budget_faults(context)
+    yield from stopping_faults(context)

@@ -12,6 +12,7 @@ from dsl.methods.base import Shipped
 from dsl.methods.parts import Dataset, Model, PromptPath
 from dsl.spec.budget import Budget
 from dsl.spec.resources import Executor, Kind, Resources, Reuse
+from dsl.steps.stopping import StopWhen
 from dsl.values import Language, Name, Value
 
 SPEC_VERSION = 1
@@ -129,6 +130,8 @@ class Experiment(Value):
     """Judges that are tried with planted text."""
     contrasts: dict[Name, Contrast] = {}
     """Differences that the study was made to test. Their tests are corrected together (Holm)."""
+    stop_when: StopWhen | None = None
+    """Stop asking, in each data set, language and model, once a contrast is settled."""
     primary: tuple[Name, ...] = ()
     """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared;
     without it, all judges of quality."""

@@ -11,13 +11,15 @@ from dsl.values import StepId
 from runners.execution import events
 
 WEIGHTS: Mapping[str, float] = {
-    "data": 0.1, "select": 0.1, "judge": 2, "generate": 7, "reference_logps": 12, "dpo": 20, "sft": 40,
+    "data": 0.1, "select": 0.1, "sequential_test": 0.1, "judge": 2, "generate": 7, "reference_logps": 12,
+    "dpo": 20, "sft": 40,
 }  # fmt: skip
 """Kind -> how long one step takes beside the others, as a guess until some of them are done."""
 
 VERBS: Mapping[str, str] = {
     "data": "reading",
     "select": "choosing",
+    "sequential_test": "looking",
     "judge": "judging",
     "generate": "answering",
     "reference_logps": "reference",
