@@ -1,7 +1,7 @@
 """Anytime-valid inference on a mean: confidence sequence and e-value by betting.
 
 The hedged capital process of Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by
-betting", JRSS B 86:1–27 (arXiv 2010.09686), section 4.4. Two gamblers start with half of a unit each. One
+betting", JRSS B 86:1–27 (arXiv 2010.09686), with predictable plug-in bets. Two gamblers start with half of a unit each. One
 bets that the mean is above m, one that it is below; if it is m, neither expects to gain, and by Ville's
 inequality the chance that one of them ever holds 1/α is at most α. This holds at any number of observations,
 chosen in whatever way by those before.
@@ -84,7 +84,7 @@ class ConfidenceSequence:
 
     @cached_property
     def _bets(self) -> Floats:
-        """Predictable plug-in bets (eq. 26), each by the observations before it."""
+        """Predictable plug-in bets, each by the observations before it."""
         n = len(self)
         t = np.arange(1, n + 1)
         means = (0.5 + np.cumsum(self._x)) / (t + 1)

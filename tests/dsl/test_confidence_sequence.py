@@ -43,7 +43,7 @@ def test_another_scale_gives_the_same_in_its_units(values: list[float], factor: 
 
 
 def test_the_capital_is_that_of_the_paper_multiplied_out():
-    """Equations 24 and 26 of arXiv 2010.09686, bet by bet."""
+    """The hedged capital process of arXiv 2010.09686, bet by bet."""
     x, m = [1.0, 0.0, 1.0, 1.0, 0.5], 0.5
     above = below = 1.0
     sums, spread, variance = 0.5, 0.25, 0.25
