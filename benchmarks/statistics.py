@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from benchmarks._coverage import Scores, coverage, coverage_over_seeds, false_claims, levels, right_or_wrong
 from benchmarks._people import JUDGES, SCALES, coverage_beside_people
+from benchmarks._sequential import false_claims_with_looks, mean_items
 from benchmarks.measured import Measured
 
 ITEMS = (9, 16, 50, 400)
@@ -57,6 +58,27 @@ def run() -> Iterator[Measured]:
             "the most",
             "of studies",
             1.0,
+        )
+
+    for n_places in (1, 6):
+        for n_levels in (2, 5):
+            made = false_claims_with_looks(n_places, 400, 20, 1000, n_levels)
+            yield Measured(
+                f"studies with a false claim, {n_places} stopping places, {n_levels} levels, 1,000 studies",
+                made,
+                0.064,
+                "the most",
+                "of studies",
+                1.0,
+            )
+    for difference, of_fixed_sample in ((0.1, 306), (0.2, 71), (0.3, 28)):
+        yield Measured(
+            f"items until a difference of {difference} is found, a look after every 10",
+            mean_items(difference, 10, 2000, 500),
+            of_fixed_sample,
+            "a fixed sample with 80% power",
+            "items",
+            None,
         )
 
 

@@ -6,6 +6,7 @@
     ├── OutputError     what a command prints cannot be written
     ├── DataError       a data set does not hold what the spec says of it
     ├── StepFailed      a step ran and did not finish
+    ├── BudgetSpent     the study's budget has no room for more
     ├── StoreError      the store cannot be read or written
     ├── StoreLocked     someone else is writing to the store
     ├── ServerError     a model server stays down or talks nonsense
@@ -84,6 +85,10 @@ class DataError(XpError):
 
 class StepFailed(XpError):
     """A step ran and did not finish."""
+
+
+class BudgetSpent(XpError):
+    """The study's budget has no room for more."""
 
 
 class StoreError(XpError):

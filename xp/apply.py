@@ -20,6 +20,7 @@ from dsl.errors import ArgumentError, DataError, StoreError, WarehouseError
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
 from dsl.plan.study import Plan, Study
+from dsl.spec.budget import Charge, Use
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import find_executor
@@ -56,17 +57,33 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A step that the budget stopped; its rows so far are kept."""
+
+    step_id: StepId
+    reason: str
+    n_rows: int
+    n_all: int
+    """Rows when it is done; 0 where it stopped before its first one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """Result of an apply."""
 
     n_done: int
     n_skipped: int
-    """Steps that hang on one that failed."""
+    """Steps that hang on one that failed or was stopped."""
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
     """Notes for the person, in sentences."""
     report: Path | None = None
     """The study's report, where it was asked for and could be written."""
+
+    stopped: tuple[Stopped, ...] = ()
+    """Steps that the budget stopped."""
+    spent: Use | None = None
+    """Spending of all applies of a study with a budget."""
 
     @property
     def n_failed(self) -> int:
@@ -97,6 +114,8 @@ def apply(
     """
     store, study, execution = Store(store_root), diff.plan.study, diff.plan.execution
     store.is_shared = execution.reuse == "any"
+    if execution.budget is not None:
+        store.charge = Charge(experiment=study.experiment, budget=execution.budget)
     executor = "in_process" if in_process else execution.executor
     if jobs > 1 and executor == "ray":
         raise ArgumentError(
@@ -106,6 +125,8 @@ def apply(
     with store.lock(), _ended_by_signals():
         ledger = _Ledger(store, study, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
+        if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):
+            ledger.note(f"{n} requests of a killed apply count with the most that they may have cost.")
         checks, tried = checks_of(store_root), frozenset[StepId]()
         if not store.has_study(study):
             _check_ids(diff.plan, store, checks)
@@ -116,7 +137,7 @@ def apply(
             tried |= {*todo}
         ledger.check_rows(diff)
         ledger.load_at_end()
-        return Applied(ledger.n_done, ledger.n_skipped, tuple(ledger.failures), tuple(ledger.notes))
+        return ledger.applied()
 
 
 def _check_ids(plan: Plan, store: Store, checks: Checks) -> None:
@@ -198,6 +219,7 @@ class _Ledger:
     n_done: int = 0
     n_skipped: int = 0
     failures: list[Failure] = field(default_factory=list[Failure])
+    stopped: list[Stopped] = field(default_factory=list[Stopped])
     pending: list[StepId] = field(default_factory=list[StepId])
     """Finished, not loaded yet."""
     new_study: Study | None = None
@@ -207,6 +229,8 @@ class _Ledger:
     _has_checked_rows: bool = False
     _has_checked_prompts: bool = False
     _load_again_at: float = 0.0
+    _rows: dict[StepId, tuple[int, int]] = field(default_factory=dict[StepId, tuple[int, int]])
+    """Step -> rows done and rows in all, as it said last."""
     _begun: dict[StepId, "_Begun"] = field(default_factory=dict[StepId, "_Begun"])
 
     @cached_property
@@ -230,6 +254,7 @@ class _Ledger:
                 self.store.record_begun(run)
                 self._begun[event.step_id] = _Begun(run.run_id)
             case Progress():
+                self._rows[event.step_id] = event.done, event.total
                 self._record_progress(event)
             case Ended():
                 self.store.record_run(self._run(event, event.seconds, event.status, event.error))
@@ -241,6 +266,16 @@ class _Ledger:
         self.watch(event)
         if self.pending and time.monotonic() >= self._load_again_at:
             self.load_if_free()
+
+    def applied(self) -> Applied:
+        return Applied(
+            self.n_done,
+            self.n_skipped,
+            tuple(self.failures),
+            tuple(self.notes),
+            stopped=tuple(self.stopped),
+            spent=self.store.spent(self.study.experiment) if self.store.charge else None,
+        )
 
     def check_rows(self, diff: Diff) -> None:
         """Check rows that could not be read with the spec, once. What a reader of the results must know is
@@ -325,6 +360,9 @@ class _Ledger:
         elif event.status == "failed":
             log = self.store.unfinished_folder(event.step_id) / "log.txt"
             self.failures.append(Failure(event.step_id, event.error or "", event.seconds, log))
+        elif event.status == "stopped":
+            n_rows, n_all = self._rows.get(event.step_id, (0, 0))
+            self.stopped.append(Stopped(event.step_id, event.error or "", n_rows, n_all))
 
     def _record_progress(self, event: Progress) -> None:
         """Record a step's rows so far, at most once a second."""

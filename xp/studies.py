@@ -13,6 +13,7 @@ from dsl.errors import ArgumentError, DataError, Problem, SpecError, WarehouseEr
 from dsl.plan.compile import compile
 from dsl.plan.diff import Diff, diff
 from dsl.plan.study import Plan, Study
+from dsl.spec.budget import Use
 from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
@@ -21,6 +22,7 @@ from xp.lock import moved, rests_on, warnings_of
 from xp.prompts import known_lines
 from xp.reach import reach
 from xp.render.labels import model_of
+from xp.render.looks import looks_in_lines
 
 if TYPE_CHECKING:
     from xp.estimates.kept import BesideActual
@@ -195,9 +197,13 @@ class StudyStatus:
     failed: tuple[Run, ...]
     """The last attempt of each of its steps that failed last time and has no result."""
     chosen: tuple[str, ...] = ()
-    """Values that were chosen on validation rows, in lines."""
+    """Decisions made on the way, in lines: values chosen on validation rows, contrasts that are settled."""
     beside: "BesideActual | None" = None
     """Estimates of its finished steps beside what these took, where an apply kept some."""
+    stopped: tuple[Run, ...] = ()
+    """The last attempt of each of its steps that the budget stopped last time and that has no result."""
+    spent: Use | None = None
+    """Spending of all of its applies, where it has a budget."""
 
 
 @dataclass(frozen=True)
@@ -225,18 +231,27 @@ def status_of(store: Path) -> Status:
             last[run.step_id] = run
     found: list[StudyStatus] = []
     for study in _records(store / "experiments", Study, notes):
-        failed = tuple(
-            last[s] for s in study.step_ids if s in last and s not in done and last[s].status == "failed"
+        left = [last[s] for s in study.step_ids if s in last and s not in done]
+        failed, stopped = (
+            tuple(run for run in left if run.status == status) for status in ("failed", "stopped")
         )
         n_done = sum(s in done for s in study.step_ids)
         found.append(
-            StudyStatus(study, n_done, failed, _chosen(study, held, done), beside_actual(study, store))
+            StudyStatus(
+                study,
+                n_done,
+                failed,
+                chosen=_chosen(study, held, done),
+                beside=beside_actual(study, store),
+                stopped=stopped,
+                spent=held.spent(study.experiment),
+            )
         )
     return Status(store, held.holder(), tuple(found), tuple(notes))
 
 
 def _chosen(study: Study, store: Store, done: Container[StepId]) -> tuple[str, ...]:
-    """The choice of each select step that is done and can be read, in a line."""
+    """Each choice and each place's last look at a contrast, of steps that are done and can be read."""
     models: dict[StepId, str] = {}
     for cell in study.cells:
         for step_id in cell.train:
@@ -251,7 +266,7 @@ def _chosen(study: Study, store: Store, done: Container[StepId]) -> tuple[str, .
                 f" {facts['metric_for_best_model']} ({facts['best_metric']:.4g}) on"
                 f" {facts['n_validation_rows']} validation rows"
             )
-    return tuple(lines)
+    return (*lines, *looks_in_lines(study, store, done))
 
 
 def _records(folder: Path, kind: type[_Record], notes: list[str]) -> Iterator[_Record]:

@@ -5,6 +5,7 @@ No check stops at its first fault, so that a person sees them all at once.
 
 from collections.abc import Iterator
 
+from dsl.checks.budget import budget_faults
 from dsl.checks.context import Context
 from dsl.checks.contrasts import contrast_faults
 from dsl.checks.data.sets import data_faults
@@ -18,6 +19,7 @@ from dsl.checks.methods import method_faults
 from dsl.checks.models import model_faults
 from dsl.checks.prompts import prompt_faults
 from dsl.checks.recorded import recorded_faults
+from dsl.checks.stopping import stopping_faults
 from dsl.checks.turns import turn_faults
 from dsl.errors import Problem
 from dsl.yaml.document import Document
@@ -48,3 +50,5 @@ def _faults(context: Context, document: Document) -> Iterator[Fault]:
     yield from turn_faults(context)
     yield from recorded_faults(context)
     yield from execution_faults(context)
+    yield from budget_faults(context)
+    yield from stopping_faults(context)

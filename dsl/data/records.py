@@ -171,6 +171,27 @@ class Verdict(Value):
     """Null where a rule decided: the step's id has its code."""
 
 
+class Look(Value):
+    """State of a contrast after so many slices of its items: a line of a sequential_test step's
+    `looks.jsonl`."""
+
+    number: int
+    """Slices so far; fewer than planned where the contrast was settled before."""
+    of: int
+    """Slices planned."""
+    n: int
+    """Items with a score on both sides."""
+    n_unscored: int
+    """Items that were asked and lack one."""
+    estimate: float | None
+    ci_low: float
+    """Lower limit of the 95% confidence sequence."""
+    ci_high: float
+    e_value: float
+    """Against the difference that the rule excludes; for a width, against none."""
+    is_settled: bool
+
+
 Draw = Literal["random", "disagreement"]
 """The way `xp sample` drew an answer: with all others to a random item, or since judges disagree on it."""
 
@@ -312,7 +333,8 @@ class Run(Record):
     started_at: str
     """ISO 8601, UTC."""
     seconds: float
-    status: Literal["done", "failed", "interrupted"]
+    status: Literal["done", "failed", "stopped", "interrupted"]
+    """`stopped`: the budget had no room for the rest."""
     error: str | None = None
     host: str
     pid: int | None = None

@@ -6,7 +6,7 @@ A seed makes cells of its own only where chance enters. What a model cannot do (
 without instruct weights) is left out and said in the notes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -28,12 +28,13 @@ from dsl.plan.comparisons import Comparisons, planted_text
 from dsl.plan.contrasts import planned_contrasts
 from dsl.plan.differences import described
 from dsl.plan.needs import needs
+from dsl.plan.stopping import Stopping
 from dsl.plan.study import Cell, JudgePlan, Plan, Study
 from dsl.spec.experiment import Experiment, JudgeProbe
 from dsl.spec.resources import Execution
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import ChatPrompt, Demonstrations, PromptForm, PromptText, TextPrompt
-from dsl.steps.steps import DataStep, Judged, JudgeStep, Probe, Step
+from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, Probe, Step
 from dsl.values import Language, Name, Scalar, StepId
 
 
@@ -59,7 +60,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
     """
     origin = origin or Origin()
     asked = tuple(requests(experiment))
-    build = _Build(experiment, fingerprints, origin.folder, needs(experiment, asked).asked)
+    build = _Build(experiment, fingerprints, origin.folder, asked)
     comparisons = Comparisons(experiment, asked)
     cells = tuple(_cell(build, comparisons, request, method) for request, method in asked)
     study = Study(
@@ -81,7 +82,12 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         build.steps,
         experiment,
         origin.folder,
-        Execution(executor=experiment.executor, resources=experiment.resources, reuse=experiment.reuse),
+        Execution(
+            executor=experiment.executor,
+            resources=experiment.resources,
+            reuse=experiment.reuse,
+            budget=experiment.budget,
+        ),
     )
 
 
@@ -119,6 +125,13 @@ def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
 def notes(experiment: Experiment) -> Iterator[str]:
     """The study's own caveats and what the plan leaves out, in sentences."""
     yield from experiment.caveats
+    if experiment.stop_when is not None:
+        yield (
+            f"Items were asked {experiment.stop_when}. Its confidence sequence and e-value hold at any number"
+            " of items, and so do those of other contrasts of its methods, which are marked. Intervals of"
+            " these methods' means, of gaps between languages and of trends are made for a fixed number of"
+            " items, and need not hold at 95%."
+        )
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():
             if (why := method.why_not_applicable(model, experiment.methods)) is not None:
@@ -139,7 +152,7 @@ def _samples(experiment: Experiment, method: MethodBase) -> bool:
 
 def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, method: Name) -> Cell:
     made = build.made(request, method)
-    answers = build.add(made.generate)
+    answers = build.add(build.answers(request, method))
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
     key = (
         build.experiment.experiment,
@@ -164,6 +177,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         turn=request.turn,
         train=made.train,
         generate=answers,
+        looks=build.looks(request, method),
         judges=judges,
         probes={
             name: _probed(build, probe, judges, request.language)
@@ -199,8 +213,7 @@ def _judges(
         if (here := build.judge_of(judge, request, method)) is None:
             continue
         against = {
-            other: build.add(build.made(theirs, other).generate)
-            for other, theirs in (opponents or {}).items()
+            other: build.add(build.answers(theirs, other)) for other, theirs in (opponents or {}).items()
         }
         for other in read.values():
             # whoever reads comparisons judges the same ones
@@ -240,7 +253,7 @@ class _Build:
         experiment: Experiment,
         fingerprints: Fingerprints,
         folder: Path,
-        asked: Mapping[Name, tuple[Language, ...]],
+        asked: Sequence[tuple[CellRequest, Name]],
     ) -> None:
         self.experiment = experiment
         self.languages = experiment.languages
@@ -257,7 +270,8 @@ class _Build:
         self.other_judges = {name: judge for name, judge in self.judges.items() if not judge.is_by_rule()}
         self._fingerprints = fingerprints
         self._folder = folder
-        self._asked = asked
+        self._asked = needs(experiment, asked).asked
+        self._stopping = Stopping(experiment, asked, self)
         self._weights: dict[tuple[Name, str], EngineSettings] = {}
         self._examples: dict[tuple[Name, Language, int | None], StepId] = {}
         self._texts: dict[tuple[str, Language], PromptText] = {}
@@ -302,6 +316,14 @@ class _Build:
                 made = replace(made, generate=made.generate.model_copy(update={"after": after}))
             self._made[key] = made
         return self._made[key]
+
+    def answers(self, request: CellRequest, method: Name) -> GenerateStep:
+        """Return the step that has a cell's answers."""
+        return self._stopping.answers(request, method) or self.made(request, method).generate
+
+    def looks(self, request: CellRequest, method: Name) -> tuple[StepId, ...]:
+        """Return the looks at the contrast that stops a cell's asking."""
+        return self._stopping.looks(request, method)
 
     def trained(self, request: CellRequest, method: Name) -> CellSteps:
         below = self.experiment.methods[method]

@@ -4,6 +4,7 @@ models are compared."""
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from dsl.plan.stopping import sides_of
 from dsl.plan.study import Cell, ContrastPlan, Study
 from dsl.spec.experiment import Contrast, Experiment, ModelSide
 from dsl.values import Language, Name
@@ -39,7 +40,7 @@ def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[Co
         for part, of, against, method in _parts(name, c, methods)
     )
     if experiment.baseline is None:
-        return declared
+        return _stopped(experiment, declared)
     pairs = {frozenset((one.of, one.against)) for one in declared if not one.by and one.method is None}
     derived = (
         ContrastPlan(
@@ -51,7 +52,16 @@ def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[Co
         for method in _comparable(cells, experiment.baseline)
         if frozenset((method, experiment.baseline)) not in pairs
     )
-    return (*declared, *derived)
+    return _stopped(experiment, (*declared, *derived))
+
+
+def _stopped(experiment: Experiment, contrasts: Iterable[ContrastPlan]) -> tuple[ContrastPlan, ...]:
+    """Name the study's stopping rule in the contrasts of a method whose cells it stops."""
+    stopped, rule = sides_of(experiment) or (), experiment.stop_when
+    return tuple(
+        one.model_copy(update={"stop_when": rule}) if not set(stopped).isdisjoint(one.methods) else one
+        for one in contrasts
+    )
 
 
 def _parts(

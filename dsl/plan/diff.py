@@ -28,7 +28,7 @@ class Diff:
     """The steps that targets name, and what they need; None is the whole plan."""
     warnings: tuple[str, ...] = ()
     chosen: tuple[str, ...] = ()
-    """Values that were chosen on validation rows, in lines."""
+    """Decisions that were made on the way, in lines: values chosen on validation rows, settled contrasts."""
     reach: tuple[str, ...] = ()
     """The world outside the study's folder that the steps to run touch, and what they lack of it, in
     lines."""

@@ -12,6 +12,7 @@ from dsl.judges.contract import JudgeSettings, Role, Scale
 from dsl.spec.experiment import Experiment
 from dsl.spec.resources import Execution
 from dsl.steps.steps import Judged, Step
+from dsl.steps.stopping import StopWhen
 from dsl.values import Language, Name, StepId, Value
 
 
@@ -37,6 +38,8 @@ class Cell(Value):
     train: tuple[StepId, ...] = ()
     """Training steps behind the cell, first to last."""
     generate: StepId
+    looks: tuple[StepId, ...] = ()
+    """Looks at the contrast that stops its asking, first to last."""
     judges: dict[Name, Judged]
     """The judge's name in the spec -> its verdicts."""
     probes: dict[Name, dict[Name, Judged]] = {}
@@ -101,6 +104,8 @@ class ContrastPlan(Value):
     """The method on both sides of a contrast between models, whose names `of` and `against` are."""
     differs: tuple[str, ...] = ()
     """Settings besides the methods in which the two sides differ, each with its values."""
+    stop_when: StopWhen | None = None
+    """The rule that stopped the asking of a side's cells: only what holds at any number of items holds."""
 
     @property
     def methods(self) -> tuple[Name, Name]:

@@ -10,7 +10,9 @@ from dsl.judges import AnyJudge
 from dsl.methods import Dpo, Icl, Method, Sft
 from dsl.methods.base import Shipped
 from dsl.methods.parts import Dataset, Model, PromptPath
+from dsl.spec.budget import Budget
 from dsl.spec.resources import Executor, Kind, Resources, Reuse
+from dsl.steps.stopping import StopWhen
 from dsl.values import Language, Name, Value
 
 SPEC_VERSION = 1
@@ -128,6 +130,8 @@ class Experiment(Value):
     """Judges that are tried with planted text."""
     contrasts: dict[Name, Contrast] = {}
     """Differences that the study was made to test. Their tests are corrected together (Holm)."""
+    stop_when: StopWhen | None = None
+    """Stop asking, in each data set, language and model, once a contrast is settled."""
     primary: tuple[Name, ...] = ()
     """Judges, or aspects of theirs as `judge.aspect`, on whose measures contrasts without `on` are declared;
     without it, all judges of quality."""
@@ -142,6 +146,9 @@ class Experiment(Value):
     (`ray`). Changes no result."""
     resources: dict[Kind, Resources] = {}
     """Kind of step -> what each of them is given on a cluster, as `{sft: {num_gpus: 1}}`."""
+    budget: Budget | None = None
+    """Limits on what all applies of the study spend together. An apply that reaches one ends, with what is
+    done, and the next one goes on where it is raised."""
     reuse: Reuse = "any"
     """Results of training, generation and judges that ask a model which are taken as they are: `any` of the
     same settings, whatever version of xp made them (the report flags a mixture), or those alone that the code

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from dsl.spec.budget import Budget
 from dsl.steps.steps import AnyStep
 from dsl.values import Value
 
@@ -42,8 +43,9 @@ Reuse = Literal["any", "same_fingerprint"]
 
 
 class Execution(Value):
-    """Executor of a plan's steps, and the resources of each kind of step."""
+    """Executor of a plan's steps, the resources of each kind of step, and the budget of all."""
 
     executor: Executor = "local"
     resources: dict[Kind, Resources] = {}
     reuse: Reuse = "any"
+    budget: Budget | None = None

@@ -50,6 +50,7 @@ NOT_COUNTED: Mapping[str, frozenset[str]] = {
         },
     ),
     "Training": frozenset({"save_steps"}),
+    "StopWhen": frozenset({"contrast"}),
 }
 """Class (a plugin's `Settings` by its module) -> fields that cannot change a result."""
 
@@ -82,7 +83,7 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "HubSource": frozenset({"where", "sha256"}),
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
-    "GenerateStep": frozenset({"after"}),
+    "GenerateStep": frozenset({"after", "items", "slices"}),
     "rubric.Settings": frozenset({"aspects_per_request"}),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}

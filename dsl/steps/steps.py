@@ -8,6 +8,7 @@ A step is a value: its id is the hash of its content (`dsl.steps.identity`), and
     select           sft or dpo steps with validation      → the weights of the best, trials.jsonl
     generate         a model + examples + a prompt form    → completions.jsonl
     judge            completions + examples                → verdicts.jsonl
+    sequential_test  verdicts on both sides of a contrast  → looks.jsonl
 
 Nothing here says which experiment wants the step: two studies that need the same step share it. Fields that
 cannot change a result are named in `identity.NOT_COUNTED`. Raise a class's `VERSION` when the same settings
@@ -24,6 +25,7 @@ from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
 from dsl.judges import AnyJudge
 from dsl.steps.prompt_forms import PromptForm, TextPrompt
+from dsl.steps.stopping import StopWhen
 from dsl.steps.training_settings import Adapter, DpoLoss, HeldOut, Training
 from dsl.values import Language, Name, StepId, Value
 
@@ -175,6 +177,17 @@ class SelectStep(Step):
         return tuple(self.trials.values())
 
 
+class ItemSlice(Value):
+    """One of several even slices of a step's examples in random order."""
+
+    number: int
+    """From 1."""
+    of: int
+    seed: int
+    unless: StepId | None = None
+    """The sequential_test step that decides if there is anything left to ask; None for the first slice."""
+
+
 class GenerateStep(Step):
     """One model's answers to one set of examples."""
 
@@ -191,10 +204,18 @@ class GenerateStep(Step):
     """None where no chance enters."""
     after: StepId | None = None
     """The generate step whose conversations these questions go on with: the turn before."""
+    items: ItemSlice | None = None
+    """The examples to answer; None is all."""
+    slices: tuple[StepId, ...] = ()
+    """The generate steps whose rows are put together here; nothing is asked then."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
+        if self.slices:
+            return self.slices
         found: list[StepId] = [self.examples, *((self.after,) if self.after else ())]
+        if self.items and self.items.unless:
+            found.append(self.items.unless)
         if self.tuned:
             found.append(self.tuned)
         if isinstance(self.prompt, TextPrompt) and self.prompt.demonstrations:
@@ -207,7 +228,7 @@ class GenerateStep(Step):
 
     @property
     def affinity(self) -> str:
-        return self.model.affinity()
+        return "" if self.slices else self.model.affinity()
 
 
 class Probe(Value):
@@ -266,7 +287,38 @@ class JudgeStep(Step):
         return next(filter(None, (judge.affinity() for judge in self.judges.values())), "")
 
 
+class SequentialTestStep(Step):
+    """Look at a contrast after so many slices of its items: its confidence sequence, and if it is settled."""
+
+    VERSION: ClassVar[int] = 1
+    kind: Literal["sequential_test"] = "sequential_test"
+    rule: StopWhen
+    alpha: float
+    """Level at which it excludes a difference."""
+    aspect: str
+    """The aspect of the verdicts that is compared."""
+    scale: tuple[float, float]
+    """The lowest and the highest score."""
+    of: tuple[Judged, ...]
+    """Verdicts on the first side's slices, in their order."""
+    against: tuple[Judged, ...]
+    before: StepId | None = None
+    """The look before this one."""
+
+    @property
+    def inputs(self) -> tuple[StepId, ...]:
+        before = (self.before,) if self.before else ()
+        return tuple(dict.fromkeys((*before, *(one.step for one in (*self.of, *self.against)))))
+
+
 AnyStep = Annotated[
-    DataStep | SftStep | ReferenceLogpsStep | DpoStep | SelectStep | GenerateStep | JudgeStep,
+    DataStep
+    | SftStep
+    | ReferenceLogpsStep
+    | DpoStep
+    | SelectStep
+    | GenerateStep
+    | JudgeStep
+    | SequentialTestStep,
     Field(discriminator="kind"),
 ]

@@ -10,7 +10,7 @@ from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding
 from dsl.messages import one_line, shorten
 from runners.engines.contract import EngineAnswer, EngineRequest
-from runners.http.client import Count, Detail
+from runners.http.client import ApiReply, Count, Detail
 from runners.http.failure import Api
 from runners.inference.stop_strings import cut_at_stop
 from runners.inference.thinking import without_thinking
@@ -54,7 +54,7 @@ class Usage(BaseModel):
     completion_tokens: Count = None
 
 
-class Reply(BaseModel):
+class Reply(ApiReply):
     """Fields read from a server's reply, which may have many more. At least one choice is required."""
 
     choices: Annotated[list[Choice], Field(min_length=1)]
@@ -68,6 +68,11 @@ class Reply(BaseModel):
         if self.choices[0].finish_reason == "error":
             raise ValueError("the answer ended in an error")
         return self
+
+    def n_tokens(self) -> tuple[int | None, int | None]:
+        return (
+            (None, None) if self.usage is None else (self.usage.prompt_tokens, self.usage.completion_tokens)
+        )
 
 
 def path(prompt: Prompt) -> str:

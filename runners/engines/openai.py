@@ -7,13 +7,14 @@ from pathlib import Path
 from dsl.data.records import Prompt
 from dsl.engines.contract import Decoding
 from dsl.engines.openai import Settings
-from dsl.errors import ServerError, XpError
+from dsl.errors import XpError
 from runners.engines._completion_api import API, Reply, answer, body, path, probe, without_answer
 from runners.engines.contract import EngineAnswer, EngineRequest
 from runners.http.client import Answered, Client, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Failure
 from runners.http.server import Server
+from runners.store import spending
 
 _UNKNOWN = frozenset({400, 422})
 """HTTP statuses of a request with parameters that the server may not know."""
@@ -58,13 +59,15 @@ class Engine:
             ServerError: an environment variable is not set, or holds no address or no key; the server stays
                 down after all tries, does not let us in, or refuses any prompt. What was answered before that
                 has been yielded.
+            BudgetSpent: the study's budget has no room for the next request; likewise.
         """
         server = Server(self._settings)
         self.facts["server"] = server.host
 
         @asynccontextmanager
-        async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | ServerError]]]:
-            async with opened(server, self._settings, API, Reply) as client:
+        async def calls() -> AsyncGenerator[Callable[[EngineRequest], Awaitable[EngineAnswer | XpError]]]:
+            meter = spending.meter(self._settings, decoding.max_new_tokens)
+            async with opened(server, self._settings, API, Reply, meter) as client:
                 yield _Call(self._settings.name, client, decoding).ask
 
         return concurrently(sorted(requests, key=_beginning), calls, self._settings.max_concurrency)
@@ -90,7 +93,7 @@ class _Call:
         self._says_off: bool | None = None
         """The server accepts neutral values of parameters beyond OpenAI's; None until they were sent."""
 
-    async def ask(self, request: EngineRequest) -> EngineAnswer | ServerError:
+    async def ask(self, request: EngineRequest) -> EngineAnswer | XpError:
         """Return the answer, which may be this row's failure, or the error of all rows."""
         prompt, seed = request.prompt, request.seed
         outcome = await self._client.ask(
@@ -98,7 +101,7 @@ class _Call:
         )
         if isinstance(outcome, Answered):
             return answer(request, outcome.reply, outcome.seconds)
-        if isinstance(outcome, ServerError):
+        if isinstance(outcome, XpError):
             return outcome
         return without_answer(request, outcome.describe("prompt"), is_transient=outcome.is_transient)
 

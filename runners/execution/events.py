@@ -39,7 +39,8 @@ class Ended:
     started_at: str
     pid: int
     seconds: float
-    status: Literal["done", "failed", "interrupted"]
+    status: Literal["done", "failed", "stopped", "interrupted"]
+    """`stopped`: the budget has no room for the rest."""
     outcome: Outcome | None = None
     """Result of a step that is done."""
     error: str | None = None

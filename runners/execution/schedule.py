@@ -62,10 +62,11 @@ class Schedule:
             if not self._waits_for[waiting]:
                 self._make_ready(waiting)
 
-    def failed(self, step_id: StepId) -> dict[StepId, str]:
+    def failed(self, step_id: StepId, status: str = "failed") -> dict[StepId, str]:
         """Note that a step that was taken did not finish, and take out what depends on it: step -> reason."""
         self._end(step_id)
-        return dict.fromkeys(self._take_out_above(step_id), f"{step_id} failed")
+        why = f"{step_id} was stopped by the budget" if status == "stopped" else f"{step_id} failed"
+        return dict.fromkeys(self._take_out_above(step_id), why)
 
     def has_left(self, affinity: str) -> bool:
         """Check if any step with this affinity is still to end."""

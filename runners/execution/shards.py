@@ -31,6 +31,8 @@ def parts_of(step: Step, store: Store, shard_rows: int | None) -> tuple[range, .
     """
     if not isinstance(step, GenerateStep) or not (shard_rows or step.affinity):
         return ()
+    if step.items or step.slices:  # which is small, or asks nothing
+        return ()
     with (store.step_folder(step.examples) / "examples.jsonl").open("rb") as lines:
         n_rows = sum(1 for _ in lines)
     size = shard_rows or ROWS

@@ -23,7 +23,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from dsl.data.records import Outcome
-from dsl.errors import StepFailed, StoreError
+from dsl.errors import BudgetSpent, StepFailed, StoreError
+from dsl.spec.budget import Charge
 from dsl.steps.steps import AnyStep
 from dsl.values import StepId, Value
 from runners.execution.attempt import attempt
@@ -42,6 +43,8 @@ class Task(Value):
     reuse_from: tuple[Path, ...] = ()
     part: tuple[int, int] | None = None
     """The first of its examples and the one after the last, where a shard of the step is meant."""
+    charge: Charge | None = None
+    """The study that pays for it, where that has a budget."""
 
 
 class Report(Value):
@@ -62,8 +65,10 @@ class Failed(Value):
 
     message: Literal["failed"] = "failed"
     error: str
-    is_store_error: bool
+    is_store_error: bool = False
     """No other step would fare better."""
+    is_stopped: bool = False
+    """The budget stopped it."""
 
 
 Message = Annotated[Report | Finished | Failed, Field(discriminator="message")]
@@ -101,10 +106,13 @@ def _perform(task: Task, store: Store, answers: int) -> Finished | Failed:
             _say(answers, Report(done=done, total=total))
 
     part = range(*task.part) if task.part else None
+    store.charge = task.charge
     try:
         return Finished(
             outcome=attempt(task.step_id, task.step, store, task.reuse_from, report, to_log=True, part=part)
         )
+    except BudgetSpent as error:
+        return Failed(error=str(error), is_stopped=True)
     except (StepFailed, StoreError) as error:
         return Failed(error=str(error), is_store_error=isinstance(error, StoreError))
 

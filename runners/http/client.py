@@ -17,15 +17,16 @@ import os
 import random
 import time
 import zlib
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from dsl.engines.contract import ServerSettings
-from dsl.errors import ServerError
+from dsl.errors import BudgetSpent, ServerError
 from runners.http.failure import Api, Failure, error_message, explain, failure_of, transport_message
 from runners.http.server import Server
 from runners.http.window import Window
@@ -36,7 +37,33 @@ if TYPE_CHECKING:
     from httpx2 import AsyncClient, Request, Response
 
 T = TypeVar("T")
-Form = TypeVar("Form", bound=BaseModel)
+
+
+class ApiReply(BaseModel):
+    """Base of the replies of all APIs."""
+
+    @abstractmethod
+    def n_tokens(self) -> tuple[int | None, int | None]:
+        """Return the numbers of tokens read and written; None where the server does not say."""
+        ...
+
+
+Form = TypeVar("Form", bound=ApiReply)
+
+
+class Meter(Protocol):
+    """Account that requests are charged to."""
+
+    async def reserve(self, n_bytes: int) -> str:
+        """Reserve the most that a request of so many bytes may cost, and return the reservation's name.
+
+        Raises BudgetSpent where it has no room and nothing under way will make some.
+        """
+        ...
+
+    def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
+        """Charge what a request took in the place of its reservation: all of that where it is unknown."""
+        ...
 
 
 def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -80,7 +107,7 @@ class Answered(Generic[Form]):
 
 @asynccontextmanager
 async def opened(
-    server: Server, settings: ServerSettings, api: Api, form: type[Form]
+    server: Server, settings: ServerSettings, api: Api, form: type[Form], meter: Meter
 ) -> AsyncGenerator[Client[Form]]:
     """Open a client, whose connections are closed when the block is left. Replies are parsed as `form`.
 
@@ -91,7 +118,7 @@ async def opened(
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
-        client = Client(server, settings, api, form, stack)
+        client = Client(server, settings, api, form, meter, stack)
         await client.prepare()
         yield client
 
@@ -100,9 +127,16 @@ class Client(Generic[Form]):
     """Connections to a server, its congestion window, and whether it has answered yet."""
 
     def __init__(
-        self, server: Server, settings: ServerSettings, api: Api, form: type[Form], stack: AsyncExitStack
+        self,
+        server: Server,
+        settings: ServerSettings,
+        api: Api,
+        form: type[Form],
+        meter: Meter,
+        stack: AsyncExitStack,
     ) -> None:
-        self._server, self._settings, self._api, self._form, self._stack = server, settings, api, form, stack
+        self._server, self._settings, self._api, self._form = server, settings, api, form
+        self._meter, self._stack = meter, stack
         self._window = Window(settings.max_concurrency)
         self._tls: SSLContext | None = None
         self._idle: list[AsyncClient] = []
@@ -133,22 +167,28 @@ class Client(Generic[Form]):
 
     async def ask(
         self, asked: Callable[[], Awaitable[T | Failure]], probe: Callable[[], Awaitable[T | Failure]]
-    ) -> T | Failure | ServerError:
+    ) -> T | Failure | ServerError | BudgetSpent:
         """Return the answer, the failure of this request, or the error of all requests.
 
         After a failure, a `probe` that no server has a reason to reject shows which; otherwise one setting
         that the server does not know would make an error of every row.
         """
-        outcome = await asked()
-        if isinstance(outcome, Failure) and not (self._has_answered and outcome.status in _REJECTED):
-            probe_outcome = await probe()
-            if isinstance(probe_outcome, Failure):
-                return self._explained(probe_outcome)
+        try:
+            outcome = await asked()
+            if isinstance(outcome, Failure) and not (self._has_answered and outcome.status in _REJECTED):
+                probe_outcome = await probe()
+                if isinstance(probe_outcome, Failure):
+                    return self._explained(probe_outcome)
+        except BudgetSpent as error:
+            return error
         self._has_answered = True
         return outcome
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Answered[Form] | Failure:
-        """Send one request, with retries. `path` is appended to the server's address."""
+        """Send one request, with retries. `path` is appended to the server's address.
+
+        Raises BudgetSpent where the meter has no room for it.
+        """
         from anyio import sleep
 
         url, content, n_tries = self._server.at(path), json.dumps(body).encode(), 1
@@ -170,7 +210,13 @@ class Client(Generic[Form]):
 
     async def _try(self, url: str, content: bytes) -> Answered[Form] | Failure:
         async with self._window.slot() as slot:
-            outcome = await self._send(url, content)
+            reserved = await self._meter.reserve(len(content))
+            n_tokens = (None, None)  # of a request that is cancelled, which the server may charge for
+            try:
+                outcome = await self._send(url, content)
+                n_tokens = _n_tokens(outcome)
+            finally:
+                self._meter.settle(reserved, n_tokens)
             if isinstance(outcome, Answered):
                 self._window.succeeded(slot)
             elif outcome.is_overload:
@@ -180,7 +226,7 @@ class Client(Generic[Form]):
 
     async def _send(self, url: str, content: bytes | None, method: str = "POST") -> Answered[Form] | Failure:
         from anyio import fail_after
-        from httpx2 import ConnectTimeout, InvalidURL, RequestError, TimeoutException
+        from httpx2 import ConnectError, ConnectTimeout, InvalidURL, RequestError, TimeoutException
 
         http = self._idle.pop() if self._idle else await self._connected()
         began = time.perf_counter()
@@ -189,13 +235,14 @@ class Client(Generic[Form]):
             with fail_after(self._settings.timeout):
                 received = await self._receive(http, http.build_request(method, url, content=content))
         except ConnectTimeout:
-            return Failure(None, "no connection in time", is_overload=True)
+            return Failure(None, "no connection in time", is_overload=True, is_free=True)
         except (TimeoutException, TimeoutError):
             return Failure(
                 None, f"no answer within {self._settings.timeout:g} s", is_overload=True, is_timeout=True
             )
         except (RequestError, InvalidURL, UnicodeError, zlib.error) as error:
-            return Failure(None, self._message(transport_message(error)))
+            is_free = isinstance(error, ConnectError | InvalidURL)
+            return Failure(None, self._message(transport_message(error)), is_free=is_free)
         finally:
             self._idle.append(http)
         return (
@@ -282,6 +329,14 @@ class Client(Generic[Form]):
 
     def _explained(self, failure: Failure) -> ServerError:
         return explain(failure, self._server, self._settings.name, self._api)
+
+
+def _n_tokens(outcome: Answered[Any] | Failure) -> tuple[int | None, int | None]:
+    """Return the numbers of tokens that a server charges for. An error, or no connection, is free; a reply
+    that was lost on its way may not be."""
+    if isinstance(outcome, Answered):
+        return outcome.reply.n_tokens()
+    return (0, 0) if outcome.is_free else (None, None)
 
 
 async def _bounded(response: Response) -> bytes | Failure:

@@ -37,6 +37,8 @@ class Failure:
     is_overload: bool = False
     """The server is overloaded."""
     is_timeout: bool = False
+    is_free: bool = False
+    """The server did not work on the request, so it charges nothing."""
     retry_after: float | None = None
     """Seconds, where the server names them."""
 
@@ -74,7 +76,12 @@ def failure_of(response: Response, message: str) -> Failure:
         should_retry != "false" and (status is None or status in _TRANSIENT or status >= 500)
     )
     return Failure(
-        status, message, is_transient=is_transient, is_overload=status in _OVERLOADED, retry_after=retry_after
+        status,
+        message,
+        is_transient=is_transient,
+        is_overload=status in _OVERLOADED,
+        is_free=status is not None,
+        retry_after=retry_after,
     )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from dsl.data.records import Completion, Example, Message, Prompt, Provenance
+from dsl.data.random_order import in_random_order, slice_of
+from dsl.data.records import Completion, Example, Message, Outcome, Prompt, Provenance, read_record
 from dsl.errors import DataError, ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
@@ -20,7 +21,8 @@ from dsl.values import Sha256
 from runners.engines import find_engine, resolved
 from runners.engines.contract import Engine, EngineAnswer, EngineRequest, bounded
 from runners.prompting.prompts import Prompter
-from runners.store import faults, provenance
+from runners.store import faults, provenance, spending
+from runners.store.looks import is_settled
 from runners.store.reusable_rows import reuse_rows
 from runners.store.step_io import (
     RowWriter,
@@ -45,10 +47,17 @@ Wanted = dict[str, tuple[Example, EngineRequest, str]]
 def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     """Write `completions.jsonl`, one `Completion` a line, as they are finished.
 
+    Of slices that are put together, and of one that a settled contrast leaves out, nothing is asked.
+
     Raises:
         ServerError: the server does not answer, or has failed on so many rows that they are no result.
         XpError: not one example has a recorded answer.
     """
+    if step.slices:
+        return _put_together(step, context, out)
+    if step.items and step.items.unless and is_settled(context[step.items.unless]):
+        rewrite_rows(out / FILE, ())
+        return StepResult(facts={"is_left_out": True})
     engine = find_engine(step.model.engine).Engine(
         step.model, context[step.tuned] if step.tuned else None, context.cache
     )
@@ -82,6 +91,7 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
             if row.text is None:
                 unanswered.append(row)
             context.report(done, n_rows)
+            spending.check()
     if step.prompt is None and unanswered and len(unanswered) == n_rows and context.part is None:
         raise XpError(f"not one of {n_rows} items has a recorded answer: {unanswered[0].error}")
     if not earlier:
@@ -93,6 +103,21 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         n_open=sum(faults.is_open(row.n_faults) for row in failed),
         load_seconds=engine.load_seconds,
         facts=facts,
+    )
+
+
+def _put_together(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
+    """Write the rows of a step's slices, without what was spent on them, with the facts they agree on."""
+    folders = [context[one] for one in step.slices]
+    rows = [row for folder in folders for row in read_rows(folder / FILE, Completion)]
+    rewrite_rows(out / FILE, (row.model_copy(update={"seconds": None}) for row in rows))
+    facts = [read_record(folder / "outcome.json", Outcome).facts for folder in folders]
+    asked = [one for one in facts if not one.get("is_left_out")]
+    return StepResult(
+        n_rows=len(rows),
+        n_reused=len(rows),
+        n_of_other_code=provenance.n_of_other_code(rows, step),
+        facts={name: fact for name, fact in asked[0].items() if all(one.get(name) == fact for one in asked)},
     )
 
 
@@ -134,6 +159,9 @@ def _conversations(step: GenerateStep, context: StepContext) -> Iterator[tuple[E
     """Yield the step's examples; those that go on with a conversation with the model's own answers in it, and
     its last answer so far."""
     examples = list(read_rows(context[step.examples] / "examples.jsonl", Example))
+    if step.items is not None:
+        ordered = in_random_order(examples, lambda example: example.item, step.items.seed)
+        examples = ordered[slice_of(len(ordered), step.items.number, step.items.of)]
     if context.part is not None:
         examples = examples[context.part.start : context.part.stop]
     if step.after is None:

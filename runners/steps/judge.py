@@ -23,7 +23,7 @@ from runners.engines import find_engine, resolved
 from runners.engines.contract import EngineAnswer, EngineRequest, bounded
 from runners.judges import find_judge
 from runners.judges.contract import NO_REPLY, Answer, Facts, Generate, Tools
-from runners.store import faults, provenance
+from runners.store import faults, provenance, spending
 from runners.store.reusable_rows import reuse_rows
 from runners.store.row_keys import Keys
 from runners.store.step_io import (
@@ -96,6 +96,7 @@ def run(step: JudgeStep, context: StepContext, out: Path) -> StepResult:
                     failed.append(verdict)
                 writer.write(verdict)
                 context.report(n_rows - len(missing), n_rows)
+                spending.check()
             assert not own, f"the judge {settings.judge} left out {len(own)} verdicts"
     model = next((model for judge in step.judges.values() for model in judge.models()), None)
     if not earlier:

@@ -11,7 +11,7 @@ from dsl.data.records import RefLogps
 from dsl.steps.steps import ReferenceLogpsStep
 from runners.models.loading import Loaded, load_to_train
 from runners.models.startup_time import importing
-from runners.store import provenance
+from runners.store import provenance, spending
 from runners.store.reusable_rows import reuse_rows
 from runners.store.step_io import RowWriter, StepContext, StepResult, rewrite_rows
 from runners.training.reference_logps import FILE, model_key, row_key
@@ -58,6 +58,7 @@ def _run(step: ReferenceLogpsStep, context: StepContext, out: Path) -> StepResul
         for done, row in enumerate(_computed(missing, loaded, bf16) if missing else (), len(cached) + 1):
             writer.write(row.model_copy(update={"provenance": row_provenance}))
             context.report(done, len(wanted))
+            spending.check()
     return StepResult(
         n_rows=len(wanted),
         n_reused=len(cached),

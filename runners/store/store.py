@@ -9,6 +9,7 @@
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
 <root>/estimates/<name>.json   what a study's steps were estimated to take as an apply began
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
+<root>/spending/<name>.jsonl   what a study with a budget has spent (`runners.store.ledger`)
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
@@ -32,12 +33,14 @@ from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.errors import DataError, StoreError
 from dsl.plan.study import Study
+from dsl.spec.budget import Charge, Use
 from dsl.steps.identity import Canonical
 from dsl.steps.steps import AnyStep, Step
-from dsl.values import StepId, Value
+from dsl.values import Name, StepId, Value
 from runners.store import faults, locks
 from runners.store.digests import describe
 from runners.store.disk_errors import unwritten
+from runners.store.ledger import Ledger
 from runners.store.step_io import rewrite_rows, write_json
 
 
@@ -53,6 +56,22 @@ class Store:
         self.warehouse = self.root / "warehouse.duckdb"
         self.is_shared = True
         """A step may reuse rows of other steps."""
+        self.charge: Charge | None = None
+        """The study that pays for steps, where it has a budget."""
+        self._ledgers: dict[Name, Ledger] = {}
+
+    def ledger(self, experiment: Name) -> Ledger:
+        """Return a study's ledger."""
+        path = self.root / "spending" / f"{experiment}.jsonl"
+        return self._ledgers.setdefault(experiment, Ledger(path))
+
+    def spent(self, experiment: Name) -> Use | None:
+        """Return the spending of a study so far; None where it never had a budget."""
+        ledger = self.ledger(experiment)
+        if not ledger.path.exists():
+            return None
+        ledger.look()
+        return ledger.spent
 
     def step_folder(self, step_id: StepId) -> Path:
         """Return the step's folder once it is finished."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.data.records import TrainMetric
 from dsl.errors import StepFailed
+from runners.store import spending
 from runners.store.step_io import RowWriter
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def recorder(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
             report(state.global_step, state.max_steps)
+            if not control.should_training_stop and spending.is_spent():
+                control.should_save = True
 
         def on_log(
             self,
@@ -91,5 +94,6 @@ def recorder(
             # whoever goes on from the last one would train a step more
             if not control.should_training_stop:
                 (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+                spending.check()
 
     return Recorder()

@@ -27,6 +27,7 @@ _ROWS = {
     "select": ("select.sql", "trials.jsonl"),
     "generate": ("generate.sql", "completions.jsonl"),
     "judge": ("judge.sql", "verdicts.jsonl"),
+    "sequential_test": ("looks.sql", "looks.jsonl"),
 }
 """A step's kind -> what loads its rows, and from which file."""
 

@@ -58,8 +58,10 @@ create table contrast_tests (
     ci_low double,
     ci_high double,
     -- By sign flips of items and, where models were trained with several seeds, by the variance over seeds
-    -- too; null below two items.
+    -- too; null below two items. Where asking stopped by what was found, 1 / e-value.
     p_value double,
+    -- Against no difference, valid at any number of items; null where all items were asked.
+    e_value double,
     -- `confirmatory`: what the study declared. `exploratory`: everything else.
     family varchar,
     correction varchar,

@@ -158,6 +158,24 @@ create table train_metrics (
     value double not null
 );
 
+-- One row per sequential_test step.
+create table looks (
+    step_id varchar not null,
+    -- Slices of the items so far; fewer than those of the step where the contrast was settled before.
+    number bigint not null,
+    "of" bigint not null,
+    -- Items with a score on both sides.
+    n bigint not null,
+    -- Items that were asked and lack one.
+    n_unscored bigint not null,
+    estimate double,
+    -- Of the 95% confidence sequence.
+    ci_low double not null,
+    ci_high double not null,
+    e_value double not null,
+    is_settled boolean not null
+);
+
 -- One row per select step and training that it chose from.
 create table trials (
     step_id varchar not null,

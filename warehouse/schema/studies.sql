@@ -112,5 +112,10 @@ create table contrasts (
     method varchar,
     -- Settings besides the methods in which the two sides differ, each with its values.
     differs varchar[] not null,
+    -- The contrast that decided how many items of a side were asked, the rule in words, and the seed of the
+    -- items' order; null where all were asked.
+    stopped_by varchar,
+    stopping_rule varchar,
+    stopping_seed bigint,
     primary key (experiment, contrast)
 );

@@ -19,8 +19,9 @@ from warehouse.statistics.corrections import (
 )
 from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.gaps import StudentTest
-from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs, scale_width
+from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs
 from warehouse.statistics.power import smallest_p_value
+from warehouse.statistics.sequential import SequentialTest, test_of
 
 _GAP = (*TEST, "other_language", "other_of_train_languages", "other_against_train_languages")
 
@@ -47,6 +48,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             contrasts.of,
             contrasts.against,
             contrasts.method,
+            contrasts.stopping_seed,
             contrasts.is_declared
                 and list_has_any(
                     contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]
@@ -177,13 +179,12 @@ def _corrected_intervals(
         row = here.get(tuple(place[name] for name in TEST))
         if row is None or row["p_value"] is None:
             continue
-        differences = columns["difference"][~np.isnan(columns["difference"])]
         estimate = (
             None
             if row["df"] is None
-            else Estimate(float(differences.mean()), row["standard_error"], row["df"])
+            else Estimate(float(np.nanmean(columns["difference"])), row["standard_error"], row["df"])
         )
-        _put(found["contrast_tests"][row["place"]], PairedTest(differences, scale_width(columns), estimate))
+        _put(found["contrast_tests"][row["place"]], test_of(columns, row["stopping_seed"], estimate))
     between = {
         tuple(row[name] for name in _GAP): row for row in gaps if (row["dataset"], row["model"]) == slice_
     }
@@ -196,7 +197,7 @@ def _corrected_intervals(
             _put(found["language_gaps"][row["place"]], replace(gap, over_seeds=over_seeds).test)
 
 
-def _put(corrected: dict[str, Any], test: PairedTest | StudentTest) -> None:
+def _put(corrected: dict[str, Any], test: PairedTest | SequentialTest | StudentTest) -> None:
     corrected["ci_low_corrected"], corrected["ci_high_corrected"] = test.interval(corrected["alpha"]) or (
         None,
         None,

@@ -18,7 +18,13 @@ from warehouse.statistics.corrections import ALPHA
 from warehouse.statistics.estimates import Estimate, mean_of
 from warehouse.statistics.families import correct_families
 from warehouse.statistics.gaps import Gap, StudentTest
-from warehouse.statistics.paired import Unscored, bounds_for_unscored, length_adjusted, standardised_effect
+from warehouse.statistics.paired import (
+    Adjusted,
+    Unscored,
+    bounds_for_unscored,
+    length_adjusted,
+    standardised_effect,
+)
 from warehouse.statistics.pairs import (
     CONTRAST,
     TEST,
@@ -28,8 +34,8 @@ from warehouse.statistics.pairs import (
     gaps_between_languages,
     keep,
     read_pairs,
-    scale_width,
 )
+from warehouse.statistics.sequential import SequentialTest, stopping_seeds, test_of
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -104,9 +110,9 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     for file in table_files():
         if made_from.get(file.stem, True):
             connection.execute(f"insert into {file.stem} by name {file.read_text('utf-8')}")
-    pairs = read_pairs(connection, slice_)
+    pairs, stopped = read_pairs(connection, slice_), stopping_seeds(connection, experiment)
     tests = [
-        _test(rows, seeds.of(cells_of_contrast(place), place["measure"]))
+        _test(rows, seeds.of(cells_of_contrast(place), place["measure"]), stopped.get(place["contrast"]))
         | {name: place[name] for name in TEST}
         for place, rows in pairs
     ]
@@ -145,19 +151,28 @@ def refresh_study(connection: duckdb.DuckDBPyConnection, experiment: str) -> Non
     correct_families(connection, experiment)
 
 
-def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
-    """Statistics of one contrast in one place, from all of its items."""
+def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, Any]:
+    """Statistics of one contrast in one place, from all of its items.
+
+    `stopping_seed`: of their order, where asking stopped by what was found.
+    """
     scored = keep(rows, ~np.isnan(rows["difference"]))
     long = keep(scored, ~np.isnan(scored["characters_of"] + scored["characters_against"]))
-    adjusted = length_adjusted(
-        long["difference"], long["characters_of"], long["characters_against"], long["item_cluster"].tolist()
-    )
+    if stopping_seed is None:
+        adjusted = length_adjusted(
+            long["difference"],
+            long["characters_of"],
+            long["characters_against"],
+            long["item_cluster"].tolist(),
+        )
+    else:
+        adjusted = Adjusted(None, "asking stopped by what was found")
     low, high = _bounds(rows)
     over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
+    test = test_of(rows, stopping_seed, over_seeds) if len(scored["item"]) else None
     return {
-        **_tested(
-            PairedTest(scored["difference"], scale_width(rows), over_seeds) if len(scored["item"]) else None
-        ),
+        **_tested(test),
+        "e_value": test.e_value if isinstance(test, SequentialTest) else None,
         **_seeds(seeds, over_seeds),
         "standardised_effect": standardised_effect(scored["difference"]),
         "bound_low": low,
@@ -170,7 +185,7 @@ def _test(rows: Columns, seeds: Seeds) -> dict[str, Any]:
     }
 
 
-def _tested(test: PairedTest | StudentTest | None) -> dict[str, Any]:
+def _tested(test: PairedTest | SequentialTest | StudentTest | None) -> dict[str, Any]:
     low, high = (test and test.interval(ALPHA)) or (None, None)
     return {
         "standard_error": test and test.standard_error,

@@ -163,8 +163,8 @@ def apply(
                 watch=watch,
             )
         say(applied_as_text(planned.diff, applied))
-        if applied.failures:
-            raise typer.Exit(1)
+        if applied.failures or applied.stopped:
+            raise typer.Exit(1 if applied.failures else 3)
 
 
 def adopt(

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
-from dsl.steps.steps import DataStep, Judged, SelectStep
+from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, SelectStep, SequentialTestStep, Step
 from dsl.values import Name, StepId
 from xp.render.words import counted, listed
 
@@ -18,7 +18,8 @@ def labels_of(diff: Diff) -> dict[StepId, str]:
     labels = {
         step_id: _source(step) for step_id, step in diff.plan.steps.items() if isinstance(step, DataStep)
     }
-    return labels | labels_in(diff.plan.study.cells, details)
+    labels |= labels_in(diff.plan.study.cells, details)
+    return labels | _labels_of_slices(diff.plan.steps, labels)
 
 
 def labels_in(
@@ -30,6 +31,21 @@ def labels_in(
         for step_id, words in _uses(cell):
             uses.setdefault(step_id, {})[words + details.get(step_id, "")] = cell.method
     return {step_id: _shared(found) for step_id, found in uses.items()}
+
+
+def _labels_of_slices(steps: Mapping[StepId, Step], labels: Mapping[StepId, str]) -> dict[StepId, str]:
+    """Label the steps of a study that stops asking: each slice of a cell, its verdicts, and each look."""
+    found: dict[StepId, str] = {}
+    for step_id, step in steps.items():
+        if isinstance(step, GenerateStep):
+            for number, one in enumerate(step.slices, 1):
+                found[one] = f"slice {number} of {labels[step_id]}"
+    for step_id, step in steps.items():
+        if isinstance(step, JudgeStep) and step.answers in found:
+            found[step_id] = f"verdicts on {found[step.answers]}"
+        elif isinstance(step, SequentialTestStep):
+            found[step_id] = f"look {len(step.of)} of {step.rule.looks} at {step.rule.contrast}"
+    return found
 
 
 def model_of(cell: Cell) -> str:

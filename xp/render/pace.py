@@ -12,7 +12,8 @@ from dsl.values import StepId
 from runners.execution import events
 
 WEIGHTS: Mapping[str, float] = {
-    "data": 0.1, "select": 0.1, "judge": 2, "generate": 7, "reference_logps": 12, "dpo": 20, "sft": 40,
+    "data": 0.1, "select": 0.1, "sequential_test": 0.1, "judge": 2, "generate": 7, "reference_logps": 12,
+    "dpo": 20, "sft": 40,
 }  # fmt: skip
 """Kind -> how long one step takes beside the others, as a guess until some of them are done."""
 
@@ -23,6 +24,7 @@ before them, and later rows are reused more often."""
 VERBS: Mapping[str, str] = {
     "data": "reading",
     "select": "choosing",
+    "sequential_test": "looking",
     "judge": "judging",
     "generate": "answering",
     "reference_logps": "reference",
@@ -74,7 +76,7 @@ class Pace:
     clock: Callable[[], float]
     running: dict[StepId, Running] = field(default_factory=dict[StepId, Running])
     over: dict[StepId, str] = field(default_factory=dict[StepId, str])
-    """Step -> `done`, `failed` or `skipped`."""
+    """Step -> `done`, `failed`, `stopped` or `skipped`."""
     _took: dict[Key, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT)))
     """Seconds that the last finished steps took, the load of a model left out."""
     _loads: list[float] = field(default_factory=list[float])

@@ -29,7 +29,6 @@ MOST_LANGUAGES = 36
 MOST_SENTENCES = 3
 """Warnings, and things to load, that are shown; the rest is counted."""
 
-
 MOST_CHANGES = 6
 """Changes since the study was applied last that are shown; the rest is counted."""
 

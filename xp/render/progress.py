@@ -139,7 +139,7 @@ class Groups:
             state = Text("waiting", style="dim")
         else:
             state = Text("done" if "done" in ended else "", style="green")
-        for status, style in (("failed", "red"), ("skipped", "yellow")):
+        for status, style in (("failed", "red"), ("stopped", "yellow"), ("skipped", "yellow")):
             if n := ended.count(status):
                 state.append(f"{', ' if state.plain else ''}{n} {status}", style)
         return state

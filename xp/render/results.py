@@ -23,11 +23,28 @@ def applied_as_text(diff: Diff, applied: "Applied") -> str:
     else:
         lines = [
             f"{counted(applied.n_done, 'step')} done, {applied.n_failed} failed, {applied.n_skipped} skipped"
-            " because an input failed."
+            f" because an input {'was stopped or ' if applied.stopped else ''}failed."
         ]
+    lines += _stop(applied)
     lines += each_error_once([(one.step_id, one.error, str(one)) for one in applied.failures])
     report = [] if applied.report is None else [f"Report: {applied.report}"]
     return "\n".join([*lines, *applied.notes, *report])
+
+
+def _stop(applied: "Applied") -> list[str]:
+    """Say what the budget stopped, what is kept, and how to go on."""
+    if applied.spent is None:
+        return []
+    if not applied.stopped:
+        return [f"Spent so far: {applied.spent}."]
+    n_rows, n_all = (sum(getattr(one, name) for one in applied.stopped) for name in ("n_rows", "n_all"))
+    rows = f" ({n_rows:,} of their {n_all:,} rows are kept)" if n_all else ""
+    stopped = counted(len(applied.stopped), "step")
+    return [
+        f"Stopped by the budget: {stopped}{rows}. Spent so far: {applied.spent}.",
+        *(f"  {reason}" for reason in dict.fromkeys(one.reason for one in applied.stopped)),
+        "To go on, raise `budget` in the spec and apply again: what is kept costs nothing.",
+    ]
 
 
 def adopted_as_text(adopted: "Adopted") -> str:

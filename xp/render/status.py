@@ -21,6 +21,8 @@ def status_as_text(status: Status) -> str:
         )
         lines += [f"    chosen: {line}" for line in one.chosen]
         lines += [] if one.beside is None else [f"    {line}" for line in beside_lines(one.beside)]
+        lines += [f"    spent: {one.spent}"] if one.spent else []
+        lines += [f"  {run.step_id} was stopped: {run.error}" for run in one.stopped]
         failed = [(run.step_id, run.error or "", f"{run.step_id} failed: {run.error}") for run in one.failed]
         lines += [f"  {line}" for line in each_error_once(failed)]
     return "\n".join([*lines, *status.notes])
@@ -35,6 +37,8 @@ def status_as_json(status: Status) -> str:
             "n_done": one.n_done,
             "chosen": list(one.chosen),
             "estimates": None if one.beside is None else asdict(one.beside),
+            "spent": None if one.spent is None else one.spent.model_dump(),
+            "stopped": {run.step_id: run.error for run in one.stopped},
             "failed": {run.step_id: run.error for run in one.failed},
         }
         for one in status.studies

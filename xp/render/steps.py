@@ -22,7 +22,7 @@ MOST_LINES = 60
 """Steps to run that a text plan lists; the rest is counted."""
 
 
-KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge")
+KINDS = ("data", "sft", "reference_logps", "dpo", "select", "generate", "judge", "sequential_test")
 
 
 def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:

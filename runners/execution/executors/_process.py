@@ -60,6 +60,9 @@ class Attempt:
     def failed(self, error: str) -> Ended:
         return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "failed", error=error)
 
+    def stopped(self, error: str) -> Ended:
+        return Ended(self.step_id, self.started_at, self.pid, self._seconds(), "stopped", error=error)
+
     def interrupted(self) -> Ended:
         return Ended(
             self.step_id, self.started_at, self.pid, self._seconds(), "interrupted", error="interrupted"
@@ -135,7 +138,7 @@ class Worker:
                 yield now.done(message.outcome)
                 continue
             self.is_over = True
-            yield now.failed(message.error)
+            yield now.stopped(message.error) if message.is_stopped else now.failed(message.error)
             if message.is_store_error:
                 raise StoreError(message.error)
         if death is not None:

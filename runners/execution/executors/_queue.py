@@ -31,7 +31,13 @@ class Queue:
         """Return a step, or a shard of it, as a worker is handed it; `busy` steps are being written."""
         step = self.steps[step_id]
         folders = self._reuse_index.folders_for(step_id, step, frozenset(busy))
-        return Task(step_id=step_id, step=cast("AnyStep", step), reuse_from=folders, part=part)
+        return Task(
+            step_id=step_id,
+            step=cast("AnyStep", step),
+            reuse_from=folders,
+            part=part,
+            charge=self.store.charge,
+        )
 
     def end(self, ended: Ended) -> None:
         """Take note of an attempt's end: others can reuse its rows, and run, or are skipped."""
@@ -40,7 +46,7 @@ class Queue:
         if ended.status == "done":
             self.schedule.done(ended.step_id)
         else:
-            self._skip(self.schedule.failed(ended.step_id))
+            self._skip(self.schedule.failed(ended.step_id, ended.status))
 
     def _skip(self, reasons: Mapping[StepId, str]) -> None:
         for step_id, reason in reasons.items():

@@ -223,6 +223,8 @@ class _Drive:
         if ended.outcome is None:
             self._drop(step_id)
             shards.show_log(step_id, self._queue.store, part)
+            if ended.status == "stopped":
+                return now.stopped(ended.error or "")
             return now.failed(f"rows {part.start} to {part.stop}: {ended.error}")
         split.outcomes[part] = ended.outcome
         if len(split.outcomes) < len(split.parts):

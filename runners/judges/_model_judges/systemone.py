@@ -7,14 +7,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from dsl.data.records import Provenance
-from dsl.errors import ServerError
+from dsl.errors import XpError
 from dsl.judges._decision_model import SystemOne
-from runners.http.client import Answered, Client, Count, Detail, opened
+from runners.http.client import Answered, ApiReply, Client, Count, Detail, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Api, Failure
 from runners.http.server import Server
 from runners.judges._model_judges.question import Decided, Question, probabilities_of
 from runners.judges.contract import NO_REPLY, Tools, VerdictDetails
+from runners.store import spending
 
 API = Api(
     address="`base_url` is the address to which /v1/systemone is added",
@@ -32,13 +33,14 @@ def decide_served(model: SystemOne, questions: Sequence[Question], tools: Tools)
 
     Raises:
         ServerError: the server stays down, does not let us in, or refuses any question.
+        BudgetSpent: the study's budget has no room for the next question.
     """
     server = Server(model)
     tools.facts |= {"server": server.host, "name": model.name}
 
     @asynccontextmanager
-    async def calls() -> AsyncGenerator[Callable[[tuple[int, Question]], Awaitable[Decided | ServerError]]]:
-        async with opened(server, model, API, _Reply) as client:
+    async def calls() -> AsyncGenerator[Callable[[tuple[int, Question]], Awaitable[Decided | XpError]]]:
+        async with opened(server, model, API, _Reply, spending.meter(model, 0)) as client:
             yield _Call(model, client, "systemone" if server.url.endswith("/v1") else "v1/systemone").ask
 
     return concurrently(enumerate(questions), calls, model.max_concurrency)
@@ -50,7 +52,7 @@ class _Call:
     def __init__(self, model: SystemOne, client: "Client[_Reply]", path: str) -> None:
         self._model, self._client, self._path = model, client, path
 
-    async def ask(self, asked: tuple[int, Question]) -> Decided | ServerError:
+    async def ask(self, asked: tuple[int, Question]) -> Decided | XpError:
         """The decision, or the reason why this question has none, or the reason why no question will have
         one."""
         place, question = asked
@@ -91,8 +93,8 @@ class _Call:
             model_served=reply.model,
             provenance=provenance,
         )
-        if n_tokens is not None and self._model.usd_per_million_prompt_tokens is not None:
-            details["usd"] = self._model.usd_per_million_prompt_tokens * n_tokens / 1e6
+        if n_tokens is not None and (price := self._model.price()) is not None:
+            details["usd"] = price.usd(n_tokens, 0)
         return details
 
 
@@ -100,10 +102,13 @@ class _Usage(BaseModel):
     input_tokens: Count = None
 
 
-class _Reply(BaseModel):
+class _Reply(ApiReply):
     """Fields that are read of a server's reply; servers add much else."""
 
     answers: dict[str, dict[str, Any]]
     model: Detail[str] = None
     usage: Detail[_Usage] = None
     system_fingerprint: Detail[str] = None
+
+    def n_tokens(self) -> tuple[int | None, int | None]:
+        return (None if self.usage is None else self.usage.input_tokens), 0

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TypeVar, cast
 
 from dsl.data.records import Prompt, Provenance, Verdict
-from dsl.engines.contract import EngineSettings
+from dsl.engines.contract import EngineSettings, ServerSettings
 from dsl.judges._judge_prompts import JudgePrompts
 from dsl.judges._rubric import Aspect
 from runners.engines.contract import EngineAnswer
@@ -97,11 +97,10 @@ def spent_on(replies: Sequence[EngineAnswer], model: EngineSettings) -> VerdictD
         n_new_tokens=_sum([reply.n_new_tokens for reply in replies]),
         seconds=_sum([reply.seconds for reply in replies]),
     )
-    usd_of_prompt: float | None = getattr(model, "usd_per_million_prompt_tokens", None)
-    usd_of_new: float | None = getattr(model, "usd_per_million_new_tokens", None)
+    price = model.price() if isinstance(model, ServerSettings) else None
     n_prompt, n_new = details.get("n_prompt_tokens"), details.get("n_new_tokens")
-    if usd_of_prompt is not None and usd_of_new is not None and n_prompt is not None and n_new is not None:
-        details["usd"] = (usd_of_prompt * n_prompt + usd_of_new * n_new) / 1e6
+    if price is not None and n_prompt is not None and n_new is not None:
+        details["usd"] = price.usd(n_prompt, n_new)
     return details
 
 

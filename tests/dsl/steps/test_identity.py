@@ -31,12 +31,16 @@ from dsl.steps.steps import (
     DataStep,
     DpoStep,
     GenerateStep,
+    ItemSlice,
+    Judged,
     JudgeStep,
     ReferenceLogpsStep,
     SelectStep,
+    SequentialTestStep,
     SftStep,
     Step,
 )
+from dsl.steps.stopping import StopWhen
 from dsl.steps.training_settings import Adapter, HeldOut, Training
 from dsl.values import Value
 
@@ -146,6 +150,22 @@ STEPS: list[Step] = [
         seed=0,
     ),
     SelectStep(trials={"beta: 0.1": TUNED}),
+    GenerateStep(
+        model=settings_of("engines", "echo")(),
+        examples=DATA,
+        prompt=CHAT,
+        decoding=Decoding(),
+        items=ItemSlice(number=2, of=3, seed=0, unless=ANSWERS),
+        slices=(ANSWERS,),
+    ),
+    SequentialTestStep(
+        rule=StopWhen(contrast="gain", excludes=0),
+        alpha=0.05,
+        aspect="contains",
+        scale=(0.0, 1.0),
+        of=(Judged(step=ANSWERS, judge="contains-0123456789abcdef"),),
+        against=(Judged(step=TUNED, judge="contains-0123456789abcdef"),),
+    ),
 ]
 
 
@@ -230,6 +250,7 @@ WHY_NOT = {
     "openai.Settings.usd_per_million_new_tokens": "what it costs",
     "openai.Settings.base_url": "where a revision says what is served",
     "openai.Settings.server": "where a revision says what is served",
+    "StopWhen.contrast": "its name alone",
     "SystemOne.base_url_env": "host and port that it holds count",
     "SystemOne.api_key_env": "who pays",
     "SystemOne.max_concurrency": "how fast",

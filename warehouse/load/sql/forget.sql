@@ -14,6 +14,7 @@ delete from step_verdicts where step_id in (from forgotten);
 delete from step_usage where step_id in (from forgotten);
 delete from train_metrics where step_id in (from forgotten);
 delete from trials where step_id in (from forgotten);
+delete from looks where step_id in (from forgotten);
 delete from ref_logps where step_id in (from forgotten);
 delete from steps where step_id in (from forgotten);
 

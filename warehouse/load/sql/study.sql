@@ -51,7 +51,11 @@ select unnest(
             "contrasts": [
                 {
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
-                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar", "differs": ["varchar"]
+                    "is_declared": "boolean", "by": ["varchar"], "method": "varchar", "differs": ["varchar"],
+                    "stop_when": {
+                        "contrast": "varchar", "excludes": "double", "ci_width": "double",
+                        "looks": "bigint", "seed": "bigint"
+                    }
                 }
             ]
         }'
@@ -123,7 +127,15 @@ select
     contrast.is_declared,
     contrast."by",
     contrast.method,
-    coalesce(contrast.differs, []) as differs
+    coalesce(contrast.differs, []) as differs,
+    contrast.stop_when.contrast as stopped_by,
+    case
+        when contrast.stop_when.ci_width is not null
+            then format('interval {} wide, {} looks', contrast.stop_when.ci_width, contrast.stop_when.looks)
+        when contrast.stop_when.contrast is not null
+            then format('excludes {}, {} looks', contrast.stop_when.excludes, contrast.stop_when.looks)
+    end as stopping_rule,
+    contrast.stop_when.seed as stopping_seed
 from (select experiment, unnest(contrasts) as contrast from study);
 
 insert into judges by name

@@ -26,6 +26,10 @@ FAULTS = (
     " Filled: significant after correction."
 )
 
+E_VALUE = Column(
+    "e-value", lambda row: "–" if row["e_value"] is None else f"{row['e_value']:.3g}", is_number=True
+)
+
 P_VALUES = (
     tables.probability("p_value", "p"),
     tables.probability("p_corrected", "p (corrected)"),
@@ -49,8 +53,10 @@ def contrasts(study: StudyRows) -> Section:
         tables.text("of_train_languages", "first tuned on"),
         tables.text("against_train_languages", "second tuned on"),
         tables.estimate("estimate", "difference [95% interval]"),
+        E_VALUE,
         *P_VALUES,
         Column("reading", reading),
+        tables.text("stopped_by", "stopped by"),
         tables.count("n", "n (pairs)"),
         tables.count("n_lost", "items lost"),
         tables.count("n_unscored", "unscored"),
@@ -88,6 +94,7 @@ def contrasts(study: StudyRows) -> Section:
                 " 95% interval that inverts it."
             ),
             *corrected(main),
+            *_stopped(main),
             *_also_differ(study, main),
             *_elsewhere(rest, found),
         ),
@@ -122,6 +129,20 @@ def _elsewhere(rest: Rows, found: Collection[str]) -> tuple[str, ...]:
     ]
     where = "`contrast_by_language_and_size` has them"
     return (f"No other contrast on {listed(quiet)} is significant; {where}.",) if quiet else ()
+
+
+def _stopped(shown: Rows) -> tuple[str, ...]:
+    """Say which contrasts have a confidence sequence in the place of an interval, and why."""
+    stopped = [row for row in shown if row["stopped_by"]]
+    if not stopped:
+        return ()
+    by, rule = stopped[0]["stopped_by"], stopped[0]["stopping_rule"]
+    others = list(dict.fromkeys(difference(row) for row in stopped if row["contrast"] != by))
+    marked = f" So have {listed(others)}, whose items `{by}` decided on." if others else ""
+    return (
+        f"Asking stopped when `{by}` was settled ({rule}): it has a confidence sequence and an e-value, valid"
+        f" at any number of items, and p = 1/e.{marked}",
+    )
 
 
 def _also_differ(study: StudyRows, shown: Rows) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 -- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared
 -- and what it was declared to change with. Between models, a `method` is named; else it is null. `differs`
--- has the settings besides the methods in which its sides differ.
+-- has the settings besides the methods in which its sides differ. `stopped_by` is the contrast that
+-- decided how many items of a side were asked.
 select
     experiment,
     contrast,
@@ -10,5 +11,7 @@ select
     is_declared,
     "by",
     method,
-    differs
+    differs,
+    stopped_by,
+    stopping_rule
 from contrasts

@@ -17,6 +17,9 @@
 -- that were asked for and have no scores. With one seed, test and interval are for this one trained model and
 -- say nothing of another training run (`scope`); with more, they are over seeds too.
 --
+-- Where the contrast `stopped_by` decided how many items of a side were asked, intervals are confidence
+-- sequences, which hold whatever was found before asking stopped, and `p_value` is 1 / `e_value`.
+--
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
 -- of answers that have it, with its interval: there below zero is better for the first side.
 select
@@ -44,6 +47,9 @@ select
     change_of_fault(study_judges.fault, contrast_tests.ci_high) as fault_difference_low,
     change_of_fault(study_judges.fault, contrast_tests.ci_low) as fault_difference_high,
     contrast_tests.p_value,
+    contrast_tests.e_value,
+    asked_contrasts.stopped_by,
+    asked_contrasts.stopping_rule,
     contrast_tests.p_value < 0.05 as is_significant_uncorrected,
     contrast_tests.correction,
     contrast_tests.n_tests,

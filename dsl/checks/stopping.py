@@ -1,0 +1,58 @@
+"""Checks of the rule by which a study stops asking."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dsl.checks.context import Context
+from dsl.checks.fault import Fault, unknown_name
+from dsl.plan.stopping import measure_of, sides_of
+
+_AT = ("stop_when", "contrast")
+
+
+def stopping_faults(context: Context) -> Iterator[Fault]:
+    """Check that a stopping contrast is of two methods with one cell each, on one measure with a scale."""
+    experiment = context.experiment
+    rule = experiment.stop_when
+    if rule is None:
+        return
+    if rule.contrast not in experiment.contrasts:
+        yield from unknown_name(_AT, rule.contrast, experiment.contrasts, "contrast")
+        return
+    sides = sides_of(experiment)
+    if sides is None or experiment.contrasts[rule.contrast].by:
+        yield Fault(_AT, f"`{rule.contrast}` is no difference of two methods: only such a one can stop")
+        return
+    yield from _measure(context)
+    n_cells = Counter(
+        (request.dataset, request.language, request.model, method)
+        for request, method in context.requests
+        if method in sides
+    )
+    for (dataset, language, model, method), n in n_cells.items():
+        if n > 1:
+            yield Fault(
+                _AT,
+                f"`{method}` has {n} cells in `{language}` on `{model}` for `{dataset}` (seeds, turns or"
+                " languages tuned on); a contrast that stops has one on each side",
+            )
+            break
+    if experiment.reuse != "any":
+        yield Fault(("reuse",), "slices are judged again from cached rows, so `stop_when` needs `reuse: any`")
+
+
+def _measure(context: Context) -> Iterator[Fault]:
+    experiment = context.experiment
+    assert experiment.stop_when is not None
+    measure = measure_of(experiment)
+    contrast = experiment.stop_when.contrast
+    if measure is None:
+        yield Fault(_AT, f"`{contrast}` is declared on several measures, or on none. Name one: `on: [judge]`")
+        return
+    judge = experiment.judges[measure[0]]
+    if judge.opponents() or judge.judges() or judge.is_people() or judge.judge == "recorded":
+        yield Fault(_AT, f"`{measure[0]}` does not judge one answer by itself, so it cannot decide to stop")
+    elif judge.scale(measure[1]) is None:
+        yield Fault(_AT, f"`{measure[0]}` has no lowest and highest score: a confidence sequence needs both")
+    elif judge.limit is not None:
+        yield Fault(_AT, f"`{measure[0]}` has a `limit`: it would leave out items that are asked")

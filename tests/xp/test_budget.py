@@ -1,0 +1,237 @@
+"""Studies with a budget: it is never overrun, stops without a failure, and goes on where it is raised."""
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dsl.checks.load import load
+from dsl.errors import SpecError
+from dsl.spec.budget import Use
+from runners.store import spending
+from runners.store.ledger import Ledger
+from runners.store.store import Store
+from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
+from tests.xp import test_apply_served as served_study
+from tests.xp import test_training_killed as trained_study
+from tests.xp.small_study import apply_to_end, begin_apply, wait_for, workers_of
+from xp.apply import Applied, apply
+from xp.render.results import applied_as_text
+from xp.studies import diff_for, status_of
+
+N_ITEMS = served_study.N_ITEMS
+PER_REQUEST = 10
+"""Tokens of an answer of `fake_server.completion`: 7 read and 3 written."""
+PRICES = {"usd_per_million_prompt_tokens": 1000.0, "usd_per_million_new_tokens": 1000.0}
+
+
+def write_study(folder: Path, server: Running, budget: dict[str, Any] | None, **changes: Any) -> Path:
+    model = {**served_study.served(server), **PRICES, **changes.pop("model", {})}
+    spec = served_study.write_study(folder, server, model=model)
+    change(spec, budget=budget, **changes)
+    return spec
+
+
+def change(spec: Path, **changes: Any) -> None:
+    spec.write_text(yaml.safe_dump({**yaml.safe_load(spec.read_text()), **changes}), "utf-8")
+
+
+def applied_to(spec: Path) -> tuple[Applied, str]:
+    """Apply in this process; the result, and as a person reads it."""
+    store = spec.parent / "store"
+    diff = diff_for(spec, None, None, store)
+    result = apply(diff, store, in_process=True)
+    return result, applied_as_text(diff, result)
+
+
+def spent_on(spec: Path, experiment: str = "served") -> Use:
+    ledger = Ledger(spec.parent / "store" / "spending" / f"{experiment}.jsonl")
+    ledger.look()
+    return ledger.spent
+
+
+def most_of(folder: Path) -> int:
+    """Tokens that each request of the study reserves: its bytes and the 16 that it may write."""
+    with serving(answer) as server:
+        applied_to(write_study(folder / "most", server, None))
+    (most,) = {len(json.dumps(asked.body)) + 16 for asked in server.asked}
+    return most
+
+
+def answer(asked: Asked) -> Said:
+    return completion("the answer is 6")
+
+
+@pytest.mark.parametrize("limit", ["tokens", "usd"])
+def test_a_budget_is_never_overrun_and_a_stopped_study_goes_on_when_it_is_raised(limit: str, tmp_path: Path):
+    scale, most = 1 if limit == "tokens" else 1e-3, most_of(tmp_path)
+    with serving(answer) as server:
+        spec = write_study(tmp_path / "study", server, {limit: (most + 2.5 * PER_REQUEST) * scale})
+        first, text = applied_to(spec)
+        assert len(server.asked) == 3
+        assert (first.n_failed, len(first.stopped), first.n_skipped) == (0, 1, 1)
+        assert "Stopped by the budget: 1 step (3 of their 6 rows are kept)" in text
+        assert "has no room for another request to tiny, of up to" in text
+        assert "raise `budget` in the spec and apply again" in text
+        second, _ = applied_to(spec)
+        assert (len(second.stopped), len(server.asked)) == (1, 3)  # no room, so nothing is asked
+
+        change(spec, budget={limit: (most + 100) * scale})
+        last, text = applied_to(spec)
+        assert (last.n_failed, last.stopped, len(server.asked)) == (0, (), N_ITEMS)
+        assert "Spent so far: 0.06 USD, 60 tokens." in text
+        assert served_study.todo(spec) == []
+
+
+def test_reused_rows_cost_nothing(tmp_path: Path):
+    with serving(answer) as server:
+        spec = write_study(tmp_path, server, {"tokens": 10_000})
+        applied_to(spec)
+        change(spec, decoding={"max_new_tokens": 17}, budget={"tokens": 60})
+        again, _ = applied_to(spec)
+        assert (again.n_failed, again.stopped, len(server.asked)) == (0, (), N_ITEMS)
+    assert spent_on(spec).tokens == N_ITEMS * PER_REQUEST
+
+
+def test_a_budget_is_no_part_of_any_id_and_a_store_without_one_has_no_ledger(tmp_path: Path):
+    with serving(answer) as server:
+        spec = write_study(tmp_path, server, None)
+        applied_to(spec)
+        change(spec, budget={"usd": 0.001})
+        assert served_study.todo(spec) == []
+    assert not (tmp_path / "store" / "spending").exists()
+
+
+def test_an_error_of_the_server_is_free_and_a_reply_that_is_lost_is_not(tmp_path: Path):
+    lost = Said('{"choices":', 200, {"content-length": "9999", "connection": "close"})
+    for said, is_free in ((Said("", 400), True), (lost, False)):
+        folder = tmp_path / str(is_free)
+        with serving(lambda asked, said=said: said if "3 + 3" in asked.prompt else answer(asked)) as server:
+            spec = write_study(folder, server, {"tokens": 10_000}, model={"max_retries": 0})
+            applied_to(spec)
+        answered = sum("3 + 3" not in asked.prompt for asked in server.asked)
+        rest = spent_on(spec).tokens - PER_REQUEST * answered
+        assert rest == 0 if is_free else rest == most_of(folder)
+
+
+# ---------------------------------------------------------------- processes
+
+
+@pytest.mark.slow
+def test_two_worker_processes_share_one_budget(tmp_path: Path):
+    most, models = most_of(tmp_path), set[str]()
+
+    def dear(asked: Asked) -> Said:
+        """A third of what was reserved, once both models have been asked."""
+        models.add(asked.body["model"])
+        wait_for(lambda: len(models) == 2, seconds=60)
+        said = completion("six").body
+        return Said({**said, "usage": {"prompt_tokens": most // 3, "completion_tokens": 0}})
+
+    with serving(dear) as server:
+        budget = {"tokens": 2 * most + 10}
+        spec = write_study(tmp_path / "study", server, budget, model={"max_concurrency": 1, "timeout": 90.0})
+        base = yaml.safe_load(spec.read_text())["models"]["m"]["base"]
+        change(spec, models={name: {"base": {**base, "name": name}} for name in ("uno", "due")})
+        store = tmp_path / "study" / "store"
+        stopped = apply_to_end(spec, store, "--jobs", "2")
+        assert stopped.returncode == 3, stopped.stdout + stopped.stderr
+        assert "0 failed" in stopped.stdout
+        assert len(server.asked) == 4  # a fifth might cost as much as three
+        assert spent_on(spec).tokens == 4 * (most // 3)
+        (study,) = status_of(store).studies
+        assert [run.status for run in study.stopped] == ["stopped", "stopped"]
+
+        change(spec, budget={"tokens": 10 * most})
+        assert applied_to(spec)[0].stopped == ()
+        assert len(server.asked) == 2 * N_ITEMS
+
+
+@pytest.mark.slow
+def test_requests_of_a_killed_apply_count_with_the_most_that_they_may_cost(tmp_path: Path):
+    most = most_of(tmp_path)
+    with serving(lambda _: Said(completion("six").body, seconds=1.0)) as server:
+        spec = write_study(tmp_path / "study", server, {"tokens": 10 * most})
+        store = tmp_path / "study" / "store"
+        process = begin_apply(spec, store)
+        wait_for(lambda: len(server.asked) >= 4, seconds=90)  # all that it asks at once
+        for pid in (process.pid, *workers_of(store)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        wait_for(lambda: not workers_of(store))
+        n_killed = len(server.asked)
+        assert spent_on(spec).tokens == n_killed * most
+        finished = apply_to_end(spec, store)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert f"{n_killed} requests of a killed apply count" in finished.stdout
+    assert spent_on(spec).tokens == n_killed * most + N_ITEMS * PER_REQUEST
+
+
+# ---------------------------------------------------------------- device time
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_device_hours_stop_a_training_at_a_checkpoint_and_it_goes_on_to_the_same_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(spending, "_SECONDS_BETWEEN_ENTRIES", 0.0)
+    undisturbed, stopped = (
+        trained_study.write_study(tmp_path / name) / "killed.yaml" for name in ("undisturbed", "stopped")
+    )
+    training = {"max_steps": 4, "save_steps": 50, "per_device_train_batch_size": 2, "max_length": 64}
+    methods = {"sft": {"method": "sft", "train": "instructions", "training": training}}
+    for spec in (undisturbed, stopped):
+        change(spec, methods=methods)
+    assert applied_to(undisturbed)[0].n_failed == 0
+
+    change(stopped, budget={"device_hours": 1e-9})
+    first, text = applied_to(stopped)
+    assert ([one.step_id[:3] for one in first.stopped], first.n_failed) == (["sft"], 0)
+    assert "the budget of 1e-09 device-hours is spent" in text
+    assert first.stopped[0].n_rows == 1  # one optimiser step
+    before = spent_on(stopped, "killed").device_seconds
+    assert applied_to(stopped)[0].stopped[0].n_rows == 0  # nothing is loaded for nothing
+    assert spent_on(stopped, "killed").device_seconds < before + 1.0
+
+    change(stopped, budget={"device_hours": 1.0})
+    assert applied_to(stopped)[0].stopped == ()
+    (step_id,) = [one for one in Store(tmp_path / "stopped" / "store").done() if one.startswith("sft")]
+    store = tmp_path / "stopped" / "store" / "steps"
+    assert json.loads((store / step_id / "outcome.json").read_text())["facts"]["resumed_from_step"] == 1
+    losses = [
+        [
+            row
+            for row in (tmp_path / name / "store" / "steps" / step_id / "metrics.jsonl")
+            .read_text()
+            .split("\n")
+            if '"loss"' in row
+        ]
+        for name in ("undisturbed", "stopped")
+    ]
+    assert losses[0] == losses[1]
+
+
+# ---------------------------------------------------------------- specs
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({}, "a budget names at least one limit: `usd`, `tokens` or `device_hours`"),
+        ({"gpu_hours": 3}, "`device_hours` are GPU-hours, and the machine's hours where it has no GPU"),
+        ({"usd": 1}, "`budget.usd` is a limit on what tiny costs, which has no price. Name"),
+    ],
+)
+def test_a_budget_that_could_not_be_kept_is_refused(budget: dict[str, Any], message: str, tmp_path: Path):
+    spec = served_study.write_study(tmp_path, "http://localhost:1/v1")
+    change(spec, budget=budget)
+    with pytest.raises(SpecError) as caught:
+        load(spec)
+    assert message in str(caught.value)

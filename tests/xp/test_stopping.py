@@ -1,0 +1,233 @@
+"""Studies that stop asking once a contrast is settled, against a real HTTP server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from dsl.checks.load import load
+from dsl.confidence_sequence import ConfidenceSequence
+from dsl.data.random_order import in_random_order
+from dsl.data.records import Look
+from dsl.errors import SpecError
+from dsl.steps.steps import SequentialTestStep
+from runners.store.looks import last_look
+from runners.store.store import Store
+from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
+from tests.xp.test_apply_served import served
+from warehouse.report import write_report
+from xp.apply import apply
+from xp.studies import diff_for, status_of
+
+N_ITEMS = 60
+N_LOOKS = 6
+RULE = {"contrast": "gain", "excludes": 0, "looks": N_LOOKS}
+
+
+def write_study(folder: Path, server: Running | str, **changes: Any) -> Path:
+    """Two methods that the server can tell apart: one shows an instruction above the question."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"item": f"q{i}", "instruction": f"What is {i} + {i}?", "answers": ["right"]} for i in range(N_ITEMS)
+    ]
+    (folder / "en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    bare = {"method": "icl", "num_fewshot": 0, "preamble": False}
+    study = {
+        "experiment": "stops",
+        "languages": ["en"],
+        "models": {"m": {"base": served(server)}},
+        "data": {
+            "sums": {
+                "rows": {"path": "{language}.jsonl"},
+                "columns": {"item": "item", "instruction": "instruction", "answers": "answers"},
+            }
+        },
+        "evaluate": ["sums"],
+        "methods": {
+            "told": {"method": "icl", "num_fewshot": 0},
+            "bare": bare,
+            "urial": {"method": "icl", "num_fewshot": 0, "prompt": "urial"},
+        },
+        "decoding": {"max_new_tokens": 16},
+        "judges": {"correct": {"judge": "contains"}, "length": {"judge": "length"}},
+        "contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct"]}},
+        "baseline": "urial",
+        "stop_when": RULE,
+    }
+    spec = folder / "stops.yaml"
+    spec.write_text(yaml.safe_dump({**study, **changes}, sort_keys=False), "utf-8")
+    return spec
+
+
+def is_told(asked: Asked) -> bool:
+    return len(asked.prompt) > 200
+
+
+def better_when_told(asked: Asked) -> Said:
+    return completion("right" if is_told(asked) else "wrong")
+
+
+def equal(asked: Asked) -> Said:
+    return completion("right")
+
+
+def run(spec: Path) -> Path:
+    store = spec.parent / "store"
+    applied = apply(diff_for(spec, None, None, store), store, in_process=True)
+    assert (applied.n_failed, applied.n_skipped) == (0, 0), applied.failures
+    return store
+
+
+def rows(store: Path, sql: str) -> list[Any]:
+    with duckdb.connect(str(store / "warehouse.duckdb"), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_settled_contrast_asks_no_more_and_other_methods_are_asked_everything(tmp_path: Path):
+    with serving(better_when_told) as server:
+        store = run(write_study(tmp_path, server))
+    look = settled_look(store)
+    assert look.n < N_ITEMS
+    assert rows(store, "select method, count(*) from completions group by all order by all") == [
+        ("bare", look.n),
+        ("told", look.n),
+        ("urial", N_ITEMS),
+    ]
+    assert len(server.asked) == 2 * look.n + N_ITEMS
+    asked_items = {item for (item,) in rows(store, "select item from completions where method = 'told'")}
+    every = [f"q{i}" for i in range(N_ITEMS)]
+    assert asked_items == {*in_random_order(every, str, 0)[: look.n]}
+    ((n, cost_rows),) = rows(store, "select count(*), sum(n_rows) from looks join steps using (step_id)")
+    assert (n, cost_rows) == (N_LOOKS, N_LOOKS)
+
+
+def looks_of(store: Path) -> list[Look]:
+    held = Store(store)
+    return [last_look(held.step_folder(one)) for one in held.done() if one.startswith("sequential_test-")]
+
+
+def settled_look(store: Path) -> Look:
+    """The one that settled the contrast, which all after it repeat."""
+    (look,) = {look for look in looks_of(store) if look.is_settled}
+    return look
+
+
+def test_a_contrast_without_a_difference_is_asked_to_the_last_item(tmp_path: Path):
+    with serving(equal) as server:
+        store = run(write_study(tmp_path, server))
+    assert len(server.asked) == 3 * N_ITEMS
+    assert sorted(look.n for look in looks_of(store) if not look.is_settled) == [10, 20, 30, 40, 50, 60]
+    assert rows(
+        store,
+        "select ci_low < 0 and ci_high > 0, e_value, n from contrast_by_language_and_size"
+        " where contrast = 'gain' and judge = 'correct'",
+    ) == [(True, 0.5, N_ITEMS)]
+
+
+def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_other_contrasts(tmp_path: Path):
+    with serving(better_when_told) as server:
+        spec = write_study(tmp_path, server)
+        store = run(spec)
+    settled = settled_look(store)
+    sequence = ConfidenceSequence([1.0] * settled.n, -1, 1)
+    ((e_value, p_value, low, high, se, family, stopped_by),) = rows(
+        store,
+        "select e_value, p_value, ci_low, ci_high, standard_error, family, stopped_by"
+        " from contrast_by_language_and_size where contrast = 'gain' and judge = 'correct'",
+    )
+    assert (e_value, low, high) == (settled.e_value, settled.ci_low, settled.ci_high)
+    assert (e_value, (low, high)) == (sequence.e_value(0), sequence.interval())
+    assert (p_value, se, family, stopped_by) == (1 / e_value, None, "confirmatory", "gain")
+    others = rows(
+        store,
+        "select contrast, measure, stopped_by, e_value is null, ci_low is null, n"
+        " from contrast_by_language_and_size where contrast <> 'gain' order by all",
+    )
+    n = settled.n
+    assert others == [  # a length has no scale, and so no bets
+        ("bare_vs_urial", "correct", "gain", False, False, n),
+        ("bare_vs_urial", "length", "gain", True, True, n),
+        ("told_vs_urial", "correct", "gain", False, False, n),
+        ("told_vs_urial", "length", "gain", True, True, n),
+    ]
+    text = write_report(store / "warehouse.duckdb", "stops", tmp_path / "report.html").read_text("utf-8")
+    assert "Asking stopped when" in text
+    assert "e-value" in text
+    assert "need not hold at 95%" in text
+
+
+def test_plan_and_status_say_what_was_saved(tmp_path: Path):
+    with serving(better_when_told) as server:
+        spec = write_study(tmp_path, server)
+        store = run(spec)
+    (study,) = status_of(store).studies
+    (line,) = study.chosen
+    assert line.startswith("gain, sums en on m: settled after ")
+    assert f"of {N_LOOKS} slices" in line
+    assert diff_for(spec, None, None, store).chosen == (line,)
+
+
+def test_a_stopped_study_is_finished_and_a_rule_that_settles_later_asks_on_from_there(tmp_path: Path):
+    with serving(better_when_told) as server:
+        store = run(spec := write_study(tmp_path, server))
+        assert diff_for(spec, None, None, store).todo == ()
+        n_before = len(server.asked)
+        run(write_study(tmp_path, server, stop_when={"contrast": "gain", "ci_width": 0.01, "looks": N_LOOKS}))
+    assert len(server.asked) == 3 * N_ITEMS > n_before
+
+
+def test_the_rule_is_part_of_its_cells_ids_alone_and_the_contrasts_name_is_not(tmp_path: Path):
+    def steps(**changes: Any) -> set[str]:
+        spec = write_study(tmp_path, "http://localhost:1/v1", **changes)
+        return {*diff_for(spec, None, None, tmp_path / "store").plan.steps}
+
+    with_rule, without = steps(), steps(stop_when=None)
+    kept = {step.partition("-")[0] for step in without & with_rule}
+    assert kept == {"data", "generate", "judge"}  # urial's
+    assert len(without - with_rule) == 4  # both sides' answers and verdicts
+    renamed = {"contrasts": {"other": {"of": "told", "against": "bare", "on": ["correct"]}}}
+    assert steps(stop_when={**RULE, "contrast": "other"}, **renamed) == with_rule
+    assert steps(stop_when={**RULE, "excludes": 0.1}) != with_rule
+    loaded = diff_for(write_study(tmp_path, "http://localhost:1/v1"), None, None, tmp_path / "store")
+    assert sum(isinstance(step, SequentialTestStep) for step in loaded.plan.steps.values()) == N_LOOKS
+
+
+def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together(tmp_path: Path):
+    two = {"of": "urial", "against": "bare", "on": ["correct", "length"]}
+    contrasts = {"gain": {"of": "told", "against": "bare", "on": ["correct"]}, "other": two}
+    spec = write_study(tmp_path, "http://localhost:1/v1", contrasts=contrasts, languages=["en", "fr"])
+    (tmp_path / "fr.jsonl").write_bytes((tmp_path / "en.jsonl").read_bytes())
+    plan = diff_for(spec, None, None, tmp_path / "store").plan
+    looks = [step for step in plan.steps.values() if isinstance(step, SequentialTestStep)]
+    assert len(looks) == 2 * N_LOOKS
+    assert {look.alpha for look in looks} == {0.05 / 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stop_when": {"contrast": "gian", "excludes": 0}}, "there is no contrast `gian`. Did you mean"),
+        ({"stop_when": {"contrast": "gain"}}, "name one of `excludes` (as 0, no difference) and `ci_width`"),
+        ({"seeds": [0, 1], "decoding": {"temperature": 0.7}}, "`told` has 2 cells in `en` on `m`"),
+        ({"reuse": "same_fingerprint"}, "`stop_when` needs `reuse: any`"),
+        (
+            {"contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct", "length"]}}},
+            "`gain` is declared on several measures, or on none",
+        ),
+        (
+            {"contrasts": {"gain": {"of": "told", "against": "bare", "on": ["length"]}}},
+            "`length` has no lowest and highest score",
+        ),
+        (
+            {"contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct"], "by": ["language"]}}},
+            "`gain` is no difference of two methods",
+        ),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused(changes: dict[str, Any], message: str, tmp_path: Path):
+    with pytest.raises(SpecError) as caught:
+        load(write_study(tmp_path, "http://localhost:1/v1", **changes))
+    assert message in str(caught.value)

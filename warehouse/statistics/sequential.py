@@ -1,0 +1,73 @@
+"""Contrasts whose number of items was decided by what was found: confidence sequences for intervals."""
+
+from functools import cached_property
+
+import duckdb
+import numpy as np
+
+from dsl.confidence_sequence import ConfidenceSequence
+from dsl.data.random_order import in_random_order
+from warehouse.statistics.contrast import PairedTest
+from warehouse.statistics.estimates import Estimate
+from warehouse.statistics.intervals import Interval
+from warehouse.statistics.pairs import Columns, keep, scale_width
+
+
+class SequentialTest:
+    """E-value of no difference, its p-value and the confidence sequence, valid at any number of items.
+
+    In the place of `PairedTest` where asking stopped. Zero is outside the confidence sequence at 1 − alpha
+    exactly where the p-value, 1 / e-value, is at most alpha.
+    """
+
+    standard_error = None
+    """A confidence sequence is not made of one."""
+
+    def __init__(self, rows: Columns, seed: int) -> None:
+        """Take the items with a score on both sides, and the seed of the order in which they were asked."""
+        self._rows, self._seed, self._width = rows, seed, scale_width(rows)
+
+    @cached_property
+    def _sequence(self) -> ConfidenceSequence | None:
+        """None without a scale: bets need bounds."""
+        if self._width is None:
+            return None
+        by_item = dict(zip(self._rows["item"].tolist(), self._rows["difference"].tolist(), strict=True))
+        ordered = in_random_order(by_item, str, self._seed)
+        return ConfidenceSequence([by_item[item] for item in ordered], -self._width, self._width)
+
+    @property
+    def e_value(self) -> float | None:
+        return self._sequence and self._sequence.e_value(0.0)
+
+    @property
+    def p_value(self) -> float | None:
+        return self._sequence and self._sequence.p_value(0.0)
+
+    def interval(self, alpha: float) -> Interval | None:
+        """The confidence sequence after the last item; None without a scale."""
+        return self._sequence and self._sequence.interval(alpha)
+
+
+def test_of(columns: Columns, seed: int | None, over_seeds: Estimate | None) -> PairedTest | SequentialTest:
+    """Return the test of a contrast in one place, from its pairs; those without a difference are left out.
+
+    Args:
+        seed: of the order of the items, where asking stopped; None where all were asked.
+        over_seeds: as of `PairedTest`.
+    """
+    scored = keep(columns, ~np.isnan(columns["difference"]))
+    if seed is not None:
+        return SequentialTest(scored, seed)
+    return PairedTest(scored["difference"], scale_width(columns), over_seeds)
+
+
+def stopping_seeds(connection: duckdb.DuckDBPyConnection, experiment: str) -> dict[str, int]:
+    """Return contrast -> seed of the order of its items, of those on cells whose asking stopped."""
+    return dict(
+        connection.execute(
+            "select contrast, stopping_seed from contrasts"
+            " where experiment = ? and stopping_seed is not null",
+            [experiment],
+        ).fetchall()
+    )
