@@ -38,8 +38,13 @@ def cell(study: StudyRows) -> Columns:
         tables.text("language", "language"),
         *model(study),
         tables.text("method", "method"),
-        tables.text("train_languages", "tuned on"),
+        *tuned(study, tables.text("train_languages", "tuned on")),
     )
+
+
+def tuned(study: StudyRows, *columns: Column) -> Columns:
+    """The columns of training languages, for which paper has room where a method has several sets of them."""
+    return columns if study.order.retuned else tables.aside(*columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
             "with_errors_as_worst_low",
             "with_errors_as_worst_high",
         ),
-        tables.estimate("mean_score", "all scores [95% interval]"),
+        *tables.aside(tables.estimate("mean_score", "all scores [95% interval]")),
         *COUNTS,
         *tables.aside(
             tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")
