@@ -87,6 +87,25 @@ def test_a_judge_s_bias_is_shown_and_taken_out(
     assert row["judged_ci_high"] < 1 / 3, "the judge alone is sure of the opposite"
 
 
+def test_judge_and_people_differ_in_sign_where_their_difference_is_more_than_noise(
+    ids: dict[tuple[str, int], str], maker: StoreMaker, ask: Ask
+) -> None:
+    noisy = {("tuned", 1): 5.0, ("prompted", 1): 1.0, ("tuned", 2): 1.0, ("prompted", 2): 3.0}
+    for items in ((1, 2), (1,)):
+        maker.label(
+            "anna",
+            [
+                Label(answer_id=ids[side, i], score=noisy[side, i], scale_low=1, scale_high=5, drawn="random")
+                for i in items
+                for side in SIDES
+            ],
+        )
+        row = beside(ask)
+        assert row["n_labelled"] == len(items)
+        assert row["mean_of_people"] > 0 > row["mean_of_judge"]
+        assert not row["is_reversed"]
+
+
 def test_labels_drawn_where_judges_disagree_enter_agreement_and_nothing_else(
     ids: dict[tuple[str, int], str], maker: StoreMaker, ask: Ask
 ) -> None:

@@ -149,7 +149,7 @@ def test_a_failed_step_is_listed_with_its_error(maker: StoreMaker, ask: Ask) -> 
 
 
 def test_a_training_curve_shows_every_stage_of_a_method_once(maker: StoreMaker, ask: Ask) -> None:
-    sft, dpo = maker.train("sft", [2.0, 1.0]), maker.train("dpo", [0.7])
+    sft, dpo = maker.train("sft", [2.0, 1.0]), maker.train("dpo", [0.7], facts={"diverged_at_step": 2})
     for language in ("en", "fr"):
         maker.cell(
             "sft",
@@ -180,6 +180,9 @@ def test_a_training_curve_shows_every_stage_of_a_method_once(maker: StoreMaker, 
         ("sft", "sft", 0, True, 1, 2.0),
         ("sft", "sft", 0, True, 2, 1.0),
     ]
+    assert {(row["step_id"], row["diverged_at_step"]) for row in rows} == {(sft, None), (dpo, 2)}
+    effort = {row["method"]: row["n_diverged"] for row in ask("from tuning_effort")}
+    assert effort == {"sft": 0, "dpo": 1}
 
 
 def test_trials_of_a_method_are_one_stage_and_the_chosen_one_is_marked(maker: StoreMaker, ask: Ask) -> None:

@@ -18,6 +18,7 @@ from warehouse.charts.theme import COLOURS, Order, Panel, themed
 from warehouse.connect import WAREHOUSE
 from warehouse.load import load_store
 from warehouse.report import browser, tables, write_report
+from warehouse.report.study import StudyRows
 from warehouse.report.svg import SVG, picture
 
 ORDER = Order(("urial", "sft"), ("tiny",), ("en", "fr"))
@@ -248,3 +249,9 @@ def test_the_same_warehouse_gives_the_same_page(tmp_path: Path) -> None:
         write_report(warehouse, "hostile", tmp_path / name).read_bytes() for name in ("a.html", "b.html")
     ]
     assert pages[0] == pages[1]
+
+
+def test_data_sets_stand_in_the_order_of_the_study() -> None:
+    cells = [{"dataset": name} for name in ("zoo", "apes", "bees")]
+    study = StudyRows({}, cells, [], [], [], [], {}, [], [], [], {}, 0, ())
+    assert study.datasets_of([{"dataset": name} for name in ("apes", "zoo", "apes")]) == ["zoo", "apes"]

@@ -2,7 +2,10 @@
 whose texts attack them."""
 
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from dsl.errors import WarehouseError
 from dsl.messages import one_line
+from tests.warehouse.latex_checker import complaints
 from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from warehouse.report import latex, markdown, write_paper
 from warehouse.report.figures import Figure, Section
@@ -31,34 +35,13 @@ TRICKY = (
     "| --- |",
     "[a link](javascript:alert(1)) ![image](x) <https://x.example> *a* _b_ ~~c~~ &lt;",
 )
-KNOWN = {
-    *(
-        "begin",
-        "end",
-        "centering",
-        "footnotesize",
-        "setlength",
-        "tabcolsep",
-        "caption",
-        "label",
-        "toprule",
-        "midrule",
-        "bottomrule",
-    ),
-    *(
-        "texttt",
-        "textbackslash",
-        "textasciicircum",
-        "textasciitilde",
-        "textless",
-        "textgreater",
-        "textbar",
-        "textquotedbl",
-    ),
-    *("textasciigrave", "textendash", "textquotedblleft", "textquotedblright"),
-    *("multicolumn", " "),
-    *("pm", "times", "leftarrow", "rightarrow", "leq", "geq", "infty", "alpha", "kappa"),
-}
+PAPER = r"""\documentclass{article}
+\usepackage[T1]{fontenc} \usepackage{textcomp} \usepackage{booktabs} \usepackage{siunitx}
+\usepackage{graphicx}
+\begin{document}
+\input{tables}
+\end{document}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,92 +77,6 @@ def md(paper: tuple[Path, Path, Path]) -> str:
     return paper[1].read_text("utf-8")
 
 
-def complaints(tex: str) -> list[str]:
-    """Errors that LaTeX would report, for the few commands that these tables are made of."""
-    said: list[str] = []
-    body = re.sub(r"(?<!\\)%.*", "", tex)
-    commands = re.findall(r"\\([A-Za-z]+|.)", body)
-    said += [
-        f"unknown command {command}"
-        for command in commands
-        if command not in KNOWN and command not in "\\{}$&#%_"
-    ]
-    bare = re.sub(r"\\(?:[A-Za-z]+|.)", " ", body)
-    depth = 0
-    for character in bare:
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if depth < 0:
-            said.append("a brace closes that was not opened")
-    said += ["a brace stays open"] * (depth > 0)
-    said += [
-        f"bare {character}"
-        for character in '#^_~`|<>"'
-        if character in re.sub(r"\{tab:[a-z0-9-]+\}", "", bare)
-    ]
-    said += ["math stays open"] * (bare.count("$") % 2)
-    said += [
-        f"environments {found}"
-        for found in [re.findall(r"\\(begin|end)\{(\w+)\}", body)]
-        if _unbalanced(found)
-    ]
-    for form, rows in re.findall(
-        r"\\begin\{tabular\}\{((?:l|@\{\}l|S\[[^]]*\])+)\}\n(.*?)\\end\{tabular\}", body, re.DOTALL
-    ):
-        columns = re.findall(r"l|S\[([^]]*)\]", form)
-        lines = [line for line in rows.splitlines() if not re.fullmatch(r"\\(top|mid|bottom)rule", line)]
-        for line in lines:
-            cells = _cells(line)
-            if len(cells) != len(columns):
-                said.append(f"not {len(columns)} columns: {line}")
-                continue
-            for options, cell in zip(columns, cells, strict=True):
-                if options and cell is not None and not _fits(options, cell):
-                    said.append(f"no number of the form {options}: {cell}")
-    if body.count(r"\begin{tabular}") != len(
-        re.findall(r"\\begin\{tabular\}\{(?:l|@\{\}l|S\[[^]]*\])+\}\n", body)
-    ):
-        said.append("a form of columns that is not known")
-    for rows in re.findall(r"\\begin\{tabular\}[^\n]*\n(.*?)\\end\{tabular\}", body, re.DOTALL):
-        lines = [line for line in rows.splitlines() if not re.fullmatch(r"\\(top|mid|bottom)rule", line)]
-        said += [f"a row without an end: {line}" for line in lines if not line.endswith(r" \\")]
-        said += [f"an argument of the row before: {line}" for line in lines if line.startswith(("[", "*"))]
-    return said
-
-
-def _cells(line: str) -> list[str | None]:
-    """The cells of a row; None for each column that a heading over several covers."""
-    found: list[str | None] = []
-    for cell in re.split(r"(?<!\\) & ", line.removesuffix(r" \\")):
-        wide = re.fullmatch(r"\\multicolumn\{(\d+)\}\{[lc]\}\{.*\}", cell)
-        found += [None] * int(wide[1]) if wide else [cell]
-    return found
-
-
-def _fits(options: str, cell: str) -> bool:
-    """Test whether siunitx aligns a cell under these options: a number of at most so many digits, or a text
-    in braces."""
-    wanted = re.match(r"table-format=(-?)(\d+)(?:\.(\d))?(?:,|$)", options)
-    assert wanted is not None, options
-    number = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?", cell)
-    if number is None:
-        return bool(re.fullmatch(r"\{.*\}", cell))
-    return (
-        (wanted[1] == "-" or not number[1])
-        and len(number[2]) <= int(wanted[2])
-        and len(number[3] or "") <= int(wanted[3] or 0)
-    )
-
-
-def _unbalanced(found: list[tuple[str, str]]) -> bool:
-    open_ones: list[str] = []
-    for word, name in found:
-        if word == "begin":
-            open_ones.append(name)
-        elif not open_ones or open_ones.pop() != name:
-            return True
-    return bool(open_ones)
-
-
 def test_the_checker_sees_what_latex_would_stumble_over() -> None:
     right = (
         "\\begin{table}\n\\begin{tabular}{lS[table-format=-1.2]@{}l}\n\\toprule\na & 0.25 & b \\\\\n"
@@ -201,6 +98,33 @@ def test_the_checker_sees_what_latex_would_stumble_over() -> None:
         ("S[", "r["),
     ):
         assert complaints(right.replace(old, new, 1)) != [], (old, new)
+
+
+def test_pdflatex_sets_every_table_within_the_page(tex: str, tmp_path: Path) -> None:
+    if (
+        shutil.which("pdflatex") is None
+        or subprocess.run(["kpsewhich", "siunitx.sty"], check=False).returncode
+    ):
+        pytest.skip("pdflatex or siunitx is not installed")
+    hostile = Table(
+        (Column("a [b] ~ \\ c", str), Column("[95% interval] {", str, is_number=True)),
+        tuple((text.encode("ascii", "backslashreplace").decode(), "0.50 [0.25, ∞]") for text in TRICKY),
+    )
+    (tmp_path / "tables.tex").write_text(
+        tex + latex.latex_table(Printed("tricky", "`a_b` % “c” ←", hostile)), "utf-8"
+    )
+    (tmp_path / "paper.tex").write_text(PAPER, "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "paper"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    log = (tmp_path / "paper.log").read_text("utf-8", "replace")
+    assert done.returncode == 0, log[-2000:]
+    assert re.findall(r"Overfull \\hbox.*|Missing character.*|.*multiply.defined.*", log) == []
+    assert "Output written on paper.pdf" in log
 
 
 def test_every_table_of_the_study_is_a_table_that_latex_takes(tex: str) -> None:
@@ -338,7 +262,7 @@ def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> Non
     cells = tuple((str(n), "0.50 [0.40, 0.60]") for n in range(2 * MOST_LINES + 1))
     whole = Table((Column("n", str), Column("mean", str)), cells, n_left_out=7)
     figure = Figure(
-        "scores-0", "`contains`", "Means.", "Hollow: not told.", None, whole, whole, "score_by_cell", ()
+        "scores-0", "`contains`", "Means.", "Hollow: not told.", None, whole, whole, "score_by_cell"
     )
     one, two, three = printed("study", Section("s", "Scores", (), (figure,)))
     assert (one.table.cells + two.table.cells + three.table.cells) == cells
@@ -353,6 +277,34 @@ def test_a_long_table_goes_on_in_the_next_one_and_says_what_it_left_out() -> Non
         "study-scores-0-3",
     ]
     assert list(printed("study", Section("s", "Scores", (), (figure,), is_printed=False))) == []
+
+
+def test_a_column_that_says_the_same_in_every_row_stands_in_the_caption() -> None:
+    columns = [Column(name, str) for name in ("method", "against", "none", "n", "mean [95% interval]")]
+    cells = (
+        ("sft", "`dpo` %", "", "9", "0.50 [0.40, 0.60]"),
+        ("icl", "`dpo` %", "", "9", "0.50 [0.40, 0.60]"),
+    )
+    whole = Table(tuple(columns), cells)
+    figure = Figure("wins-0", "", "Means.", "", None, whole, whole, "win_rate_by_method")
+    (one,) = printed("study", Section("s", "Wins", (), (figure,)))
+    assert [column.heading for column in one.table.columns] == ["method", "mean [95% interval]"]
+    assert one.table.cells == (("sft", "0.50 [0.40, 0.60]"), ("icl", "0.50 [0.40, 0.60]"))
+    assert one.caption == "Wins. Means. In every row: against `dpo` %; n 9."
+    alone = replace(figure, brief=replace(whole, cells=cells[:1]))
+    (one,) = printed("study", Section("s", "Wins", (), (alone,)))
+    assert one.table.cells == cells[:1]
+
+
+def test_a_heading_wider_than_its_cells_is_broken_into_lines_but_not_within_brackets() -> None:
+    columns = (
+        Column("flipped with the order", str, is_number=True),
+        Column("a long share [95% interval]", str),
+    )
+    made = latex.latex_table(Printed("label", "Caption.", Table(columns, (("1", "2"),))))
+    assert r"{\begin{tabular}[b]{@{}c@{}}flipped\\{}with the\\{}order\end{tabular}}" in made
+    assert r"\begin{tabular}[b]{@{}l@{}}a long\\{}share\\{}[95\% interval]\end{tabular}" in made
+    assert complaints(made) == []
 
 
 def test_every_chart_is_written_as_svg_and_pdf_under_a_name_of_its_own(

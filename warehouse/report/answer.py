@@ -219,7 +219,7 @@ def _explored(explored: Rows) -> list[str]:
     return [f"Exploratory: {found} of {n} {'is' if found == 1 else 'are'} significant."]
 
 
-def interactions(gaps: Rows, trends: Rows, order: Order) -> Answer:
+def interactions(gaps: Rows, trends: Rows, order: Order, words: Wording) -> Answer:
     """Say which declared interactions with language or size are significant; then how many are not."""
     rows = [row for row in (*gaps, *trends) if row["family"] == "confirmatory"]
     tested = [row for row in rows if row["p_corrected"] is not None]
@@ -234,7 +234,7 @@ def interactions(gaps: Rows, trends: Rows, order: Order) -> Answer:
             low, high = -high, -low
         value = with_interval(abs(change), low, high)
         what = f"freedom from `{row['measure']}`" if row.get("fault") else f"`{row['measure']}`"
-        lead = f"The lead of {row['of']} over {row['against']} on {what}"
+        lead = f"The lead of {row['of']} over {row['against']} on {what}{words.on(row)}"
         language, other = language_name(row["language"]), language_name(row.get("other_language") or "")
         if is_trend:
             changes = "grows" if change > 0 else "shrinks"

@@ -46,6 +46,7 @@ def caveats(
     own_items: Sequence[str] = (),
     mixed: Rows = (),
     mended: Sequence[tuple[str, str]] = (),
+    diverged: Rows = (),
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
 
@@ -59,6 +60,7 @@ def caveats(
         mixed: makers of rows that were not all made alike.
         mended: models or judges, and what was mended in their checkpoints when they were loaded, for each
             step.
+        diverged: rows of trainings whose loss was no longer finite at some step.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [
@@ -70,6 +72,7 @@ def caveats(
         _own_items(own_items),
         _mixed(mixed),
         _mended(mended),
+        _diverged(diverged),
         _tests(tested),
     ]
     return sorted((caveat for caveat in found if caveat), key=lambda caveat: -caveat.weight)
@@ -181,6 +184,24 @@ def _mended(mended: Sequence[tuple[str, str]]) -> Caveat | None:
         2,
         headline,
         f"{headline} {' '.join(dict.fromkeys(f'`{models}`: {what}.' for models, what in mended))}",
+    )
+
+
+def _diverged(rows: Rows) -> Caveat | None:
+    """Trainings that were ended early, with weights of an earlier step."""
+    trainings = {row["step_id"]: row for row in reversed(rows)}
+    if not trainings:
+        return None
+    said: list[str] = []
+    for row in reversed(trainings.values()):
+        seed = "" if row["seed"] is None else f"seed {row['seed']}"
+        facts = [row["model"], f"tuned on {row['train_languages']}", seed, row["varied"] or ""]
+        said.append(f"{row['method']} ({', '.join(filter(None, facts))}) at step {row['diverged_at_step']}")
+    headline = f"{counted(len(trainings), 'training')} diverged."
+    return Caveat(
+        2,
+        headline,
+        f"{headline} {one_line(listed(said))}: the weights of the best evaluation before that are used.",
     )
 
 

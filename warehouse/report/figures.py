@@ -11,7 +11,7 @@ from warehouse.charts.theme import Order, Panel, Row, Rows, place
 from warehouse.report import tables
 from warehouse.report.grids import Grid
 from warehouse.report.heat import HeatTable
-from warehouse.report.study import StudyRows, datasets
+from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column, Table
 
 Columns = Sequence[Column]
@@ -38,8 +38,13 @@ def cell(study: StudyRows) -> Columns:
         tables.text("language", "language"),
         *model(study),
         tables.text("method", "method"),
-        tables.text("train_languages", "tuned on"),
+        *tuned(study, tables.text("train_languages", "tuned on")),
     )
+
+
+def tuned(study: StudyRows, *columns: Column) -> Columns:
+    """The columns of training languages, for which paper has room where a method has several sets of them."""
+    return columns if study.order.retuned else tables.aside(*columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def by_measure(
 
     `brief` makes the table for paper from a figure's rows, `drawn` their grids and a note.
     """
-    several = len(datasets(rows)) > 1
+    several = len(study.datasets_of(rows)) > 1
     found = {(row["dataset"], row["measure"]): row.get("named", f"`{row['measure']}`") for row in rows}
     made: list[Figure] = []
     for number, ((dataset, measure), named) in enumerate(found.items()):
@@ -131,7 +136,7 @@ def _direction(study: StudyRows, row: Row) -> str:
 def by_dataset(study: StudyRows, view: str, columns: Columns) -> tuple[Figure, ...]:
     """A figure for each data set."""
     rows = study.views[view]
-    names = datasets(rows)
+    names = study.datasets_of(rows)
     return tuple(
         figure(
             study,

@@ -1,6 +1,7 @@
 """The report's main tables as LaTeX with booktabs and siunitx, to be read into a paper by `\\input`."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,9 +51,12 @@ _LIGATURES = re.compile(r"([-',])(?=\1)")
 _NUMBER = re.compile(r"(–|−?[0-9][0-9,]*(?:\.[0-9]+)?)((?:%| ).*)?")
 """A number or a dash at the beginning of a cell, and what follows it."""
 
+SHORTEST_HEADING = 10
+"""Characters in a line of a heading, though its cells be shorter."""
+
 _HEAD = r"""% Tables of the study {experiment}.
 % In the preamble: \usepackage[T1]{{fontenc}} \usepackage{{textcomp}} \usepackage{{booktabs}}
-% \usepackage{{siunitx}}
+% \usepackage{{siunitx}} \usepackage{{graphicx}}
 % The charts lie beside this file, each as PDF for \includegraphics and as SVG.
 % Text of other scripts than the Latin one needs LuaLaTeX or XeLaTeX and a font that has it.
 """
@@ -93,10 +97,13 @@ def _escaped(text: str) -> str:
 
 
 def latex_table(one: Printed) -> str:
-    """One `table` environment, whose numbers stand with their points under each other."""
+    """One `table` environment, whose numbers stand with their points under each other.
+
+    A table that is wider than the page's text is scaled to its width.
+    """
     table = one.table
     columns = [
-        _numbers(column, [cells[place] for cells in table.cells]) if column.is_number else _texts(column)
+        (_numbers if column.is_number else _texts)(column, [cells[place] for cells in table.cells])
         for place, column in enumerate(table.columns)
     ]
     headings, width = dict(one.headings), sum(column.width for column in columns)
@@ -108,16 +115,17 @@ def latex_table(one: Printed) -> str:
         rows.append(_line([column.set(one_line(cell)) for column, cell in zip(columns, cells, strict=True)]))
     lines = [
         r"\begin{table}[htbp]",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        r"\setlength{\belowcaptionskip}{4pt}\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{prose(one.caption)}}}",
         rf"\label{{tab:{one.label}}}",
-        rf"\begin{{tabular}}{{{''.join(column.form for column in columns)}}}",
+        rf"\sbox0{{\begin{{tabular}}{{{''.join(column.form for column in columns)}}}",
         r"\toprule",
         _line([column.heading for column in columns]),
         r"\midrule",
         *rows,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}%",
+        r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -146,8 +154,8 @@ class _Column:
         return f"{written} & {space}{_escaped(rest.strip())}"
 
 
-def _texts(column: Column) -> _Column:
-    return _Column("l", escaped(column.heading), 1, is_number=False)
+def _texts(column: Column, cells: Sequence[str]) -> _Column:
+    return _Column("l", _heading(column, cells, "l"), 1, is_number=False)
 
 
 def _numbers(column: Column, cells: Sequence[str]) -> _Column:
@@ -162,10 +170,22 @@ def _numbers(column: Column, cells: Sequence[str]) -> _Column:
         ",group-separator={,},group-minimum-digits=4" if any("," in number for number, _ in found) else ""
     )
     form = f"S[table-format={sign}{whole}{f'.{decimals}' if decimals else ''}{grouped}]"
-    heading = escaped(column.heading)
+    heading = _heading(column, cells, "c")
     if any(rest.strip() for _, rest in found):
         return _Column(form + "@{}l", rf"\multicolumn{{2}}{{c}}{{{heading}}}", 2, is_number=True)
     return _Column(form, f"{{{heading}}}", 1, is_number=True)
+
+
+def _heading(column: Column, cells: Sequence[str], side: str) -> str:
+    """The heading in lines that are hardly wider than the cells; what stands in brackets is not broken."""
+    whole = re.sub(r"\[.*?\]", lambda brackets: brackets[0].replace(" ", "\0"), one_line(column.heading))
+    width = max([SHORTEST_HEADING, *map(len, cells)])
+    broken = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    lines = [_escaped(line.replace("\0", " ")) for line in broken]
+    if len(lines) < 2:
+        return "".join(lines)
+    # The braces after \\: a bracket there would be read as its argument.
+    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}" + r"\\{}".join(lines) + r"\end{tabular}"
 
 
 def _digits(number: str) -> str:

@@ -11,6 +11,7 @@ MOST_LINES = 40
 """Rows of a table on one page; a longer one goes on in the next."""
 
 INTERVALS = "In brackets: 95% intervals."
+"""Said where no heading says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,14 @@ def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator
         names = [_key(column) for column in figure.brief.columns]
         for cells in figure.brief.cells:
             here = dict(zip(names, cells, strict=True))
-            rows.append((figure.heading, tuple(here.get(_key(column), "–") for column in columns)))
+            empty = (("–" if column.is_number else "") for column in columns)
+            rows.append(
+                (
+                    figure.heading,
+                    tuple(here.get(_key(c), none) for c, none in zip(columns, empty, strict=True)),
+                )
+            )
+    columns, rows, shared = _without_shared(columns, rows)
     n_left_out = sum(figure.brief.n_left_out for figure in figures)
     starts = range(0, len(rows), MOST_LINES)
     for number, start in enumerate(starts, 1):
@@ -84,7 +92,7 @@ def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator
         label = "-".join((experiment, figures[0].anchor, *([str(number)] if len(starts) > 1 else [])))
         yield Printed(
             re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower(),
-            _caption(heading, figures, table, number),
+            _caption(heading, figures, table, number, shared),
             table,
             tuple(
                 (place, name)
@@ -94,14 +102,40 @@ def _parts(experiment: str, heading: str, figures: Sequence[Figure]) -> Iterator
         )
 
 
-def _caption(heading: str, figures: Sequence[Figure], part: Table, number: int) -> str:
+def _without_shared(
+    columns: Sequence[Column], rows: Sequence[tuple[str, tuple[str, ...]]]
+) -> tuple[tuple[Column, ...], list[tuple[str, tuple[str, ...]]], str]:
+    """The table without the columns, but the first, that are the same in every row, and a sentence of these.
+
+    Estimates stay, for the rows are of different things.
+    """
+    values = [{cells[place] for _, cells in rows} for place in range(len(columns))]
+    gone = {
+        place: next(iter(found))
+        for place, found in enumerate(values)
+        if place and len(rows) > 1 and len(found) == 1 and "[" not in next(iter(found))
+    }
+    said = [f"{columns[place].heading} {value}" for place, value in gone.items() if value not in ("", "–")]
+    return (
+        tuple(column for place, column in enumerate(columns) if place not in gone),
+        [
+            (name, tuple(cell for place, cell in enumerate(cells) if place not in gone))
+            for name, cells in rows
+        ],
+        f"In every row: {'; '.join(said)}." if said else "",
+    )
+
+
+def _caption(heading: str, figures: Sequence[Figure], part: Table, number: int, shared: str) -> str:
     alone = figures[0].heading if len(figures) == 1 else ""
     named = ": ".join(filter(None, (heading, alone))) + (" (continued)." if number > 1 else ".")
     left_out = f"{part.n_left_out} more rows are in the warehouse." if part.n_left_out else ""
-    intervals = INTERVALS if _has_intervals(part.cells) else ""
-    explained = ("", "") if number > 1 else (figures[0].caption, intervals)
-    return " ".join(filter(None, (named, explained[0], figures[0].warning, explained[1], left_out)))
+    defined, explained = ("", ()) if number > 1 else (figures[0].caption, (_intervals(part), shared))
+    return " ".join(filter(None, (named, defined, figures[0].warning, *explained, left_out)))
 
 
-def _has_intervals(cells: Sequence[Sequence[str]]) -> bool:
-    return any(re.search(r"\[[−\d]", cell) for row in cells for cell in row)
+def _intervals(part: Table) -> str:
+    """Say what stands in brackets, if a column has them and its heading does not."""
+    unsaid = [place for place, column in enumerate(part.columns) if "95% interval" not in column.heading]
+    found = any(re.search(r"\[[−\d]", cells[place]) for cells in part.cells for place in unsaid)
+    return INTERVALS if found else ""

@@ -1,6 +1,6 @@
 """Rows of one study as values: their order, the roles of judges, the steps behind a figure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +64,11 @@ class StudyRows:
         """In the order in which the study declares them."""
         return tuple(dict.fromkeys(cell["dataset"] for cell in self.cells))
 
+    def datasets_of(self, rows: Rows) -> list[str]:
+        """Return the data sets in these rows, in the order in which the study declares them."""
+        found = {row["dataset"] for row in rows}
+        return [name for name in self.datasets if name in found]
+
     @cached_property
     def _judges(self) -> dict[str, Row]:
         return {row["judge"]: row for row in self.judges}
@@ -117,8 +122,3 @@ class StudyRows:
             for row in self.judges
             if row["opinion"] is not None and not row["is_people"] and row["judge"] in asked
         }
-
-
-def datasets(rows: Sequence[Row]) -> list[str]:
-    """The data sets in these rows, sorted."""
-    return sorted({row["dataset"] for row in rows})

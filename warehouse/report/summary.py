@@ -74,6 +74,7 @@ def summary(study: StudyRows) -> Summary:
             for step in study.steps
             if step["facts"].get("remedies")
         ],
+        [row for row in study.views["training_curve"] if row["diverged_at_step"] is not None],
     )
     said = _answer(study, contrasts, scores)
     return Summary(
@@ -88,7 +89,8 @@ def summary(study: StudyRows) -> Summary:
 def _answer(study: StudyRows, contrasts: Rows, scores: Rows) -> Answer:
     """Say what tests found; where none was asked for, the means."""
     trends = [*study.views["size_trend"], *study.views["language_gap_size_trend"]]
-    declared = interactions(study.in_order(study.views["language_gap"]), study.in_order(trends), study.order)
+    gaps = study.in_order(study.views["language_gap"])
+    declared = interactions(gaps, study.in_order(trends), study.order, study.words)
     sizes = by_size(scores, study.order)
     if not contrasts and sizes:
         return Answer((*declared.supported, *sizes), declared.unsupported)

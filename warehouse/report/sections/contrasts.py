@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from warehouse.charts.theme import Row, Rows, difference, with_interval
 from warehouse.report import tables
-from warehouse.report.figures import SCOPE, Section, by_measure, model
+from warehouse.report.figures import SCOPE, Section, by_measure, model, tuned
 from warehouse.report.grids import contrast_grids
 from warehouse.report.prose import CORRECTIONS, counted, listed
 from warehouse.report.sections.people import corrected_by_people
@@ -50,12 +50,15 @@ def contrasts(study: StudyRows) -> Section:
         CONTRAST,
         tables.text("language", "language"),
         *model(study),
-        tables.text("of_train_languages", "first tuned on"),
-        tables.text("against_train_languages", "second tuned on"),
+        *tuned(
+            study,
+            tables.text("of_train_languages", "first tuned on"),
+            tables.text("against_train_languages", "second tuned on"),
+        ),
         tables.estimate("estimate", "difference [95% interval]"),
         E_VALUE,
         *P_VALUES,
-        Column("reading", reading),
+        *tables.aside(Column("reading", reading)),
         tables.text("stopped_by", "stopped by"),
         tables.count("n", "n (pairs)"),
         tables.count("n_lost", "items lost"),
@@ -173,7 +176,7 @@ def gaps(study: StudyRows) -> Section | None:
         ),
         tables.estimate("estimate", "gap [95% interval]"),
         *P_VALUES,
-        Column("reading", reading),
+        *tables.aside(Column("reading", reading)),
         tables.count("n", "n"),
         Column("items", lambda row: "paired" if row["is_paired"] else "of each language"),
         *tables.aside(*SCOPE),

@@ -48,6 +48,7 @@ def _effort(study: StudyRows) -> tuple[Figure, ...]:
         tables.text("model", "model"),
         tables.count("n_trainings", "trainings"),
         tables.count("n_tried", "values tried"),
+        Column("diverged", lambda row: str(row["n_diverged"] or "–"), is_number=True),
         tables.count("n_optimiser_steps", "optimiser steps"),
         tables.count("n_tokens", "tokens"),
         tables.decimal("seconds", "seconds", 1),

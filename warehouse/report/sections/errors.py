@@ -7,7 +7,7 @@ from warehouse.report import tables
 from warehouse.report.figures import COUNTS, Columns, Figure, Section, by_dataset, cell, listing
 from warehouse.report.heat import heat_tables
 from warehouse.report.prose import UNTESTED
-from warehouse.report.study import StudyRows, datasets
+from warehouse.report.study import StudyRows
 
 BESIDE = (
     "Means of all scores, of answers without a critical error, and with an error as the worst score. Where"
@@ -28,7 +28,7 @@ def errors(study: StudyRows) -> Section:
         *COUNTS,
     )
     figures: list[Figure] = []
-    for name, one in zip(datasets(rows), by_dataset(study, view, columns), strict=True):
+    for name, one in zip(study.datasets_of(rows), by_dataset(study, view, columns), strict=True):
         heat, note = heat_tables(study, [row for row in rows if row["dataset"] == name])
         figures.append(replace(one, grids=(), heat=heat, note=note, direction="Lower is better."))
     said = "0 of 12 errors still allows a true rate of about 24% (Wilson's intervals)."
@@ -59,7 +59,7 @@ def _beside_scores(study: StudyRows) -> tuple[Figure, ...]:
             "with_errors_as_worst_low",
             "with_errors_as_worst_high",
         ),
-        tables.estimate("mean_score", "all scores [95% interval]"),
+        *tables.aside(tables.estimate("mean_score", "all scores [95% interval]")),
         *COUNTS,
         *tables.aside(
             tables.count("n_unjudged", "not judged for errors"), tables.text("detectors", "errors looked for")
@@ -84,7 +84,7 @@ def _loops(study: StudyRows) -> tuple[Figure, ...]:
 def _listings(
     study: StudyRows, view: str, rows: Rows, columns: Columns, heading: str, caption: str
 ) -> tuple[Figure, ...]:
-    names = datasets(rows)
+    names = study.datasets_of(rows)
     return tuple(
         listing(
             study,

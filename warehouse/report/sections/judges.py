@@ -7,7 +7,7 @@ from warehouse.charts.judge_agreement import interval
 from warehouse.charts.theme import Row, Rows, with_interval
 from warehouse.report import tables
 from warehouse.report.figures import Figure, Section, figure, listing
-from warehouse.report.study import StudyRows, datasets
+from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
 RELIABILITY = (
@@ -148,7 +148,7 @@ def _by_dataset(
     heading: str,
     anchor: str,
 ) -> tuple[Figure, ...]:
-    names = datasets(rows)
+    names = study.datasets_of(rows)
     return tuple(
         figure(
             study,
@@ -168,7 +168,7 @@ def _reliability(study: StudyRows) -> tuple[Figure, ...]:
     if not rows:
         return ()
     columns = (
-        *([tables.text("dataset", "data set")] if len(datasets(rows)) > 1 else []),
+        *([tables.text("dataset", "data set")] if len(study.datasets_of(rows)) > 1 else []),
         tables.text("question", "question"),
         tables.text("judges", "judges"),
         tables.text("language", "language"),
@@ -207,7 +207,7 @@ def _probes(study: StudyRows) -> tuple[Figure, ...]:
         tables.count("n_items", "items"),
         tables.count("n_unscored", "unscored"),
     )
-    names = datasets(rows)
+    names = study.datasets_of(rows)
     return tuple(
         figure(
             study,

@@ -9,7 +9,7 @@ from warehouse.report.figures import SCOPE, Figure, Section, by_dataset, cell, l
 from warehouse.report.grids import length_grids
 from warehouse.report.prose import counted
 from warehouse.report.sections.contrasts import CONTRAST
-from warehouse.report.study import StudyRows, datasets
+from warehouse.report.study import StudyRows
 from warehouse.report.tables import Column
 
 ADJUSTED = (
@@ -35,7 +35,9 @@ def lengths(study: StudyRows) -> Section:
             grids=length_grids([row for row in study.views[view] if row["dataset"] == name], study.order),
             direction="Neither more nor less is better.",
         )
-        for name, one in zip(datasets(study.views[view]), by_dataset(study, view, columns), strict=True)
+        for name, one in zip(
+            study.datasets_of(study.views[view]), by_dataset(study, view, columns), strict=True
+        )
     ]
     rows = study.of_interest(study.views["contrast_by_language_and_size"])
     says = ("Judges tend to prefer longer answers.",) if drawn else ()
@@ -65,7 +67,7 @@ def _adjusted(study: StudyRows, contrasts: Rows) -> tuple[Figure, ...]:
     """A table a data set of what length explains of each contrast that can be adjusted for it."""
     view = "contrast_by_language_and_size"
     rows = _adjustable(contrasts)
-    names = datasets(rows)
+    names = study.datasets_of(rows)
     columns = (
         Column("measure", lambda row: str(row["measure"])),
         CONTRAST,

@@ -156,7 +156,7 @@ def _where_judges_disagree(rows: Rows) -> tuple[str, ...]:
 
 def _reversed(rows: Rows) -> str:
     """Say where judge and people put the two sides of a contrast in opposite orders, beyond noise."""
-    found = [row for row in rows if row["is_reversed"] and _is_off(row)]
+    found = [row for row in rows if row["is_reversed"]]
     said = [
         f"{difference(row)} in {language_name(row['language'])} is {_mean(row, 'judge')} by {row['measure']}"
         f" and {_mean(row, 'people')} by {row['people_measure']} (n = {row['n_labelled']} items)"
@@ -166,12 +166,6 @@ def _reversed(rows: Rows) -> str:
         return ""
     more = [f"{len(found) - MOST_REVERSED} more"] if len(found) > MOST_REVERSED else []
     return f"Judge and people rank the methods differently: {listed([*said, *more])}."
-
-
-def _is_off(row: Row) -> bool:
-    """Return whether the two differ by more than their noise, as far as an interval can tell."""
-    low, high = row["bias_ci_low"], row["bias_ci_high"]
-    return row["n_labelled"] > 1 and (low is None or high is None or low * high > 0)
 
 
 def _mean(row: Row, side: str) -> str:

@@ -1,6 +1,7 @@
 -- One row per study, model, method, languages tuned on, seed, training step, optimiser step and metric. Of
 -- several trainings that values were tried with, all have their rows; `is_chosen` is true for the best of
--- them and for a training without others.
+-- them and for a training without others. `diverged_at_step` is the optimiser step at which the loss was no
+-- longer finite, where the best weights before it were kept.
 with
 
 selections as (
@@ -42,6 +43,8 @@ select
     stages.is_chosen,
     train_metrics.global_step,
     train_metrics.name,
-    train_metrics.value
+    train_metrics.value,
+    (steps.facts ->> '$.diverged_at_step')::bigint as diverged_at_step
 from stages
 join train_metrics on train_metrics.step_id = stages.step_id
+join steps on steps.step_id = stages.step_id

@@ -2,7 +2,8 @@
 -- opinion and measure of people who answer the same question: `of` minus `against`, paired by item.
 -- `judged` is the judge's own estimate over its `n` items. On the `n_labelled` of them that people labelled
 -- on both sides (not since judges disagree there), `mean_of_people` and `mean_of_judge` are both means, and
--- `bias` is people's minus the judge's, with its 95% interval; `is_reversed` says that they differ in sign.
+-- `bias` is people's minus the judge's, with its 95% interval; `is_reversed` says that they differ in sign
+-- and by more than noise: the interval of `bias`, where there is one, holds no zero.
 --
 -- `estimate` is the difference as people would give it: the judge's, corrected by labels of random items
 -- (prediction-powered inference, Angelopoulos et al. 2023), with its 95% interval, which belongs to no test
@@ -39,7 +40,10 @@ select
     contrasts_beside_people.bias,
     contrasts_beside_people.bias_ci_low,
     contrasts_beside_people.bias_ci_high,
-    contrasts_beside_people.mean_of_people * contrasts_beside_people.mean_of_judge < 0 as is_reversed
+    contrasts_beside_people.mean_of_people * contrasts_beside_people.mean_of_judge < 0
+    and contrasts_beside_people.n_labelled > 1
+    and coalesce(contrasts_beside_people.bias_ci_low * contrasts_beside_people.bias_ci_high > 0, true)
+        as is_reversed
 from contrasts_beside_people
 join asked_contrasts using (experiment, contrast)
 join contrast_estimates

@@ -1,6 +1,7 @@
 -- One row per study, model and method: what its answers took to prepare, so that methods can be compared at
 -- equal effort. Trainings (those that it starts from included), how many values were tried where that was
--- most, optimiser steps, tokens read in them, seconds of training and of its reference's log-probabilities,
+-- most, how many of the
+-- trainings diverged, optimiser steps, tokens read in them, seconds of training and of its reference's log-probabilities,
 -- validation rows of one training, and worked examples in its prompts. `n` is its cells.
 with
 
@@ -17,6 +18,7 @@ training as (
         behind.model,
         behind.method,
         count(*) filter (where behind.kind in ('sft', 'dpo')) as n_trainings,
+        count(behind.facts ->> '$.diverged_at_step') as n_diverged,
         sum((behind.facts ->> '$.global_step')::bigint) as n_optimiser_steps,
         sum(read_tokens.n_tokens)::bigint as n_tokens,
         sum(behind.seconds) as seconds,
@@ -40,6 +42,7 @@ select
     asked.method,
     coalesce(training.n_trainings, 0) as n_trainings,
     training.n_tried,
+    coalesce(training.n_diverged, 0) as n_diverged,
     training.n_optimiser_steps,
     training.n_tokens,
     training.seconds,
