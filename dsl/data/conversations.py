@@ -240,7 +240,8 @@ def _check_positions(row: Row, columns: Columns, instruction: str, number: int, 
     taken: dict[str, dict[int, str]] = defaultdict(dict)
     lists: dict[str, list[Turn]] = {}
     for name, role in _FITS.items():
-        for selector in _paths(getattr(columns, name)):
+        named = getattr(columns, name)
+        for selector in () if named is None else _paths(named):
             found = _position(row, selector, number, at)
             if found is None:
                 continue

@@ -11,7 +11,7 @@ from dsl.data.conversations import Dialogue, asked_in_turn, check_question, dial
 from dsl.data.inner_rows import Row
 from dsl.data.records import Example, Message
 from dsl.data.references import selector_of
-from dsl.data.selectors import json_at, language_at, language_in_file, text_at, texts_at
+from dsl.data.selectors import Absent, json_at, language_at, language_in_file, text_at, texts_at
 from dsl.data.source import Columns, Selector
 from dsl.data.turns import Unusable
 from dsl.values import Language
@@ -40,6 +40,10 @@ class Reader:
     """Filled with the rows of each value of the language column."""
     n_taken: int = 0
     """Rows of the language so far."""
+    has_reference: bool = False
+    """True once a row had the column `reference`."""
+    without_reference: Absent | None = None
+    """The first row's lack of it."""
 
     @property
     def is_full(self) -> bool:
@@ -80,19 +84,35 @@ class Reader:
             chosen=said.chosen,
             rejected=said.rejected,
             answers=() if columns.answers is None else texts_at(row, columns.answers, number, at),
-            reference=_text(row, reference, number, at) or None,
+            reference=self._reference(row, reference, number, at) or None,
             category=_text(row, columns.category, number, at),
             extra={name: json_at(row, selector, number, at) for name, selector in columns.extra.items()},
         )
 
+    def finish(self) -> None:
+        """Raise Absent where not one of all rows has the column `reference`."""
+        if self.without_reference is not None and not self.has_reference and not self.is_full:
+            raise self.without_reference
+
+    def _reference(self, row: Row, selector: Selector | None, number: int, at: str) -> str | None:
+        """Read a row's reference, which some rows may have and others not, as those of MT-Bench."""
+        try:
+            found = _text(row, selector, number, at)
+        except Absent as absent:
+            self.without_reference = self.without_reference or absent
+            return None
+        self.has_reference = True
+        return found
+
 
 def examples(rows: Iterable[Row], reader: Reader) -> Iterator[Example]:
-    """Rows as examples. Raises as `Reader.read`."""
+    """Rows as examples. Raises as `Reader.read` and, at the end, as `Reader.finish`."""
     for number, row in enumerate(rows, 1):
         if reader.is_full:
             return
         if (example := reader.read(row, number)) is not None:
             yield example
+    reader.finish()
 
 
 def _said(row: Row, columns: Columns, number: int, at: str, turn: int | None) -> Dialogue:

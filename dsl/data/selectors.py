@@ -27,6 +27,10 @@ from dsl.messages import listed, ticked
 from dsl.values import Language
 
 
+class Absent(DataError):
+    """A row without a named column."""
+
+
 def text_at(row: Row, selector: Selector, number: int, at: str, *, booleans: bool = False) -> str | None:
     """One column of a row as text; None where it is missing.
 
@@ -190,7 +194,8 @@ def pick(row: Row, selector: Selector, number: int, at: str) -> Any:
     """One column of a row, whatever it holds; None where it, or what it stands in, is missing.
 
     Raises:
-        DataError: the row has no such column.
+        Absent: the row has no such column.
+        DataError: the path leads elsewhere.
     """
     if isinstance(selector, str):
         if isinstance(row, Mapping) and selector in row:  # a key may itself hold a dot
@@ -262,7 +267,7 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             hint = (
                 f". A text of several columns is `{{template: {json.dumps(selector, ensure_ascii=False)}}}`"
             )
-        raise DataError(f"{at}: no column `{selector}`; {others}{hint}{_if_file(selector)}")
+        raise Absent(f"{at}: no column `{selector}`; {others}{hint}{_if_file(selector)}")
     if is_list(value):
         if not re.fullmatch(r"-?\d+", part):
             above = selector.removesuffix(f".{part}")
@@ -274,7 +279,9 @@ def _step(value: Any, part: str, selector: str, at: str) -> Any:
             raise DataError(f"{at}: `{selector}` does not lead to a value: a list has no `{part}`. {instead}")
         if -len(value) <= int(part) < len(value):
             return value[int(part)]
-        raise DataError(f"{at}: `{selector}` asks for entry {part}, from 0, of {len(value)}")
+        raise DataError(
+            f"{at}: `{selector}` asks for entry {part} of a list of {len(value)}, the first being 0"
+        )
     raise DataError(
         f"{at}: `{selector}` does not lead to a value: nothing there has a `{part}`{_if_file(selector)}"
     )

@@ -207,7 +207,7 @@ class Columns(Value):
     answers: Selector | None = None
     """One text or a list of texts; null and the empty text are no answer."""
     reference: Selector | tuple[Selector, ...] | None = None
-    """A reference answer; where `turns` are asked, one for each."""
+    """A reference answer; where `turns` are asked, one for each. Some rows may lack the column."""
     category: Selector | None = None
     language: Written | LanguageColumn | None = None
     """For one file that holds several languages: only rows of the step's language are taken."""

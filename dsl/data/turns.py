@@ -76,7 +76,7 @@ def turns_of(value: Any, how: Conversation, name: str, at: str) -> list[Turn]:
         del found[0]
     if not found:
         raise Unusable(NO_MESSAGES)
-    if any(turn.role == "system" for turn in found[1:]):
+    if "system" in [turn.role for turn in found[1:]]:
         raise DataError(f"{at}: `{how.column}` has a system message behind other turns; it stands first")
     return found
 
@@ -100,16 +100,15 @@ def turn_of(message: Mapping[str, Any], how: Conversation, at: str) -> Turn:
             " and content, or from and value, are known. Name others: `{column: "
             f"{how.column}, role: …, content: …}}`"
         )
-    turn, *others = [
-        Turn(_role(message[role], how, at), _text(message[content], how, at)) for role, content in found
-    ]
-    if any(other != turn for other in others):
-        (role, content), other = found[0], found[1]
-        raise DataError(
-            f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
-            f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
-            f" {content}}}`"
-        )
+    (role, content), *others = found
+    turn = Turn(_role(message[role], how, at), _text(message[content], how, at))
+    for other in others:
+        if turn != Turn(_role(message[other[0]], how, at), _text(message[other[1]], how, at)):
+            raise DataError(
+                f"{at}: a message in `{how.column}` has {role} and {content}, and others in {other[0]} and"
+                f" {other[1]}. Name those that are meant: `{{column: {how.column}, role: {role}, content:"
+                f" {content}}}`"
+            )
     if message.keys().isdisjoint(_TELLING):
         return turn
     if called := next((key for key in CALLS if message.get(key)), None):
@@ -200,7 +199,9 @@ def _transcript(text: str, how: Conversation, marks: Mapping[str, str], at: str)
 def holds_mappings(value: object) -> bool:
     """Test whether this is a list, not an empty one, of mappings."""
     return (
-        is_list(value) and bool(value) and all(type(one) is dict or isinstance(one, Mapping) for one in value)
+        is_list(value)
+        and bool(value)
+        and all(kind is dict or issubclass(kind, Mapping) for kind in {*map(type, value)})
     )
 
 

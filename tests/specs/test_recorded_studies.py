@@ -4,6 +4,7 @@ files finds."""
 import gzip
 import json
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,30 @@ def test_a_null_answer_follows_none_of_m_ifeval_s_instructions(tmp_path: Path) -
         ("prompt", 3, 0),
     ]
     assert [row["accuracy"] for row in found] == pytest.approx([3 / 6, 1 / 3])
+
+
+def test_fastchat_s_answers_and_judgments_are_those_of_their_turns(tmp_path: Path) -> None:
+    folder = SPECS / "layouts" / "data" / "fastchat"
+    given = defaultdict[tuple[str, int], list[float]](list)
+    for line in (folder / "model_judgment" / "gpt-4_single.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        given[row["model"], row["turn"]].append(row["score"])
+    said = {
+        (row["model_id"], row["question_id"], turn): text
+        for file in (folder / "model_answer").iterdir()
+        for row in map(json.loads, file.read_text("utf-8").splitlines())
+        for turn, text in enumerate(row["choices"][0]["turns"], 1)
+    }
+    means = asked(
+        "layouts/fastchat",
+        tmp_path,
+        "select model, turn, mean_score, n from score_by_turn where judge = 'single'",
+    )
+    assert {(row["model"], row["turn"]): (row["mean_score"], row["n"]) for row in means} == {
+        key: (pytest.approx(statistics.fmean(scores)), 3) for key, scores in given.items()
+    }
+    answers = asked("layouts/fastchat", tmp_path, "select model, item, turn, text, turns from shown_answers")
+    assert {(row["model"], int(row["item"]), row["turn"]): row["text"] for row in answers} == said
+    for row in answers:
+        before = [turn["content"] for turn in row["turns"] if turn["role"] == "assistant"]
+        assert before == [said[row["model"], int(row["item"]), turn] for turn in range(1, row["turn"])]

@@ -156,7 +156,7 @@ def test_recorded_turns_are_the_answers_of_the_turns_and_one_too_few_is_missing(
     (warning,) = [str(one) for one in load(path).warnings if "theirs.jsonl" in str(one)]
     # the third item has no second question, so no second answer is missing
     assert (
-        "1 of 2 rows of theirs.jsonl give no answer: row 2: `choices.0.turns.1` asks for entry 1," in warning
+        "1 of 2 rows of theirs.jsonl give no answer: row 2: `choices.0.turns.1` asks for entry 1" in warning
     )
     store = tmp_path / "store"
     assert apply(diff_of(path, store), store, in_process=True).failures == ()

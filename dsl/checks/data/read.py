@@ -121,6 +121,14 @@ class _Reading:
         except DataError as error:
             self.error = error
 
+    def finish(self) -> None:
+        """Note that a column is in none of all rows."""
+        try:
+            for reader in self.readers:
+                reader.finish()
+        except DataError as error:
+            self.error = error
+
 
 def _read_file(source: FileSource, places: Mapping[_Place, Dataset]) -> dict[_Place, _Reading]:
     readings = {place: _Reading(source, data, place[1]) for place, data in places.items()}
@@ -133,6 +141,8 @@ def _read_file(source: FileSource, places: Mapping[_Place, Dataset]) -> dict[_Pl
                 left = [reading for reading in left if not reading.is_over]
                 if not left:
                     break
+        for reading in left:
+            reading.finish()
     except DataError as error:
         for reading in left:
             reading.error = error

@@ -460,3 +460,13 @@ def test_a_list_as_the_question_is_refused_with_the_column_to_write(value: Any, 
 def test_columns_that_say_two_things_are_refused(columns: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Columns.model_validate(columns)
+
+
+def test_a_reference_may_be_in_some_rows_alone_and_is_refused_where_it_is_in_none() -> None:
+    rows = [{"q": "Describe a harbour."}, {"q": "What is 7 times 6?", "reference": ["42"]}]
+    found = read(*rows, instruction="q", reference="reference.0")
+    assert [row.reference for row in found] == [None, "42"]
+    with pytest.raises(DataError, match="row 1: no column `refrence`;"):
+        read(*rows, instruction="q", reference="refrence")
+    with pytest.raises(DataError, match="row 2: `reference` holds a list, not text"):
+        read(*rows, instruction="q", reference="reference")

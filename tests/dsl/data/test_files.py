@@ -158,7 +158,7 @@ def test_a_gzip_file_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
         ({"a": 1, "c": 2}, "b", "no column `b`; there are: a, c"),
         ({"hunter2": 1}, "b", "no column `b`; its columns have other names"),
         ({"root:x:0:0": 1, "other": 2}, "b", "no column `b`; its columns have other names"),
-        ({"a": [1]}, "a.3", "asks for entry 3, from 0, of 1"),
+        ({"a": [1]}, "a.3", "asks for entry 3 of a list of 1, the first being 0"),
         ({"a": {"b": 1}}, "a", "not text"),
         ({"a": "x"}, "a.b", "does not lead to a value"),
     ],

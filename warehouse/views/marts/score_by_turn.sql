@@ -1,7 +1,7 @@
--- One row per dataset, language, model, method, languages tuned on, measure and turn of items that ask several
--- questions in turn: seeds averaged within an item, then the mean over the items that have a question in that
--- turn, with its 95% interval. `n` counts items with a score, `n_unscored` verdicts without one. An answer of a
--- later turn hangs on the answers before it, so turns of one method are no independent samples.
+-- One row per dataset, language, model, method, languages tuned on, measure and turn of items that ask
+-- several questions in turn: seeds averaged within an item, then the mean over the items with a question in
+-- that turn, with its 95% interval. `n` counts items with a score, `n_unscored` verdicts without one. An
+-- answer hangs on those of the turns before, so turns of one method are no independent samples.
 -- `direction` and `fault` are as in `score_by_method_language`.
 with
 
