@@ -55,12 +55,13 @@ def write_files(store: Path, study: Study, shape: Shape, models: Sequence[str]) 
         n_rows = 0
         key = "sha256(step_id || item) as row_key"
         for name, rows in (
-            ("completions.jsonl", f"select {key}, * exclude (prompt_id, n_characters, luck) from answers()"),
-            ("verdicts.jsonl", f"select {key}, * exclude (luck, is_model) rename (judge_key as judge) from judgements()"),
+            ("completions.jsonl", "* exclude (prompt_id, n_characters, luck) from answers()"),
+            ("verdicts.jsonl", "* exclude (luck, is_model) rename (judge_key as judge) from judgements()"),
         ):
             cursor = connection.execute(
                 "select step_id, string_agg(to_json(rows)::varchar, chr(10)) || chr(10), count(*) "
-                f"from (select * exclude (step_id), step_id from ({rows})) as rows group by step_id"
+                f"from (select * exclude (step_id), step_id from (select {key}, {rows})) as rows"
+                " group by step_id"
             )
             while found := cursor.fetchmany(50):
                 for step_id, text, count in found:

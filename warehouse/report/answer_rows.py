@@ -1,12 +1,14 @@
 """Rows of a study's answers: those of some items for the report, and pages of all of them.
 
 A page is found by keyset: it begins behind the last answer of the page before, so that the hundredth costs no
-more than the first. Without a sort it reads a few cells at a time until it is full, and its answers are in
-the order of cells; with one, the whole study's scores on one measure.
+more than the first. Without a sort its answers are in the order of cells, and one look goes through a window
+of them: where that holds too few, the page is short and says how far it looked. With a sort it reads all
+scores on one measure: the whole study's or, where two methods are compared, theirs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +24,8 @@ PAGE = 50
 
 SQL = Path(__file__).parent / "sql"
 
-BATCH = 200_000
-"""Answers that are looked through at once; then four times as many, until the page is full."""
+WINDOW = 500_000
+"""Answers that one look goes through, in whole cells, one at least."""
 
 SNIPPET = 300
 """Characters of an answer in a list."""
@@ -57,6 +59,20 @@ After = tuple[float, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The next answers, with what a list shows of each."""
+
+    rows: Found
+    """At most `PAGE`; fewer, or none, where the window holds no more."""
+    after: After | None
+    """The key that the next page begins behind; None at the end."""
+    n_searched: int
+    """Answers looked through so far, whole cells only."""
+    n: int
+    """Answers in the cells that are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Answers that a reader asks for, as in a link (`warehouse.report.browser`)."""
 
@@ -81,7 +97,18 @@ class Asked:
                 raise ArgumentError(f"`{name}`: answers have no such property. There are: {', '.join(names)}")
             if allowed and parts.get(name, "") not in allowed:
                 raise ArgumentError(f"`{name}={parts[name]}`: there are {', '.join(filter(None, allowed))}")
-        return cls(**parts)
+        asked = cls(**parts)
+        if asked.is_compared and not (asked.method and asked.against):
+            raise ArgumentError(
+                f"`sort={asked.sort}` goes by the difference between two methods: name one as `method`, the"
+                " other as `against`"
+            )
+        return asked
+
+    @property
+    def is_compared(self) -> bool:
+        """True where answers are sorted by the difference between two methods."""
+        return self.sort in ("worse", "better")
 
     def has(self, cell: Row) -> bool:
         """Test whether a cell is one of those that are asked for."""
@@ -147,12 +174,10 @@ def answers_beside(connection: duckdb.DuckDBPyConnection, experiment: str, answe
     return [row for row in rows if row["turn"] == cell["turn"]]
 
 
-def page(
-    connection: duckdb.DuckDBPyConnection, experiment: str, asked: Asked, after: After | None
-) -> tuple[Found, After | None]:
-    """Return the next `PAGE` answers with what a list shows of each, and the key that the next page begins
-    behind: None at the end."""
+def page(connection: duckdb.DuckDBPyConnection, experiment: str, asked: Asked, after: After | None) -> Page:
+    """Return the next page of what is asked for."""
     wanted = [cell for cell in _cells(connection, experiment) if asked.has(cell)]
+    window, rest = _window(wanted, asked, after)
     judges = "select judge from cell_scores where experiment = ? and measure = ? limit 1"
     judge = fetch(connection, judges, (experiment, asked.measure))
     values: dict[str, object] = {
@@ -160,23 +185,22 @@ def page(
         "judge": judge[0]["judge"] if judge else "",
         **{name: getattr(asked, name) for name in ("measure", "against", "search", "category")},
         **dict(zip(("sort_key", "place", "length", "item"), after or (), strict=False)),
+        "cells": [cell["cell_id"] for cell in window],
+        "places": [cell["place"] for cell in window],
+        "limit": PAGE + 1,
     }
-    sql = _page_sql(asked, after is not None)
-    keys: Found = []
-    for batch in _batches(wanted, asked, after):
-        values |= {
-            "cells": [cell["cell_id"] for cell in batch],
-            "places": [cell["place"] for cell in batch],
-            "limit": PAGE + 1 - len(keys),
-        }
-        keys += _fetch(connection, sql, values)
-        if len(keys) > PAGE:
-            break
-    rows = _listed(connection, keys[:PAGE], values)
-    if len(keys) <= PAGE:
-        return rows, None
-    last = keys[PAGE - 1]
-    return rows, (last["sort_key"], last["place"], last["length"], last["item"])
+    keys = _fetch(connection, _page_sql(asked, after is not None), values)
+    if len(keys) > PAGE:
+        last = keys[PAGE - 1]
+        behind = (last["sort_key"], last["place"], last["length"], last["item"])
+    else:
+        behind = (0.0, rest[0]["place"], -1, "") if rest else None
+    return Page(
+        _listed(connection, keys[:PAGE], values),
+        behind,
+        sum(cell["n"] for cell in wanted if behind is None or cell["place"] < behind[1]),
+        sum(cell["n"] for cell in wanted),
+    )
 
 
 def _page_sql(asked: Asked, is_after: bool) -> str:
@@ -189,7 +213,7 @@ def _page_sql(asked: Asked, is_after: bool) -> str:
         on_measure=on_measure,
         on_completion=on_completion,
         on_question=asked.search or asked.category,
-        on_other=asked.sort in ("worse", "better"),
+        on_other=asked.is_compared,
         on_disputed=asked.only == "disagree",
         search=asked.search,
         category=asked.category,
@@ -210,23 +234,14 @@ def _cells(connection: duckdb.DuckDBPyConnection, experiment: str) -> Found:
     return [{**cell, "place": number} for number, cell in enumerate(found)]
 
 
-def _batches(cells: Found, asked: Asked, after: After | None) -> Iterator[Found]:
-    """Divide the cells from that of `after` on into batches; all at once where answers are sorted."""
+def _window(cells: Found, asked: Asked, after: After | None) -> tuple[Found, Found]:
+    """Return the cells to look through now, from that of `after` on, and those behind them. Sorted answers
+    need all."""
     if asked.sort:
-        yield cells
-        return
-    batch: Found = []
-    size, most = 0, BATCH
-    for cell in cells:
-        if after is not None and cell["place"] < after[1]:
-            continue
-        if batch and size + cell["n"] > most:
-            yield batch
-            batch, size, most = [], 0, 4 * most
-        batch.append(cell)
-        size += cell["n"]
-    if batch:
-        yield batch
+        return cells, []
+    left = [cell for cell in cells if after is None or cell["place"] >= after[1]]
+    n = sum(size <= WINDOW for size in accumulate(cell["n"] for cell in left))
+    return left[: max(1, n)], left[max(1, n) :]
 
 
 def _listed(connection: duckdb.DuckDBPyConnection, keys: Found, values: dict[str, object]) -> Found:

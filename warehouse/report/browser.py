@@ -10,8 +10,8 @@ A link to answers is a fragment, the same in a report and in `xp view`:
 Each part is optional, and its value is encoded as in any URL: `dataset`, `language`, `category`, `model`,
 `method`, `train_languages` (as the columns of these names), `measure` (which `only` and `sort` speak of),
 `only` (`wrong`, `disagree`, `unscored`, `cut` or `failed`), `search` (a text), `sort` (`lowest` or `highest`
-score; `worse` or `better` than the method of `against`), `against` (a method, whose words are compared) and
-`answer` (`<cell_id>/<item>`, one answer). `answers_link` writes them.
+score; a `method` that is `worse` or `better` than that of `against`), `against` (a method, whose words are
+compared) and `answer` (`<cell_id>/<item>`, one answer). `answers_link` writes them.
 """
 
 import hashlib

@@ -75,21 +75,40 @@
     const many = (n ?? listed.length).toLocaleString("en");
     return next === null || n !== null ? `${many} answers` : `the first ${many} answers`;
   };
+  const searched = (found) => {
+    const [n, of] = [found.searched, found.of].map((many) => many.toLocaleString("en"));
+    return `${listed.length} found in ${n} of ${of} answers so far …`;
+  };
+  // A page of them. Where they are rare, the server is asked again and again, each time for a part.
   const load = busily(async (after) => {
     const request = ++asking;
     at("count").textContent = "Looking …";
     at("count").classList.remove("warning");
+    let isShown = after !== null;
     try {
       const parts = asked();
       const isCompared = ["worse", "better"].includes(parts.sort);
-      if (isCompared && !parts.against) throw new Error("Choose the method to compare with.");
-      const found = await source.page(parts, after, chosen);
-      if (request !== asking) return;
-      listed = after === null ? found.answers : [...listed, ...found.answers];
-      next = found.next;
-      if (after === null) list.replaceChildren();
-      list.append(...found.answers.map(row));
-      at("count").textContent = count(found.n);
+      if (isCompared && !(parts.method && parts.against)) {
+        throw new Error("Choose two methods: one to show, one to compare with.");
+      }
+      let missing = PAGE;
+      do {
+        const found = await source.page(parts, after, chosen);
+        if (request !== asking) return;
+        if (after === null) {
+          listed = [];
+          list.replaceChildren();
+        }
+        listed = [...listed, ...found.answers];
+        list.append(...found.answers.map(row));
+        if (!isShown && listed.length > 0) {
+          isShown = true;
+          show(chosen ?? listed[0].id);
+        }
+        missing -= found.answers.length;
+        after = next = found.next;
+        at("count").textContent = missing > 0 && next !== null ? searched(found) : count(found.n);
+      } while (missing > 0 && next !== null);
     } catch (error) {
       if (request !== asking) return;
       if (after === null) {
@@ -99,14 +118,13 @@
       at("count").textContent = error.message;
       at("count").classList.add("warning");
     }
+    if (!isShown) await show(chosen);
   });
   let wish = 0;
   const reload = busily(async (pause = 0) => {
     const mine = ++wish;
     await new Promise((end) => setTimeout(end, pause));
-    if (mine !== wish) return; // asked for something else meanwhile
-    await load(null);
-    if (mine === wish) await show(chosen ?? listed[0]?.id ?? null);
+    if (mine === wish) await load(null); // else asked for something else meanwhile
   });
 
   // One answer, beside the others to its question
@@ -263,6 +281,9 @@
     for (const [facet, values] of Object.entries(facets)) {
       control(facet).replaceChildren(...options(values, facet === "against" ? "nothing" : "all"));
       control(facet).parentElement.hidden = values.length < 2;
+    }
+    for (const option of control("sort").options) {
+      option.hidden = ["worse", "better"].includes(option.value) && facets.method.length < 2;
     }
   };
   if (data.served || data.answers.length > 0) {

@@ -1,6 +1,7 @@
 // Two sources of answers that can be asked the same: the page's own data, and `xp view`.
-//   page(asked, after, id) -> { answers, next, n }: answers as `asked` (the parts of a link), behind the key
-//     `after`; `next` is the key for the next page, null at the end; `n` is how many there are, where known
+//   page(asked, after, id) -> { answers, next, n, searched, of }: answers as `asked` (the parts of a link),
+//     behind the key `after`; `next` is the key for the next page, null at the end; `n` is how many there
+//     are, where known. Fewer than a page before the end: `searched` answers `of` so many were looked through
 //   beside(id) -> all answers to the question of an answer
 const PAGE = 50;
 
@@ -80,7 +81,8 @@ const served = (base) => {
   return {
     page: async (asked, after) => {
       const found = await ask("page", after === null ? asked : { ...asked, after: JSON.stringify(after) });
-      return { answers: unpacked(found), next: found.next, n: null };
+      const isWhole = !["only", "search", "category", "sort"].some((part) => asked[part]);
+      return { ...found, answers: unpacked(found), n: isWhole ? found.of : null };
     },
     beside: async (id) => unpacked(await ask("beside", { answer: id })),
   };

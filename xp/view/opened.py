@@ -39,13 +39,29 @@ class Opener:
             WarehouseHeld: an apply loads into it, for longer than one waits.
             WarehouseError: there is none, a query fails, or the block takes too long.
         """
+        with (
+            self.turn(),
+            contextlib.closing(connect(self.path, read_only=True, may_migrate=False)) as connection,
+        ):
+            yield from _interrupted(connection, self.path, longest)
+
+    @contextlib.contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep other requests off for the block, which begins when a writer has had its chance."""
         with self._turn:
             time.sleep(max(0.0, self._free_since + PAUSE_SECONDS - time.monotonic()))
             try:
-                with contextlib.closing(connect(self.path, read_only=True, may_migrate=False)) as connection:
-                    yield from _interrupted(connection, self.path, longest)
+                yield
             finally:
                 self._free_since = time.monotonic()
+
+
+def late(longest: float) -> WarehouseError:
+    """Return the error of what takes too long."""
+    return WarehouseError(
+        f"This takes longer than {longest:g} s and was ended, so that no apply waits for it. Ask for less, or"
+        " use `xp query` or `xp report`, which take their time."
+    )
 
 
 def _interrupted(
@@ -68,10 +84,7 @@ def _interrupted(
             yield connection
     except WarehouseError as error:
         if is_late.is_set():
-            raise WarehouseError(
-                f"This takes longer than {longest:g} s and was ended, so that no apply waits for it. Ask for"
-                " less, or use `xp query`."
-            ) from error
+            raise late(longest) from error
         raise
     finally:
         is_over.set()

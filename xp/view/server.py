@@ -16,15 +16,15 @@ from starlette.routing import Route
 
 from dsl.errors import ArgumentError, XpError
 from warehouse.errors import WarehouseHeld
-from warehouse.query import first_rows
 from warehouse.report.answer_rows import After, Asked, answers_beside, facets, order_in, page
 from warehouse.report.browser import in_reading_order, pack
 from warehouse.report.page import as_html
 from warehouse.report.reading import read_from
 from xp.view.guard import Guard
-from xp.view.opened import Opener
+from xp.view.opened import LONGEST_SECONDS, Opener
 from xp.view.pages import view_page
 from xp.view.progress import Watched
+from xp.view.query_process import ask
 
 PORT = 8473
 """Asked for first, so that links stay the same; else any free one."""
@@ -106,9 +106,11 @@ class _Place:
         parts = dict(request.query_params)
         after = _key(parts.pop("after", None))
         with self.warehouse.opened() as connection:
-            rows, behind = page(connection, experiment, Asked.of(parts), after)
+            found = page(connection, experiment, Asked.of(parts), after)
             order = order_in(facets(connection, experiment))
-        return JSONResponse({**pack(rows, order), "next": behind})
+        return JSONResponse(
+            {**pack(found.rows, order), "next": found.after, "searched": found.n_searched, "of": found.n}
+        )
 
     def beside(self, request: Request) -> Response:
         experiment: str = request.path_params["experiment"]
@@ -129,11 +131,9 @@ class _Place:
             return PlainTextResponse(file.read())
 
     def query(self, request: Request) -> Response:
-        with self.warehouse.opened() as connection:
-            names, rows, is_cut = first_rows(connection, request.query_params.get("sql", ""), MOST_ROWS)
-        # JavaScript rounds longer integers
-        exact = [[str(v) if isinstance(v, int) and abs(v) > 2**53 else v for v in row] for row in rows]
-        return JSONResponse({"columns": names, "rows": exact, "is_cut": is_cut})
+        with self.warehouse.turn():
+            sql = request.query_params.get("sql", "")
+            return JSONResponse(ask(self.warehouse.path, sql, MOST_ROWS, LONGEST_SECONDS))
 
 
 def _html(text: str) -> Response:

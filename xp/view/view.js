@@ -30,7 +30,10 @@
     const name = element("td", `${one.label} `);
     name.append(element("code", one.step));
     const shown = element("td");
-    if (one.total !== null) shown.append(fill(element("progress"), one.done, one.total));
+    if (one.total !== null) {
+      shown.append(fill(element("progress"), one.done, one.total));
+      shown.firstChild.ariaLabel = `Rows of ${one.step}`;
+    }
     const rate = one.rate === null ? "" : one.rate.toFixed(one.rate < 10 ? 1 : 0);
     made.append(
       name, element("td", rows), shown, element("td", rate, "number"),
@@ -88,7 +91,8 @@
     try {
       const found = await json(`/query?${new URLSearchParams({ sql: at("query").value })}`);
       const head = element("tr");
-      head.append(...found.columns.map((name) => element("th", name)));
+      const kind = (place) => found.rows.some((values) => typeof values[place] === "number") && "number";
+      head.append(...found.columns.map((name, place) => element("th", name, kind(place))));
       at("result").tHead.replaceChildren(head);
       at("result").tBodies[0].replaceChildren(...found.rows.map((values) => {
         const made = element("tr");

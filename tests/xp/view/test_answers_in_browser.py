@@ -12,7 +12,7 @@ from tests.warehouse.reported_study import HOSTILE, METHODS, write_study
 from tests.xp.view.serving import served
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
-from warehouse.report import write_report
+from warehouse.report import answer_rows, write_report
 from warehouse.report.answer_rows import PAGE
 from warehouse.report.browser import answers_link
 
@@ -146,6 +146,21 @@ def test_search_looks_through_items_questions_and_answers(visit: Visit, store: P
         assert sorted(listed(visit)) == sorted(wanted), text
 
 
+def test_where_a_look_finds_little_the_next_ones_follow_by_themselves(
+    visit: Visit, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_rows, "WINDOW", 1)  # a cell
+    for text in ("q3", "no such text"):
+        visit.page.fill("[data-part=search]", text)
+        settle(visit)
+        wanted = sql(store, f"select cell_id || '/' || item from completions where item = '{text}'")
+        rows = visit.page.locator("#list .row")
+        assert sorted(rows.evaluate_all("rows => rows.map(r => r.dataset.id)")) == sorted(wanted)
+        assert visit.page.locator("#count").inner_text() == f"{len(wanted)} answers"
+        assert visit.page.locator("#detail").is_visible() == bool(wanted)
+        assert not wanted or chosen(visit) == rows.first.get_attribute("data-id")
+
+
 def test_answers_are_sorted_by_score_and_by_the_difference_between_two_methods(
     visit: Visit, store: Path
 ) -> None:
@@ -163,9 +178,11 @@ def test_answers_are_sorted_by_score_and_by_the_difference_between_two_methods(
             and v.score is not null and o.score is not null
         order by v.score - o.score, v.item""",
     )
-    visit.page.select_option("[data-part=against]", "")
-    settle(visit)
-    assert "Choose the method to compare with" in visit.page.locator("#count").inner_text()
+    for part in ("against", "method"):
+        follow(visit, answers_link(measure=measure, sort="worse", against="sft", **PARTS))
+        visit.page.select_option(f"[data-part={part}]", "")
+        settle(visit)
+        assert "Choose two methods" in visit.page.locator("#count").inner_text()
 
 
 def test_words_that_differ_from_another_methods_answer_are_marked_and_none_is_lost(visit: Visit) -> None:

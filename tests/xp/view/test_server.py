@@ -18,8 +18,10 @@ from tests.warehouse.reported_study import METHODS, write_study
 from tests.xp.view.serving import ask, served
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.query import fetch
+from warehouse.report import answer_rows
 from warehouse.report.answer_rows import PAGE
 from xp.view.opened import Opener
+from xp.view.query_process import ask as ask_sql
 from xp.view.server import _listening
 
 pytestmark = pytest.mark.slow
@@ -154,6 +156,12 @@ def test_what_takes_too_long_is_ended_and_the_warehouse_is_closed(store: Path) -
     connect(store / WAREHOUSE, patience=0.0).close()
 
 
+def test_a_row_of_any_number_of_values_is_ended_too_and_the_warehouse_is_closed(store: Path) -> None:
+    with pytest.raises(WarehouseError, match="longer than 2 s"):
+        ask_sql(store / WAREHOUSE, "select range(200_000_000)", 1, 2.0)
+    connect(store / WAREHOUSE, patience=0.0).close()
+
+
 def test_time_that_is_up_between_two_queries_ends_the_next_one(store: Path) -> None:
     def late(opener: Opener) -> None:
         with opener.opened(longest=0.1) as connection:
@@ -234,12 +242,34 @@ def test_pages_hold_every_answer_once(store: Path, port: int) -> None:
     assert set(found) == wanted
 
 
-@pytest.mark.parametrize("sort", ["lowest", "highest", "worse&against=sft", "better&against=sft"])
+def test_a_look_goes_through_a_window_of_the_answers_and_says_how_far_it_came(
+    store: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pages(port, "search=q3"), pages(port, "only=wrong&measure=contains")
+    monkeypatch.setattr(answer_rows, "WINDOW", 13)  # two cells of six
+    assert (pages(port, "search=q3"), pages(port, "only=wrong&measure=contains")) == whole
+    looks: list[tuple[int, int, int]] = []
+    after = ""
+    while not looks or after:
+        page = json.loads(ask(port, f"/studies/hostile/page?search=q3&model=tiny{after}")[2])
+        looks.append((len(page["answers"]), page["searched"], page["of"]))
+        after = page["next"] and f"&after={quote(json.dumps(page['next']))}"
+    n = 3 * len(METHODS) * 6
+    assert looks == [(2, searched, n) for searched in range(12, n + 1, 12)]
+
+
+COMPARED = "method=urial&against=sft"
+
+
+@pytest.mark.parametrize("sort", ["lowest", "highest", f"worse&{COMPARED}", f"better&{COMPARED}"])
 def test_sorted_pages_hold_every_scored_answer_once_and_go_one_way(store: Path, port: int, sort: str) -> None:
     measure = "quality.helpfulness"
     rows = sql(
         store,
-        f"""select v.cell_id || '/' || v.item as id, v.score, v.score - o.score as difference
+        f"""select
+            v.cell_id || '/' || v.item as id,
+            v.score,
+            case when v.method = 'urial' then v.score - o.score end as difference
         from verdicts v left join verdicts o on o.measure = v.measure and o.item = v.item
             and o.language = v.language and o.model = v.model and o.method = 'sft'
         where v.measure = '{measure}' and v.score is not null""",
@@ -248,12 +278,23 @@ def test_sorted_pages_hold_every_scored_answer_once_and_go_one_way(store: Path, 
     keys = {row["id"]: row[key] for row in rows if row[key] is not None}
     found = pages(port, f"measure={measure}&sort={sort}")
     assert set(found) == set(keys)
-    assert len(found) == len(keys) > PAGE
+    assert len(found) == len(keys) > (0 if "against" in sort else PAGE)
     values = [float(keys[name]) for name in found]  # pyright: ignore
     assert values == sorted(values, reverse=sort.startswith(("highest", "better")))
 
 
-@pytest.mark.parametrize("parts", ["colour=red", "only=odd", "sort=up", "after=1", "after=%5B%22a%22%5D"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "colour=red",
+        "only=odd",
+        "sort=up",
+        "sort=worse&against=sft",
+        "sort=better&method=sft",
+        "after=1",
+        "after=%5B%22a%22%5D",
+    ],
+)
 def test_a_link_that_means_nothing_is_refused_with_what_there_is(port: int, parts: str) -> None:
     status, _, text = ask(port, f"/studies/hostile/page?{parts}")
     assert status == 400
