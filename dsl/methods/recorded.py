@@ -1,7 +1,9 @@
 """Answers that exist already: someone else's outputs, or a run of a hosted model."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from dsl.data.rows import Rows
 from dsl.data.source import Columns
@@ -20,6 +22,12 @@ class Recorded(MethodBase):
     answers: Rows
     columns: Columns
     """`response` is the answer; `item` or `instruction` says which example it answers."""
+
+    @model_validator(mode="after")
+    def _is_read_once(self) -> Self:
+        if self.noise:
+            raise ValueError("`noise` asks a method again, and recorded answers are read: leave it out")
+        return self
 
     @property
     def is_stochastic(self) -> bool:

@@ -82,7 +82,8 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "HubSource": frozenset({"where", "sha256"}),
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
-    "GenerateStep": frozenset({"after"}),
+    "GenerateStep": frozenset({"after", "replicate"}),
+    "JudgeStep": frozenset({"replicate"}),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}
         | {"early_stopping_patience"}

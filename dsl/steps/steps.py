@@ -191,6 +191,8 @@ class GenerateStep(Step):
     """None where no chance enters."""
     after: StepId | None = None
     """The generate step whose conversations these questions go on with: the turn before."""
+    replicate: int = 0
+    """1 where the same is asked again, with another batch size and order, for the noise floor."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
@@ -243,6 +245,8 @@ class JudgeStep(Step):
     """Judge -> its verdicts on the same answers, where the judge reads them."""
     probe: Probe | None = None
     """The text planted in the answers before they are judged."""
+    replicate: int = 0
+    """1 where verdicts are of calls of their own, though the same answer was judged before."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:

@@ -12,6 +12,8 @@ from itertools import chain
 from pathlib import Path
 
 from dsl.data.records import Completion, Example, Message, Prompt, Provenance
+from dsl.engines.contract import EngineSettings
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError, ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
@@ -34,6 +36,9 @@ from runners.store.step_io import (
 FILE = "completions.jsonl"
 FENCE = "```"
 
+REPLICATE_BATCH_SIZE = 7
+"""Rows of a replicate's batch where the method's own size is left to the engine; else it is half of that."""
+
 _SHARED_FIELDS = EngineAnswer.model_fields.keys() & Completion.model_fields.keys()
 """Fields of a completion that are those of the engine's answer."""
 
@@ -49,7 +54,9 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         XpError: not one example has a recorded answer.
     """
     engine = find_engine(step.model.engine).Engine(
-        step.model, context[step.tuned] if step.tuned else None, context.cache
+        _batched_otherwise(step.model) if step.replicate else step.model,
+        context[step.tuned] if step.tuned else None,
+        context.cache,
     )
     wanted = wanted_rows(step, context, engine)
     unasked = [*_unasked(step, context)]
@@ -72,6 +79,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     unanswered = [row for row in cached.values() if row.text is None]
     with RowWriter(out / FILE) as writer:
         missing = {item: one for item, one in wanted.items() if item not in cached}
+        if step.replicate:
+            missing = dict(reversed(missing.items()))
         made = chain(_generated(step, engine, missing, earlier, step_provenance), unasked)
         for done, row in enumerate(made, len(cached) + 1):
             writer.write(row)
@@ -94,6 +103,14 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     )
 
 
+def _batched_otherwise(model: EngineSettings) -> EngineSettings:
+    """The engine's settings with a batch of another size, where it has batches."""
+    if not isinstance(model, Weights):
+        return model
+    size = REPLICATE_BATCH_SIZE if model.batch_size is None else model.batch_size // 2 or 2
+    return model.model_copy(update={"batch_size": size})
+
+
 def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wanted:
     """Return a step's requests, in the order of its examples.
 
@@ -104,7 +121,8 @@ def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wan
     canonical = Canonical()
     tuned = " ".join(tuned_weights(context[step.tuned] if step.tuned else None))
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
-    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
+    replicate = (step.replicate,) if step.replicate else ()
+    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding, *replicate))
     for example, before in _conversations(step, context):
         if before is not None and before.text is None:
             continue

@@ -112,5 +112,7 @@ create table contrasts (
     method varchar,
     -- Settings besides the methods in which the two sides differ, each with its values.
     differs varchar[] not null,
+    -- Whether it is between a method and itself, asked again (A/A): no contrast of the study, but its noise.
+    is_noise boolean not null,
     primary key (experiment, contrast)
 );

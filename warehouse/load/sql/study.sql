@@ -53,7 +53,8 @@ select unnest(
                     "name": "varchar", "of": "varchar", "against": "varchar", "on": ["varchar"],
                     "is_declared": "boolean", "by": ["varchar"], "method": "varchar", "differs": ["varchar"]
                 }
-            ]
+            ],
+            "noise": [{"name": "varchar", "of": "varchar", "against": "varchar"}]
         }'
     )
 );
@@ -123,8 +124,22 @@ select
     contrast.is_declared,
     contrast."by",
     contrast.method,
-    coalesce(contrast.differs, []) as differs
+    coalesce(contrast.differs, []) as differs,
+    false as is_noise
 from (select experiment, unnest(contrasts) as contrast from study);
+
+insert into contrasts by name
+select
+    experiment,
+    pair.name as contrast,
+    pair.of,
+    pair.against,
+    [] as on_judges,
+    false as is_declared,
+    [] as "by",
+    [] as differs,
+    true as is_noise
+from (select experiment, unnest(noise) as pair from study);
 
 insert into judges by name
 select

@@ -54,6 +54,7 @@ def contrasts(study: StudyRows) -> Section:
         tables.estimate("estimate", "difference [95% interval]"),
         *P_VALUES,
         *tables.aside(Column("reading", reading)),
+        Column("noise", lambda row: "within the floor" if row["is_below_noise"] else ""),
         tables.count("n", "n (pairs)"),
         tables.count("n_lost", "items lost"),
         tables.count("n_unscored", "unscored"),

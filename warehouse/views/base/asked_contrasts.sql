@@ -1,6 +1,7 @@
 -- One row per contrast of a study, `of` minus `against`, with the judges on whose measures it was declared
 -- and what it was declared to change with. Between models, a `method` is named; else it is null. `differs`
--- has the settings besides the methods in which its sides differ.
+-- has the settings besides the methods in which its sides differ. `is_noise` is true of a method and itself,
+-- asked again.
 select
     experiment,
     contrast,
@@ -10,5 +11,6 @@ select
     is_declared,
     "by",
     method,
-    differs
+    differs,
+    is_noise
 from contrasts
