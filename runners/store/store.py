@@ -7,6 +7,7 @@
 <root>/runs/<run_id>.json      one attempt at a step; until it ends `.begun`, and `.progress`, its rows so far
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
+<root>/experiments/ledger/<name>~<n>.json   when each of them was applied, and the contrasts that it fixed
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
@@ -29,6 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.errors import DataError, StoreError
+from dsl.plan.ledger import ledger_entry
 from dsl.plan.study import Study
 from dsl.steps.identity import Canonical
 from dsl.steps.steps import AnyStep, Step
@@ -211,7 +213,10 @@ class Store:
         """
         path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
         kept = self.experiments / "earlier" / f"{study.experiment}~{n}.json"
-        if path.exists() and not self._differs_in_notes_alone(path, study):
+        is_another = path.exists() and not self._differs_in_notes_alone(path, study)
+        if is_another or not path.exists():
+            self._enter(study, n + is_another, self._has_verdicts(path))
+        if is_another:
             try:
                 kept.parent.mkdir(exist_ok=True)
                 aside = kept.with_suffix(".tmp")
@@ -220,6 +225,20 @@ class Store:
             except OSError as error:
                 raise unwritten(error, kept) from error
         self._record(path, study)
+
+    def _enter(self, study: Study, n: int, had_results: bool) -> None:
+        """Enter a plan into the ledger, before it replaces the one of its name."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        entry = ledger_entry(study, n, now, had_results=had_results)
+        self._record(self.experiments / "ledger" / f"{study.experiment}~{n}.json", entry)
+
+    def _has_verdicts(self, path: Path) -> bool:
+        """Test whether a judge of a recorded study has finished."""
+        try:
+            steps = read_record(path, Study).step_ids
+        except DataError:
+            return False
+        return any(self.is_done(step_id) for step_id in steps if step_id.startswith("judge-"))
 
     def _differs_in_notes_alone(self, path: Path, study: Study) -> bool:
         try:

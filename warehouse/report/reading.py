@@ -42,6 +42,7 @@ VIEWS = (
     "cost_by_model",
     "cost_by_step",
     "mixed_origins",
+    "plans_by_judge",
 )
 """The views that are shown; the chart of one has its name, where it is drawn."""
 
