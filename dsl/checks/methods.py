@@ -7,6 +7,7 @@ from dsl.checks.fault import Fault, unknown_name
 from dsl.methods import Dpo, Sft
 from dsl.methods.base import MethodBase
 from dsl.methods.tuning import TuningMethod
+from dsl.plan.contrasts import again
 from dsl.values import Name
 
 
@@ -15,6 +16,9 @@ def method_faults(context: Context) -> Iterator[Fault]:
     languages = context.experiment.languages
     for name, method in context.experiment.methods.items():
         yield from _columns(context, name, method)
+        if method.noise and again(name) in context.experiment.methods:
+            why = f"its replicate is called `{again(name)}`, as another method is: rename one of them"
+            yield Fault(("methods", name, "noise"), why)
         if isinstance(method, TuningMethod) and isinstance(method.train_languages, tuple):
             for i, language in enumerate(method.train_languages):
                 at = ("methods", name, "train_languages", i)

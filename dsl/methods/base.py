@@ -38,6 +38,8 @@ class CellRequest:
     """None where the cell has no chance in it."""
     turn: int | None = None
     """Number, from 1, of the question where a row asks several in turn."""
+    replicate: int = 0
+    """1 for the same cell asked and judged again (A/A), of which no row is reused."""
 
 
 class Builder(Protocol):
@@ -115,6 +117,9 @@ class MethodBase(Value):
         " the path keeps them. `dpo` learns from pairs: `chosen` and `rejected`.",
     }
     method: str
+    noise: bool = False
+    """Ask the method again, with another batch size and order, and judges in further calls: the difference of
+    a method from itself (A/A) is the study's noise floor. In float32 and greedy it should be zero."""
 
     def variants(self, languages: tuple[Language, ...], asked: Language) -> tuple[tuple[Language, ...], ...]:
         """The sets of training languages of the models that answer in `asked`.

@@ -58,6 +58,12 @@ class Recorded(MethodBase):
     answers: Rows
     columns: AnswerColumns
 
+    @model_validator(mode="after")
+    def _is_read_once(self) -> Self:
+        if self.noise:
+            raise ValueError("`noise` asks a method again, and recorded answers are read: leave it out")
+        return self
+
     @property
     def is_stochastic(self) -> bool:
         return "{seed}" in self.answers.model_dump_json()

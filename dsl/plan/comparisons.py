@@ -25,6 +25,8 @@ class Comparisons:
         self._cells: dict[tuple[Name, Language, Name, int | None, Name], list[CellRequest]]
         self._cells = defaultdict(list)
         for request, method in asked:
+            if request.replicate:
+                continue
             place = (request.dataset, request.language, request.model, request.turn)
             self._cells[*place, method].append(request)
 

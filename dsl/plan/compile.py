@@ -25,7 +25,7 @@ from dsl.methods.base import AnyPrompt, CellRequest, CellSteps, MethodBase
 from dsl.methods.parts import Dataset, DemonstrationsFrom, PromptPath
 from dsl.methods.tuning import TuningMethod
 from dsl.plan.comparisons import Comparisons, planted_text
-from dsl.plan.contrasts import planned_contrasts
+from dsl.plan.contrasts import again, noise_contrasts, planned_contrasts
 from dsl.plan.differences import described
 from dsl.plan.needs import needs
 from dsl.plan.stopping import Stopping
@@ -75,6 +75,7 @@ def compile(experiment: Experiment, fingerprints: Fingerprints, origin: Origin |
         step_ids=tuple(build.steps),
         contrasts=described(planned_contrasts(experiment, cells), cells, build.steps),
         judges=tuple(JudgePlan.of(name, build.judges[name], build.judges) for name in experiment.judges),
+        noise=noise_contrasts(experiment),
         notes=(*notes(experiment), *origin.notes),
     )
     return Plan(
@@ -110,10 +111,10 @@ def requests(experiment: Experiment) -> Iterator[tuple[CellRequest, Name]]:
                     for tuned_on in method.variants(experiment.languages, language):
                         for seed in seeds:
                             for turn in experiment.data[dataset].columns.in_turn:
-                                yield (
-                                    CellRequest(dataset, language, model_name, tuned_on, seed, turn),
-                                    method_name,
-                                )
+                                cell = CellRequest(dataset, language, model_name, tuned_on, seed, turn)
+                                yield cell, method_name
+                                if method.noise:
+                                    yield replace(cell, replicate=1), method_name
 
 
 def languages_of(experiment: Experiment, dataset: Name) -> tuple[Language, ...]:
@@ -154,12 +155,13 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
     made = build.made(request, method)
     answers = build.add(build.answers(request, method))
     judges = _judges(build, comparisons, request, method, answers, made.generate.examples)
+    name = again(method) if request.replicate else method
     key = (
         build.experiment.experiment,
         request.dataset,
         request.language,
         request.model,
-        method,
+        name,
         request.train_languages,
         request.seed,
         *(() if request.turn is None else (request.turn,)),
@@ -170,7 +172,7 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         language=request.language,
         model=request.model,
         num_parameters=build.experiment.models[request.model].parameters,
-        method=method,
+        method=name,
         method_kind=build.experiment.methods[method].method,
         train_languages=request.train_languages,
         seed=request.seed,
@@ -180,8 +182,8 @@ def _cell(build: "_Build", comparisons: Comparisons, request: CellRequest, metho
         looks=build.looks(request, method),
         judges=judges,
         probes={
-            name: _probed(build, probe, judges, request.language)
-            for name, probe in build.experiment.judge_probes.items()
+            planted: _probed(build, probe, judges, request.language)
+            for planted, probe in ({} if request.replicate else build.experiment.judge_probes).items()
         },
     )
 
@@ -197,7 +199,7 @@ def _judges(
     """Judge -> its verdicts.
 
     A judge that compares has none where there is nothing to compare with, nor has one that reads its
-    verdicts.
+    verdicts. The answers of a replicate are not compared, and no verdicts on them are there to be read.
     """
     by_rule = {
         name: here
@@ -207,6 +209,8 @@ def _judges(
     found = build.judged(by_rule, answers, examples) if by_rule else {}
     for name, judge in build.other_judges.items():
         opponents = comparisons.of(judge, request, method)
+        if request.replicate and (opponents is not None or judge.judge == "recorded"):
+            continue
         read = {other: found[other] for other in judge.judges() if other in found}
         if opponents == {} or (judge.judges() and not read):
             continue
@@ -218,7 +222,7 @@ def _judges(
         for other in read.values():
             # whoever reads comparisons judges the same ones
             against |= cast(JudgeStep, build.steps[other.step]).against
-        found |= build.judged({name: here}, answers, examples, against, read)
+        found |= build.judged({name: here}, answers, examples, against, read, request.replicate)
     return {name: found[name] for name in build.judges if name in found}
 
 
@@ -290,6 +294,7 @@ class _Build:
         examples: StepId,
         against: Mapping[Name, StepId] | None = None,
         verdicts: Mapping[Name, Judged] | None = None,
+        replicate: int = 0,
     ) -> dict[Name, Judged]:
         """One step for these judges: name -> its verdicts."""
         keys = {name: self.canonical.judge_key(judge) for name, judge in judges.items()}
@@ -302,6 +307,7 @@ class _Build:
                 against=dict(against or {}),
                 verdicts=dict(verdicts or {}),
                 probe=None,
+                replicate=replicate,
             )
         )
         return {name: Judged(step=step, judge=key) for name, key in keys.items()}
@@ -314,6 +320,9 @@ class _Build:
                 before = self.made(replace(request, turn=request.turn - 1), method)
                 after = self.add(before.generate)
                 made = replace(made, generate=made.generate.model_copy(update={"after": after}))
+            if request.replicate:
+                replicate = made.generate.model_copy(update={"replicate": request.replicate})
+                made = replace(made, generate=replicate)
             self._made[key] = made
         return self._made[key]
 

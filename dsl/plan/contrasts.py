@@ -23,7 +23,7 @@ def planned_contrasts(experiment: Experiment, cells: Iterable[Cell]) -> tuple[Co
     difference.
     """
     primary = experiment.primary_judges()
-    cells = tuple(cells)
+    cells = tuple(cell for cell in cells if cell.method in experiment.methods)
     methods: dict[Name, dict[Name, None]] = defaultdict(dict)
     for cell in cells:
         methods[cell.model][cell.method] = None
@@ -62,6 +62,20 @@ def _stopped(experiment: Experiment, contrasts: Iterable[ContrastPlan]) -> tuple
         one.model_copy(update={"stop_when": rule}) if not set(stopped).isdisjoint(one.methods) else one
         for one in contrasts
     )
+
+
+def noise_contrasts(experiment: Experiment) -> tuple[ContrastPlan, ...]:
+    """Return the difference of each method from itself that is asked again."""
+    return tuple(
+        ContrastPlan(name=versus(again(name), name), of=again(name), against=name, is_declared=False)
+        for name, method in experiment.methods.items()
+        if method.noise
+    )
+
+
+def again(method: Name) -> Name:
+    """Return the name of a method's replicate among the study's methods."""
+    return f"{method}_again"
 
 
 def _parts(

@@ -149,6 +149,9 @@ class Study(Record):
     contrasts: tuple[ContrastPlan, ...]
     judges: tuple[JudgePlan, ...]
     """In the spec's order."""
+    noise: tuple[ContrastPlan, ...] = ()
+    """Differences of methods from themselves, asked again (A/A): they give the noise floor and are no
+    contrasts of the study."""
     notes: tuple[str, ...] = ()
     """Warnings and what was left out, in sentences."""
 

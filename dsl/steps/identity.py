@@ -83,7 +83,8 @@ COUNTED_WHEN_SET: Mapping[str, frozenset[str]] = {
     "HubSource": frozenset({"where", "sha256"}),
     "Columns": frozenset({"messages", "turns", "system"}),
     "DataStep": frozenset({"turn", "references"}),
-    "GenerateStep": frozenset({"after", "items", "slices"}),
+    "GenerateStep": frozenset({"after", "items", "slices", "replicate"}),
+    "JudgeStep": frozenset({"replicate"}),
     "rubric.Settings": frozenset({"aspects_per_request"}),
     "Training": frozenset(
         {"assistant_only_loss", "eval_steps", "load_best_model_at_end", "metric_for_best_model"}

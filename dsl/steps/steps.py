@@ -208,6 +208,8 @@ class GenerateStep(Step):
     """The examples to answer; None is all."""
     slices: tuple[StepId, ...] = ()
     """The generate steps whose rows are put together here; nothing is asked then."""
+    replicate: int = 0
+    """1 where the same is asked again, with another batch size and order, for the noise floor."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:
@@ -264,6 +266,8 @@ class JudgeStep(Step):
     """Judge -> its verdicts on the same answers, where the judge reads them."""
     probe: Probe | None = None
     """The text planted in the answers before they are judged."""
+    replicate: int = 0
+    """1 where verdicts are of calls of their own, though the same answer was judged before."""
 
     @property
     def inputs(self) -> tuple[StepId, ...]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from dsl.data.random_order import in_random_order, slice_of
 from dsl.data.records import Completion, Example, Message, Outcome, Prompt, Provenance, read_record
+from dsl.engines.contract import EngineSettings
+from dsl.engines.transformers import Weights
 from dsl.errors import DataError, ServerError, XpError
 from dsl.steps.identity import Canonical
 from dsl.steps.prompt_forms import TextPrompt
@@ -37,6 +39,9 @@ from runners.store.step_io import (
 FILE = "completions.jsonl"
 FENCE = "```"
 
+REPLICATE_BATCH_SIZE = 7
+"""Rows of a replicate's batch where the method's own size is left to the engine; else it is half of that."""
+
 _SHARED_FIELDS = EngineAnswer.model_fields.keys() & Completion.model_fields.keys()
 """Fields of a completion that are those of the engine's answer."""
 
@@ -59,7 +64,9 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         rewrite_rows(out / FILE, ())
         return StepResult(facts={"is_left_out": True})
     engine = find_engine(step.model.engine).Engine(
-        step.model, context[step.tuned] if step.tuned else None, context.cache
+        _batched_otherwise(step.model) if step.replicate else step.model,
+        context[step.tuned] if step.tuned else None,
+        context.cache,
     )
     wanted = wanted_rows(step, context, engine)
     unasked = [*_unasked(step, context)]
@@ -83,6 +90,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
     unanswered = [row for row in cached.values() if row.text is None]
     with RowWriter(out / FILE) as writer:
         missing = {item: one for item, one in wanted.items() if item not in cached}
+        if step.replicate:
+            missing = dict(reversed(missing.items()))
         made = chain(_generated(step, engine, missing, earlier, step_provenance), unasked)
         for done, row in enumerate(made, len(cached) + 1):
             writer.write(row)
@@ -121,6 +130,14 @@ def _put_together(step: GenerateStep, context: StepContext, out: Path) -> StepRe
     )
 
 
+def _batched_otherwise(model: EngineSettings) -> EngineSettings:
+    """The engine's settings with a batch of another size, where it has batches."""
+    if not isinstance(model, Weights):
+        return model
+    size = REPLICATE_BATCH_SIZE if model.batch_size is None else model.batch_size // 2 or 2
+    return model.model_copy(update={"batch_size": size})
+
+
 def wanted_rows(step: GenerateStep, context: StepContext, engine: Engine) -> Wanted:
     """Return a step's requests, in the order of its examples.
 
@@ -146,7 +163,8 @@ def _row_keys(step: GenerateStep, context: StepContext, engine: Engine) -> Calla
     canonical = Canonical()
     tuned = " ".join(tuned_weights(context[step.tuned] if step.tuned else None))
     decoding = step.decoding.model_copy(update={"max_new_tokens": 1})
-    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding))
+    replicate = (step.replicate,) if step.replicate else ()
+    same_for_all = canonical.text((step.model, resolved(step.model), tuned, decoding, *replicate))
 
     def key_of(request: EngineRequest) -> Sha256:
         text = canonical.text((same_for_all, engine.identify(request), request.seed))

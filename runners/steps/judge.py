@@ -55,7 +55,7 @@ def run(step: JudgeStep, context: StepContext, out: Path) -> StepResult:
     missing = {
         (key, answer.completion.item, answer.against, aspect): answer
         for key, settings in step.judges.items()
-        for answer in answers_of(step, settings, read, keys_of(settings))
+        for answer in answers_of(step, settings, read, keys_of(settings, step.replicate))
         for aspect in answer.keys
     }
     n_rows = len(missing)
@@ -188,9 +188,10 @@ def read_inputs(step: JudgeStep, context: StepContext) -> JudgeInputs:
     return JudgeInputs(examples, completions, opponents, verdicts)
 
 
-def keys_of(settings: JudgeSettings) -> Keys:
+def keys_of(settings: JudgeSettings, replicate: int = 0) -> Keys:
     """Return the maker of one judge's row keys."""
-    return Keys(find_judge(settings.judge), settings, [resolved(model) for model in settings.models()])
+    models = [resolved(model) for model in settings.models()]
+    return Keys(find_judge(settings.judge), settings, models, replicate)
 
 
 def answers_of(step: JudgeStep, settings: JudgeSettings, read: JudgeInputs, keys: Keys) -> Iterator[Answer]:

@@ -16,9 +16,14 @@ class Keys:
     of the fields that it reads."""
 
     def __init__(
-        self, module: ModuleType, settings: JudgeSettings, resolved: Sequence[str | None] = ()
+        self,
+        module: ModuleType,
+        settings: JudgeSettings,
+        resolved: Sequence[str | None] = (),
+        replicate: int = 0,
     ) -> None:
         """`module` is the judge's; `resolved` are the commits that its models' names stand for."""
+        self._replicate = (replicate,) if replicate else ()
         self._reads: tuple[Reads, ...] = module.READS
         self._made_by = (fingerprint(*settings.counted_code), resolved)
         self._canonical = Canonical()
@@ -76,7 +81,7 @@ class Keys:
         }
 
     def _key(self, aspect: str, counted: str, read: Mapping[str, object]) -> Sha256:
-        return digest((aspect, counted, self._made_by, read))
+        return digest((aspect, counted, self._made_by, read, *self._replicate))
 
 
 def _always(settings: JudgeSettings, aspect: str, example: Example) -> bool:

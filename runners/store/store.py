@@ -8,6 +8,7 @@
 <root>/experiments/<name>.json what the warehouse must know of a study
 <root>/experiments/earlier/<name>~<n>.json  the same of earlier applies, the first one's 1
 <root>/estimates/<name>.json   what a study's steps were estimated to take as an apply began
+<root>/experiments/ledger/<name>~<n>.json   when each of them was applied, and the contrasts that it fixed
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
 <root>/spending/<name>.jsonl   what a study with a budget has spent (`runners.store.ledger`)
 <root>/allowed.json            environment variables that may be sent, and to which servers
@@ -32,6 +33,7 @@ from pydantic import TypeAdapter, ValidationError
 from dsl.data.records import Label, Outcome, Run, RunProgress, read_record
 from dsl.data.regular_files import sync
 from dsl.errors import DataError, StoreError
+from dsl.plan.ledger import ledger_entry
 from dsl.plan.study import Study
 from dsl.spec.budget import Charge, Use
 from dsl.steps.identity import Canonical
@@ -231,7 +233,11 @@ class Store:
         One that differs in its notes alone is the same study: some of them are known only once it runs.
         """
         path, kept = self.experiments / f"{study.experiment}.json", self._next_earlier(study.experiment)
-        if path.exists() and not self._differs_in_notes_alone(path, study):
+        is_another = path.exists() and not self._differs_in_notes_alone(path, study)
+        if is_another or not path.exists():
+            n = len(self.earlier(study.experiment)) + 1 + is_another
+            self._enter(study, n, self._has_verdicts(path))
+        if is_another:
             try:
                 kept.parent.mkdir(exist_ok=True)
                 aside = kept.with_suffix(".tmp")
@@ -249,6 +255,20 @@ class Store:
 
     def _next_earlier(self, experiment: str) -> Path:
         return self.experiments / "earlier" / f"{experiment}~{len(self.earlier(experiment)) + 1}.json"
+
+    def _enter(self, study: Study, n: int, had_results: bool) -> None:
+        """Enter a plan into the ledger, before it replaces the one of its name."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        entry = ledger_entry(study, n, now, had_results=had_results)
+        self._record(self.experiments / "ledger" / f"{study.experiment}~{n}.json", entry)
+
+    def _has_verdicts(self, path: Path) -> bool:
+        """Test whether a judge of a recorded study has finished."""
+        try:
+            steps = read_record(path, Study).step_ids
+        except DataError:
+            return False
+        return any(self.is_done(step_id) for step_id in steps if step_id.startswith("judge-"))
 
     def _differs_in_notes_alone(self, path: Path, study: Study) -> bool:
         try:

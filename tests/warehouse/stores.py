@@ -251,7 +251,11 @@ class StoreMaker:
         self.judges[name] = described(name, kind, aspects, self.judges.get(name), **more)
 
     def study(
-        self, experiment: str = "trial", contrasts: tuple[ContrastPlan, ...] = (), parallel: bool = True
+        self,
+        experiment: str = "trial",
+        contrasts: tuple[ContrastPlan, ...] = (),
+        parallel: bool = True,
+        noise: tuple[ContrastPlan, ...] = (),
     ) -> Study:
         """Write down the study of all cells made since the last one."""
         steps = [
@@ -269,6 +273,7 @@ class StoreMaker:
             cells=tuple(self.cells),
             step_ids=tuple(dict.fromkeys(steps)),
             contrasts=contrasts,
+            noise=noise,
             judges=tuple(
                 self.judges[name]
                 for name in dict.fromkeys(name for cell in self.cells for name in cell.judges)

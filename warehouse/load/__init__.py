@@ -24,6 +24,7 @@ from dsl.values import StepId
 from warehouse.connect import PATIENCE_SECONDS, WAREHOUSE, connect, made_aside, set_aside, wait_until_free
 from warehouse.errors import WarehouseUnreadable, duckdb_errors
 from warehouse.load.files import read_outcome, records, sha256_of
+from warehouse.load.ledger import load_ledger
 from warehouse.load.runs_and_labels import load_labels, load_runs
 from warehouse.load.steps import SQL, load_batches, new_steps
 from warehouse.migrate import computed_tables
@@ -133,6 +134,7 @@ def _load(
             load_study(connection, study)
     notes += load_batches(connection, new_steps(steps, outcomes, loaded, notes))
     notes += load_runs(connection, store / "runs")
+    notes += load_ledger(connection, store / "experiments" / "ledger")
     load_labels(connection, store / "labels")
     if is_stale(connection):
         # numpy and scipy, which loading nothing does not need

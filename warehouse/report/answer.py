@@ -113,7 +113,7 @@ def _found(rows: Sequence[Row], order: Order, words: Wording) -> str:
     means = {side: [words.mean(row, _mean(row, side)) for row in ranked] for side in (better, worse)}
     spread = listed([words.difference(row, abs(row["estimate"]), *_ends(row)) for row in ranked])
     n = f"n = {value_range(row['n'] for row in rows)}, "
-    tested = _p(rows) + _lost(rows)
+    tested = _p(rows) + _lost(rows) + _within_noise(rows, words)
     label = words.label(first)
     on = words.on(first) + _model(first, order)
     if words.is_error(first):
@@ -149,6 +149,17 @@ def _lost(rows: Sequence[Row]) -> str:
     """Say how many items were left out of the comparisons, one or several."""
     lost = [row.get("n_lost") or 0 for row in rows]
     return f"; {value_range(lost)} not scored on both sides" if any(lost) else ""
+
+
+def _within_noise(rows: Sequence[Row], words: Wording) -> str:
+    """Say that a method differs as much from itself, asked again."""
+    below = [row for row in rows if row.get("is_below_noise")]
+    if not below:
+        return ""
+    where = f" in {listed([language_name(row['language']) for row in below])}" if len(rows) > 1 else ""
+    return (
+        f"; within the noise floor of {words.difference(rows[0], rows[0]['noise_floor'], None, None)}{where}"
+    )
 
 
 def _not_significant(tested: Rows, words: Wording, detectable: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -47,6 +47,7 @@ def caveats(
     mixed: Rows = (),
     mended: Sequence[tuple[str, str]] = (),
     diverged: Rows = (),
+    plans: Rows = (),
 ) -> list[Caveat]:
     """The heaviest first; the study's own notes come on top.
 
@@ -61,6 +62,7 @@ def caveats(
         mended: models or judges, and what was mended in their checkpoints when they were loaded, for each
             step.
         diverged: rows of trainings whose loss was no longer finite at some step.
+        plans: counts of all that was applied on the study's data sets and judges.
     """
     tested = [row for row in contrasts if row["ci_low"] is not None]
     found = [
@@ -73,6 +75,7 @@ def caveats(
         _mixed(mixed),
         _mended(mended),
         _diverged(diverged),
+        _applied(plans),
         _tests(tested),
     ]
     return sorted((caveat for caveat in found if caveat), key=lambda caveat: -caveat.weight)
@@ -202,6 +205,26 @@ def _diverged(rows: Rows) -> Caveat | None:
         2,
         headline,
         f"{headline} {one_line(listed(said))}: the weights of the best evaluation before that are used.",
+    )
+
+
+def _applied(plans: Rows) -> Caveat | None:
+    """Number of plans on the data set and judge that had the most of them, each a further look at the same
+    answers, and contrasts that came after a result."""
+    if not plans:
+        return None
+    most = max(plans, key=lambda row: (row["n_added"], row["n_plans"]))
+    if most["n_plans"] == 1:
+        return None
+    studies = f" of {most['n_studies']} studies" if most["n_studies"] > 1 else ""
+    headline = (
+        f"{counted(most['n_plans'], 'plan')}{studies} with {counted(most['n_cells'], 'cell')} were applied on"
+        f" {most['dataset']} and `{most['judge']}`; {counted(most['n_added'], 'contrast')} of"
+        f" {most['n_contrasts']} {'was' if most['n_added'] == 1 else 'were'} added after the first result."
+    )
+    fixed = f"{most['fixed_at']:%Y-%m-%d %H:%M} UTC (SHA-256 {most['contrasts_sha256'][:12]})"
+    return Caveat(
+        3 if most["n_added"] else 1, headline, f"{headline} Today's contrasts were fixed on {fixed}."
     )
 
 

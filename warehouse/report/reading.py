@@ -19,6 +19,7 @@ VIEWS = (
     "score_by_turn",
     "score_by_model_size",
     "contrast_by_language_and_size",
+    "noise_by_method_language",
     "contrast_beside_people",
     "language_gap",
     "size_trend",
@@ -42,6 +43,7 @@ VIEWS = (
     "cost_by_model",
     "cost_by_step",
     "mixed_origins",
+    "plans_by_judge",
 )
 """The views that are shown; the chart of one has its name, where it is drawn."""
 
@@ -83,21 +85,33 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
             "experiment = ? and dataset = ? and list_contains(?, item)",
             (experiment, dataset, items),
         )
+    again = {row["of"] for row in rows("select of from contrasts where experiment = ? and is_noise")}
     cell_judges = rows(
         "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by"
         " cell_judges.rowid"
     )
     return StudyRows(
         experiment=studies[0],
-        cells=rows("from cells where experiment = ? order by rowid"),
+        cells=[
+            row
+            for row in rows("from cells where experiment = ? order by rowid")
+            if row["method"] not in again
+        ],
         judges=rows("from judges where experiment = ? order by position"),
         cell_judges=[row for row in cell_judges if not row["probe"]],
         cell_training=rows(
             "select cell_training.* from cell_training join cells using (cell_id) where experiment = ? order"
             " by position"
         ),
-        contrasts=rows("from contrasts where experiment = ? order by rowid"),
-        views={view: [_steady(row) for row in rows(f"from {view} where experiment = ?")] for view in VIEWS},
+        contrasts=rows("from contrasts where experiment = ? and not is_noise order by rowid"),
+        views={
+            view: [
+                _steady(row)
+                for row in rows(f"from {view} where experiment = ?")
+                if row.get("method") not in again
+            ]
+            for view in VIEWS
+        },
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
         completions=completions,

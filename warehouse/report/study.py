@@ -15,7 +15,7 @@ class StudyRows:
 
     experiment: Row
     cells: Rows
-    """In the order of the plan."""
+    """In the order of the plan, without those of methods that are asked again."""
     judges: Rows
     """In the order of the spec."""
     cell_judges: Rows

@@ -10,6 +10,7 @@ from warehouse.report.caveats import Caveat, caveats
 from warehouse.report.judging import judging
 from warehouse.report.means import best_methods, by_size, leaders
 from warehouse.report.prose import CORRECTIONS, counted, listed, value_range
+from warehouse.report.sections.noise import false_findings
 from warehouse.report.sections.power import detectable
 from warehouse.report.study import StudyRows
 from warehouse.report.wording import Wording
@@ -75,6 +76,7 @@ def summary(study: StudyRows) -> Summary:
             if step["facts"].get("remedies")
         ],
         [row for row in study.views["training_curve"] if row["diverged_at_step"] is not None],
+        study.views["plans_by_judge"],
     )
     said = _answer(study, contrasts, scores)
     return Summary(
@@ -137,6 +139,7 @@ def _trust(study: StudyRows, contrasts: Rows, scores: Rows, judges: Sequence[Cav
             ),
             *_opinions({judge: one for judge, one in zip(opinions, judges, strict=True) if judge in used}),
             _precision(told(contrasts), study.words),
+            _noise(study, rests_on),
         )
         if said
     )
@@ -152,8 +155,26 @@ def _opinions(judges: Mapping[str, Caveat]) -> Iterator[str]:
             yield f"{listed(others)} {'is an opinion' if len(others) == 1 else 'are opinions'} too."
 
 
+def _noise(study: StudyRows, rests_on: Rows) -> str:
+    """Tell by how much methods differ from themselves on the first measure, and how often falsely so."""
+    again = study.in_order(study.views["noise_by_method_language"])
+    measures = [row["measure"] for row in rests_on]
+    first = next((row for row in again if row["measure"] in measures), None)
+    if first is None:
+        return ""
+    shown = [row for row in again if (row["dataset"], row["measure"]) == (first["dataset"], first["measure"])]
+    floor = max((abs(row["estimate"]) for row in shown if row["estimate"] is not None), default=None)
+    if floor is None:
+        return ""
+    by = f"by up to {study.words.difference(first, floor, None, None)}" if floor > 1e-9 else "by nothing"
+    return (
+        f"Noise floor: asked again, a method differs from itself {by} on `{first['measure']}`;"
+        f" {false_findings(again)}"
+    )
+
+
 def _precision(tested: Rows, words: Wording) -> str:
-    """The noise floor: how far a difference is known; and the level of the answer's intervals."""
+    """Tell how far a difference is known, and the level of the answer's intervals."""
     if not tested:
         return ""
     first = tested[0]

@@ -117,5 +117,23 @@ create table contrasts (
     stopped_by varchar,
     stopping_rule varchar,
     stopping_seed bigint,
+    -- Whether it is between a method and itself, asked again (A/A): no contrast of the study, but its noise.
+    is_noise boolean not null,
     primary key (experiment, contrast)
+);
+
+-- One row per plan that was applied, in the place of which another of its name may be by now: the ledger.
+create table plans (
+    experiment varchar not null,
+    -- From 1, in the order in which they were applied.
+    n bigint not null,
+    -- UTC.
+    applied_at timestamp not null,
+    contrasts struct(name varchar, sha256 varchar)[] not null,
+    -- Of all contrasts, as they were fixed.
+    contrasts_sha256 varchar not null,
+    cells struct(cell_id varchar, dataset varchar, generate varchar, judges varchar[])[] not null,
+    -- Whether the plan before it had a verdict already.
+    had_results boolean not null,
+    primary key (experiment, n)
 );

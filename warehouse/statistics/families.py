@@ -37,7 +37,8 @@ _CORRECTED = {
 def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> None:
     """Correct the tests of a study, family by family.
 
-    Holm over what it declared, else Benjamini–Hochberg, or –Yekutieli where arms are shared.
+    Holm over what it declared, else Benjamini–Hochberg, or –Yekutieli where arms are shared. A method and
+    itself are of the family `noise`, in which each test stands alone: its false findings are counted.
     """
     tests = fetch(
         connection,
@@ -49,6 +50,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             contrasts.against,
             contrasts.method,
             contrasts.stopping_seed,
+            contrasts.is_noise,
             contrasts.is_declared
                 and list_has_any(
                     contrasts.on_judges, [estimates.judge, split_part(estimates.measure, ' vs ', 1)]
@@ -68,8 +70,12 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
     )
     gaps = _changes(connection, experiment, "language_gaps", 'len("by") = 0 or "by" = [\'language\']')
     trends = _changes(connection, experiment, "size_trends")
+    noise = [row for row in tests if row["is_noise"]]
     every = {"contrast_tests": tests, "language_gaps": gaps, "size_trends": trends}
-    explored = {table: [row for row in rows if not row["is_confirmatory"]] for table, rows in every.items()}
+    explored = {
+        table: [row for row in rows if not row["is_confirmatory"] and not row.get("is_noise")]
+        for table, rows in every.items()
+    }
     families: list[tuple[str, Correction, list[tuple[str, dict[str, Any]]]]] = [
         (
             "confirmatory",
@@ -80,6 +86,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
             ("exploratory", _explored_by(table, rows), [(table, row) for row in rows])
             for table, rows in explored.items()
         ),
+        *(("noise", "holm", [("contrast_tests", row)]) for row in noise),
     ]
     found: dict[str, dict[int, dict[str, Any]]] = {table: {} for table in every}
     for family, correction, members in families:

@@ -69,6 +69,7 @@ def spreads(connection: duckdb.DuckDBPyConnection) -> list[Spread]:
                 min(abs(difference)) filter (abs(difference) > 1e-9) as smallest,
                 max(scale_high - scale_low) as width
             from paired_scores
+            where (experiment, contrast) in (select (experiment, contrast) from contrasts where not is_noise)
             group by all
             having count(difference) > 1
         )

@@ -117,9 +117,16 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
         for place, rows in pairs
     ]
     _insert(connection, "contrast_tests", experiment, tests)
+    noise = {
+        row["contrast"]
+        for row in fetch(
+            connection, "select contrast from contrasts where experiment = ? and is_noise", (experiment,)
+        )
+    }
     gaps = [
         place | _gap(gap, seeds.of(cells_of_gap(place), place["measure"], gap.is_paired))
         for place, gap in gaps_between_languages(connection, experiment, pairs)
+        if place["contrast"] not in noise
     ]
     _insert(connection, "language_gaps", experiment, gaps)
     compared = (HERE / "statistics" / "comparisons.sql").read_text("utf-8")

@@ -24,7 +24,11 @@ differences as (
         item,
         difference as value
     from paired_scores
-    where experiment = $experiment and difference is not null and method is null
+    where
+        experiment = $experiment
+        and difference is not null
+        and method is null
+        and contrast in (select contrast from contrasts where experiment = $experiment and not is_noise)
 ),
 
 parallel as (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.records import Example
 from dsl.data.source import FileSource
@@ -104,7 +104,8 @@ class Asked:
             return None
         try:
             rows = read_file(step.source)
-            return tuple(examples(rows, step.columns, step.language, step.limit, step.source.at, step.turn))
+            reader = Reader(step.columns, step.language, step.limit, step.source.at, step.turn)
+            return tuple(examples(rows, reader))
         except DataError:  # it changed under the plan: the step itself will report it
             return None
 

@@ -71,9 +71,10 @@ class Work:
         out: str,
         *reuse_from: str,
         probe: Probe | None = None,
+        replicate: int = 0,
     ) -> StepResult:
         judges = {judge_key(one): one for one in (settings if isinstance(settings, tuple) else (settings,))}
-        step = JudgeStep(judges=judges, answers=ANSWERS, examples=EXAMPLES, probe=probe)
+        step = JudgeStep(judges=judges, answers=ANSWERS, examples=EXAMPLES, probe=probe, replicate=replicate)
         folders = {ANSWERS: self.root / "answers", EXAMPLES: self.root / "examples"}
         (self.root / out).mkdir(exist_ok=True)
         self.reports = []

@@ -57,7 +57,8 @@ select unnest(
                         "looks": "bigint", "seed": "bigint"
                     }
                 }
-            ]
+            ],
+            "noise": [{"name": "varchar", "of": "varchar", "against": "varchar"}]
         }'
     )
 );
@@ -135,8 +136,22 @@ select
         when contrast.stop_when.contrast is not null
             then format('excludes {}, {} looks', contrast.stop_when.excludes, contrast.stop_when.looks)
     end as stopping_rule,
-    contrast.stop_when.seed as stopping_seed
+    contrast.stop_when.seed as stopping_seed,
+    false as is_noise
 from (select experiment, unnest(contrasts) as contrast from study);
+
+insert into contrasts by name
+select
+    experiment,
+    pair.name as contrast,
+    pair.of,
+    pair.against,
+    [] as on_judges,
+    false as is_declared,
+    [] as "by",
+    [] as differs,
+    true as is_noise
+from (select experiment, unnest(noise) as pair from study);
 
 insert into judges by name
 select

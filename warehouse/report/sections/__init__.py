@@ -11,6 +11,7 @@ from warehouse.report.sections.errors import errors
 from warehouse.report.sections.instructions import instructions
 from warehouse.report.sections.judges import trust, unscored
 from warehouse.report.sections.lengths import lengths
+from warehouse.report.sections.noise import noise
 from warehouse.report.sections.people import people_beside_judges
 from warehouse.report.sections.power import power
 from warehouse.report.sections.scores import languages, sizes
@@ -24,7 +25,7 @@ _QUESTIONS: tuple[tuple[str, str, tuple[Make, ...], tuple[Make, ...]], ...] = (
         "Which method in which language?",
         "Methods",
         (people_beside_judges, languages, turns, contrasts),
-        (comparisons, instructions, gaps, power),
+        (comparisons, instructions, gaps, noise, power),
     ),
     ("Does the size of the model matter?", "Size", (sizes,), ()),
     ("What goes wrong?", "Errors", (errors,), ()),

@@ -60,6 +60,7 @@ def contrasts(study: StudyRows) -> Section:
         *P_VALUES,
         *tables.aside(Column("reading", reading)),
         tables.text("stopped_by", "stopped by"),
+        Column("noise", lambda row: "within the floor" if row["is_below_noise"] else ""),
         tables.count("n", "n (pairs)"),
         tables.count("n_lost", "items lost"),
         tables.count("n_unscored", "unscored"),

@@ -54,5 +54,5 @@ left join contrast_tests
     using (
         experiment, contrast, dataset, language, model, of_train_languages, against_train_languages, measure
     )
-where len(asked_contrasts."by") = 0
+where len(asked_contrasts."by") = 0 and not asked_contrasts.is_noise
 order by all

@@ -22,6 +22,24 @@
 --
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
 -- of answers that have it, with its interval: there below zero is better for the first side.
+--
+-- `noise_floor` is the largest difference, up or down, of a method from itself on the data set and measure
+-- (`noise_by_method_language`); null where no method was asked again. `is_below_noise` is true of a
+-- difference that is not larger, where the floor is not zero.
+with
+
+floors as (
+    select
+        contrast_estimates.experiment,
+        contrast_estimates.dataset,
+        contrast_estimates.measure,
+        max(abs(contrast_estimates.estimate)) as noise_floor
+    from contrast_estimates
+    join asked_contrasts using (experiment, contrast)
+    where asked_contrasts.is_noise
+    group by all
+)
+
 select
     contrast_estimates.experiment,
     contrast_estimates.contrast,
@@ -58,6 +76,9 @@ select
     contrast_tests.ci_high_corrected,
     contrast_tests.p_corrected < 0.05 as is_significant,
     contrast_tests.smallest_p_corrected < 0.05 as could_be_significant,
+    floors.noise_floor,
+    coalesce(floors.noise_floor > 1e-9 and abs(contrast_estimates.estimate) <= floors.noise_floor, false)
+        as is_below_noise,
     contrast_tests.standardised_effect,
     contrast_tests.bound_low,
     contrast_tests.bound_high,
@@ -86,5 +107,10 @@ left join study_judges
     on
         study_judges.experiment = contrast_estimates.experiment
         and study_judges.judge = contrast_estimates.judge
-where len(asked_contrasts."by") = 0
+left join floors
+    on
+        floors.experiment = contrast_estimates.experiment
+        and floors.dataset = contrast_estimates.dataset
+        and floors.measure = contrast_estimates.measure
+where len(asked_contrasts."by") = 0 and not asked_contrasts.is_noise
 order by all
