@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from dsl.engines.contract import ServerSettings
 from dsl.errors import ServerError
 from dsl.messages import listed, one_line, shorten
-from runners.http.client import Answered, opened
+from runners.http.client import Answered, ApiReply, opened
 from runners.http.failure import Api, Failure
 from runners.http.server import Server, call_of
 
@@ -21,7 +21,7 @@ class _Model(BaseModel):
     id: str
 
 
-class _Models(BaseModel):
+class _Models(ApiReply):
     data: list[_Model]
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from dsl.errors import Problem
 from dsl.plan.study import Plan
 from dsl.steps.steps import Step
-from dsl.values import StepId
+from dsl.values import Sha256, StepId
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Diff:
     """Steps to run that were finished once -> what is wrong with what they left."""
     moved: tuple[Problem, ...] = ()
     """Files and packages that are otherwise now than the study's lock says."""
+    files: Mapping[str, Sha256] = field(default_factory=dict[str, Sha256])
+    """Files that the plan depends on, absolute -> their digests: data, prompts, models in folders."""
 
     @cached_property
     def asked(self) -> Mapping[StepId, Step]:

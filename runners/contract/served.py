@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from dsl.data.records import Example, Prompt
 from dsl.engines.openai import Settings
 from dsl.errors import DataError, ServerError
@@ -19,7 +17,7 @@ from dsl.values import StepId
 from runners.contract.data_folders import DataFolders
 from runners.contract.findings import Finding
 from runners.contract.generation import stop_findings
-from runners.http.client import Answered, Client, Count, opened
+from runners.http.client import Answered, ApiReply, Client, Count, opened
 from runners.http.concurrent import concurrently
 from runners.http.failure import Api
 from runners.http.server import Server
@@ -33,7 +31,7 @@ _ANSWER = "\u2042"
 """An answer whose tokens occur in no prompt."""
 
 
-class _Reply(BaseModel):
+class _Reply(ApiReply):
     tokens: list[int]
     max_model_len: Count = None
 

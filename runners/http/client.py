@@ -17,7 +17,6 @@ import os
 import random
 import time
 import zlib
-from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -42,10 +41,9 @@ T = TypeVar("T")
 class ApiReply(BaseModel):
     """Base of the replies of all APIs."""
 
-    @abstractmethod
     def n_tokens(self) -> tuple[int | None, int | None]:
         """Return the numbers of tokens read and written; None where the server does not say."""
-        ...
+        return None, None
 
 
 Form = TypeVar("Form", bound=ApiReply)
@@ -64,6 +62,19 @@ class Meter(Protocol):
     def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
         """Charge what a request took in the place of its reservation: all of that where it is unknown."""
         ...
+
+
+class Free:
+    """Meter of requests that nobody is charged for."""
+
+    async def reserve(self, n_bytes: int) -> str:
+        return ""
+
+    def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
+        pass
+
+
+FREE = Free()
 
 
 def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -107,7 +118,7 @@ class Answered(Generic[Form]):
 
 @asynccontextmanager
 async def opened(
-    server: Server, settings: ServerSettings, api: Api, form: type[Form], meter: Meter
+    server: Server, settings: ServerSettings, api: Api, form: type[Form], meter: Meter = FREE
 ) -> AsyncGenerator[Client[Form]]:
     """Open a client, whose connections are closed when the block is left. Replies are parsed as `form`.
 

@@ -16,7 +16,7 @@ from dsl.engines.contract import ServerSettings
 from dsl.errors import BudgetSpent
 from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import Step
-from runners.http.client import Meter
+from runners.http.client import FREE, Meter
 from runners.store.ledger import Ledger, exceeded
 from runners.store.store import Store
 
@@ -95,20 +95,10 @@ def is_spent() -> bool:
 def meter(model: ServerSettings, max_new_tokens: int) -> Meter:
     """Return the meter of requests to a served model that writes at most `max_new_tokens` in each."""
     if _account is None:
-        return _Free()
+        return FREE
     return _Charged(
         _account.ledger, _account.budget, model.price(), max_new_tokens, model.name, model.timeout
     )
-
-
-class _Free:
-    """Meter of a study without a budget."""
-
-    async def reserve(self, n_bytes: int) -> str:
-        return ""
-
-    def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
-        pass
 
 
 @dataclass(frozen=True)
