@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     from xp.estimates.estimating import Estimates
     from xp.needed import Needed
     from xp.plan.overview import Overview
+    from xp.plan.published import PublishedPlan
     from xp.power import Detectable
 
 ReportFormat = Literal["html", "latex"]
@@ -50,7 +51,7 @@ class Study:
             ArgumentError: a target names no step.
         """
         found = diff_for(self.spec, list(self.overrides), list(targets), self.store, identify=identify)
-        return Planned(found, self.store)
+        return Planned(found, self.store, tuple(targets))
 
     def apply(
         self,
@@ -136,6 +137,7 @@ class Planned:
 
     diff: Diff
     store: Path
+    targets: tuple[str, ...] = ()
 
     @property
     def todo(self) -> tuple[StepId, ...]:
@@ -183,10 +185,15 @@ class Planned:
         return needed_of(self.overview, effect, self.power)
 
     def to_json(self) -> str:
-        """Return cells, steps and effects as JSON."""
-        from xp.render.steps import plan_as_json
+        """Return cells, lines, steps and effects as JSON, whose schema `xp schema --plan` prints."""
+        return self.published.model_dump_json(indent=1)
 
-        return plan_as_json(self.diff, self.power, self.estimates)
+    @cached_property
+    def published(self) -> "PublishedPlan":
+        """The plan in the form that programs can rely on."""
+        from xp.plan.published import published
+
+        return published(self.overview, self.power, self.estimates, self.targets)
 
 
 @dataclass(frozen=True)

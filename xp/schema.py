@@ -8,11 +8,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from dsl.spec.experiment import Experiment
 from dsl.yaml.descriptions import described
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
 
 def schema_text() -> str:
     """The JSON Schema of a spec (draft 2020-12)."""
-    schema = Experiment.model_json_schema(schema_generator=_Described)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema = Experiment.model_json_schema(schema_generator=Described)
+    schema["$schema"] = DIALECT
     schema["title"] = "xp study"
     for setting in schema["properties"].values():
         for name, value in setting.get("patternProperties", {}).items():
@@ -25,7 +27,7 @@ def schema_text() -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-class _Described(GenerateJsonSchema):
+class Described(GenerateJsonSchema):
     """With the descriptions that stand in the code."""
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:

@@ -62,7 +62,8 @@ def diff_for(
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)
     found = diff(plan, done, targets or (), tuple(warnings), left_open, steps.faults)
-    found = replace(found, chosen=_chosen(plan.study, held, done))
+    files = {str(file): fingerprints.file(file) for file in sorted(fingerprints.files)}
+    found = replace(found, chosen=_chosen(plan.study, held, done), files=files)
     found = replace(
         found,
         reach=tuple(

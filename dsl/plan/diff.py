@@ -7,7 +7,7 @@ from functools import cached_property
 
 from dsl.plan.study import Plan
 from dsl.steps.steps import Step
-from dsl.values import StepId
+from dsl.values import Sha256, StepId
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Diff:
     lines."""
     faults: Mapping[StepId, str] = field(default_factory=dict[StepId, str])
     """Steps to run that were finished once -> what is wrong with what they left."""
+    files: Mapping[str, Sha256] = field(default_factory=dict[str, Sha256])
+    """Files that the plan depends on, absolute -> their digests: data, prompts, models in folders."""
 
     @cached_property
     def asked(self) -> Mapping[StepId, Step]:

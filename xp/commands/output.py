@@ -1,7 +1,7 @@
 """Output and exit codes of commands.
 
-0; 1 (a step failed, or the store or warehouse could not be used); 2 (a spec or an argument is wrong); 130
-(interrupted).
+0; 1 (a step failed, or the store or warehouse could not be used); 2 (a spec or an argument is wrong); 3
+(`xp plan --check`: there is something to run); 130 (interrupted).
 """
 
 import io

@@ -1,14 +1,27 @@
 """Commands on a study, from its first lines to its run."""
 
+import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dsl.errors import ArgumentError
 from dsl.messages import one_line
-from xp.commands.arguments import DEFAULT_STORE, AsJson, Overrides, SpecFile, StoreFolder, Targets
+from xp.commands.arguments import (
+    DEFAULT_STORE,
+    AsJson,
+    Overrides,
+    SpecFile,
+    StoreFolder,
+    Targets,
+    named_in_unicode,
+)
 from xp.commands.output import exit_on_error, say, terminal_width
+
+if TYPE_CHECKING:
+    from xp.plan.published import PublishedPlan
 
 
 def init(
@@ -44,12 +57,19 @@ def validate(spec: SpecFile, overrides: Overrides = None, store: StoreFolder = D
         say(f"{spec} is valid")
 
 
-def schema() -> None:
+def schema(
+    plan: Annotated[bool, typer.Option("--plan", help="That of `xp plan --json` instead.")] = False,
+) -> None:
     """Print the JSON Schema of a spec, for editors."""
     from xp.schema import schema_text
 
     with exit_on_error():
-        say(schema_text().rstrip())
+        if plan:
+            from xp.plan.published import plan_schema
+
+            say(json.dumps(plan_schema(), indent=1, ensure_ascii=False))
+        else:
+            say(schema_text().rstrip())
 
 
 def plan(
@@ -68,29 +88,56 @@ def plan(
             help="Show the items, training seeds or judge repeats that would detect such a difference.",
         ),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="STEP", help="Tell why a step is to run: the way from it to what changed."),
+    ] = None,
     as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Save the plan, as JSON, for `xp apply FILE`."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 where there is something to run.")
+    ] = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Show what would be made and why: methods by languages for each model, rows made and reused."""
     from xp import load
+    from xp.render.explained import explained_as_text
     from xp.render.needed import needed_as_json, needed_as_text
     from xp.render.steps import steps_as_text
 
     with exit_on_error():
         planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
+        if out is not None:
+            from xp.plan.saved import save
+
+            save(planned.published, out)
         if effect is not None:
             found = planned.needed(effect)
             say(needed_as_json(found) if as_json else needed_as_text(found, effect))
         elif as_json:
             say(planned.to_json())
+        elif explain is not None:
+            say(explained_as_text(planned.overview, explain))
         elif steps:
             say(steps_as_text(planned.diff, planned.power))
         else:
             say(planned.as_text(terminal_width()))
+        if check and planned.todo:
+            raise typer.Exit(3)
 
 
 def apply(
-    spec: SpecFile,
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPEC",
+            help="The study's YAML file, or a plan that `xp plan --out` saved as a .json file.",
+            callback=named_in_unicode,
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Run without asking.")] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Number of worker processes on this machine.")
@@ -112,16 +159,26 @@ def apply(
     overrides: Overrides = None,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Run the steps that have no result yet, load each into the warehouse, and write the report."""
+    """Run the steps that have no result yet, load each into the warehouse, and write the report.
+
+    A saved plan is run as it is, or refused where its spec, its files or the store have moved since.
+    """
     from rich.console import Console
 
     from xp import load
+    from xp.plan.saved import check_unmoved
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
 
     with exit_on_error():
-        study = load(spec, store=store, overrides=overrides or ())
-        planned = study.plan(targets or (), identify=True)
+        saved = _saved(spec, overrides, targets)
+        if saved is not None:
+            study = load(saved.spec, store=store, overrides=saved.overrides)
+            planned = study.plan(saved.targets, identify=True)
+            check_unmoved(saved, spec, planned.diff, store)
+        else:
+            study = load(spec, store=store, overrides=overrides or ())
+            planned = study.plan(targets or (), identify=True)
         if planned.todo:
             say(planned.as_text(terminal_width()))
             if not yes and not sys.stdin.isatty():
@@ -141,6 +198,19 @@ def apply(
         say(applied_as_text(planned.diff, applied))
         if applied.failures:
             raise typer.Exit(1)
+
+
+def _saved(path: Path, overrides: list[str] | None, targets: list[str] | None) -> "PublishedPlan | None":
+    """The plan in a file; None for a spec. Raises ArgumentError where what a plan has is given once more."""
+    if path.suffix != ".json":
+        return None
+    from xp.plan.saved import read
+
+    if overrides or targets:
+        raise ArgumentError(
+            f"{path} is a saved plan and has its settings and targets: leave out --set, --target"
+        )
+    return read(path)
 
 
 def adopt(

@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeGuard
 
-from dsl.checks.load import document_at
 from dsl.data.code_fingerprint import DECIDING, version_of
 from dsl.data.records import Outcome, read_record
-from dsl.errors import DataError, Problem, SpecError
+from dsl.errors import DataError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
@@ -26,7 +25,7 @@ from dsl.values import Name, StepId
 from dsl.yaml.document import Document
 from runners.store.store import Store, read_step
 from xp.plan.cells import key_of
-from xp.plan.differences import Change, change_of, differences, place_of, sections_of
+from xp.plan.differences import Change, change_of, differences, document_of, place_of, sections_of
 
 _STEP_ID = re.compile(r"[a-z_]+-[0-9a-f]{16}")
 
@@ -153,11 +152,7 @@ class Changes:
 
     @cached_property
     def _document(self) -> Document:
-        study, faults = self.diff.plan.study, list[Problem]()
-        try:
-            return document_at(Path(study.spec_file), study.overrides, faults)
-        except SpecError:  # changed since it was planned, or not from a file
-            return Document(study.spec_file, {}, {}, {})
+        return document_of(self.diff.plan.study)
 
 
 def _judged_places(

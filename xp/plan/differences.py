@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
+from dsl.checks.load import document_at
 from dsl.data.source import FileSource
+from dsl.errors import SpecError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted, one_line, shown, written
 from dsl.methods import Dpo
-from dsl.plan.study import Cell
+from dsl.plan.study import Cell, Study
 from dsl.spec.experiment import Experiment
 from dsl.steps.identity import counted_fields
 from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
@@ -68,6 +71,15 @@ def _parts(value: object) -> Mapping[str | int, object]:
     return dict(enumerate(cast("tuple[object, ...]", value))) if isinstance(value, tuple) else {}
 
 
+def document_of(study: Study) -> Document:
+    """Read a planned study's spec over what it extends, with its overrides; without content where it cannot
+    be read any more."""
+    try:
+        return document_at(Path(study.spec_file), study.overrides, [])
+    except SpecError:
+        return Document(study.spec_file, {}, {}, {})
+
+
 def sections_of(step: Step, cell: Cell, experiment: Experiment) -> tuple[SpecPath, ...]:
     """Return the sections of the spec that a cell's step is made from, the likeliest first."""
     if isinstance(step, DataStep):
@@ -92,7 +104,7 @@ def change_of(difference: Difference, sections: Sequence[SpecPath], document: Do
         return Change(_content(difference.owner))
     path = _in_spec(difference, sections, document)
     mark = document.mark(path)
-    old, new = (_words(value, path) for value in (difference.old, difference.new))
+    old, new = (words(value, path) for value in (difference.old, difference.new))
     return Change(dotted(path), old, new, place_of(mark))
 
 
@@ -122,7 +134,8 @@ def _content(owner: Value) -> str:
     return f"{kind.get(type(owner).__name__, 'content of')} {one_line(name)}"
 
 
-def _words(value: object, path: SpecPath) -> str:
+def words(value: object, path: SpecPath) -> str:
+    """A value as it is written, or in outline; no secret."""
     if value is None:
         return "not set"
     if isinstance(value, Value):

@@ -1,17 +1,12 @@
 """A plan's steps as text, with all that is known of its contrasts, and as JSON for a program."""
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
 from dsl.messages import one_line
 from dsl.plan.contrasts import nothing_compared
 from dsl.plan.diff import Diff
 from dsl.plan.study import Study
-from dsl.values import StepId
-from xp.estimates.estimating import Estimate, Estimates
 from xp.power import Detectable, few_training_seeds
 from xp.render.labels import labels_of
 from xp.render.plan import head_of
@@ -92,42 +87,3 @@ def _contrast_lines(study: Study) -> list[str]:
             else "every contrast: none names a measure it is declared on"
         )
     return [*lines, f"  Exploratory: {'; '.join(exploratory)}"]
-
-
-def plan_as_json(diff: Diff, power: Sequence[Detectable] = (), estimates: Estimates | None = None) -> str:
-    """Plan for a program: cells, minimum detectable effects, and every step with its state, the reason and
-    its estimate."""
-    names = labels_of(diff)
-    estimated: Mapping[StepId, Estimate] = {} if estimates is None else estimates.steps
-    steps: list[dict[str, Any]] = [
-        {
-            "step_id": step_id,
-            "kind": step.kind,
-            "name": names.get(step_id, ""),
-            "inputs": list(step.inputs),
-            "done": step_id in diff.done,
-            "why": diff.why(step_id) if step_id not in diff.done else None,
-            "estimate": asdict(estimated[step_id]) if step_id in estimated else None,
-        }
-        for step_id, step in diff.plan.steps.items()
-    ]
-    study = diff.plan.study
-    return json.dumps(
-        {
-            "experiment": study.experiment,
-            "question": study.question,
-            "notes": list(study.notes),
-            "warnings": list(diff.warnings),
-            "chosen": list(diff.chosen),
-            "reach": list(diff.reach),
-            "contrasts": [contrast.model_dump() for contrast in study.contrasts],
-            "nothing_compared": nothing_compared(study),
-            "few_training_seeds": few_training_seeds(study),
-            "cells": [cell.model_dump() for cell in study.cells],
-            "power": [asdict(one) for one in power],
-            "estimate": None if estimates is None else estimates.as_json(),
-            "steps": steps,
-            "todo": list(diff.todo),
-        },
-        indent=1,
-    )

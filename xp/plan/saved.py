@@ -1,0 +1,89 @@
+"""A plan in a file, and whether what it was made from is still as it was."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dsl.data.fingerprints import file_sha256
+from dsl.data.records import why_invalid
+from dsl.errors import ArgumentError, DataError, OutputError
+from dsl.messages import dotted, one_line
+from dsl.plan.diff import Diff
+from dsl.yaml.document import Document
+from xp.compare import changed_settings
+from xp.plan.differences import document_of, words
+from xp.plan.published import PublishedPlan
+from xp.render.words import counted
+
+MOST = 8
+"""Things that moved since a plan was saved which are named."""
+
+
+def save(plan: PublishedPlan, path: Path) -> None:
+    """Write a plan. Raises OutputError."""
+    try:
+        path.write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read(path: Path) -> PublishedPlan:
+    """Read a saved plan. Raises ArgumentError where there is none in the file."""
+    try:
+        return PublishedPlan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise ArgumentError(
+            f"{path} holds no plan of this version of xp: {why_invalid(error)}. `xp plan SPEC --out {path}`"
+            " saves one"
+        ) from error
+
+
+def check_unmoved(saved: PublishedPlan, path: Path, diff: Diff, store: Path) -> None:
+    """Raise ArgumentError where spec, files, store or xp are not as they were when a plan was saved.
+
+    Args:
+        diff: The same spec planned now.
+    """
+    if moved := list(_moved(saved, diff, store)):
+        rest = [f"and {len(moved) - MOST} more"] if len(moved) > MOST else []
+        raise ArgumentError(
+            "\n  ".join(
+                [
+                    f"{path} was planned for something else: nothing was run. Since then moved:",
+                    *moved[:MOST],
+                    *rest,
+                    f"Plan it again: xp plan {one_line(saved.spec)} --out {path}",
+                ]
+            )
+        )
+
+
+def _moved(saved: PublishedPlan, diff: Diff, store: Path) -> Iterator[str]:
+    if Path(saved.store) != store.absolute():
+        yield f"the store: it was {one_line(saved.store)}, and is {one_line(str(store.absolute()))}"
+    is_asked_alike = True
+    now = document_of(diff.plan.study)
+    for setting in changed_settings(Document(saved.spec, saved.settings, {}, {}), now):
+        is_asked_alike = False
+        old, new = words(setting.old, setting.path), words(setting.new, setting.path)
+        yield f"the spec: {dotted(setting.path)}: {old} → {new}"
+    for file, digest in saved.files.items():
+        try:
+            is_same = diff.files.get(file) == digest or file_sha256(Path(file)) == digest
+        except DataError:
+            is_same = False
+        if not is_same:
+            is_asked_alike = False
+            yield f"the file {one_line(file)}"
+    steps = {step.step_id: step for step in saved.steps}
+    if is_asked_alike and steps.keys() != diff.plan.steps.keys():
+        yield "xp itself, an installed package or an environment variable: the spec makes other steps"
+    if steps.keys() == diff.plan.steps.keys():
+        then, now_todo = {*saved.todo}, {*diff.todo}
+        if finished := then - now_todo:
+            yield f"the store: {counted(len(finished), 'step')} finished since"
+        if lost := now_todo - then:
+            yield f"the store: {counted(len(lost), 'step')} lost their results since"
