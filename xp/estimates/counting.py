@@ -231,7 +231,7 @@ class WorkCounter:
         )
 
     def _questions(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Questions | None:
-        """Return the questions of a judge about the answers to a step's examples; None where it judges none."""
+        """Return a judge's questions about the answers to a step's examples; None where it judges none."""
         n_planted = step.probe.rows if step.probe else None
         place = (key, step.examples, n_planted)
         if place not in self._judged:
