@@ -208,7 +208,7 @@ def _saved(path: Path, overrides: list[str] | None, targets: list[str] | None) -
 
     if overrides or targets:
         raise ArgumentError(
-            f"{path} is a saved plan and has its settings and targets: leave out --set, --target"
+            f"{path} is a saved plan, with its own settings and targets: leave out --set, --target"
         )
     return read(path)
 

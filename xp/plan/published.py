@@ -41,13 +41,15 @@ class PublishedChange(Value):
     what: str
     """A setting, as `methods.sft.training.learning_rate`, or what holds other content: a file, code."""
     old: str
+    """The value then, in words; empty where only digests are known."""
     new: str
-    """Both values in words; empty where only digests are known."""
+    """The value now."""
     place: str
     """`study.yaml:31:42`, where it is a setting."""
     methods: tuple[Name, ...]
     """Methods with cells that are made for it."""
     languages: tuple[Language, ...]
+    """Languages of these cells."""
 
 
 class PublishedStep(Value):
@@ -89,7 +91,7 @@ class PublishedPlan(Value):
     chosen: tuple[str, ...]
     """Values that were chosen on validation rows, in lines."""
     reach: tuple[str, ...]
-    """What the steps to run touch outside the study's folder, and what they lack of it."""
+    """Things that the steps to run touch outside the study's folder, and what they lack of it."""
     contrasts: tuple[ContrastPlan, ...]
     nothing_compared: str | None
     few_training_seeds: str | None

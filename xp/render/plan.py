@@ -64,7 +64,7 @@ def plan_as_text(
         width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
     """
     diff = overview.diff
-    lines = [*head_of(diff, width), "", *_table(overview, columns), *_legend(overview), ""]
+    lines = [*head_of(diff, width), *_table(overview, columns), *_legend(overview), ""]
     for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ") if width else [sentence]
     return "\n".join(lines)
@@ -163,7 +163,7 @@ def _legend(overview: Overview) -> Iterator[str]:
 
 
 def _why(overview: Overview) -> Iterator[str]:
-    """What changed since the study was applied last, and what is done again for another reason."""
+    """Changes since the study was applied last, and steps that are run again for another reason."""
     diff, changes = overview.diff, list(overview.causes.items())
     cells = diff.plan.study.cells
     methods = {cell.method for cell in cells}
@@ -187,10 +187,10 @@ def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]
     diff = overview.diff
     study = diff.plan.study
     warnings = [one_line(warning) for warning in diff.warnings]
-    yield from warnings[:MOST_SENTENCES]
+    yield from _first(warnings)
     loads = [line for line in diff.reach if re.match(r"(loads|fetches) ", line)]
     yield from (line for line in diff.reach if line not in loads)
-    yield from loads[: MOST_SENTENCES if len(loads) <= MOST_SENTENCES else MOST_SENTENCES - 1]
+    yield from _first(loads)
     yield from (f"chosen: {line}" for line in diff.chosen)
     yield from _compared(overview)
     yield from power_in_short(power)
@@ -203,9 +203,13 @@ def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]
         *([f"{len(loads)} to load"] if len(loads) > MOST_SENTENCES else []),
         *([counted(len(study.notes), "note")] if study.notes else []),
     ]
-    spec = one_line(study.spec_file)
-    listing = f"{', '.join(more)}: xp validate {spec}. " if more else ""
-    yield f"{listing}Steps: xp plan {spec} --steps"
+    listing = f"xp validate ({', '.join(more)}), " if more else ""
+    yield f"More: {listing}--steps, --explain STEP"
+
+
+def _first(lines: Sequence[str]) -> Sequence[str]:
+    """All of a few lines; the first of many, the rest of which is counted."""
+    return lines if len(lines) <= MOST_SENTENCES else lines[: MOST_SENTENCES - 1]
 
 
 def _compared(overview: Overview) -> Iterator[str]:

@@ -51,7 +51,7 @@ def power_in_short(power: Sequence[Detectable]) -> list[str]:
     many cannot be significant."""
     tested = [one for one in power if one.is_confirmatory] or list(power)
     if not any(one.n_items is not None for one in tested):
-        return [_uncounted(power).strip()] if power else []
+        return [_uncounted_in_short(power)] if power else []
     family = "confirmatory" if tested[0].is_confirmatory else "exploratory"
     effects = {effect: one.source for one in tested if (effect := _shown(one)) is not None}
     hopeless = sum(one.could_be_significant is False for one in tested)
@@ -121,12 +121,17 @@ def _level(power: Sequence[Detectable]) -> str:
 
 
 def _uncounted(power: Sequence[Detectable]) -> str:
+    return f"  Minimum detectable effect ({_level(power)}): {_by_items(power)}, assuming {_ASSUMPTION}"
+
+
+def _uncounted_in_short(power: Sequence[Detectable]) -> str:
+    return f"Minimum detectable effect: {_by_items(power)}, assumed"
+
+
+def _by_items(power: Sequence[Detectable]) -> str:
     n_tests = next((one.n_tests for one in power if one.is_confirmatory), 1)
     effects = ", ".join(f"~{minimum_detectable_effect(ASSUMED, n, n_tests):.2g}" for n in (100, 300, 1000))
-    return (
-        f"  Minimum detectable effect ({_level(power)}): the items are not counted yet; with 100, 300, 1000"
-        f" of them {effects} of the scale, assuming {_ASSUMPTION}"
-    )
+    return f"the items are not counted yet; with 100, 300, 1000 of them {effects} of the scale"
 
 
 _ASSUMPTION = (

@@ -1,0 +1,113 @@
+"""A saved plan is applied as it is, or refused with what moved; programs read plans after a schema."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.xp.small_study import write_study
+from xp.cli import app
+from xp.plan.published import PublishedPlan, plan_schema
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "study", languages=("en",), n_items=3)
+
+
+def xp(spec: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--store", str(spec.parent / ".xp")])
+
+
+def plan(spec: Path, *options: str) -> Result:
+    return xp(spec, "plan", str(spec), *options)
+
+
+def apply(spec: Path, what: Path | None = None, *options: str) -> Result:
+    return xp(spec, "apply", str(what or spec), "--yes", "--no-report", "--in-process", *options)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_a_saved_plan_runs_its_own_steps_and_then_is_refused_since_they_are_done(spec: Path) -> None:
+    saved = spec.parent / "p.json"
+    assert plan(spec, "--out", str(saved), "--target", "generate", "--set", "seeds=[3]").exit_code == 0
+    done = apply(spec, saved)
+    assert (done.exit_code, "2 steps done" in done.stdout) == (0, True), done.output
+    assert not [*(spec.parent / ".xp" / "steps").glob("judge-*")], "targets are the plan's"
+    again = apply(spec, saved)
+    assert again.exit_code == 2
+    assert "the store: 2 steps finished since" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("small.yaml", '"max_new_tokens": 16', '"max_new_tokens": 8', "decoding.max_new_tokens: `16` → `8`"),
+        ("en.jsonl", "Wie viel", "Wieviel", "the file {folder}/en.jsonl"),
+    ],
+)
+def test_a_saved_plan_is_refused_where_spec_or_data_moved_and_says_which(
+    file: str, old: str, new: str, said: str, spec: Path
+) -> None:
+    saved = spec.parent / "p.json"
+    plan(spec, "--out", str(saved))
+    edit(spec.parent / file, old, new)
+    refused = apply(spec, saved)
+    assert refused.exit_code == 2
+    assert said.format(folder=spec.parent) in refused.stderr
+    assert not (spec.parent / ".xp").exists(), "nothing was run"
+
+
+def test_a_saved_plan_is_applied_though_its_spec_was_formatted_anew(spec: Path) -> None:
+    saved = spec.parent / "p.json"
+    plan(spec, "--out", str(saved))
+    spec.write_text("# a comment\n" + json.dumps(json.loads(spec.read_text("utf-8")), indent=2), "utf-8")
+    assert apply(spec, saved).exit_code == 0
+
+
+def test_a_saved_plan_is_refused_in_another_store_with_options_of_its_own_and_where_it_is_none(
+    spec: Path, tmp_path: Path
+) -> None:
+    saved = spec.parent / "p.json"
+    plan(spec, "--out", str(saved))
+    elsewhere = CliRunner().invoke(app, ["apply", str(saved), "--yes", "--store", str(tmp_path / "other")])
+    assert (elsewhere.exit_code, "the store: it was" in elsewhere.stderr) == (2, True)
+    assert "with its own settings" in apply(spec, saved, "--set", "seeds=[1]").stderr
+    saved.write_text('{"plan_version": 2}', "utf-8")
+    none = apply(spec, saved)
+    assert (none.exit_code, "holds no plan of this version" in none.stderr) == (2, True)
+
+
+def test_exit_codes_tell_nothing_to_do_from_something_to_do_and_from_an_invalid_spec(spec: Path) -> None:
+    assert plan(spec, "--check").exit_code == 3
+    assert plan(spec).exit_code == 0
+    assert plan(spec, "--check", "--set", "decoding.max_new_tokens=0").exit_code == 2
+    apply(spec)
+    assert plan(spec, "--check").exit_code == 0
+
+
+def test_a_plan_as_json_follows_the_published_schema_which_describes_every_field(spec: Path) -> None:
+    schema = json.loads(xp_schema())
+    assert schema == plan_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for _ in range(2):
+        found = json.loads(plan(spec, "--json").stdout)
+        jsonschema.validate(found, schema)
+        assert PublishedPlan.model_validate(found).model_dump(mode="json") == found
+        apply(spec)
+    for name in ("PublishedLine", "PublishedStep", "PublishedChange"):
+        fields = schema["$defs"][name]["properties"]
+        assert {field for field, found in fields.items() if not found.keys() & {"description", "$ref"}} <= {
+            *("model", "method", "kind", "done", "inputs", "todo", "step_id")
+        }
+
+
+def xp_schema() -> str:
+    return CliRunner().invoke(app, ["schema", "--plan"]).stdout
