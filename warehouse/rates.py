@@ -36,7 +36,7 @@ class StepCost:
     """Tokens of each prompt that the prefix cache held."""
     most_new_tokens: int
     form: str
-    """Of its prompts: `text` or `chat`."""
+    """Form of its prompts: `text` or `chat`."""
     data_tokens: float
     data_rows: float
     """Rows that a training read once, and their tokens."""

@@ -68,7 +68,7 @@ class Detectable:
     runs_measured: bool = False
     """True where the variance between training runs is part of the effect."""
     variation: Variation | None = None
-    """Of its differences."""
+    """Variation of its differences."""
 
 
 def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:

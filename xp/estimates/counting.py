@@ -1,7 +1,7 @@
 """Work of a plan's steps, counted without a tokenizer: rows, requests, tokens, optimiser steps.
 
-Tokens are bytes of UTF-8 over a ratio: measured on kept rows of the model, else `BYTES_PER_TOKEN`. Lengths
-are those of a sample of the rows.
+Tokens are bytes of UTF-8 over a ratio: measured on rows that the model answered before, else
+`BYTES_PER_TOKEN`. Lengths are those of a sample of the rows.
 """
 
 from collections.abc import Sequence
@@ -231,7 +231,7 @@ class WorkCounter:
         )
 
     def _questions(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Questions | None:
-        """What a judge asks about the answers to a step's examples; None where it judges none."""
+        """Return a judge's questions about the answers to a step's examples; None where it judges none."""
         n_planted = step.probe.rows if step.probe else None
         place = (key, step.examples, n_planted)
         if place not in self._judged:

@@ -29,12 +29,12 @@ class Estimate:
     n_new_tokens: int = 0
     n_train_steps: int = 0
     seconds: float = 0.0
-    """Of one process: several at once take as much together."""
+    """Seconds of one process: several at once take as much together."""
     gpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
-    """Of the step that needs the most."""
+    """Bytes of the step that needs the most."""
     usd: float = 0.0
-    """Of served models with a known price."""
+    """Price of served models, where it is known."""
     n_measured: int = 0
     """Steps whose rate was measured here on the same model and kind; the rule gave the others'."""
     n_uncounted: int = 0

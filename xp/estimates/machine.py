@@ -56,7 +56,7 @@ class Machine:
     device: str
     """`cuda` or `cpu`, as steps record it."""
     memory_bytes: int
-    """Of the device: a GPU's own, or this machine's, or that of its container."""
+    """Memory of the device: a GPU's own, or this machine's, or that of its container."""
     measure: Callable[[], Speed] = field(repr=False)
 
     @cached_property

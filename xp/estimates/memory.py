@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dsl.engines.transformers import Weights
+from runners.steps.reference_logps import TOKENS_ON_CPU, TOKENS_ON_GPU
 from xp.estimates.machine import Machine
 from xp.estimates.model_sizes import BYTES, ModelSize
 from xp.estimates.work import Work
@@ -18,7 +19,7 @@ ACTIVATION_BYTES = 34
 2022, arXiv 2205.05198, equation 2, without attention scores, which are not kept)."""
 
 LOGIT_COPIES = 6
-"""Logits, their gradients and what the loss makes of them, in float32."""
+"""Logits, their gradients and what the loss makes of them, in float32; without gradients half of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,9 @@ def needed_bytes(work: Work, size: ModelSize, machine: Machine) -> Memory:
     weights = size.n_parameters * each
     # fused modules have a second, prepacked copy of the weights
     activations = weights if machine.device == "cpu" else 0
+    if work.kind == "reference_logps":
+        at_once = TOKENS_ON_GPU if machine.device == "cuda" else TOKENS_ON_CPU
+        return Memory(weights, 0, activations + at_once * size.vocabulary * 4 * LOGIT_COPIES // 2)
     if not work.new_tokens:
         return Memory(weights, 0, activations)
     each_token = size.n_layers * 2 * size.kv_size * each

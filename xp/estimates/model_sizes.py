@@ -15,8 +15,8 @@ from dsl.engines.transformers import Weights
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number of each type."""
 
-ASSUMED_VOCABULARY = 100_000
-"""Tokens of a model whose configuration is not on this machine."""
+ASSUMED_VOCABULARY = 150_000
+"""Tokens of a model whose configuration is not on this machine: as Qwen's; others have 32,000 to 262,000."""
 
 _NAMED = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([mb])(?![a-z])", re.IGNORECASE)
 """`135M` or `1.7b` in a name."""

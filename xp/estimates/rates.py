@@ -27,13 +27,13 @@ LOAD_BYTES_PER_SECOND = 1e9
 """At which weights are loaded."""
 
 LOAD_SECONDS = 0.3
-"""Of a step whose model was loaded for one before."""
+"""Overhead of a step whose model was loaded for one before."""
 
 SECONDS_PER_STEP = 0.02
-"""Of a step that loads no model."""
+"""Seconds of a step that loads no model."""
 
 SECONDS_PER_VERDICT = 2e-4
-"""Of a judge that decides by rule."""
+"""Seconds of a judge that decides by rule."""
 
 SERVED_SECONDS = (0.5, 50.0)
 """Seconds of a request to a server besides its reply, and tokens of the reply a second."""
@@ -88,7 +88,7 @@ class Rates:
         return START_SECONDS + (n_parameters or 0) * BYTES[weights.dtype] / LOAD_BYTES_PER_SECOND
 
     def _factor(self, costs: Iterable[StepCost], machine: Machine) -> float | None:
-        """Seconds that steps took over those of the rule."""
+        """Return the ratio of the seconds of steps to those of the rule."""
         took = ruled = 0.0
         for cost in costs:
             n_parameters = cost.n_parameters or self.n_parameters.get(cost.model or "")
@@ -153,7 +153,7 @@ class Rates:
 @dataclass(frozen=True, slots=True)
 class _Rate:
     factor: float
-    """Of the rule's seconds; or seconds of a row, or of a step."""
+    """Factor of the rule's seconds; or seconds of a row, or of a step."""
     overhead: float
     is_measured: bool
 

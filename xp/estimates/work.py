@@ -25,7 +25,7 @@ class Work:
     """Tokens of the longest sequence."""
     train_steps: int = 0
     trained_tokens: float = 0.0
-    """Of all optimiser steps together."""
+    """Tokens of all optimiser steps together."""
     forward_tokens: float = 0.0
     """Those that a training only evaluates."""
     rows_at_once: int = 0

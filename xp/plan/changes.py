@@ -1,4 +1,4 @@
-"""Why steps are to be made: what differs from the step in the same place when the study was applied last.
+"""Reasons of steps: differences from the step that was in the same place when the study was applied last.
 
 Steps are in the same place where a cell of the same data set, language, model, method and seed has them, and
 their inputs where those are read for the same. What differs is a setting, with its place in the spec, or the

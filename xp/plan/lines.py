@@ -53,7 +53,9 @@ def lines_of(diff: Diff, applied: Study | None, rows: Mapping[StepId, Rows]) -> 
         rows: Step -> its rows.
     """
     before = {} if applied is None else {key_of(cell): cell for cell in applied.cells}
-    cells = tuple(cell for cell in diff.plan.study.cells if not diff.asked.keys().isdisjoint(steps_of(cell)))
+    cells = diff.plan.study.cells
+    if diff.wanted is not None:
+        cells = tuple(cell for cell in cells if not diff.wanted.isdisjoint(steps_of(cell)))
     places: dict[tuple[Name | None, Name], dict[Language, Counter[State]]] = {}
     places[None, DATA] = {}
     for step_id, step in diff.asked.items():

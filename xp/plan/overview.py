@@ -9,10 +9,10 @@ from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
 from dsl.values import StepId
 from xp.plan.asked import Asked
+from xp.plan.cached_rows import CachedRows
 from xp.plan.cells import key_of, steps_of
 from xp.plan.changes import Changes
 from xp.plan.differences import Change
-from xp.plan.kept import Kept
 from xp.plan.lines import Line, lines_of
 from xp.plan.rows import Rows, rows_of
 from xp.studies import applied_study
@@ -20,7 +20,7 @@ from xp.studies import applied_study
 
 @dataclass(frozen=True)
 class Overview:
-    """What a plan would make."""
+    """A plan beside its store, in lines, with the rows that it would make."""
 
     diff: Diff
     lines: tuple[Line, ...]
@@ -35,7 +35,7 @@ class Overview:
 
     @cached_property
     def causes(self) -> Mapping[Change, Sequence[Cell]]:
-        """What differs from the study as it was applied last -> the changed cells that are made for it. Seeds
+        """Differences from the study as it was applied last -> the cells that are made for each. Seeds
         share their settings: the first of each place is compared."""
         if self.changes is None:
             return {}
@@ -59,5 +59,5 @@ def overview_of(diff: Diff, store: Path) -> Overview:
     """Look at a plan beside its store: reads the store's record of the study, and data that is asked."""
     asked, applied = Asked(diff, store), applied_study(diff.plan.study.experiment, store)
     changes = None if applied is None else Changes(diff, applied, store)
-    rows = rows_of(diff, asked, Kept(diff, asked, changes))
+    rows = rows_of(diff, asked, CachedRows(diff, asked, changes))
     return Overview(diff, lines_of(diff, applied, rows), rows, asked, changes)

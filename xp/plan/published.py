@@ -91,7 +91,7 @@ class PublishedPlan(Value):
     chosen: tuple[str, ...]
     """Values that were chosen on validation rows, in lines."""
     reach: tuple[str, ...]
-    """What the steps to run touch outside the study's folder, and what they lack of it."""
+    """Things that the steps to run touch outside the study's folder, and what they lack of it."""
     contrasts: tuple[ContrastPlan, ...]
     nothing_compared: str | None
     few_training_seeds: str | None

@@ -7,7 +7,7 @@ from dsl.plan.diff import Diff
 from dsl.steps.steps import DataStep, GenerateStep, JudgeStep, Step
 from dsl.values import StepId
 from xp.plan.asked import Asked
-from xp.plan.kept import Kept
+from xp.plan.cached_rows import CachedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def total(rows: Iterable[Rows]) -> Rows:
     )
 
 
-def rows_of(diff: Diff, asked: Asked, kept: Kept) -> Mapping[StepId, Rows]:
+def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Rows]:
     """Data, generate and judge step -> its examples, answers or verdicts."""
     todo = frozenset(diff.todo)
     found: dict[StepId, Rows] = {}
@@ -54,8 +54,8 @@ def rows_of(diff: Diff, asked: Asked, kept: Kept) -> Mapping[StepId, Rows]:
             if n is None or step_id not in todo:
                 found[step_id] = Rows(n, None if n is None and step_id in todo else 0)
             else:
-                n_made = max(0, n - kept.n_rows(step_id))
-                may_be_less = step_id in kept.uncertain or kept.has_others.get(step.kind, False)
+                n_made = max(0, n - cached.n_rows(step_id))
+                may_be_less = step_id in cached.uncertain or cached.has_others.get(step.kind, False)
                 found[step_id] = Rows(n, n_made, n_made > 0 and may_be_less)
     return found
 

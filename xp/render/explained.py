@@ -1,4 +1,4 @@
-"""Why a step is to be made: the way from it to the settings, files or code that changed, as text."""
+"""Reasons of a step: the way from it to the settings, files or code that changed, as text."""
 
 from collections.abc import Iterator
 

@@ -162,7 +162,7 @@ def _legend(overview: Overview) -> Iterator[str]:
 
 
 def _why(overview: Overview) -> Iterator[str]:
-    """What changed since the study was applied last, and what is done again for another reason."""
+    """Changes since the study was applied last, and steps that are run again for another reason."""
     diff, changes = overview.diff, list(overview.causes.items())
     cells = diff.plan.study.cells
     methods = {cell.method for cell in cells}

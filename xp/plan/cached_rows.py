@@ -38,7 +38,7 @@ _OF_NO_ROW = {("examples",), ("decoding", "max_new_tokens")}
 
 
 @dataclass
-class Kept:
+class CachedRows:
     """Answers and verdicts that need not be made, each step's counted once."""
 
     diff: Diff
@@ -71,7 +71,7 @@ class Kept:
     def answers(self, step_id: StepId) -> Mapping[str, str]:
         """Items of a generate step that have their answer -> the items that it was an answer to."""
         if step_id not in self._answers:
-            self._answers[step_id] = self._kept_answers(step_id)
+            self._answers[step_id] = self._reused_answers(step_id)
         return self._answers[step_id]
 
     @property
@@ -82,7 +82,7 @@ class Kept:
     def _todo(self) -> frozenset[StepId]:
         return frozenset(self.diff.todo)
 
-    def _kept_answers(self, step_id: StepId) -> Mapping[str, str]:
+    def _reused_answers(self, step_id: StepId) -> Mapping[str, str]:
         step = self.diff.plan.steps[step_id]
         assert isinstance(step, GenerateStep)
         asked = self.asked.examples(step.examples)
@@ -92,22 +92,22 @@ class Kept:
             return {example.item: example.item for example in asked}
         most = step.decoding.max_new_tokens
         own = self._valid_answers(step_id, most) if step_id not in self.diff.faults else frozenset[str]()
-        kept = {example.item: example.item for example in asked if example.item in own}
+        found = {example.item: example.item for example in asked if example.item in own}
         old = self._counterpart(step_id)
         if not isinstance(old, GenerateStep) or step.prompt is None:
-            return kept
+            return found
         unlike = [one.path for one in differences(old, step, (), step) if one.path not in _OF_NO_ROW]
         if unlike:
             if all(path[0] == "prompt" and path[-1] == "sha256" for path in unlike):
                 self.uncertain.add(step_id)
-            return kept
+            return found
         valid = self._valid_answers(self._old_id(step_id), most)
         was = {_read_by(example, step): example.item for example in self._examples(old.examples)}
         for example in asked:
             item = was.get(_read_by(example, step))
             if item in valid:
-                kept.setdefault(example.item, item)
-        return kept
+                found.setdefault(example.item, item)
+        return found
 
     def _valid_answers(self, step_id: StepId, max_new_tokens: int) -> frozenset[str]:
         """The items whose answers in a step are valid under a limit."""
