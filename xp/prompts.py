@@ -7,9 +7,7 @@ from pathlib import Path
 
 from dsl.plan.study import Plan
 from dsl.values import StepId
-from runners.contract.findings import Finding, keys_of
-from runners.contract.served import check_served
-from runners.execution.prompt_contract import findings_of, known_findings
+from runners.contract.findings import Finding, keys_of, known_findings
 from runners.store.store import Store
 from xp.render.labels import labels_in
 from xp.render.words import counted
@@ -44,6 +42,9 @@ def check_prompts(
     Raises:
         StoreError: the check fails.
     """
+    from runners.contract.served import check_served  # a plan needs neither
+    from runners.execution.prompt_contract import findings_of
+
     asked, held = tuple(wanted), Store(store)
     found = findings_of(plan.steps, asked, held, in_process=in_process)
     n_unread = len(keys_of({step_id: plan.steps[step_id] for step_id in asked})) - len(found)

@@ -67,6 +67,12 @@ def read_findings(cache: Path) -> Findings:
         return {}
 
 
+def known_findings(steps: Mapping[StepId, Step], cache: Path) -> dict[StepId, tuple[Finding, ...]]:
+    """Return what was found of steps before, without loading anything."""
+    known = read_findings(cache)
+    return {i: known[key] for i, key in keys_of(steps).items() if key in known} if known else {}
+
+
 def keep_findings(cache: Path, found: Findings) -> None:
     """Add findings to what a store keeps, aside and then moved; on a full disk they are lost."""
     with contextlib.suppress(OSError):

@@ -51,16 +51,14 @@ def findings_of(
     known = dict(read_findings(store.cache))
     new = tuple(i for i, key in keys.items() if key not in known or _may_have_moved(steps[i]))
     if new:
-        found = (_check if in_process else _check_apart)(steps, new, store)
+        try:
+            found = (_check if in_process else _check_apart)(steps, new, store)
+        # whatever a library raises says nothing of the prompts, and the steps are run without
+        except Exception as error:
+            raise StoreError(f"the prompts could not be checked: {one_line(str(error))}") from error
         keep_findings(store.cache, found)
         known |= found
     return {step_id: known[key] for step_id, key in keys.items() if key in known}
-
-
-def known_findings(steps: Mapping[StepId, Step], cache: Path) -> dict[StepId, tuple[Finding, ...]]:
-    """Return what was found of steps before, without loading anything."""
-    known = read_findings(cache)
-    return {i: known[key] for i, key in keys_of(steps).items() if key in known} if known else {}
 
 
 def _may_have_moved(step: Step) -> bool:
@@ -89,7 +87,7 @@ def _check_apart(steps: Mapping[StepId, Step], wanted: tuple[StepId, ...], store
     )
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise StoreError(f"the prompts could not be checked: {one_line(last) or done.returncode}")
+        raise StoreError(last or f"exit code {done.returncode}")
     return _FOUND.validate_json(done.stdout)
 
 

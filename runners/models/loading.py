@@ -239,20 +239,17 @@ def _load(weights: Weights, layers: Sequence[Path], cache: Path, head: Head) -> 
 
 
 def load_without_weights(weights: Weights, cache: Path) -> Loaded:
-    """Load the tokenizer and the configuration alone, with the checks of a whole model.
+    """Load tokenizer and configuration, which prompts and training rows as tokens need, with all checks.
 
-    Enough for prompts and training rows as tokens: the model's parameters are on torch's meta device, which
-    has no memory. Of a repository on the hub only these files are fetched. Raises DataError as `load`.
+    Parameters are on torch's meta device, without memory; none are fetched. Raises DataError as `load`.
     """
-    _import(())
     import torch
     import transformers
 
-    auto: Any = transformers
     _quiet()
-    folder = settings_folder(weights, cache)
+    auto: Any = transformers
+    folder, code = settings_folder(weights, cache), {"trust_remote_code": weights.trust_remote_code}
     _check_type(weights, folder)
-    code = {"trust_remote_code": weights.trust_remote_code}
     with torch.device("meta"):
         model = auto.AutoModelForCausalLM.from_config(auto.AutoConfig.from_pretrained(folder, **code), **code)
     if (folder / "generation_config.json").is_file():

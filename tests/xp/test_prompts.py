@@ -124,7 +124,7 @@ def test_a_check_that_fails_is_a_note_and_the_study_runs(
     def fails(*_: object, **named: object) -> None:
         raise StoreError("the prompts could not be checked: no room")
 
-    monkeypatch.setattr("xp.prompts.findings_of", fails)
+    monkeypatch.setattr("runners.execution.prompt_contract.findings_of", fails)
     spec, store = write_study(tmp_path, n_long=0, is_tuned=False), tmp_path / "store"
     applied = apply(diff_for(spec, None, None, store), store, in_process=True)
     assert (applied.n_failed, applied.notes) == (0, ("the prompts could not be checked: no room.",))

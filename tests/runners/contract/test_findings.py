@@ -35,7 +35,7 @@ QUESTIONS = rows("questions", "en")
 
 
 def found(folder: Path, step: Step, **examples: list[Example]) -> list[Finding]:
-    """What the contract finds of a step whose rows lie in a store; `asked`, `trained` and `shown`."""
+    """Check a step whose rows lie in a store: `asked`, `trained` and `shown`."""
     store = Store(folder / "store")
     names = {"asked": ASKED, "trained": TRAINED, "shown": SHOWN}
     given = {"asked": QUESTIONS, "trained": rows("instructions", "en"), "shown": [], **examples}
