@@ -165,6 +165,6 @@ def _found(side: _Side) -> Generator[Found]:
     if not side.is_earlier:
         yield Found(warehouse_of(side.store), side.study.experiment)
         return
-    with tempfile.TemporaryDirectory(dir=side.store, prefix="diff-") as folder:
+    with tempfile.TemporaryDirectory(prefix="xp-diff-") as folder:  # not in the store, which may be read-only
         make_warehouse(side.store, Path(folder) / WAREHOUSE, side.study)
         yield Found(Path(folder) / WAREHOUSE, side.study.experiment)

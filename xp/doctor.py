@@ -44,8 +44,13 @@ def examine(root: Path, specs: Sequence[Path] = ()) -> Iterator[Finding]:
     A server is sent a variable only where the store allows that by now.
     """
     yield from _packages()
-    yield from _room(root)
-    yield from _store(root)
+    try:
+        yield from _room(root)
+        yield from _store(root)
+    except OSError as error:
+        says = f"{error.filename or root} cannot be read: {error.strerror}. Its owner may: chmod -R go+rX"
+        yield Finding("store", "fault", says)
+        return
     for spec in specs:
         yield from _spec(spec, root)
 
@@ -111,16 +116,9 @@ def _store(root: Path) -> Iterator[Finding]:
     if not root.exists():
         yield Finding("store", "note", f"there is none at {root} yet; `xp apply` makes it")
         return
-    try:
-        yield from _steps(root)
-        yield from _runs(root)
-        yield from _warehouse(root)
-    except OSError as error:
-        yield Finding(
-            "store",
-            "fault",
-            f"{error.filename or root} cannot be read: {error.strerror}. Its owner may: chmod -R go+rX",
-        )
+    yield from _steps(root)
+    yield from _runs(root)
+    yield from _warehouse(root)
 
 
 def _steps(root: Path) -> Iterator[Finding]:
@@ -135,7 +133,7 @@ def _steps(root: Path) -> Iterator[Finding]:
         yield Finding(
             "lock", "note", "a command on the store was interrupted; the next `xp apply` goes on from there"
         )
-    if not os.access(root, os.W_OK):
+    if not os.access(root, os.W_OK, effective_ids=True):
         yield Finding(
             "store", "note", f"you may only read {root}: query, report, view and diff work, apply does not"
         )

@@ -3,11 +3,11 @@ file."""
 
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
-from dsl.errors import DataError
+from dsl.errors import DataError, SpecError
 from dsl.values import Language, Value
+from dsl.yaml.document import parse_yaml
 
 
 class Demonstration(Value):
@@ -36,6 +36,6 @@ def parse_prompt_text(content: str, path: Path) -> PromptTemplate:
         DataError: it is not a prompt text.
     """
     try:
-        return PromptTemplate.model_validate(yaml.safe_load(content))
-    except (yaml.YAMLError, ValidationError) as error:
+        return PromptTemplate.model_validate(parse_yaml(content, str(path)).data)
+    except (SpecError, ValidationError) as error:
         raise DataError(f"{path}: not a prompt text. `xp validate` says where") from error

@@ -172,7 +172,11 @@ class Store:
         else:
             (folder / faults.MARKER).unlink(missing_ok=True)
         outcome = outcome.model_copy(update={"files": describe(folder)})
+        mode = (folder / "step.json").stat().st_mode
         for path in folder.rglob("*"):
+            if path.is_file() and path.stat().st_mode != mode:  # weights are written for their owner alone
+                with contextlib.suppress(PermissionError):
+                    path.chmod(mode)
             if path.is_dir() or path.stat().st_size:
                 sync(path)
         write_json(folder / "outcome.json", outcome)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError
+from dsl.steps.steps import Step
 from runners.store.digests import describe
 from tests.xp.small_study import plan_of, step_ids, write_study
 from xp import load
@@ -75,7 +76,11 @@ def test_steps_of_other_code_are_passed_over_and_no_key_is_sent_unasked(
     outcome["files"] = {name: file.model_dump() for name, file in describe(path.parent).items()}
     (path.parent / "outcome.json").write_text(json.dumps(outcome), "utf-8")
     assert remake(store, 1.0, seed=0).n_passed_over == 1, "its settings are not those of its id"
-    monkeypatch.setattr("dsl.steps.identity.step_id", lambda step: step_id)
+
+    def same(step: Step) -> str:
+        return step_id
+
+    monkeypatch.setattr("dsl.steps.identity.step_id", same)
     with pytest.raises(
         ArgumentError, match=r"calls http://evil.example and sends it XP_TEST_KEY.*--allow-env"
     ):

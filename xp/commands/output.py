@@ -5,6 +5,7 @@
 (interrupted).
 """
 
+import errno
 import io
 import os
 import shutil
@@ -16,6 +17,9 @@ import typer
 
 from dsl.errors import ArgumentError, OutputError, SpecError, XpError
 from dsl.messages import escaped
+
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE}
+"""Errors by which the machine refuses a file, whichever it is: no bug."""
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -63,6 +67,11 @@ def exit_on_error() -> Generator[None]:
     except XpError as error:
         say(f"xp: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
+    except OSError as error:
+        if error.errno not in _REFUSALS or error.filename is None:
+            raise
+        say(f"xp: {error.filename}: {error.strerror}. `xp doctor` examines store, disk and rights", err=True)
+        raise typer.Exit(1) from None
     except (KeyboardInterrupt, RuntimeError) as error:
         if isinstance(error, RuntimeError) and str(error) != "Query interrupted":  # DuckDB's for a Ctrl-C
             raise

@@ -31,9 +31,10 @@ def query(
     from xp.studies import warehouse_of
 
     with exit_on_error():
+        warehouse = warehouse_of(store)
         try:
             with written_out():
-                run(warehouse_of(store), sql, format.value, sys.stdout.buffer, terminal_width())
+                run(warehouse, sql, format.value, sys.stdout.buffer, terminal_width())
                 sys.stdout.buffer.flush()
         except WarehouseError as error:
             say(f"xp: {error}", err=True)
