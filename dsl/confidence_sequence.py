@@ -1,13 +1,13 @@
 """Anytime-valid inference on a mean: confidence sequence and e-value by betting.
 
 The hedged capital process of Waudby-Smith & Ramdas (2024), "Estimating means of bounded random variables by
-betting", JRSS B 86:1–27 (arXiv 2010.09686), with predictable plug-in bets. Two gamblers start with half of a unit each. One
-bets that the mean is above m, one that it is below; if it is m, neither expects to gain, and by Ville's
-inequality the chance that one of them ever holds 1/α is at most α. This holds at any number of observations,
-chosen in whatever way by those before.
+betting", JRSS B 86:1–27 (arXiv 2010.09686), with predictable plug-in bets. Two gamblers start with half of a
+unit each. One bets that the mean is above m, one that it is below; if it is m, neither expects to gain, and
+by Ville's inequality the chance that one of them ever holds 1/α is at most α. This holds at any number of
+observations, chosen in whatever way by those before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -69,8 +69,8 @@ class ConfidenceSequence:
             return self._low, self._low + self._width
         most, centre = float(np.log(2 / alpha)), float(self._x.mean())
         # the one's capital falls with m, the other's rises
-        below = _edge(lambda m: self._log_above(m)[-1] >= most, 0.0, centre)
-        above = _edge(lambda m: self._log_below(m)[-1] >= most, 1.0, centre)
+        below = _edge(lambda m: float(self._log_above(m)[-1]) >= most, 0.0, centre)
+        above = _edge(lambda m: float(self._log_below(m)[-1]) >= most, 1.0, centre)
         return self._low + self._width * below, self._low + self._width * above
 
     def _log_above(self, m: float) -> Floats:
@@ -93,7 +93,7 @@ class ConfidenceSequence:
         return np.sqrt(2 * np.log(2 / ALPHA) / (before * t * np.log1p(t)))
 
 
-def _edge(is_out, outer: float, centre: float) -> float:
+def _edge(is_out: Callable[[float], bool], outer: float, centre: float) -> float:
     """Find the limit between `outer`, where means may be out, and `centre` by bisection."""
     if not is_out(outer):
         return outer

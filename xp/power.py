@@ -85,6 +85,8 @@ def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
     found: list[Detectable] = []
     for row in planned.rows:
         contrast, cell, measure = row.contrast, row.cell, row.measure
+        if contrast.stop_when is not None:  # it has no number of items to be powerful with
+            continue
         same = [
             s
             for s in here

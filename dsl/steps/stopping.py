@@ -35,4 +35,4 @@ class StopWhen(Value):
 
     def __str__(self) -> str:
         until = f"excludes {self.excludes:g}" if self.ci_width is None else f"is {self.ci_width:g} wide"
-        return f"until the confidence sequence of {self.contrast} {until}, at {self.looks} looks"
+        return f"until the confidence sequence of {self.contrast} {until}, looked at {self.looks} times"

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsl.engines._prices import Price
 from dsl.engines.contract import ServerSettings
@@ -19,6 +19,9 @@ from dsl.steps.steps import Step
 from runners.http.client import FREE, Meter
 from runners.store.ledger import Ledger, exceeded
 from runners.store.store import Store
+
+if TYPE_CHECKING:
+    from anyio import Lock
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_ENTRIES = 1.0
@@ -93,12 +96,16 @@ def is_spent() -> bool:
 
 
 def meter(model: ServerSettings, max_new_tokens: int) -> Meter:
-    """Return the meter of requests to a served model that writes at most `max_new_tokens` in each."""
+    """Return the meter of requests to a served model that writes at most `max_new_tokens` in each.
+
+    To be called in the event loop that sends them.
+    """
     if _account is None:
         return FREE
-    return _Charged(
-        _account.ledger, _account.budget, model.price(), max_new_tokens, model.name, model.timeout
-    )
+    from anyio import Lock
+
+    ledger, budget = _account.ledger, _account.budget
+    return _Charged(ledger, budget, model.price(), max_new_tokens, model.name, model.timeout, Lock())
 
 
 @dataclass(frozen=True)
@@ -114,18 +121,21 @@ class _Charged:
     max_new_tokens: int
     name: str
     timeout: float
+    turn: "Lock"
+    """Only the first that waits for room looks for it."""
 
     async def reserve(self, n_bytes: int) -> str:
         from anyio import sleep
 
-        most, patience = self._use(n_bytes, self.max_new_tokens), time.monotonic() + self.timeout
-        was_settled = False  # seen twice, so that an answer that just came is on its way out
-        while (reserved := self.ledger.reserve(most, self.budget)) is None:
-            if was_settled or time.monotonic() > patience:
-                raise self._spent(most)
-            was_settled = self.ledger.is_settled
-            await sleep(_SECONDS_BETWEEN_LOOKS)
-        return reserved
+        async with self.turn:
+            most, patience = self._use(n_bytes, self.max_new_tokens), time.monotonic() + self.timeout
+            was_settled = False  # seen twice, so that an answer that just came is on its way out
+            while (reserved := self.ledger.reserve(most, self.budget)) is None:
+                if was_settled or time.monotonic() > patience:
+                    raise self._spent(most)
+                was_settled = self.ledger.is_settled
+                await sleep(_SECONDS_BETWEEN_LOOKS)
+            return reserved
 
     def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
         n_prompt, n_new = n_tokens

@@ -111,7 +111,7 @@ def test_an_error_of_the_server_is_free_and_a_reply_that_is_lost_is_not(tmp_path
     lost = Said('{"choices":', 200, {"content-length": "9999", "connection": "close"})
     for said, is_free in ((Said("", 400), True), (lost, False)):
         folder = tmp_path / str(is_free)
-        with serving(lambda asked, said=said: said if "3 + 3" in asked.prompt else answer(asked)) as server:
+        with serving(served_study.mostly(said)) as server:
             spec = write_study(folder, server, {"tokens": 10_000}, model={"max_retries": 0})
             applied_to(spec)
         answered = sum("3 + 3" not in asked.prompt for asked in server.asked)
@@ -130,7 +130,7 @@ def test_two_worker_processes_share_one_budget(tmp_path: Path):
         """A third of what was reserved, once both models have been asked."""
         models.add(asked.body["model"])
         wait_for(lambda: len(models) == 2, seconds=60)
-        said = completion("six").body
+        said: Any = completion("six").body
         return Said({**said, "usage": {"prompt_tokens": most // 3, "completion_tokens": 0}})
 
     with serving(dear) as server:

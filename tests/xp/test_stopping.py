@@ -1,6 +1,8 @@
 """Studies that stop asking once a contrast is settled, against a real HTTP server."""
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,10 @@ def test_a_settled_contrast_asks_no_more_and_other_methods_are_asked_everything(
     asked_items = {item for (item,) in rows(store, "select item from completions where method = 'told'")}
     every = [f"q{i}" for i in range(N_ITEMS)]
     assert asked_items == {*in_random_order(every, str, 0)[: look.n]}
+    ((n_slices,),) = rows(
+        store, "select count(*) from study_steps where kind = 'generate' and models = ['m']"
+    )
+    assert n_slices == 2 * N_LOOKS + 3
     ((n, cost_rows),) = rows(store, "select count(*), sum(n_rows) from looks join steps using (step_id)")
     assert (n, cost_rows) == (N_LOOKS, N_LOOKS)
 
@@ -133,14 +139,15 @@ def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_othe
         store = run(spec)
     settled = settled_look(store)
     sequence = ConfidenceSequence([1.0] * settled.n, -1, 1)
-    ((e_value, p_value, low, high, se, family, stopped_by),) = rows(
+    ((e_value, p_value, low, high, se, family, stopped_by, correction),) = rows(
         store,
-        "select e_value, p_value, ci_low, ci_high, standard_error, family, stopped_by"
+        "select e_value, p_value, ci_low, ci_high, standard_error, family, stopped_by, correction"
         " from contrast_by_language_and_size where contrast = 'gain' and judge = 'correct'",
     )
     assert (e_value, low, high) == (settled.e_value, settled.ci_low, settled.ci_high)
     assert (e_value, (low, high)) == (sequence.e_value(0), sequence.interval())
     assert (p_value, se, family, stopped_by) == (1 / e_value, None, "confirmatory", "gain")
+    assert correction == "e_holm"
     others = rows(
         store,
         "select contrast, measure, stopped_by, e_value is null, ci_low is null, n"
@@ -153,9 +160,11 @@ def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_othe
         ("told_vs_urial", "correct", "gain", False, False, n),
         ("told_vs_urial", "length", "gain", True, True, n),
     ]
-    text = write_report(store / "warehouse.duckdb", "stops", tmp_path / "report.html").read_text("utf-8")
-    assert "Asking stopped when" in text
-    assert "e-value" in text
+    page = write_report(store / "warehouse.duckdb", "stops", tmp_path / "report.html")
+    text = unescape(page.read_text("utf-8"))
+    assert "Asking stopped when `gain` was settled (excludes 0, 6 looks)" in re.sub("</?code>", "`", text)
+    assert "after Holm's correction of e-values" in text
+    assert "Sign-flip permutation test" not in text
     assert "need not hold at 95%" in text
 
 
@@ -165,8 +174,12 @@ def test_plan_and_status_say_what_was_saved(tmp_path: Path):
         store = run(spec)
     (study,) = status_of(store).studies
     (line,) = study.chosen
-    assert line.startswith("gain, sums en on m: settled after ")
-    assert f"of {N_LOOKS} slices" in line
+    look = settled_look(store)
+    assert line == (
+        f"to stop after {look.number} of 6 slices of sums en on m, since gain is settled (difference 1"
+        f" [{look.ci_low:.2g}, 1], e-value {look.e_value:.3g}, {look.n} items); {6 - look.number} slices are"
+        " not asked"
+    )
     assert diff_for(spec, None, None, store).chosen == (line,)
 
 
@@ -199,7 +212,8 @@ def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together
     two = {"of": "urial", "against": "bare", "on": ["correct", "length"]}
     contrasts = {"gain": {"of": "told", "against": "bare", "on": ["correct"]}, "other": two}
     spec = write_study(tmp_path, "http://localhost:1/v1", contrasts=contrasts, languages=["en", "fr"])
-    (tmp_path / "fr.jsonl").write_bytes((tmp_path / "en.jsonl").read_bytes())
+    english = (tmp_path / "en.jsonl").read_text("utf-8")
+    (tmp_path / "fr.jsonl").write_text(english.replace("What is", "Combien font"), "utf-8")
     plan = diff_for(spec, None, None, tmp_path / "store").plan
     looks = [step for step in plan.steps.values() if isinstance(step, SequentialTestStep)]
     assert len(looks) == 2 * N_LOOKS

@@ -7,6 +7,7 @@ from dsl.messages import one_line
 
 CORRECTIONS = {
     "holm": "Holm's correction",
+    "e_holm": "Holm's correction of e-values",
     "benjamini_hochberg": "Benjamini and Hochberg's correction",
     "benjamini_yekutieli": "Benjamini and Yekutieli's correction",
 }

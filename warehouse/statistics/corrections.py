@@ -7,7 +7,7 @@ from typing import Literal
 ALPHA = 0.05
 """Level of every test; intervals have confidence 1 − ALPHA."""
 
-Correction = Literal["holm", "benjamini_hochberg", "benjamini_yekutieli"]
+Correction = Literal["holm", "e_holm", "benjamini_hochberg", "benjamini_yekutieli"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected
     - `holm` (Holm 1979): the chance that any true null is rejected stays at most ALPHA, whatever the tests
       have in common. The i-th smallest of m is tested at ALPHA / (m − i + 1), those that are not rejected at
       the level of the first of them.
+    - `e_holm`: the same of p-values that are 1 / e-value.
     - `benjamini_hochberg` (1995): of the rejected, the expected share of true nulls stays at most ALPHA, for
       independent or positively dependent tests; all are tested at R · ALPHA / m, R being rejected, and the
       intervals at that level are the false coverage rate's (Benjamini & Yekutieli 2005).
@@ -35,7 +36,7 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[Corrected
     m = len(p_values)
     order = sorted(range(m), key=lambda i: p_values[i])
     corrected = [0.0] * m
-    if correction == "holm":
+    if correction in ("holm", "e_holm"):
         highest = 0.0
         for rank, i in enumerate(order):
             highest = corrected[i] = max(highest, min(1.0, (m - rank) * p_values[i]))

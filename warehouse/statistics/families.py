@@ -21,7 +21,7 @@ from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.gaps import StudentTest
 from warehouse.statistics.pairs import TEST, Columns, Row, gaps_between_languages, read_pairs
 from warehouse.statistics.power import smallest_p_value
-from warehouse.statistics.sequential import SequentialTest, test_of
+from warehouse.statistics.sequential import SequentialTest, paired_test, smallest_sequential_p_value
 
 _GAP = (*TEST, "other_language", "other_of_train_languages", "other_against_train_languages")
 
@@ -79,7 +79,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
     families: list[tuple[str, Correction, list[tuple[str, dict[str, Any]]]]] = [
         (
             "confirmatory",
-            "holm",
+            _confirmed_by([row for rows in every.values() for row in rows if row["is_confirmatory"]]),
             [(table, row) for table, rows in every.items() for row in rows if row["is_confirmatory"]],
         ),
         *(
@@ -102,7 +102,7 @@ def correct_families(connection: duckdb.DuckDBPyConnection, experiment: str) -> 
                 "n_tests": len(made),
                 "p_corrected": one and one.p_value,
                 "alpha": one and one.alpha,
-                "smallest_p_corrected": smallest_corrected(smallest_p_value(row["n"]), len(made), correction),
+                "smallest_p_corrected": smallest_corrected(_smallest_p_value(row), len(made), correction),
             }
     for row in trends:
         if row["p_value"] is not None:
@@ -158,6 +158,17 @@ def _changes(
     )
 
 
+def _confirmed_by(rows: Sequence[Row]) -> Correction:
+    """Return the correction of confirmatory tests: of e-values where every one of them may stop."""
+    return "e_holm" if rows and all(row.get("stopping_seed") is not None for row in rows) else "holm"
+
+
+def _smallest_p_value(row: Row) -> float:
+    """Return the smallest p-value that so many items can give."""
+    is_stopped = row.get("stopping_seed") is not None
+    return smallest_sequential_p_value(row["n"]) if is_stopped else smallest_p_value(row["n"])
+
+
 def _explored_by(table: str, rows: Sequence[Row]) -> Correction:
     """Return the correction of exploratory tests.
 
@@ -191,7 +202,7 @@ def _corrected_intervals(
             if row["df"] is None
             else Estimate(float(np.nanmean(columns["difference"])), row["standard_error"], row["df"])
         )
-        _put(found["contrast_tests"][row["place"]], test_of(columns, row["stopping_seed"], estimate))
+        _put(found["contrast_tests"][row["place"]], paired_test(columns, row["stopping_seed"], estimate))
     between = {
         tuple(row[name] for name in _GAP): row for row in gaps if (row["dataset"], row["model"]) == slice_
     }

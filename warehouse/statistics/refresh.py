@@ -35,7 +35,7 @@ from warehouse.statistics.pairs import (
     keep,
     read_pairs,
 )
-from warehouse.statistics.sequential import SequentialTest, stopping_seeds, test_of
+from warehouse.statistics.sequential import SequentialTest, paired_test, stopping_seeds
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -176,7 +176,7 @@ def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, A
         adjusted = Adjusted(None, "asking stopped by what was found")
     low, high = _bounds(rows)
     over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
-    test = test_of(rows, stopping_seed, over_seeds) if len(scored["item"]) else None
+    test = paired_test(rows, stopping_seed, over_seeds) if len(scored["item"]) else None
     return {
         **_tested(test),
         "e_value": test.e_value if isinstance(test, SequentialTest) else None,

@@ -1,6 +1,6 @@
 """Contrasts whose number of items was decided by what was found: confidence sequences for intervals."""
 
-from functools import cached_property
+from functools import cache, cached_property
 
 import duckdb
 import numpy as np
@@ -38,18 +38,20 @@ class SequentialTest:
 
     @property
     def e_value(self) -> float | None:
-        return self._sequence and self._sequence.e_value(0.0)
+        return None if self._sequence is None else self._sequence.e_value(0.0)
 
     @property
     def p_value(self) -> float | None:
-        return self._sequence and self._sequence.p_value(0.0)
+        return None if self._sequence is None else self._sequence.p_value(0.0)
 
     def interval(self, alpha: float) -> Interval | None:
         """The confidence sequence after the last item; None without a scale."""
-        return self._sequence and self._sequence.interval(alpha)
+        return None if self._sequence is None else self._sequence.interval(alpha)
 
 
-def test_of(columns: Columns, seed: int | None, over_seeds: Estimate | None) -> PairedTest | SequentialTest:
+def paired_test(
+    columns: Columns, seed: int | None, over_seeds: Estimate | None
+) -> PairedTest | SequentialTest:
     """Return the test of a contrast in one place, from its pairs; those without a difference are left out.
 
     Args:
@@ -60,6 +62,12 @@ def test_of(columns: Columns, seed: int | None, over_seeds: Estimate | None) -> 
     if seed is not None:
         return SequentialTest(scored, seed)
     return PairedTest(scored["difference"], scale_width(columns), over_seeds)
+
+
+@cache
+def smallest_sequential_p_value(n: int) -> float:
+    """Return the smallest p-value of n items: that of differences as large as the scale allows."""
+    return ConfidenceSequence(np.ones(n), -1.0, 1.0).p_value(0.0)
 
 
 def stopping_seeds(connection: duckdb.DuckDBPyConnection, experiment: str) -> dict[str, int]:

@@ -132,9 +132,9 @@ select
     contrast.stop_when.contrast as stopped_by,
     case
         when contrast.stop_when.ci_width is not null
-            then format('interval {} wide, {} looks', contrast.stop_when.ci_width, contrast.stop_when.looks)
+            then format('interval {:g} wide, {} looks', contrast.stop_when.ci_width, contrast.stop_when.looks)
         when contrast.stop_when.contrast is not null
-            then format('excludes {}, {} looks', contrast.stop_when.excludes, contrast.stop_when.looks)
+            then format('excludes {:g}, {} looks', contrast.stop_when.excludes, contrast.stop_when.looks)
     end as stopping_rule,
     contrast.stop_when.seed as stopping_seed,
     false as is_noise

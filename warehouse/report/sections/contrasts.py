@@ -26,6 +26,8 @@ FAULTS = (
     " Filled: significant after correction."
 )
 
+_TEST = " Sign-flip permutation test, and the 95% interval that inverts it."
+
 E_VALUE = Column(
     "e-value", lambda row: "–" if row["e_value"] is None else f"{row['e_value']:.3g}", is_number=True
 )
@@ -93,10 +95,8 @@ def contrasts(study: StudyRows) -> Section:
         "contrasts",
         "Contrasts",
         (
-            (
-                "Paired by item: only items scored on both sides count. Sign-flip permutation test, and the"
-                " 95% interval that inverts it."
-            ),
+            "Paired by item: only items scored on both sides count."
+            + ("" if all(row["stopped_by"] for row in main) else _TEST),
             *corrected(main),
             *_stopped(main),
             *_also_differ(study, main),

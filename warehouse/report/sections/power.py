@@ -31,7 +31,8 @@ def detectable(study: StudyRows) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for spread in study.spreads:
         tested = places.get((spread.contrast, spread.dataset, spread.language, spread.measure))
-        if tested is None:  # of a contrast that is tested by its change with language or size
+        # of a contrast that is tested by its change with language or size, or that may stop at any item
+        if tested is None or tested[0]["stopped_by"]:
             continue
         n = max(row["n"] + row["n_lost"] for row in tested)
         n_seeds = min((row["n_seeds"] for row in tested if row["n_seeds"] is not None), default=None)

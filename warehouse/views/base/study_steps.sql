@@ -1,6 +1,19 @@
 -- One row per study and step it asks for, done or not: what it took, and whom it serves.
 with
 
+-- Of cells whose items are asked in slices, once these are put together.
+slices as (
+    select
+        cells.experiment,
+        unnest(from_json(steps.settings -> 'slices', '["varchar"]')) as step_id,
+        cells.dataset,
+        cells.language,
+        cells.model,
+        cells.method
+    from cells
+    join steps on steps.step_id = cells.generate_step_id
+),
+
 uses as (
     select experiment, generate_step_id as step_id, dataset, language, model, method, null as judge
     from cells
@@ -26,6 +39,20 @@ uses as (
         null
     from cells
     join cell_training on cell_training.cell_id = cells.cell_id
+    union
+    select experiment, step_id, dataset, language, model, method, null
+    from slices
+    union
+    select
+        slices.experiment,
+        steps.step_id,
+        slices.dataset,
+        slices.language,
+        slices.model,
+        slices.method,
+        null
+    from slices
+    join steps on steps.kind = 'judge' and steps.settings ->> 'answers' = slices.step_id
 ),
 
 served as (
