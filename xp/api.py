@@ -89,7 +89,10 @@ class Study:
 
         planned = planned or self.plan()
         held = Store(self.store)
-        refuse_too_large(planned.diff, planned.estimates)
+        watch = watch or ignore
+        if planned.todo:
+            refuse_too_large(planned.diff, planned.estimates)
+            watch = keeping(planned.estimates, planned.diff, self.store, watch)
         new = to_allow(planned.diff, held.allowed())
         if new and not allow_env:
             raise ArgumentError(
@@ -103,7 +106,7 @@ class Study:
             self.store,
             jobs=jobs,
             in_process=in_process,
-            watch=keeping(planned.estimates, planned.diff, self.store, watch or ignore),
+            watch=watch,
         )
         if not report:
             return applied

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from warehouse.connect import connect
 from warehouse.statistics.power import POWER, Variation, power
 from warehouse.statistics.repeat_noise import RepeatNoise, repeat_noise
 from xp.api import Planned, Study
+from xp.cli import app
 from xp.estimates.estimating import estimates_of
 from xp.needed import needed, smallest
 from xp.render.needed import needed_as_json, needed_as_text
@@ -152,6 +154,17 @@ def test_a_judges_noise_is_the_mean_variance_of_its_repeats(tmp_path: Path) -> N
             """
         )
         assert repeat_noise(connection) == {("s", "quality"): RepeatNoise(1.0, 2)}
+
+
+def test_the_command_prints_a_line_for_each_language_or_json(planned: Planned) -> None:
+    spec = planned.diff.plan.study.spec_file
+    arguments = ["plan", spec, "--power", "0.3", "--store", str(planned.store)]
+    text, told = (CliRunner().invoke(app, [*arguments, *more]).stdout for more in ([], ["--json"]))
+    (one,) = planned.needed(0.3)
+    assert one.items is not None
+    assert "gain on quality (asked)" in text
+    assert f"~en  {one.items.n} items (20 now;" in text
+    assert json.loads(told)[0]["items"]["n"] == one.items.n
 
 
 def test_a_study_without_confirmatory_tests_says_what_to_declare(planned: Planned) -> None:

@@ -11,9 +11,11 @@ import pytest
 from dsl.plan.diff import Diff
 from warehouse.connect import WAREHOUSE, connect
 from warehouse.statistics.power import Variation, minimum_detectable_effect, smallest_p_value
+from xp.api import Planned
 from xp.apply import apply
+from xp.plan.published import published
 from xp.power import ASSUMED, Detectable, _n_tests, _Test, power_of
-from xp.render.steps import plan_as_json, steps_as_text
+from xp.render.steps import steps_as_text
 from xp.studies import diff_for
 
 RIGHT = {
@@ -252,7 +254,8 @@ def test_a_long_list_is_cut_and_the_json_has_all_of_it(spec: Path, tmp_path: Pat
     text = steps_as_text(found, places)
     assert len(re.findall(r"contrast\d", text)) == 12
     assert "… and 13 more lines: `xp plan --json` lists all" in text
-    assert len(json.loads(plan_as_json(found, places))["power"]) == 25
+    plan = Planned(found, tmp_path / "store")
+    assert len(published(plan.overview, places, plan.estimates).power) == 25
 
 
 def test_a_study_without_contrasts_says_nothing_of_power(spec: Path, tmp_path: Path) -> None:
@@ -271,7 +274,7 @@ def test_a_plan_that_compares_nothing_says_which_line_to_add_and_that_line_works
     )
     found, _ = planned(spec, store, "contrasts=null")
     assert f"  {said}\n" in steps_as_text(found)
-    assert json.loads(plan_as_json(found))["nothing_compared"] == said
+    assert Planned(found, store).published.nothing_compared == said
     for added in ("baseline=a", "contrasts={gain: {of: b, against: a}}"):
         found, power = planned(spec, store, "contrasts=null", added)
         assert power
@@ -390,7 +393,7 @@ def test_a_plan_warns_below_five_seeds_where_a_contrast_touches_trained_methods(
     ):
         found, power = planned(spec, tmp_path / "store", *trained, f"seeds={seeds}")
         assert few + said in steps_as_text(found, power)
-        assert json.loads(plan_as_json(found, power))["few_training_seeds"] == (few + said).strip()
+        assert Planned(found, tmp_path / "store").published.few_training_seeds == (few + said).strip()
         assert {one.n_seeds for one in power} == {len(seeds)}
         assert (
             "lower bounds: the variance between training runs was not measured yet"
