@@ -101,13 +101,15 @@ def models(steps: Iterable[Step]) -> tuple[EngineSettings, ...]:
     """
     found: dict[int, EngineSettings] = {}
     for step in steps:
-        judges = step.judges.values() if isinstance(step, JudgeStep) else ()
+        fields = step.__dict__  # a field that a kind of step does not have takes `getattr` long
         named = (
-            getattr(step, "model", None),
-            getattr(step, "weights", None),
-            *(model for judge in judges for model in judge.models()),
+            [model for judge in step.judges.values() for model in judge.models()]
+            if isinstance(step, JudgeStep)
+            else (fields.get("model"), fields.get("weights"))
         )
-        found |= {id(model): model for model in named if isinstance(model, EngineSettings)}
+        for model in named:
+            if isinstance(model, EngineSettings):
+                found[id(model)] = model
     distinct: Mapping[str, EngineSettings] = {model.model_dump_json(): model for model in found.values()}
     return tuple(distinct.values())
 

@@ -49,7 +49,7 @@ def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
 
 def too_large(diff: Diff, steps: dict[str, Memory], machine: Machine) -> Iterator[str]:
     """Name steps that need more memory than the machine has."""
-    labels = labels_of(diff)
+    labels = labels_of(diff) if steps else {}
     for step_id, needed in list(steps.items())[:MOST_TOO_LARGE]:
         yield (
             f"{one_line(labels.get(step_id, step_id))} ({step_id}) needs about {in_bytes(needed.least)} of"
