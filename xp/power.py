@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, cast
 
-from dsl.data.examples import examples
+from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
 from dsl.data.records import Example
 from dsl.data.source import FileSource
@@ -395,12 +395,9 @@ def _examples(diff: Diff, store: Path, examples_id: StepId) -> Sequence[Example]
     data = _step(diff, examples_id, DataStep)
     if not isinstance(data.source, FileSource):
         return None
+    reader = Reader(data.columns, data.language, data.limit, data.source.at, data.turn)
     try:
-        return tuple(
-            examples(
-                read_file(data.source), data.columns, data.language, data.limit, data.source.at, data.turn
-            )
-        )
+        return tuple(examples(read_file(data.source), reader))
     except DataError:  # it changed under the plan: the step itself will report it
         return None
 
