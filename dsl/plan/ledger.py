@@ -20,7 +20,7 @@ class FixedContrast(Value):
 
     name: str
     sha256: Sha256
-    """Of its sides, the judges it is declared on and what it is declared to change with."""
+    """Hash of its sides, the judges it is declared on and what it is declared to change with."""
 
 
 class LedgerEntry(Record):
@@ -35,7 +35,7 @@ class LedgerEntry(Record):
     """ISO 8601, UTC."""
     contrasts: tuple[FixedContrast, ...]
     contrasts_sha256: Sha256
-    """Of all of them."""
+    """Hash of all of them."""
     cells: tuple[AskedCell, ...]
     had_results: bool
     """True where the plan before it had a verdict already: contrasts that are new came after a result."""

@@ -236,11 +236,18 @@ class Store:
 
         One that differs in its notes alone is the same study: some of them are known only once it runs.
         """
-        path, kept = self.experiments / f"{study.experiment}.json", self._next_earlier(study.experiment)
-        is_another = path.exists() and not self._differs_in_notes_alone(path, study)
-        if is_another or not path.exists():
-            n = len(self.earlier(study.experiment)) + 1 + is_another
-            self._enter(study, n, self._has_verdicts(path))
+        path, n = self.experiments / f"{study.experiment}.json", len(self.earlier(study.experiment)) + 1
+        kept = self._next_earlier(study.experiment)
+        before = self._recorded(path)
+        is_same = before is not None and before.model_copy(update={"notes": study.notes}) == study
+        is_another = path.exists() and not is_same
+        if is_another and before is not None and not self._in_ledger(study.experiment, n).exists():
+            written = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+            self._enter(before, n, written, had_results=False)  # of a version without a ledger
+        if not is_same:
+            now = datetime.datetime.now(datetime.UTC)
+            had_results = before is not None and self._has_verdicts(before)
+            self._enter(study, n + is_another, now, had_results=had_results)
         if is_another:
             try:
                 kept.parent.mkdir(exist_ok=True)
@@ -260,25 +267,22 @@ class Store:
     def _next_earlier(self, experiment: str) -> Path:
         return self.experiments / "earlier" / f"{experiment}~{len(self.earlier(experiment)) + 1}.json"
 
-    def _enter(self, study: Study, n: int, had_results: bool) -> None:
+    def _recorded(self, path: Path) -> Study | None:
+        try:
+            return read_record(path, Study)
+        except DataError:
+            return None
+
+    def _in_ledger(self, experiment: str, n: int) -> Path:
+        return self.experiments / "ledger" / f"{experiment}~{n}.json"
+
+    def _enter(self, study: Study, n: int, at: datetime.datetime, *, had_results: bool) -> None:
         """Enter a plan into the ledger, before it replaces the one of its name."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        entry = ledger_entry(study, n, now, had_results=had_results)
-        self._record(self.experiments / "ledger" / f"{study.experiment}~{n}.json", entry)
+        entry = ledger_entry(study, n, at.isoformat(timespec="seconds"), had_results=had_results)
+        self._record(self._in_ledger(study.experiment, n), entry)
 
-    def _has_verdicts(self, path: Path) -> bool:
-        """Test whether a judge of a recorded study has finished."""
-        try:
-            steps = read_record(path, Study).step_ids
-        except DataError:
-            return False
-        return any(self.is_done(step_id) for step_id in steps if step_id.startswith("judge-"))
-
-    def _differs_in_notes_alone(self, path: Path, study: Study) -> bool:
-        try:
-            return read_record(path, Study).model_copy(update={"notes": study.notes}) == study
-        except DataError:
-            return False
+    def _has_verdicts(self, study: Study) -> bool:
+        return any(self.is_done(step_id) for step_id in study.step_ids if step_id.startswith("judge-"))
 
     def earlier(self, experiment: str) -> list[Path]:
         """Return the records of a study's earlier applies, the last one first."""

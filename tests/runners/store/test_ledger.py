@@ -74,3 +74,15 @@ def test_a_contrast_is_fixed_by_what_it_compares_and_not_by_its_name(tmp_path: P
         store.record_study(study(one))
         hashes.append(entries(store)[0].contrasts_sha256)
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_plan_of_a_version_without_a_ledger_is_entered_when_the_next_one_comes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.record_study(study(GAIN))
+    (store.experiments / "ledger" / "trial~1.json").unlink()
+    (tmp_path / "steps" / JUDGED).mkdir(parents=True)
+    (tmp_path / "steps" / JUDGED / "outcome.json").write_text("{}", "utf-8")
+    store.record_study(study(GAIN, LATER))
+    before, now = entries(store)
+    assert ([one.name for one in before.contrasts], before.had_results) == (["gain"], False)
+    assert ([one.name for one in now.contrasts], now.had_results) == (["gain", "later"], True)

@@ -1,14 +1,26 @@
--- One row per study, dataset and judge: the ledger of what was ever applied there. Plans of all studies of the
--- store that asked the same examples and had them judged by a judge of that name are counted, with their
--- cells and contrasts. `n_added` are contrasts that a study got after its first verdict; `contrasts_sha256`
--- and `fixed_at` are of the study's plan of today, whose contrasts were fixed then (UTC).
+-- One row per study, dataset and judge: the ledger of what was ever applied there. Plans of all studies of
+-- the store that asked the same examples and had them judged by a judge of that name are counted, with
+-- their cells and contrasts. `n_added` are contrasts that a study got after its first verdict;
+-- `contrasts_sha256` and `fixed_at` are of the study's plan of today, whose contrasts were fixed then
+-- (UTC).
 with
 
 asked as (
-    select planned.experiment, planned.n, planned.dataset, planned.cell_id, planned.judge,
+    select
+        planned.experiment,
+        planned.n,
+        planned.dataset,
+        planned.cell_id,
+        planned.judge,
         steps.settings ->> '$.examples' as examples
     from (
-        select experiment, n, cell.dataset, cell.cell_id, cell.generate, unnest(cell.judges) as judge
+        select
+            experiment,
+            n,
+            cell.dataset,
+            cell.cell_id,
+            cell.generate,
+            unnest(cell.judges) as judge
         from (select experiment, n, unnest(cells) as cell from plans)
     ) as planned
     join steps on steps.step_id = planned.generate
