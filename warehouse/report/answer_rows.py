@@ -189,6 +189,7 @@ def page(connection: duckdb.DuckDBPyConnection, experiment: str, asked: Asked, a
         "places": [cell["place"] for cell in window],
         "limit": PAGE + 1,
     }
+    values |= _fetch(connection, _sql("rows_of_cells.sql"), values)[0]
     keys = _fetch(connection, _page_sql(asked, after is not None), values)
     if len(keys) > PAGE:
         last = keys[PAGE - 1]

@@ -276,4 +276,8 @@ def test_both_pages_fit_a_phone(visit: Visit) -> None:
     visit.page.set_viewport_size({"width": 390, "height": 844})
     follow(visit, answers_link(against="sft", **PARTS))
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    wide = (
+        "(all) => all.filter((e) => e.offsetWidth > e.closest('label').offsetWidth).map((e) => e.outerHTML)"
+    )
+    assert visit.page.locator(".controls [data-part]").evaluate_all(wide) == []
     assert json.loads(visit.page.locator("#data").inner_text())["facets"]["method"] == list(METHODS)
