@@ -103,7 +103,7 @@ def plan(
         if out is not None:
             from xp.plan.saved import save
 
-            save(planned.published, out)
+            save(planned.to_json(), out)
         if as_json:
             say(planned.to_json())
         elif explain is not None:
