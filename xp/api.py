@@ -1,5 +1,6 @@
 """Studies and stores as objects: the commands and the functions of `import xp` stand on them."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -189,7 +190,7 @@ class Planned:
 
     def to_json(self) -> str:
         """Return cells, lines, steps and effects as JSON, whose schema `xp schema --plan` prints."""
-        return self.published.model_dump_json(indent=1)
+        return json.dumps(self.published.model_dump(mode="json"), indent=1)  # ASCII, for a terminal
 
     @cached_property
     def published(self) -> "PublishedPlan":

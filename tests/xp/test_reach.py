@@ -66,9 +66,9 @@ def test_a_plan_lists_servers_and_the_variables_that_they_are_sent_of_judges_too
     spec = write_study(tmp_path, "http://models.example/v1", judge=judge)
     changed(spec, lambda study: study["judges"].update(other=other))
     shown = xp("plan", spec, "--store", tmp_path / "store").stdout
-    assert "  calls http://models.example\n" in shown
-    assert "  calls https://judges.example and sends it XP_TEST_KEY\n" in shown
-    assert "  calls https://api.typesafe.ai\n" in shown
+    assert "\ncalls http://models.example\n" in shown
+    assert "\ncalls https://judges.example and sends it XP_TEST_KEY\n" in shown
+    assert "\ncalls https://api.typesafe.ai\n" in shown
     assert KEY not in shown
     assert "sesame" not in shown
 

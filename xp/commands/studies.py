@@ -130,7 +130,7 @@ def plan(
         if out is not None:
             from xp.plan.saved import save
 
-            save(planned.published, out)
+            save(planned.to_json(), out)
         if effect is not None:
             found = planned.needed(effect)
             say(needed_as_json(found) if as_json else needed_as_text(found, effect))

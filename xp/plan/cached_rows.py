@@ -121,7 +121,8 @@ class CachedRows:
         )
 
     def _n_verdicts(self, step_id: StepId, step: JudgeStep) -> int:
-        if step.verdicts or (asked := self.asked.examples(step.examples)) is None:
+        asked = self.asked.examples(step.examples)
+        if step.verdicts or asked is None or not self.answers(step.answers):
             return 0
         old_id, old = self._old_id(step_id), self._counterpart(step_id)
         if step_id not in self.diff.faults and (

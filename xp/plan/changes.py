@@ -60,8 +60,8 @@ class Changes:
 
     def counterpart(self, step_id: StepId) -> StepId | None:
         """The step that was in this one's place; None where none was."""
-        if step_id not in self._places:
-            for other, step in self.diff.plan.steps.items():  # a data step is found by what reads it
+        if step_id not in self._places and isinstance(self.diff.plan.steps[step_id], DataStep):
+            for other, step in self.diff.plan.steps.items():  # found by what reads it
                 if step_id in step.inputs and other in self._places:
                     self.of(other)
                     break

@@ -20,10 +20,10 @@ MOST = 8
 """Things that moved since a plan was saved which are named."""
 
 
-def save(plan: PublishedPlan, path: Path) -> None:
-    """Write a plan. Raises OutputError."""
+def save(plan: str, path: Path) -> None:
+    """Write a plan's JSON. Raises OutputError."""
     try:
-        path.write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
+        path.write_text(plan + "\n", "utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
