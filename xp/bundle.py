@@ -226,7 +226,8 @@ def _write(out: Path, files: Mapping[str, Path | bytes]) -> None:
             for name, content in sorted(files.items()):
                 header = zipfile.ZipInfo(name)
                 header.compress_type = zipfile.ZIP_DEFLATED
-                with packed.open(header, "w", force_zip64=True) as into, _opened(content) as source:
+                header.file_size = len(content) if isinstance(content, bytes) else content.stat().st_size
+                with packed.open(header, "w") as into, _opened(content) as source:
                     shutil.copyfileobj(source, into)
         aside.replace(out)
     except OSError as error:
