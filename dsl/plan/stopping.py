@@ -73,7 +73,7 @@ def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Na
         len(_measures(experiment, contrast))
         for contrast in experiment.contrasts.values()
         for tried in methods.values()
-        if {contrast.of, contrast.against} <= tried
+        if all(isinstance(side, str) and side in tried for side in (contrast.of, contrast.against))
     )
 
 

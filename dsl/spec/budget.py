@@ -16,12 +16,12 @@ class Budget(Value):
         " `usd_per_million_new_tokens`.",
     }
 
-    usd: float | None = Field(None, gt=0)
+    usd: float | None = Field(default=None, gt=0)
     """US dollars for served models, by the prices beside their names or those of the price list. Before a
     request is sent its highest price, an answer of `max_new_tokens`, must be left."""
-    tokens: int | None = Field(None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
     """Tokens that served models read and write, reserved before each request like its price."""
-    device_hours: float | None = Field(None, gt=0)
+    device_hours: float | None = Field(default=None, gt=0)
     """Hours that steps with a loaded model take, for each GPU that they see; without a GPU, hours of their
     process. Overrun by one batch, or one optimiser step, at most."""
 
@@ -40,7 +40,7 @@ class Charge(Value):
 
 
 class Use(Value):
-    """What was spent, or may be."""
+    """Money, tokens and device time, spent or reserved."""
 
     usd: float = 0.0
     tokens: int = 0

@@ -20,9 +20,9 @@ class StopWhen(Value):
     """Settled once the confidence sequence excludes this difference; 0 is no difference. Its level is
     Bonferroni's for the study's confirmatory tests, so that a settled difference is significant after
     correction."""
-    ci_width: float | None = Field(None, gt=0)
+    ci_width: float | None = Field(default=None, gt=0)
     """Settled once the 95% confidence sequence is no wider."""
-    looks: int = Field(10, ge=2, le=100)
+    looks: int = Field(default=10, ge=2, le=100)
     """Slices that the items are cut into."""
     seed: int = 0
     """Seed of the order of the items."""

@@ -41,7 +41,7 @@ class Ledger:
 
     @property
     def spent(self) -> Use:
-        """What was spent by the last look, with requests under way at the most that they may cost."""
+        """Spending by the last look, with requests under way at the most that they may cost."""
         return sum(self._under_way.values(), self._settled)
 
     @property

@@ -139,8 +139,8 @@ class _Charged:
 
     def settle(self, reserved: str, n_tokens: tuple[int | None, int | None]) -> None:
         n_prompt, n_new = n_tokens
-        is_unknown = n_prompt is None or n_new is None
-        self.ledger.settle(reserved, None if is_unknown else self._use(n_prompt, n_new))
+        took = None if n_prompt is None or n_new is None else self._use(n_prompt, n_new)
+        self.ledger.settle(reserved, took)
 
     def _use(self, n_prompt: int, n_new: int) -> Use:
         usd = 0.0 if self.price is None else self.price.usd(n_prompt, n_new)

@@ -197,10 +197,11 @@ def _corrected_intervals(
         row = here.get(tuple(place[name] for name in TEST))
         if row is None or row["p_value"] is None:
             continue
+        differences = columns["difference"][~np.isnan(columns["difference"])]
         estimate = (
             None
             if row["df"] is None
-            else Estimate(float(np.nanmean(columns["difference"])), row["standard_error"], row["df"])
+            else Estimate(float(differences.mean()), row["standard_error"], row["df"])
         )
         _put(found["contrast_tests"][row["place"]], paired_test(columns, row["stopping_seed"], estimate))
     between = {

@@ -96,7 +96,7 @@ def contrasts(study: StudyRows) -> Section:
         "Contrasts",
         (
             "Paired by item: only items scored on both sides count."
-            + ("" if all(row["stopped_by"] for row in main) else _TEST),
+            + ("" if main and all(row["stopped_by"] for row in main) else _TEST),
             *corrected(main),
             *_stopped(main),
             *_also_differ(study, main),
