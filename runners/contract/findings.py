@@ -50,7 +50,9 @@ def keys_of(steps: Mapping[StepId, Step]) -> dict[StepId, Sha256]:
 
 
 def _parts(step: Step) -> tuple[object, ...] | None:
-    if isinstance(step, GenerateStep) and isinstance(step.model, Weights) and step.prompt and not step.after:
+    if isinstance(step, GenerateStep):
+        if not isinstance(step.model, Weights) or step.prompt is None or step.after or step.slices:
+            return None
         return step.model, step.examples, step.prompt, step.decoding.max_new_tokens, step.seed
     if isinstance(step, SftStep | DpoStep):
         rows = step.train if isinstance(step, SftStep) else step.pairs

@@ -54,14 +54,14 @@ def check_served(
     """Check the prompts that servers are asked: their stop strings, and the longest of each server as its
     tokenizer reads it.
 
-    `steps` are all of the plan. Steps whose rows are not here yet, and questions that follow an answer, are
-    left out.
+    `steps` are all of the plan. Steps whose rows are not here yet, questions that follow an answer, and what
+    puts slices together are left out.
     """
     folders, found = DataFolders(steps, store, scratch), dict[StepId, tuple[Finding, ...]]()
     longest: dict[tuple[Settings, bool], tuple[StepId, _Longest]] = {}
     for step_id in wanted:
         step = steps[step_id]
-        if not isinstance(step, GenerateStep) or not isinstance(step.model, Settings):
+        if not isinstance(step, GenerateStep) or not isinstance(step.model, Settings) or step.slices:
             continue
         if step.prompt is None or step.after is not None or (context := folders.context(step)) is None:
             continue
