@@ -33,8 +33,8 @@ def stopping_faults(context: Context) -> Iterator[Fault]:
         if n > 1:
             yield Fault(
                 _AT,
-                f"`{method}` has {n} cells in `{language}` on `{model}` for `{dataset}` (seeds, turns or"
-                " languages tuned on); a contrast that stops has one on each side",
+                f"`{method}` has {n} cells in `{language}` on `{model}` for `{dataset}` (seeds, turns,"
+                " `noise` or languages tuned on); a contrast that stops has one on each side",
             )
             break
     if experiment.reuse != "any":

@@ -78,6 +78,12 @@ def again(method: Name) -> Name:
     return f"{method}_again"
 
 
+def asked_first(method: Name, experiment: Experiment) -> Name:
+    """Return the method of the spec that a cell's method is: of a replicate, the one that is asked again."""
+    noisy = (name for name, one in experiment.methods.items() if one.noise)
+    return next((name for name in noisy if again(name) == method), method)
+
+
 def _parts(
     name: Name, contrast: Contrast, methods: Mapping[Name, Collection[Name]]
 ) -> Iterator[tuple[Name, Name, Name, Name | None]]:
@@ -118,15 +124,17 @@ def nothing_compared(study: Study) -> str | None:
     others."""
     if study.contrasts:
         return None
-    for baseline in dict.fromkeys(cell.method for cell in study.cells):
-        for method in _comparable(study.cells, baseline):
+    replicates = {one.of for one in study.noise}
+    cells = tuple(cell for cell in study.cells if cell.method not in replicates)
+    for baseline in dict.fromkeys(cell.method for cell in cells):
+        for method in _comparable(cells, baseline):
             contrast = f"contrasts: {{gain: {{of: {method}, against: {baseline}}}}}"
             return (
                 f"Nothing will be compared. Add `baseline: {baseline}` (exploratory) or `{contrast}`"
                 " (confirmatory)."
             )
-    for method in dict.fromkeys(cell.method for cell in study.cells):
-        if len(models := list(dict.fromkeys(c.model for c in study.cells if c.method == method))) > 1:
+    for method in dict.fromkeys(cell.method for cell in cells):
+        if len(models := list(dict.fromkeys(c.model for c in cells if c.method == method))) > 1:
             contrast = f"contrasts: {{gain: {{of: {{model: {models[1]}}}, against: {{model: {models[0]}}}}}}}"
             return f"Nothing will be compared. Add `{contrast}` (confirmatory)."
     return "Nothing will be compared: no two methods answer one data set in one language on one model."

@@ -13,11 +13,12 @@ from dsl.errors import SpecError
 from dsl.messages import Path as SpecPath
 from dsl.messages import dotted, one_line, shown, written
 from dsl.methods import Dpo
+from dsl.plan.contrasts import asked_first
 from dsl.plan.study import Cell, Study
 from dsl.spec.experiment import Experiment
 from dsl.steps.identity import counted_fields
 from dsl.steps.steps import DataStep, GenerateStep, SftStep, Step
-from dsl.values import Name, Value
+from dsl.values import Value
 from dsl.yaml.document import Document, Mark
 from dsl.yaml.locate import follow
 
@@ -84,7 +85,7 @@ def sections_of(step: Step, cell: Cell, experiment: Experiment) -> tuple[SpecPat
     """Return the sections of the spec that a cell's step is made from, the likeliest first."""
     if isinstance(step, DataStep):
         return tuple(("data", name) for name in experiment.data)
-    methods: list[Name] = [cell.method]
+    methods = [asked_first(cell.method, experiment)]
     while isinstance(method := experiment.methods[methods[-1]], Dpo) and method.policy in experiment.methods:
         methods.append(method.policy)
     if isinstance(step, SftStep):  # the policy's

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dsl.plan.contrasts import nothing_compared
 from dsl.steps.steps import GenerateStep, JudgeStep
 from tests.dsl.plan.test_contrasts import STUDY, faults, folder, planned
 
@@ -60,3 +61,13 @@ def test_what_cannot_be_asked_again_or_named_is_refused(folder: Path) -> None:
     methods = with_noise()["methods"] | {"three_again": {"method": "icl"}}
     (fault,) = faults(folder, methods=methods)
     assert "`three_again`, as another method is: rename one of them" in fault
+
+
+def test_a_method_and_its_replicate_are_no_two_methods_to_compare(folder: Path) -> None:
+    alone: dict[str, Any] = {"methods": {"three": {"method": "icl", "noise": True}}, "contrasts": {}}
+    models = {"n": STUDY["models"]["n"]}
+    judges = {"right": {"judge": "contains"}}
+    said = nothing_compared(planned(folder, models=models, judges=judges, **alone).study)
+    assert (
+        said == "Nothing will be compared: no two methods answer one data set in one language on one model."
+    )

@@ -98,6 +98,17 @@ def test_a_study_that_was_never_applied_is_new_in_every_line(tmp_path: Path) -> 
     assert not overview.causes
 
 
+def test_a_method_that_is_asked_again_is_planned_anew_after_a_change(tmp_path: Path) -> None:
+    spec = write(tmp_path / "study")
+    edit(spec, "num_fewshot: 3}", "num_fewshot: 3, noise: true}")
+    store = spec.parent / ".xp"
+    assert not apply(diff_for(spec, None, None, store), store, in_process=True).failures
+    edit(spec, "max_new_tokens: 16", "max_new_tokens: 8")
+    ((change, cells),) = seen(spec).causes.items()
+    assert change.what == "decoding.max_new_tokens"
+    assert {cell.method for cell in cells} == {"zero", "three", "three_again"}
+
+
 CHANGES: dict[str, tuple[tuple[str, str, str], str, tuple[str, ...]]] = {
     "a setting of one method": (
         ("num_fewshot: 3", "num_fewshot: 2", "study.yaml"),
