@@ -9,7 +9,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,10 @@ from dsl.data.records import Run, RunProgress
 from dsl.errors import ArgumentError, DataError, StoreError, WarehouseError
 from dsl.messages import dotted
 from dsl.plan.diff import Diff
+from dsl.plan.stopping import slices_of
 from dsl.plan.study import Plan, Study
 from dsl.spec.budget import Charge, Use
+from dsl.steps.steps import Step
 from dsl.values import Name, StepId
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
 from runners.execution.executors import find_executor
@@ -123,7 +125,7 @@ def apply(
         )
     refuse_moved(diff, store.cache)
     with store.lock(), _ended_by_signals():
-        ledger = _Ledger(store, study, watch, new_study=study)
+        ledger = _Ledger(store, study, diff.plan.steps, watch, new_study=study)
         ledger.note(*store.record_killed_runs())
         if store.charge is not None and (n := store.ledger(study.experiment).settle_killed()):
             ledger.note(f"{n} requests of a killed apply count with the most that they may have cost.")
@@ -215,6 +217,7 @@ class _Ledger:
 
     store: Store
     study: Study
+    steps: Mapping[StepId, Step]
     watch: Watch
     n_done: int = 0
     n_skipped: int = 0
@@ -236,16 +239,15 @@ class _Ledger:
     @cached_property
     def _checkpoints(self) -> dict[StepId, Name]:
         """Step that may load a checkpoint -> the name of the model or of the judge."""
-        return {
-            step_id: name
-            for cell in self.study.cells
-            for judges in (cell.judges, *cell.probes.values())
-            for name, step_ids in (
-                (cell.model, (*cell.train, cell.generate)),
-                *((judge, (judged.step,)) for judge, judged in judges.items()),
-            )
-            for step_id in step_ids
-        }
+        found: dict[StepId, Name] = {}
+        for cell in self.study.cells:
+            names = {judged.judge: name for name, judged in cell.judges.items()}
+            found |= dict.fromkeys((*cell.train, cell.generate), cell.model)
+            for judges in (cell.judges, *cell.probes.values()):
+                found |= {judged.step: name for name, judged in judges.items()}
+            for answers, judged in slices_of(cell, self.steps):
+                found |= {answers: cell.model, judged.step: names[judged.judge]}
+        return found
 
     def enter(self, event: Event) -> None:
         match event:

@@ -6,13 +6,14 @@
 The answers of a cell are a last generate step, which puts its slices together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import CellRequest, CellSteps
+from dsl.plan.study import Cell
 from dsl.spec.experiment import Contrast, Experiment
-from dsl.steps.steps import GenerateStep, ItemSlice, Judged, SequentialTestStep, Step
+from dsl.steps.steps import GenerateStep, ItemSlice, Judged, JudgeStep, SequentialTestStep, Step
 from dsl.steps.stopping import StopWhen
 from dsl.values import Language, Name, StepId
 
@@ -75,6 +76,17 @@ def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Na
         for tried in methods.values()
         if all(isinstance(side, str) and side in tried for side in (contrast.of, contrast.against))
     )
+
+
+def slices_of(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[tuple[StepId, Judged]]:
+    """Yield the slices of a cell's answers, each with the verdicts on it; none of a cell that is asked at
+    once."""
+    answers, look = steps.get(cell.generate), steps.get(cell.looks[-1]) if cell.looks else None
+    if isinstance(answers, GenerateStep) and isinstance(look, SequentialTestStep):
+        for judged in (*look.of, *look.against):
+            verdicts = steps[judged.step]
+            if isinstance(verdicts, JudgeStep) and verdicts.answers in answers.slices:
+                yield verdicts.answers, judged
 
 
 class Stopping:

@@ -21,11 +21,15 @@ from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp.test_apply_served import served
 from warehouse.report import write_report
+from xp.api import Study
 from xp.apply import apply
+from xp.plan.rows import Rows
+from xp.render.labels import groups_of
 from xp.studies import diff_for, status_of
 
 N_ITEMS = 60
 N_LOOKS = 6
+BARE = {"method": "icl", "num_fewshot": 0, "preamble": False}
 RULE = {"contrast": "gain", "excludes": 0, "looks": N_LOOKS}
 
 
@@ -36,7 +40,6 @@ def write_study(folder: Path, server: Running | str, **changes: Any) -> Path:
         {"item": f"q{i}", "instruction": f"What is {i} + {i}?", "answers": ["right"]} for i in range(N_ITEMS)
     ]
     (folder / "en.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    bare = {"method": "icl", "num_fewshot": 0, "preamble": False}
     study = {
         "experiment": "stops",
         "languages": ["en"],
@@ -50,7 +53,7 @@ def write_study(folder: Path, server: Running | str, **changes: Any) -> Path:
         "evaluate": ["sums"],
         "methods": {
             "told": {"method": "icl", "num_fewshot": 0},
-            "bare": bare,
+            "bare": BARE,
             "urial": {"method": "icl", "num_fewshot": 0, "prompt": "urial"},
         },
         "decoding": {"max_new_tokens": 16},
@@ -108,6 +111,27 @@ def test_a_settled_contrast_asks_no_more_and_other_methods_are_asked_everything(
     assert n_slices == 2 * N_LOOKS + 3
     ((n, cost_rows),) = rows(store, "select count(*), sum(n_rows) from looks join steps using (step_id)")
     assert (n, cost_rows) == (N_LOOKS, N_LOOKS)
+
+
+def test_a_plan_counts_each_answer_once_in_the_line_of_its_method_and_at_most(tmp_path: Path):
+    spec = write_study(tmp_path, "http://localhost:1/v1")
+    planned = Study(spec, tmp_path / "store").plan()
+    lines = {line.method: line for line in planned.overview.lines}
+    assert len(lines["data"].steps) == 1
+    assert [len(ids) for name, ids in groups_of(planned.diff).items() if name == "data"] == [1]
+    assert {method: line.answers for method, line in lines.items() if method != "data"} == {
+        "told": Rows(N_ITEMS, N_ITEMS, is_most=True),
+        "bare": Rows(N_ITEMS, N_ITEMS, is_most=True),
+        "urial": Rows(N_ITEMS, N_ITEMS),
+    }
+    made = {method: (line.verdicts.n_made, line.verdicts.is_most) for method, line in lines.items()}
+    assert made == {
+        "data": (0, False),
+        "told": (2 * N_ITEMS, True),
+        "bare": (2 * N_ITEMS, True),
+        "urial": (2 * N_ITEMS, False),
+    }
+    assert planned.estimates.total().n_requests == 3 * N_ITEMS
 
 
 def looks_of(store: Path) -> list[Look]:
@@ -227,6 +251,10 @@ def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together
         ({"stop_when": {"contrast": "gian", "excludes": 0}}, "there is no contrast `gian`. Did you mean"),
         ({"stop_when": {"contrast": "gain"}}, "name one of `excludes` (as 0, no difference) and `ci_width`"),
         ({"seeds": [0, 1], "decoding": {"temperature": 0.7}}, "`told` has 2 cells in `en` on `m`"),
+        (
+            {"methods": {"told": {"method": "icl", "noise": True}, "bare": BARE, "urial": BARE}},
+            "(seeds, turns, `noise` or languages tuned on)",
+        ),
         ({"reuse": "same_fingerprint"}, "`stop_when` needs `reuse: any`"),
         (
             {"contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct", "length"]}}},

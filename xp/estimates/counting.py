@@ -21,6 +21,7 @@ from dsl.steps.steps import (
     DataStep,
     DpoStep,
     GenerateStep,
+    ItemSlice,
     JudgeStep,
     ReferenceLogpsStep,
     SftStep,
@@ -57,6 +58,9 @@ UNKNOWN_ANSWER_BYTES = 600
 SAMPLED = 64
 """Rows of a data set whose lengths are read."""
 
+_Judged = tuple[str, StepId, int | None, ItemSlice | None]
+"""Judge's key, examples, rows of a probe and slice of the examples."""
+
 
 @dataclass
 class WorkCounter:
@@ -67,9 +71,7 @@ class WorkCounter:
     _prompts: dict[tuple[StepId, str], tuple[float, float, float]] = field(
         default_factory=dict[tuple[StepId, str], tuple[float, float, float]]
     )
-    _judged: dict[tuple[str, StepId, int | None], Questions | None] = field(
-        default_factory=dict[tuple[str, StepId, int | None], Questions | None]
-    )
+    _judged: dict[_Judged, Questions | None] = field(default_factory=dict[_Judged, Questions | None])
     _example_bytes: dict[StepId, float] = field(default_factory=dict[StepId, float])
     _work: dict[StepId, Work | None] = field(default_factory=dict[StepId, Work | None])
     _canonical: Canonical = field(default_factory=Canonical)
@@ -99,7 +101,9 @@ class WorkCounter:
                 return Work(step.kind)
 
     def _generate(self, step: GenerateStep) -> Work:
-        rows = self._examples(step.examples)
+        if step.slices:  # it asks nothing
+            return Work("generate")
+        rows = self._known(self.asked.wanted(step))
         if isinstance(step.model, RecordedAnswers) or step.prompt is None:
             return Work("generate", step.model, n_rows=len(rows))
         ratio = self._ratio(step.model)
@@ -190,7 +194,8 @@ class WorkCounter:
 
     def _judge(self, step: JudgeStep) -> Work:
         n_rows = self.asked.n_verdicts(step)
-        answer = self.work(step.answers)
+        slices = self.asked.answers(step).slices
+        answer = self.work(slices[0] if slices else step.answers)
         if n_rows is None or answer is None:
             raise _UncountedError
         total = Work("judge", n_rows=n_rows)
@@ -233,9 +238,10 @@ class WorkCounter:
     def _questions(self, key: str, judge: JudgeSettings, step: JudgeStep) -> Questions | None:
         """Return a judge's questions about the answers to a step's examples; None where it judges none."""
         n_planted = step.probe.rows if step.probe else None
-        place = (key, step.examples, n_planted)
+        answers = self.asked.answers(step)
+        place = (key, step.examples, n_planted, answers.items)
         if place not in self._judged:
-            rows = self._examples(step.examples)[: judge.limit][:n_planted]
+            rows = self._known(self.asked.wanted(answers))[: judge.limit][:n_planted]
             self._judged[place] = questions_of(judge, rows)
         return self._judged[place]
 
@@ -298,7 +304,9 @@ class WorkCounter:
         return self.rates.bytes_per_token.get(name_of(model), BYTES_PER_TOKEN)
 
     def _examples(self, data: StepId) -> Sequence[Example]:
-        rows = self.asked.examples(data)
+        return self._known(self.asked.examples(data))
+
+    def _known(self, rows: Sequence[Example] | None) -> Sequence[Example]:
         if rows is None:
             raise _UncountedError
         return rows

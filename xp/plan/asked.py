@@ -1,24 +1,29 @@
 """Items that a plan asks and judges, before anything has run: read from the store or from data files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
 from dsl.data.examples import Reader, examples
 from dsl.data.files import read_file
+from dsl.data.random_order import in_random_order, slice_of
 from dsl.data.records import Example
 from dsl.data.source import FileSource
 from dsl.errors import DataError
 from dsl.judges.contract import JudgeSettings
 from dsl.plan.diff import Diff
-from dsl.steps.steps import DataStep, Judged, JudgeStep, Step
+from dsl.steps.steps import DataStep, GenerateStep, ItemSlice, Judged, JudgeStep, Step
 from dsl.values import StepId
 from runners.judges import find_judge
 from runners.store.step_io import read_rows
 from runners.store.store import Store
 
 _Step = TypeVar("_Step", bound=Step)
+
+_Counted = tuple[int, StepId, int | None, ItemSlice | None]
+"""Judge's settings, which cells share; examples; rows of a probe; slice of the examples."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,27 @@ class Asked:
     _read: dict[StepId, Sequence[Example] | None] = field(
         default_factory=dict[StepId, "Sequence[Example] | None"], repr=False
     )
-    _counted: dict[tuple[int, StepId, int | None], int | None] = field(
-        default_factory=dict[tuple[int, StepId, int | None], "int | None"], repr=False
-    )
-    """Judge's settings, which cells share; examples; rows of a probe -> verdicts on one answer to each."""
+    _counted: dict[_Counted, int | None] = field(default_factory=dict[_Counted, "int | None"], repr=False)
+    """Verdicts on one answer to each example."""
 
     def examples(self, data: StepId) -> Sequence[Example] | None:
         """The items of a data step: as it wrote them, or else from its file; None where neither is there."""
         if data not in self._read:
             self._read[data] = self._examples(data)
         return self._read[data]
+
+    def answers(self, step: JudgeStep) -> GenerateStep:
+        """The step whose answers a judge step judges."""
+        return step_of(self.diff, step.answers, GenerateStep)
+
+    def wanted(self, step: GenerateStep) -> Sequence[Example] | None:
+        """The items that a step has answers to: of one that asks a slice, at most, since it may be left
+        out."""
+        found, items = self.examples(step.examples), step.items
+        if found is None or items is None:
+            return found
+        ordered = in_random_order(found, lambda example: example.item, items.seed)
+        return ordered[slice_of(len(ordered), items.number, items.of)]
 
     def judged(self, judged: Judged, aspect: str | None = None) -> frozenset[str] | None:
         """The items that a judge will judge: not those beyond its limit, without what it judges by, or that
@@ -68,17 +84,19 @@ class Asked:
             if sum(example.item in member for member in members) >= enough
         )
 
-    def n_verdicts(self, step: JudgeStep) -> int | None:
-        """Rows of a judge step: one for each answer, opponent and aspect."""
-        counts = [self._n_verdicts(step, judge) for judge in step.judges.values()]
+    def n_verdicts(self, step: JudgeStep, keys: Collection[str] | None = None) -> int | None:
+        """Rows of a judge step: one for each answer, opponent and aspect. `keys`: of these judges alone."""
+        judges = [judge for key, judge in step.judges.items() if keys is None or key in keys]
+        counts = [self._n_verdicts(step, judge) for judge in judges]
         counted = [n for n in counts if n is not None]
         return sum(counted) * max(1, len(step.against)) if len(counted) == len(counts) else None
 
     def _n_verdicts(self, step: JudgeStep, judge: JudgeSettings) -> int | None:
         n_planted = step.probe.rows if step.probe else None
-        key = (id(judge), step.examples, n_planted)
+        answers = self.answers(step)
+        key = (id(judge), step.examples, n_planted, answers.items)
         if key not in self._counted:
-            found = self.examples(step.examples)
+            found = self.wanted(answers)
             members = [self.judged(read) or frozenset() for read in step.verdicts.values()]
             read = frozenset[str]().union(*members)
             aspects = judge.verdict_aspects()
@@ -95,6 +113,17 @@ class Asked:
             except DataError:
                 self._counted[key] = None
         return self._counted[key]
+
+    @cached_property
+    def judged_in_slices(self) -> Mapping[StepId, Collection[str]]:
+        """Slice -> keys of the judges that have judged it when the slices are put together."""
+        steps = self.diff.plan.steps
+        slices = {i for i, step in steps.items() if isinstance(step, GenerateStep) and step.items}
+        return {
+            step.answers: step.judges
+            for step in steps.values()
+            if isinstance(step, JudgeStep) and step.answers in slices
+        }
 
     def _examples(self, data: StepId) -> Sequence[Example] | None:
         if data in self.diff.done:

@@ -85,7 +85,9 @@ class CachedRows:
     def _reused_answers(self, step_id: StepId) -> Mapping[str, str]:
         step = self.diff.plan.steps[step_id]
         assert isinstance(step, GenerateStep)
-        asked = self.asked.examples(step.examples)
+        if step.slices and step_id in self._todo:
+            return {item: same for one in step.slices for item, same in self.answers(one).items()}
+        asked = self.asked.wanted(step)
         if asked is None or not self._todo.isdisjoint({step.tuned, step.after} - {None}):
             return {}
         if step_id not in self._todo:
@@ -121,7 +123,7 @@ class CachedRows:
         )
 
     def _n_verdicts(self, step_id: StepId, step: JudgeStep) -> int:
-        asked = self.asked.examples(step.examples)
+        asked = self.asked.wanted(self.asked.answers(step))
         if step.verdicts or asked is None or not self.answers(step.answers):
             return 0
         old_id, old = self._old_id(step_id), self._counterpart(step_id)

@@ -1,8 +1,10 @@
 """Cells of two plans of one study beside each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from dsl.plan.stopping import slices_of
 from dsl.plan.study import Cell
+from dsl.steps.steps import Step
 from dsl.values import StepId
 
 
@@ -14,9 +16,17 @@ def key_of(cell: Cell) -> tuple[object, ...]:
     )
 
 
-def steps_of(cell: Cell) -> Iterator[StepId]:
-    """Yield the steps of a cell, some of them more than once; not its data, nor its opponents' answers."""
+def steps_of(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[StepId]:
+    """Yield the steps of a cell, some of them more than once; not its data, nor its opponents' answers.
+
+    Args:
+        cell: A cell.
+        steps: Steps of the plan, by which the slices of a cell are found whose asking stops.
+    """
     yield from cell.train
+    for answers, judged in slices_of(cell, steps):
+        yield from (answers, judged.step)
+    yield from cell.looks
     yield cell.generate
     for judges in (cell.judges, *cell.probes.values()):
         for judged in judges.values():

@@ -55,7 +55,7 @@ def lines_of(diff: Diff, applied: Study | None, rows: Mapping[StepId, Rows]) -> 
     before = {} if applied is None else {key_of(cell): cell for cell in applied.cells}
     cells = diff.plan.study.cells
     if diff.wanted is not None:
-        cells = tuple(cell for cell in cells if not diff.wanted.isdisjoint(steps_of(cell)))
+        cells = tuple(cell for cell in cells if not diff.wanted.isdisjoint(steps_of(cell, diff.plan.steps)))
     places: dict[tuple[Name | None, Name], dict[Language, Counter[State]]] = {}
     places[None, DATA] = {}
     for step_id, step in diff.asked.items():
@@ -79,17 +79,17 @@ def orphans(diff: Diff, applied: Study | None) -> Iterator[Cell]:
         return
     planned = {key_of(cell) for cell in diff.plan.study.cells}
     for cell in applied.cells:
-        if key_of(cell) not in planned and not diff.plan.steps.keys() >= {*steps_of(cell)}:
+        if key_of(cell) not in planned and not diff.plan.steps.keys() >= {*steps_of(cell, diff.plan.steps)}:
             yield cell
 
 
 def _state(diff: Diff, cell: Cell, before: Cell | None) -> State:
-    steps = diff.asked.keys() & {*steps_of(cell)}
+    steps = diff.asked.keys() & {*steps_of(cell, diff.plan.steps)}
     if steps <= diff.done:
         return "reused"
     if before is None:
         return "new"
-    return "unfinished" if steps <= {*steps_of(before)} else "changed"
+    return "unfinished" if steps <= {*steps_of(before, diff.plan.steps)} else "changed"
 
 
 def _state_of_data(diff: Diff, applied: Study | None, step_id: StepId) -> State:
@@ -104,7 +104,7 @@ def _owners(diff: Diff, cells: Iterable[Cell]) -> dict[StepId, tuple[Name | None
     """Step -> its line: that of the first cell whose own step it is."""
     owner: dict[StepId, tuple[Name | None, Name]] = {}
     for cell in cells:
-        for step_id in steps_of(cell):
+        for step_id in steps_of(cell, diff.plan.steps):
             owner.setdefault(step_id, (cell.model, cell.method))
     return {step_id: owner.get(step_id, (None, DATA)) for step_id in diff.asked}
 
@@ -131,6 +131,10 @@ def _lines(
             tuple(own),
             tuple(step_id for step_id in own if step_id in todo),
             Rows(len(trained), len(todo.intersection(trained))),
-            total(rows[step_id] for step_id, step in kinds.items() if isinstance(step, GenerateStep)),
+            total(
+                rows[step_id]
+                for step_id, step in kinds.items()
+                if isinstance(step, GenerateStep) and not step.slices  # whose answers are counted
+            ),
             total(rows[step_id] for step_id, step in kinds.items() if isinstance(step, JudgeStep)),
         )

@@ -39,14 +39,15 @@ class Overview:
         share their settings: the first of each place is compared."""
         if self.changes is None:
             return {}
+        steps = self.diff.plan.steps
         todo, found, seen = frozenset(self.diff.todo), dict[Change, list[Cell]](), set[object]()
         for cell in self.diff.plan.study.cells:
             place = key_of(cell.model_copy(update={"seed": None}))
-            if place not in seen and not todo.isdisjoint(steps_of(cell)):
+            if place not in seen and not todo.isdisjoint(steps_of(cell, steps)):
                 seen.add(place)
                 causes = (
                     change
-                    for step_id in dict.fromkeys(steps_of(cell))
+                    for step_id in dict.fromkeys(steps_of(cell, steps))
                     if step_id in todo
                     for change in self.changes.causes(step_id)
                 )

@@ -54,8 +54,12 @@ def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Row
             if n is None or step_id not in todo:
                 found[step_id] = Rows(n, None if n is None and step_id in todo else 0)
             else:
-                n_made = max(0, n - cached.n_rows(step_id))
-                may_be_less = step_id in cached.uncertain or cached.has_others.get(step.kind, False)
+                n_made = max(0, n - max(cached.n_rows(step_id), _n_in_slices(step, n, asked)))
+                may_be_less = (
+                    step_id in cached.uncertain
+                    or cached.has_others.get(step.kind, False)
+                    or _may_be_left_out(step, asked)
+                )
                 found[step_id] = Rows(n, n_made, n_made > 0 and may_be_less)
     return found
 
@@ -63,5 +67,23 @@ def rows_of(diff: Diff, asked: Asked, cached: CachedRows) -> Mapping[StepId, Row
 def _count(step_id: StepId, step: Step, asked: Asked) -> int | None:
     if isinstance(step, JudgeStep):
         return asked.n_verdicts(step)
-    examples = asked.examples(step.examples if isinstance(step, GenerateStep) else step_id)
+    examples = asked.wanted(step) if isinstance(step, GenerateStep) else asked.examples(step_id)
     return None if examples is None else len(examples)
+
+
+def _n_in_slices(step: Step, n: int, asked: Asked) -> int:
+    """Rows that slices have made when they are put together: all `n` answers, and the verdicts on them of the
+    judge that decides to stop."""
+    if isinstance(step, GenerateStep):
+        return n if step.slices else 0
+    if isinstance(step, JudgeStep) and (slices := asked.answers(step).slices) and step.probe is None:
+        return asked.n_verdicts(step, asked.judged_in_slices[slices[0]]) or 0
+    return 0
+
+
+def _may_be_left_out(step: Step, asked: Asked) -> bool:
+    """Test whether asking may stop before a step's rows are made."""
+    answers = asked.answers(step) if isinstance(step, JudgeStep) else step
+    if not isinstance(answers, GenerateStep):
+        return False
+    return bool(answers.slices or (answers.items and answers.items.unless))

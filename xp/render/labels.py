@@ -7,6 +7,7 @@ from dsl.plan.diff import Diff
 from dsl.plan.study import Cell
 from dsl.steps.steps import DataStep, GenerateStep, Judged, JudgeStep, SelectStep, SequentialTestStep, Step
 from dsl.values import Name, StepId
+from xp.plan.cells import steps_of
 from xp.render.words import counted, listed
 
 
@@ -105,8 +106,7 @@ def groups_of(diff: Diff) -> dict[str, tuple[StepId, ...]]:
         method = f"{cell.method} {cell.model}" if has_models else cell.method
         for step_id in cell.train:
             group.setdefault(step_id, f"{method}: training")
-        judged = (*cell.judges.values(), *(one for probe in cell.probes.values() for one in probe.values()))
-        for step_id in (cell.generate, *(one.step for one in judged)):
+        for step_id in steps_of(cell, diff.plan.steps):
             group.setdefault(step_id, f"{method} {cell.language}")
     found: dict[str, list[StepId]] = {}
     for step_id in diff.todo:
