@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from dsl.steps.stopping import StopWhen
 from warehouse.connect import connect
 from warehouse.statistics.power import POWER, Variation, power
 from warehouse.statistics.repeat_noise import RepeatNoise, repeat_noise
@@ -93,7 +94,7 @@ def test_what_is_enough_already_costs_nothing(planned: Planned) -> None:
     assert one.items is not None
     assert one.items.n < one.items.n_now
     assert (one.items.more.seconds, one.items.more.usd, one.items.more.n_requests) == (0, 0, 0)
-    assert "20 items: enough" in needed_as_text([one], 0.5)
+    assert "20 items: enough" in needed_as_text([one], 0.5, planned.diff.plan.study)
 
 
 def test_seeds_are_asked_for_where_runs_vary_and_they_cost_training_too(planned: Planned) -> None:
@@ -109,7 +110,7 @@ def test_seeds_are_asked_for_where_runs_vary_and_they_cost_training_too(planned:
     assert one.seeds is not None
     assert one.seeds.n_now == 2 < one.seeds.n
     assert one.seeds.more.n_train_steps == 6 * (one.seeds.n - 2)
-    assert "no number of items" in needed_as_text([one], 0.3)
+    assert "no number of items" in needed_as_text([one], 0.3, planned.diff.plan.study)
 
 
 def test_repeats_take_away_the_judges_own_variance_and_no_more(planned: Planned) -> None:
@@ -167,6 +168,17 @@ def test_the_command_prints_a_line_for_each_language_or_json(planned: Planned) -
     assert json.loads(told)[0]["items"]["n"] == one.items.n
 
 
-def test_a_study_without_confirmatory_tests_says_what_to_declare(planned: Planned) -> None:
-    assert "Declare `contrasts`" in needed_as_text([], 0.1)
+def test_a_contrast_for_which_nothing_is_enough_says_why(planned: Planned) -> None:
+    study = planned.diff.plan.study
+
+    def said(**changes: object) -> str:
+        contrasts = tuple(one.model_copy(update=changes) for one in study.contrasts)
+        return needed_as_text([], 0.1, study.model_copy(update={"contrasts": contrasts}))
+
+    assert "Declare `contrasts`" in said(on=())
+    assert said(stop_when=StopWhen(contrast="gain", excludes=0)) == (
+        "gain: `stop_when` decides how many items are asked."
+    )
+    assert "scatters over language" in said(by=("language",))
+    assert "nothing was measured yet on quality" in said()
     assert json.loads(needed_as_json(planned.needed(0.3)))[0]["contrast"] == "gain"

@@ -5,24 +5,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
+from dsl.plan.study import ContrastPlan, Study
 from xp.estimates.estimating import Estimate
 from xp.needed import Enough, Needed
 from xp.render.estimates import in_time
 from xp.render.words import counted
 
 
-def needed_as_text(found: Sequence[Needed], effect: float) -> str:
-    """A line for each confirmatory contrast, measure and language, with what it needs and what that costs."""
-    if not found:
+def needed_as_text(found: Sequence[Needed], effect: float, study: Study) -> str:
+    """A line for each confirmatory contrast, measure and language, with what it needs and what that costs;
+    then one for each contrast of which that cannot be said."""
+    known = {one.contrast for one in found}
+    declared = [one for one in study.contrasts if one.is_declared and one.on]
+    if not declared:
         return "No contrast is declared on a measure: nothing is confirmatory. Declare `contrasts`."
+    lines = [*_ways_of_all(found, effect)] if found else []
+    return "\n".join([*lines, *(f"{one.name}: {_unknown(one)}" for one in declared if one.name not in known)])
+
+
+def _unknown(contrast: ContrastPlan) -> str:
+    """Tell why no number of items, seeds or repeats is known for a contrast."""
+    if contrast.stop_when is not None:
+        return "`stop_when` decides how many items are asked."
+    if contrast.by:
+        return f"how its difference scatters over {' and '.join(contrast.by)} is known once it is measured."
+    return f"nothing was measured yet on {', '.join(contrast.on)}, and no scale is known to assume from."
+
+
+def _ways_of_all(found: Sequence[Needed], effect: float) -> Iterator[str]:
     unit = " (~ of the scale's width: nothing was measured yet)" if any(o.is_assumed for o in found) else ""
-    lines = [f"To detect {effect:g}{unit} with a probability of 80%, either of:"]
+    yield f"To detect {effect:g}{unit} with a probability of 80%, either of:"
     for contrast, group in groupby(found, key=lambda one: (one.contrast, one.dataset, one.measure)):
-        lines.append(f"  {contrast[0]} on {contrast[2]} ({contrast[1]})")
-        lines += [
-            f"    {'~' if one.is_assumed else ''}{one.language}  {'; '.join(_ways(one))}" for one in group
-        ]
-    return "\n".join(lines)
+        yield f"  {contrast[0]} on {contrast[2]} ({contrast[1]})"
+        for one in group:
+            yield f"    {'~' if one.is_assumed else ''}{one.language}  {'; '.join(_ways(one))}"
 
 
 def needed_as_json(found: Sequence[Needed]) -> str:
