@@ -62,7 +62,7 @@ class PublishedStep(Value):
     inputs: tuple[StepId, ...]
     done: bool
     why: str | None
-    """The reason why it is to run."""
+    """The reason why it is to run; null where it is not."""
     rows: Rows | None
     """Examples, answers or verdicts; null for other kinds, and for steps that no target needs."""
     estimate: Estimate | None
@@ -171,6 +171,7 @@ def _changes(overview: Overview) -> Iterator[PublishedChange]:
 
 def _steps(overview: Overview, estimates: Mapping[StepId, Estimate]) -> Iterator[PublishedStep]:
     diff, names = overview.diff, labels_of(overview.diff)
+    todo = frozenset(diff.todo)
     for step_id, step in diff.plan.steps.items():
         yield PublishedStep(
             step_id=step_id,
@@ -178,7 +179,7 @@ def _steps(overview: Overview, estimates: Mapping[StepId, Estimate]) -> Iterator
             name=names.get(step_id, ""),
             inputs=step.inputs,
             done=step_id in diff.done,
-            why=None if step_id in diff.done else diff.why(step_id),
+            why=diff.why(step_id) if step_id in todo else None,
             rows=overview.rows.get(step_id),
             estimate=estimates.get(step_id),
         )

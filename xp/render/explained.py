@@ -31,8 +31,12 @@ def _explained(
     seen[step_id] = None
     diff, changes = overview.diff, overview.changes
     yield f"{step_id}  {one_line(names.get(step_id, ''))}".rstrip()
-    state = "its result is there" if step_id in diff.done else f"to run: {one_line(diff.why(step_id))}"
-    yield f"  {state}"
+    if step_id in diff.done:
+        yield "  its result is there"
+    elif step_id in diff.todo:
+        yield f"  to run: {one_line(diff.why(step_id))}"
+    else:
+        yield "  not to run: no --target names or needs it"
     if changes is None:
         yield f"  new: this store has no earlier apply of {diff.plan.study.experiment} to compare with"
         return

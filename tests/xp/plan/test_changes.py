@@ -11,11 +11,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from dsl.data import code_fingerprint
 from dsl.errors import ArgumentError
 from tests.xp.small_study import plan_of
+from xp.api import Study
 from xp.apply import apply
+from xp.cli import app
 from xp.plan.lines import Line
 from xp.plan.overview import Overview, overview_of
 from xp.render.explained import explained_as_text
@@ -216,6 +219,17 @@ def test_a_step_is_explained_from_its_own_id_to_the_line_that_changed(spec: Path
         explained_as_text(overview, "judge")
     with pytest.raises(ArgumentError, match="no step is called sft"):
         explained_as_text(overview, "sft")
+
+
+def test_a_step_that_no_target_needs_is_not_to_run(spec: Path) -> None:
+    edit(spec, "max_new_tokens: 16", "max_new_tokens: 8")
+    store = spec.parent / ".xp"
+    planned = Study(spec, store).plan(["generate"])
+    judge = next(s for s in planned.diff.plan.steps if s.startswith("judge-") and s not in planned.diff.done)
+    assert "  not to run: no --target names or needs it" in explained_as_text(planned.overview, judge)
+    assert {step.step_id for step in planned.published.steps if step.why} == {*planned.todo}
+    told = CliRunner().invoke(app, ["plan", str(spec), "--explain", judge, "--json", "--store", str(store)])
+    assert (told.exit_code, told.stdout) == (2, "")
 
 
 def shuffled(value: Any, draw: random.Random) -> Any:
