@@ -59,9 +59,9 @@ def validate(
 
     with exit_on_error():
         found = load(spec, store=store, overrides=overrides or ()).plan(identify=True).diff
-        notes = (f"note: {one_line(note)}" for note in found.plan.study.notes)
+        notes = (f"note: {note}" for note in found.plan.study.notes)
         for line in (*found.warnings, *notes, *found.reach):
-            say(line, err=True)
+            say(one_line(line), err=True)
         if prompts:
             from xp.prompts import check_prompts
 
@@ -126,6 +126,8 @@ def plan(
     from xp.render.steps import steps_as_text
 
     with exit_on_error():
+        if explain is not None and as_json:
+            raise ArgumentError("--explain is text. With --json, each step's `why` says why it is to run")
         planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
         if out is not None:
             from xp.plan.saved import save
@@ -133,7 +135,7 @@ def plan(
             save(planned.to_json(), out)
         if effect is not None:
             found = planned.needed(effect)
-            say(needed_as_json(found) if as_json else needed_as_text(found, effect))
+            say(needed_as_json(found) if as_json else needed_as_text(found, effect, planned.diff.plan.study))
         elif as_json:
             say(planned.to_json())
         elif explain is not None:

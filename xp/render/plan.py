@@ -63,10 +63,21 @@ def plan_as_text(
         width: Cells of a line of the terminal, at which sentences are broken; None breaks none.
     """
     diff = overview.diff
-    lines = [*head_of(diff, width), *_table(overview, columns), *_legend(overview), ""]
+    question, counts = head_of(diff, width)
+    lines = [question, *_wrapped(counts, width), *_table(overview, columns)]
+    lines += [*_wrapped(_legend(overview), width), ""]
     for sentence in (*_why(overview), *estimated, *_sentences(overview, power)):
-        lines += textwrap.wrap(sentence, width, subsequent_indent="  ") if width else [sentence]
+        lines += _wrapped(one_line(sentence), width)
     return "\n".join(lines)
+
+
+def _wrapped(sentence: str, width: int | None) -> list[str]:
+    """Break a sentence at spaces alone: names, options and paths stay whole to be copied."""
+    if width is None:
+        return [sentence]
+    return textwrap.wrap(
+        sentence, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )
 
 
 def head_of(diff: Diff, width: int | None = None) -> list[str]:
@@ -150,7 +161,7 @@ def _counts(line: Line) -> str:
     return " ".join(f"{MARKS[state]}{found[state]}" for state in STATES if found[state])
 
 
-def _legend(overview: Overview) -> Iterator[str]:
+def _legend(overview: Overview) -> str:
     """The marks that occur, and how rows are counted."""
     lines = overview.lines
     there = {state for line in lines for found in line.languages.values() for state in found if found[state]}
@@ -158,7 +169,7 @@ def _legend(overview: Overview) -> Iterator[str]:
     rows = [total(one) for one in ([x.answers for x in lines], [x.verdicts for x in lines])]
     most = "; ≤ at most: others' rows may fit too" if any(r.is_most and r.n_made for r in rows) else ""
     unread = "; ? not read yet" if any(r.n is None for r in rows) else ""
-    yield f"{marks}   rows: to make/in all{most}{unread}"
+    return f"{marks}   rows: to make/in all{most}{unread}"
 
 
 def _why(overview: Overview) -> Iterator[str]:
@@ -179,14 +190,13 @@ def _why(overview: Overview) -> Iterator[str]:
     again = Counter(
         diff.why(step_id) for step_id in diff.todo if step_id in diff.faults or step_id in diff.left_open
     )
-    yield from (f"{MARKS['unfinished']} {counted(n, 'step')}: {one_line(why)}" for why, n in again.items())
+    yield from (f"{MARKS['unfinished']} {counted(n, 'step')}: {why}" for why, n in again.items())
 
 
 def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]:
     diff = overview.diff
     study = diff.plan.study
-    warnings = [one_line(warning) for warning in diff.warnings]
-    yield from _first(warnings)
+    yield from _first(diff.warnings)
     loads = [line for line in diff.reach if re.match(r"(loads|fetches) ", line)]
     yield from (line for line in diff.reach if line not in loads)
     yield from _first(loads)
@@ -198,7 +208,7 @@ def _sentences(overview: Overview, power: Sequence[Detectable]) -> Iterator[str]
     if not diff.todo:
         yield "Nothing to run: every step has its result."
     more = [
-        *([counted(len(warnings), "warning")] if len(warnings) > MOST_SENTENCES else []),
+        *([counted(len(diff.warnings), "warning")] if len(diff.warnings) > MOST_SENTENCES else []),
         *([f"{len(loads)} to load"] if len(loads) > MOST_SENTENCES else []),
         *([counted(len(study.notes), "note")] if study.notes else []),
     ]

@@ -43,9 +43,9 @@ def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
         if total[kind]
     ]
     lines += [f"  note: {one_line(note)}" for note in study.notes]
-    lines += [f"  {warning}" for warning in diff.warnings]
-    lines += [f"  chosen: {line}" for line in diff.chosen]
-    lines += [f"  {line}" for line in diff.reach]
+    lines += [f"  {one_line(warning)}" for warning in diff.warnings]
+    lines += [f"  chosen: {one_line(line)}" for line in diff.chosen]
+    lines += [f"  {one_line(line)}" for line in diff.reach]
     lines += _contrast_lines(study)
     lines += [f"  {few}"] if (few := few_training_seeds(study)) else []
     lines += power_lines(power)
@@ -53,7 +53,9 @@ def steps_as_text(diff: Diff, power: Sequence[Detectable] = ()) -> str:
         return "\n".join([*lines, "Nothing to run: every step has its result."])
     lines.append("To run:")
     names = labels_of(diff)
-    lines += [f"  {s}  {names.get(s, '')}  ({diff.why(s)})" for s in diff.todo[:MOST_LINES]]
+    lines += [
+        f"  {s}  {one_line(names.get(s, ''))}  ({one_line(diff.why(s))})" for s in diff.todo[:MOST_LINES]
+    ]
     if len(diff.todo) > MOST_LINES:
         lines.append(f"  … and {len(diff.todo) - MOST_LINES} more: `xp plan --json` lists all")
     return "\n".join(lines)

@@ -1,11 +1,16 @@
 """The plans of shipped specs, as a person reads them on a terminal."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
+from tests.xp.small_study import write_study
 from xp.api import Study
+from xp.render.plan import plan_as_text
+from xp.render.steps import steps_as_text
 
 SPECS = Path(__file__).resolve().parents[3] / "specs"
 
@@ -22,3 +27,21 @@ def test_a_plan_fits_a_terminal(
     n = len(planned.diff.plan.steps)
     assert f"{n} steps: 0 done, {n} to run" in lines[1]
     assert sum(len(line.steps) for line in planned.overview.lines) == n
+
+
+@pytest.mark.parametrize("width", range(24, 60, 4))
+def test_a_narrow_terminal_breaks_no_option_and_no_name(width: int, tmp_path: Path) -> None:
+    planned = Study(write_study(tmp_path), tmp_path / "a-store").plan()
+    whole, broken = (planned.as_text(at).partition("\n")[2] for at in (None, width))
+    assert {*re.findall(r"\S+", whole)} == {*re.findall(r"\S+", broken)}
+
+
+def test_a_line_break_in_a_name_makes_no_line(tmp_path: Path) -> None:
+    planned = Study(write_study(tmp_path), tmp_path / "store").plan()
+    forged = ("of a\nforged line",)
+    overview = replace(
+        planned.overview, diff=replace(planned.diff, warnings=forged, chosen=forged, reach=forged)
+    )
+    for text in (plan_as_text(overview), steps_as_text(overview.diff)):
+        assert text.count("of a forged line") == 3
+        assert "\nforged" not in text
