@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a plan loads neither pandas nor what runs it
     from xp.apply import Applied, Watch
     from xp.estimates.estimating import Estimates
     from xp.needed import Needed
+    from xp.plan.asked import Asked
     from xp.plan.overview import Overview
     from xp.plan.published import PublishedPlan
     from xp.power import Detectable
@@ -149,18 +150,24 @@ class Planned:
         return self.diff.todo
 
     @cached_property
+    def _asked(self) -> "Asked":
+        from xp.plan.asked import Asked
+
+        return Asked(self.diff, self.store)
+
+    @cached_property
     def power(self) -> "Sequence[Detectable]":
         """Minimum detectable effects of the contrasts."""
         from xp.power import power_of
 
-        return power_of(self.diff, self.store)
+        return power_of(self.diff, self.store, self._asked)
 
     @cached_property
     def overview(self) -> "Overview":
         """Lines of methods and languages, and the rows to make."""
         from xp.plan.overview import overview_of
 
-        return overview_of(self.diff, self.store)
+        return overview_of(self.diff, self.store, self._asked)
 
     @cached_property
     def estimates(self) -> "Estimates":

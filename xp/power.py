@@ -71,17 +71,17 @@ class Detectable:
     """Variation of its differences."""
 
 
-def power_of(diff: Diff, store: Path) -> tuple[Detectable, ...]:
+def power_of(diff: Diff, store: Path, asked: Asked | None = None) -> tuple[Detectable, ...]:
     """Return what each contrast of a plan could detect.
 
     Confirmatory tests first, then judge by judge in the order of the study, the quality of answers before
-    their errors and lengths.
+    their errors and lengths. `asked`: the plan's items, where some were read already.
     """
     known = _known(diff, store)
     here = [spread for spread in known if spread.experiment == diff.plan.study.experiment]
     planned = _planned(diff, known)
 
-    asked = Asked(diff, store)
+    asked = asked or Asked(diff, store)
     found: list[Detectable] = []
     for row in planned.rows:
         contrast, cell, measure = row.contrast, row.cell, row.measure

@@ -129,15 +129,16 @@ def plan(
         if explain is not None and as_json:
             raise ArgumentError("--explain is text. With --json, each step's `why` says why it is to run")
         planned = load(spec, store=store, overrides=overrides or ()).plan(targets or ())
+        text = planned.to_json() if out is not None or (as_json and effect is None) else ""
         if out is not None:
             from xp.plan.saved import save
 
-            save(planned.to_json(), out)
+            save(text, out)
         if effect is not None:
             found = planned.needed(effect)
             say(needed_as_json(found) if as_json else needed_as_text(found, effect, planned.diff.plan.study))
         elif as_json:
-            say(planned.to_json())
+            say(text)
         elif explain is not None:
             say(explained_as_text(planned.overview, explain))
         elif steps:

@@ -79,24 +79,20 @@ class Estimates:
 def added(estimates: Iterable[Estimate]) -> Estimate:
     """Add up estimates; memory is that of the largest."""
     found = tuple(estimates)
-
-    def total(name: str) -> float:
-        return sum(getattr(one, name) for one in found)
-
     return Estimate(
-        n_steps=int(total("n_steps")),
-        n_rows=int(total("n_rows")),
-        n_requests=int(total("n_requests")),
-        n_prompt_tokens=int(total("n_prompt_tokens")),
-        n_new_tokens=int(total("n_new_tokens")),
-        n_train_steps=int(total("n_train_steps")),
-        seconds=total("seconds"),
-        gpu_seconds=total("gpu_seconds"),
+        n_steps=sum(one.n_steps for one in found),
+        n_rows=sum(one.n_rows for one in found),
+        n_requests=sum(one.n_requests for one in found),
+        n_prompt_tokens=sum(one.n_prompt_tokens for one in found),
+        n_new_tokens=sum(one.n_new_tokens for one in found),
+        n_train_steps=sum(one.n_train_steps for one in found),
+        seconds=sum(one.seconds for one in found),
+        gpu_seconds=sum(one.gpu_seconds for one in found),
         peak_memory_bytes=max((one.peak_memory_bytes for one in found), default=0),
-        usd=total("usd"),
-        n_measured=int(total("n_measured")),
-        n_uncounted=int(total("n_uncounted")),
-        n_unpriced=int(total("n_unpriced")),
+        usd=sum(one.usd for one in found),
+        n_measured=sum(one.n_measured for one in found),
+        n_uncounted=sum(one.n_uncounted for one in found),
+        n_unpriced=sum(one.n_unpriced for one in found),
     )
 
 

@@ -38,6 +38,11 @@ class Asked:
     _counted: dict[_Counted, int | None] = field(default_factory=dict[_Counted, "int | None"], repr=False)
     """Verdicts on one answer to each example."""
 
+    _items: dict[tuple[int, StepId, str | None], frozenset[str] | None] = field(
+        default_factory=dict[tuple[int, StepId, str | None], "frozenset[str] | None"], repr=False
+    )
+    """Judge's settings, which cells share; examples; aspect -> the items that are judged."""
+
     def examples(self, data: StepId) -> Sequence[Example] | None:
         """The items of a data step: as it wrote them, or else from its file; None where neither is there."""
         if data not in self._read:
@@ -66,15 +71,10 @@ class Asked:
         if found is None:
             return None
         if not step.verdicts:
-            aspects = judge.verdict_aspects()
-            wanted = (aspect,) if aspect in aspects else aspects
-            try:
-                return frozenset(
-                    example.item for example in found[: judge.limit] if n_aspects(judge, wanted, example)
-                )
-            # the examples lack a column that aspects are asked by: the step itself will report it
-            except DataError:
-                return None
+            place = (id(judge), step.examples, aspect)
+            if place not in self._items:
+                self._items[place] = _judged_items(judge, found, aspect)
+            return self._items[place]
         # A judge of judges has a score where enough of them have: the majority, where it does not say.
         members = [self.judged(read) or frozenset() for read in step.verdicts.values()]
         enough = cast("int | None", getattr(judge, "min_judges", None)) or len(members) // 2 + 1
@@ -137,6 +137,20 @@ class Asked:
             return tuple(examples(rows, reader))
         except DataError:  # it changed under the plan: the step itself will report it
             return None
+
+
+def _judged_items(
+    judge: JudgeSettings, found: Sequence[Example], aspect: str | None
+) -> frozenset[str] | None:
+    aspects = judge.verdict_aspects()
+    wanted = (aspect,) if aspect in aspects else aspects
+    try:
+        return frozenset(
+            example.item for example in found[: judge.limit] if n_aspects(judge, wanted, example)
+        )
+    # the examples lack a column that aspects are asked by: the step itself will report it
+    except DataError:
+        return None
 
 
 def n_aspects(judge: JudgeSettings, aspects: Sequence[str], example: Example) -> int:

@@ -60,11 +60,11 @@ class CachedRows:
     @cached_property
     def has_others(self) -> Mapping[str, bool]:
         """Kind of step -> whether the store has such steps that are not compared here."""
-        folder, compared = self._store.steps, {*self.diff.plan.steps}
+        compared = {*self.diff.plan.steps}
         if self.changes is not None:
             compared.update(self.changes.applied.step_ids)
         shared = self.diff.plan.execution.reuse == "any"
-        found = os.listdir(folder) if shared and folder.is_dir() else []
+        found = self._there if shared else ()
         others = {name.partition("-")[0] for name in found if name.removesuffix(".tmp") not in compared}
         return {kind: kind in others for kind in ("generate", "judge")}
 
@@ -77,6 +77,12 @@ class CachedRows:
     @property
     def _store(self) -> Store:
         return Store(self.asked.store)
+
+    @cached_property
+    def _there(self) -> frozenset[str]:
+        """Names of the store's folders of steps, finished and unfinished."""
+        folder = self._store.steps
+        return frozenset(os.listdir(folder) if folder.is_dir() else ())
 
     @cached_property
     def _todo(self) -> frozenset[StepId]:
@@ -94,7 +100,7 @@ class CachedRows:
             return {example.item: example.item for example in asked}
         most = step.decoding.max_new_tokens
         own = self._valid_answers(step_id, most) if step_id not in self.diff.faults else frozenset[str]()
-        found = {example.item: example.item for example in asked if example.item in own}
+        found = {example.item: example.item for example in asked if example.item in own} if own else {}
         old = self._counterpart(step_id)
         if not isinstance(old, GenerateStep) or step.prompt is None:
             return found
@@ -128,7 +134,7 @@ class CachedRows:
             return 0
         old_id, old = self._old_id(step_id), self._counterpart(step_id)
         if step_id not in self.diff.faults and (
-            self._store.unfinished_folder(step_id).is_dir() or step_id in self.diff.left_open
+            f"{step_id}.tmp" in self._there or step_id in self.diff.left_open
         ):
             old_id, old = step_id, step
         if (
@@ -190,8 +196,8 @@ class CachedRows:
         return read_step(self._folder(old_id))
 
     def _folder(self, step_id: StepId) -> Path:
-        finished = self._store.step_folder(step_id)
-        return finished if finished.is_dir() else self._store.unfinished_folder(step_id)
+        is_finished = step_id in self._there
+        return self._store.step_folder(step_id) if is_finished else self._store.unfinished_folder(step_id)
 
     def _examples(self, data: StepId) -> Sequence[Example]:
         if data in self.diff.plan.steps:
@@ -200,6 +206,8 @@ class CachedRows:
 
     def _rows(self, step_id: StepId, file: str) -> Iterator[dict[str, Any]]:
         """Whole rows of a step's file, until the plan has read enough."""
+        if self._there.isdisjoint((step_id, f"{step_id}.tmp")):
+            return
         path = self._folder(step_id) / file
         self._n_bytes += path.stat().st_size if path.is_file() else 0
         if not path.is_file() or self._n_bytes > MOST_BYTES:

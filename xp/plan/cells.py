@@ -10,10 +10,12 @@ from dsl.values import StepId
 
 def key_of(cell: Cell) -> tuple[object, ...]:
     """The coordinates of a cell, by which it is the same in two plans of a study."""
-    return (
-        *(cell.dataset, cell.language, cell.model, cell.method),
-        *(cell.train_languages, cell.seed, cell.turn),
-    )
+    return (*place_of(cell), cell.seed)
+
+
+def place_of(cell: Cell) -> tuple[object, ...]:
+    """The coordinates that the seeds of a cell share."""
+    return cell.dataset, cell.language, cell.model, cell.method, cell.train_languages, cell.turn
 
 
 def steps_of(cell: Cell, steps: Mapping[StepId, Step]) -> Iterator[StepId]:

@@ -10,7 +10,7 @@ from dsl.plan.study import Cell
 from dsl.values import StepId
 from xp.plan.asked import Asked
 from xp.plan.cached_rows import CachedRows
-from xp.plan.cells import key_of, steps_of
+from xp.plan.cells import place_of, steps_of
 from xp.plan.changes import Changes
 from xp.plan.differences import Change
 from xp.plan.lines import Line, lines_of
@@ -42,7 +42,7 @@ class Overview:
         steps = self.diff.plan.steps
         todo, found, seen = frozenset(self.diff.todo), dict[Change, list[Cell]](), set[object]()
         for cell in self.diff.plan.study.cells:
-            place = key_of(cell.model_copy(update={"seed": None}))
+            place = place_of(cell)
             if place not in seen and not todo.isdisjoint(steps_of(cell, steps)):
                 seen.add(place)
                 causes = (
@@ -56,9 +56,10 @@ class Overview:
         return found
 
 
-def overview_of(diff: Diff, store: Path) -> Overview:
-    """Look at a plan beside its store: reads the store's record of the study, and data that is asked."""
-    asked, applied = Asked(diff, store), applied_study(diff.plan.study.experiment, store)
+def overview_of(diff: Diff, store: Path, asked: Asked | None = None) -> Overview:
+    """Look at a plan beside its store: reads the store's record of the study, and data that is asked.
+    `asked`: the plan's items, where some were read already."""
+    asked, applied = asked or Asked(diff, store), applied_study(diff.plan.study.experiment, store)
     changes = None if applied is None else Changes(diff, applied, store)
     rows = rows_of(diff, asked, CachedRows(diff, asked, changes))
     return Overview(diff, lines_of(diff, applied, rows), rows, asked, changes)
