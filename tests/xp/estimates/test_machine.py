@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from xp.estimates import machine as module
-from xp.estimates.estimating import Estimate
-from xp.estimates.machine import GPUS, REACHED, REACHED_OF_PEAK, Machine, Speed, machine
-from xp.render.estimates import _rests_on
+from xp.estimates.machine import GPUS, REACHED, REACHED_OF_PEAK, Speed, machine
 
 
 @pytest.fixture(autouse=True)
@@ -60,12 +58,6 @@ def test_a_gpu_that_is_not_in_the_list_has_its_memory_and_the_slowest_ones_speed
         found.speed.flops <= one.flops and found.speed.bytes_per_second <= one.bytes_per_second
         for one in (Speed(*peaks).reached(REACHED_OF_PEAK) for peaks in GPUS.values())
     )
-
-
-def test_a_time_by_the_rule_on_such_a_gpu_is_called_a_guess() -> None:
-    unknown = Machine("RTX 4090", "cuda", 24 * 10**9, lambda: Speed(1.0, 1.0), is_known=False)
-    assert "a guess" in _rests_on(Estimate(), unknown)
-    assert "a guess" not in _rests_on(Estimate(n_measured=1), unknown)
 
 
 @pytest.mark.parametrize(
