@@ -46,7 +46,7 @@ class StepCost:
 
 
 def step_costs(connection: duckdb.DuckDBPyConnection) -> list[StepCost]:
-    """Return the cost of finished steps, at most 5,000 of them."""
+    """Return the cost of finished steps, of a kind and model at most 500."""
     return [StepCost(**row) for row in fetch(connection, (HERE / "rates.sql").read_text("utf-8"))]
 
 

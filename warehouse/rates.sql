@@ -1,4 +1,5 @@
--- One row per finished step of late that made rows or trained: what it took, and what that depends on.
+-- One row per finished step that made rows or trained, of a kind and model at most 500: what it took, and
+-- what that depends on.
 with
 
 asked as (
@@ -11,8 +12,7 @@ asked as (
         ) as model
     from steps
     where kind <> 'select'
-    order by step_id
-    limit 5000
+    qualify row_number() over (partition by kind, model order by step_id) <= 500
 )
 
 select

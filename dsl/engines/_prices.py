@@ -47,11 +47,8 @@ def price_list() -> PriceList:
 def listed_price(host: str, name: str) -> Price | None:
     """Return the price of a model at a host; None where the list has none.
 
-    A name with a date behind it, as `gpt-4o-mini-2024-07-18`, has the price of the name without.
+    A dated name, as `gpt-4o-2024-05-13`, has that of itself alone: it may cost more than the name without.
     """
     listed = price_list().hosts.get(host)
-    if listed is None:
-        return None
-    prices = listed.usd_per_million_tokens
-    found = [known for known in prices if name == known or name.startswith(f"{known}-20")]
-    return Price(*prices[max(found, key=len)]) if found else None
+    found = None if listed is None else listed.usd_per_million_tokens.get(name)
+    return None if found is None else Price(*found)

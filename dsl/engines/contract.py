@@ -120,13 +120,14 @@ class ServerSettings(EngineSettings):
         return address
 
     def price(self) -> Price | None:
-        """Return the price that the spec states or, of a known host, the price list; None where neither has
-        one."""
-        prompt, new = self.usd_per_million_prompt_tokens, self._usd_per_million_new_tokens()
-        if prompt is not None and new is not None:
-            return Price(prompt, new)
+        """Return the price that the spec states; what it leaves open is that of the price list, of a known
+        host. None where a part of it is in neither."""
         address = self.base_url or ("" if self.base_url_env else self.DEFAULT_URL)
-        return listed_price(host_of(address) or self.server or "", self.name)
+        listed = listed_price(host_of(address) or self.server or "", self.name)
+        prompt, new = self.usd_per_million_prompt_tokens, self._usd_per_million_new_tokens()
+        if listed is not None:
+            prompt, new = listed.prompt if prompt is None else prompt, listed.new if new is None else new
+        return None if prompt is None or new is None else Price(prompt, new)
 
     def _usd_per_million_new_tokens(self) -> float | None:
         """Price of new tokens; 0 where the model writes none."""

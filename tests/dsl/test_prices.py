@@ -26,14 +26,24 @@ def test_the_prices_of_a_spec_take_the_place_of_the_list() -> None:
 def test_a_listed_model_has_its_price_at_its_own_host_alone() -> None:
     listed = price_list().hosts["api.openai.com"].usd_per_million_tokens["gpt-4o-mini"]
     assert served(name="gpt-4o-mini").price() == Price(*listed)
-    assert served(name="gpt-4o-mini-2024-07-18").price() == Price(*listed)
     assert served(name="gpt-4o-mini", base_url="http://localhost:8000/v1").price() is None
     assert served(name="gpt-4o-mini", base_url_env="WHERE").price() is None
     assert served(name="gpt-4o-mini", base_url_env="WHERE", server="api.openai.com").price() is not None
     assert served(name="gpt-4o-mini-audio").price() is None
 
 
-def test_one_price_alone_is_none() -> None:
+def test_a_dated_name_has_its_own_price_and_not_that_of_today() -> None:
+    assert served(name="gpt-4o-2024-05-13").price() == Price(5, 15)
+    assert served(name="gpt-4o-2024-11-20").price() == served(name="gpt-4o").price() == Price(2.5, 10)
+    assert served(name="gpt-4o-2023-01-01").price() is None
+
+
+def test_a_spec_that_states_one_price_takes_the_other_from_the_list() -> None:
+    assert served(name="gpt-4o", usd_per_million_prompt_tokens=1).price() == Price(1, 10)
+    assert served(name="gpt-4o", usd_per_million_new_tokens=0).price() == Price(2.5, 0)
+
+
+def test_one_price_alone_is_none_where_the_list_has_no_other() -> None:
     assert served(name="own", usd_per_million_prompt_tokens=1).price() is None
 
 

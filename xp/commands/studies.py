@@ -189,18 +189,18 @@ def apply(
     from rich.console import Console
 
     from xp import load
-    from xp.plan.saved import check_unmoved
+    from xp.plan.saved import check_unmoved, spec_of
     from xp.render.progress import shown
     from xp.render.results import applied_as_text
 
     with exit_on_error():
-        saved = _saved(spec, overrides, targets)
+        saved = _saved(spec, bool(overrides or targets or update_lock))
         if update_lock:
             from xp.commands.locks import lock
 
             lock(spec, overrides, store)
         if saved is not None:
-            study = load(saved.spec, store=store, overrides=saved.overrides)
+            study = load(spec_of(saved), store=store, overrides=saved.overrides)
             planned = study.plan(saved.targets, identify=True)
             check_unmoved(saved, spec, planned.diff, store)
         else:
@@ -227,15 +227,16 @@ def apply(
             raise typer.Exit(1 if applied.failures else 3)
 
 
-def _saved(path: Path, overrides: list[str] | None, targets: list[str] | None) -> "PublishedPlan | None":
-    """The plan in a file; None for a spec. Raises ArgumentError where what a plan has is given once more."""
-    if path.suffix != ".json":
-        return None
-    from xp.plan.saved import read
+def _saved(path: Path, is_changed: bool) -> "PublishedPlan | None":
+    """The plan in a file; None for a spec. Raises ArgumentError where options would change the plan."""
+    from xp.plan.saved import holds_plan, read
 
-    if overrides or targets:
+    if not holds_plan(path):
+        return None
+    if is_changed:
         raise ArgumentError(
-            f"{path} is a saved plan, with its own settings and targets: leave out --set, --target"
+            f"{path} is a saved plan, with its own settings and targets, for things as they were: leave out"
+            " --set, --target and --update-lock; `xp lock SPEC` writes a lock"
         )
     return read(path)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
+
+from runners.execution.gpus import visible
 
 GPUS = {
     "H200": (989e12, 4.8e12),
@@ -58,6 +59,8 @@ class Machine:
     memory_bytes: int
     """Memory of the device: a GPU's own, or this machine's, or that of its container."""
     measure: Callable[[], Speed] = field(repr=False)
+    is_known: bool = True
+    """False for a GPU that `GPUS` lacks: its speed is a guess, the slowest of the list."""
 
     @cached_property
     def speed(self) -> Speed:
@@ -76,22 +79,23 @@ def machine(cache_folder: Path | None = None) -> Machine:
 
 @cache
 def _gpu() -> Machine | None:
-    """The first GPU that nvidia-smi reports and whose data sheet is known."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    """The first GPU that this process sees; None where it sees none."""
+    seen = visible()
+    if not seen:
         return None
-    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-        name, _, mebibytes = done.stdout.splitlines()[0].rpartition(", ")
+        gpus = [line.split(", ") for line in done.stdout.splitlines()]
+        # CUDA takes the first letters of a UUID for the whole; an instance of a GPU has one of its own
+        first = next((gpu for gpu in gpus if gpu[0] == seen[0] or gpu[1].startswith(seen[0])), gpus[0])
+        _, _, name, mebibytes = first
         memory = int(mebibytes) * 2**20
     except (OSError, subprocess.SubprocessError, IndexError, ValueError):
         return None
-    words = name.replace("-", " ").split()
-    found = next((GPUS[word] for word in words if word in GPUS), None)
-    if found is None:
-        return None
-    return Machine(name, "cuda", memory, lambda: Speed(*found).reached(REACHED_OF_PEAK))
+    peaks = next((GPUS[word] for word in name.replace("-", " ").split() if word in GPUS), None)
+    speed = Speed(*(peaks or map(min, zip(*GPUS.values(), strict=True)))).reached(REACHED_OF_PEAK)
+    return Machine(name, "cuda", memory, lambda: speed, is_known=peaks is not None)
 
 
 def _processor(cache_folder: Path | None) -> Machine:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -77,7 +78,7 @@ class PublishedPlan(Value):
     experiment: Name
     question: str
     spec: str
-    """The spec's file, as it was named."""
+    """The spec's file, absolute."""
     overrides: tuple[str, ...]
     targets: tuple[str, ...]
     store: str
@@ -117,7 +118,7 @@ def published(
     return PublishedPlan(
         experiment=study.experiment,
         question=study.question,
-        spec=study.spec_file,
+        spec=str(Path(study.spec_file).absolute()),
         overrides=study.overrides,
         targets=tuple(targets),
         store=str(overview.asked.store.absolute()),

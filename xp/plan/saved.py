@@ -1,5 +1,6 @@
 """A plan in a file, and whether what it was made from is still as it was."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,35 @@ MOST = 8
 
 
 def save(plan: str, path: Path) -> None:
-    """Write a plan's JSON. Raises OutputError."""
+    """Write a plan's JSON, whole or not at all.
+
+    Raises:
+        ArgumentError: something else is in that file, as the spec.
+        OutputError: it cannot be written.
+    """
+    if path.exists() and not holds_plan(path):
+        raise ArgumentError(f"{path} holds no saved plan and is left as it is: name another file for --out")
     try:
-        path.write_text(plan + "\n", "utf-8")
+        aside = path.with_name(f"{path.name}.tmp")
+        aside.write_text(plan + "\n", "utf-8")
+        aside.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def holds_plan(path: Path) -> bool:
+    """Test whether a file holds a saved plan, of any version, and no spec, which may be JSON, too."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "plan_version" in found
+
+
+def spec_of(saved: PublishedPlan) -> Path:
+    """Return the spec's file as a person in this folder names it: a study holds that name."""
+    spec, here = Path(saved.spec), Path.cwd()
+    return spec.relative_to(here) if spec.is_relative_to(here) else spec
 
 
 def read(path: Path) -> PublishedPlan:
@@ -45,7 +70,7 @@ def check_unmoved(saved: PublishedPlan, path: Path, diff: Diff, store: Path) -> 
     """Raise ArgumentError where spec, files, store or xp are not as they were when a plan was saved.
 
     Args:
-        diff: The same spec planned now.
+        diff: The same spec planned now. What another apply finishes from here on is not made again.
     """
     if moved := list(_moved(saved, diff, store)):
         rest = [f"and {len(moved) - MOST} more"] if len(moved) > MOST else []
@@ -62,7 +87,7 @@ def check_unmoved(saved: PublishedPlan, path: Path, diff: Diff, store: Path) -> 
 
 
 def _moved(saved: PublishedPlan, diff: Diff, store: Path) -> Iterator[str]:
-    if Path(saved.store) != store.absolute():
+    if Path(saved.store).resolve() != store.resolve():
         yield f"the store: it was {one_line(saved.store)}, and is {one_line(str(store.absolute()))}"
     is_asked_alike = True
     now = document_of(diff.plan.study)

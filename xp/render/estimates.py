@@ -43,7 +43,7 @@ def estimate_sentences(diff: Diff, estimates: Estimates) -> Iterator[str]:
     total = estimates.total()
     if not estimates.steps:
         return
-    yield f"Estimated {_rests_on(total)}: {'; '.join(_parts(total, estimates.machine))}"
+    yield f"Estimated {_rests_on(total, estimates.machine)}: {'; '.join(_parts(total, estimates.machine))}"
     yield from too_large(diff, estimates.too_large(), estimates.machine)
 
 
@@ -128,10 +128,10 @@ def _parts(total: Estimate, machine: Machine) -> Iterator[str]:
         yield f"{total.usd:.2f} USD{unknown}"
 
 
-def _rests_on(total: Estimate) -> str:
+def _rests_on(total: Estimate, machine: Machine) -> str:
     """Say where the time is from, and what is not counted."""
     n_ruled = total.n_steps - total.n_measured - total.n_uncounted
-    by_rule = "by parameters × tokens / FLOP/s"
+    by_rule = f"by parameters × tokens / FLOP/s{'' if machine.is_known else ', which are a guess here'}"
     left_out = f" without {counted(total.n_uncounted, 'step')} not counted yet" if total.n_uncounted else ""
     if not total.n_measured:
         return f"{by_rule}{left_out}"

@@ -9,9 +9,9 @@ from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.attempt import attempt
 from runners.execution.events import OnEvent, Progress
-from runners.execution.executors import _gpus
 from runners.execution.executors._process import Attempt
 from runners.execution.executors._queue import Queue
+from runners.execution.gpus import share, visible
 from runners.store.store import Store
 
 
@@ -27,7 +27,7 @@ def run(
     queue, loaded = Queue(todo, done, store, on_event), ""
     if queue.schedule.is_over():
         return
-    os.environ.update(_gpus.share(_gpus.visible(), []))
+    os.environ.update(share(visible(), []))
     while step_id := queue.schedule.take(loaded=[loaded], busy=[]):
         step, now = todo[step_id], Attempt(step_id, os.getpid())
         loaded = step.affinity or loaded

@@ -14,9 +14,9 @@ from dsl.spec.resources import Resources
 from dsl.steps.steps import Step
 from dsl.values import StepId
 from runners.execution.events import OnEvent, Progress
-from runners.execution.executors import _gpus
 from runners.execution.executors._process import Worker
 from runners.execution.executors._queue import Queue
+from runners.execution.gpus import share, visible
 from runners.execution.schedule import Schedule
 from runners.store.store import Store
 
@@ -38,7 +38,7 @@ def run(
     schedule = queue.schedule
     if schedule.is_over():
         return
-    gpus, workers = _gpus.visible(), list[Worker]()
+    gpus, workers = visible(), list[Worker]()
     try:
         while not schedule.is_over():
             while sum(worker.is_busy for worker in workers) < jobs and (step_id := _next(schedule, workers)):
@@ -88,7 +88,7 @@ def _worker_for(
         if affinity and worker.affinity:
             worker.end()
             workers.remove(worker)
-    gpu = _gpus.share(gpus, [worker.settings for worker in workers]) if affinity else {}
+    gpu = share(gpus, [worker.settings for worker in workers]) if affinity else {}
     worker = Worker(store, affinity, {**_share_of_cores(jobs), **gpu})
     workers.append(worker)
     return worker

@@ -17,6 +17,7 @@ from xp.estimates.memory import needed_bytes
 from xp.estimates.model_sizes import model_size
 from xp.estimates.rates import Rates, rates_from
 from xp.estimates.work import Work
+from xp.render.estimates import estimate_sentences
 
 HERE = Machine("2 CPU cores", "cpu", 10**10, lambda: Speed(1e11, 1e10))
 WEIGHTS = Weights(package="tiny-135m", version="1")
@@ -150,6 +151,17 @@ def test_rows_that_are_reused_are_not_made(spec: Path) -> None:
     made = estimates_of(found.overview.asked, half, [step_id]).total()
     assert (made.n_rows, made.n_requests) == (5, 5)
     assert made.n_new_tokens == found.estimates.steps[step_id].n_new_tokens / 2
+
+
+def test_a_time_by_the_rule_on_a_gpu_that_is_not_listed_is_called_a_guess(spec: Path) -> None:
+    found = planned(spec)
+    unknown = Machine("RTX 4090", "cuda", 24 * 10**9, HERE.measure, is_known=False)
+    guessed, ruled = (
+        next(estimate_sentences(found.diff, replace(found.estimates, machine=machine)))
+        for machine in (unknown, HERE)
+    )
+    assert "FLOP/s, which are a guess here" in guessed
+    assert "a guess" not in ruled
 
 
 COST = StepCost(

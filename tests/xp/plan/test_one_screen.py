@@ -26,6 +26,7 @@ def test_a_plan_fits_a_terminal(
     assert max(map(cell_len, lines)) <= width
     n = len(planned.diff.plan.steps)
     assert f"{n} steps: 0 done, {n} to run" in lines[1]
+    assert any("Estimated by" in line for line in lines)
     assert sum(len(line.steps) for line in planned.overview.lines) == n
 
 

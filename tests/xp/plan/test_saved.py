@@ -85,6 +85,48 @@ def test_a_saved_plan_is_refused_in_another_store_with_options_of_its_own_and_wh
     assert (none.exit_code, "holds no plan of this version" in none.stderr) == (2, True)
 
 
+def test_a_saved_plan_is_applied_from_another_folder_and_with_another_spelling_of_its_store(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(spec.parent)
+    saved = xp(Path("small.yaml"), "plan", "small.yaml", "--out", "p.json")
+    assert saved.exit_code == 0, saved.output
+    (tmp_path / "link").symlink_to(spec.parent)
+    monkeypatch.chdir(tmp_path)
+    done = xp(
+        tmp_path / "link" / "small.yaml", "apply", "study/p.json", "--yes", "--no-report", "--in-process"
+    )
+    assert done.exit_code == 0, done.output
+    study = json.loads((spec.parent / ".xp" / "experiments" / "small.json").read_text("utf-8"))
+    assert study["spec_file"] == "study/small.yaml"
+
+
+def test_a_plan_takes_the_place_of_an_older_one_and_of_nothing_else(spec: Path) -> None:
+    before = spec.read_text("utf-8")
+    refused = plan(spec, "--out", str(spec))
+    assert (refused.exit_code, "holds no saved plan" in refused.stderr) == (2, True)
+    assert spec.read_text("utf-8") == before
+    for _ in range(2):
+        assert plan(spec, "--out", str(spec.parent / "p.plan")).exit_code == 0
+    assert not [*spec.parent.glob("*.tmp")]
+
+
+def test_content_tells_a_saved_plan_from_a_spec_whatever_their_files_are_called(spec: Path) -> None:
+    saved, as_json = spec.parent / "p.plan", spec.with_suffix(".json")
+    plan(spec, "--out", str(saved), "--target", "data")
+    assert "1 step done" in apply(spec, saved).stdout
+    spec.rename(as_json)
+    assert apply(spec, as_json).exit_code == 0
+
+
+def test_a_saved_plan_writes_no_lock_of_itself(spec: Path) -> None:
+    saved = spec.parent / "p.json"
+    plan(spec, "--out", str(saved))
+    refused = apply(spec, saved, "--update-lock")
+    assert (refused.exit_code, "`xp lock SPEC` writes a lock" in refused.stderr) == (2, True)
+    assert not [*spec.parent.glob("*.lock")]
+
+
 def test_exit_codes_tell_nothing_to_do_from_something_to_do_and_from_an_invalid_spec(spec: Path) -> None:
     assert plan(spec, "--check").exit_code == 3
     assert plan(spec).exit_code == 0

@@ -12,9 +12,10 @@ from dsl.engines.transformers import Weights
 from dsl.steps.identity import step_id
 from dsl.steps.prompt_forms import PromptText, TextPrompt
 from dsl.steps.steps import DataStep, GenerateStep, Step
+from runners.execution import gpus
 from runners.execution.events import Ended, Event, Progress, Skipped, Started
-from runners.execution.executors import _gpus, local
 from runners.execution.executors import in_process as in_process_executor
+from runners.execution.executors import local
 from runners.execution.executors._process import Attempt, Worker
 from runners.store.store import Store
 from tests.xp.small_study import all_rows, plan_of, step_ids, workers_of, write_study
@@ -188,7 +189,7 @@ def test_gpus_are_found_without_loading_a_library_for_them(
         "GPU 1: NVIDIA H200 (UUID: GPU-c2-d)",
         *MIG,
     )
-    assert _gpus.visible() == ("GPU-a1-b", "MIG-e3", "MIG-f4")
+    assert gpus.visible() == ("GPU-a1-b", "MIG-e3", "MIG-f4")
 
 
 MIG = ("  MIG 3g.71gb     Device  0: (UUID: MIG-e3)", "  MIG 3g.71gb     Device  1: (UUID: MIG-f4)")
@@ -202,7 +203,7 @@ def test_a_person_says_which_gpus_are_used(
     monkeypatch: pytest.MonkeyPatch, said: str, seen: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
-    assert _gpus.visible() == seen
+    assert gpus.visible() == seen
 
 
 def test_a_machine_without_the_drivers_tool_has_no_gpus(
@@ -210,7 +211,7 @@ def test_a_machine_without_the_drivers_tool_has_no_gpus(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert _gpus.visible() == ()
+    assert gpus.visible() == ()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -245,4 +246,4 @@ def seen_here() -> str | None:
 
 
 def test_the_only_gpu_is_not_named_so_that_a_worker_sees_what_this_process_sees() -> None:
-    assert _gpus.share(("GPU-a",), []) == _gpus.share((), []) == {}
+    assert gpus.share(("GPU-a",), []) == gpus.share((), []) == {}
