@@ -8,7 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dsl.engines._prices import Price
@@ -36,18 +36,25 @@ class _Account:
     budget: Budget
     has_model: bool
     """The step loads a model, so that its time is device time."""
-    since: float = field(default_factory=time.monotonic)
+    since: float | None = None
+    """Begin of the device time; None before `begin`."""
+
+    def begin(self) -> None:
+        if self.has_model and self.since is None:
+            self.since = time.monotonic()
+            self.check()
 
     def enter_time(self, at_least: float = 0.0) -> None:
-        seconds = time.monotonic() - self.since
-        if self.has_model and seconds >= at_least:
+        if self.since is not None and (seconds := time.monotonic() - self.since) >= at_least:
             self.since += seconds
             self.ledger.add(Use(device_seconds=seconds * _n_devices()))
 
     def check(self) -> None:
         """Raise BudgetSpent where no device time is left."""
+        if self.since is None:
+            return
         used = Use(device_seconds=self.ledger.spent.device_seconds)
-        if self.has_model and exceeded(used, self.budget):
+        if exceeded(used, self.budget):
             raise BudgetSpent(
                 f"the budget of {self.budget.device_hours:g} device-hours is spent"
                 f" ({used.device_seconds / 3600:.4g})"
@@ -59,10 +66,7 @@ _account: _Account | None = None
 
 @contextlib.contextmanager
 def charged(step: Step, store: Store) -> Generator[None]:
-    """Charge what a step spends in the block to the store's `charge`.
-
-    Raises BudgetSpent at once where a step that loads a model has no device time left.
-    """
+    """Charge what a step spends in the block to the store's `charge`: device time from `begin` on."""
     global _account
     if store.charge is None:
         yield
@@ -71,11 +75,19 @@ def charged(step: Step, store: Store) -> Generator[None]:
     ledger.look()
     _account = _Account(ledger, store.charge.budget, has_model=bool(step.affinity))
     try:
-        _account.check()
         yield
     finally:
         account, _account = _account, None
         account.enter_time()
+
+
+def begin() -> None:
+    """Start the device time of the step at work, which is about to use its model: reused rows cost none.
+
+    Raises BudgetSpent where no device time is left.
+    """
+    if _account is not None:
+        _account.begin()
 
 
 def check() -> None:
