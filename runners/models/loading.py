@@ -123,7 +123,7 @@ def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_froze
     memory is freed.
 
     `is_frozen`: only an adapter is trained. Then the model shares the tensors of the base weights, which
-    stay in memory; else those are freed too. The step's device time begins.
+    stay in memory; else those are freed too. The step is charged for its device time.
     """
     spending.begin()
     _forget(base=not is_frozen)

@@ -8,7 +8,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dsl.engines._prices import Price
@@ -36,23 +36,23 @@ class _Account:
     budget: Budget
     has_model: bool
     """The step loads a model, so that its time is device time."""
-    since: float | None = None
-    """Begin of the device time; None before `begin`."""
+    is_at_work: bool = False
+    """The model is used: the step's time counts, from its start on."""
+    since: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
-        if self.has_model and self.since is None:
-            self.since = time.monotonic()
+        if self.has_model and not self.is_at_work:
             self.check()
+            self.is_at_work = True
 
     def enter_time(self, at_least: float = 0.0) -> None:
-        if self.since is not None and (seconds := time.monotonic() - self.since) >= at_least:
+        seconds = time.monotonic() - self.since
+        if self.is_at_work and seconds >= at_least:
             self.since += seconds
             self.ledger.add(Use(device_seconds=seconds * _n_devices()))
 
     def check(self) -> None:
         """Raise BudgetSpent where no device time is left."""
-        if self.since is None:
-            return
         used = Use(device_seconds=self.ledger.spent.device_seconds)
         if exceeded(used, self.budget):
             raise BudgetSpent(
@@ -66,7 +66,7 @@ _account: _Account | None = None
 
 @contextlib.contextmanager
 def charged(step: Step, store: Store) -> Generator[None]:
-    """Charge what a step spends in the block to the store's `charge`: device time from `begin` on."""
+    """Charge what a step spends in the block to the store's `charge`: device time where it calls `begin`."""
     global _account
     if store.charge is None:
         yield
@@ -82,7 +82,8 @@ def charged(step: Step, store: Store) -> Generator[None]:
 
 
 def begin() -> None:
-    """Start the device time of the step at work, which is about to use its model: reused rows cost none.
+    """Charge the step at work, which is about to use its model, for its device time; rows that are all reused
+    cost none.
 
     Raises BudgetSpent where no device time is left.
     """
@@ -93,7 +94,7 @@ def begin() -> None:
 def check() -> None:
     """Raise BudgetSpent where the step at work has no device time left: called where it can be left, after
     each row and each checkpoint."""
-    if _account is not None:
+    if _account is not None and _account.is_at_work:
         _account.enter_time(_SECONDS_BETWEEN_ENTRIES)
         _account.check()
 
