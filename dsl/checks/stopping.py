@@ -48,7 +48,7 @@ def stopping_faults(context: Context) -> Iterator[Fault]:
             yield Fault(
                 _AT,
                 f"`{method}` has {n} cells in `{language}` on `{model}` for `{dataset}` (seeds, turns,"
-                " languages tuned on, or `noise`); a contrast that stops has one on each side",
+                " `noise` or languages tuned on); a contrast that stops has one on each side",
             )
             break
     if experiment.reuse != "any":

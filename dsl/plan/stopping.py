@@ -6,12 +6,12 @@
 The answers of a cell are a last generate step, which puts its slices together.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
 from dsl.judges.contract import JudgeSettings
 from dsl.methods.base import CellRequest, CellSteps
-from dsl.spec.experiment import Contrast, Experiment, ModelSide
+from dsl.spec.experiment import Contrast, Experiment
 from dsl.steps.steps import GenerateStep, ItemSlice, Judged, SequentialTestStep, Step
 from dsl.steps.stopping import StopWhen
 from dsl.values import Language, Name, StepId
@@ -67,26 +67,11 @@ def _measures(experiment: Experiment, contrast: Contrast) -> list[tuple[Name, st
     ]
 
 
-def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> int:
-    """Return the number of confirmatory tests, or a few more: contrasts × places × languages that both sides
-    are tuned on × measures × methods that answers are compared with × gaps to other languages."""
-    cells: dict[tuple[Name, Language], dict[_Side, set[tuple[Language, ...]]]] = {}
-    for request, method in asked:
-        here = cells.setdefault((request.dataset, request.language), {})
-        here.setdefault((request.model, method), set()).add(request.train_languages)
-    return sum(
-        len(here[one]) * len(here[other]) * _n_measures(experiment, contrast) * _n_changes(cells, contrast)
-        for contrast in experiment.contrasts.values()
-        for here in cells.values()
-        for one, other in _pairs(contrast, here)
-    )
-
-
-def _pairs(contrast: Contrast, here: Collection[_Side]) -> Iterator[tuple[_Side, _Side]]:
+def _pairs(contrast: Contrast, here: Mapping[_Side, object]) -> Iterator[tuple[_Side, _Side]]:
     """Yield both sides of a contrast, where they have cells."""
     of, against = contrast.of, contrast.against
     for model, method in here:
-        if isinstance(of, ModelSide) and isinstance(against, ModelSide):
+        if not isinstance(of, str) and not isinstance(against, str):
             is_of, other = model == of.model and contrast.method in (None, method), (against.model, method)
         else:
             is_of, other = method == of, (model, cast("Name", against))
@@ -102,6 +87,21 @@ def _n_measures(experiment: Experiment, contrast: Contrast) -> int:
 def _n_changes(places: Iterable[tuple[Name, Language]], contrast: Contrast) -> int:
     """Return the number of tests for each language of a data set: half of those it has a gap to."""
     return (len({language for _, language in places}) + 1) // 2 if "language" in contrast.by else 1
+
+
+def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> int:
+    """Return the number of confirmatory tests, or a few more: contrasts × places × languages that both sides
+    are tuned on × measures × methods that answers are compared with × gaps to other languages."""
+    cells: dict[tuple[Name, Language], dict[_Side, set[tuple[Language, ...]]]] = {}
+    for request, method in asked:
+        here = cells.setdefault((request.dataset, request.language), {})
+        here.setdefault((request.model, method), set()).add(request.train_languages)
+    return sum(
+        len(here[one]) * len(here[other]) * _n_measures(experiment, contrast) * _n_changes(cells, contrast)
+        for contrast in experiment.contrasts.values()
+        for here in cells.values()
+        for one, other in _pairs(contrast, here)
+    )
 
 
 class Stopping:

@@ -26,10 +26,8 @@ from xp.studies import diff_for, status_of
 
 N_ITEMS = 60
 N_LOOKS = 6
-RULE = {"contrast": "gain", "excludes": 0, "looks": N_LOOKS}
-TOLD = {"method": "icl", "num_fewshot": 0}
 BARE = {"method": "icl", "num_fewshot": 0, "preamble": False}
-URIAL = {"method": "icl", "num_fewshot": 0, "prompt": "urial"}
+RULE = {"contrast": "gain", "excludes": 0, "looks": N_LOOKS}
 
 
 def write_study(folder: Path, server: Running | str, **changes: Any) -> Path:
@@ -50,7 +48,11 @@ def write_study(folder: Path, server: Running | str, **changes: Any) -> Path:
             }
         },
         "evaluate": ["sums"],
-        "methods": {"told": TOLD, "bare": BARE, "urial": URIAL},
+        "methods": {
+            "told": {"method": "icl", "num_fewshot": 0},
+            "bare": BARE,
+            "urial": {"method": "icl", "num_fewshot": 0, "prompt": "urial"},
+        },
         "decoding": {"max_new_tokens": 16},
         "judges": {"correct": {"judge": "contains"}, "length": {"judge": "length"}},
         "contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct"]}},
@@ -226,7 +228,12 @@ def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together
         contrasts={"gain": {"of": "told", "against": "bare", "on": ["correct"]}, "other": other},
         languages=["en", "fr"],
         models={"m": model, "n": {"base": {**model["base"], "name": "another"}}},
-        methods={"told": TOLD, "bare": BARE, "urial": URIAL, "plain": {**URIAL, "preamble": False}},
+        methods={
+            "bare": BARE,
+            "told": {"method": "icl", "num_fewshot": 0},
+            "urial": {"method": "icl", "num_fewshot": 0, "prompt": "urial"},
+            "plain": {**BARE, "prompt": "urial"},
+        },
     )
     english = (tmp_path / "en.jsonl").read_text("utf-8")
     (tmp_path / "fr.jsonl").write_text(english.replace("What is", "Combien font"), "utf-8")
@@ -269,10 +276,6 @@ def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together
             "a difference is between -1 and 1: -1.1 is excluded before any item is asked",
         ),
         ({"stop_when": {"contrast": "gain", "ci_width": 2}}, "name a width below 2"),
-        (
-            {"methods": {"told": {**TOLD, "noise": True}, "bare": BARE, "urial": URIAL}},
-            "`told` has 2 cells in `en` on `m` for `sums` (seeds, turns, languages tuned on, or `noise`)",
-        ),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(changes: dict[str, Any], message: str, tmp_path: Path):
