@@ -17,7 +17,7 @@ from dsl.errors import BudgetSpent
 from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import Step
 from runners.http.client import FREE, Meter
-from runners.store.ledger import Ledger, exceeded
+from runners.store.spending_ledger import Ledger, exceeded
 from runners.store.store import Store
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dsl.errors import SpecError
 from dsl.spec.budget import Use
 from dsl.steps.steps import GenerateStep
 from runners.store import spending
-from runners.store.ledger import Ledger
+from runners.store.spending_ledger import Ledger
 from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp import test_apply_served as served_study

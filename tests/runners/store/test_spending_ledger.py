@@ -10,7 +10,7 @@ import pytest
 
 from dsl.errors import StoreError
 from dsl.spec.budget import Budget, Use
-from runners.store.ledger import Ledger, exceeded
+from runners.store.spending_ledger import Ledger, exceeded
 
 
 def reserve_all(path: Path, tokens: int, settled: bool) -> None:
