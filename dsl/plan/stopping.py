@@ -23,6 +23,9 @@ ALPHA = 0.05
 Place = tuple[Name, Language, Name]
 """Data set, language and model."""
 
+_Side = tuple[Name, Name]
+"""Model and method."""
+
 
 class Builder(Protocol):
     """Services of the plan's builder."""
@@ -65,16 +68,40 @@ def _measures(experiment: Experiment, contrast: Contrast) -> list[tuple[Name, st
     ]
 
 
+def _pairs(contrast: Contrast, here: Mapping[_Side, object]) -> Iterator[tuple[_Side, _Side]]:
+    """Yield both sides of a contrast, where they have cells."""
+    of, against = contrast.of, contrast.against
+    for model, method in here:
+        if not isinstance(of, str) and not isinstance(against, str):
+            is_of, other = model == of.model and contrast.method in (None, method), (against.model, method)
+        else:
+            is_of, other = method == of, (model, cast("Name", against))
+        if is_of and other in here:
+            yield (model, method), other
+
+
+def _n_measures(experiment: Experiment, contrast: Contrast) -> int:
+    opponents = (experiment.judges[name].opponents() for name, _ in _measures(experiment, contrast))
+    return sum(len(experiment.methods if theirs == "all" else theirs) or 1 for theirs in opponents)
+
+
+def _n_changes(places: Iterable[tuple[Name, Language]], contrast: Contrast) -> int:
+    """Return the number of tests for each language of a data set: half of those it has a gap to."""
+    return (len({language for _, language in places}) + 1) // 2 if "language" in contrast.by else 1
+
+
 def n_confirmatory(experiment: Experiment, asked: Iterable[tuple[CellRequest, Name]]) -> int:
-    """Return the number of confirmatory tests of two methods: contrasts × places × measures."""
-    methods: dict[Place, set[Name]] = {}
+    """Return the number of confirmatory tests, or a few more: contrasts × places × languages that both sides
+    are tuned on × measures × methods that answers are compared with × gaps to other languages."""
+    cells: dict[tuple[Name, Language], dict[_Side, set[tuple[Language, ...]]]] = {}
     for request, method in asked:
-        methods.setdefault((request.dataset, request.language, request.model), set()).add(method)
+        here = cells.setdefault((request.dataset, request.language), {})
+        here.setdefault((request.model, method), set()).add(request.train_languages)
     return sum(
-        len(_measures(experiment, contrast))
+        len(here[one]) * len(here[other]) * _n_measures(experiment, contrast) * _n_changes(cells, contrast)
         for contrast in experiment.contrasts.values()
-        for tried in methods.values()
-        if all(isinstance(side, str) and side in tried for side in (contrast.of, contrast.against))
+        for here in cells.values()
+        for one, other in _pairs(contrast, here)
     )
 
 

@@ -18,10 +18,11 @@ class StopWhen(Value):
     """A contrast of two methods, declared on one measure whose scale is bounded."""
     excludes: float | None = None
     """Settled once the confidence sequence excludes this difference; 0 is no difference. Its level is
-    Bonferroni's for the study's confirmatory tests, so that a settled difference is significant after
-    correction."""
+    Bonferroni's for the study's confirmatory tests, so that with 0 a settled difference is significant after
+    correction. At most the scale's width."""
     ci_width: float | None = Field(default=None, gt=0)
-    """Settled once the 95% confidence sequence is no wider."""
+    """Settled once the 95% confidence sequence is no wider. Below twice the width of the scale, which is
+    its width before the first item."""
     looks: int = Field(default=10, ge=2, le=100)
     """Slices that the items are cut into."""
     seed: int = 0

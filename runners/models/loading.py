@@ -30,6 +30,7 @@ from dsl.errors import DataError
 from runners.models import load_checks, memory
 from runners.models.startup_time import importing
 from runners.models.weight_files import check_unchanged, commit_of, settings_folder, source_folder
+from runners.store import spending
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -122,8 +123,9 @@ def load_to_train(weights: Weights, tuned: Path | None, cache: Path, *, is_froze
     memory is freed.
 
     `is_frozen`: only an adapter is trained. Then the model shares the tensors of the base weights, which
-    stay in memory; else those are freed too.
+    stay in memory; else those are freed too. The step is charged for its device time.
     """
+    spending.begin()
     _forget(base=not is_frozen)
     layers = list(_layers(tuned)) if tuned is not None else []
     if not is_frozen:

@@ -92,6 +92,8 @@ def run(step: GenerateStep, context: StepContext, out: Path) -> StepResult:
         missing = {item: one for item, one in wanted.items() if item not in cached}
         if step.replicate:
             missing = dict(reversed(missing.items()))
+        if missing:
+            spending.begin()
         made = chain(_generated(step, engine, missing, earlier, step_provenance), unasked)
         for done, row in enumerate(made, len(cached) + 1):
             writer.write(row)

@@ -78,6 +78,8 @@ def run(step: JudgeStep, context: StepContext, out: Path) -> StepResult:
     facts: Facts = {}
     tools = Tools(_generate(context.cache, facts), context.cache, facts=facts)
     failed = [row for row in cached if is_fault(row)]
+    if with_text.keys() & missing.keys():
+        spending.begin()
     with RowWriter(out / FILE) as writer:
         for key, settings in step.judges.items():
             own = {place: answer for place, answer in missing.items() if place[0] == key}

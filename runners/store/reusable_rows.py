@@ -4,7 +4,8 @@ Row keys decide what is valid; `ReuseIndex` only decides where to look first. A 
 that asked the same model in the same way, a reference_logps step at those of the same model, a judge step at
 steps with the same kind of judge. Most promising are those over the same prompt and the same model's answers:
 a set with more items, a greater `max_new_tokens`, one more aspect. In a large store the others are many and
-hold equal rows by chance alone, so only the newest of them are named.
+hold equal rows by chance alone, so only the newest of them are named. A judge of answers that slices were put
+together of looks first at those who judged the slices, however many.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -85,6 +86,8 @@ class ReuseIndex:
         self._lineage: dict[StepId, str] = {}
         self._close: dict[str, dict[StepId, None]] = {}
         self._alike: dict[str, dict[StepId, None]] = {}
+        self._slices: dict[StepId, tuple[StepId, ...]] = {}
+        self._judging: dict[tuple[StepId, str | None], dict[StepId, None]] = {}
         folders = (
             sorted(store.steps.iterdir(), key=lambda folder: folder.stat().st_mtime)
             if store.steps.is_dir()
@@ -100,6 +103,9 @@ class ReuseIndex:
         """Add a step whose attempt has ended, so that its rows can be reused."""
         if isinstance(step, GenerateStep):
             self._lineage[step_id] = identity.digest((step.model, step.tuned, step.prompt))
+            self._slices[step_id] = step.slices
+        if isinstance(step, JudgeStep):
+            self._judging.setdefault((step.answers, self._alike_key(step)), {})[step_id] = None
         for index, key in ((self._close, self._close_key(step)), (self._alike, self._alike_key(step))):
             if key is not None:
                 index.setdefault(key, {}).pop(step_id, None)
@@ -113,9 +119,17 @@ class ReuseIndex:
             return ()
         close = self._close.get(self._close_key(step) or "", {})
         alike = self._alike.get(self._alike_key(step) or "", {})
-        named = dict.fromkeys([*islice(reversed(close), MOST), *islice(reversed(alike), MOST)])
+        named = dict.fromkeys(
+            [*self._of_slices(step), *islice(reversed(close), MOST), *islice(reversed(alike), MOST)]
+        )
         folders = [self._folder(other) for other in named if other != step_id and other not in busy]
         return tuple(folder for folder in folders if folder is not None)
+
+    def _of_slices(self, step: Step) -> Iterator[StepId]:
+        """Yield the judge steps of the slices that a judge step's answers were put together of."""
+        if isinstance(step, JudgeStep):
+            for one in self._slices.get(step.answers, ()):
+                yield from self._judging.get((one, self._alike_key(step)), ())
 
     def _add_folder(self, folder: Path) -> None:
         step, step_id = read_step(folder), folder.name.removesuffix(".tmp")

@@ -17,7 +17,7 @@ from dsl.errors import BudgetSpent
 from dsl.spec.budget import Budget, Use
 from dsl.steps.steps import Step
 from runners.http.client import FREE, Meter
-from runners.store.ledger import Ledger, exceeded
+from runners.store.spending_ledger import Ledger, exceeded
 from runners.store.store import Store
 
 if TYPE_CHECKING:
@@ -36,18 +36,25 @@ class _Account:
     budget: Budget
     has_model: bool
     """The step loads a model, so that its time is device time."""
+    is_at_work: bool = False
+    """The model is used: the step's time counts, from its start on."""
     since: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        if self.has_model and not self.is_at_work:
+            self.check()
+            self.is_at_work = True
 
     def enter_time(self, at_least: float = 0.0) -> None:
         seconds = time.monotonic() - self.since
-        if self.has_model and seconds >= at_least:
+        if self.is_at_work and seconds >= at_least:
             self.since += seconds
             self.ledger.add(Use(device_seconds=seconds * _n_devices()))
 
     def check(self) -> None:
         """Raise BudgetSpent where no device time is left."""
         used = Use(device_seconds=self.ledger.spent.device_seconds)
-        if self.has_model and exceeded(used, self.budget):
+        if exceeded(used, self.budget):
             raise BudgetSpent(
                 f"the budget of {self.budget.device_hours:g} device-hours is spent"
                 f" ({used.device_seconds / 3600:.4g})"
@@ -59,10 +66,7 @@ _account: _Account | None = None
 
 @contextlib.contextmanager
 def charged(step: Step, store: Store) -> Generator[None]:
-    """Charge what a step spends in the block to the store's `charge`.
-
-    Raises BudgetSpent at once where a step that loads a model has no device time left.
-    """
+    """Charge what a step spends in the block to the store's `charge`: device time where it calls `begin`."""
     global _account
     if store.charge is None:
         yield
@@ -71,17 +75,26 @@ def charged(step: Step, store: Store) -> Generator[None]:
     ledger.look()
     _account = _Account(ledger, store.charge.budget, has_model=bool(step.affinity))
     try:
-        _account.check()
         yield
     finally:
         account, _account = _account, None
         account.enter_time()
 
 
+def begin() -> None:
+    """Charge the step at work, which is about to use its model, for its device time; rows that are all reused
+    cost none.
+
+    Raises BudgetSpent where no device time is left.
+    """
+    if _account is not None:
+        _account.begin()
+
+
 def check() -> None:
     """Raise BudgetSpent where the step at work has no device time left: called where it can be left, after
     each row and each checkpoint."""
-    if _account is not None:
+    if _account is not None and _account.is_at_work:
         _account.enter_time(_SECONDS_BETWEEN_ENTRIES)
         _account.check()
 

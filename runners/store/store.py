@@ -10,7 +10,7 @@
 <root>/estimates/<name>.json   what a study's steps were estimated to take as an apply began
 <root>/experiments/ledger/<name>~<n>.json   when each of them was applied, and the contrasts that it fixed
 <root>/labels/<name>/<judge>.jsonl  people's labels of a study's answers
-<root>/spending/<name>.jsonl   what a study with a budget has spent (`runners.store.ledger`)
+<root>/spending/<name>.jsonl   what a study with a budget has spent (`runners.store.spending_ledger`)
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
@@ -42,7 +42,7 @@ from dsl.values import Name, StepId, Value
 from runners.store import faults, locks
 from runners.store.digests import describe
 from runners.store.disk_errors import unwritten
-from runners.store.ledger import Ledger
+from runners.store.spending_ledger import Ledger
 from runners.store.step_io import rewrite_rows, write_json
 
 

@@ -13,8 +13,9 @@ import yaml
 from dsl.checks.load import load
 from dsl.errors import SpecError
 from dsl.spec.budget import Use
+from dsl.steps.steps import GenerateStep
 from runners.store import spending
-from runners.store.ledger import Ledger
+from runners.store.spending_ledger import Ledger
 from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp import test_apply_served as served_study
@@ -96,6 +97,22 @@ def test_reused_rows_cost_nothing(tmp_path: Path):
         again, _ = applied_to(spec)
         assert (again.n_failed, again.stopped, len(server.asked)) == (0, (), N_ITEMS)
     assert spent_on(spec).tokens == N_ITEMS * PER_REQUEST
+
+
+def test_reused_rows_cost_no_device_time_and_need_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(GenerateStep, "affinity", "a model in this process")
+    with serving(answer) as server:
+        spec = write_study(tmp_path, server, {"device_hours": 1})
+        applied_to(spec)
+        Store(tmp_path / "store").ledger("served").add(Use(device_seconds=3600))
+        before = spent_on(spec)
+        assert before.device_seconds > 3600
+        change(spec, decoding={"max_new_tokens": 17})
+        assert applied_to(spec)[0].stopped == ()
+        assert (spent_on(spec), len(server.asked)) == (before, N_ITEMS)
+        change(spec, decoding={"max_new_tokens": 17, "temperature": 0.5})
+        assert len(applied_to(spec)[0].stopped) == 1
+        assert len(server.asked) == N_ITEMS
 
 
 def test_a_budget_is_no_part_of_any_id_and_a_store_without_one_has_no_ledger(tmp_path: Path):

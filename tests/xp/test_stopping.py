@@ -233,16 +233,38 @@ def test_the_rule_is_part_of_its_cells_ids_alone_and_the_contrasts_name_is_not(t
     assert sum(isinstance(step, SequentialTestStep) for step in loaded.plan.steps.values()) == N_LOOKS
 
 
-def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together(tmp_path: Path):
-    two = {"of": "urial", "against": "bare", "on": ["correct", "length"]}
-    contrasts = {"gain": {"of": "told", "against": "bare", "on": ["correct"]}, "other": two}
-    spec = write_study(tmp_path, "http://localhost:1/v1", contrasts=contrasts, languages=["en", "fr"])
+@pytest.mark.parametrize(
+    ("other", "n"),
+    [
+        ({"of": "urial", "against": "bare", "on": ["correct", "length"]}, 4 + 4 * 2),
+        ({"of": {"model": "m"}, "against": {"model": "n"}, "on": ["correct"]}, 4 + 2 * 4),
+        ({"of": "urial", "against": "plain", "on": ["correct"], "by": ["language"]}, 4 + 4),
+    ],
+)
+def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together(
+    other: dict[str, Any], n: int, tmp_path: Path
+):
+    """Two languages on two models."""
+    model = {"base": served("http://localhost:1/v1")}
+    spec = write_study(
+        tmp_path,
+        "http://localhost:1/v1",
+        contrasts={"gain": {"of": "told", "against": "bare", "on": ["correct"]}, "other": other},
+        languages=["en", "fr"],
+        models={"m": model, "n": {"base": {**model["base"], "name": "another"}}},
+        methods={
+            "bare": BARE,
+            "told": {"method": "icl", "num_fewshot": 0},
+            "urial": {"method": "icl", "num_fewshot": 0, "prompt": "urial"},
+            "plain": {**BARE, "prompt": "urial"},
+        },
+    )
     english = (tmp_path / "en.jsonl").read_text("utf-8")
     (tmp_path / "fr.jsonl").write_text(english.replace("What is", "Combien font"), "utf-8")
     plan = diff_for(spec, None, None, tmp_path / "store").plan
     looks = [step for step in plan.steps.values() if isinstance(step, SequentialTestStep)]
-    assert len(looks) == 2 * N_LOOKS
-    assert {look.alpha for look in looks} == {0.05 / 6}
+    assert len(looks) == 2 * 2 * N_LOOKS
+    assert {look.alpha for look in looks} == {0.05 / n}
 
 
 @pytest.mark.parametrize(
@@ -268,6 +290,20 @@ def test_a_difference_is_settled_at_the_level_of_all_confirmatory_tests_together
             {"contrasts": {"gain": {"of": "told", "against": "bare", "on": ["correct"], "by": ["language"]}}},
             "`gain` is no difference of two methods",
         ),
+        (
+            {
+                "contrasts": {
+                    "gain": {"of": "told", "against": "bare", "on": ["correct"]},
+                    "gap": {"of": "urial", "against": "told", "on": ["correct"], "by": ["language"]},
+                }
+            },
+            "`gain` stops the asking of a method of this contrast, whose changes with language are tested",
+        ),
+        (
+            {"stop_when": {"contrast": "gain", "excludes": -1.1}},
+            "a difference is between -1 and 1: -1.1 is excluded before any item is asked",
+        ),
+        ({"stop_when": {"contrast": "gain", "ci_width": 2}}, "name a width below 2"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(changes: dict[str, Any], message: str, tmp_path: Path):

@@ -12,13 +12,14 @@ from dsl.judges.empty import Settings as Empty
 from dsl.judges.rubric import Settings as Rubric
 from dsl.steps.identity import judge_key, step_id
 from dsl.steps.prompt_forms import ChatPrompt
-from dsl.steps.steps import GenerateStep, JudgeStep, ReferenceLogpsStep, Step
+from dsl.steps.steps import GenerateStep, ItemSlice, JudgeStep, ReferenceLogpsStep, Step
 from runners.store import reusable_rows as module
 from runners.store.reusable_rows import ReuseIndex
 from runners.store.store import Store
 
 CHAT = ChatPrompt(template="0" * 64)
 OTHER_CHAT = ChatPrompt(template="1" * 64)
+RUBRIC = Rubric.model_validate({"model": {"engine": "echo"}})
 
 
 def generate(
@@ -103,10 +104,9 @@ def test_models_that_judge_in_one_way_are_reused_and_those_of_the_same_model_s_a
 ) -> None:
     store = Store(tmp_path)
     same, other = generate(1), generate(2, prompt=OTHER_CHAT)
-    asks = Rubric.model_validate({"model": {"engine": "echo"}})
-    put(store, same, other, generate(3), judge(same), judge(other), judge(same, asks))
+    put(store, same, other, generate(3), judge(same), judge(other), judge(same, RUBRIC))
     assert named(store, judge(generate(3))) == [step_id(judge(same)), step_id(judge(other))]
-    assert named(store, judge(generate(3), asks)) == [step_id(judge(same, asks))]
+    assert named(store, judge(generate(3), RUBRIC)) == [step_id(judge(same, RUBRIC))]
 
 
 def test_steps_of_judges_by_rule_are_reused_whichever_judges_they_have(tmp_path: Path) -> None:
@@ -150,6 +150,19 @@ def test_of_a_great_many_alike_only_the_newest_are_named(
     store = Store(tmp_path)
     put(store, *(generate(number) for number in range(5)))
     assert named(store, generate(9)) == [step_id(generate(4)), step_id(generate(3))]
+
+
+def test_a_judge_of_slices_put_together_looks_first_at_those_of_every_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 1)
+    store, plain = Store(tmp_path), generate(1)
+    slices = [
+        plain.model_copy(update={"items": ItemSlice(number=number, of=4, seed=0)}) for number in range(1, 5)
+    ]
+    whole = plain.model_copy(update={"slices": tuple(step_id(one) for one in slices)})
+    put(store, *slices, *(judge(one) for one in slices), whole, judge(slices[0], RUBRIC))
+    assert named(store, judge(whole)) == [step_id(judge(one)) for one in slices]
 
 
 def reference(

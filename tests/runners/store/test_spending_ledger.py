@@ -10,7 +10,7 @@ import pytest
 
 from dsl.errors import StoreError
 from dsl.spec.budget import Budget, Use
-from runners.store.ledger import Ledger, exceeded
+from runners.store.spending_ledger import Ledger, exceeded
 
 
 def reserve_all(path: Path, tokens: int, settled: bool) -> None:
@@ -65,6 +65,21 @@ def test_a_request_is_charged_what_it_took_and_once(tmp_path: Path):
     again = Ledger(ledger.path)
     again.look()
     assert again.spent == ledger.spent == Use(tokens=10, device_seconds=3.5)
+
+
+def test_spending_is_read_while_another_thread_enters_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ledger, budget, add = Ledger(tmp_path / "a.jsonl"), Budget(tokens=100), Use.__add__
+    ledger.reserve(Use(tokens=1), budget)
+    ledger.reserve(Use(tokens=2), budget)
+
+    def add_as_the_other_enters(use: Use, other: Use) -> Use:
+        ledger._under_way["another"] = Use(tokens=4)
+        return add(use, other)
+
+    monkeypatch.setattr(Use, "__add__", add_as_the_other_enters)
+    assert ledger.spent == Use(tokens=3)
 
 
 def test_half_a_line_is_of_a_request_that_was_never_sent(tmp_path: Path):

@@ -42,7 +42,8 @@ class Ledger:
     @property
     def spent(self) -> Use:
         """Spending by the last look, with requests under way at the most that they may cost."""
-        return sum(self._under_way.values(), self._settled)
+        # a copy: the thread that sends requests enters and takes out some meanwhile
+        return sum([*self._under_way.values()], self._settled)
 
     @property
     def is_settled(self) -> bool:
