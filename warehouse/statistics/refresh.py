@@ -97,7 +97,8 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment, model=model)
     seeds = TrainingSeeds(connection, slice_)
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
-        connection.execute(f"delete from temp.{table} where model <> ?", [model])
+        # what was asked again is paired by now, and no further answers of the study
+        connection.execute(f"delete from temp.{table} where model <> ? or is_replicate", [model])
     connection.execute(
         "create or replace temp table paired_scores as from main.paired_scores "
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
