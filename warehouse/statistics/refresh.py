@@ -35,7 +35,7 @@ from warehouse.statistics.pairs import (
     keep,
     read_pairs,
 )
-from warehouse.statistics.sequential import SequentialTest, paired_test, stopping_seeds
+from warehouse.statistics.sequential import STOPPED, SequentialTest, paired_test, stopping_seeds
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -174,7 +174,7 @@ def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, A
             long["item_cluster"].tolist(),
         )
     else:
-        adjusted = Adjusted(None, "asking stopped by what was found")
+        adjusted = Adjusted(None, STOPPED)
     low, high = _bounds(rows)
     over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
     test = paired_test(rows, stopping_seed, over_seeds) if len(scored["item"]) else None
