@@ -20,6 +20,8 @@ ALPHA = 0.05
 could be."""
 _MOST = 0.5
 """Share of its capital that a gambler may lose in one bet (`c` in the paper)."""
+_ROUNDING = 1e-9
+"""Share of the width by which rounding may put a value out of bounds."""
 _STEPS = 60
 """Halvings that find a limit of an interval: to the last bit of a double."""
 
@@ -34,7 +36,7 @@ class ConfidenceSequence:
         """Take the observations.
 
         Args:
-            values: shape (n,), in their order, all between `low` and `high`.
+            values: shape (n,), in their order, all between `low` and `high` but for rounding.
             low: the smallest value that is possible.
             high: the largest.
 
@@ -42,10 +44,11 @@ class ConfidenceSequence:
             ValueError: a value is out of bounds.
         """
         found = np.asarray(values, dtype=np.float64)
-        if not (found.size == 0 or (low <= found.min() and found.max() <= high)):
-            raise ValueError(f"values from {found.min():g} to {found.max():g} leave the bounds {low}, {high}")
         self._low, self._width = low, high - low
-        self._x: Floats = (found - low) / self._width
+        shares: Floats = (found - low) / self._width
+        self._x: Floats = np.clip(shares, 0, 1)
+        if not np.all(np.abs(shares - self._x) <= _ROUNDING):
+            raise ValueError(f"values from {found.min():g} to {found.max():g} leave the bounds {low}, {high}")
 
     def __len__(self) -> int:
         return len(self._x)

@@ -130,8 +130,8 @@ def notes(experiment: Experiment) -> Iterator[str]:
         yield (
             f"Items were asked {experiment.stop_when}. Its confidence sequence and e-value hold at any number"
             " of items, and so do those of other contrasts of its methods, which are marked. Intervals of"
-            " these methods' means, of gaps between languages and of trends are made for a fixed number of"
-            " items, and need not hold at 95%."
+            " these methods' means, win rates and strengths, of gaps between languages and of trends are made"
+            " for a fixed number of items, and need not hold at 95%."
         )
     for method_name, method in experiment.methods.items():
         for model_name, model in experiment.models.items():

@@ -42,6 +42,13 @@ def test_another_scale_gives_the_same_in_its_units(values: list[float], factor: 
     assert other.interval() == pytest.approx([shift + factor * end for end in one.interval()], abs=1e-6)
 
 
+def test_rounding_may_put_a_value_out_of_bounds_and_nothing_else_may():
+    rounded = ConfidenceSequence([1 + 1e-15, -1 - 1e-15, 0.5], -1, 1)
+    assert rounded.interval() == ConfidenceSequence([1, -1, 0.5], -1, 1).interval()
+    with pytest.raises(ValueError, match=r"values from 0 to 1\.001 leave the bounds -1, 1"):
+        ConfidenceSequence([0, 1.001], -1, 1)
+
+
 def test_the_capital_is_that_of_the_paper_multiplied_out():
     """The hedged capital process of arXiv 2010.09686, bet by bet."""
     x, m = [1.0, 0.0, 1.0, 1.0, 0.5], 0.5

@@ -7,6 +7,7 @@ import pytest
 
 from dsl.data.records import Draw, Label
 from dsl.plan.study import ContrastPlan
+from dsl.steps.stopping import StopWhen
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 
@@ -150,6 +151,17 @@ def test_an_item_that_people_left_half_labelled_stops_the_correction(
     row = beside(ask)
     assert (row["estimate"], row["n_labelled"]) == (None, 59)
     assert row["uncorrected_reason"] == "1 of 60 items drawn at random are not labelled in full on both sides"
+
+
+def test_a_contrast_whose_asking_stopped_is_not_corrected_for_a_fixed_number_of_items(
+    maker: StoreMaker, ask: Ask
+) -> None:
+    judged(maker)
+    maker.study(contrasts=(GAIN.model_copy(update={"stop_when": StopWhen(contrast="gain", excludes=0)}),))
+    maker.label("anna", labels(named(ask), range(60)))
+    row = beside(ask)
+    assert (row["estimate"], row["uncorrected_reason"]) == (None, "asking stopped by what was found")
+    assert row["n_labelled"] == 60
 
 
 def test_a_corrected_contrast_stays_on_the_scale_of_differences(maker: StoreMaker, ask: Ask) -> None:

@@ -6,10 +6,12 @@ import pytest
 from scipy import stats
 
 from dsl.plan.study import ContrastPlan
+from dsl.steps.stopping import StopWhen
 from tests.warehouse.conftest import Ask
 from tests.warehouse.stores import StoreMaker
 
 GAIN = ContrastPlan(name="gain", of="tuned", against="prompted")
+STOPPED = GAIN.model_copy(update={"stop_when": StopWhen(contrast="gain", excludes=0)})
 
 
 def test_a_contrast_is_the_mean_of_paired_differences(maker: StoreMaker, ask: Ask) -> None:
@@ -178,3 +180,23 @@ def test_two_models_of_one_name_with_two_sizes_still_make_one_row(maker: StoreMa
     maker.study(contrasts=(GAIN,))
     (row,) = ask("from contrast_by_language_and_size")
     assert (row["num_parameters"], row["estimate"]) == (100, 1.0)
+
+
+def test_items_that_were_not_asked_since_asking_stopped_are_not_lost(maker: StoreMaker, ask: Ask) -> None:
+    maker.cell("tuned", scores={"contains": {"1": 1.0, "2": "?"}})
+    maker.cell("prompted", scores={"contains": {"1": 0.0, "2": 1.0, "3": 1.0, "4": "?"}})
+    maker.study(contrasts=(STOPPED,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert (row["n"], row["n_lost"], row["n_unscored"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("score", "has_bounds"), [(1 + 1e-12, True), (1.5, False)])
+def test_where_asking_stopped_a_score_out_of_its_scale_leaves_no_interval(
+    score: float, has_bounds: bool, maker: StoreMaker, ask: Ask
+) -> None:
+    maker.cell("tuned", scores={"contains": {"1": score, "2": 1.0}})
+    maker.cell("prompted", scores={"contains": {"1": 0.0, "2": 0.0}})
+    maker.study(contrasts=(STOPPED,))
+    (row,) = ask("from contrast_by_language_and_size")
+    assert row["n"] == 2
+    assert (row["e_value"] is not None, row["ci_low"] is not None) == (has_bounds, has_bounds)

@@ -88,3 +88,38 @@ def test_false_findings_are_counted_among_the_tests_that_could_be_made() -> None
     ]
     said = false_findings(rows)
     assert said == "1 of 2 A/A tests on 1 to 12 questions is falsely significant at 5%."
+
+
+def test_a_replicates_answers_are_no_further_answers(maker: StoreMaker, ask: Ask) -> None:
+    texts = {item: f"asked again {item}" for item in ITEMS}
+    scores = {item: float(int(item) % 2) for item in ITEMS}
+    other = {item: 1 - score for item, score in scores.items()}
+    for method in ("prompted", "tuned", "prompted_again"):
+        for model, size in (("small", 1000), ("large", 2000), ("larger", 4000)):
+            maker.cell(
+                method,
+                scores={"contains": scores, "exact": other},
+                texts=texts if method == "prompted_again" else {},
+                model=model,
+                num_parameters=size,
+            )
+    maker.study(contrasts=(GAIN,), noise=(AGAIN,))
+    assert {row["method"] for row in ask("from cells where is_replicate")} == {"prompted_again"}
+    for view in ("answers_to_label", "score_by_method_language", "score_by_cell", "shown_answers"):
+        assert {row["method"] for row in ask(f"from {view}")} == {"prompted", "tuned"}, view
+    assert {row["of"] for row in ask("from size_trends where against is null")} == {"prompted", "tuned"}
+    assert {row["n"] for row in ask("from judge_agreement where language = 'en'")} == {60}
+    assert len(ask("from disagreement_by_answer")) == 10, "all of one text"
+    assert len(ask("from disputed_answers")) == 60
+    assert read_study(maker.folder / WAREHOUSE, "trial").n_completions == 60
+
+
+def test_the_floor_is_of_one_training(maker: StoreMaker, ask: Ask) -> None:
+    for languages, right in ((("en",), 3), (("en", "fr"), 8)):
+        for method in ("tuned", "tuned_again"):
+            scores = {item: float(int(item) < right) for item in ITEMS}
+            maker.cell(method, scores={"contains": scores}, train_languages=languages)
+    maker.cell("prompted", scores={"contains": dict.fromkeys(ITEMS, 1.0)})
+    again = ContrastPlan(name="again", of="tuned_again", against="tuned", is_declared=False)
+    maker.study(contrasts=(GAIN,), noise=(again,))
+    assert {row["noise_floor"] for row in ask("from contrast_by_language_and_size")} == {0.0}

@@ -138,7 +138,8 @@ def test_a_judges_noise_is_the_mean_variance_of_its_repeats(tmp_path: Path) -> N
             """
             insert into cells by name
             select 'c' as cell_id, 's' as experiment, 'd' as dataset, 'en' as language, 'm' as model,
-                'a' as method, 'icl' as method_kind, '' as train_languages, 'generate-1' as generate_step_id;
+                'a' as method, 'icl' as method_kind, '' as train_languages, false as is_replicate,
+                'generate-1' as generate_step_id;
             insert into cell_judges
             values ('c', 'quality', '', 'judge-1', 'key'), ('c', 'once', '', 'judge-2', 'k');
             insert into steps by name

@@ -21,6 +21,8 @@ from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, completion, serving
 from tests.xp.test_apply_served import served
 from warehouse.report import write_report
+from warehouse.report.reading import read_study
+from warehouse.report.sections.contrasts import contrasts
 from xp.api import Study
 from xp.apply import apply
 from xp.plan.rows import Rows
@@ -156,6 +158,10 @@ def test_a_contrast_without_a_difference_is_asked_to_the_last_item(tmp_path: Pat
         "select ci_low < 0 and ci_high > 0, e_value, n from contrast_by_language_and_size"
         " where contrast = 'gain' and judge = 'correct'",
     ) == [(True, 0.5, N_ITEMS)]
+    says = contrasts(read_study(store / "warehouse.duckdb", "stops")).says
+    assert (
+        sum("once `gain` is settled (excludes 0, 6 looks), as it is in 0 of 1 place" in s for s in says) == 1
+    )
 
 
 def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_other_contrasts(tmp_path: Path):
@@ -187,7 +193,7 @@ def test_warehouse_and_report_show_confidence_sequence_and_e_value_and_mark_othe
     ]
     page = write_report(store / "warehouse.duckdb", "stops", tmp_path / "report.html")
     text = unescape(re.sub("</?code>", "`", page.read_text("utf-8"))).replace("\xa0", " ")
-    assert "Asking stopped when `gain` was settled (excludes 0, 6 looks)" in text
+    assert "Asking stops once `gain` is settled (excludes 0, 6 looks), as it is in 1 of 1 place:" in text
     assert "after Holm's correction of e-values" in text
     assert "Sign-flip permutation test" not in text
     assert "need not hold at 95%" in text

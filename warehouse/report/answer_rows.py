@@ -229,7 +229,7 @@ def _cells(connection: duckdb.DuckDBPyConnection, experiment: str) -> Found:
     found = fetch(
         connection,
         "select cells.*, coalesce(steps.n_rows, 0) as n from cells left join steps on steps.step_id ="
-        " cells.generate_step_id where experiment = ? order by cells.rowid",
+        " cells.generate_step_id where experiment = ? and not is_replicate order by cells.rowid",
         (experiment,),
     )
     return [{**cell, "place": number} for number, cell in enumerate(found)]

@@ -77,7 +77,10 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
             or "none"
         )
         raise WarehouseError(f"the warehouse holds no experiment {experiment}; it holds: {known}")
-    counts = rows("select dataset, item, count(*) as n from completions where experiment = ? group by all")
+    counts = rows(
+        "select dataset, item, count(*) as n from completions where experiment = ? and not is_replicate"
+        " group by all"
+    )
     completions: list[dict[str, Any]] = []
     for dataset, items in pick_items(counts).items():
         completions += answers(
@@ -85,18 +88,13 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
             "experiment = ? and dataset = ? and list_contains(?, item)",
             (experiment, dataset, items),
         )
-    again = {row["of"] for row in rows("select of from contrasts where experiment = ? and is_noise")}
     cell_judges = rows(
         "select cell_judges.* from cell_judges join cells using (cell_id) where experiment = ? order by"
         " cell_judges.rowid"
     )
     return StudyRows(
         experiment=studies[0],
-        cells=[
-            row
-            for row in rows("from cells where experiment = ? order by rowid")
-            if row["method"] not in again
-        ],
+        cells=rows("from cells where experiment = ? and not is_replicate order by rowid"),
         judges=rows("from judges where experiment = ? order by position"),
         cell_judges=[row for row in cell_judges if not row["probe"]],
         cell_training=rows(
@@ -104,14 +102,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, experiment: str) -> StudyRo
             " by position"
         ),
         contrasts=rows("from contrasts where experiment = ? and not is_noise order by rowid"),
-        views={
-            view: [
-                _steady(row)
-                for row in rows(f"from {view} where experiment = ?")
-                if row.get("method") not in again
-            ]
-            for view in VIEWS
-        },
+        views={view: [_steady(row) for row in rows(f"from {view} where experiment = ?")] for view in VIEWS},
         steps=[_unpacked(row) for row in rows("from study_steps where experiment = ? order by position")],
         runs=rows("from runs where experiment = ? order by started_at, run_id"),
         completions=completions,

@@ -43,6 +43,9 @@ create table cells (
     seed bigint,
     -- Which of several questions that are asked in turn, from 1; null where an item has one.
     turn bigint,
+    -- Whether its method is another one, asked again (A/A): its answers say how noisy that one's are, and are
+    -- no further answers of the study.
+    is_replicate boolean not null,
     generate_step_id varchar not null
 );
 

@@ -10,13 +10,17 @@ from warehouse.query import fetch
 from warehouse.statements import HERE
 from warehouse.statistics.pairs import TEST, Columns, keep
 from warehouse.statistics.prediction_powered import FEWEST_LABELLED, corrected_by_people, interval_of_mean
+from warehouse.statistics.sequential import STOPPED, stopping_seeds
 
 _PLACE = (*TEST, "people", "people_measure")
 
 
 def contrasts_beside_people(connection: duckdb.DuckDBPyConnection, experiment: str) -> list[dict[str, Any]]:
     """Return the rows of `contrasts_beside_people` of a study whose contrasts are computed."""
-    return [place | _beside(rows) for place, rows in _read(connection, experiment)]
+    stopped = stopping_seeds(connection, experiment)
+    return [
+        place | _beside(rows, place["contrast"] in stopped) for place, rows in _read(connection, experiment)
+    ]
 
 
 def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> Iterator[tuple[dict[str, Any], Columns]]:
@@ -34,7 +38,7 @@ def _read(connection: duckdb.DuckDBPyConnection, experiment: str) -> Iterator[tu
         yield place, {name: column[start:end] for name, column in columns.items()}
 
 
-def _beside(rows: Columns) -> dict[str, Any]:
+def _beside(rows: Columns, is_stopped: bool) -> dict[str, Any]:
     """Columns of a row but its place, from an entry for each item that the judge scored on both sides."""
     both = keep(rows, ~np.isnan(rows["labelled"]))
     n_labelled, width = len(both["labelled"]), float(rows["width"][0])
@@ -45,7 +49,7 @@ def _beside(rows: Columns) -> dict[str, Any]:
         errors = both["labelled"] - both["judged"]
         low, high = interval_of_mean(errors, 2 * width)
         found |= {"bias": errors.mean(), "bias_ci_low": low, "bias_ci_high": high}
-    reason = _uncorrected(rows, width)
+    reason = STOPPED if is_stopped else _uncorrected(rows, width)
     if reason:
         return found | {"uncorrected_reason": reason}
     random, rest = keep(rows, rows["is_random"]), keep(rows, ~rows["is_random"])

@@ -6,7 +6,7 @@ with
 
 item_scores as (
     select
-        * exclude (experiment, method_kind, judge_kind, judge_variance)
+        * exclude (experiment, method_kind, is_replicate, judge_kind, judge_variance)
     from verdicts_by_item
     where experiment = $experiment
 ),
@@ -85,7 +85,11 @@ pairings as (
         and theirs.dataset = ours.dataset
         and theirs.language = ours.language
         and theirs.measure = ours.measure
-        and (asked_contrasts.method is null or theirs.train_languages = ours.train_languages)
+        -- A model beside another, and a method beside itself, are what was tuned on the same.
+        and (
+            (asked_contrasts.method is null and not asked_contrasts.is_noise)
+            or theirs.train_languages = ours.train_languages
+        )
     join scales on scales.measure = ours.measure
     where asked_contrasts.experiment = $experiment
 ),

@@ -35,7 +35,7 @@ from warehouse.statistics.pairs import (
     keep,
     read_pairs,
 )
-from warehouse.statistics.sequential import SequentialTest, paired_test, stopping_seeds
+from warehouse.statistics.sequential import STOPPED, SequentialTest, paired_test, stopping_seeds
 from warehouse.statistics.strengths import Comparison, strengths
 from warehouse.statistics.training_seeds import Seeds, TrainingSeeds, cells_of_contrast, cells_of_gap
 from warehouse.statistics.trends import Crossing, crossing, size_trend
@@ -97,7 +97,8 @@ def refresh_slice(connection: duckdb.DuckDBPyConnection, experiment: str, datase
     run_file(connection, HERE / "statistics" / "pairs.sql", experiment=experiment, model=model)
     seeds = TrainingSeeds(connection, slice_)
     for table in ("verdicts", "verdicts_by_item", "verdicts_by_cell", "completions"):
-        connection.execute(f"delete from temp.{table} where model <> ?", [model])
+        # what was asked again is paired by now, and no further answers of the study
+        connection.execute(f"delete from temp.{table} where model <> ? or is_replicate", [model])
     connection.execute(
         "create or replace temp table paired_scores as from main.paired_scores "
         "where experiment = $experiment and dataset = $dataset and model = $model order by all",
@@ -173,7 +174,7 @@ def _test(rows: Columns, seeds: Seeds, stopping_seed: int | None) -> dict[str, A
             long["item_cluster"].tolist(),
         )
     else:
-        adjusted = Adjusted(None, "asking stopped by what was found")
+        adjusted = Adjusted(None, STOPPED)
     low, high = _bounds(rows)
     over_seeds = seeds.estimate(mean_of(scored["difference"])) if len(scored["item"]) else None
     test = paired_test(rows, stopping_seed, over_seeds) if len(scored["item"]) else None

@@ -12,6 +12,9 @@ from warehouse.statistics.estimates import Estimate
 from warehouse.statistics.intervals import Interval
 from warehouse.statistics.pairs import Columns, keep, scale_width
 
+STOPPED = "asking stopped by what was found"
+"""Reason why there is no interval that is made for a fixed number of items."""
+
 
 class SequentialTest:
     """E-value of no difference, its p-value and the confidence sequence, valid at any number of items.
@@ -29,12 +32,15 @@ class SequentialTest:
 
     @cached_property
     def _sequence(self) -> ConfidenceSequence | None:
-        """None without a scale: bets need bounds."""
+        """None without a scale, or where a score is out of it: bets need bounds."""
         if self._width is None:
             return None
         by_item = dict(zip(self._rows["item"].tolist(), self._rows["difference"].tolist(), strict=True))
         ordered = in_random_order(by_item, str, self._seed)
-        return ConfidenceSequence([by_item[item] for item in ordered], -self._width, self._width)
+        try:
+            return ConfidenceSequence([by_item[item] for item in ordered], -self._width, self._width)
+        except ValueError:
+            return None
 
     @property
     def e_value(self) -> float | None:
@@ -45,7 +51,7 @@ class SequentialTest:
         return None if self._sequence is None else self._sequence.p_value(0.0)
 
     def interval(self, alpha: float) -> Interval | None:
-        """The confidence sequence after the last item; None without a scale."""
+        """The confidence sequence after the last item; None without bounds."""
         return None if self._sequence is None else self._sequence.interval(alpha)
 
 

@@ -5,7 +5,7 @@ with
 asked as (
     select contrast, "by"
     from contrasts
-    where experiment = $experiment
+    where experiment = $experiment and not is_noise
 ),
 
 differences as (
@@ -28,7 +28,7 @@ differences as (
         experiment = $experiment
         and difference is not null
         and method is null
-        and contrast in (select contrast from contrasts where experiment = $experiment and not is_noise)
+        and contrast in (select contrast from asked)
 ),
 
 parallel as (
@@ -88,7 +88,11 @@ sides as (
         of_train_languages,
         score_of as value
     from paired_scores
-    where experiment = $experiment and score_of is not null and method is null
+    where
+        experiment = $experiment
+        and score_of is not null
+        and method is null
+        and contrast in (select contrast from asked)
     union all by name
     select
         dataset,

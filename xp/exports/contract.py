@@ -85,7 +85,9 @@ class Cell:
 def cells_of(warehouse: Path, experiment: str) -> Iterator[Cell]:
     """Read the cells of a study that have answers, one after another."""
     with connect(warehouse, read_only=True) as connection:
-        cells = fetch(connection, "from cells where experiment = ? order by all", [experiment])
+        cells = fetch(
+            connection, "from cells where experiment = ? and not is_replicate order by all", [experiment]
+        )
         steps = {row["step_id"]: row for row in fetch(connection, "from steps where kind = 'generate'")}
         for row in cells:
             if row["generate_step_id"] in steps:

@@ -54,7 +54,7 @@ def export_results(format: ExportFormat, warehouse: Path, experiment: str, out: 
 def _n_without_answers(warehouse: Path, experiment: str) -> int:
     with connect(warehouse, read_only=True) as connection:
         known = [row["experiment"] for row in fetch(connection, "from experiments order by experiment")]
-        cells = fetch(connection, "from cells where experiment = ?", [experiment])
+        cells = fetch(connection, "from cells where experiment = ? and not is_replicate", [experiment])
         done = {row["step_id"] for row in fetch(connection, "from steps where kind = 'generate'")}
     if experiment not in known:
         raise ArgumentError(f"the warehouse has no study `{experiment}`. {suggest(experiment, known)}")

@@ -9,8 +9,11 @@ from typing import Any, cast
 from warehouse.connect import connect
 from warehouse.query import fetch, run
 
-VIEWS = {"completions": "shown_answers", "verdicts": "verdicts"}
-"""File -> the view whose rows it holds."""
+ROWS = {
+    "completions": "shown_answers",
+    "verdicts": "(select * exclude (is_replicate) from verdicts where not is_replicate)",
+}
+"""File -> the rows it holds."""
 
 DESCRIPTIONS = {
     "completions": "One row per cell and item: the question, the prompt and the answer.",
@@ -49,10 +52,10 @@ def write(warehouse: Path, experiment: str, out: Path) -> Iterator[tuple[Path, s
         (study,) = fetch(connection, "from experiments where experiment = ?", [experiment])
     files: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
-    for name, view in VIEWS.items():
+    for name, rows_of in ROWS.items():
         path = out / f"{name}.parquet"
         with path.open("wb") as file:  # the name of a study holds no quote
-            run(warehouse, f"from {view} where experiment = '{experiment}' order by all", "parquet", file)
+            run(warehouse, f"from {rows_of} where experiment = '{experiment}' order by all", "parquet", file)
         rows, fields = _columns(path, name)
         files.append(_file(path, name))
         records.append(

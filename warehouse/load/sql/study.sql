@@ -98,6 +98,9 @@ select
     array_to_string(train_languages, '+') as train_languages,
     seed,
     turn,
+    coalesce(
+        list_contains((select list_transform(noise, lambda pair: pair.of) from study), method), false
+    ) as is_replicate,
     generate as generate_step_id
 from study_cells;
 

@@ -98,7 +98,7 @@ def contrasts(study: StudyRows) -> Section:
             "Paired by item: only items scored on both sides count."
             + ("" if main and all(row["stopped_by"] for row in main) else _TEST),
             *corrected(main),
-            *_stopped(main),
+            *_stopped(study, main),
             *_also_differ(study, main),
             *_elsewhere(rest, found),
         ),
@@ -135,7 +135,7 @@ def _elsewhere(rest: Rows, found: Collection[str]) -> tuple[str, ...]:
     return (f"No other contrast on {listed(quiet)} is significant; {where}.",) if quiet else ()
 
 
-def _stopped(shown: Rows) -> tuple[str, ...]:
+def _stopped(study: StudyRows, shown: Rows) -> tuple[str, ...]:
     """Say which contrasts have a confidence sequence in the place of an interval, and why."""
     stopped = [row for row in shown if row["stopped_by"]]
     if not stopped:
@@ -143,9 +143,13 @@ def _stopped(shown: Rows) -> tuple[str, ...]:
     by, rule = stopped[0]["stopped_by"], stopped[0]["stopping_rule"]
     others = list(dict.fromkeys(difference(row) for row in stopped if row["contrast"] != by))
     marked = f" So have {listed(others)}, whose items `{by}` decided on." if others else ""
+    looks = [step for step in study.steps if step["kind"] == "sequential_test" and step["is_done"]]
+    followed = {step["settings"].get("before") for step in looks}
+    last = [step["facts"]["is_settled"] for step in looks if step["step_id"] not in followed]
     return (
-        f"Asking stopped when `{by}` was settled ({rule}): it has a confidence sequence and an e-value, valid"
-        f" at any number of items, and p = 1/e.{marked}",
+        f"Asking stops once `{by}` is settled ({rule}), as it is in {sum(last)} of"
+        f" {counted(len(last), 'place')}: it has a confidence sequence and an e-value against a difference of"
+        f" 0, valid at any number of items, and p = 1/e.{marked}",
     )
 
 

@@ -1,5 +1,6 @@
 -- One row per dataset, language, model, method, languages tuned on, seed and turn that a study asks for, done
 -- or not, with the worked examples in its prompts (null where no prompt is made).
+-- Replicates are left out.
 select
     cells.experiment,
     cells.cell_id,
@@ -16,3 +17,4 @@ select
     end as num_fewshot
 from cells
 left join steps on steps.step_id = cells.generate_step_id
+where not cells.is_replicate

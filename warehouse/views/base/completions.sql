@@ -1,5 +1,5 @@
 -- One row per cell and item: what was answered, and how. A generate step that serves several cells counts in
--- each.
+-- each. `is_replicate` is true of a method that was asked again (A/A): noise, and no further answers.
 with
 
 -- The least of a model's counts: adapters add to it.
@@ -26,6 +26,7 @@ select
     cells.seed,
     step_completions.item,
     cells.turn,
+    cells.is_replicate,
     cells.generate_step_id as step_id,
     step_completions.turns,
     step_completions.prompt_id,

@@ -1,4 +1,5 @@
 -- One row per cell and item: the question, the prompt and the answer. All text is data, to be shown as it is.
+-- Replicates are left out.
 select
     completions.experiment,
     completions.dataset,
@@ -32,6 +33,7 @@ left join items
         and items.item = completions.item
         and items.turn is not distinct from completions.turn
 left join sent_prompts on sent_prompts.prompt_id = completions.prompt_id
+where not completions.is_replicate
 order by
     completions.experiment,
     completions.dataset,

@@ -27,6 +27,7 @@ stages as (
     join cell_training on cell_training.cell_id = cells.cell_id
     left join selections
         on selections.cell_id = cells.cell_id and selections.trial_id = cell_training.step_id
+    where not cells.is_replicate
 )
 
 select

@@ -11,3 +11,4 @@ select distinct
 from cells
 join cell_training on cell_training.cell_id = cells.cell_id
 join steps on steps.step_id = cell_training.step_id
+where not cells.is_replicate

@@ -18,4 +18,5 @@ select distinct
 from cells
 join cell_training on cell_training.cell_id = cells.cell_id
 join trials on trials.step_id = cell_training.step_id
+where not cells.is_replicate
 order by all

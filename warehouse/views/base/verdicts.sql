@@ -45,6 +45,7 @@ judged as (
         cells.seed,
         step_verdicts.item,
         cells.turn,
+        cells.is_replicate,
         cell_judges.judge,
         case when judges.is_people then 'human' else judges.judge_kind end as judge_kind,
         judges.role,
@@ -108,6 +109,7 @@ named as (
         cells.seed,
         step_completions.item,
         cells.turn,
+        cells.is_replicate,
         answer_id(
             cells.experiment,
             cells.dataset,
@@ -136,6 +138,7 @@ labelled as (
         named.seed,
         named.item,
         named.turn,
+        named.is_replicate,
         labels.judge,
         'human' as judge_kind,
         'quality' as role,

@@ -6,6 +6,7 @@ select distinct
     verdicts.language,
     verdicts.model,
     verdicts.cell_id,
+    verdicts.is_replicate,
     verdicts.judge,
     verdicts.judge_kind,
     verdicts.role,

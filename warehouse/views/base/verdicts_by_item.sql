@@ -16,6 +16,7 @@ select
     measure,
     item,
     turn,
+    is_replicate,
     item_cluster,
     avg(score) as score,
     sum(score) as total,

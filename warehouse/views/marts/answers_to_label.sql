@@ -36,4 +36,4 @@ left join items
         and items.language = completions.language
         and items.item = completions.item
         and items.turn is not distinct from completions.turn
-where completions.text is not null
+where completions.text is not null and not completions.is_replicate

@@ -9,7 +9,8 @@
 -- (prediction-powered inference, Angelopoulos et al. 2023), with its 95% interval, which belongs to no test
 -- and is corrected for no other. `weight` says how far the judge's differences count. It is null, and
 -- `uncorrected_reason` says why, unless all answers of both sides to at least 50 random items are labelled on
--- a scale that is known and the judge's. It is of these models as they were trained.
+-- a scale that is known and the judge's, and asking did not stop by what was found: the interval is made for
+-- a fixed number of items. It is of these models as they were trained.
 select
     contrasts_beside_people.experiment,
     contrasts_beside_people.contrast,

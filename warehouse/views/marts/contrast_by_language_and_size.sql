@@ -18,7 +18,8 @@
 -- say nothing of another training run (`scope`); with more, they are over seeds too.
 --
 -- Where the contrast `stopped_by` decided how many items of a side were asked, intervals are confidence
--- sequences, which hold whatever was found before asking stopped, and `p_value` is 1 / `e_value`.
+-- sequences, which hold whatever was found before asking stopped, and `p_value` is 1 / `e_value`. Items that
+-- were never asked on one side are not lost.
 --
 -- `direction` is of scores; of a judge that looks for a `fault`, `fault_difference` is the same of the shares
 -- of answers that have it, with its interval: there below zero is better for the first side.

@@ -47,6 +47,6 @@ join completions
     on completions.cell_id = by_question.cell_id
         and completions.item = by_question.item
         and completions.turn is not distinct from by_question.turn
-where by_question.n_judges > 1 and completions.text is not null
+where by_question.n_judges > 1 and completions.text is not null and not completions.is_replicate
 group by all
 order by all

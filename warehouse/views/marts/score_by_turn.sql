@@ -23,7 +23,7 @@ found as (
         item as cluster,
         score as value
     from verdicts
-    where turn is not null
+    where turn is not null and not is_replicate
 ),
 
 scales as (
@@ -39,7 +39,7 @@ scales as (
         min(scale_low) as scale_low,
         max(scale_high) as scale_high
     from verdicts_by_item
-    where turn is not null
+    where turn is not null and not is_replicate
     group by all
 )
 

@@ -1,5 +1,6 @@
 -- One row per contrast, dataset, language, model, languages tuned on (either side) and measure: what
--- `contrast_by_language_and_size` is made of.
+-- `contrast_by_language_and_size` is made of. Where asking stopped, items without a verdict on a side, scored
+-- or not, were never asked there, and are not lost.
 select
     experiment,
     contrast,
@@ -22,4 +23,8 @@ select
     avg(characters_of) filter (where difference is not null) as mean_characters_of,
     avg(characters_against) filter (where difference is not null) as mean_characters_against
 from paired_scores
+left join contrasts using (experiment, contrast, of, against)
+where
+    contrasts.stopping_seed is null
+    or (n_scored_of + n_unscored_of > 0 and n_scored_against + n_unscored_against > 0)
 group by all
