@@ -152,10 +152,14 @@ def _means(row: dict[str, Any]) -> Means:
 
 @contextlib.contextmanager
 def _attached(**paths: Path) -> Generator[duckdb.DuckDBPyConnection]:
-    """Connect to warehouse files, read-only, each under a name."""
+    """Connect to warehouse files, read-only, each under a name.
+
+    Their views reach no other file, whoever wrote them.
+    """
     with duckdb.connect() as connection, duckdb_errors(" and ".join(map(str, paths.values()))):
         for name, path in paths.items():
             connection.execute(f"attach {_quoted(path)} as {name} (read_only)")
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
         yield connection
 
 

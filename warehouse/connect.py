@@ -142,6 +142,16 @@ def wait_until_free(path: Path, patience: float = PATIENCE_SECONDS) -> None:
         return
 
 
+def half_of_memory() -> int:
+    """Return half of the machine's memory in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def memory_limit() -> str:
+    """Return DuckDB's memory limit, as its setting takes it."""
+    return f"{min(MEMORY_BYTES, half_of_memory())}B"
+
+
 def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -149,9 +159,7 @@ def _open(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnec
         # settings too: logging to a file, which may not be reached, ends the process
         "lock_configuration": read_only,
         "wal_autocheckpoint": f"{WAL_BYTES}B",
-        "memory_limit": (
-            f"{min(MEMORY_BYTES, os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 2)}B"
-        ),
+        "memory_limit": memory_limit(),
     }
     if odd := re.search(r"[?\\]", str(path.resolve())):
         raise WarehouseError(

@@ -14,8 +14,8 @@
 Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`.
 Statistics, numbers and report are derived from the bundle's own rows, so that `xp verify` derives them again
 to the bit. Folders of the machine it was made on, and servers, are taken out of the steps' settings and out
-of errors; the spec, its overrides and its lock stand as they were written. The same study gives the same
-bytes.
+of what answers failed of; of a failed attempt it is said only that it failed. The spec, its overrides and
+its lock stand as they were written. The same study gives the same bytes.
 """
 
 import contextlib
@@ -33,13 +33,25 @@ from typing import Any
 import duckdb
 
 from dsl.errors import ArgumentError, OutputError, WarehouseError
+from dsl.messages import one_line
 from dsl.values import StepId
 from runners.store.digests import Checks
-from warehouse.connect import WAREHOUSE, connect, remove
+from warehouse.connect import WAREHOUSE, connect, half_of_memory, remove
 from warehouse.errors import duckdb_errors
 from warehouse.migrate import BUNDLED
 from warehouse.query import fetch
-from xp.derived import Files, as_parquet, load, made_by, numbers_of, statistics_of, views_sql
+from xp.derived import (
+    BundleLock,
+    Files,
+    as_parquet,
+    load,
+    made_by,
+    numbers_of,
+    schema_sql,
+    statistics_of,
+    views_sql,
+    written_of,
+)
 
 _ROWS_OF = {
     "experiment": "experiment = {study}",
@@ -57,12 +69,12 @@ _SETTINGS = (
     r""" '"(path|file|hub)":(\s*)"/[^"]*/([^"/]*)"', '"\1":\2"\3"', 'g'),"""
     r""" '"(base_url|server)":(\s*)"[^"]*"', '"\1":\2null', 'g')::json as settings"""
 )
-_ERROR = r"""regexp_replace(error, '//[^ ''"`(),]+|/[^ ''"`(),]*/', '', 'g') as error"""
+_ERROR = r"""regexp_replace(error, '//[^ ''"`(),]+|/[^ ''"`(),]*/|[\w.-]+:\d{2,5}\b', '', 'g') as error"""
 
 _WITHOUT_PLACES = {
     "steps": _SETTINGS,
     "experiments": "parse_filename(spec_file) as spec_file, true as is_computed",
-    "runs": f"'' as host, {_ERROR}",
+    "runs": "'' as host, if(error is null, null, 'an error, which a bundle leaves out') as error",
     "step_completions": _ERROR,
 }
 """Table -> its columns without hosts, and with names of files instead of their places."""
@@ -115,15 +127,14 @@ def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
         if fetch(connection, f"from made_from where part = '{BUNDLED}'"):
             raise WarehouseError(f"{warehouse} was read from a bundle: copy that file")
         study = f"'{experiment}'"  # the name of a study holds no quote
-        (spec,) = fetch(connection, f"from experiments where experiment = {study}")
-        steps = fetch(
-            connection,
-            "select step_id, code, outcome_sha256, versions::varchar as versions from steps where"
-            f" {_ROWS_OF['step_id'].format(study=study)} order by all",
-        )
+        ((spec_file,),) = connection.execute(
+            f"select spec_file from experiments where experiment = {study}"
+        ).fetchall()
+        spec, lock = written_of(connection, experiment)
+        files["schema.sql"] = schema_sql(connection).encode()
         tables = fetch(
             connection,
-            "select table_name, sql, (select list(column_name) from duckdb_columns() where table_name ="
+            "select table_name, (select list(column_name) from duckdb_columns() where table_name ="
             " duckdb_tables.table_name) as columns from duckdb_tables() where not internal order by all",
         )
         for table in tables:
@@ -136,21 +147,11 @@ def _read_rows(warehouse: Path, experiment: str) -> tuple[Files, int]:
                 found: Any = connection.sql(sql).to_arrow_table()
             files[f"rows/{name}.parquet"] = as_parquet(found)
             n_rows += found.num_rows
-    files["spec.yaml"] = spec["spec_text"].encode()
-    files["lock.json"] = _json(
-        {
-            "experiment": experiment,
-            "overrides": spec["overrides"],
-            "steps": {
-                step.pop("step_id"): step | {"versions": json.loads(step["versions"])} for step in steps
-            },
-            "made_by": made_by(),
-        }
-    )
-    files["schema.sql"] = "".join(f"{table['sql']}\n" for table in tables).encode()
+    files["spec.yaml"] = spec.encode()
+    files["lock.json"] = _json(lock.model_copy(update={"made_by": made_by()}).model_dump(mode="json"))
     files["views.sql"] = views_sql().encode()
     with contextlib.suppress(OSError):
-        files["spec.lock"] = Path(f"{spec['spec_file']}.lock").read_bytes()
+        files["spec.lock"] = Path(f"{spec_file}.lock").read_bytes()
     return files, n_rows
 
 
@@ -170,20 +171,28 @@ def _adapters(steps: Path, step_ids: Iterable[StepId]) -> Iterator[tuple[str, Pa
                 yield f"adapters/{step_id}/{file.name}", _json(config)
 
 
-def read_files(bundle: Path) -> tuple[Files, str]:
-    """Return the files of a bundle and the name of its study.
+def read_files(bundle: Path) -> tuple[Files, BundleLock]:
+    """Return the files of a bundle, and its lock.
 
     Raises:
-        ArgumentError: the file is no bundle.
+        ArgumentError: the file is no bundle, or larger than half of the machine's memory when unpacked.
     """
     try:
         with zipfile.ZipFile(bundle) as file:
+            n_bytes, most = sum(info.file_size for info in file.infolist()), half_of_memory()
+            if n_bytes > most:
+                raise ArgumentError(
+                    f"{bundle}: {n_bytes:,} bytes when unpacked; this machine can read {most:,}, half of its"
+                    " memory. Read it on one with more"
+                )
             files = {name: file.read(name) for name in file.namelist()}
         for name in ("schema.sql", "views.sql"):
             files[name].decode()
-        return files, str(json.loads(files["lock.json"])["experiment"])
+        return files, BundleLock.model_validate_json(files["lock.json"])
     except _UNREADABLE as error:
-        raise ArgumentError(f"{bundle}: no bundle of a study: {error}. `xp bundle` writes one") from error
+        raise ArgumentError(
+            f"{bundle}: no bundle of a study: {one_line(str(error))}. `xp bundle` writes one"
+        ) from error
 
 
 def read_bundle(bundle: Path, store: Path) -> str:
@@ -199,7 +208,7 @@ def read_bundle(bundle: Path, store: Path) -> str:
     unfinished = (aside, aside.with_name(f"{aside.name}.wal"))
     if store.exists() and any(path not in unfinished for path in store.iterdir()):
         raise ArgumentError(f"{store} is not empty: a bundle is read into a new store. Name one by `--store`")
-    files, experiment = read_files(bundle)
+    files, lock = read_files(bundle)
     store.mkdir(parents=True, exist_ok=True)
     remove(aside)  # of a read that was killed
     try:
@@ -209,12 +218,12 @@ def read_bundle(bundle: Path, store: Path) -> str:
             duckdb.connect(str(aside)) as connection,
         ):
             load(connection, files, Path(folder))
-            connection.execute("insert into made_from values (?, ?)", [BUNDLED, experiment])
+            connection.execute("insert into made_from values (?, ?)", [BUNDLED, lock.experiment])
         aside.replace(store / WAREHOUSE)
     except BaseException:
         remove(aside)
         raise
-    return experiment
+    return lock.experiment
 
 
 def _write(out: Path, files: Mapping[str, Path | bytes]) -> None:

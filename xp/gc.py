@@ -27,9 +27,10 @@ from runners.store.locks import holder
 from runners.store.store import Store
 from xp.studies import diff_for
 
-_LIKE_A_STUDY = re.compile(r"^\W{0,4}(experiment|extends)\b", re.MULTILINE)
+_LIKE_A_STUDY = re.compile(r"""\b(experiment|extends)\b["']?\s*:""")
+"""A key of a study, wherever it stands: in flow style it begins no line."""
 _ASIDE = "removed-"
-"""Begins the name, in the store, of a folder that is being removed."""
+"""Begins the name of a folder that is being removed; `.tmp` ends it, as of a step that is no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def find_garbage(root: Path, named: Sequence[Path]) -> Garbage:
     """Find what no spec among `named`, specs or folders of specs, needs.
 
     Raises:
-        ArgumentError: they hold no spec, or one whose name cannot be read: nothing says what it needs.
+        ArgumentError: they hold no spec, a folder that cannot be listed, or a spec whose name cannot be read,
+            or a study's record cannot be read: nothing says what is needed.
         StoreError: there is no store, or it cannot be read.
     """
     if not root.is_dir():
@@ -96,7 +98,9 @@ def find_garbage(root: Path, named: Sequence[Path]) -> Garbage:
             specs=specs,
             studies=studies,
             parts=tuple(_parts(store, needed)),
-            cache=_part("cache", (path for path in _in(store.cache) if path.is_dir())),
+            cache=_part(
+                "cache", (path for path in _in(store.cache) if path.is_dir() and not _is_aside(path))
+            ),
             labels=tuple(name for name in studies if (store.root / "labels" / name).is_dir()),
             notes=notes,
         )
@@ -128,26 +132,37 @@ def remove_garbage(root: Path, named: Sequence[Path], *, with_cache: bool = Fals
                 store.retire_study(name)
             for part in (*found.parts, *[found.cache] * with_cache):
                 for path in part.paths:
-                    _remove(store, path)
+                    _remove(path)
         except OSError as error:
             raise unwritten(error, Path(error.filename or root)) from error
-        if store.steps.is_dir() and not store.warehouse.exists():
-            rebuild(root)
+        finally:
+            if store.steps.is_dir() and not store.warehouse.exists():
+                rebuild(root)
         return found
 
 
 def _specs(named: Iterable[Path]) -> Iterator[Path]:
-    """Yield specs as they are named, and those below folders, hidden ones left out."""
+    """Yield specs as they are named, and those below folders, links followed, hidden ones left out."""
     for path in named:
         if not path.is_dir():
             yield path
             continue
-        for folder, below, files in os.walk(path):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(files):
+        seen = set[Path]()
+        for folder, below, files in os.walk(path, onerror=_refuse_unlisted, followlinks=True):
+            here = Path(folder).resolve()
+            below[:] = [] if here in seen else sorted(name for name in below if not name.startswith("."))
+            for name in () if here in seen else sorted(files):
                 file = Path(folder) / name
                 if file.suffix in (".yaml", ".yml") and _is_like_a_study(file):
                     yield file
+            seen.add(here)
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    raise ArgumentError(
+        f"{error.filename}: {error.strerror}, so nothing says what the specs in it need. Make it readable, or"
+        " name the specs whose results are to stay"
+    ) from error
 
 
 def _is_like_a_study(file: Path) -> bool:
@@ -159,18 +174,20 @@ def _is_like_a_study(file: Path) -> bool:
 def _needed(store: Store, specs: Iterable[Path]) -> tuple[set[StepId], tuple[str, ...], tuple[str, ...]]:
     """Return the steps that specs need, the names of recorded studies of none of them, and notes."""
     needed, names, files, notes = set[StepId](), set[str](), set[Path](), list[str]()
+    unplanned = set[str]()
     for spec in specs:
         try:
-            names.add(experiment_name(spec))
+            names.add(name := experiment_name(spec))
         except SpecError as error:
             raise ArgumentError(
-                f"{spec} cannot be read, so nothing says what it needs. Mend it, or name the specs whose"
-                f" results are to stay:\n{error}"
+                f"{spec} cannot be read, so nothing says what it needs. Mend it; where it is no spec, leave"
+                f" it out: name the specs whose results are to stay instead of their folder:\n{error}"
             ) from error
         files.add(spec.resolve())
         try:
             needed |= diff_for(spec, None, None, store.root).plan.steps.keys()
         except SpecError:
+            unplanned.add(name)
             notes.append(
                 f"{spec} is not valid now (`xp validate {spec}`): what was applied last under its name stays"
             )
@@ -179,10 +196,12 @@ def _needed(store: Store, specs: Iterable[Path]) -> tuple[set[StepId], tuple[str
         try:
             study = read_record(record, Study)
         except DataError as error:
-            if record.stem in names:
-                notes.append(f"{error}. Only the steps that its spec plans now stay")
-            else:
-                studies.append(record.stem)
+            if record.stem not in names - unplanned:
+                raise ArgumentError(
+                    f"{error}, so nothing says what {record.stem} needs. Apply its spec again, which writes"
+                    " that record, or delete the record where the study is to go"
+                ) from error
+            notes.append(f"{error}. Only the steps that its spec plans now stay")
             continue
         if study.experiment in names or Path(study.spec_file).resolve() in files:
             needed.update(study.step_ids)
@@ -198,7 +217,8 @@ _UNLOADED = {"unfinished", "damaged", "leftovers"}
 
 def _parts(store: Store, needed: set[StepId]) -> Iterator[Part]:
     """Yield what is not needed, kind by kind."""
-    leftovers = [*store.root.glob(f"{_ASIDE}*"), *store.root.glob("verify-*")]
+    leftovers = [path for at in (store.root, store.steps, store.cache) for path in _in(at) if _is_aside(path)]
+    leftovers += store.root.glob("verify-*")
     leftovers += store.root.glob("warehouse.duckdb.unreadable")
     found: dict[str, list[Path]] = defaultdict(list, {"leftovers": leftovers})
     for folder in _in(store.steps):
@@ -244,11 +264,16 @@ def _size(paths: Iterable[Path]) -> int:
     return n_bytes
 
 
-def _remove(store: Store, path: Path) -> None:
+def _remove(path: Path) -> None:
     """Remove a file, or a folder in such a way that none is left that looks whole."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    aside = path if path.name.startswith(_ASIDE) else store.root / f"{_ASIDE}{path.name}"
+    # beside it: a link to another file system leads out of the store
+    aside = path if _is_aside(path) else path.with_name(f"{_ASIDE}{path.name}.tmp")
     path.rename(aside)
     shutil.rmtree(aside)
+
+
+def _is_aside(path: Path) -> bool:
+    return path.name.startswith(_ASIDE)

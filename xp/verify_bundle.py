@@ -1,7 +1,6 @@
 """Verify a bundle: every number, figure and digest in it is derived again from its rows."""
 
 import hashlib
-import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from dsl.messages import one_line, shorten
 from warehouse.errors import duckdb_errors
 from xp.bundle import read_files
-from xp.derived import Files, as_text, made_by, numbers_of, statistics_of
+from xp.derived import BundleLock, Files, as_text, made_by, numbers_of, our_sql, statistics_of, written_in
 
 TOLERANCE = 1e-12
 """Largest relative difference of two numbers that are equal on another build, whose sums are rounded
@@ -42,16 +41,24 @@ class VerifiedBundle:
 def verify_bundle(bundle: Path) -> VerifiedBundle:
     """Derive a bundle's statistics, tables and report from its rows and compare them with what it holds.
 
+    Where it says that this version's code wrote it, that code derives them, and its SQL, spec and lock have
+    to be what that code and the rows give.
+
     Raises:
         ArgumentError: the file is no bundle.
         WarehouseError: its SQL cannot be run.
     """
-    files, experiment = read_files(bundle)
-    lock = json.loads(files["lock.json"])
-    ours, theirs = made_by(), lock.get("made_by", {})
+    files, lock = read_files(bundle)
+    ours, theirs = made_by(), lock.made_by
     is_ours = all(ours[part] == theirs.get(part) for part in ("schema", "views", "computed"))
     equal, close, faults, notes = 0, list[str](), list[str](), list[str]()
-    for name, derived in _derived(bundle, files, experiment, with_statistics=is_ours):
+    sql = our_sql(Path(tempfile.gettempdir())) if is_ours else {}
+    faults += [
+        f"{name} is not that of the code that the bundle names" for name in sql if files[name] != sql[name]
+    ]
+    if is_ours:
+        faults += _unwritten(bundle, files | sql, lock)
+    for name, derived in _derived(bundle, files | sql, lock.experiment, with_statistics=is_ours):
         if name == "report.html" and (
             name not in files or not is_ours or ours["report"] != theirs.get("report")
         ):
@@ -66,12 +73,30 @@ def verify_bundle(bundle: Path) -> VerifiedBundle:
             faults.append(f"{name} is not what the rows give: {unlike}")
     if not is_ours:
         notes.append("statistics are those of another version of xp: taken as they stand")
-    digests: Mapping[str, str] = lock.get("adapters", {})
-    damaged = [name for name, digest in digests.items() if _sha256(files.get(name)) != digest]
+        notes.append("tables of numbers are derived by the bundle's own SQL, whatever it says")
+    damaged = [name for name, digest in lock.adapters.items() if _sha256(files.get(name)) != digest]
     faults += [f"{name} is not the file that was packed" for name in damaged]
     return VerifiedBundle(
-        bundle, lock["steps"], equal, tuple(close), len(digests) - len(damaged), tuple(faults), tuple(notes)
+        bundle,
+        lock.steps,
+        equal,
+        tuple(close),
+        len(lock.adapters) - len(damaged),
+        tuple(faults),
+        tuple(notes),
     )
+
+
+def _unwritten(bundle: Path, files: Files, lock: BundleLock) -> Iterator[str]:
+    """Yield in sentences what spec and lock say otherwise than the rows."""
+    with tempfile.TemporaryDirectory() as folder, duckdb_errors(bundle):
+        spec, written = written_in(files, lock.experiment, Path(folder))
+    if files.get("spec.yaml") != spec.encode():
+        yield "spec.yaml is not the spec in rows/experiments.parquet"
+    if lock.overrides != written.overrides:
+        yield "lock.json has other overrides than rows/experiments.parquet"
+    if lock.steps != written.steps:
+        yield "lock.json has other steps than rows/steps.parquet"
 
 
 def _derived(

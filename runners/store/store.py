@@ -14,7 +14,7 @@
 <root>/allowed.json            environment variables that may be sent, and to which servers
 <root>/damaged/<step_id>/      a finished step whose files had changed, before it was made again
 <root>/cache/                  what can be made again, such as converted weights
-<root>/removed-<name>/         a folder that `xp gc` is removing, or was when it was killed
+<folder>/removed-<name>.tmp/   a folder that `xp gc` is removing, or was when it was killed, beside its place
 <root>/lock                    who is applying: process, host, since when (`runners.store.locks`)
 <root>/warehouse.duckdb        made from all of the above
 """

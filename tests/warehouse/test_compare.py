@@ -1,9 +1,14 @@
 """Warehouses are compared by what they say, not by the order in which DuckDB added."""
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
-from warehouse.compare import n_unlike
+from dsl.errors import WarehouseError
+from warehouse.compare import differences, n_unlike
+from warehouse.connect import WAREHOUSE
+from warehouse.load import make_warehouse
 
 
 @pytest.mark.parametrize(
@@ -25,3 +30,13 @@ def test_rows_differ_by_more_than_the_last_digits_of_a_sum(held: str, fresh: str
             connection.execute(f"create table {name}.scores (n integer, mean double)")
             connection.execute(f"insert into {name}.scores values {rows}")
         assert n_unlike(connection, "scores") == n_rows
+
+
+def test_the_sql_of_a_warehouse_that_is_compared_reaches_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    make_warehouse(tmp_path, tmp_path / WAREHOUSE)
+    assert differences(tmp_path) == ()
+    with duckdb.connect(str(tmp_path / WAREHOUSE)) as connection:
+        connection.execute(f"drop table runs; create view runs as from '{tmp_path}/secret.csv'")
+    with pytest.raises(WarehouseError, match="disabled"):
+        differences(tmp_path)

@@ -1,6 +1,7 @@
 """`xp gc` removes what no spec of a folder needs, and nothing else; a kill leaves a sound store."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.data.records import Label
-from dsl.errors import ArgumentError, StoreLocked, WarehouseError
+from dsl.errors import ArgumentError, StoreError, StoreLocked, WarehouseError
 from runners.store.store import Store
 from tests.xp.small_study import all_rows, in_warehouse, plan_of, step_ids, write_study
 from warehouse.load import load_store
@@ -168,6 +169,61 @@ def test_a_folder_that_says_nothing_of_what_is_needed_is_refused(folder: Path, t
     assert files_of(folder) == before
 
 
+def test_specs_in_flow_style_and_behind_links_are_found(folder: Path, tmp_path: Path) -> None:
+    spec = folder / "other" / "small.yaml"
+    study = json.loads(spec.read_text("utf-8"))
+    spec.write_text(json.dumps({"question": study.pop("question"), **study}), "utf-8")
+    (tmp_path / "linked").mkdir()
+    for name in ("small", "other"):
+        (tmp_path / "linked" / name).symlink_to(folder / name)
+    (tmp_path / "linked" / "round").symlink_to(tmp_path / "linked")
+    found = find_garbage(folder / "store", [tmp_path / "linked"])
+    assert (found.parts, found.studies, len(found.specs)) == ((), (), 2)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir, closed = os.scandir, folder / "other"
+
+    def denied(path: str) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", denied)
+    with pytest.raises(ArgumentError, match="other: Permission denied, so nothing says"):
+        find_garbage(folder / "store", [folder])
+
+
+def test_an_unreadable_record_of_a_spec_that_is_not_valid_is_refused(folder: Path) -> None:
+    record = folder / "store" / "experiments" / "other.json"
+    record.write_text("{")
+    assert find_garbage(folder / "store", [folder]).studies == ()
+    (folder / "other" / "fr.jsonl").unlink()
+    with pytest.raises(ArgumentError, match=r"other\.json.* so nothing says what other needs"):
+        find_garbage(folder / "store", [folder])
+
+
+def test_steps_on_another_file_system_go_and_the_warehouse_is_made_again_whatever_fails(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, steps = folder / "store", Path(shutil.move(folder / "store" / "steps", tmp_path / "disk"))
+    (store / "steps").symlink_to(steps)
+    remove = shutil.rmtree
+
+    def failing(path: Path) -> None:
+        remove(path / "none")
+
+    monkeypatch.setattr("shutil.rmtree", failing)
+    with pytest.raises(StoreError):
+        remove_garbage(store, [folder / "small"])
+    monkeypatch.undo()
+    assert verify(store).faults == ()
+    (aside,) = steps.glob("removed-*")
+    assert "leftovers" in {part.kind for part in remove_garbage(store, [folder / "small"]).parts}
+    assert not aside.exists()
+    assert steps_of(store) == set(plan_of(folder / "small" / "small.yaml").steps)
+
+
 def test_nothing_is_removed_while_an_apply_or_a_reader_has_the_store(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +245,7 @@ def test_attempts_damaged_steps_and_leftovers_go_but_none_that_a_process_holds(f
     (step_id,) = step_ids(plan_of(folder / "other" / "small.yaml"), "generate")
     kept, gone = (f"generate-{digit * 16}" for digit in "12")
     step = plan_of(folder / "other" / "small.yaml").steps[step_id]
-    for name in (store.root / "damaged" / gone, store.root / "removed-x", store.steps / f"{gone}.tmp"):
+    for name in (store.root / "damaged" / gone, store.root / "removed-x.tmp", store.steps / f"{gone}.tmp"):
         name.mkdir(parents=True)
     with store.begin(kept, step):
         found = remove_garbage(store.root, [folder])

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.data.records import Outcome
+from dsl.errors import ArgumentError
 from runners.store.digests import describe
 from tests.warehouse.reported_study import write_study
 from warehouse.connect import WAREHOUSE, connect
@@ -121,6 +122,53 @@ def test_what_does_not_follow_from_the_rows_is_found_with_its_file_and_line(
     assert (said.exit_code, f"{len(faults)} faults." in said.output) == (1, True)
 
 
+def test_sql_spec_and_lock_that_are_not_those_of_code_and_rows_are_found(
+    bundle: Path, tmp_path: Path
+) -> None:
+    def other_code(lock: bytes) -> bytes:
+        said = json.loads(lock)
+        said["steps"][min(said["steps"])]["code"] = "x"
+        return json.dumps(said | {"overrides": ["seed=1"]}).encode()
+
+    doctored = repacked(
+        bundle,
+        tmp_path / "doctored.zip",
+        {
+            "views.sql": lambda text: text.replace(b"avg(", b"9 + avg("),
+            "schema.sql": lambda text: text + b"create table more (a integer);",
+            "spec.yaml": lambda text: text + b"\n",
+            "lock.json": other_code,
+        },
+    )
+    found = verify_bundle(doctored)
+    assert [fault.split()[0] for fault in found.faults] == [
+        "schema.sql",
+        "views.sql",
+        "spec.yaml",
+        "lock.json",
+        "lock.json",
+    ]
+    assert found.n_equal == len(VIEWS) + len(computed_tables()) + 1
+
+
+@pytest.mark.parametrize(
+    "lock", [b"[]", b"{}", b'{"experiment": "a", "steps": []}', b'{"experiment": "a\'b", "steps": {}}']
+)
+def test_a_lock_of_another_shape_is_an_error_of_the_arguments(
+    lock: bytes, bundle: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="no bundle of a study"):
+        verify_bundle(repacked(bundle, tmp_path / "bad.zip", {"lock.json": lambda _: lock}))
+
+
+def test_a_bundle_that_does_not_fit_into_memory_is_refused_unread(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xp.bundle.half_of_memory", lambda: 1_000)
+    with pytest.raises(ArgumentError, match="this machine can read 1,000"):
+        verify_bundle(bundle)
+
+
 def test_of_a_bundle_of_other_code_the_numbers_are_derived_by_its_own_sql(
     bundle: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +180,7 @@ def test_of_a_bundle_of_other_code_the_numbers_are_derived_by_its_own_sql(
     assert found.notes == (
         "report.html was written by another version of xp: not compared",
         "statistics are those of another version of xp: taken as they stand",
+        "tables of numbers are derived by the bundle's own SQL, whatever it says",
     )
 
 
