@@ -18,7 +18,7 @@ from runners.http.server import Call, call_of
 from runners.steps import find_runner
 from runners.store.step_io import RowWriter, StepContext, read_rows
 from runners.store.store import Store
-from xp.lock import SECTIONS, Lock, as_they_are, lock_file, moved, planned, read
+from xp.lock import NOT_KNOWN, SECTIONS, Lock, as_they_are, lock_file, model_folders, moved, planned, read
 from xp.render.words import counted
 
 N_CANARIES = 5
@@ -60,9 +60,9 @@ def drift(spec: Path, overrides: Sequence[str], store: Path) -> Drift:
         )
     else:
         now, without = as_they_are(plan, fingerprints, store)
-        found += map(str, moved(spec, now))
+        found += map(str, moved(spec, now, model_folders(plan)))
         looked_at += _compared(lock, now)
-        unknown += (f"{name}: the hub cannot be asked, and no copy is here" for name in without)
+        unknown += (f"{name}: {NOT_KNOWN}" for name in without)
     held = Store(store)
     for judge in _judges(plan, held):
         call = call_of(judge.model)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -192,10 +193,6 @@ def apply(
 
     with exit_on_error():
         saved = _saved(spec, overrides, targets)
-        if update_lock:
-            from xp.commands.locks import lock
-
-            lock(spec, overrides, store)
         if saved is not None:
             study = load(saved.spec, store=store, overrides=saved.overrides)
             planned = study.plan(saved.targets, identify=True)
@@ -210,6 +207,11 @@ def apply(
                 raise typer.Exit(2)
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
+        if update_lock:
+            from xp.commands.locks import lock
+
+            lock(study.spec, list(study.overrides), store)
+            planned = replace(planned, diff=replace(planned.diff, moved=()))
         with shown(planned.diff, Console()) as watch:
             applied = study.apply(
                 planned,
