@@ -10,15 +10,17 @@ from typing import NamedTuple
 
 from dsl.data.records import Completion, Verdict
 from dsl.engines.contract import ServerSettings
-from dsl.errors import ServerError
+from dsl.errors import BudgetSpent, ServerError
 from dsl.plan.study import Plan
+from dsl.spec.budget import Charge
 from dsl.steps.steps import JudgeStep
 from dsl.values import Name, StepId
 from runners.http.server import Call, call_of
 from runners.steps import find_runner
+from runners.store.spending import charged
 from runners.store.step_io import RowWriter, StepContext, read_rows
 from runners.store.store import Store
-from xp.lock import SECTIONS, Lock, as_they_are, lock_file, moved, planned, read
+from xp.lock import NOT_KNOWN, SECTIONS, Lock, as_they_are, lock_file, model_folders, moved, planned, read
 from xp.render.words import counted
 
 N_CANARIES = 5
@@ -47,7 +49,7 @@ class _Judge(NamedTuple):
 
 def drift(spec: Path, overrides: Sequence[str], store: Path) -> Drift:
     """Compare files, packages and commits with a spec's lock, and the judges behind servers with the verdicts
-    in the store: each judges a few answers again.
+    in the store: each judges a few answers again, which the study's budget pays for.
 
     A variable is sent to a server only where that was allowed in this store before. Raises SpecError where
     the spec is invalid.
@@ -60,10 +62,12 @@ def drift(spec: Path, overrides: Sequence[str], store: Path) -> Drift:
         )
     else:
         now, without = as_they_are(plan, fingerprints, store)
-        found += map(str, moved(spec, now))
+        found += map(str, moved(spec, now, model_folders(plan)))
         looked_at += _compared(lock, now)
-        unknown += (f"{name}: the hub cannot be asked, and no copy is here" for name in without)
+        unknown += (f"{name}: {NOT_KNOWN}" for name in without)
     held = Store(store)
+    if (budget := plan.execution.budget) is not None:
+        held.charge = Charge(experiment=plan.study.experiment, budget=budget)
     for judge in _judges(plan, held):
         call = call_of(judge.model)
         if call.variable is not None and (call.variable, call.host) not in held.allowed():
@@ -71,7 +75,7 @@ def drift(spec: Path, overrides: Sequence[str], store: Path) -> Drift:
             continue
         try:
             before, after = _judged_again(judge, plan, held)
-        except ServerError as error:
+        except (ServerError, BudgetSpent) as error:
             unknown.append(f"judge {judge.name}: {error}")
         else:
             looked_at.append(f"{counted(len(after), 'verdict')} of the judge {judge.name}, given again")
@@ -122,7 +126,8 @@ def _judged_again(judge: _Judge, plan: Plan, store: Store) -> tuple[Verdicts, Ve
         folders = {i: store.step_folder(i) for i in step.inputs} | {step.answers: answers}
         again = step.model_copy(update={"judges": {judge.key: step.judges[judge.key]}})
         if items:
-            find_runner(step.kind).run(again, StepContext(folders, store.cache), out)
+            with charged(again, store):
+                find_runner(step.kind).run(again, StepContext(folders, store.cache), out)
         made = list(read_rows(out / "verdicts.jsonl", Verdict))
     return before, {_place(row): row for row in made}
 

@@ -29,6 +29,7 @@ from xp.hub import commit_of, on_hub
 from xp.reach import models
 
 SECTIONS = ("files", "packages", "hub", "tokenizers")
+NOT_KNOWN = "the hub cannot be asked, and no copy of it is here"
 _N_SHOWN = 12
 """Digits of a digest in a message; the lock has them all."""
 
@@ -113,22 +114,53 @@ def read(spec: Path) -> Lock | None:
         raise ArgumentError(f"{error}. `xp lock` writes it again") from error
 
 
-def moved(spec: Path, now: Lock) -> tuple[Problem, ...]:
+def moved(spec: Path, now: Lock, folders: Iterable[str] = ()) -> tuple[Problem, ...]:
     """Return what is otherwise now than a spec's lock says, each with its place there, its old and its new
     value.
 
-    What the lock does not name has not moved: a spec may have grown since. Raises ArgumentError where the
-    file is no lock.
+    What only one of the two names has not moved, since a spec may have grown or shrunk, but for a file of a
+    model's folder (`folders`) that came or went, and a section of which the spec needs nothing but other
+    things. Raises ArgumentError where the file is no lock.
     """
     lock = read(spec)
     if lock is None:
         return ()
     document = read_yaml(lock_file(spec))
+    faults = (*_unlike(lock, now), *_came_or_went(lock, now, folders), *_replaced(lock, now))
+    return tuple(document.problem(place, message, on="key") for place, message in faults)
+
+
+def _unlike(lock: Lock, now: Lock) -> Iterator[tuple[tuple[str, ...], str]]:
+    for section in SECTIONS:
+        for name, was in getattr(lock, section).items():
+            if (found := getattr(now, section).get(name, was)) != was:
+                yield (section, name), f"it was {_short(was)} and is {_short(found)} now"
+
+
+def _came_or_went(lock: Lock, now: Lock, folders: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for folder in folders:
+        was, found = (
+            {name for name in files if name.startswith(f"{folder}/")} for files in (lock.files, now.files)
+        )
+        if was and found:
+            yield from ((("files", name), "it is not there now") for name in sorted(was - found))
+            yield from ((("files",), f"{one_line(name)} is there now") for name in sorted(found - was))
+
+
+def _replaced(lock: Lock, now: Lock) -> Iterator[tuple[tuple[str, ...], str]]:
+    for section in ("files", "packages", "hub"):  # of tokenizers a new machine may have any part
+        was, found = getattr(lock, section).keys(), getattr(now, section).keys()
+        if was and found and was.isdisjoint(found):
+            yield (section,), f"nothing of it is needed now, but {listed(sorted(found), most=3)}"
+
+
+def model_folders(plan: Plan) -> tuple[str, ...]:
+    """Return the folders of local models, named as in a lock."""
+    home = plan.folder.resolve()
     return tuple(
-        document.problem((section, name), f"it was {_short(was)} and is {_short(found)} now", on="key")
-        for section in SECTIONS
-        for name, was in getattr(lock, section).items()
-        if (found := getattr(now, section).get(name, was)) != was
+        _name(Path(model.path).resolve(), home)
+        for model in models(plan.steps.values())
+        if isinstance(model, Weights) and model.path is not None
     )
 
 
@@ -154,9 +186,17 @@ def refuse_moved(diff: Diff, cache: Path) -> None:
     lock = read(spec)
     if lock is None:
         return
-    known, _ = commits(diff.plan)
-    files = tokenizers(diff.plan, cache)
-    found = (*diff.moved, *moved(spec, Lock(experiment=lock.experiment, hub=known, tokenizers=files)))
+    known, unknown = commits(diff.plan)
+    files, document = tokenizers(diff.plan, cache), read_yaml(lock_file(spec))
+    found = (
+        *diff.moved,
+        *moved(spec, Lock(experiment=lock.experiment, hub=known, tokenizers=files)),
+        *(
+            document.problem(("hub", name), f"its commit is not known now: {NOT_KNOWN}", on="key")
+            for name in unknown
+            if name in lock.hub
+        ),
+    )
     if found:
         remedy = "put back what has moved, or take it as it is with `xp apply --update-lock`"
         raise SpecError((*found, Problem(str(lock_file(spec)), 0, 0, "", remedy)))
@@ -195,9 +235,7 @@ def lock(spec: Path, overrides: Sequence[str], store: Path) -> tuple[Path, tuple
     """
     plan, fingerprints = planned(spec, overrides, store)
     found, unknown = as_they_are(plan, fingerprints, store)
-    notes = tuple(
-        f"not locked: {name}, since the hub cannot be asked and no copy of it is here" for name in unknown
-    )
+    notes = tuple(f"not locked: {name}: {NOT_KNOWN}" for name in unknown)
     return write(found, spec), notes
 
 

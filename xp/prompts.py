@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsl.messages import one_line
 from dsl.plan.study import Plan
 from dsl.values import StepId
 from runners.contract.findings import Finding, keys_of, known_findings
@@ -48,11 +49,16 @@ def check_prompts(
     asked, held = tuple(wanted), Store(store)
     found = findings_of(plan.steps, asked, held, in_process=in_process)
     n_unread = len(keys_of({step_id: plan.steps[step_id] for step_id in asked})) - len(found)
+    failed: tuple[str, ...] = ()
     if is_served:
-        with tempfile.TemporaryDirectory() as scratch:
-            found |= check_served(plan.steps, asked, held, Path(scratch))
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                found |= check_served(plan.steps, asked, held, Path(scratch))
+        # as in `findings_of`: whatever is raised says nothing of the prompts
+        except Exception as error:
+            failed = (f"the prompts of servers could not be checked: {one_line(str(error))}",)
     errors, warnings = (_lines(plan, found, level) for level in ("error", "warning"))
-    return Checked(errors, warnings, len(found), n_unread)
+    return Checked(errors, (*warnings, *failed), len(found), n_unread)
 
 
 def known_lines(plan: Plan, wanted: Iterable[StepId], store: Path) -> tuple[str, ...]:

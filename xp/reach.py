@@ -32,14 +32,9 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
     yield from _outside(files, folder)
     steps = tuple(steps)
     for model in models(steps):
-        if isinstance(model, Weights):
-            if model.hub is not None:
-                yield f"loads {model.hub} from the Hugging Face hub"
-            if model.trust_remote_code:
-                yield (
-                    f"runs code that comes with {one_line(model.source)}"
-                    f" (`trust_remote_code`){_n_code_files(model)}"
-                )
+        if isinstance(model, Weights) and model.hub is not None:
+            yield f"loads {model.hub} from the Hugging Face hub"
+    yield from remote_code(steps)
     yield from dict.fromkeys(filter(None, map(_comes_from, sources(steps))))
     yield from dict.fromkeys(map(str, calls(steps)))
     for settings in servers(steps):
@@ -50,6 +45,16 @@ def reach(steps: Iterable[Step], files: Iterable[Path], folder: Path) -> Iterato
         else:
             if (lacking := _is_not_running(call_of(settings).host)) is not None:
                 yield f"not ready: {lacking}"
+
+
+def remote_code(steps: Iterable[Step]) -> Iterator[str]:
+    """Lines on models that run code of their own."""
+    for model in models(steps):
+        if isinstance(model, Weights) and model.trust_remote_code:
+            yield (
+                f"runs code that comes with {one_line(model.source)}"
+                f" (`trust_remote_code`){_n_code_files(model)}"
+            )
 
 
 def sources(steps: Iterable[Step]) -> Iterator[Source]:

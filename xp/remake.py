@@ -24,7 +24,7 @@ from runners.steps import find_runner
 from runners.store.digests import INCIDENTAL
 from runners.store.step_io import StepContext
 from runners.store.store import Store, read_step
-from xp.reach import calls
+from xp.reach import calls, remote_code
 from xp.studies import checks_of
 
 _FILES = {"generate": "completions.jsonl", "judge": "verdicts.jsonl"}
@@ -60,19 +60,20 @@ def remake(
     Args:
         share: Part of the rows, above 0 and at most 1.
         seed: Of the draw.
-        allow_env: Send servers the environment variables that the steps' settings name.
+        allow_env: Ask servers and run models' own code as the steps' settings say, which came with the store,
+            and send the environment variables that they name.
         only: The steps to draw from; all by default.
 
     Raises:
-        ArgumentError: a variable would be sent to a server, and that is not allowed.
+        ArgumentError: a server would be asked, or a model's own code run, and that is not allowed.
         StoreLocked: an apply is at work on the store.
     """
     store = Store(root)
     with store.lock():
         steps, n_passed_over = _steps(store, only)
-        sent = {str(call): call for call in calls(steps.values()) if call.variable is not None}
-        if sent and not allow_env:
-            raise ArgumentError(f"making rows again {'; '.join(sent)}. Allow it: --allow-env")
+        reached = dict.fromkeys((*map(str, calls(steps.values())), *remote_code(steps.values())))
+        if reached and not allow_env:
+            raise ArgumentError(f"making rows again {'; '.join(reached)}. Allow it: --allow-env")
         rows = {step_id: _rows(store.step_folder(step_id)) for step_id in steps}
         places = [(step_id, key) for step_id, found in rows.items() for key in _keys(found)]
         drawn = random.Random(seed).sample(places, math.ceil(share * len(places)))

@@ -18,7 +18,7 @@ from dsl.values import StepId
 from runners.store.digests import Checks
 from runners.store.same_fingerprint import made_by_other_code
 from runners.store.store import Store
-from xp.lock import moved, rests_on, warnings_of
+from xp.lock import model_folders, moved, rests_on, warnings_of
 from xp.prompts import known_lines
 from xp.reach import reach
 from xp.render.labels import model_of
@@ -64,7 +64,7 @@ def diff_for(
             f" Applying {spec} takes its place, cells and report included. Give one of them another name"
         )
     now = rests_on(plan, fingerprints)
-    unlike_lock = moved(spec, now)
+    unlike_lock = moved(spec, now, model_folders(plan))
     warnings += warnings_of(spec, now, unlike_lock)
     left_open = held.left_open()
     done = steps.done - left_open - other_code(plan, held, steps.done)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
+from dsl.messages import one_line
 from dsl.steps.identity import Canonical
 from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
 from dsl.values import Sha256, StepId
@@ -13,6 +14,7 @@ from runners.contract.findings import Finding, keys_of
 from runners.contract.generation import generation_findings
 from runners.contract.training import training_findings
 from runners.models.loading import Loaded, load_without_weights
+from runners.models.weight_files import NotHere
 from runners.store.step_io import StepContext
 from runners.store.store import Store
 
@@ -21,6 +23,7 @@ def check(
     steps: Mapping[StepId, Step], wanted: Iterable[StepId], store: Store, scratch: Path
 ) -> dict[Sha256, tuple[Finding, ...]]:
     """Check steps, by their keys; those whose rows or tokenizers are not on this machine yet are left out.
+    A step that cannot be checked for another reason is a warning, and the others are checked.
 
     `steps` are all of the plan; rows of data steps that the store does not have are read into `scratch`.
     """
@@ -30,20 +33,20 @@ def check(
     for step_id in wanted:
         by_model.setdefault(Canonical().text(_weights(steps[step_id])), []).append(step_id)
     for step_ids in by_model.values():
-        loaded: Loaded | DataError | OSError | None = None
+        loaded: Loaded | Exception | None = None
         for step_id in step_ids:
             if keys[step_id] in found or (context := folders.context(steps[step_id])) is None:
                 continue
             loaded = loaded or _loaded(_weights(steps[step_id]), store.cache)
-            if isinstance(loaded, OSError):
+            if isinstance(loaded, OSError | NotHere):
                 break
             found[keys[step_id]] = tuple(_findings(steps[step_id], context, loaded))
     return found
 
 
-def _findings(step: Step, context: StepContext, loaded: Loaded | DataError) -> Iterator[Finding]:
+def _findings(step: Step, context: StepContext, loaded: Loaded | Exception) -> Iterator[Finding]:
     try:
-        if isinstance(loaded, DataError):
+        if isinstance(loaded, Exception):
             raise loaded
         if isinstance(step, GenerateStep):
             yield from generation_findings(step, context, loaded)
@@ -51,6 +54,9 @@ def _findings(step: Step, context: StepContext, loaded: Loaded | DataError) -> I
             yield from training_findings(step, context, loaded)
     except DataError as error:
         yield Finding(level="error", message=str(error))
+    except Exception as error:  # whatever a library raises says nothing of the prompts
+        message = f"could not be checked: {type(error).__name__}: {one_line(str(error))}"
+        yield Finding(level="warning", message=message, is_of_machine=True)
 
 
 def _weights(step: Step) -> Weights:
@@ -59,9 +65,9 @@ def _weights(step: Step) -> Weights:
     return weights
 
 
-def _loaded(weights: Weights, cache: Path) -> Loaded | DataError | OSError:
-    """The model, or why there is none: an OSError where the hub cannot be asked now."""
+def _loaded(weights: Weights, cache: Path) -> Loaded | Exception:
+    """The model, or why there is none: NotHere, or an OSError where the hub cannot be asked now."""
     try:
         return load_without_weights(weights, cache)
-    except (DataError, OSError) as error:
+    except Exception as error:
         return error

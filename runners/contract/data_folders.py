@@ -18,6 +18,7 @@ class DataFolders:
 
     def __init__(self, steps: Mapping[StepId, Step], store: Store, scratch: Path) -> None:
         self._steps, self._store, self._scratch = steps, store, scratch
+        self._read: dict[StepId, Path | None] = {}
 
     def context(self, step: Step) -> StepContext | None:
         """The context of a step's rows; None where they cannot be read now."""
@@ -28,12 +29,15 @@ class DataFolders:
         return StepContext({i: f for i, f in folders.items() if f is not None}, self._store.cache)
 
     def _folder(self, step_id: StepId) -> Path | None:
-        step, folder = self._steps[step_id], self._store.step_folder(step_id)
         if self._store.is_done(step_id):
-            return folder
-        folder = self._scratch / step_id
-        if folder.is_dir():
-            return folder
+            return self._store.step_folder(step_id)
+        if step_id not in self._read:
+            self._read[step_id] = self._rows(step_id)
+        return self._read[step_id]
+
+    def _rows(self, step_id: StepId) -> Path | None:
+        """Read rows into `scratch`."""
+        step, folder = self._steps[step_id], self._scratch / step_id
         assert isinstance(step, DataStep)
         if not isinstance(step.source, FileSource) or not is_here(step.source):
             return None

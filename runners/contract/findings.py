@@ -25,6 +25,8 @@ class Finding(Value):
     level: Literal["error", "warning"]
     """An error stops an apply: the step could not give a result that means anything."""
     message: str
+    is_of_machine: bool = False
+    """It says nothing of the step, and is not kept: another machine, or this one later, may find none."""
 
 
 Findings = Mapping[Sha256, tuple[Finding, ...]]
@@ -80,7 +82,8 @@ def keep_findings(cache: Path, found: Findings) -> None:
     with contextlib.suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
         aside = cache / "prompts.tmp"
-        aside.write_bytes(_FILE.dump_json({**read_findings(cache), **found}))
+        lasting = {key: one for key, one in found.items() if not any(each.is_of_machine for each in one)}
+        aside.write_bytes(_FILE.dump_json({**read_findings(cache), **lasting}))
         aside.replace(cache / "prompts.json")
 
 

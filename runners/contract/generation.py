@@ -130,7 +130,7 @@ def _token_findings(asked: Asked, max_new_tokens: int, loaded: Loaded) -> Iterat
             if answer_tokens(tokenizer, prompt, ids, answer, end).merges:
                 merged.append(example.item)
     if bos:
-        message = "hold the beginning-of-sequence token more than once"
+        message = "hold the beginning-of-sequence token more than once, or not at all"
         yield among(bos, len(sample), "prompts", message).model_copy(update={"level": "error"})
     if unknown:
         yield among(unknown, len(sample), "prompts", "hold tokens that the model has no embedding for")

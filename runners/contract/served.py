@@ -6,6 +6,7 @@ Asked before the server's first row. A server that has no such address, or fails
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,8 @@ from runners.store.store import Store
 
 _SECONDS = 10.0
 _API = Api(address="`base_url` usually ends in /v1", shared="`name`")
-_ANSWER = "\u2042"
-"""An answer whose tokens occur in no prompt."""
+_ANSWERS = "\u2042", "Yes"
+"""Answers that begin with different tokens."""
 
 
 class _Reply(ApiReply):
@@ -87,27 +88,26 @@ def _of_server(settings: Settings, longest: _Longest) -> Iterator[Finding]:
     prompt, messages = longest.prompt, longest.prompt.messages or ()
     empty: dict[str, Any] = {"prompt": "", "add_special_tokens": True}
     if prompt.text is not None:
-        replies = _tokenised(settings, [empty, {"prompt": prompt.text, "add_special_tokens": True}])
+        bodies: list[dict[str, Any]] = [{"prompt": prompt.text, "add_special_tokens": True}]
     else:
-        arguments = {"chat_template_kwargs": dict(prompt.chat_template_kwargs)}
-        answered = (*messages, ("assistant", _ANSWER))
-        replies = _tokenised(
-            settings,
-            [
-                empty,
-                {**arguments, "messages": _chat(messages), "add_generation_prompt": True},
-                {**arguments, "messages": _chat(messages), "add_generation_prompt": False},
-                {**arguments, "messages": _chat(answered), "add_generation_prompt": False},
-            ],
-        )
-    if (asked := replies[1]) is None:
+        answered = [(*messages, ("assistant", answer)) for answer in _ANSWERS]
+        bodies = [
+            {
+                "chat_template_kwargs": dict(prompt.chat_template_kwargs),
+                "messages": _chat(each),
+                "add_generation_prompt": opens,
+            }
+            for each, opens in ((messages, True), *((one, False) for one in (messages, *answered)))
+        ]
+    asked, *rendered, nothing = _tokenised(settings, [*bodies, empty])
+    if asked is None:
         return
     ids, room = asked.tokens, asked.max_model_len
-    bos = None if replies[0] is None or len(replies[0].tokens) != 1 else replies[0].tokens[0]
+    bos = None if nothing is None or len(nothing.tokens) != 1 else nothing.tokens[0]
     has_answers = any(role == "assistant" for role, _ in messages)
     if bos is not None and not has_answers and ids.count(bos) != 1:
         yield Finding(
-            level="error",
+            level="warning",
             message=(
                 f"{settings.name} reads the beginning-of-sequence token {ids.count(bos)} times in the prompt"
                 f" of `{longest.item}`, as its server tokenises it"
@@ -121,7 +121,7 @@ def _of_server(settings: Settings, longest: _Longest) -> Iterator[Finding]:
                 f" `max_new_tokens` ({longest.max_new_tokens}) it does not fit its context of {room}"
             ),
         )
-    yield from _generation_prompt(settings, ids, replies[2:])
+    yield from _generation_prompt(settings, ids, rendered)
 
 
 def _generation_prompt(
@@ -129,11 +129,13 @@ def _generation_prompt(
 ) -> Iterator[Finding]:
     """Find out whether the server's template begins an answer as it ends a prompt."""
     match replies:
-        case [_Reply(tokens=bare), _Reply(tokens=answered)] if ids == bare == answered[: len(bare)]:
-            opening = answered[len(bare) :]
+        case [_Reply(tokens=bare), _Reply(tokens=one), _Reply(tokens=other)] if ids == bare:
+            pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+            shared = [token for token, _ in pairs]
+            opening = shared[len(bare) :] if shared[: len(bare)] == bare else []
             if opening and opening[0] in bare:  # as every turn begins
                 yield Finding(
-                    level="error",
+                    level="warning",
                     message=(
                         f"the chat template of {settings.name} on its server has no generation prompt: tokens"
                         f" {opening[:3]} stand before an answer, and a prompt ends without them"
@@ -148,7 +150,7 @@ def _chat(messages: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _tokenised(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[_Reply | None]:
-    """Ask a server for tokens; None where it gives none."""
+    """Ask a server for tokens, one body after another; None from the first on that it gives none for."""
     replies: list[_Reply | None] = [None] * len(bodies)
     try:
         root = Server(settings).url.removesuffix("/v1")
@@ -157,13 +159,12 @@ def _tokenised(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[
         server = Server(plain)
 
         @asynccontextmanager
-        async def calls() -> AsyncGenerator[
-            Callable[[int], Awaitable[tuple[int, _Reply | None] | Exception]]
-        ]:
+        async def calls() -> AsyncGenerator[Callable[[int], Awaitable[tuple[int, _Reply] | Exception]]]:
             async with opened(server, plain, _API, _Reply) as client:
 
-                async def ask(place: int) -> tuple[int, _Reply | None]:
-                    return place, await _answer(client, {"model": settings.name, **bodies[place]})
+                async def ask(place: int) -> tuple[int, _Reply] | ServerError:
+                    reply = await _answer(client, {"model": settings.name, **bodies[place]})
+                    return reply if isinstance(reply, ServerError) else (place, reply)
 
                 yield ask
 
@@ -174,6 +175,6 @@ def _tokenised(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[
     return replies
 
 
-async def _answer(client: Client[_Reply], body: Mapping[str, Any]) -> _Reply | None:
+async def _answer(client: Client[_Reply], body: Mapping[str, Any]) -> _Reply | ServerError:
     outcome = await client.post("tokenize", body)
-    return outcome.reply if isinstance(outcome, Answered) else None
+    return outcome.reply if isinstance(outcome, Answered) else ServerError("no tokens")

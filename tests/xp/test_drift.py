@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from runners.store.store import Store
 from tests.runners.engines.fake_server import Asked, Running, Said, chat, serving
 from tests.xp.small_study import write_study
 from xp.apply import apply
@@ -111,6 +112,27 @@ def test_a_key_is_not_sent_to_a_server_that_this_store_never_sent_it_to(
         found = drift(spec, (), store)
         assert len(server.asked) == n_before
         assert any("may not send XP_TEST_KEY" in line for line in found.unknown)
+
+
+def test_the_study_pays_for_what_its_judges_judge_again_as_far_as_its_budget_goes(tmp_path: Path) -> None:
+    with serving(lambda asked: verdict("4")) as server:
+        spec = judged_study(tmp_path, server)
+        study = json.loads(spec.read_text("utf-8"))
+        budget: dict[str, int] = {"tokens": 10**7}
+        study["budget"] = budget
+        spec.write_text(json.dumps(study), "utf-8")
+        store = applied(spec)
+        before = Store(store).spent("small")
+        assert any("given again" in line for line in drift(spec, (), store).looked_at)
+        after = Store(store).spent("small")
+        assert before is not None
+        assert after is not None
+        assert after.tokens > before.tokens
+        budget["tokens"] = after.tokens
+        spec.write_text(json.dumps(study), "utf-8")
+        n_before = len(server.asked)
+        assert any("budget of" in line for line in drift(spec, (), store).unknown)
+        assert len(server.asked) == n_before
 
 
 def run(*arguments: str) -> Result:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dsl.errors import ArgumentError, SpecError
+from tests.fixtures.tiny_study import TINY
 from tests.xp.small_study import plan_of, write_study
 from xp import lock as locks
 from xp.apply import apply
@@ -120,6 +122,9 @@ def test_update_lock_takes_things_as_they_are_and_goes_on(spec: Path, tmp_path: 
     arguments = ["apply", str(spec), "--yes", "--no-report", "--in-process", "--store", str(store)]
     refused = CliRunner().invoke(app, arguments)
     assert (refused.exit_code, "packages.torch" in refused.stderr) == (2, True)
+    before = lock_file(spec).read_bytes()
+    unasked = CliRunner().invoke(app, ["apply", str(spec), "--update-lock", "--store", str(store)])
+    assert (unasked.exit_code, lock_file(spec).read_bytes()) == (2, before), "nobody has consented"
     taken = CliRunner().invoke(app, [*arguments, "--update-lock"])
     assert taken.exit_code == 0, taken.output
     assert diff_for(spec, None, None, store).moved == ()
@@ -136,6 +141,31 @@ def test_a_spec_that_has_grown_has_moved_nothing_and_the_plan_names_what_is_not_
     assert diff.warnings == (
         f"{lock_file(spec)}: warning: `fr.jsonl`: not in it yet; `xp apply --update-lock` adds them",
     )
+
+
+def test_a_file_that_goes_from_a_model_folder_or_comes_into_it_has_moved(tmp_path: Path) -> None:
+    spec, store, folder = write_study(tmp_path / "study", n_items=2), tmp_path / "store", tmp_path / "model"
+    shutil.copytree(TINY, folder)
+    study = json.loads(spec.read_text("utf-8"))
+    study["models"] = {"m": {"base": {"path": str(folder)}}}
+    spec.write_text(json.dumps(study), "utf-8")
+    lock(spec, (), store)
+    assert diff_for(spec, None, None, store).moved == ()
+    (folder / "tokenizer_config.json").rename(folder / "chat_template.jinja")
+    told = [str(one) for one in diff_for(spec, None, None, store).moved]
+    assert any("model/tokenizer_config.json: it is not there now" in line for line in told)
+    assert any("model/chat_template.jinja is there now" in line for line in told)
+    with pytest.raises(SpecError, match="it is not there now"):
+        apply(diff_for(spec, None, None, store), store, in_process=True)
+
+
+def test_a_lock_of_which_a_spec_needs_nothing_refuses_it(spec: Path, tmp_path: Path) -> None:
+    lock(spec, (), tmp_path / "store")
+    found = read(spec)
+    assert found is not None
+    write(found.model_copy(update={"files": {"other.jsonl": OLD}}), spec)
+    (told,) = diff_for(spec, None, None, tmp_path / "store").moved
+    assert "files: nothing of it is needed now, but `en.jsonl`" in str(told)
 
 
 @pytest.mark.parametrize(
@@ -249,4 +279,6 @@ def test_a_model_whose_commit_moved_on_the_hub_is_refused_before_anything_is_mad
         commits["models/a/b"] = NEW
         with pytest.raises(SpecError, match=r"hub.*a/b.*it was 111111111111… and is 222222222222… now"):
             apply(diff_for(spec, None, None, tmp_path / "store"), tmp_path / "store", in_process=True)
+    with pytest.raises(SpecError, match=r"hub.*a/b.*its commit is not known now"):
+        apply(diff_for(spec, None, None, tmp_path / "store"), tmp_path / "store", in_process=True)
     assert not (tmp_path / "store").exists()

@@ -58,20 +58,31 @@ def test_the_seed_alone_decides_which_rows_are_drawn(store: Path, tmp_path: Path
     assert len(drawn[0]) == 3
 
 
-def test_steps_of_other_code_are_passed_over_and_no_key_is_sent_unasked(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+SERVED = {"engine": "openai", "name": "m", "base_url": "http://evil.example/v1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (SERVED, "calls http://evil.example"),
+        (
+            {**SERVED, "api_key_env": "XP_TEST_KEY"},
+            "calls http://evil.example and sends it XP_TEST_KEY",
+        ),
+        (
+            {"engine": "transformers", "path": "evil", "trust_remote_code": True},
+            "runs code that comes with evil",
+        ),
+    ],
+)
+def test_steps_of_other_code_are_passed_over_and_nobody_is_asked_and_no_code_run_unallowed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, object], told: str
 ) -> None:
     spec = tmp_path / "study" / "small.yaml"
     step_id = step_ids(plan_of(spec), "generate")[0]
     path = store / "steps" / step_id / "step.json"
     step = json.loads(path.read_text("utf-8"))
-    served = {
-        "engine": "openai",
-        "name": "m",
-        "base_url": "http://evil.example/v1",
-        "api_key_env": "XP_TEST_KEY",
-    }
-    path.write_text(json.dumps(step | {"model": served}), "utf-8")
+    path.write_text(json.dumps(step | {"model": model}), "utf-8")
     outcome = json.loads((path.parent / "outcome.json").read_text("utf-8"))
     outcome["files"] = {name: file.model_dump() for name, file in describe(path.parent).items()}
     (path.parent / "outcome.json").write_text(json.dumps(outcome), "utf-8")
@@ -81,9 +92,7 @@ def test_steps_of_other_code_are_passed_over_and_no_key_is_sent_unasked(
         return step_id
 
     monkeypatch.setattr("dsl.steps.identity.step_id", same)
-    with pytest.raises(
-        ArgumentError, match=r"calls http://evil.example and sends it XP_TEST_KEY.*--allow-env"
-    ):
+    with pytest.raises(ArgumentError, match=f"{told}.*--allow-env"):
         remake(store, 1.0, seed=0, only={step_id: None})
 
 

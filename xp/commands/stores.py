@@ -188,7 +188,11 @@ def verify(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of that draw.")] = 0,
     allow_env: Annotated[
-        bool, typer.Option("--allow-env", help="Send servers the environment variables of the steps for it.")
+        bool,
+        typer.Option(
+            "--allow-env",
+            help="Ask servers, send them variables, and run models' own code for it, as the steps say.",
+        ),
     ] = False,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:

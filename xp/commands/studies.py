@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -195,10 +196,6 @@ def apply(
 
     with exit_on_error():
         saved = _saved(spec, bool(overrides or targets or update_lock))
-        if update_lock:
-            from xp.commands.locks import lock
-
-            lock(spec, overrides, store)
         if saved is not None:
             study = load(spec_of(saved), store=store, overrides=saved.overrides)
             planned = study.plan(saved.targets, identify=True)
@@ -213,6 +210,11 @@ def apply(
                 raise typer.Exit(2)
             if not yes and not typer.confirm("Run this?"):
                 raise typer.Exit(0)
+        if update_lock:
+            from xp.commands.locks import lock
+
+            lock(study.spec, list(study.overrides), store)
+            planned = replace(planned, diff=replace(planned.diff, moved=()))
         with shown(planned.diff, Console()) as watch:
             applied = study.apply(
                 planned,

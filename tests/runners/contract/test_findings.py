@@ -9,14 +9,16 @@ import pytest
 import yaml
 
 from dsl.data.records import Example
+from dsl.data.source import FileSource
 from dsl.engines.contract import Decoding
 from dsl.engines.transformers import Weights
+from dsl.errors import DataError
 from dsl.steps.prompt_forms import Demonstrations, PromptForm, TextPrompt
 from dsl.steps.steps import DpoStep, GenerateStep, SftStep, Step
 from dsl.steps.training_settings import Adapter, Training
 from runners.contract.check import check
-from runners.contract.findings import Finding, keys_of
-from runners.models.loading import load, load_without_weights
+from runners.contract.findings import Finding, keep_findings, keys_of, read_findings
+from runners.models.loading import Loaded, load, load_without_weights
 from runners.store.store import Store
 from tests.fixtures.tiny_study import (
     TINY,
@@ -67,6 +69,50 @@ def trains(form: PromptForm, weights: Weights = WEIGHTS, max_length: int = 256) 
         training=Training(max_length=max_length),
         seed=0,
     )
+
+
+def test_what_is_not_on_this_machine_is_no_finding_and_a_library_that_fails_is_one_that_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    data_folder(store.step_folder(ASKED), QUESTIONS)
+    (store.step_folder(ASKED) / "outcome.json").touch()
+    steps: dict[str, Any] = {
+        ASKED: Data(),
+        "absent": asks(text_form("en"), Weights(path=str(tmp_path / "none"), sha256="0" * 64)),
+        "lacking": asks(text_form("en"), Weights(package="weights-of-the-test", version="1.0")),
+        "here": asks(text_form("en")),
+    }
+    keys = keys_of({name: step for name, step in steps.items() if name != ASKED})
+    wanted = ["absent", "lacking", "here"]
+    assert check(steps, wanted, store, tmp_path) == {keys["here"]: ()}
+
+    def load(weights: Weights, cache: Path) -> Loaded:
+        if weights.path != WEIGHTS.path:
+            raise ImportError("no module einops")
+        return load_without_weights(weights, cache)
+
+    monkeypatch.setattr("runners.contract.check.load_without_weights", load)
+    told = check(steps, wanted, store, tmp_path)
+    assert "ImportError: no module einops" in messages(list(told[keys["absent"]]), "warning")
+    keep_findings(store.cache, told)
+    assert read_findings(store.cache) == {keys["here"]: ()}
+
+
+def test_rows_with_faults_are_not_taken_for_none_by_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Faulty(Data):
+        source = FileSource.model_construct()
+
+        def run(self, *_: object) -> None:
+            raise DataError("a row is none")
+
+    monkeypatch.setattr("runners.contract.data_folders.DataStep", Faulty)
+    monkeypatch.setattr("runners.contract.data_folders.is_here", lambda source: True)
+    monkeypatch.setattr("runners.contract.data_folders.find_runner", lambda kind: Faulty())
+    steps: dict[str, Any] = {ASKED: Faulty(), "a": asks(text_form("en")), "b": asks(chat_form())}
+    assert check(steps, ["a", "b"], Store(tmp_path / "store"), tmp_path) == {}
 
 
 def messages(findings: list[Finding], level: str) -> str:
@@ -170,7 +216,7 @@ def test_a_second_beginning_of_sequence_is_an_error(tmp_path: Path) -> None:
     twice = found(tmp_path / "b", asks(chat_form(), model("two", "<s><s>" + body)))
     assert "beginning-of-sequence token twice" in messages(twice, "error")
     apart = found(tmp_path / "c", asks(chat_form(), model("apart", "<s>" + body + "<s>")))
-    assert "hold the beginning-of-sequence token more than once" in messages(apart, "error")
+    assert "hold the beginning-of-sequence token more than once, or not at all" in messages(apart, "error")
 
 
 def test_a_prompt_that_ends_within_a_token_of_its_answer_is_a_warning(tmp_path: Path) -> None:

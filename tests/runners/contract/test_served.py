@@ -69,10 +69,10 @@ def test_a_server_that_reads_prompts_well_or_says_nothing_of_them_has_no_finding
 
 @pytest.mark.parametrize("form", [text_form("en"), chat_form()])
 @pytest.mark.parametrize("n_bos", [0, 2])
-def test_a_prompt_that_a_server_begins_twice_or_never_is_an_error(
+def test_a_prompt_that_a_server_begins_twice_or_never_is_a_warning(
     tmp_path: Path, form: PromptForm, n_bos: int
 ) -> None:
-    told = messages(found(tmp_path, form, Tokenizer(n_bos=n_bos)), "error")
+    told = messages(found(tmp_path, form, Tokenizer(n_bos=n_bos)), "warning")
     assert f"reads the beginning-of-sequence token {n_bos} times in the prompt of" in told
 
 
@@ -89,9 +89,38 @@ def test_the_longest_prompt_of_a_server_is_compared_with_its_context(tmp_path: P
     assert item in finding.message
 
 
-def test_a_template_of_a_server_without_a_generation_prompt_is_an_error(tmp_path: Path) -> None:
-    told = messages(found(tmp_path, chat_form(), Tokenizer(opens=False)), "error")
+def test_a_template_of_a_server_without_a_generation_prompt_is_a_warning(tmp_path: Path) -> None:
+    told = messages(found(tmp_path, chat_form(), Tokenizer(opens=False)), "warning")
     assert f"has no generation prompt: tokens [{TURN}, 97, 115] stand before an answer" in told
+
+
+class Llama(Tokenizer):
+    """A Llama 2 template: an answer follows the question at once, a word in one token with its space, and
+    what is no word after a space of its own."""
+
+    def __call__(self, body: dict[str, Any]) -> Said:
+        if "prompt" in body:
+            return super().__call__(body)
+        ids = [BOS]
+        for one in body["messages"]:
+            text = one["content"]
+            ids += [2000] if text == "Yes" else [32, *text.encode()]
+        return Said({"count": len(ids), "max_model_len": self.room, "tokens": ids})
+
+
+def test_a_space_before_an_answer_is_no_generation_prompt(tmp_path: Path) -> None:
+    assert found(tmp_path, chat_form(), Llama()) == []
+
+
+def test_a_server_that_gives_no_tokens_is_asked_once(tmp_path: Path) -> None:
+    class Silent(Tokenizer):
+        def __call__(self, body: dict[str, Any]) -> Said:
+            self.asked.append(body)
+            return Said({}, 500)
+
+    silent = Silent()
+    assert found(tmp_path, chat_form(), silent) == []
+    assert len(silent.asked) == 1
 
 
 @pytest.mark.parametrize(
