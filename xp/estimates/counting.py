@@ -73,17 +73,42 @@ class WorkCounter:
     )
     _judged: dict[_Judged, Questions | None] = field(default_factory=dict[_Judged, Questions | None])
     _example_bytes: dict[StepId, float] = field(default_factory=dict[StepId, float])
+    _alike: dict[tuple[object, ...], Work | None] = field(
+        default_factory=dict[tuple[object, ...], "Work | None"]
+    )
     _work: dict[StepId, Work | None] = field(default_factory=dict[StepId, Work | None])
     _canonical: Canonical = field(default_factory=Canonical)
 
     def work(self, step_id: StepId) -> Work | None:
-        """Return a step's work, all of its rows made anew; None where its rows cannot be counted yet."""
+        """Return a step's work, all of its rows made anew; None where its rows cannot be counted yet. Steps
+        that differ in nothing that counts share one."""
         if step_id not in self._work:
-            try:
-                self._work[step_id] = self._count(self.asked.diff.plan.steps[step_id])
-            except (_UncountedError, DataError):  # what is wrong with a text, the step itself will report
-                self._work[step_id] = None
+            step = self.asked.diff.plan.steps[step_id]
+            key = self._key(step) or (step_id,)
+            if key not in self._alike:
+                try:
+                    self._alike[key] = self._count(step)
+                except (_UncountedError, DataError):  # what is wrong with a text, the step itself will report
+                    self._alike[key] = None
+            self._work[step_id] = self._alike[key]
         return self._work[step_id]
+
+    def _key(self, step: Step) -> tuple[object, ...] | None:
+        """All that the work of a step depends on; settings by their identity, since cells share them."""
+        match step:
+            case DataStep():
+                return ("data",)
+            case GenerateStep(after=None):
+                asked = (step.examples, step.items, bool(step.slices))
+                return ("generate", id(step.model), id(step.prompt), id(step.decoding), *asked)
+            case JudgeStep(probe=None) if not step.verdicts:
+                answers = self.asked.answers(step)
+                if (read := self._key(answers)) is None:
+                    return None
+                judges = tuple((key, id(judge)) for key, judge in step.judges.items())
+                return ("judge", judges, len(step.against), step.examples, answers.slices, *read)
+            case _:
+                return None
 
     def _count(self, step: Step) -> Work:
         match step:

@@ -117,6 +117,8 @@ def estimates_of(
     stated = {**_stated_sizes(diff), **rates.n_parameters}
     sizes: dict[str, ModelSize | None] = {}
     loaded: set[str] = set()
+    alike: dict[tuple[int, float], tuple[Estimate, Memory | None]] = {}
+    """Work, which equal steps share, and the part of its rows that is made."""
     found: dict[StepId, Estimate] = {}
     memory: dict[StepId, Memory] = {}
     for step_id in diff.todo if step_ids is None else step_ids:
@@ -130,10 +132,12 @@ def estimates_of(
             if name not in sizes:
                 sizes[name] = model_size(work.model, stated)
             size = sizes[name]
-        work = work.part(rows[step_id].share_made if step_id in rows else 1.0)
-        one = _estimate(work, size, rates, here)
-        if isinstance(work.model, Weights) and size is not None:
-            memory[step_id] = needed_bytes(work, size, here)
+        share = rows[step_id].share_made if step_id in rows else 1.0
+        if (id(work), share) not in alike:
+            alike[id(work), share] = _estimate(work.part(share), size, rates, here)
+        one, needed = alike[id(work), share]
+        if isinstance(work.model, Weights) and size is not None and needed is not None:
+            memory[step_id] = needed
             if work.model.affinity() not in loaded:
                 loaded.add(work.model.affinity())
                 one = added([one, Estimate(0, seconds=rates.first_load(work.model, size.n_parameters))])
@@ -141,7 +145,10 @@ def estimates_of(
     return Estimates(here, found, memory)
 
 
-def _estimate(work: Work, size: ModelSize | None, rates: Rates, here: Machine) -> Estimate:
+def _estimate(
+    work: Work, size: ModelSize | None, rates: Rates, here: Machine
+) -> tuple[Estimate, Memory | None]:
+    """Return a step's estimate, and the memory that it needs where it loads weights of known size."""
     took = rates.seconds(work, None if size is None else size.n_parameters, here)
     usd, n_unpriced = 0.0, 0
     if isinstance(work.model, ServerSettings):
@@ -152,11 +159,9 @@ def _estimate(work: Work, size: ModelSize | None, rates: Rates, here: Machine) -
             usd = price.usd(work.prompt_tokens, work.new_tokens)
     seconds = 0.0 if took is None else took.seconds + took.overhead
     is_loaded = isinstance(work.model, Weights)
-    peak = 0
-    if is_loaded and size is not None:
-        measured = rates.peak(work)
-        peak = max(needed_bytes(work, size, here).total, measured or 0)
-    return Estimate(
+    needed = needed_bytes(work, size, here) if is_loaded and size is not None else None
+    peak = 0 if needed is None else max(needed.total, rates.peak(work) or 0)
+    estimate = Estimate(
         n_rows=work.n_rows,
         n_requests=work.n_requests,
         n_prompt_tokens=round(work.prompt_tokens),
@@ -170,6 +175,7 @@ def _estimate(work: Work, size: ModelSize | None, rates: Rates, here: Machine) -
         n_uncounted=int(took is None),
         n_unpriced=n_unpriced,
     )
+    return estimate, needed
 
 
 def _stated_sizes(diff: Diff) -> dict[str, int]:

@@ -64,10 +64,9 @@ def needed_bytes(work: Work, size: ModelSize, machine: Machine) -> Memory:
     if not work.new_tokens:
         return Memory(weights, 0, activations)
     each_token = size.n_layers * 2 * size.kv_size * each
-    at_once = (
-        work.n_requests if work.model.batch_size is None else min(work.n_requests, work.model.batch_size)
-    )
-    shared = work.shared_tokens / work.n_requests  # kept once for all rows
+    n_requests = max(1, work.n_requests)  # a part of them is rounded
+    at_once = n_requests if work.model.batch_size is None else min(n_requests, work.model.batch_size)
+    shared = work.shared_tokens / n_requests  # kept once for all rows
     one = int(work.longest * each_token)
     return Memory(
         weights, 0, activations, one + int((at_once - 1) * (work.longest - shared) * each_token), one
