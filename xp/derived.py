@@ -26,7 +26,7 @@ Files = dict[str, bytes]
 """Files of a bundle, by name."""
 
 ROWS = re.compile(r"rows/([a-z_]+)\.parquet")
-_ONE_THREAD = "set threads = 1"
+_LIMITS = f"set threads = 1; set memory_limit = '{memory_limit()}'"
 
 
 class BundleLock(Value):
@@ -97,7 +97,7 @@ def statistics_of(files: Mapping[str, bytes], folder: Path) -> Files:
     """Derive the tables of statistics from a bundle's other rows, by this version's code."""
     computed = computed_tables()
     with duckdb.connect() as connection:
-        connection.execute(_ONE_THREAD)
+        connection.execute(_LIMITS)
         migrate(connection, folder)
         _insert(
             connection, {name: rows for name, rows in files.items() if _table(name) not in computed}, folder
@@ -122,8 +122,7 @@ def numbers_of(files: Mapping[str, bytes], experiment: str, folder: Path) -> Fil
 
 def load(connection: duckdb.DuckDBPyConnection, files: Mapping[str, bytes], folder: Path) -> None:
     """Make a bundle's tables and views by its SQL, all of whose reach is the empty `folder`."""
-    connection.execute(f"{_ONE_THREAD}; set memory_limit = '{memory_limit()}'")
-    connection.execute(f"set allowed_directories = ['{folder}']")
+    connection.execute(f"{_LIMITS}; set allowed_directories = ['{folder}']")
     connection.execute("set enable_external_access = false; set lock_configuration = true")
     connection.execute(files["schema.sql"].decode())
     _insert(connection, files, folder)

@@ -4,6 +4,7 @@ A person reads it, git shows what changed in it. It is no part of any id: ids sa
 says that nothing may move without somebody's word.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +41,12 @@ class Lock(Value):
     lock_version: Literal[1] = 1
     experiment: Name
     files: dict[str, str] = {}
-    """File, named from the spec's folder on (`xp:` where it ships with xp) -> SHA-256 of its bytes: data,
-    prompt texts, rubrics, and every file of a local model."""
+    """File -> SHA-256 of its bytes: data, prompt texts, rubrics, and every file of a local model.
+
+    It is named from the spec's folder on, or `xp:` where it ships with xp. One that lies elsewhere is
+    `outside:`, eight hex digits of the SHA-256 of its place from the spec's folder on, and its own name: no
+    folder of a machine is named.
+    """
     packages: dict[str, str] = {}
     """Distribution that decides a result, or carries weights -> installed version."""
     hub: dict[str, str] = {}
@@ -72,7 +77,10 @@ def rests_on(plan: Plan, fingerprints: Fingerprints) -> Lock:
 def _name(path: Path, home: Path) -> str:
     if path.is_relative_to(RUNNERS):
         return f"xp:{path.relative_to(RUNNERS).as_posix()}"
-    return Path(os.path.relpath(path, home)).as_posix()
+    place = Path(os.path.relpath(path, home)).as_posix()
+    if not place.startswith("../"):
+        return place
+    return f"outside:{hashlib.sha256(place.encode()).hexdigest()[:8]}/{path.name}"
 
 
 def write(lock: Lock, spec: Path) -> Path:

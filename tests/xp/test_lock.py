@@ -75,6 +75,24 @@ def test_the_same_study_is_locked_to_the_byte_alike_wherever_it_lies(tmp_path: P
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_a_file_outside_the_spec_s_folder_is_named_without_its_folders_and_still_watched(
+    spec: Path, tmp_path: Path
+) -> None:
+    far = tmp_path / "home" / "alice" / "en.jsonl"
+    far.parent.mkdir(parents=True)
+    (spec.parent / "en.jsonl").rename(far)
+    study = json.loads(spec.read_text("utf-8"))
+    study["data"]["sums"]["rows"]["path"] = str(far.with_name("{language}.jsonl"))
+    (spec.parent / "fr.jsonl").rename(far.with_name("fr.jsonl"))
+    spec.write_text(json.dumps(study), "utf-8")
+    path, _ = lock(spec, (), tmp_path / "store")
+    assert "alice" not in path.read_text("utf-8")
+    assert moved(spec, Lock(experiment="small", files=_files(spec)["files"])) == ()
+    far.write_text(far.read_text("utf-8") + "\n", "utf-8")
+    (problem,) = moved(spec, Lock(experiment="small", files=_files(spec)["files"]))
+    assert "en.jsonl" in str(problem)
+
+
 def test_a_lock_is_no_part_of_any_id(spec: Path, tmp_path: Path) -> None:
     before = tuple(plan_of(spec).steps)
     lock(spec, (), tmp_path / "store")

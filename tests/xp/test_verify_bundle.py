@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.data.records import Outcome
-from dsl.errors import ArgumentError
+from dsl.errors import ArgumentError, WarehouseError
 from runners.store.digests import describe
 from tests.warehouse.reported_study import write_study
 from warehouse.connect import WAREHOUSE, connect
@@ -159,6 +159,18 @@ def test_a_lock_of_another_shape_is_an_error_of_the_arguments(
 ) -> None:
     with pytest.raises(ArgumentError, match="no bundle of a study"):
         verify_bundle(repacked(bundle, tmp_path / "bad.zip", {"lock.json": lambda _: lock}))
+
+
+@pytest.mark.parametrize("made_by", [None, {}])
+def test_a_lock_of_a_study_that_the_rows_do_not_hold_is_an_error(
+    made_by: object, bundle: Path, tmp_path: Path
+) -> None:
+    def renamed(lock: bytes) -> bytes:
+        said = json.loads(lock) | {"experiment": "another"}
+        return json.dumps(said if made_by is None else said | {"made_by": made_by}).encode()
+
+    with pytest.raises(WarehouseError, match="another"):
+        verify_bundle(repacked(bundle, tmp_path / "renamed.zip", {"lock.json": renamed}))
 
 
 def test_a_bundle_that_does_not_fit_into_memory_is_refused_unread(
