@@ -138,3 +138,17 @@ def test_a_process_that_dies_while_it_checks_says_why(
     monkeypatch.setattr("runners.execution.prompt_contract.environment", lambda settings: {"PYTHONPATH": ""})
     with pytest.raises(StoreError, match=r"the prompts could not be checked: .*runners"):
         check_prompts(plan, plan.steps, store)
+
+
+def test_a_check_of_servers_that_fails_leaves_what_else_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no such address")
+
+    monkeypatch.setattr("runners.contract.served.check_served", fails)
+    spec, store = write_study(tmp_path, n_long=5, is_tuned=False), tmp_path / "store"
+    plan = diff_for(spec, None, None, store).plan
+    checked = check_prompts(plan, plan.steps, store, in_process=True, is_served=True)
+    assert "5 of 5 prompts leave no room" in checked.errors[0]
+    assert checked.warnings == ("the prompts of servers could not be checked: no such address",)
