@@ -184,6 +184,7 @@ def drawn_from(node: Node, depth: int = 0) -> st.SearchStrategy[Any]:
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(max_examples=60, database=None, derandomize=True, suppress_health_check=SUPPRESSED)
 @given(study=drawn_from(SCHEMA))
 def test_a_spec_drawn_from_the_schema_is_valid_or_refused_in_a_sentence(study: Any, specs: Path) -> None:

@@ -16,21 +16,31 @@ from typing import Any, get_args
 import pytest
 
 from dsl.data.fingerprints import Fingerprints
-from dsl.data.records import Completion, Prompt, RefLogps, TrainingFacts, TrainMetric, Trial
+from dsl.data.records import Completion, Look, Prompt, RefLogps, TrainingFacts, TrainMetric, Trial, Verdict
 from dsl.engines.contract import Decoding, EngineSettings
 from dsl.engines.transformers import Weights
 from dsl.judges.contract import JudgeSettings
 from dsl.plugins import names, settings_of
-from dsl.steps.steps import AnyStep, DpoStep, GenerateStep, ReferenceLogpsStep, SelectStep, SftStep
+from dsl.steps.steps import (
+    AnyStep,
+    DpoStep,
+    GenerateStep,
+    Judged,
+    ReferenceLogpsStep,
+    SelectStep,
+    SequentialTestStep,
+    SftStep,
+)
+from dsl.steps.stopping import StopWhen
 from dsl.steps.training_settings import Adapter, Training
 from runners.engines import openai
 from runners.engines.contract import EngineAnswer
 from runners.judges import decision, find_judge, pairwise, reward, rubric
 from runners.judges.contract import Tools
 from runners.models.loading import load_to_train
-from runners.steps import find_runner, select
+from runners.steps import find_runner, select, sequential_test
 from runners.store.row_keys import Keys
-from runners.store.step_io import StepContext, read_rows
+from runners.store.step_io import StepContext, read_rows, rewrite_rows
 from runners.training.rows import Counts, draw, tokenise
 from tests.fixtures.tiny_study import WEIGHTS, chat_form, inputs, rows, text_form
 from tests.runners.judges.answers import answer
@@ -166,6 +176,43 @@ def chosen(folder: Path) -> list[Any]:
     return found
 
 
+def looked_at(folder: Path) -> list[Any]:
+    """A look at thirty items of which one side has more right, and what the next look makes of it."""
+    folders: dict[str, Path] = {}
+    for side, right in (("of", 4), ("against", 1)):
+        folders[side] = folder / side
+        folders[side].mkdir(parents=True)
+        verdicts = (
+            Verdict(
+                row_key="0" * 64,
+                item=str(n),
+                language="en",
+                judge="contains",
+                aspect="contains",
+                score=float(n % 5 < right),
+            )
+            for n in range(30)
+        )
+        rewrite_rows(folders[side] / "verdicts.jsonl", verdicts)
+    looks: list[Any] = []
+    for before in (None, "first"):
+        step = SequentialTestStep(
+            rule=StopWhen(contrast="gain", excludes=0.0, looks=2),
+            alpha=0.05,
+            aspect="contains",
+            scale=(0.0, 1.0),
+            of=(Judged(step="of", judge="contains"),),
+            against=(Judged(step="against", judge="contains"),),
+            before=before,
+        )
+        out = folder / str(before)
+        out.mkdir()
+        sequential_test.run(step, StepContext(folders, folder), out)
+        folders["first"] = out
+        looks += [[*look.model_dump().values()] for look in read_rows(out / "looks.jsonl", Look)]
+    return looks
+
+
 def judged(settings: JudgeSettings, folder: Path) -> list[Any]:
     """Prompts that a judge sends, and its verdicts on what is replied."""
     pinned = settings.pinned(("en",), Fingerprints(), Path())
@@ -212,6 +259,7 @@ RESULTS: dict[str, tuple[type[Any], Callable[[Path], list[Any]]]] = {
     "dpo": (DpoStep, aligned),
     "reference_logps": (ReferenceLogpsStep, held_to),
     "select": (SelectStep, chosen),
+    "sequential_test": (SequentialTestStep, looked_at),
     "rubric": (
         rubric.Settings,
         lambda folder: judged(rubric.Settings(model=openai.Settings(name="m"), rubric="just_eval"), folder),
