@@ -101,6 +101,11 @@ class WorkCounter:
             case GenerateStep(after=None):
                 asked = (step.examples, step.items, bool(step.slices))
                 return ("generate", id(step.model), id(step.prompt), id(step.decoding), *asked)
+            case SftStep() | DpoStep():
+                data = step.train if isinstance(step, SftStep) else (step.pairs, step.ref_logps is None)
+                held_out = step.validation
+                shared = (step.weights, step.training, *step.prompts)
+                return (step.kind, data, step.rows, step.adapter is None, held_out, *map(id, shared))
             case JudgeStep(probe=None) if not step.verdicts:
                 answers = self.asked.answers(step)
                 if (read := self._key(answers)) is None:
