@@ -61,6 +61,8 @@ class Changes:
     def counterpart(self, step_id: StepId) -> StepId | None:
         """The step that was in this one's place; None where none was."""
         if step_id not in self._places and isinstance(self.diff.plan.steps[step_id], DataStep):
+            if step_id in self.applied.step_ids:
+                return step_id
             for other, step in self.diff.plan.steps.items():  # found by what reads it
                 if step_id in step.inputs and other in self._places:
                     self.of(other)
