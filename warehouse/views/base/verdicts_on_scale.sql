@@ -1,5 +1,6 @@
 -- One row per verdict, as it is shown beside its answer: with its position on the judge's scale, from 0
--- (worst) to 1 (best), and whether that is in the lower half. Null where the judge has no scale. Replicates are left out.
+-- (worst) to 1 (best), and whether that is in the lower half. Null where the judge has no scale.
+-- Replicates are left out.
 select
     experiment,
     dataset,

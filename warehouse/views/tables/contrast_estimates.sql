@@ -23,8 +23,8 @@ select
     avg(characters_of) filter (where difference is not null) as mean_characters_of,
     avg(characters_against) filter (where difference is not null) as mean_characters_against
 from paired_scores
-left join contrasts using (experiment, contrast, of, against)
+left join asked_contrasts using (experiment, contrast, of, against)
 where
-    contrasts.stopping_seed is null
+    asked_contrasts.stopped_by is null
     or (n_scored_of + n_unscored_of > 0 and n_scored_against + n_unscored_against > 0)
 group by all
