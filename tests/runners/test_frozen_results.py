@@ -179,7 +179,8 @@ def chosen(folder: Path) -> list[Any]:
 def looked_at(folder: Path) -> list[Any]:
     """A look at thirty items of which one side has more right, and what the next look makes of it."""
     folders: dict[str, Path] = {}
-    for side, right in (("of", 4), ("against", 1)):
+    of, against, first = (f"judge-{n:016}" for n in range(3))
+    for side, right in ((of, 4), (against, 1)):
         folders[side] = folder / side
         folders[side].mkdir(parents=True)
         verdicts = (
@@ -195,20 +196,20 @@ def looked_at(folder: Path) -> list[Any]:
         )
         rewrite_rows(folders[side] / "verdicts.jsonl", verdicts)
     looks: list[Any] = []
-    for before in (None, "first"):
+    for before in (None, first):
         step = SequentialTestStep(
             rule=StopWhen(contrast="gain", excludes=0.0, looks=2),
             alpha=0.05,
             aspect="contains",
             scale=(0.0, 1.0),
-            of=(Judged(step="of", judge="contains"),),
-            against=(Judged(step="against", judge="contains"),),
+            of=(Judged(step=of, judge="contains"),),
+            against=(Judged(step=against, judge="contains"),),
             before=before,
         )
         out = folder / str(before)
         out.mkdir()
         sequential_test.run(step, StepContext(folders, folder), out)
-        folders["first"] = out
+        folders[first] = out
         looks += [[*look.model_dump().values()] for look in read_rows(out / "looks.jsonl", Look)]
     return looks
 
