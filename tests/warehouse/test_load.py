@@ -34,6 +34,8 @@ EMPTY = {
     "ifeval_accuracies",
     "judge_pairs",
     "judge_questions",
+    "looks",
+    "plans",
     "checked_opinions",
     "scores_beside_errors",
     "stale_slices",
@@ -407,6 +409,7 @@ def test_a_load_computes_only_what_is_said_of_the_models_that_it_touched(maker: 
         maker.cell(model=model, scores={"contains": {"1": 1.0, "2": 0.0}}) for model in ("one", "other")
     )
     study = maker.study()
+    connect(maker.folder / WAREHOUSE).close()  # where there is none, all is loaded
     load_store(maker.folder, [one.generate, *(judged.step for judged in one.judges.values())], study)
     with connect(maker.folder / WAREHOUSE) as connection:
         connection.execute("update cell_scores set mean_score = 7")

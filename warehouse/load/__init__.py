@@ -53,7 +53,8 @@ def load_store(
     made = () if (store / WAREHOUSE).exists() or not store.is_dir() else rebuild(store)
     try:
         with connect(store / WAREHOUSE, patience=patience) as connection, duckdb_errors(store / WAREHOUSE):
-            return (*made, *_load(connection, store, step_ids, () if study is None else (study,)))
+            notes = _load(connection, store, step_ids, () if study is None else (study,))
+            return tuple(dict.fromkeys((*made, *notes)))
     except WarehouseUnreadable as error:
         moved = set_aside(store / WAREHOUSE)
         made_again = (

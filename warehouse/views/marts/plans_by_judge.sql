@@ -5,30 +5,9 @@
 -- (UTC).
 with
 
-asked as (
-    select
-        planned.experiment,
-        planned.n,
-        planned.dataset,
-        planned.cell_id,
-        planned.judge,
-        steps.settings ->> '$.examples' as examples
-    from (
-        select
-            experiment,
-            n,
-            cell.dataset,
-            cell.cell_id,
-            cell.generate,
-            unnest(cell.judges) as judge
-        from (select experiment, n, unnest(cells) as cell from plans)
-    ) as planned
-    join steps on steps.step_id = planned.generate
-),
-
 own as (
     select distinct experiment, dataset, judge, examples
-    from asked
+    from applied_cells
 ),
 
 counted as (
@@ -40,14 +19,14 @@ counted as (
         count(distinct asked.experiment) as n_studies,
         count(distinct asked.cell_id) as n_cells
     from own
-    join asked on asked.examples = own.examples and asked.judge = own.judge
+    join applied_cells as asked on asked.examples = own.examples and asked.judge = own.judge
     group by all
 ),
 
 -- the first plan that has a contrast
 fixed as (
-    select experiment, contrast.sha256, min(n) as n
-    from (select experiment, n, unnest(contrasts) as contrast from plans)
+    select experiment, contrast, min(n) as n
+    from (select experiment, n, unnest(contrasts) as contrast from applied_plans)
     group by all
 ),
 
@@ -57,14 +36,14 @@ contrasts_of as (
         count(*) as n_contrasts,
         count(*) filter (plans.had_results) as n_added
     from fixed
-    join plans on plans.experiment = fixed.experiment and plans.n = fixed.n
+    join applied_plans as plans on plans.experiment = fixed.experiment and plans.n = fixed.n
     group by all
 ),
 
 studies as (
     select distinct own.experiment, own.dataset, own.judge, asked.experiment as counted_experiment
     from own
-    join asked on asked.examples = own.examples and asked.judge = own.judge
+    join applied_cells as asked on asked.examples = own.examples and asked.judge = own.judge
 ),
 
 compared as (
@@ -92,15 +71,15 @@ select
     -- the first of the plans since when they have not changed
     (
         select min(plans.applied_at)
-        from plans
+        from applied_plans as plans
         where plans.experiment = counted.experiment and plans.contrasts_sha256 = latest.contrasts_sha256
     ) as fixed_at
 from counted
-join plans as latest on latest.experiment = counted.experiment
+join applied_plans as latest on latest.experiment = counted.experiment
 left join compared
     on
         compared.experiment = counted.experiment
         and compared.dataset = counted.dataset
         and compared.judge = counted.judge
-where latest.n = (select max(plans.n) from plans where plans.experiment = counted.experiment)
+where latest.n = (select max(plans.n) from applied_plans as plans where plans.experiment = counted.experiment)
 order by all
