@@ -15,7 +15,7 @@ from tests.warehouse.reported_study import HOSTILE, write_study
 from tests.warehouse.stores import StoreMaker
 from warehouse.charts._intervals import Line, bars
 from warehouse.charts.theme import COLOURS, Order, Panel, themed
-from warehouse.connect import WAREHOUSE
+from warehouse.connect import WAREHOUSE, connect
 from warehouse.load import load_store
 from warehouse.report import browser, tables, write_report
 from warehouse.report.study import StudyRows
@@ -228,6 +228,7 @@ def test_a_study_of_which_nothing_has_run_still_has_a_page(tmp_path: Path) -> No
         contrasts=(),
         judges=tuple(maker.judges.values()),
     )
+    connect(tmp_path / WAREHOUSE).close()  # where there is none, all is loaded
     load_store(tmp_path, (), study)
     page = write_report(tmp_path / WAREHOUSE, "planned", tmp_path / "reports" / "planned.html").read_text(
         "utf-8"
