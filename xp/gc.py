@@ -159,7 +159,7 @@ def _specs(named: Iterable[Path]) -> Iterator[Path]:
 
 
 def _refuse_unlisted(error: OSError) -> None:
-    raise ArgumentError(
+    raise DataError(
         f"{error.filename}: {error.strerror}, so nothing says what the specs in it need. Make it readable, or"
         " name the specs whose results are to stay"
     ) from error

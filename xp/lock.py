@@ -44,8 +44,8 @@ class Lock(Value):
     """File -> SHA-256 of its bytes: data, prompt texts, rubrics, and every file of a local model.
 
     It is named from the spec's folder on, or `xp:` where it ships with xp. One that lies elsewhere is
-    `outside:`, eight hex digits of the SHA-256 of its place from the spec's folder on, and its own name: no
-    folder of a machine is named.
+    `outside:`, eight hex digits of the SHA-256 of its folder's place from the spec's folder on, and its own
+    name: no folder of a machine is named.
     """
     packages: dict[str, str] = {}
     """Distribution that decides a result, or carries weights -> installed version."""
@@ -77,10 +77,10 @@ def rests_on(plan: Plan, fingerprints: Fingerprints) -> Lock:
 def _name(path: Path, home: Path) -> str:
     if path.is_relative_to(RUNNERS):
         return f"xp:{path.relative_to(RUNNERS).as_posix()}"
-    place = Path(os.path.relpath(path, home)).as_posix()
-    if not place.startswith("../"):
-        return place
-    return f"outside:{hashlib.sha256(place.encode()).hexdigest()[:8]}/{path.name}"
+    place = Path(os.path.relpath(path, home))
+    if place.parts[0] != "..":
+        return place.as_posix()
+    return f"outside:{hashlib.sha256(place.parent.as_posix().encode()).hexdigest()[:8]}/{path.name}"
 
 
 def write(lock: Lock, spec: Path) -> Path:
@@ -166,7 +166,7 @@ def model_folders(plan: Plan) -> tuple[str, ...]:
     """Return the folders of local models, named as in a lock."""
     home = plan.folder.resolve()
     return tuple(
-        _name(Path(model.path).resolve(), home)
+        _name(Path(model.path).resolve() / "a file", home).rpartition("/")[0]
         for model in models(plan.steps.values())
         if isinstance(model, Weights) and model.path is not None
     )

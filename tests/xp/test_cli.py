@@ -104,7 +104,7 @@ def test_apply_without_yes_asks_and_runs_nothing_where_there_is_no_terminal(
         (("plan", "study.yaml", "--target", "dpo-*"), 2, "no step is named by --target dpo-*"),
         (("query", "select nothing"), 2, "nothing"),
         (("query", "select 1; drop table cells"), 2, ""),
-        (("query", "select 1", "--store", "elsewhere"), 2, "there is no warehouse in elsewhere yet"),
+        (("query", "select 1", "--store", "elsewhere"), 1, "there is no warehouse in elsewhere yet"),
         (("show", "thre/en"), 2, "Did you mean `three`?"),
         (("report", "other"), 1, "other"),
         (("plan",), 2, "Missing argument"),

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dsl.data.records import Label
-from dsl.errors import ArgumentError, StoreError, StoreLocked, WarehouseError
+from dsl.errors import ArgumentError, DataError, StoreError, StoreLocked, WarehouseError
 from runners.store.store import Store
 from tests.xp.small_study import all_rows, in_warehouse, plan_of, step_ids, write_study
 from warehouse.load import load_store
@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_listed_is_refused(folder: Path, monkeypatch: py
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", denied)
-    with pytest.raises(ArgumentError, match="other: Permission denied, so nothing says"):
+    with pytest.raises(DataError, match="other: Permission denied, so nothing says"):
         find_garbage(folder / "store", [folder])
 
 

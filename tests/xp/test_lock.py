@@ -171,8 +171,8 @@ def test_a_file_that_goes_from_a_model_folder_or_comes_into_it_has_moved(tmp_pat
     assert diff_for(spec, None, None, store).moved == ()
     (folder / "tokenizer_config.json").rename(folder / "chat_template.jinja")
     told = [str(one) for one in diff_for(spec, None, None, store).moved]
-    assert any("model/tokenizer_config.json: it is not there now" in line for line in told)
-    assert any("model/chat_template.jinja is there now" in line for line in told)
+    assert any("/tokenizer_config.json: it is not there now" in line for line in told)
+    assert any("/chat_template.jinja is there now" in line for line in told)
     with pytest.raises(SpecError, match="it is not there now"):
         apply(diff_for(spec, None, None, store), store, in_process=True)
 

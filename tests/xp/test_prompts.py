@@ -135,8 +135,10 @@ def test_a_process_that_dies_while_it_checks_says_why(
 ) -> None:
     spec, store = write_study(tmp_path, is_tuned=False), tmp_path / "store"
     plan = diff_for(spec, None, None, store).plan
-    monkeypatch.setattr("runners.execution.prompt_contract.environment", lambda settings: {"PYTHONPATH": ""})
-    with pytest.raises(StoreError, match=r"the prompts could not be checked: .*runners"):
+    monkeypatch.setattr(
+        "runners.execution.prompt_contract.environment", lambda settings: {"PYTHONHOME": "/nowhere"}
+    )
+    with pytest.raises(StoreError, match="the prompts could not be checked: "):
         check_prompts(plan, plan.steps, store)
 
 
