@@ -9,7 +9,7 @@
     views.sql       the views that make the report's numbers of them
     tables/*.csv    the numbers
     report.html     the report
-    adapters/       the weights that each training added to its model
+    adapters/       the weights that each training added to its model, unless they were left out
 
 Any DuckDB reads it: `schema.sql`, then each file of `rows` into the table of its name, then `views.sql`.
 Statistics, numbers and report are derived from the bundle's own rows, so that `xp verify` derives them again
@@ -95,8 +95,10 @@ _UNREADABLE = (
 """Errors of a file that is damaged, encrypted, or no bundle."""
 
 
-def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
+def write_bundle(warehouse: Path, experiment: str, out: Path, *, with_adapters: bool = True) -> int:
     """Write a study of a warehouse into a file. Returns the number of rows in it.
+
+    Without its adapters, which no number hangs on, it is small enough for a repository.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or does not hold the study.
@@ -109,7 +111,7 @@ def write_bundle(warehouse: Path, experiment: str, out: Path) -> int:
     with tempfile.TemporaryDirectory() as folder, duckdb_errors(warehouse):
         files |= numbers_of(files, experiment, Path(folder))
     lock = json.loads(files["lock.json"])
-    weights = dict(_adapters(warehouse.parent / "steps", lock["steps"]))
+    weights = dict(_adapters(warehouse.parent / "steps", lock["steps"] if with_adapters else ()))
     lock["adapters"] = {name: _sha256(content) for name, content in weights.items()}
     _write(out, {**files, **weights, "lock.json": _json(lock)})
     return n_rows

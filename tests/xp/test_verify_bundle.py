@@ -72,6 +72,16 @@ def without_last_row(packed: bytes) -> bytes:
     return as_parquet(table.slice(0, table.num_rows - 1))
 
 
+def test_a_bundle_without_adapters_verifies_as_one_with_them(bundle: Path, tmp_path: Path) -> None:
+    without = tmp_path / "without.zip"
+    asked = ["bundle", "hostile", str(without), "--no-adapters", "--store", str(bundle.parent / ".xp")]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    left_out = set(files_of(bundle)) - set(files_of(without))
+    assert {name.split("/")[0] for name in left_out} == {"adapters"}
+    found = verify_bundle(without)
+    assert (found.faults, found.n_adapters) == ((), 0)
+
+
 def test_all_numbers_of_a_bundle_are_derived_again_to_the_bit(bundle: Path) -> None:
     found = verify_bundle(bundle)
     assert (found.faults, found.close, found.notes) == ((), (), ())

@@ -100,6 +100,9 @@ def bundle(
         str, typer.Argument(metavar="SPEC|EXPERIMENT", help="The study's file or its experiment's name.")
     ],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Output file, as study.zip.")],
+    adapters: Annotated[
+        bool, typer.Option(help="With the weights of trainings; no number hangs on them.")
+    ] = True,
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Write a study's spec, ids, rows and tables into one file, from which its numbers derive."""
@@ -107,7 +110,7 @@ def bundle(
     from xp.studies import experiment_of, warehouse_of
 
     with exit_on_error():
-        n_rows = write_bundle(warehouse_of(store), experiment_of(study), out)
+        n_rows = write_bundle(warehouse_of(store), experiment_of(study), out, with_adapters=adapters)
         say(f"{out}: {n_rows:,} rows. `xp rebuild --bundle {out} --store FOLDER` reads it")
 
 
