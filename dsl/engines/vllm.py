@@ -31,7 +31,7 @@ FASTER = frozenset(
 class Settings(Weights):
     """Weights that a vLLM server loads: one that the study starts and ends, or one that runs already."""
 
-    engine: Literal["vllm"] = "vllm"  # pyright: ignore[reportIncompatibleVariableOverride]  # discriminates
+    engine: Literal["vllm"] = "vllm"
     batch_size: int | None = Field(default=None, ge=1)
     """Requests in flight at most; without it, 256. Not part of the identity."""
     args: dict[str, Scalar] = {}

@@ -49,7 +49,7 @@ class Model(BaseModel):
 
     id: str
     parent: Detail[str] = None
-    """Of an adapter, the model that it is on."""
+    """The model that an adapter is on."""
     max_model_len: Count = None
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dsl.engines.vllm import Settings
 from dsl.errors import ServerError, XpError
+from dsl.values import Scalar
 from runners.http.client import Answered, ApiReply, opened
 from runners.serving import servers, vllm
 from runners.serving.servers import API, PORT, Models, Running
@@ -50,7 +51,7 @@ def test_a_machine_without_vllm_is_told_how_to_get_it(
 
 def test_a_command_has_the_settings_as_vllms_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(vllm.VARIABLE, "vllm serve")
-    args = {"max_model_len": 64, "enforce_eager": True, "enable_chunked_prefill": False}
+    args: dict[str, Scalar] = {"max_model_len": 64, "enforce_eager": True, "enable_chunked_prefill": False}
     asked = words(Settings(hub="a/b", dtype="bfloat16", args=args, lora_rank=12))
     assert asked[:6] == ["vllm", "serve", "--model", "w", "--tokenizer", "t"]
     assert asked[asked.index("--port") + 1] == PORT
